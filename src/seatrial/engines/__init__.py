@@ -1,0 +1,27 @@
+"""Engines: the runtimes that a graph can be compiled for, each in its own file, loaded when first asked for."""
+
+from importlib import import_module
+
+from seatrial.engines.base import Engine
+from seatrial.errors import UsageError
+from seatrial.strict import suggest
+
+ENGINES = {
+    "torch": "seatrial.engines.torch:TorchEngine",
+    "onnxruntime": "seatrial.engines.onnxruntime:OnnxRuntimeEngine",
+    "openvino": "seatrial.engines.openvino:OpenVinoEngine",
+}
+"""Engine name to the class that is it; adding an engine adds a line here."""
+
+
+def get_engine(name: str) -> Engine:
+    """The engine of that name; its SDK is not touched before it is probed.
+
+    Raises:
+        UsageError: there is no such engine; lists those there are.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
+    module, _, attribute = ENGINES[name].partition(":")
+    engine: Engine = getattr(import_module(module), attribute)()
+    return engine

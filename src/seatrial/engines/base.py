@@ -1,0 +1,239 @@
+"""The seam that every engine fits: probe, compile to a folder, open for running."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.store.files import hash_file
+from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
+
+MANIFEST = "engine.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do on this machine, found without raising."""
+
+    engine: str
+    version: str | None
+    """None when the SDK is not installed."""
+    devices: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    in_graph: tuple[str, ...] = ()
+    """Precisions that must already be in the graph; `workflow` prepares it."""
+    free_batch: bool = False
+    """An engine file may run any batch."""
+    missing: str | None = None
+    """Why it cannot be used, in words."""
+    install_hint: str = ""
+    """The command that would bring it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileJob:
+    """What to make of a graph."""
+
+    graph: Path
+    """The ONNX file, its manifest beside it."""
+    manifest: GraphManifest
+    output: Path
+    """The folder to fill; it exists and is empty."""
+    batch_sizes: tuple[int, ...] = ()
+    """One file for each; empty asks for a free batch."""
+    precision: str = "fp32"
+    device: str = "cpu"
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The engine's own, checked by the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What an engine read back from what it compiled."""
+
+    files: tuple[tuple[int | None, Path], ...]
+    """Batch size (None: any) and file, inside the job's folder."""
+    executed: Mapping[str, int]
+    """Layers by precision, as the SDK reports them; empty where it cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFile:
+    """A compiled graph in its folder."""
+
+    folder: Path
+    manifest: EngineManifest
+
+    def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
+        """The file for a batch size, and the size it is fixed to (None: any).
+
+        Takes the exact file, else a free one, else the smallest that is large enough, else the largest:
+        a batch that is smaller than the file's is padded by `run_padded`.
+        """
+        fixed = {m.batch_size: m for m in self.manifest.files}
+        model = fixed.get(batch_size) or fixed.get(None)
+        if model is None:
+            sizes = sorted(size for size in fixed if size is not None)
+            wanted = batch_size or sizes[0]
+            model = fixed[next((size for size in sizes if size >= wanted), sizes[-1])]
+        return self.folder / model.path, model.batch_size
+
+
+class Session(Protocol):
+    """An opened engine file."""
+
+    input: TensorSpec
+    output: TensorSpec
+
+    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return logits (n, classes) of `batch`; blocks until they are in host memory.
+
+        A session opened with `streams=N` may be called from N threads at once.
+
+        Raises:
+            UsageError: shape or dtype is not the session's input.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything; harmless the second time."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Engine(Protocol):
+    """A runtime that a graph can be compiled for."""
+
+    def probe(self) -> Capabilities:
+        """What it can do here; never raises for a missing SDK."""
+        ...
+
+    def compile(self, job: CompileJob) -> Built:
+        """Fill the job's folder.
+
+        Raises:
+            EngineError: SDK, device or precision is missing, or what came out is not what was asked.
+            UsageError: an option that the engine does not have.
+        """
+        ...
+
+    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> Session:
+        """Load the engine file that serves `batch_size`.
+
+        Raises:
+            EngineError: SDK or device is missing.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Where one run spent its time, in milliseconds."""
+
+    copy_in_ms: float
+    device_ms: float
+    copy_out_ms: float
+
+
+@runtime_checkable
+class DeviceTimed(Protocol):
+    """A session that knows copy-in, device and copy-out time."""
+
+    def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
+        """As `Session.run`, with its times."""
+        ...
+
+
+def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:
+    """Refuse a batch that is not what the session takes.
+
+    Raises:
+        UsageError: says what was given and what is wanted.
+    """
+    fits = len(batch.shape) == len(spec.shape) and all(
+        want is None or want == have for want, have in zip(spec.shape, batch.shape, strict=True)
+    )
+    if not fits or str(batch.dtype) != spec.dtype:
+        wanted = "×".join("N" if size is None else str(size) for size in spec.shape)
+        given = "×".join(str(size) for size in batch.shape)
+        raise UsageError(f"input '{spec.name}' takes {spec.dtype} {wanted}, not {batch.dtype} {given}")
+
+
+def run_padded(session: Session, batch: NDArray[Any]) -> NDArray[np.float32]:
+    """Run a batch that may be smaller than the session's fixed one: pad with its first image, drop the padding."""
+    fixed = session.input.shape[0]
+    short = 0 if fixed is None else fixed - len(batch)
+    if short <= 0:
+        return session.run(batch)
+    filler = np.broadcast_to(batch[:1], (short, *batch.shape[1:]))
+    return session.run(np.concatenate([batch, filler]))[: len(batch)]
+
+
+def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, str]) -> None:
+    """Refuse an option that the engine does not have; `known` maps names to what they do.
+
+    Raises:
+        UsageError: lists the options there are.
+    """
+    for name in options:
+        if name not in known:
+            listed = ", ".join(f"{k} ({v})" for k, v in known.items()) or "none"
+            raise UsageError(f"{engine} has no option '{name}'", f"its options: {listed}")
+
+
+def check_available(asked: CompileJob, has: Capabilities) -> None:
+    """Refuse a missing SDK, or a device or precision that is not there.
+
+    Raises:
+        EngineError: lists what there is.
+    """
+    if has.version is None:
+        raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
+    check_device(asked.device, has)
+    if asked.precision not in has.precisions:
+        raise EngineError(
+            f"{has.engine} on this machine cannot run {asked.precision}",
+            "it can run " + ", ".join(has.precisions),
+        )
+
+
+def check_device(device: str, has: Capabilities) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        EngineError: lists the devices there are.
+    """
+    if has.version is None:
+        raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
+    if device not in has.devices:
+        raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))
+
+
+def read_engine(folder: Path) -> EngineFile:
+    """Read an engine folder and check that every file is the one that was built.
+
+    Raises:
+        UsageError: the folder is not an engine folder.
+        RefusedFile: a file is missing, cut off or altered.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise UsageError(
+            f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one"
+        )
+    manifest = EngineManifest.load(folder / MANIFEST)
+    for model in manifest.files:
+        path = folder / model.path
+        if not path.is_file() or hash_file(path) != model.sha256:
+            state = "altered or cut off" if path.exists() else "missing"
+            raise RefusedFile(f"{path} is {state}", "compile it again with `seatrial compile`")
+    return EngineFile(folder, manifest)

@@ -1,0 +1,24 @@
+"""How a stage tells what it is doing: plain values handed to a callback, so that no stage prints."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One thing to show. With `total` it is a step of counted work, with `note` a line to keep."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Short figures to show beside the bar, already formatted, such as {"loss": "1.27"}."""
+    note: str = ""
+
+
+Progress = Callable[[Update], None]
+
+
+def silent(update: Update) -> None:
+    """Show nothing."""

@@ -1,0 +1,54 @@
+"""Find a card by name or path and read it."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from seatrial.errors import UsageError
+from seatrial.recipes.schema import Recipe
+from seatrial.strict import suggest
+
+
+def list_cards() -> dict[str, Path]:
+    """The cards that come with seatrial, by name."""
+    folder = Path(str(resources.files("seatrial.recipes"))) / "cards"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_card(name: str) -> Path:
+    """The file of a card: a path if it looks like one or is one, else one of ours.
+
+    Raises:
+        UsageError: there is no such file or name; names the nearest.
+    """
+    path = Path(name)
+    cards = list_cards()
+    if name in cards:
+        return cards[name]
+    if path.suffix == ".toml" or path.parent != Path():
+        if path.is_file():
+            return path
+        raise UsageError(
+            f"there is no recipe file {path}", "`seatrial recipes` lists those that come with seatrial"
+        )
+    if path.is_file():
+        return path
+    raise UsageError(
+        f"there is no recipe '{name}'", f"{suggest(name, list(cards))} (a path to a .toml works too)"
+    )
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a card by name or path.
+
+    Raises:
+        UsageError: no such card, not TOML, or a key or value that a card may not have.
+    """
+    path = find_card(name)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    return Recipe.read(data, str(path))

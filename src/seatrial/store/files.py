@@ -1,0 +1,133 @@
+"""Files that are whole or absent, and known by their content."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import RunInUse, StorageError
+
+
+def describe_os_error(error: OSError, path: Path) -> StorageError:
+    """The storage error that tells a user what the operating system refused at `path`."""
+    where = error.filename or path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        usage = shutil.disk_usage(_existing_parent(path))
+        return StorageError(
+            f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
+    return StorageError(f"{where} cannot be written ({error.strerror or error})", "choose another --output")
+
+
+def _existing_parent(path: Path) -> Path:
+    return next(p for p in (path, *path.absolute().parents) if p.exists())
+
+
+def make_folder(path: Path) -> Path:
+    """Create `path` with its parents.
+
+    Raises:
+        StorageError: a file stands there, or the folder may not be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise describe_os_error(error, path) from None
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` only if the block ends well.
+
+    The bytes are on disk (fsync) before the rename, so a crash leaves the old file or the new one.
+    Works for a folder too, when the block makes one of the yielded path.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    make_folder(path.parent)
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise describe_os_error(error, path) from None
+    try:
+        yield temporary / path.name
+        _flush(temporary / path.name)
+        if path.is_dir():
+            path.rename(temporary / "replaced")
+        (temporary / path.name).rename(path)
+        _flush(path.parent, recurse=False)
+    except OSError as error:
+        raise describe_os_error(error, path) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(path: Path, recurse: bool = True) -> None:
+    for file in [path, *(path.rglob("*") if recurse and path.is_dir() else ())]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that `path` is whole or unchanged."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """The sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name, or copy it where file systems differ.
+
+    Sharing bytes is safe because nothing here changes a file in place: see `replacing`.
+    """
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process until the block ends; a crash lets go of it too.
+
+    Raises:
+        RunInUse: another process holds it.
+    """
+    make_folder(folder)
+    try:
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise describe_os_error(error, folder) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunInUse(
+                f"another process works in {folder}", "wait for it, or choose another --output"
+            ) from None
+        yield

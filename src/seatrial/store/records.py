@@ -1,0 +1,313 @@
+"""The records: what each stage stores, as JSON with a `schema` that names kind and version.
+
+Old versions still load; a key that is not known is an error. Times end in `_s` or `_ms`, sizes in `_bytes`,
+`top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.files import write_text
+from seatrial.strict import Strict
+
+
+class Record(Strict):
+    """What a stage stores."""
+
+    schema_: str = Field(alias="schema")
+
+    def save(self, path: Path) -> None:
+        """Write the record as JSON, whole or not at all."""
+        write_text(path, self.model_dump_json(by_alias=True, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a record of this kind.
+
+        Raises:
+            UsageError: there is no such file, or it is a record of another kind.
+            RefusedFile: the file is not JSON, so it is damaged.
+        """
+        data = read_json(path)
+        expected = cls.model_fields["schema_"].default
+        if data.get("schema") != expected:
+            raise UsageError(f"{path} is a {data.get('schema', 'file without a schema')}, not a {expected}")
+        return cls.read(data, str(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`, under the conditions of `Record.load`."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no {path}") from None
+    except (ValueError, IsADirectoryError) as error:
+        raise RefusedFile(f"{path} is damaged ({error})", "delete it and run the stage again") from None
+    if not isinstance(data, dict):
+        raise RefusedFile(f"{path} holds no record", "delete it and run the stage again")
+    return data
+
+
+class TensorSpec(Strict):
+    """One input or output of a graph or engine."""
+
+    name: str
+    dtype: Literal["uint8", "float32", "float16"]
+    shape: tuple[int | None, ...]
+    """Sizes by axis; None is a free batch."""
+    layout: Literal["NCHW", "NHWC", "NC"]
+
+
+class Environment(Strict):
+    """The machine and the software of a record, as facts."""
+
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    """Only those that decide what a classifier can run on: see `engines.cpu`."""
+    cores: int
+    """Usable by this process: affinity and cgroup limit are taken into account."""
+    memory_bytes: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    """Installed distributions that matter to a result."""
+
+
+class CheckpointManifest(Record):
+    """Where canonical weights came from: stands beside `checkpoint.safetensors`."""
+
+    schema_: Literal["seatrial/checkpoint/1"] = Field(default="seatrial/checkpoint/1", alias="schema")
+    recipe: str
+    network: str
+    source: str
+    source_sha256: str
+    sha256: str
+    """Of the safetensors file."""
+    parameters: int
+    """Learned numbers, running statistics not counted."""
+    layout: str
+    """How the source file was wrapped and named."""
+    filled: tuple[str, ...]
+    """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
+
+
+class StepParity(Strict):
+    """How far one step of making a graph moved its outputs, on real images."""
+
+    step: str
+    images: int
+    relative_error: float
+    """Frobenius norm of the difference over that of the reference logits."""
+    largest_error: float
+    top1_disagreements: int
+
+
+class GraphManifest(Record):
+    """What an ONNX file is: stands beside it as `NAME.onnx.json`."""
+
+    schema_: Literal["seatrial/graph/1"] = Field(default="seatrial/graph/1", alias="schema")
+    key: str
+    recipe: dict[str, Any]
+    """The whole card, so that an engine can be built from this file alone."""
+    checkpoint: str
+    """The safetensors file, relative to the manifest."""
+    checkpoint_sha256: str
+    sha256: str
+    """Of the ONNX file."""
+    opset: int
+    exporter: str
+    simplified: bool
+    fused: bool
+    """The preprocessing tail is in the graph, and the input is a uint8 image."""
+    input: TensorSpec
+    output: TensorSpec
+    preprocess_hash: str
+    parity: tuple[StepParity, ...]
+    versions: dict[str, str]
+
+
+class EngineModel(Strict):
+    """One file of an engine folder."""
+
+    path: str
+    sha256: str
+    batch_size: int | None
+    """None runs any batch."""
+
+
+class EngineManifest(Record):
+    """What an engine folder holds: its `engine.json`."""
+
+    schema_: Literal["seatrial/engine/1"] = Field(default="seatrial/engine/1", alias="schema")
+    key: str
+    engine: str
+    sdk_version: str
+    device: str
+    precision: str
+    """As asked."""
+    executed: dict[str, int]
+    """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
+    options: dict[str, str]
+    files: tuple[EngineModel, ...]
+    input: TensorSpec
+    output: TensorSpec
+    graph: GraphManifest
+
+
+class Comparison(Strict):
+    """Two engines on the same images, image by image."""
+
+    reference: str
+    images: int
+    both_right: int
+    lost: int
+    """Right in the reference, wrong here."""
+    gained: int
+    """Wrong in the reference, right here."""
+    changed: int
+    """Images whose first class differs, right or wrong."""
+    drop_pp: float
+    low_pp: float
+    """Lower one-sided 95 % bound of the drop; negative is a gain."""
+    high_pp: float
+    """Upper one-sided 95 % bound of the drop."""
+    p_value: float
+    """Exact McNemar test of no difference, two-sided."""
+
+
+class AccuracyRecord(Record):
+    """How one engine did on a labelled set: `evaluation/NAME.json`."""
+
+    schema_: Literal["seatrial/accuracy/1"] = Field(default="seatrial/accuracy/1", alias="schema")
+    key: str
+    name: str
+    engine: str
+    device: str
+    precision: str
+    executed: dict[str, int]
+    recipe: str
+    checkpoint_sha256: str
+    graph_sha256: str
+    preprocess_hash: str
+    images: int
+    classes: int
+    hits: tuple[int, ...]
+    """Images whose label is among the first 1, 2, … 5 classes."""
+    top1_interval: tuple[float, float]
+    """Wilson's 95 % score interval."""
+    batch_size: int
+    workers: int
+    wall_s: float
+    """From the first file read to the last answer, engine already loaded."""
+    images_per_s: float
+    predictions: str
+    """The Parquet file, beside this record."""
+    predictions_sha256: str
+    versus: Comparison | None = None
+    environment: Environment
+
+    def accuracy(self, k: int = 1) -> float:
+        """Top-k accuracy as a fraction 0..1."""
+        return self.hits[min(k, len(self.hits)) - 1] / self.images
+
+
+class Point(Strict):
+    """One batch size in one fresh process, with every sample."""
+
+    batch_size: int
+    streams: int
+    scope: Literal["host"] = "host"
+    """Array in to logits out, copies included."""
+    load_s: float
+    first_inference_ms: float
+    warmup: int
+    """Runs before the first sample."""
+    starts_s: tuple[float, ...]
+    """Start of each sample after the first one's start."""
+    durations_ms: tuple[float, ...]
+    peak_rss_bytes: int
+
+
+class Measurement(Record):
+    """How fast one engine was: `bench/NAME.json`."""
+
+    schema_: Literal["seatrial/measurement/1"] = Field(default="seatrial/measurement/1", alias="schema")
+    key: str
+    name: str
+    engine: str
+    device: str
+    precision: str
+    executed: dict[str, int]
+    recipe: str
+    graph_sha256: str
+    preprocess_hash: str
+    inputs: str
+    """What was fed: a folder of images, or random bytes."""
+    points: tuple[Point, ...]
+    doubts: tuple[str, ...]
+    environment: Environment
+
+
+class Epoch(Strict):
+    """One pass over the training images."""
+
+    epoch: int
+    loss: float
+    train_top1: float
+    val_top1: float
+    learning_rate: float
+    images_per_s: float
+    seconds: float
+
+
+class TrainingRecord(Record):
+    """How a checkpoint was trained: `train.json` beside it."""
+
+    schema_: Literal["seatrial/training/1"] = Field(default="seatrial/training/1", alias="schema")
+    key: str
+    recipe: str
+    checkpoint: str
+    checkpoint_sha256: str
+    settings: dict[str, Any]
+    precision: str
+    epochs: tuple[Epoch, ...]
+    environment: Environment
+
+
+class GateResult(Strict):
+    """One gate, judged."""
+
+    gate: str
+    engine: str
+    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    kind: Literal["accuracy", "speed"]
+    reason: str
+    """The figures that decided, in words."""
+
+
+class Verdict(Record):
+    """The judged run: `verdict.json`."""
+
+    schema_: Literal["seatrial/verdict/1"] = Field(default="seatrial/verdict/1", alias="schema")
+    recipe: str
+    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    exit_code: int
+    gates: tuple[GateResult, ...]
+
+
+class RunManifest(Record):
+    """What was asked of a run and where: its `run.json`."""
+
+    schema_: Literal["seatrial/run/1"] = Field(default="seatrial/run/1", alias="schema")
+    recipe: dict[str, Any]
+    spec: dict[str, Any]
+    command: str
+    inputs: dict[str, str]
+    """sha256 by path. A folder of images stands with the hash of its listing: names, sizes, times of change."""
+    engines: tuple[str, ...]
+    """Names of the engines in the order asked, the reference first."""
+    environment: Environment

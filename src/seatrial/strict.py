@@ -1,0 +1,75 @@
+"""The base of everything that is read from a file: frozen, typed, and an unknown key names the nearest known one."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seatrial.errors import UsageError
+
+
+class Strict(BaseModel):
+    """A frozen value whose every key is known."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
+    )
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any], source: str) -> Self:
+        """Validate `data`, which came from `source`.
+
+        Raises:
+            UsageError: names the source, the first wrong key, what stands there and what would be right.
+        """
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise UsageError(f"{source}: {describe_first_error(cls, error, data)}") from None
+
+
+def describe_first_error(model: type[BaseModel], error: ValidationError, data: Any) -> str:
+    """The first thing pydantic found wrong, in words of the file that was read."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        unknown = str(first["loc"][-1])
+        known = known_keys(model, first["loc"][:-1])
+        return f"unknown key '{place}'; {suggest(unknown, known)}{more}"
+    if first["type"] == "missing":
+        return f"'{place}' is missing{more}"
+    return f"'{place}' is {first['input']!r}: {first['msg']}{more}"
+
+
+def suggest(asked: str, known: list[str]) -> str:
+    """The known name nearest to what was asked, or all of them."""
+    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(sorted(known))
+
+
+def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where `location` points to, walking through lists, mappings and unions."""
+    found = [model]
+    for part in location:
+        following: list[type[BaseModel]] = []
+        for candidate in found:
+            field = candidate.model_fields.get(str(part))
+            if field is not None:
+                following += _models_in(field.annotation)
+        # An index, a mapping's key or a union's tag changes nothing about which model comes next.
+        found = following or found
+        tagged = [m for m in found if str(part) in _tags(m)]
+        found = tagged or found
+    return sorted({info.alias or name for m in found for name, info in m.model_fields.items()})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    return {str(info.default) for info in model.model_fields.values() if isinstance(info.default, str)}
