@@ -227,9 +227,7 @@ def read_engine(folder: Path) -> EngineFile:
         RefusedFile: a file is missing, cut off or altered.
     """
     if not (folder / MANIFEST).is_file():
-        raise UsageError(
-            f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one"
-        )
+        raise UsageError(f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one")
     manifest = EngineManifest.load(folder / MANIFEST)
     for model in manifest.files:
         path = folder / model.path

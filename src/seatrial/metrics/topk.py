@@ -38,9 +38,7 @@ class TopK:
     def __add__(self, other: "TopK") -> "TopK":
         if len(self.hits) != len(other.hits):
             raise ValueError(f"top-{len(self.hits)} and top-{len(other.hits)} counts cannot be added")
-        return TopK(
-            tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)), self.count + other.count
-        )
+        return TopK(tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)), self.count + other.count)
 
     def accuracy(self, k: int = 1) -> float:
         """The fraction 0..1 of images whose label is among the first `k`; NaN when there are no images."""

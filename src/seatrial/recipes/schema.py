@@ -161,9 +161,7 @@ class Recipe(Strict):
         if tail not in (["to_float"], ["to_float", "normalise"]) or steps[-len(tail) :] != tail:
             raise ValueError("preprocess ends with to_float, then normalise where there is one")
         if self.input_size is None:
-            raise ValueError(
-                "preprocess has no center_crop or resize to a size, so the input size is not known"
-            )
+            raise ValueError("preprocess has no center_crop or resize to a size, so the input size is not known")
         return self
 
     @property

@@ -20,9 +20,7 @@ def describe_os_error(error: OSError, path: Path) -> StorageError:
     where = error.filename or path
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         usage = shutil.disk_usage(_existing_parent(path))
-        return StorageError(
-            f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again"
-        )
+        return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
     return StorageError(f"{where} cannot be written ({error.strerror or error})", "choose another --output")
@@ -127,7 +125,5 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunInUse(
-                f"another process works in {folder}", "wait for it, or choose another --output"
-            ) from None
+            raise RunInUse(f"another process works in {folder}", "wait for it, or choose another --output") from None
         yield
