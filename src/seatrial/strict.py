@@ -31,13 +31,16 @@ class Strict(BaseModel):
 
 def describe_first_error(model: type[BaseModel], error: ValidationError, data: Any) -> str:
     """The first thing pydantic found wrong, in words of the file that was read."""
-    first = error.errors()[0]
+    # A key that is not known explains one that is missing, so it is told first.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         unknown = str(first["loc"][-1])
         known = known_keys(model, first["loc"][:-1])
         return f"unknown key '{place}'; {suggest(unknown, known)}{more}"
+    if first["type"] == "value_error":
+        return f"{place}{': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{more}"
     if first["type"] == "missing":
         return f"'{place}' is missing{more}"
     return f"'{place}' is {first['input']!r}: {first['msg']}{more}"

@@ -60,6 +60,8 @@ class Built:
     """Batch size (None: any) and file, inside the job's folder."""
     executed: Mapping[str, int]
     """Layers by precision, as the SDK reports them; empty where it cannot tell."""
+    companions: tuple[Path, ...] = ()
+    """Files that belong to those above, such as weights beside a topology."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +231,9 @@ def read_engine(folder: Path) -> EngineFile:
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one")
     manifest = EngineManifest.load(folder / MANIFEST)
-    for model in manifest.files:
-        path = folder / model.path
-        if not path.is_file() or hash_file(path) != model.sha256:
+    for name, sha256 in [*((m.path, m.sha256) for m in manifest.files), *manifest.companions.items()]:
+        path = folder / name
+        if not path.is_file() or hash_file(path) != sha256:
             state = "altered or cut off" if path.exists() else "missing"
             raise RefusedFile(f"{path} is {state}", "compile it again with `seatrial compile`")
     return EngineFile(folder, manifest)

@@ -1,7 +1,10 @@
 """What this CPU can compute in, read from the operating system."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+from seatrial.errors import UsageError
 
 FLAGS = (
     "avx2",
@@ -41,6 +44,20 @@ def count_cores() -> int:
     """Cores that this process may use: affinity and the cgroup's CPU quota are respected."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _cgroup_quota() or cores))
+
+
+def count_threads(options: Mapping[str, str], streams: int = 1) -> int:
+    """Threads for one run: the engine option `threads`, else all cores shared by the streams.
+
+    Raises:
+        UsageError: the option is not a whole number above 0.
+    """
+    asked = options.get("threads")
+    if asked is None:
+        return max(1, count_cores() // streams)
+    if not asked.isdigit() or int(asked) == 0:
+        raise UsageError(f"option threads={asked} is not a whole number above 0")
+    return int(asked)
 
 
 def _cgroup_quota() -> int | None:

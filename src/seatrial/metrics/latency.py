@@ -20,7 +20,7 @@ class Latency:
     p99_ms: float
     standard_deviation_ms: float
     images_per_s: float
-    """Images over the summed time of all samples: the rate of the whole timed window."""
+    """Images over the summed time of all samples, times the streams: the rate of the whole timed window."""
 
     @property
     def variation(self) -> float:
@@ -28,8 +28,10 @@ class Latency:
         return self.standard_deviation_ms / self.mean_ms
 
     @classmethod
-    def of(cls, durations_ms: Sequence[float], batch_size: int) -> "Latency":
+    def of(cls, durations_ms: Sequence[float], batch_size: int, streams: int = 1) -> "Latency":
         """Figures of samples that each ran one batch; percentiles are numpy's linear ones.
+
+        With several `streams`, that many samples ran at any moment: the rate is theirs together (Little's law).
 
         Raises:
             ValueError: there are no samples.
@@ -48,5 +50,5 @@ class Latency:
             p95_ms=p95,
             p99_ms=p99,
             standard_deviation_ms=float(times.std(ddof=1)) if len(times) > 1 else 0.0,
-            images_per_s=float(1000 * batch_size * len(times) / times.sum()),
+            images_per_s=float(1000 * batch_size * streams * len(times) / times.sum()),
         )

@@ -1,15 +1,24 @@
-"""What a card may say."""
+"""What a card may say: the page of one model, and what a porting guide said about it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from seatrial.strict import Strict
+from seatrial.errors import UsageError
+from seatrial.strict import Strict, suggest
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 Size = tuple[PositiveInt, PositiveInt]
 """Height, width."""
+Batch = Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]
+"""A batch size as a key of a TOML table."""
+BatchOrBest = Annotated[str, Field(pattern=r"^([1-9][0-9]*|best)$")]
+Printed = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")]
+"""A number as somebody printed it: how many digits stand there decides how it is rounded when it is checked."""
+Equation = Annotated[str, Field(pattern=r"^[-+*/(). 0-9]+ = [0-9]+(\.[0-9]+)?$")]
+"""A sum as somebody printed it, such as `678.142 * 4 = 2712.568`."""
 
 
 class Network(Strict):
@@ -27,12 +36,14 @@ class Network(Strict):
 class Weights(Strict):
     """The published checkpoint."""
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")]
     url: str | None = None
-    sha256: str | None = None
-    sha256_prefix: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256_prefix: Annotated[str, Field(pattern=r"^[0-9a-f]{6,64}$")] | None = None
     """The leading hex digits of the sha256, where the publisher puts only those into the file name."""
-    md5: str | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    layout: str | None = None
+    """How the file is wrapped and its keys are named."""
     licence: str | None = None
     note: str | None = None
 
@@ -87,13 +98,70 @@ class Normalise(Strict):
 Step = Annotated[Resize | CenterCrop | ToFloat | Normalise, Field(discriminator="step")]
 
 
+def find_size(steps: Sequence[Step]) -> Size:
+    """Height and width of what comes out of `steps`.
+
+    Raises:
+        ValueError: they depend on the image.
+    """
+    last = next((step for step in reversed(steps) if isinstance(step, Resize | CenterCrop)), None)
+    if last is None or last.size is None:
+        raise ValueError("preprocess has no center_crop or resize to a size last, so the input size is not known")
+    return last.size
+
+
+def find_normalisation(steps: Sequence[Step]) -> tuple[Triple, Triple]:
+    """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
+    for step in steps:
+        if isinstance(step, Normalise):
+            return step.mean, step.std
+    return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+class Mode(Strict):
+    """A way from an image to numbers: its steps decide what comes out, uint8 HWC without to_float, else float32 CHW."""
+
+    note: str | None = None
+    preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _pixels_then_floats(self) -> "Mode":
+        steps = [s.step for s in self.preprocess]
+        pixels = [s for s in steps if s not in ("to_float", "normalise")]
+        if steps[len(pixels) :] not in ([], ["to_float"], ["to_float", "normalise"]):
+            raise ValueError("preprocess goes from pixel steps to to_float and then to normalise, each at most once")
+        find_size(self.preprocess)
+        return self
+
+    @property
+    def input_size(self) -> Size:
+        """Height and width of what comes out."""
+        return find_size(self.preprocess)
+
+    @property
+    def normalisation(self) -> tuple[Triple, Triple]:
+        """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
+        return find_normalisation(self.preprocess)
+
+    @property
+    def dtype(self) -> Literal["uint8", "float32"]:
+        """What each number is."""
+        return "float32" if any(isinstance(step, ToFloat) for step in self.preprocess) else "uint8"
+
+    @property
+    def layout(self) -> Literal["HWC", "CHW"]:
+        """The order of one image's axes."""
+        return "CHW" if self.dtype == "float32" else "HWC"
+
+
 class Reference(Strict):
-    """Accuracy that somebody else published for these very weights."""
+    """Accuracy that somebody else published for this network."""
 
     top1: Fraction
     top5: Fraction | None = None
     source: str
     note: str | None = None
+    """Says so where it was measured with other weights than the card's."""
 
 
 class Gates(Strict):
@@ -125,17 +193,112 @@ class Train(Strict):
 
 
 class Published(Strict):
-    """Throughput that somebody published, as printed."""
+    """Throughput that somebody published, as printed: one column of a table."""
 
     device: str
+    name: str | None = None
+    """What `[[guide.ratios]]` calls it, unique in the card; the device's name unless given."""
     chips_per_card: PositiveInt = 1
     per: Literal["chip", "card"] = "card"
     precision: str | None = None
+    unit: str | None = None
+    """What the publisher calls images per second: fps, qps."""
     scope: Literal["device", "host", "e2e", "unknown"] = "unknown"
-    images_per_s: dict[str, PositiveFloat]
+    images_per_s: dict[Batch, PositiveFloat]
     """By batch size."""
+    derivation: dict[Batch, Equation] = Field(default_factory=dict)
+    """How the publisher came to a figure, by batch size, as printed."""
+    best: Printed | None = None
+    """What the publisher calls the best figure."""
     source: str
     note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What ratios call it."""
+        return self.name or self.device
+
+
+class Tensor(Strict):
+    """What the guide's compiled model takes or gives, one image of it."""
+
+    name: str
+    dtype: Literal["uint8", "float32"]
+    layout: Literal["NCHW", "NHWC", "NC"]
+    shape: tuple[PositiveInt, ...]
+    """Without the batch."""
+
+
+class Target(Strict):
+    """The top-1 that a guide measures itself against."""
+
+    top1: Fraction
+    relative_drop: Fraction | None = None
+    """It may lie below by this share of it; None: not at all."""
+    source: str
+    network: str | None = None
+    """Whose accuracy it really is, where it is not this network's."""
+
+
+class Measured(Strict):
+    """An accuracy that the guide claims for its own engine."""
+
+    device: str
+    batch_size: PositiveInt | None = None
+    top1: Fraction
+    top5: Fraction | None = None
+
+
+class Ratio(Strict):
+    """How much faster one published column is than another, as the guide prints it and as it judges it."""
+
+    of: str
+    to: str
+    stated: dict[BatchOrBest, Printed] = Field(default_factory=dict)
+    """By batch size; `best` sets each column's own best batch against the other's."""
+    at_least: PositiveFloat | None = None
+    """What the guide asks for."""
+    judged: Literal["best", "every"] = "best"
+    """Whether it asks that of the best batches or of every one."""
+
+
+class TrainingRow(Strict):
+    """Training throughput as a guide prints it."""
+
+    device: str
+    cards: PositiveInt
+    images_per_s: PositiveFloat
+    epochs: PositiveInt | None = None
+    top1: Fraction | None = None
+    precision: str | None = None
+    torch: str | None = None
+    batch_size: PositiveInt | None = None
+    """Over all cards."""
+
+
+class Erratum(Strict):
+    """Something a guide says that is not so and that no arithmetic can find."""
+
+    text: str
+    correction: str
+
+
+class Guide(Strict):
+    """What a porting guide says about this model: claims to check, never what a run is judged by."""
+
+    title: str
+    source: str
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Versions as the guide lists them."""
+    input: Tensor | None = None
+    output: Tensor | None = None
+    target: Target | None = None
+    accuracy: tuple[Measured, ...] = ()
+    sums: dict[str, Equation] = Field(default_factory=dict)
+    """Arithmetic in the guide's text, by what it works out."""
+    ratios: tuple[Ratio, ...] = ()
+    training: tuple[TrainingRow, ...] = ()
+    errata: tuple[Erratum, ...] = ()
 
 
 class Recipe(Strict):
@@ -145,38 +308,62 @@ class Recipe(Strict):
     title: str
     paper: str | None = None
     source: str | None = None
+    """Where the network is defined, with the commit."""
     network: Network
     weights: Weights | None = None
     graph: Graph = Graph()
     preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
+    modes: dict[str, Mode] = Field(default_factory=dict)
+    """Other ways to write images to files, for `seatrial preprocess --mode`."""
     reference: Reference | None = None
     gates: Gates = Gates()
     train: Train = Train()
     published: tuple[Published, ...] = ()
+    guide: Guide | None = None
 
     @model_validator(mode="after")
-    def _pixels_then_floats(self) -> "Recipe":
-        steps = [s.step for s in self.preprocess]
-        tail = [s for s in steps if s in ("to_float", "normalise")]
-        if tail not in (["to_float"], ["to_float", "normalise"]) or steps[-len(tail) :] != tail:
+    def _consistent(self) -> "Recipe":
+        if Mode(preprocess=self.preprocess).dtype != "float32":
             raise ValueError("preprocess ends with to_float, then normalise where there is one")
-        if self.input_size is None:
-            raise ValueError("preprocess has no center_crop or resize to a size, so the input size is not known")
+        if self.reference is None and (self.gates.published_relative_drop is not None or self.gates.at_least_published):
+            raise ValueError("a gate on published accuracy needs a [reference]")
+        _check_columns(self.published, self.guide.ratios if self.guide else ())
         return self
 
     @property
-    def input_size(self) -> Size | None:
+    def input_size(self) -> Size:
         """Height and width that the network sees."""
-        last = self.preprocess[-1]
-        for last in reversed(self.preprocess):
-            if isinstance(last, CenterCrop | Resize):
-                break
-        return last.size if isinstance(last, CenterCrop | Resize) else None
+        return find_size(self.preprocess)
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
         """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
-        for step in self.preprocess:
-            if isinstance(step, Normalise):
-                return step.mean, step.std
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        return find_normalisation(self.preprocess)
+
+    def find_mode(self, name: str | None = None) -> Mode:
+        """The preprocessing called `name`, the card's main one without a name.
+
+        Raises:
+            UsageError: the card has no such mode; names the nearest.
+        """
+        if name is None:
+            return Mode(preprocess=self.preprocess)
+        if name not in self.modes:
+            known = suggest(name, list(self.modes)) if self.modes else "it has only its main preprocessing"
+            raise UsageError(f"{self.name} has no mode '{name}'", known)
+        return self.modes[name]
+
+
+def _check_columns(published: Sequence[Published], ratios: Sequence[Ratio]) -> None:
+    columns = {column.label: column for column in published}
+    if len(columns) != len(published):
+        raise ValueError("two [[published]] tables have the same name")
+    for ratio in ratios:
+        for label in (ratio.of, ratio.to):
+            if label not in columns:
+                raise ValueError(f"guide.ratios: no [[published]] is called '{label}'; {suggest(label, list(columns))}")
+        common = columns[ratio.of].images_per_s.keys() & columns[ratio.to].images_per_s.keys()
+        absent = ratio.stated.keys() - common - {"best"}
+        if absent or not common:
+            listed = ", ".join(sorted(absent)) or "any"
+            raise ValueError(f"guide.ratios: '{ratio.of}' and '{ratio.to}' do not both have batch {listed}")

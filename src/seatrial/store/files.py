@@ -14,14 +14,19 @@ from typing import Any
 
 from seatrial.errors import RunInUse, StorageError
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG)
+"""What the operating system says when a file cannot be stored."""
+
 
 def describe_os_error(error: OSError, path: Path) -> StorageError:
     """The storage error that tells a user what the operating system refused at `path`."""
     where = error.filename or path
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_SPACE:
         usage = shutil.disk_usage(_existing_parent(path))
         return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in NOT_ALLOWED:
         return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
     return StorageError(f"{where} cannot be written ({error.strerror or error})", "choose another --output")
 

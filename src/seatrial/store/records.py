@@ -153,6 +153,8 @@ class EngineManifest(Record):
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
     files: tuple[EngineModel, ...]
+    companions: dict[str, str]
+    """sha256 of the files that belong to those above, by name."""
     input: TensorSpec
     output: TensorSpec
     graph: GraphManifest
@@ -201,6 +203,7 @@ class AccuracyRecord(Record):
     """Wilson's 95 % score interval."""
     batch_size: int
     workers: int
+    """Decoding threads."""
     wall_s: float
     """From the first file read to the last answer, engine already loaded."""
     images_per_s: float
@@ -226,6 +229,8 @@ class Point(Strict):
     first_inference_ms: float
     warmup: int
     """Runs before the first sample."""
+    steady: bool = True
+    """Whether warm-up ended because times had settled, not because its time was up."""
     starts_s: tuple[float, ...]
     """Start of each sample after the first one's start."""
     durations_ms: tuple[float, ...]

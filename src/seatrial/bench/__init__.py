@@ -1,0 +1,1 @@
+"""Honest speed: every sample kept, a fresh process for each point, doubts said aloud."""

@@ -1,0 +1,156 @@
+"""Times a callable without knowing what it does: warm-up until steady, then every sample kept."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from seatrial.strict import Strict
+
+Clock = Callable[[], float]
+"""Seconds from any fixed moment."""
+
+
+class Limits(Strict):
+    """When warm-up is over, and when there are samples enough."""
+
+    warmup_runs: Annotated[int, Field(ge=2)] = 10
+    """Least number of warm-up runs of each stream."""
+    warmup_s: NonNegativeFloat = 1.0
+    """Least time of warm-up."""
+    steady_within: PositiveFloat = 0.03
+    """Warm-up is over when the medians of its last two windows, half of `warmup_runs` each, differ by no more."""
+    warmup_budget_s: NonNegativeFloat = 30.0
+    """Warm-up is over after this long, steady or not."""
+    duration_s: NonNegativeFloat = 10.0
+    """Least time of timing."""
+    min_samples: PositiveInt = 459
+    """Least number of samples; 459 carry a 99th percentile, see `bench.stats`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Every timed run, in the order of their starts."""
+
+    starts_s: tuple[float, ...]
+    """After the first one's start."""
+    durations_ms: tuple[float, ...]
+    warmup: int
+    """Runs before the first sample."""
+    steady: bool
+    """Whether warm-up ended because times had settled, not because its budget was spent."""
+
+
+def measure(
+    run: Callable[[int], object], limits: Limits, streams: int = 1, clock: Clock = time.perf_counter
+) -> Samples:
+    """Call `run` again and again from `streams` threads at once; blocks until the limits are met.
+
+    Args:
+        run: takes the number of the run, from 0 on over warm-up and samples, so that the caller rotates inputs.
+
+    Raises:
+        Exception: whatever `run` raised first; the other streams stop after the run they are in.
+    """
+    recorder = Recorder(limits, streams, clock())
+
+    def repeat() -> None:
+        try:
+            while (begun := recorder.begin()) is not None:
+                index, sampled = begun
+                start = clock()
+                run(index)
+                recorder.end(sampled, start, clock())
+        finally:
+            recorder.stop()
+
+    if streams == 1:
+        repeat()
+    else:
+        with ThreadPoolExecutor(streams) as pool:
+            for stream in [pool.submit(repeat) for _ in range(streams)]:
+                stream.result()
+    return recorder.samples()
+
+
+class Recorder:
+    """Says of each run whether it is warm-up or a sample, and when to stop; safe to share between threads.
+
+    A sample is a run that began after warm-up and before there were enough. The other streams go on until the last
+    of them has ended, so that none of them had the machine more to itself than the rest.
+    """
+
+    def __init__(self, limits: Limits, streams: int, now: float) -> None:
+        self._limits = limits
+        self._least_warmup = limits.warmup_runs * streams
+        self._began = now
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._warmup_s: list[float] = []
+        self._steady = False
+        self._timed_from: float | None = None
+        self._samples: list[tuple[float, float]] = []
+        self._in_flight = 0
+        self._enough = False
+        self._stopped = False
+
+    def begin(self) -> tuple[int, bool] | None:
+        """The number of the next run and whether it is a sample; None when it is time to stop."""
+        with self._lock:
+            if self._stopped:
+                return None
+            sampled = self._timed_from is not None and not self._enough
+            self._in_flight += sampled
+            self._runs += 1
+            return self._runs - 1, sampled
+
+    def end(self, sampled: bool, start: float, now: float) -> None:
+        """Note a run that took from `start` to `now`."""
+        with self._lock:
+            if sampled:
+                self._in_flight -= 1
+                self._samples.append((start, now - start))
+                self._enough = self._enough or self._has_enough(now)
+            elif not self._enough:
+                self._warmup_s.append(now - start)
+                if self._timed_from is None and self._is_warm(now):
+                    self._timed_from = now
+            self._stopped = self._stopped or (self._enough and self._in_flight == 0)
+
+    def stop(self) -> None:
+        """Let every stream stop after the run it is in."""
+        with self._lock:
+            self._stopped = True
+
+    def samples(self) -> Samples:
+        """What was timed, once every stream has stopped."""
+        ordered = sorted(self._samples)
+        return Samples(
+            # Whole microseconds and nanoseconds: a clock's noise is not worth half of the file.
+            starts_s=tuple(round(start - ordered[0][0], 6) for start, _ in ordered),
+            durations_ms=tuple(round(1000 * duration, 6) for _, duration in ordered),
+            warmup=len(self._warmup_s),
+            steady=self._steady,
+        )
+
+    def _has_enough(self, now: float) -> bool:
+        assert self._timed_from is not None
+        long_enough = now - self._timed_from >= self._limits.duration_s
+        return long_enough and len(self._samples) >= self._limits.min_samples
+
+    def _is_warm(self, now: float) -> bool:
+        elapsed = now - self._began
+        if len(self._warmup_s) >= self._least_warmup and elapsed >= self._limits.warmup_s:
+            self._steady = self._has_settled()
+        return self._steady or elapsed >= self._limits.warmup_budget_s
+
+    def _has_settled(self) -> bool:
+        window = self._least_warmup // 2
+        before = statistics.median(self._warmup_s[-2 * window : -window])
+        after = statistics.median(self._warmup_s[-window:])
+        return abs(after - before) <= self._limits.steady_within * before

@@ -1,0 +1,112 @@
+"""The process that measures one point: `python -m seatrial.bench.worker` takes a job on stdin, answers on stdout.
+
+The answer is one JSON document: a `Point`, or `{"error", "fix", "exit_code"}` for what the user can mend.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+from pydantic import PositiveInt
+
+from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
+from seatrial.bench.measure import Clock, Limits, measure
+from seatrial.engines import get_engine
+from seatrial.engines.base import Engine, EngineFile, read_engine, run_padded
+from seatrial.errors import SeatrialError
+from seatrial.recipes.schema import Recipe
+from seatrial.store.records import Point
+from seatrial.strict import Strict
+
+
+class Job(Strict):
+    """One point to measure."""
+
+    folder: Path
+    """The engine folder."""
+    device: str
+    batch_size: PositiveInt
+    streams: PositiveInt = 1
+    threads: PositiveInt | None = None
+    """Cores that the process may use; None leaves it all there are."""
+    images: Path | None = None
+    """A `.npy` file of prepared images, uint8 (n, height, width, 3); None feeds random bytes."""
+    seed: int = 0
+    """Of the random bytes."""
+    limits: Limits = Limits()
+
+
+def main() -> int:
+    """Measure the job on stdin; the exit code is 0, or the error's."""
+    # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    with os.fdopen(channel, "w", encoding="utf-8") as answer:
+        try:
+            job = Job.read(json.load(sys.stdin), "the job")
+            restrict_cores(job.threads)
+            file = read_engine(job.folder)
+            point = run_job(job, file, get_engine(file.manifest.engine))
+        except SeatrialError as error:
+            json.dump({"error": error.problem, "fix": error.fix, "exit_code": error.exit_code}, answer)
+            return error.exit_code
+        answer.write(point.model_dump_json())
+    return 0
+
+
+def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:
+    """Open the engine file, warm it up and time it, each run on the next of many different batches.
+
+    Loading is timed with the SDK's import in it, the file's bytes already in the page cache.
+
+    Raises:
+        EngineError: SDK or device is missing.
+        DataError: the images are missing, or not what the engine takes.
+    """
+    recipe = Recipe.read(file.manifest.graph.recipe, str(file.folder))
+    began = clock()
+    with engine.open(file, job.device, job.batch_size, job.streams) as session:
+        load_s = clock() - began
+        spec = session.input
+        pixels = read_pixels(job.images, spec) if job.images else make_random_pixels(spec, job.seed)
+        batches = make_batches(pixels, job.batch_size, spec, recipe, job.streams)
+        began = clock()
+        run_padded(session, batches[-1])
+        first_inference_ms = 1000 * (clock() - began)
+        samples = measure(lambda i: run_padded(session, batches[i % len(batches)]), job.limits, job.streams, clock)
+    return Point(
+        batch_size=job.batch_size,
+        streams=job.streams,
+        load_s=load_s,
+        first_inference_ms=first_inference_ms,
+        warmup=samples.warmup + 1,
+        steady=samples.steady,
+        starts_s=samples.starts_s,
+        durations_ms=samples.durations_ms,
+        peak_rss_bytes=read_peak_rss(),
+    )
+
+
+def restrict_cores(threads: int | None) -> None:
+    """Keep this process, and the threads it will start, to the first `threads` of its cores."""
+    if threads is not None:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def read_peak_rss() -> int:
+    """The most memory that this process ever held, in bytes, the rotated inputs included."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            # Counted from exec on; getrusage would also count what the parent held when it forked.
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())

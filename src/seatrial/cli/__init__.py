@@ -1,0 +1,55 @@
+"""Arguments in, workflow calls, exit codes; the only place that prints. Results go to stdout, all else to stderr."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+
+def run_cli(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; a bug of ours leaves with its traceback and exit code 1."""
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from seatrial.cli.app import make_app
+    from seatrial.errors import Interrupted, SeatrialError
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = make_app()(args=list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    except ClickException as error:
+        return _fail(" ".join(error.format_message().split()), 2)
+    except SeatrialError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("stopped; the same command goes on where it stopped", Interrupted.exit_code)
+    except BrokenPipeError:
+        # Whoever read our stdout has seen enough; nothing may be written to it at exit.
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        return _fail_for_storage(error)
+
+
+def _fail(message: str, code: int) -> int:
+    # One line, whatever a library put into its message.
+    print("seatrial: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _fail_for_storage(error: OSError) -> int:
+    from seatrial.store.files import STORAGE_ERRORS, describe_os_error
+
+    if error.errno not in STORAGE_ERRORS:
+        raise error
+    failure = describe_os_error(error, Path(error.filename or "."))
+    return _fail(str(failure), failure.exit_code)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

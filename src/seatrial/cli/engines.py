@@ -1,0 +1,109 @@
+"""`seatrial compile`, `evaluate` and `bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.cli.options import Images, Json, Labels, Output, read_pairs, read_sizes
+from seatrial.cli.show import print_json, print_table, showing
+
+Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
+
+
+def compile(
+    graph: Annotated[Path, typer.Argument(help="An ONNX file that `seatrial export` wrote.")],
+    engine: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")],
+    output: Output,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
+    device: Annotated[str, typer.Option(help="Where it will run.")] = "cpu",
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compile a graph for an engine and read back what was built."""
+    from seatrial.engines.build import BuildSpec
+    from seatrial.workflow.engines import compile_graph
+
+    sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
+    with showing() as progress:
+        spec = BuildSpec(engine, precision, device, sizes, read_pairs(option or []))
+        built = compile_graph(graph, spec, output, progress).manifest
+    if as_json:
+        print_json(built.model_dump(mode="json", by_alias=True))
+        return
+    executed = ", ".join(f"{count} in {name}" for name, count in sorted(built.executed.items())) or "as the graph"
+    files = ", ".join(f"{m.path} (batch {m.batch_size or 'free'})" for m in built.files)
+    print(
+        f"{output}: {built.engine} {built.sdk_version} {built.precision} on {built.device}; layers: {executed}; {files}"
+    )
+
+
+def evaluate(
+    folder: Folder,
+    images: Images,
+    output: Output,
+    labels: Labels = None,
+    batch_size: Annotated[int, typer.Option(help="Images a run.", min=1)] = 16,
+    reference: Annotated[
+        Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
+    from seatrial.data.labels import read_labels
+    from seatrial.engines.base import read_engine
+    from seatrial.workflow.engines import EvaluateSpec, evaluate_engine
+
+    classes = read_engine(folder).manifest.graph.recipe["network"]["classes"]
+    spec = EvaluateSpec(read_labels(images, labels, classes), batch_size, reference)
+    with showing() as progress:
+        record = evaluate_engine(folder, spec, output, progress)
+    if as_json:
+        print_json(record.model_dump(mode="json", by_alias=True))
+        return
+    header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
+    print_table(["engine", "images", *header, "images/s"], [[
+        record.name, str(record.images), *(f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))),
+        f"{record.images_per_s:.0f}",
+    ]])  # fmt: skip
+    if record.versus is not None:
+        v = record.versus
+        print(
+            f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed"
+        )
+
+
+def bench(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("--output", help="The record to write (.json).")],
+    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16.")] = "1,4,8,16",
+    images: Annotated[Path | None, typer.Option(help="Folder of images to feed; default: random bytes.")] = None,
+    duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
+    min_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
+    processes: Annotated[int, typer.Option(help="Fresh processes for each point.", min=1)] = 1,
+    streams: Annotated[int, typer.Option(help="Concurrent callers.", min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
+    from seatrial.workflow.engines import BenchSpec, bench_engine, prepare_folder
+
+    with showing() as progress:
+        pixels = prepare_folder(folder, images, output) if images else None
+        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, streams, pixels)
+        record = bench_engine(folder, spec, output, progress)
+    if as_json:
+        print_json(record.model_dump(mode="json", by_alias=True))
+        return
+    from seatrial.metrics.latency import Latency
+
+    rows = []
+    for size in dict.fromkeys(point.batch_size for point in record.points):
+        samples = [d for p in record.points if p.batch_size == size for d in p.durations_ms]
+        figures = Latency.of(samples, size, streams)
+        times = (figures.median_ms, figures.p90_ms, figures.p99_ms)
+        rows.append([str(size), f"{figures.images_per_s:.1f}", *(f"{t:.2f}" for t in times), str(figures.samples)])
+    print_table(["batch", "images/s", "median ms", "p90 ms", "p99 ms", "samples"], rows)
+    for doubt in record.doubts:
+        print(f"doubt: {doubt}")

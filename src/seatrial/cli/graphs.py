@@ -1,0 +1,64 @@
+"""`seatrial export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.cli.options import Json, Output
+from seatrial.cli.show import print_json, print_table, showing
+from seatrial.errors import UsageError
+
+
+def export(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
+    output: Output,
+    opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    batch_size: Annotated[str, typer.Option(help="A number, or `dynamic`.")] = "dynamic",
+    exporter: Annotated[str, typer.Option(help="torchscript or dynamo.")] = "torchscript",
+    simplify: Annotated[bool, typer.Option("--simplify/--no-simplify", help="Fold and clean the graph.")] = True,
+    fuse: Annotated[
+        bool,
+        typer.Option("--fuse-preprocess/--no-fuse-preprocess", help="Take uint8 images: normalise in the graph."),
+    ] = True,
+    images: Annotated[Path | None, typer.Option(help="Folder of images to prove it on; default: drawn ones.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an ONNX graph of a checkpoint, hold every step against torch, and read back what was asked."""
+    from seatrial.data.labels import list_images
+    from seatrial.export.to_onnx import ExportSpec
+    from seatrial.recipes import load_recipe
+    from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint, spread
+
+    if batch_size != "dynamic" and not (batch_size.isdigit() and int(batch_size) > 0):
+        raise UsageError(f"--batch-size {batch_size} is neither a number above 0 nor `dynamic`")
+    if exporter not in ("torchscript", "dynamo"):
+        raise UsageError(f"there is no exporter '{exporter}'", "torchscript or dynamo")
+    card = load_recipe(recipe)
+    proof = spread(list_images(images), PARITY_IMAGES) if images else []
+    with showing() as progress:
+        manifest = export_checkpoint(
+            card,
+            checkpoint,
+            output,
+            ExportSpec(
+                opset=opset or card.graph.opset,
+                batch_size=None if batch_size == "dynamic" else int(batch_size),
+                exporter="dynamo" if exporter == "dynamo" else "torchscript",
+                simplify=simplify,
+                fuse=fuse,
+            ),
+            proof,
+            progress,
+        )
+    if as_json:
+        print_json(manifest.model_dump(mode="json", by_alias=True))
+        return
+    rows = [
+        [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
+        for p in manifest.parity
+    ]
+    print_table(["step", "images", "relative error", "largest error", "other first class"], rows)
+    shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
+    print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")

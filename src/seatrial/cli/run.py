@@ -1,0 +1,81 @@
+"""`seatrial run`, `report` and `demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
+from seatrial.cli.show import print_json, showing
+
+if TYPE_CHECKING:
+    from seatrial.store.records import Verdict
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
+    images: Images,
+    output: Output,
+    labels: Labels = None,
+    engines: Annotated[
+        str, typer.Option(help="NAME or NAME:PRECISION, comma separated; torch is always the reference.")
+    ] = "onnxruntime,openvino",
+    batch_size: Annotated[str, typer.Option(help="Batch sizes to measure.")] = "1,4,8,16",
+    bench_duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
+    bench_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
+    evaluate_batch_size: Annotated[int, typer.Option(help="Images a run while evaluating.", min=1)] = 16,
+    opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
+    from seatrial.workflow.pipeline import RunSpec, run_pipeline
+
+    spec = RunSpec(
+        recipe=recipe,
+        checkpoint=checkpoint,
+        images=images,
+        labels=labels,
+        engines=tuple(name.strip() for name in engines.split(",") if name.strip()),
+        output=output,
+        batch_sizes=read_sizes(batch_size),
+        bench_duration_s=bench_duration,
+        bench_min_samples=bench_samples,
+        evaluate_batch_size=evaluate_batch_size,
+        opset=opset,
+    )
+    with showing() as progress:
+        verdict = run_pipeline(spec, progress)
+    return print_verdict(output, verdict, as_json)
+
+
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write report.html and report.md of a run from its stored records."""
+    from seatrial.workflow.pipeline import write_report
+
+    with showing():
+        html, markdown = write_report(folder)
+    print(f"{html}\n{markdown}")
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", help="The run folder.")] = Path("demo-run"),
+    as_json: Json = False,
+) -> int:
+    """Run the whole trial on handwritten digits: make data, train, export, compile, evaluate, bench, report."""
+    from seatrial.workflow.demo import run_demo
+
+    with showing() as progress:
+        outcome = run_demo(output, progress)
+    return print_verdict(output, outcome.verdict, as_json)
+
+
+def print_verdict(folder: Path, verdict: "Verdict", as_json: bool) -> int:
+    """Print the run's tables and, last, its verdict; returns the verdict's exit code."""
+    if as_json:
+        print_json(verdict.model_dump(mode="json", by_alias=True))
+        return verdict.exit_code
+    from seatrial.report.terminal import describe_run
+
+    print(describe_run(folder))
+    return verdict.exit_code

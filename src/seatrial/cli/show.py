@@ -1,0 +1,97 @@
+"""Progress and results for a person: bars on a terminal, plain lines elsewhere, tables on stdout."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from seatrial.progress import Progress, Update
+
+PLAIN_EVERY_S = 10.0
+
+
+@contextmanager
+def showing() -> Iterator[Progress]:
+    """Show updates on stderr until the block ends."""
+    if sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield PlainLines()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]} {task.fields[facts]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(update: Update) -> None:
+            if update.note:
+                bars.console.print(f"{update.stage:>10}  {update.note}", highlight=False, markup=False)
+                return
+            if update.stage not in tasks or update.done <= 1:
+                for task in tasks.values():
+                    bars.remove_task(task)
+                tasks.clear()
+                tasks[update.stage] = bars.add_task(update.stage, total=update.total, unit="", facts="")
+            facts = " ".join(f"{name} {value}" for name, value in update.facts.items())
+            bars.update(tasks[update.stage], completed=update.done, total=update.total, unit=update.unit, facts=facts)
+
+        yield show
+
+
+class PlainLines:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, clock: Any = time.monotonic) -> None:
+        self.clock = clock
+        self.stage = ""
+        self.started = self.shown = 0.0
+        self.first = 0
+
+    def __call__(self, update: Update) -> None:
+        """Show a note at once, counted work every ten seconds with the time that is left."""
+        now = self.clock()
+        if update.note:
+            self._print(update.stage, update.note)
+            return
+        if update.stage != self.stage or update.done < self.first:
+            self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
+        if now - self.shown < PLAIN_EVERY_S:
+            return
+        self.shown = now
+        done = update.done - self.first
+        left = (now - self.started) / done * (update.total - update.done) if done else 0
+        facts = "".join(f", {name} {value}" for name, value in update.facts.items())
+        counted = f"{update.done}/{update.total} {update.unit}"
+        self._print(update.stage, f"{counted}{facts}, {left:.0f} s left")
+
+    def _print(self, stage: str, text: str) -> None:
+        print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> None:
+    """A table on stdout; the columns in `left` are left aligned, the rest right."""
+    from seatrial.report.terminal import write_columns
+
+    print(write_columns([list(header), *map(list, rows)], left))
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""Judging: what an engine must keep, and whether it did."""

@@ -1,0 +1,81 @@
+"""The gates of a card, each judged on stored records."""
+
+from collections.abc import Mapping
+
+from seatrial.compare.speed_expression import judge_speed
+from seatrial.recipes.schema import Recipe
+from seatrial.store.records import AccuracyRecord, GateResult, Measurement
+
+
+def judge_gates(
+    recipe: Recipe, accuracies: Mapping[str, AccuracyRecord], measurements: Mapping[str, Measurement]
+) -> tuple[GateResult, ...]:
+    """Every gate of the card for every engine, the accuracy gates first.
+
+    Args:
+        accuracies: by engine name; the one without `versus` is the reference.
+        measurements: by engine name.
+    """
+    results = []
+    for record in accuracies.values():
+        if record.versus is None:
+            continue
+        if recipe.gates.reference_drop_pp is not None:
+            results.append(judge_reference_drop(record, recipe.gates.reference_drop_pp))
+    for record in accuracies.values():
+        results += _judge_published(recipe, record)
+    results += [judge_speed(text, measurements) for text in recipe.gates.speed]
+    return tuple(results)
+
+
+def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
+    """PASS when the drop is surely below the limit, FAIL when it is surely above, else INCONCLUSIVE.
+
+    "Surely" is a one-sided 95 % bound of `evaluation.statistics.drop_interval`.
+    """
+    versus = record.versus
+    assert versus is not None
+    outcome = "PASS" if versus.high_pp < limit_pp else "FAIL" if versus.low_pp > limit_pp else "INCONCLUSIVE"
+    reason = (
+        f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({versus.low_pp:.2f} to "
+        f"{versus.high_pp:.2f} with 95 % confidence on each side; {versus.lost} lost, {versus.gained} gained of "
+        f"{versus.images} images); the gate is {limit_pp:g}"
+    )
+    return GateResult.model_validate(
+        {
+            "gate": "reference_drop_pp",
+            "engine": record.name,
+            "outcome": outcome,
+            "kind": "accuracy",
+            "reason": reason,
+        }
+    )
+
+
+def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]:
+    reference, gates = recipe.reference, recipe.gates
+    if reference is None:
+        return []
+    floors = {}
+    if gates.published_relative_drop is not None:
+        floors["published_relative_drop"] = reference.top1 * (1 - gates.published_relative_drop)
+    if gates.at_least_published:
+        floors["at_least_published"] = reference.top1
+    top1, (low, high) = record.accuracy(), record.top1_interval
+    results = []
+    for gate, floor in floors.items():
+        # Below the floor, but not surely: another draw of images might lie above it.
+        outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
+        results.append(
+            GateResult.model_validate(
+                {
+                    "gate": gate,
+                    "engine": record.name,
+                    "outcome": outcome,
+                    "kind": "accuracy",
+                    "reason": f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a "
+                    f"floor of {floor:.2%}, from the published {reference.top1:.2%}",
+                }
+            )
+        )
+    return results

@@ -1,0 +1,150 @@
+"""Speed gates such as `best(openvino-bf16) >= 1.2 * best(torch)`, read by a small parser.
+
+    gate    = sum ("<" | "<=" | ">" | ">=") sum
+    sum     = product {("+" | "-") product}
+    product = factor {("*" | "/") factor}
+    factor  = number | "best(" name ")" | "at(" name "," batch ")" | "(" sum ")"
+
+`best` is an engine's highest images/s over its batch sizes, `at` its images/s at one.
+"""
+
+import operator
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from seatrial.errors import UsageError
+from seatrial.metrics.latency import Latency
+from seatrial.store.records import GateResult, Measurement
+
+_TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+
+Rates = Mapping[str, Mapping[int, float]]
+"""Images per second by engine name and batch size."""
+
+
+class _NotMeasured(Exception):
+    """The expression names what this run has no figure for."""
+
+
+def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int, float]]:
+    """Images/s by engine and batch size; the best number of streams where several were measured."""
+    rates: dict[str, dict[int, float]] = {}
+    for name, measurement in measurements.items():
+        samples: dict[tuple[int, int], list[float]] = defaultdict(list)
+        for point in measurement.points:
+            samples[point.batch_size, point.streams] += point.durations_ms
+        rates[name] = {}
+        for (batch_size, streams), durations in samples.items():
+            found = Latency.of(durations, batch_size, streams).images_per_s
+            rates[name][batch_size] = max(found, rates[name].get(batch_size, 0.0))
+    return rates
+
+
+def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:
+    """PASS or FAIL by the figures; INCONCLUSIVE when one of them was not measured.
+
+    Raises:
+        UsageError: the expression cannot be read.
+    """
+    try:
+        left, comparison, right = SpeedExpression(text, read_rates(measurements)).evaluate()
+    except _NotMeasured as missing:
+        outcome, reason = "INCONCLUSIVE", f"{text}: {missing}"
+    else:
+        outcome = "PASS" if _COMPARISONS[comparison](left, right) else "FAIL"
+        reason = f"{text}: {left:.1f} against {right:.1f} images/s"
+    return GateResult.model_validate(
+        {"gate": "speed", "engine": "", "outcome": outcome, "kind": "speed", "reason": reason}
+    )
+
+
+class SpeedExpression:
+    """One expression over measured rates."""
+
+    def __init__(self, text: str, rates: Rates) -> None:
+        self.text = text
+        self.rates = rates
+        self.tokens = self._split(text)
+
+    def evaluate(self) -> tuple[float, str, float]:
+        """Both sides and the comparison between them."""
+        left = self._sum()
+        comparison = self._take()
+        if comparison not in _COMPARISONS:
+            raise self._refuse(f"expected one of {' '.join(_COMPARISONS)}")
+        right = self._sum()
+        if self.tokens:
+            raise self._refuse(f"'{self.tokens[0]}' stands too much")
+        return left, str(comparison), right
+
+    def _split(self, text: str) -> list[str | float]:
+        tokens: list[str | float] = []
+        at = 0
+        while at < len(text.rstrip()):
+            match = _TOKEN.match(text, at)
+            if match is None:
+                raise self._refuse(f"cannot read '{text[at : at + 20].strip()}'")
+            function, argument, number, symbol = match.groups()
+            tokens.append(self._look_up(function, argument) if function else float(number) if number else symbol)
+            at = match.end()
+        return tokens
+
+    def _look_up(self, function: str, argument: str) -> float:
+        name, _, batch = (part.strip() for part in argument.partition(","))
+        if name not in self.rates or not self.rates[name]:
+            raise _NotMeasured(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
+        rates = self.rates[name]
+        if function == "best":
+            return max(rates.values())
+        if not batch.isdigit():
+            raise self._refuse("at() takes a name and a batch size")
+        if int(batch) not in rates:
+            raise _NotMeasured(f"'{name}' was not measured at batch {batch}")
+        return rates[int(batch)]
+
+    def _sum(self) -> float:
+        value = self._product()
+        while self.tokens and self.tokens[0] in ("+", "-"):
+            value = _ARITHMETIC[str(self._take())](value, self._product())
+        return value
+
+    def _product(self) -> float:
+        value = self._factor()
+        while self.tokens and self.tokens[0] in ("*", "/"):
+            symbol, factor = str(self._take()), self._factor()
+            if symbol == "/" and factor == 0:
+                raise self._refuse("it divides by zero")
+            value = _ARITHMETIC[symbol](value, factor)
+        return value
+
+    def _factor(self) -> float:
+        token = self._take()
+        if isinstance(token, float):
+            return token
+        if token == "(":
+            value = self._sum()
+            if self._take() != ")":
+                raise self._refuse("a ')' is missing")
+            return value
+        raise self._refuse(f"'{token}' is no figure" if token else "it ends too early")
+
+    def _take(self) -> str | float | None:
+        return self.tokens.pop(0) if self.tokens else None
+
+    def _refuse(self, reason: str) -> UsageError:
+        return UsageError(
+            f"speed gate '{self.text}': {reason}", "write it like `best(openvino-bf16) >= 1.2 * best(torch)`"
+        )

@@ -1,0 +1,206 @@
+"""scikit-learn's handwritten digits as colour JPEG files in ImageNet's two layouts, with a card.
+
+Ink and paper have random colours and every file its own size and aspect, so that a swapped channel order, a wrong
+resize or a wrong crop costs accuracy; on grey squares none of them would.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seatrial.errors import EngineError, UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_file, hash_value, replacing
+
+SEED = 20240229
+HELD_OUT = 0.3
+CALIBRATION = 128
+
+CARD = """\
+# The demo's network: ResNet-50 at 64 px on scikit-learn's digits, drawn in colour.
+name = "demo"
+title = "ResNet-50 on handwritten digits in colour (the demo)"
+source = "https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html"
+
+[network]
+name = "resnet50"
+classes = 10
+
+[graph]
+input = "image"
+output = "class"
+opset = 17
+
+[[preprocess]]
+step = "resize"
+short_side = 72
+interpolation = "bilinear"
+
+[[preprocess]]
+step = "center_crop"
+size = [64, 64]
+
+[[preprocess]]
+step = "to_float"
+
+[[preprocess]]
+step = "normalise"
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+
+[gates]
+reference_drop_pp = 2.0
+
+[train]
+epochs = 7
+batch_size = 32
+learning_rate = 0.08
+weight_decay = 5e-4
+warmup_epochs = 1
+label_smoothing = 0.1
+min_scale = 0.6
+flip = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """Where the demo's files lie."""
+
+    folder: Path
+
+    @property
+    def train(self) -> Path:
+        """Class folders."""
+        return self.folder / "train"
+
+    @property
+    def val(self) -> Path:
+        """Flat folder."""
+        return self.folder / "val"
+
+    @property
+    def labels(self) -> Path:
+        """`NAME CLASS` for each image of `val`."""
+        return self.folder / "val_label.txt"
+
+    @property
+    def calibration(self) -> Path:
+        """A list of training images, for quantisation."""
+        return self.folder / "calibration.txt"
+
+    @property
+    def stamp(self) -> Path:
+        """A hash of all this, by which a finished data set is known."""
+        return self.folder / "demo.sha256"
+
+    @property
+    def card(self) -> Path:
+        """The recipe."""
+        return self.folder / "demo.toml"
+
+
+def make_demo(folder: Path, progress: Progress = silent) -> DemoData:
+    """Write the demo's data set and card, or find them written; the same bytes for the same library versions.
+
+    Raises:
+        EngineError: scikit-learn is not installed.
+        UsageError: `folder` holds something else.
+        StorageError: the folder may not be written.
+    """
+    if _is_made(folder):
+        progress(Update("data", note=f"already made: {folder}"))
+        return DemoData(folder)
+    if folder.exists() and not (folder.is_dir() and (DemoData(folder).stamp.exists() or not any(folder.iterdir()))):
+        raise UsageError(f"{folder} holds other files", "choose a new folder for the demo's data")
+    digits, labels = _load_digits()
+    held_out = split_stratified(labels, HELD_OUT, np.random.default_rng(SEED))
+    with replacing(folder) as temporary:
+        made = DemoData(temporary)
+        for made_folder in [made.val, *(made.train / f"{digit}" for digit in range(10))]:
+            made_folder.mkdir(parents=True)
+        lines, trained = [], []
+        for index, (digit, label) in enumerate(zip(digits, labels, strict=True)):
+            jpeg = draw_digit(digit, np.random.default_rng([SEED, index]))
+            name = f"digit_{index:04d}.JPEG"
+            if held_out[index]:
+                (made.val / name).write_bytes(jpeg)
+                lines.append(f"{name} {label}\n")
+            else:
+                (made.train / f"{label}" / name).write_bytes(jpeg)
+                trained.append(f"train/{label}/{name}\n")
+            progress(Update("data", index + 1, len(digits), "images"))
+        made.labels.write_text("".join(lines), encoding="utf-8")
+        made.calibration.write_text("".join(_draw_list(trained)), encoding="utf-8")
+        made.card.write_text(CARD, encoding="utf-8")
+        made.stamp.write_text(_stamp(temporary), encoding="utf-8")
+    return DemoData(folder)
+
+
+def _is_made(folder: Path) -> bool:
+    stamp = DemoData(folder).stamp
+    try:
+        return stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp(folder)
+    except PackageNotFoundError:
+        return False
+
+
+def _stamp(folder: Path) -> str:
+    """What the data set is: the versions and the card that it follows from, and a hash of every file in it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != DemoData(folder).stamp)
+    hashes = {str(path.relative_to(folder)): hash_file(path) for path in files}
+    versions = {name: version(name) for name in ("scikit-learn", "pillow", "numpy")}
+    return hash_value({"seed": SEED, "card": CARD, "versions": versions, "files": hashes}) + "\n"
+
+
+def split_stratified(labels: NDArray[np.integer], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Mark `share` of each class, rounded, chosen at random."""
+    marked = np.zeros(len(labels), dtype=np.bool_)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        marked[members[: round(share * len(members))]] = True
+    return marked
+
+
+def draw_digit(digit: NDArray[np.float64], rng: np.random.Generator) -> bytes:
+    """One 8×8 digit (values 0..16) as a colour JPEG of 80–150 px and aspect 0.85–1.18."""
+    aspect = rng.uniform(0.85, 1.18)
+    height = rng.uniform(80, 150 / max(1.0, aspect))
+    size = (max(80, round(height * aspect)), round(height))
+    paper, ink = _two_colours(rng)
+    shape = Image.fromarray((digit * (255 / 16)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    cover = np.asarray(shape, dtype=np.float64)[..., None] / 255
+    picture = paper * (1 - cover) + ink * cover + rng.normal(0, 6, (*cover.shape[:2], 3))
+    file = io.BytesIO()
+    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def _two_colours(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two random colours that are at least 120 levels apart, so that the digit can be read."""
+    while True:
+        paper, ink = rng.uniform(0, 255, (2, 3))
+        if np.linalg.norm(paper - ink) >= 120:
+            return paper, ink
+
+
+def _draw_list(trained: Sequence[str]) -> list[str]:
+    rng = np.random.default_rng(SEED)
+    return sorted(rng.choice(np.asarray(trained), CALIBRATION, replace=False).tolist())
+
+
+def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise EngineError(
+            "the demo's digits come with scikit-learn, which is not installed", "pip install 'seatrial[demo]'"
+        ) from None
+    loaded = load_digits()
+    return loaded.images, loaded.target

@@ -1,0 +1,167 @@
+"""Which image has which class: ImageNet's layouts read into one list, every name accounted for."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.errors import DataError
+from seatrial.store.files import hash_value
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One image file and its class."""
+
+    id: str
+    """The file's name as the label file spells it, or CLASS/NAME in class folders."""
+    path: Path
+    label: int
+
+
+def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
+    """A labelled set in the order of its ids: a flat folder with a label file, or class folders.
+
+    Raises:
+        DataError: no such folder or file, a line that is no label, names that are missing on either side,
+            or a class that the network does not have.
+    """
+    check_folder(images)
+    if labels is None:
+        return read_class_folders(images, classes)
+    by_name = parse_label_file(labels)
+    have = {p.name: p for p in list_images(images)}
+    missing, extra = sorted(by_name.keys() - have.keys()), sorted(have.keys() - by_name.keys())
+    if missing and len(missing) == len(by_name):
+        raise DataError(
+            f"{labels} names other images than {images} holds (it begins with '{missing[0]}', the folder with "
+            f"{repr(extra[0]) if extra else 'no image at all'})",
+            "give the label file that belongs to this folder",
+        )
+    if missing or extra:
+        raise DataError(
+            f"{labels} and {images} do not agree: {_count_names('labelled but not there', missing)}, "
+            f"{_count_names('there but not labelled', extra)}",
+            "every image needs exactly one line",
+        )
+    check_classes(((name, label) for name, label in by_name.items()), classes, str(labels))
+    return tuple(LabelledImage(name, have[name], by_name[name]) for name in sorted(by_name))
+
+
+def parse_label_file(path: Path) -> dict[str, int]:
+    """Classes by file name from lines `NAME CLASS` (the guides' val_label.txt).
+
+    Raises:
+        DataError: names the first line that is not of this form, or a name that stands twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise DataError(f"label file {path} cannot be read ({reason})", "give --labels FILE") from None
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().rpartition(" ")
+        if not name or not label.isascii() or not label.isdigit():
+            raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`")
+        if name in found:
+            raise DataError(f"{path}:{number}: '{name}' stands twice")
+        found[name.strip()] = int(label)
+    if not found:
+        raise DataError(f"label file {path} is empty")
+    return found
+
+
+def read_class_folders(root: Path, classes: int) -> tuple[LabelledImage, ...]:
+    """Images of `root/CLASS/NAME`, classes numbered in the order of the folders' names (torchvision's ImageFolder).
+
+    Raises:
+        DataError: no folders, an empty one, or more than the network has classes.
+    """
+    check_folder(root)
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not folders:
+        raise DataError(f"{root} holds no class folders", "give --labels FILE for a flat folder")
+    if len(folders) != classes:
+        raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes")
+    found = []
+    for label, folder in enumerate(folders):
+        files = list_images(folder)
+        if not files:
+            raise DataError(f"class folder {folder} holds no images")
+        found += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
+    return tuple(found)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files directly in `folder`, sorted by name; known by suffix, hidden ones left out.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    check_folder(folder)
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+
+
+def read_image_list(path: Path) -> list[Path]:
+    """Paths from a text file, one a line, relative ones seen from the file's folder.
+
+    Raises:
+        DataError: no such file, an empty one, or a path that is not there.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no image list {path}")
+    paths = [path.parent / line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    gone = next((p for p in paths if not p.is_file()), None)
+    if gone or not paths:
+        raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty")
+    return paths
+
+
+def hash_listing(images: Iterable[LabelledImage]) -> str:
+    """What identifies a labelled set without reading its files: ids, labels, sizes and times of last change."""
+    rows = []
+    for image in images:
+        stat = image.path.stat()
+        rows.append([image.id, image.label, stat.st_size, stat.st_mtime_ns])
+    return hash_value(rows)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        DataError: nothing there, or a file.
+    """
+    if not folder.is_dir():
+        state = "is a file, not a folder" if folder.exists() else "is not there"
+        raise DataError(f"image folder {folder} {state}")
+
+
+def check_classes(labels: Iterable[tuple[str, int]], classes: int, source: str) -> None:
+    """Refuse a class that the network does not have.
+
+    Raises:
+        DataError: names the first and how many there are.
+    """
+    counted = Counter(label for _, label in labels)
+    beyond = sorted(label for label in counted if label >= classes)
+    if beyond:
+        fix = (
+            "labels count from 0: subtract 1"
+            if beyond == [classes] and 0 not in counted
+            else "is this the right recipe?"
+        )
+        raise DataError(
+            f"{source} has class {beyond[0]} ({counted[beyond[0]]} images), the network has classes 0..{classes - 1}",
+            fix,
+        )
+
+
+def _count_names(what: str, names: list[str]) -> str:
+    shown = ", ".join(f"'{n}'" for n in names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names)} {what}" + (f" ({shown})" if names else "")

@@ -1,0 +1,94 @@
+"""Compile a graph into an engine folder: whole, described by its engine.json, or not there at all."""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seatrial.engines import get_engine
+from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.store.files import hash_file, replacing
+from seatrial.store.records import EngineManifest, EngineModel, GraphManifest
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """What to compile for."""
+
+    engine: str
+    precision: str = "fp32"
+    device: str = "cpu"
+    batch_sizes: tuple[int, ...] = ()
+    """Empty asks for a free batch."""
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def read_graph_manifest(graph: Path) -> GraphManifest:
+    """The manifest beside an ONNX file.
+
+    Raises:
+        UsageError: there is no such file, or it has no manifest.
+        RefusedFile: the file is not the one that the manifest describes.
+    """
+    if not graph.is_file():
+        raise UsageError(f"there is no graph {graph}", "`seatrial export` makes one")
+    beside = graph.with_name(graph.name + ".json")
+    if not beside.is_file():
+        raise UsageError(f"{graph} has no manifest {beside.name}", "export it with `seatrial export`")
+    manifest = GraphManifest.load(beside)
+    if hash_file(graph) != manifest.sha256:
+        raise RefusedFile(f"{graph} is not the file that {beside.name} describes", "export it again")
+    return manifest
+
+
+def build_engine(graph: Path, spec: BuildSpec, output: Path, key: str = "") -> EngineFile:
+    """Compile `graph` into the folder `output`, replacing an engine folder that stands there.
+
+    Raises:
+        UsageError: no such graph or engine, or `output` holds something else.
+        EngineError: the engine is missing, or gave something else than was asked.
+    """
+    engine = get_engine(spec.engine)
+    manifest = read_graph_manifest(graph)
+    if output.exists() and any(output.iterdir()) and not (output / MANIFEST).is_file():
+        raise UsageError(f"{output} holds other files", "choose another --output")
+    with replacing(output) as folder:
+        folder.mkdir()
+        built = engine.compile(
+            CompileJob(graph, manifest, folder, spec.batch_sizes, spec.precision, spec.device, spec.options)
+        )
+        _describe(manifest, spec, folder, built, key).save(folder / MANIFEST)
+    return EngineFile(output, EngineManifest.load(output / MANIFEST))
+
+
+def find_built(output: Path, key: str) -> EngineFile | None:
+    """The engine folder at `output` if it was built under this key and nothing in it has changed."""
+    from seatrial.engines.base import read_engine
+
+    with contextlib.suppress(SeatrialError):
+        found = read_engine(output)
+        return found if found.manifest.key == key else None
+    return None
+
+
+def _describe(graph: GraphManifest, spec: BuildSpec, folder: Path, built: Built, key: str) -> EngineManifest:
+    version = get_engine(spec.engine).probe().version
+    if version is None:
+        raise RefusedFile(f"engine '{spec.engine}' went away while compiling")
+    return EngineManifest(
+        key=key,
+        engine=spec.engine,
+        sdk_version=version,
+        device=spec.device,
+        precision=spec.precision,
+        executed=dict(built.executed),
+        options=dict(spec.options),
+        files=tuple(
+            EngineModel(path=str(path.relative_to(folder)), sha256=hash_file(path), batch_size=size)
+            for size, path in built.files
+        ),
+        companions={str(path.relative_to(folder)): hash_file(path) for path in built.companions},
+        input=graph.input,
+        output=graph.output,
+        graph=graph,
+    )

@@ -1,0 +1,1 @@
+"""Correctness: running a labelled set through an engine, and holding answers against each other."""

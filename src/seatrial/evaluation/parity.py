@@ -1,0 +1,55 @@
+"""Do two things that should answer alike answer alike?"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.errors import ParityError
+from seatrial.store.records import StepParity
+
+DISAGREEMENT_LIMIT = 0.005
+"""Share of images whose first class may differ."""
+
+
+def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[np.floating]) -> StepParity:
+    """How far `logits` (n, classes) lie from the reference's."""
+    difference = logits.astype(np.float64) - reference.astype(np.float64)
+    return StepParity(
+        step=step,
+        images=len(reference),
+        relative_error=float(np.linalg.norm(difference) / (np.linalg.norm(reference) or 1)),
+        largest_error=float(np.abs(difference).max()),
+        top1_disagreements=int((reference.argmax(1) != logits.argmax(1)).sum()),
+    )
+
+
+def check_parity(parity: StepParity) -> None:
+    """Refuse a step that changed more than half a percent of the answers.
+
+    Raises:
+        ParityError: says at which step and how far.
+    """
+    if parity.top1_disagreements > DISAGREEMENT_LIMIT * parity.images:
+        raise ParityError(
+            f"after '{parity.step}' {parity.top1_disagreements} of {parity.images} images get another first class "
+            f"(relative error {parity.relative_error:.1e})"
+        )
+
+
+def check_logits(logits: NDArray[np.floating], names: list[str]) -> None:
+    """Refuse answers that cannot be a classifier's: not numbers, or the same for different images.
+
+    Args:
+        logits: (n, classes).
+        names: what the rows belong to, for the message.
+
+    Raises:
+        ParityError: names the first image.
+    """
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise ParityError(f"the engine answers NaN or infinity, first for {names[broken[0]]}")
+    flat = np.flatnonzero(logits.min(axis=1) == logits.max(axis=1))
+    if len(flat):
+        raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}")
+    if len(logits) > 1 and (logits == logits[0]).all():
+        raise ParityError(f"the engine gives {len(logits)} different images the same answer, first {names[0]}")

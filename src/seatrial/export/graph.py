@@ -1,0 +1,87 @@
+"""What an ONNX file says of itself, read back from the file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.store.records import TensorSpec
+
+_DTYPES: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFacts:
+    """The opset and the two ends of a classifier's graph."""
+
+    opset: int
+    input: TensorSpec
+    output: TensorSpec
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is no ONNX file, or a damaged one.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no ONNX file {path}")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({reason})") from None
+    return model
+
+
+def read_facts(model: onnx.ModelProto) -> GraphFacts:
+    """Opset, input and output of a graph with one of each.
+
+    Raises:
+        RefusedFile: it has several inputs or outputs, or is no image classifier.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    if len(inputs) != 1 or len(model.graph.output) != 1:
+        raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, not one of each")
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(model.graph.output[0]))
+
+
+def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size: int | None) -> None:
+    """Hold what came out against what was asked.
+
+    Raises:
+        EngineError: opset, a name, or the batch axis is another one.
+    """
+    asked = {"opset": opset, "input name": ends[0], "output name": ends[1], "batch": batch_size or "free"}
+    found = {
+        "opset": facts.opset,
+        "input name": facts.input.name,
+        "output name": facts.output.name,
+        "batch": facts.input.shape[0] or "free",
+    }
+    for what, want in asked.items():
+        if found[what] != want:
+            raise EngineError(
+                f"the exporter was asked for {what} {want} and wrote {found[what]}", "try another --exporter or --opset"
+            )
+    if (facts.output.shape[0] or "free") != asked["batch"]:
+        raise EngineError(f"the graph's output has batch {facts.output.shape[0]}, its input {found['batch']}")
+
+
+def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
+        raise RefusedFile(f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes")
+    layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] == 3 and shape[1] != 3 else "NCHW"
+    return TensorSpec.model_validate(
+        {"name": value.name, "dtype": _DTYPES[kind.elem_type], "shape": shape, "layout": layout}
+    )

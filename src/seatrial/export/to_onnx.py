@@ -1,0 +1,66 @@
+"""A torch network to an ONNX graph whose opset, names and batch axis are those that were asked for."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import onnx
+import torch
+
+from seatrial.errors import EngineError
+from seatrial.export.graph import check_facts, load_graph, read_facts
+from seatrial.recipes.schema import Recipe
+
+Exporter = Literal["torchscript", "dynamo"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSpec:
+    """What to ask of the exporter."""
+
+    opset: int
+    batch_size: int | None = None
+    """None leaves the batch free."""
+    exporter: Exporter = "torchscript"
+    simplify: bool = True
+    fuse: bool = True
+    """Take the preprocessing tail into the graph, so that its input is a uint8 image."""
+
+
+def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> onnx.ModelProto:
+    """Export to `path` and read it back. The input is float32 (n, 3, height, width), already normalised.
+
+    Raises:
+        EngineError: the exporter fails, or writes something else than was asked.
+    """
+    example = torch.zeros(spec.batch_size or 2, 3, *recipe.input_size)
+    names = (recipe.graph.input, recipe.graph.output)
+    free = spec.batch_size is None
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # The exporter announces its own retirement, and an opset beyond its table; the file is read back below.
+            warnings.simplefilter("ignore")
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            torch.onnx.export(
+                network.eval(),
+                (example,),
+                str(path),
+                dynamo=spec.exporter == "dynamo",
+                opset_version=spec.opset,
+                input_names=[names[0]],
+                output_names=[names[1]],
+                external_data=False,
+                verbose=False,
+                dynamic_axes={name: {0: "batch"} for name in names}
+                if free and spec.exporter == "torchscript"
+                else None,
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and spec.exporter == "dynamo" else None,
+            )
+    except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError, ImportError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise EngineError(f"exporter {spec.exporter} failed at opset {spec.opset} ({reason})") from None
+    model = load_graph(path)
+    check_facts(read_facts(model), spec.opset, names, spec.batch_size)
+    return model

@@ -1,0 +1,116 @@
+"""Every key of a checkpoint accounted for: nothing missing, nothing left over, no other shape, only numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from seatrial.errors import RefusedFile
+from seatrial.models.build import change_classes, sketch_network
+from seatrial.recipes.load import list_cards, load_recipe
+from seatrial.recipes.schema import Network
+
+SHOWN = 3
+"""Keys of each kind that a refusal names; the rest is counted."""
+COUNTER = "num_batches_tracked"
+"""Counts training steps, which inference never reads; torch before 0.4.1 did not store it."""
+DETECTOR_PARTS = frozenset({"neck", "bbox_head", "roi_head", "rpn_head", "mask_head"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a checkpoint departs from its network."""
+
+    missing: tuple[str, ...]
+    left_over: tuple[str, ...]
+    reshaped: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.left_over or self.reshaped)
+
+
+def find_difference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Difference:
+    """Compare names and shapes; a missing count of batches is no difference."""
+    return Difference(
+        missing=tuple(key for key in wanted if key not in state and not key.endswith(COUNTER)),
+        left_over=tuple(key for key in state if key not in wanted),
+        reshaped=tuple(key for key in wanted if key in state and state[key].shape != wanted[key].shape),
+    )
+
+
+def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network: Network, path: Path) -> None:
+    """Refuse weights that are not this network's.
+
+    Raises:
+        RefusedFile: names the first keys that differ and, where it can be told, whose weights they are.
+    """
+    difference = find_difference(state, wanted)
+    if not difference:
+        return
+    reshaped = [f"{k} {_shape(state[k])} for {_shape(wanted[k])}" for k in difference.reshaped]
+    counted = [
+        _count("missing", difference.missing),
+        _count("left over", difference.left_over),
+        _count("of another shape", reshaped),
+    ]
+    details = "; ".join(part for part in counted if part)
+    raise RefusedFile(f"{path} does not fit '{network.name}': {details}", recognise(state, difference, network))
+
+
+def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Weights that fit as contiguous float32 copies in the network's order; counts keep their own dtype.
+
+    Raises:
+        RefusedFile: a weight is no finite number, or whole numbers stand where floats belong.
+    """
+    converted = {}
+    for key, target in wanted.items():
+        if key not in state:
+            converted[key] = torch.zeros(target.shape, dtype=target.dtype)
+            continue
+        found = state[key]
+        if target.is_floating_point() != found.is_floating_point():
+            kinds = f"{found.dtype}, not {target.dtype}".replace("torch.", "")
+            raise RefusedFile(f"{path}: '{key}' holds {kinds}", "weights that were quantised cannot be taken")
+        copied = found.detach().to(target.dtype, copy=True, memory_format=torch.contiguous_format)
+        broken = copied.numel() - int(copied.isfinite().sum())
+        if broken:
+            raise RefusedFile(
+                f"{path}: '{key}' has {broken:,} of {copied.numel():,} weights that are NaN or infinite",
+                "the training diverged, or the file is damaged",
+            )
+        converted[key] = copied
+    return converted
+
+
+def recognise(state: Mapping[str, Tensor], difference: Difference, network: Network) -> str:
+    """Whose weights these are, in words, judged by their names and shapes."""
+    parts = sorted({key.partition(".")[0] for key in difference.left_over})
+    if DETECTOR_PARTS.intersection(parts):
+        return f"these are a detector's weights ({', '.join(parts)}): fetch the classifier's"
+    heads = [tensor for tensor in state.values() if tensor.ndim == 2]
+    if len(heads) == 1 and len(heads[0]):
+        classes = len(heads[0])
+        if _fits(state, change_classes(network, classes)):
+            return f"it has {classes} classes where the recipe says {network.classes}: use a recipe with {classes}"
+        for name in list_cards():
+            if _fits(state, change_classes(load_recipe(name).network, classes)):
+                return f"it fits the network of recipe '{name}' with {classes} classes: use that, or another file"
+    return "it is no whole checkpoint of a network in our recipes: fetch it again, or use the one that belongs here"
+
+
+def _fits(state: Mapping[str, Tensor], network: Network) -> bool:
+    return not find_difference(state, sketch_network(network).state_dict())
+
+
+def _count(what: str, keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    rest = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
+    return f"{len(keys):,} {what} ({', '.join(keys[:SHOWN])}{rest})"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(str(size) for size in tensor.shape) or "scalar"

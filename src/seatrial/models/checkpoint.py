@@ -1,0 +1,126 @@
+"""A published checkpoint to canonical weights: the network's own names, float32, safetensors, with a manifest.
+
+torch is imported inside the functions, so that a machine without it is told what to install.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
+from seatrial.recipes.schema import Network, Recipe
+from seatrial.store.files import hash_file, replacing
+from seatrial.store.records import CheckpointManifest
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCheckpoint:
+    """Weights with every key accounted for."""
+
+    recipe: str
+    network: Network
+    state: "Mapping[str, Tensor]"
+    """In the network's own names and order, float32 (counts of batches int64), contiguous, in host memory."""
+    parameters: int
+    layout: str
+    """How the file was wrapped and named."""
+    filled: tuple[str, ...]
+    """Keys that the file lacked and that carry no learned value (num_batches_tracked)."""
+
+
+def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
+    """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
+
+    Raises:
+        UsageError: there is no such file, or the recipe's network cannot be built.
+        RefusedFile: corrupt, unsafe, another network's, or weights that are not finite numbers.
+        EngineError: torch or timm is not installed.
+    """
+    sketch = sketch_network(recipe.network)
+    from seatrial.models.account import check_fit, to_float32
+    from seatrial.models.layouts import find_state
+    from seatrial.models.read_file import read_content
+
+    wanted = sketch.state_dict()
+    state, layout = find_state(read_content(path), path)
+    check_fit(state, wanted, recipe.network, path)
+    return LoadedCheckpoint(
+        recipe=recipe.name,
+        network=recipe.network,
+        state=to_float32(state, wanted, path),
+        parameters=count_parameters(sketch),
+        layout=layout,
+        filled=tuple(key for key in wanted if key not in state),
+    )
+
+
+def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) -> CheckpointManifest:
+    """Write the weights to `output` (a .safetensors file) and their manifest beside it.
+
+    The same weights give the same bytes.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    from safetensors.torch import save
+
+    # safetensors' own save_file hides a full disk behind an error of its own.
+    packed = save(dict(loaded.state))
+    with replacing(output) as temporary:
+        temporary.write_bytes(packed)
+    manifest = CheckpointManifest(
+        recipe=loaded.recipe,
+        network=loaded.network.name,
+        source=str(source_path),
+        source_sha256=hash_file(source_path),
+        sha256=hash_file(output),
+        parameters=loaded.parameters,
+        layout=loaded.layout,
+        filled=loaded.filled,
+    )
+    manifest.save(manifest_path(output))
+    return manifest
+
+
+def manifest_path(checkpoint: Path) -> Path:
+    """Where the manifest of a stored checkpoint stands."""
+    return checkpoint.with_name(f"{checkpoint.name}.json")
+
+
+def read_stored(path: Path) -> "dict[str, Tensor]":
+    """The weights that `store_checkpoint` wrote to `path`.
+
+    Raises:
+        UsageError: there is no such file, or no manifest beside it.
+        RefusedFile: the file is not the one that was stored.
+        EngineError: torch is not installed.
+    """
+    import_extra("torch")
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {path}")
+    manifest = CheckpointManifest.load(manifest_path(path))
+    if hash_file(path) != manifest.sha256:
+        raise RefusedFile(f"{path} is not what its manifest says: altered or cut off", "load the checkpoint again")
+    return load_file(path)
+
+
+def load_network(network: Network, path: Path) -> "nn.Module":
+    """The network with the weights stored in `path`, in evaluation mode; raises as `build_network` and `read_stored`.
+
+    Raises:
+        RefusedFile: the weights are another network's.
+    """
+    built = build_network(network)
+    from seatrial.models.account import check_fit
+
+    state = read_stored(path)
+    check_fit(state, built.state_dict(), network, path)
+    built.load_state_dict(state, strict=True)
+    return built.eval()

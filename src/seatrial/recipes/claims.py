@@ -1,0 +1,242 @@
+"""Work out again everything a porting guide worked out, from the raw figures on its card."""
+
+import ast
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
+from typing import Literal
+
+from seatrial.errors import UsageError
+from seatrial.recipes.schema import Published, Ratio, Recipe, TrainingRow
+
+Kind = Literal["arithmetic", "rounding", "inherited", "threshold", "scope", "scaling", "accuracy", "text"]
+"""What is wrong with a claim that does not hold.
+
+A figure: `arithmetic` miscounted, `rounding` cut off instead of rounded, `inherited` right but for a wrong input.
+A conclusion: `threshold` missed, `scope` unlike things compared or batches left out, `scaling` better than linear,
+`accuracy` missed or of another network. `text` is what no arithmetic can find.
+"""
+
+_SIGNS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that a guide says, and what comes out when it is worked out again."""
+
+    recipe: str
+    what: str
+    stated: str
+    correct: str
+    kind: Kind
+    holds: bool
+    note: str = ""
+
+    @property
+    def recomputed(self) -> bool:
+        """Whether arithmetic judged it; the others are errors in the text, as the card lists them."""
+        return self.kind != "text"
+
+
+def check_claims(recipe: Recipe) -> tuple[Claim, ...]:
+    """Every figure and conclusion of the card's guide, those that hold and those that do not.
+
+    Sums are exact decimals, rounded half up to as many digits as the guide prints.
+
+    Raises:
+        UsageError: an equation of the card is no arithmetic.
+    """
+    with localcontext() as context:
+        context.prec = 50
+        return tuple(_check_all(recipe))
+
+
+def _check_all(recipe: Recipe) -> Iterator[Claim]:
+    name = recipe.name
+    for column in recipe.published:
+        yield from _check_column(name, column)
+    if recipe.guide is None:
+        return
+    for what, printed in recipe.guide.sums.items():
+        exact, stated = _work_out(printed, f"{name}: guide.sums")
+        yield _compare(name, f"{what}: {printed}", stated, exact)
+    columns = {column.label: column for column in recipe.published}
+    for ratio in recipe.guide.ratios:
+        yield from _check_ratio(name, ratio, columns)
+        yield from _judge_ratio(name, ratio, columns)
+    yield from _check_training(name, recipe.guide.training)
+    yield from _check_accuracy(recipe)
+    for erratum in recipe.guide.errata:
+        yield Claim(name, "in the text", erratum.text, erratum.correction, "text", holds=False)
+
+
+def _compare(name: str, what: str, stated: str, exact: Decimal) -> Claim:
+    correct = _round_half_up(exact, _count_digits(stated))
+    holds = Decimal(stated) == correct
+    cut_off = Decimal(stated) == exact.quantize(correct, ROUND_DOWN)
+    kind: Kind = "rounding" if cut_off and not holds else "arithmetic"
+    note = "truncated, not rounded" if kind == "rounding" else ""
+    return Claim(name, what, stated, _show(exact.normalize() if exact == correct else correct), kind, holds, note)
+
+
+def _count_digits(printed: str) -> int:
+    return len(printed.partition(".")[2])
+
+
+def _round_half_up(value: Decimal, digits: int) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+
+
+def _show(value: Decimal | float) -> str:
+    exact = value if isinstance(value, Decimal) else Decimal(str(value)).normalize()
+    return f"{exact:f}"
+
+
+def _show_percent(fraction: Decimal) -> str:
+    return f"{_round_half_up(100 * fraction, 3).normalize():f} %"
+
+
+def _work_out(equation: str, where: str) -> tuple[Decimal, str]:
+    """The exact value of an equation's left side, and its right side as printed."""
+    left, _, stated = equation.partition(" = ")
+    try:
+        return _evaluate(ast.parse(left.strip(), mode="eval").body), stated
+    except (SyntaxError, ArithmeticError, ValueError):
+        raise UsageError(f"{where}: '{left}' is no arithmetic", "write it as in `678.142 * 4 = 2712.568`") from None
+
+
+def _evaluate(node: ast.expr) -> Decimal:
+    if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS:
+        return Decimal(_SIGNS[type(node.op)](_evaluate(node.left), _evaluate(node.right)))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_evaluate(node.operand)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return Decimal(str(node.value))
+    raise ValueError(ast.dump(node))
+
+
+def _check_column(name: str, column: Published) -> Iterator[Claim]:
+    """How a column's figures were come by, and which of them is the best."""
+    figures = _figures(column)
+    for batch, printed in column.derivation.items():
+        exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
+        yield _compare(name, f"{column.label}, batch {batch}: {printed}", stated, exact)
+        if batch in figures and figures[batch] != Decimal(stated):
+            yield _compare(
+                name, f"{column.label}, batch {batch}, in the table", _show(column.images_per_s[batch]), exact
+            )
+    if column.best is not None:
+        batch = max(figures, key=lambda b: figures[b])
+        yield _compare(name, f"{column.label}, best (batch {batch})", column.best, figures[batch])
+
+
+def _figures(column: Published) -> dict[str, Decimal]:
+    return {batch: Decimal(str(value)) for batch, value in column.images_per_s.items()}
+
+
+def _correct_figures(name: str, column: Published) -> dict[str, Decimal]:
+    """The column with every figure that its own derivation contradicts replaced by the right one."""
+    figures = _figures(column)
+    for batch, printed in column.derivation.items():
+        exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
+        if batch in figures:
+            figures[batch] = _round_half_up(exact, _count_digits(stated))
+    return figures
+
+
+def _pick(figures: Mapping[str, Decimal], batch: str) -> Decimal:
+    return max(figures.values()) if batch == "best" else figures[batch]
+
+
+def _check_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> Iterator[Claim]:
+    """Each printed ratio against the printed columns, and against what the columns should say."""
+    of, to = columns[ratio.of], columns[ratio.to]
+    for batch, stated in ratio.stated.items():
+        what = f"{ratio.of} / {ratio.to}, {batch if batch == 'best' else f'batch {batch}'}"
+        claim = _compare(name, what, stated, _pick(_figures(of), batch) / _pick(_figures(to), batch))
+        right = _pick(_correct_figures(name, of), batch) / _pick(_correct_figures(name, to), batch)
+        from_right = _compare(name, what, stated, right)
+        if claim.holds and not from_right.holds:
+            note = "follows from a figure of its columns that is wrong itself"
+            claim = Claim(name, what, stated, from_right.correct, "inherited", holds=False, note=note)
+        yield claim
+
+
+def _per_card(name: str, column: Published) -> dict[str, Decimal]:
+    chips = column.chips_per_card if column.per == "chip" else 1
+    return {batch: value * chips for batch, value in _correct_figures(name, column).items()}
+
+
+def _judge_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> Iterator[Claim]:
+    """What the guide concludes: like with like, the threshold, and the batches that it does not mention."""
+    of, to = columns[ratio.of], columns[ratio.to]
+    yield from _check_likeness(name, ratio, of, to)
+    cards, others = _per_card(name, of), _per_card(name, to)
+    batches = [batch for batch in cards if batch in others]
+    floor = Decimal(str(ratio.at_least if ratio.at_least is not None else 1))
+    asked = f"at least {floor}"
+    if ratio.at_least is not None and ratio.judged == "best":
+        best = _pick(cards, "best") / _pick(others, "best")
+        what = f"{ratio.of} / {ratio.to} per card, best against best"
+        yield Claim(name, what, asked, f"{_round_half_up(best, 3)}", "threshold", holds=best >= floor)
+    below = [batch for batch in batches if cards[batch] / others[batch] < floor]
+    shown = below or [min(batches, key=lambda b: cards[b] / others[b])]
+    found = ", ".join(f"{_round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
+    found = found if below else f"no less than {found}"
+    kind: Kind = "threshold" if ratio.judged == "every" else "scope"
+    note = "the guide judges the best batch only" if below and ratio.judged == "best" else ""
+    yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", asked, found, kind, not below, note)
+
+
+def _check_likeness(name: str, ratio: Ratio, of: Published, to: Published) -> Iterator[Claim]:
+    chips = [column.chips_per_card if column.per == "chip" else 1 for column in (of, to)]
+    if chips[0] != chips[1]:
+        best = _pick(_per_card(name, of), "best") / _pick(_per_card(name, to), "best")
+        stated = ratio.stated.get("best", "")
+        digits = _count_digits(stated) or 3
+        one, other = (f"one chip of {n}" if n > 1 else "a card" for n in chips)
+        what = f"{ratio.of} / {ratio.to}, best, per card"
+        note = f"the guide sets {one} against {other}"
+        yield Claim(name, what, stated, str(_round_half_up(best, digits)), "scope", holds=False, note=note)
+    if "unknown" not in (of.scope, to.scope) and of.scope != to.scope:
+        what = f"{ratio.of} / {ratio.to} are timed alike"
+        yield Claim(name, what, "compared", f"{of.scope} time against {to.scope} time", "scope", holds=False)
+
+
+def _check_training(name: str, rows: tuple[TrainingRow, ...]) -> Iterator[Claim]:
+    """How training scales from one card to more, per device."""
+    for one in (row for row in rows if row.cards == 1):
+        for many in (row for row in rows if row.device == one.device and row.cards > 1):
+            gain = Decimal(str(many.images_per_s)) / Decimal(str(one.images_per_s))
+            percent = _round_half_up(100 * gain / many.cards, 1)
+            holds = gain <= many.cards
+            what = f"training on {many.device}: {many.cards} cards over one"
+            stated = f"{_show(many.images_per_s)} / {_show(one.images_per_s)}"
+            correct = f"{_round_half_up(gain, 3)} times, {percent} % of linear"
+            note = "" if holds else "more than linear: the rows are not the same work" + _tell_batches(one, many)
+            yield Claim(name, what, stated, correct, "scaling", holds, note)
+
+
+def _tell_batches(one: TrainingRow, many: TrainingRow) -> str:
+    if one.batch_size is None or many.batch_size is None:
+        return ""
+    return f" (batch {one.batch_size} and {many.batch_size})"
+
+
+def _check_accuracy(recipe: Recipe) -> Iterator[Claim]:
+    """The guide's own accuracies against the one it measures itself against, and whose that is."""
+    guide = recipe.guide
+    if guide is None or guide.target is None:
+        return
+    target = Decimal(str(guide.target.top1))
+    allowed = target * (1 - Decimal(str(guide.target.relative_drop or 0)))
+    for row in guide.accuracy:
+        batch = f", batch {row.batch_size}" if row.batch_size else ""
+        top1 = Decimal(str(row.top1))
+        what, bound = f"top-1 on {row.device}{batch}", f"at least {_show_percent(allowed)}"
+        yield Claim(recipe.name, what, _show_percent(top1), bound, "accuracy", top1 >= allowed)
+    if guide.target.network is not None:
+        whose = f"top-1 of {guide.target.network}; see {guide.target.source}"
+        what = f"the top-1 to reach is that of {recipe.network.name}"
+        yield Claim(recipe.name, what, _show_percent(target), whose, "accuracy", holds=False)

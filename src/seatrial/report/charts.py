@@ -1,0 +1,205 @@
+"""Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from seatrial.report.numbers import write_points
+from seatrial.report.read import Run
+from seatrial.report.speed import all_speeds, find_common_batch
+
+COLOURS = ("#3f4854", "#0072b2", "#d55e00", "#00855f", "#aa4499", "#8a6d00", "#4b3fb5", "#882255")
+"""By place in the run, the reference first: told apart by colour-blind eyes, each at least 3.5:1 on white."""
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+_INK, _MUTED, _PALE, _RULE, _GATE = "#1f2328", "#59636e", "#8993a0", "#dde1e6", "#b3261e"
+_FONT = "Helvetica, Arial, sans-serif"
+_WIDTH = 480
+"""Of a chart with its labels; the same for all, so that the page scales all alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawn chart."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def draw_figures(run: Run) -> list[Figure]:
+    """The charts that the run has data for."""
+    drawn = (draw_drop(run), draw_latency(run), draw_speed(run), draw_training(run))
+    return [figure for figure in drawn if figure]
+
+
+def draw_drop(run: Run) -> Figure | None:
+    """The drop of each engine with its interval, and the gate."""
+    rows = [
+        {"engine": name, "drop": v.drop_pp, "low": v.low_pp, "high": v.high_pp}
+        for name, record in run.accuracy.items()
+        if (v := record.versus)
+    ]
+    if not rows:
+        return None
+    gate = run.recipe.gates.reference_drop_pp
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=_rows_by(run, [str(row["engine"]) for row in rows]))
+    layers = [
+        _line_at(0, _MUTED, [1, 0]),
+        base.mark_rule(strokeWidth=3).encode(
+            x=alt.X("low:Q", title="drop in top-1, points (right is worse)", axis=alt.Axis(tickCount=6)),
+            x2="high:Q",
+            color=_colour(run),
+        ),
+        base.mark_point(filled=True, size=90, opacity=1).encode(x="drop:Q", color=_colour(run), shape=_shape(run)),
+    ]
+    caption = f"The bars are intervals; left of 0 an engine is better than {run.reference}."
+    if gate is not None:
+        layers.append(_line_at(gate, _GATE, [5, 3]))
+        caption += f" A bar wholly left of the dashed gate at {write_points(gate)} passes, wholly right of it fails."
+    chart = alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(34))
+    return Figure(f"Accuracy lost against {run.reference}", caption, _to_svg(chart))
+
+
+def draw_speed(run: Run) -> Figure | None:
+    """Images per second by batch size."""
+    rows = [
+        {"engine": name, "batch": speed.batch, "size": speed.latency.batch_size, "rate": speed.images_per_s}
+        for name, speeds in all_speeds(run).items()
+        for speed in speeds
+    ]
+    if not rows:
+        return None
+    chart = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=70))
+        .encode(
+            x=alt.X(
+                "batch:N",
+                sort=alt.EncodingSortField("size", op="min"),
+                title="batch size (images per call)",
+                axis=alt.Axis(labelAngle=0, grid=False),
+            ),
+            y=alt.Y("rate:Q", title="images/s (up is faster)"),
+            color=_colour(run, _legend(list(all_speeds(run)))),
+            shape=_shape(run, _legend(list(all_speeds(run)))),
+        )
+        .properties(width=_WIDTH, height=240)
+    )
+    return Figure("Speed by batch size", "Answered images per second, without reading files.", _to_svg(chart))
+
+
+def draw_latency(run: Run) -> Figure | None:
+    """The spread of times at the smallest batch size that every engine ran."""
+    size = find_common_batch(run)
+    if size is None:
+        return None
+    rows = [
+        {
+            "engine": name,
+            "min": speed.latency.min_ms,
+            "median": speed.latency.median_ms,
+            "p90": speed.latency.p90_ms,
+            "p99": speed.latency.p99_ms,
+        }
+        for name, speeds in all_speeds(run).items()
+        for speed in speeds
+        if speed.latency.batch_size == size and speed.streams == 1
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=_rows_by(run, [str(row["engine"]) for row in rows]))
+    x = alt.X("min:Q", title="milliseconds (left is faster)", scale=alt.Scale(zero=True))
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(x=x, x2="p99:Q", color=_colour(run)),
+        base.mark_bar(height=9, opacity=0.45).encode(x=x, x2="p90:Q", color=_colour(run)),
+        base.mark_point(filled=True, size=90, opacity=1).encode(x="median:Q", color=_colour(run), shape=_shape(run)),
+    ).properties(width=_WIDTH, height=alt.Step(34))
+    caption = (
+        "The mark is the median; the band ends at the slowest of 90 %, the line at the slowest of 99 % of the runs."
+    )
+    return Figure(f"Time for one batch of {size}", caption, _to_svg(chart))
+
+
+def draw_training(run: Run) -> Figure | None:
+    """Accuracy and loss by epoch."""
+    epochs = run.training.epochs if run.training else ()
+    if not epochs:
+        return None
+    shown = ["training", "held out"]
+    answers = [
+        {"epoch": e.epoch, "top1": 100 * top1, "images": images}
+        for e in epochs
+        for images, top1 in zip(shown, (e.train_top1, e.val_top1), strict=True)
+    ]
+    colour = alt.Color("images:N", scale=alt.Scale(domain=shown, range=[_PALE, _INK]), legend=_legend(shown))
+    top1 = _by_epoch(answers, None).encode(y=alt.Y("top1:Q", title="top-1, %").scale(zero=False), color=colour)
+    losses = [{"epoch": e.epoch, "loss": e.loss} for e in epochs]
+    loss = _by_epoch(losses, "epoch").encode(y=alt.Y("loss:Q", title="loss").scale(zero=False))
+    caption = "Top-1 on the images trained on and on images held out, and the loss that training lowers."
+    return Figure("Training", caption, _to_svg(alt.vconcat(top1, loss)))
+
+
+def _by_epoch(rows: list[dict[str, Any]], title: str | None) -> Any:
+    axis = alt.Axis(title=title, tickMinStep=1, format="d", grid=False)
+    return (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(color=_INK, strokeWidth=2.5, point=alt.OverlayMarkDef(color=_INK, filled=True, size=30))
+        .encode(x=alt.X("epoch:Q", axis=axis, scale=alt.Scale(zero=False, nice=False)))
+        .properties(width=_WIDTH, height=110)
+    )
+
+
+def _cycle(values: tuple[str, ...], count: int) -> list[str]:
+    return [values[index % len(values)] for index in range(count)]
+
+
+def _colour(run: Run, legend: alt.Legend | None = None) -> alt.Color:
+    scale = alt.Scale(domain=list(run.engines), range=_cycle(COLOURS, len(run.engines)))
+    return alt.Color("engine:N", scale=scale, legend=legend)
+
+
+def _shape(run: Run, legend: alt.Legend | None = None) -> alt.Shape:
+    scale = alt.Scale(domain=list(run.engines), range=_cycle(_SHAPES, len(run.engines)))
+    return alt.Shape("engine:N", scale=scale, legend=legend)
+
+
+def _rows_by(run: Run, shown: list[str]) -> alt.Y:
+    return alt.Y("engine:N", sort=[name for name in run.engines if name in shown], title=None)
+
+
+def _legend(values: list[str]) -> alt.Legend:
+    return alt.Legend(
+        orient="top", title=None, values=values, columns=2 if len(values) == 4 else 3, symbolSize=90, labelLimit=180
+    )
+
+
+def _line_at(x: float, colour: str, dash: list[int]) -> Any:
+    data = alt.InlineData(values=[{"x": x}])
+    return alt.Chart(data).mark_rule(color=colour, strokeDash=dash, strokeWidth=1.5).encode(x="x:Q")
+
+
+def _to_svg(chart: Any) -> str:
+    text = {"labelFont": _FONT, "titleFont": _FONT, "labelColor": _MUTED, "titleColor": _INK}
+    styled = (
+        chart.configure(
+            font=_FONT,
+            background="transparent",
+            padding=4,
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        )
+        .configure_view(strokeWidth=0)
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=_RULE,
+            domainColor=_MUTED,
+            tickColor=_MUTED,
+            labelLimit=140,
+            **text,
+        )
+        .configure_legend(labelFontSize=12, labelFont=_FONT, labelColor=_INK)
+    )
+    file = io.StringIO()
+    styled.save(file, format="svg")
+    return file.getvalue()

@@ -1,0 +1,116 @@
+"""The verdict in sentences that a stranger understands."""
+
+from typing import Literal
+
+from seatrial.report.numbers import count_of, join_words, write_figures
+from seatrial.report.read import Run
+from seatrial.report.speed import best_speeds, find_ratio
+from seatrial.store.records import GateResult
+
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+_WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+
+MEANING = {
+    "PASS": "Every gate is met. A gate is a limit that the recipe sets.",
+    "FAIL": (
+        "At least one gate, a limit that the recipe sets, is missed. An accuracy gate fails only when chance does not "
+        "explain the loss."
+    ),
+    "INCONCLUSIVE": (
+        "INCONCLUSIVE is neither PASS nor FAIL: the true value may lie on either side of a gate, a limit that the "
+        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it names."
+    ),
+}
+
+
+def outcome_of(run: Run, engine: str) -> Outcome | None:
+    """The worst outcome of an engine's gates; None when it has none."""
+    found = {gate.outcome for gate in gates_of(run) if gate.engine == engine}
+    return next((outcome for outcome in _WORST_FIRST if outcome in found), None)
+
+
+def gates_of(run: Run) -> tuple[GateResult, ...]:
+    """The judged gates, the worst first; none when the run was not judged."""
+    gates = run.verdict.gates if run.verdict else ()
+    return tuple(sorted(gates, key=lambda gate: _WORST_FIRST.index(gate.outcome)))
+
+
+def write_verdict(run: Run) -> str:
+    """What was found, in one sentence."""
+    if run.verdict is None:
+        return "NOT JUDGED: this run holds no verdict."
+    if not run.verdict.gates:
+        return f"{run.verdict.outcome}: no gate was judged, so nothing is proved."
+    write = {"FAIL": _write_failed, "INCONCLUSIVE": _write_undecided, "PASS": _write_passed}[run.verdict.outcome]
+    return f"{run.verdict.outcome}: {'; '.join(write(run))}."
+
+
+def write_speed(run: Run) -> str:
+    """Which engine is the fastest of those that did not fail, in one sentence."""
+    best = best_speeds(run)
+    if not best:
+        return "Speed was not measured."
+    sound = [name for name in best if outcome_of(run, name) != "FAIL"]
+    if not sound:
+        return "Every engine whose speed was measured fails a gate."
+    fastest = max(sound, key=lambda name: best[name].images_per_s)
+    who = "The fastest engine" if len(sound) == len(best) else "The fastest engine that does not fail"
+    rate = f"{write_figures(best[fastest].images_per_s)} images/s at batch size {best[fastest].batch}"
+    ratio = find_ratio(run, best, fastest, run.reference)
+    times = "" if ratio is None or fastest == run.reference else f", {write_figures(ratio)} × {run.reference}"
+    return f"{who} is {fastest}: {rate}{times}."
+
+
+def _write_failed(run: Run) -> list[str]:
+    wrong = _engines(run, "FAIL")
+    undecided = [name for name in _engines(run, "INCONCLUSIVE") if name not in wrong]
+    return [
+        *_say(wrong, "falls", "fall", "short of the accuracy asked"),
+        *(["the speed asked is not reached"] if _has_speed_gate(run, "FAIL") else []),
+        *_say(undecided, "is", "are", "undecided"),
+        *_write_rest(run),
+    ]
+
+
+def _write_undecided(run: Run) -> list[str]:
+    unsure = _engines(run, "INCONCLUSIVE")
+    measure = "the accuracy asked" if run.reference in unsure else f"the accuracy of {run.reference}"
+    return [
+        *(f"{_images(run)} cannot settle whether {said}" for said in _say(unsure, "keeps", "keep", measure)),
+        *(["a speed gate could not be judged"] if _has_speed_gate(run, "INCONCLUSIVE") else []),
+        *_write_rest(run),
+    ]
+
+
+def _write_passed(run: Run) -> list[str]:
+    accurate = _engines(run, "PASS")
+    compared = [name for name in accurate if (record := run.accuracy.get(name)) and record.versus]
+    if compared:
+        said = _say(compared, "keeps", "keep", f"the accuracy of {run.reference} on {_images(run)}")
+    else:
+        said = _say(accurate, "reaches", "reach", f"the accuracy asked on {_images(run)}")
+    return said + (["the speed asked is reached"] if _has_speed_gate(run, "PASS") else [])
+
+
+def _write_rest(run: Run) -> list[str]:
+    kept = [name for name in run.engines if outcome_of(run, name) == "PASS" and name != run.reference]
+    return _say(kept, "passes", "pass", "every gate")
+
+
+def _say(names: list[str], singular: str, plural: str, rest: str) -> list[str]:
+    return [f"{join_words(names)} {singular if len(names) == 1 else plural} {rest}"] if names else []
+
+
+def _engines(run: Run, outcome: Outcome) -> list[str]:
+    """Engines with an accuracy gate of that outcome, in the order of the run."""
+    found = {gate.engine for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")}
+    return [name for name in run.engines if name in found]
+
+
+def _has_speed_gate(run: Run, outcome: Outcome) -> bool:
+    return any((gate.outcome, gate.kind) == (outcome, "speed") for gate in gates_of(run))
+
+
+def _images(run: Run) -> str:
+    counts = {record.images for record in run.accuracy.values()}
+    return count_of(max(counts), "image") if counts else "the images"

@@ -1,0 +1,24 @@
+"""The report as one HTML file that needs nothing else: no script, no font, no request."""
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from seatrial.report.charts import COLOURS, draw_figures
+from seatrial.report.page import make_page
+from seatrial.report.read import Run
+
+
+def write_html(run: Run) -> str:
+    """The page with its charts."""
+    environment = Environment(
+        loader=PackageLoader("seatrial.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # The SVG comes from vl-convert, which escapes the names in it.
+    figures = [(figure, Markup(figure.svg)) for figure in draw_figures(run)]
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(run.engines)}
+    template = environment.get_template("report.html.j2")
+    return template.render(page=make_page(run), figures=figures, colours=colours)

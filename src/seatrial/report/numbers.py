@@ -1,0 +1,58 @@
+"""How figures are written: percent and points with two decimals, ratios with three figures, a real minus sign."""
+
+import math
+
+
+def write_percent(fraction: float) -> str:
+    """A fraction 0..1 in percent, without the sign: 76.13."""
+    return f"{100 * fraction:.2f}"
+
+
+def write_points(points: float) -> str:
+    """Percentage points: −0.05."""
+    return _minus(f"{points:.2f}")
+
+
+def write_count(number: int) -> str:
+    """A whole number: 10,000."""
+    return f"{number:,}"
+
+
+def write_figures(number: float, figures: int = 3) -> str:
+    """A number with so many significant figures, never in powers of ten: 6.91, 34.8, 1,235."""
+    if number == 0 or not math.isfinite(number):
+        return f"{number:g}"
+    rounded = float(f"{number:.{figures}g}")
+    decimals = figures - 1 - math.floor(math.log10(abs(rounded)))
+    return _minus(f"{number:,.{max(0, decimals)}f}")
+
+
+def write_small(number: float) -> str:
+    """A number that may be tiny: 3.1e-06, or 0."""
+    return "0" if number == 0 else f"{number:.1e}"
+
+
+def write_probability(p: float) -> str:
+    """A p-value: 0.031, or <0.001."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def write_size(size_bytes: int) -> str:
+    """Memory: 15.6 GiB."""
+    return f"{write_figures(size_bytes / 2**30)} GiB"
+
+
+def join_words(words: list[str]) -> str:
+    """An English list: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def count_of(number: int, thing: str) -> str:
+    """A count with its noun: 1 image, 10,000 images."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _minus(text: str) -> str:
+    if float(text.replace(",", "")) == 0:
+        return text.lstrip("-")
+    return text.replace("-", "−")

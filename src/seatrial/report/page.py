@@ -1,0 +1,82 @@
+"""What a report says, in the order it says it; html and markdown only differ in how they write it."""
+
+from dataclasses import dataclass
+
+from seatrial.report import provenance, tables
+from seatrial.report.headline import MEANING, gates_of, write_speed, write_verdict
+from seatrial.report.numbers import count_of
+from seatrial.report.read import Run
+from seatrial.report.tables import Table
+
+TERMS = (
+    ("Top-1", "the share of test images whose first answer is the right class"),
+    ("Reference", "the engine that the others are compared with, image by image"),
+    ("Drop", "how many percentage points of top-1 an engine loses against the reference; below 0 it gains"),
+    ("Interval", "the true drop is above its lower end, and below its upper end, each with 95 % confidence"),
+    ("Flip", "an image that two engines answer differently"),
+    ("Batch size", "how many images an engine is given at once"),
+    ("Images/s", "images answered per second, from memory to memory, at the batch size that is best for the engine"),
+    ("Precision", "the number format asked for, and how many layers really run in it"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading with its tables."""
+
+    title: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A report before it is written in a format."""
+
+    title: str
+    outcome: str
+    """PASS, FAIL, INCONCLUSIVE, or empty when the run was not judged."""
+    verdict: str
+    meaning: str
+    speed: str
+    doubts: str
+    """How many doubts there are, or empty."""
+    troubles: tuple[tuple[str, str], ...]
+    """Who did not pass a gate, and why."""
+    summary: Table
+    terms: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    command: str
+    version: str
+
+
+def make_page(run: Run) -> Page:
+    """Put a run into words and rows."""
+    outcome = run.verdict.outcome if run.verdict else ""
+    doubts = provenance.make_doubts(run)
+    return Page(
+        title=run.recipe.title,
+        outcome=outcome,
+        verdict=write_verdict(run),
+        meaning=MEANING.get(outcome, "A run is judged when all its stages are done."),
+        speed=write_speed(run),
+        doubts=f"{count_of(len(doubts.rows), 'doubt')} about these figures: see Doubts." if doubts.rows else "",
+        troubles=tuple((g.engine or "speed", g.reason) for g in gates_of(run) if g.outcome != "PASS"),
+        summary=tables.make_summary(run),
+        terms=TERMS,
+        sections=(
+            Section("Judgement", (tables.make_gates(run), doubts)),
+            Section("Accuracy", (tables.make_accuracy(run), tables.make_versus(run), tables.make_flips(run))),
+            Section("Speed", (tables.make_speed(run), tables.make_ratios(run))),
+            Section("How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run))),
+            Section(
+                "Where it comes from",
+                (provenance.make_model(run), provenance.make_graph(run), provenance.make_machine(run)),
+            ),
+        ),
+        command=run.manifest.command,
+        version=run.manifest.environment.versions.get("seatrial", ""),
+    )
+
+
+def _training(run: Run) -> tuple[Table, ...]:
+    return (tables.make_training(run),) if run.training else ()

@@ -1,0 +1,132 @@
+"""Where a result came from, and what speaks against trusting it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
+from seatrial.report.numbers import write_count, write_percent, write_size
+from seatrial.report.read import AnyRecord, Run
+from seatrial.report.tables import ENGINE, Column, Table
+from seatrial.store.records import TensorSpec
+
+_FACTS = (Column(""), Column(""))
+
+
+def make_model(run: Run) -> Table:
+    """The recipe, the checkpoint and the published accuracy."""
+    recipe, weights, published = run.recipe, run.recipe.weights, run.recipe.reference
+    rows = [
+        ("Recipe", f"{recipe.name}: {recipe.title}"),
+        ("Network", f"{recipe.network.name}, {recipe.network.classes:,} classes"),
+        ("Paper", recipe.paper),
+        ("Defined in", recipe.source),
+        ("Licence of the weights", weights.licence if weights else None),
+    ]
+    if published:
+        top5 = "" if published.top5 is None else f", top-5 {write_percent(published.top5)} %"
+        rows.append(("Published accuracy", f"top-1 {write_percent(published.top1)} %{top5}"))
+        rows += [("Published by", published.source), ("About it", published.note)]
+    if run.checkpoint:
+        rows += [
+            ("Checkpoint", run.checkpoint.source),
+            ("sha256 of it", run.checkpoint.source_sha256),
+            ("sha256 of its weights", run.checkpoint.sha256),
+            ("Parameters", write_count(run.checkpoint.parameters)),
+            ("Form of the file", run.checkpoint.layout),
+            ("Filled in", ", ".join(run.checkpoint.filled)),
+        ]
+    return _make_facts("Model", rows)
+
+
+def make_graph(run: Run) -> Table:
+    """How images become inputs, and what the graph is."""
+    rows = [("Preprocessing", ", then ".join(describe_step(step) for step in run.recipe.preprocess))]
+    graph = run.graph
+    if graph:
+        rows += [
+            ("Preprocessing hash", graph.preprocess_hash),
+            ("In the graph", "crop, scaling and normalisation" if graph.fused else "none of it"),
+            ("Exported by", f"{graph.exporter}, {'simplified' if graph.simplified else 'not simplified'}"),
+            ("ONNX opset", str(graph.opset)),
+            ("Input", describe_tensor(graph.input)),
+            ("Output", describe_tensor(graph.output)),
+            ("sha256 of model.onnx", graph.sha256),
+        ]
+    return _make_facts("Preprocessing and graph", rows)
+
+
+def make_machine(run: Run) -> Table:
+    """The machine, the software and the inputs."""
+    machine = run.manifest.environment
+    rows = [
+        ("Processor", f"{machine.cpu}, {machine.cores} usable cores, {write_size(machine.memory_bytes)}"),
+        ("Instructions", ", ".join(machine.cpu_flags)),
+        ("System", machine.system),
+        ("Python", machine.python),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))),
+        *((f"Input {path}", f"sha256 {digest}") for path, digest in run.manifest.inputs.items()),
+    ]
+    return _make_facts("Machine and inputs", rows)
+
+
+def _make_facts(title: str, rows: Sequence[tuple[str, str | None]]) -> Table:
+    return Table(title, "", _FACTS, tuple((name, value) for name, value in rows if value), "")
+
+
+def describe_step(step: Step) -> str:
+    """A preprocessing step in words."""
+    if isinstance(step, Resize):
+        kind = f"({step.interpolation})"
+        if step.size:
+            return f"resize to {step.size[0]} × {step.size[1]} {kind}"
+        return f"resize the short side to {step.short_side} {kind}"
+    if isinstance(step, CenterCrop):
+        return f"crop the middle {step.size[0]} × {step.size[1]}"
+    if isinstance(step, Normalise):
+        return f"subtract the mean {_triple(step.mean)} and divide by {_triple(step.std)}"
+    return "divide by 255"
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return " / ".join(f"{v:g}" for v in values)
+
+
+def describe_tensor(spec: TensorSpec) -> str:
+    """An input or output of a graph in words."""
+    shape = " × ".join("N" if size is None else str(size) for size in spec.shape)
+    return f"{spec.name}: {spec.dtype} {shape} ({spec.layout})"
+
+
+def make_doubts(run: Run) -> Table:
+    """What speaks against trusting the figures."""
+    note = "What the measurements noticed about themselves, and records that do not fit together."
+    absent = "None: the measurements noticed nothing about themselves, and the records fit together."
+    return Table("Doubts", note, (ENGINE, Column("Doubt")), find_doubts(run), absent)
+
+
+def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
+    """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
+    measured = [(name, doubt) for name, m in run.measurements.items() for doubt in m.doubts]
+    accuracy, speed = run.accuracy, run.measurements
+    misfits = {
+        "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),
+        "its accuracy is that of another checkpoint": _unlike_first(accuracy, lambda r: r.checkpoint_sha256),
+        "its accuracy was reached with another preprocessing": _unlike_first(accuracy, lambda r: r.preprocess_hash),
+        "its speed was measured on another machine": _unlike_first(
+            speed, lambda m: (m.environment.cpu, m.environment.cores)
+        ),
+        "its speed was measured with other inputs": _unlike_first(speed, lambda m: m.inputs),
+    }
+    return (
+        *measured,
+        *(
+            (name, f"{what}, so its figures must not stand beside the others'")
+            for what, names in misfits.items()
+            for name in names
+        ),
+    )
+
+
+def _unlike_first(records: Mapping[str, AnyRecord], value: Callable[[AnyRecord], object]) -> list[str]:
+    """Names whose value is not the first record's."""
+    values = {name: value(record) for name, record in records.items()}
+    return [name for name, found in values.items() if found != next(iter(values.values()))]

@@ -1,0 +1,76 @@
+"""Speed figures of a run, computed from every stored sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seatrial.metrics.latency import Latency
+from seatrial.report.read import Run
+from seatrial.store.records import Measurement, Point
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """One engine at one batch size: all its points together."""
+
+    engine: str
+    streams: int
+    latency: Latency
+
+    @property
+    def images_per_s(self) -> float:
+        """The rate of all streams together."""
+        return self.latency.images_per_s
+
+    @property
+    def batch(self) -> str:
+        """The batch size, and the streams where there are several."""
+        size = str(self.latency.batch_size)
+        return size if self.streams == 1 else f"{size} on {self.streams} streams"
+
+
+def speeds_of(measurement: Measurement) -> tuple[Speed, ...]:
+    """Figures by streams and batch size, smallest first."""
+    groups: dict[tuple[int, int], list[Point]] = {}
+    for point in measurement.points:
+        if point.durations_ms:
+            groups.setdefault((point.streams, point.batch_size), []).append(point)
+    return tuple(_merge(measurement.name, points) for _, points in sorted(groups.items()))
+
+
+def _merge(engine: str, points: list[Point]) -> Speed:
+    size, streams = points[0].batch_size, points[0].streams
+    latency = Latency.of([ms for point in points for ms in point.durations_ms], size, streams)
+    return Speed(engine, streams, latency)
+
+
+def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:
+    """Figures by engine, in the order of the run; engines without samples are left out."""
+    found = {name: speeds_of(measurement) for name, measurement in run.measurements.items()}
+    return {name: speeds for name, speeds in found.items() if speeds}
+
+
+def best_speeds(run: Run) -> dict[str, Speed]:
+    """The most images per second of each engine, whatever its batch size."""
+    return {name: max(speeds, key=lambda s: s.images_per_s) for name, speeds in all_speeds(run).items()}
+
+
+def find_ratio(run: Run, best: Mapping[str, Speed], engine: str, base: str) -> float | None:
+    """How many times as fast as `base` an engine is at best.
+
+    None when one of them was not measured, or when they were measured on different machines.
+    """
+    if engine not in best or base not in best or not same_machine(run, engine, base):
+        return None
+    return best[engine].images_per_s / best[base].images_per_s
+
+
+def same_machine(run: Run, first: str, second: str) -> bool:
+    """Whether both engines were timed on the same processor, with as many cores."""
+    a, b = (run.measurements[name].environment for name in (first, second))
+    return (a.cpu, a.cores) == (b.cpu, b.cores)
+
+
+def find_common_batch(run: Run) -> int | None:
+    """The smallest batch size that every measured engine ran on one stream."""
+    sizes = [{s.latency.batch_size for s in speeds if s.streams == 1} for speeds in all_speeds(run).values()]
+    return min(set.intersection(*sizes), default=None) if sizes else None

@@ -1,0 +1,314 @@
+"""Records as rows of finished text, the same for every format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from seatrial.report.flips import find_flips
+from seatrial.report.headline import gates_of, outcome_of
+from seatrial.report.numbers import (
+    count_of,
+    write_count,
+    write_figures,
+    write_percent,
+    write_points,
+    write_probability,
+    write_small,
+)
+from seatrial.report.read import Run
+from seatrial.report.speed import Speed, all_speeds, best_speeds, find_ratio
+from seatrial.store.records import AccuracyRecord, Comparison, StepParity
+
+NOTHING = "–"
+MOST_FLIPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading and what its cells are."""
+
+    name: str
+    kind: Literal["text", "number", "engine", "outcome", "code"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under headings, one cell for each column."""
+
+    title: str
+    note: str
+    """What the columns mean, said once."""
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    absent: str
+    """The sentence that stands here when there are no rows."""
+
+
+def numbers(*names: str) -> tuple[Column, ...]:
+    """Columns of numbers."""
+    return tuple(Column(name, "number") for name in names)
+
+
+ENGINE = Column("Engine", "engine")
+
+
+def make_summary(run: Run) -> Table:
+    """The one table that matters: every engine's accuracy, speed and outcome."""
+    best = best_speeds(run)
+    rows = []
+    for name in run.engines:
+        record, speed = run.accuracy.get(name), best.get(name)
+        ratio = find_ratio(run, best, name, run.reference)
+        rows.append(
+            (
+                name,
+                write_precision(run, name),
+                write_percent(record.accuracy()) if record else NOTHING,
+                _write_drop(record),
+                write_figures(speed.images_per_s) if speed else NOTHING,
+                speed.batch if speed else NOTHING,
+                write_figures(ratio) if ratio is not None else NOTHING,
+                outcome_of(run, name) or ("reference" if name == run.reference else "not judged"),
+            )
+        )
+    columns = (
+        ENGINE,
+        Column("Precision"),
+        *numbers("Top-1, %", "Drop, points (interval)", "Best images/s", "at batch size", f"× {run.reference}"),
+        Column("Outcome", "outcome"),
+    )
+    return Table("", "", columns, tuple(rows), "")
+
+
+def make_gates(run: Run) -> Table:
+    """Every gate with the figures that decided it."""
+    rows = tuple((g.outcome, g.engine or "all", g.gate, g.kind, g.reason) for g in gates_of(run))
+    absent = "No gate was judged." if run.verdict else "The run has not been judged, so no gate has an outcome."
+    columns = (Column("Outcome", "outcome"), ENGINE, Column("Gate", "code"), Column("About"), Column("Why"))
+    return Table("Gates", "The limits that the recipe sets, worst outcome first.", columns, rows, absent)
+
+
+def make_accuracy(run: Run) -> Table:
+    """Top-1 to top-5 of each engine."""
+    depth = max((len(record.hits) for record in run.accuracy.values()), default=1)
+    rows = tuple(
+        (
+            name,
+            write_count(r.images),
+            write_percent(r.accuracy()),
+            f"{write_percent(r.top1_interval[0])} to {write_percent(r.top1_interval[1])}",
+            *(write_percent(r.accuracy(k)) for k in range(2, depth + 1)),
+            write_figures(r.images_per_s),
+        )
+        for name, r in run.accuracy.items()
+    )
+    tops = [f"Top-{k}, %" for k in range(2, depth + 1)]
+    columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *tops, "Files to answers, images/s"))
+    note = (
+        "Top-5 is the share of images whose right class is among the first five answers, and so on. The interval is "
+        "Wilson's: it covers the accuracy on all such images in 95 of 100 tests like this one. The last column is the "
+        "pace of the whole evaluation, with reading and decoding the files."
+    )
+    return Table("Right answers", note, columns, rows, "No accuracy was evaluated in this run.")
+
+
+def make_versus(run: Run) -> Table:
+    """Each engine against the reference, image by image."""
+    rows = tuple(
+        (name, r.versus.reference, *_write_comparison(r.versus)) for name, r in run.accuracy.items() if r.versus
+    )
+    columns = (
+        ENGINE,
+        Column("Against"),
+        *numbers("Images", "Both right", "Lost", "Gained", "Changed", "Drop, points", "Interval", "p"),
+    )
+    note = (
+        "Lost: right in the reference, wrong here. Gained: the other way round. Changed: another first answer, right "
+        "or wrong. p is the probability of a difference this large if the engines were equally good (exact McNemar "
+        "test)."
+    )
+    return Table("Against the reference", note, columns, rows, "No engine was compared with the reference.")
+
+
+def _write_comparison(versus: Comparison) -> tuple[str, ...]:
+    counts = (versus.images, versus.both_right, versus.lost, versus.gained, versus.changed)
+    return (
+        *(write_count(n) for n in counts),
+        write_points(versus.drop_pp),
+        f"{write_points(versus.low_pp)} to {write_points(versus.high_pp)}",
+        write_probability(versus.p_value),
+    )
+
+
+def make_flips(run: Run) -> Table:
+    """The images that flip most often; at most twenty."""
+    flips = find_flips(run)
+    columns = (
+        Column("Image", "code"),
+        *numbers("Label", run.reference),
+        Column("Answers that differ"),
+        Column("The reference was"),
+    )
+    rows = tuple(
+        (
+            flip.image,
+            str(flip.label),
+            str(flip.reference),
+            ", ".join(f"{name}: {answer}" for name, answer in flip.answers.items()),
+            "right" if flip.reference == flip.label else "wrong",
+        )
+        for flip in (flips or [])[:MOST_FLIPS]
+    )
+    shown = "" if flips is None or len(flips) <= MOST_FLIPS else f" The first {MOST_FLIPS} of {len(flips):,} are shown."
+    note = f"Class numbers as each engine answered, the images on which most engines differ first.{shown}"
+    absent = "The predictions of two engines are needed to name the images that flip; this folder has fewer."
+    if flips is not None:
+        absent = f"No image flips: every engine gives the first answer of {run.reference} on every image."
+    return Table("Images that flip", note, columns, rows, absent)
+
+
+def make_speed(run: Run) -> Table:
+    """Speed by engine and batch size."""
+    best = best_speeds(run)
+    rows = tuple(
+        _write_speed(name, speed, speed == best[name]) for name, speeds in all_speeds(run).items() for speed in speeds
+    )
+    columns = (
+        ENGINE,
+        *numbers("Batch size", "Images/s", "Median, ms", "90 %, ms", "99 %, ms", "Variation, %", "Samples"),
+        Column("Best"),
+    )
+    note = (
+        "Times are for one whole batch, from images in memory to answers in memory: 90 % of the samples took at most "
+        "the time under 90 %. Variation is the standard deviation in percent of the mean. Each sample is one timed run."
+    )
+    return Table("Speed by batch size", note, columns, rows, "Speed was not measured in this run.")
+
+
+def _write_speed(name: str, speed: Speed, is_best: bool) -> tuple[str, ...]:
+    times = speed.latency
+    return (
+        name,
+        speed.batch,
+        write_figures(speed.images_per_s),
+        *(write_figures(ms) for ms in (times.median_ms, times.p90_ms, times.p99_ms)),
+        f"{100 * times.variation:.1f}",
+        write_count(times.samples),
+        "best" if is_best else "",
+    )
+
+
+def make_ratios(run: Run) -> Table:
+    """How many times as fast each engine is as each other, both at their best; the slowest comes last."""
+    best = best_speeds(run)
+    names = sorted(best, key=lambda name: -best[name].images_per_s) if len(best) > 1 else []
+    rows = tuple((name, *(_write_ratio(find_ratio(run, best, name, base)) for base in names)) for name in names)
+    note = (
+        "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
+        "column is against the slowest. A dash stands where two were measured on different machines."
+    )
+    columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
+    return Table("How many times as fast", note, columns, rows, "A ratio needs the speed of two engines.")
+
+
+def _write_ratio(ratio: float | None) -> str:
+    return NOTHING if ratio is None else write_figures(ratio)
+
+
+def make_parity(run: Run) -> Table:
+    """How far each step of making the graphs moved their outputs."""
+    steps: dict[StepParity, str] = {}
+    for step in run.graph.parity if run.graph else ():
+        steps[step] = "every engine"
+    for name, built in run.built.items():
+        for step in built.graph.parity:
+            steps.setdefault(step, name)
+    rows = tuple(
+        (
+            step.step,
+            whose,
+            write_count(step.images),
+            write_small(step.relative_error),
+            write_small(step.largest_error),
+            write_count(step.top1_disagreements),
+        )
+        for step, whose in steps.items()
+    )
+    columns = (
+        Column("Step", "code"),
+        Column("For"),
+        *numbers("Images", "Relative error", "Largest error", "Other first answers"),
+    )
+    note = (
+        "Real images run through the network before and after each step. The relative error is the size of the "
+        "difference over the size of the outputs; float32 rounding alone gives about 1e-06."
+    )
+    return Table("From network to graph", note, columns, rows, "No graph was made in this run, or none was checked.")
+
+
+def make_training(run: Run) -> Table:
+    """Every epoch of training."""
+    epochs = run.training.epochs if run.training else ()
+    rows = tuple(
+        (
+            str(e.epoch),
+            write_figures(e.loss),
+            write_percent(e.train_top1),
+            write_percent(e.val_top1),
+            write_figures(e.learning_rate),
+            write_figures(e.images_per_s),
+            write_figures(e.seconds),
+        )
+        for e in epochs
+    )
+    columns = numbers(
+        "Epoch", "Loss", "Top-1 in training, %", "Top-1 held out, %", "Learning rate", "Images/s", "Seconds"
+    )
+    note = "An epoch is one pass over the training images; held-out images are never trained on."
+    return Table("Training", note, columns, rows, "The checkpoint was not trained in this run.")
+
+
+def make_built(run: Run) -> Table:
+    """What each engine was asked for, and what it says it built."""
+    rows = tuple(
+        (
+            name,
+            f"{m.engine} {m.sdk_version}",
+            m.device,
+            m.precision,
+            _write_executed(m.executed),
+            ", ".join("any" if f.batch_size is None else str(f.batch_size) for f in m.files) or NOTHING,
+            ", ".join(f"{key}={value}" for key, value in m.options.items()) or "none",
+        )
+        for name, m in run.built.items()
+    )
+    columns = (
+        ENGINE,
+        *map(Column, ("Version", "Device", "Precision asked", "Layers that run", "Batch sizes", "Options")),
+    )
+    note = "Layers that run are read back from the compiled engine, not repeated from what was asked."
+    return Table("What was built", note, columns, rows, "No engine was compiled in this run.")
+
+
+def write_precision(run: Run, engine: str) -> str:
+    """The precision asked, with how many layers run in it, where the engine can tell."""
+    record = run.built.get(engine) or run.accuracy.get(engine) or run.measurements.get(engine)
+    if record is None:
+        return NOTHING
+    asked, executed = record.precision, record.executed
+    if not executed:
+        return asked
+    if asked not in executed:
+        return f"{asked} asked, but {_write_executed(executed)}"
+    return f"{asked} ({executed[asked]} of {count_of(sum(executed.values()), 'layer')})"
+
+
+def _write_executed(executed: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} in {precision}" for precision, n in executed.items()) or "the engine does not tell"
+
+
+def _write_drop(record: AccuracyRecord | None) -> str:
+    if record is None or record.versus is None:
+        return NOTHING
+    versus = record.versus
+    return f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"

@@ -1,0 +1,1 @@
+"""Training a card's network from class folders to a checkpoint."""

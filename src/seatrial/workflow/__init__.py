@@ -1,0 +1,1 @@
+"""The public Python API: one function per verb. Imports happen inside each, so that a verb loads what it needs."""

@@ -1,0 +1,48 @@
+"""`seatrial demo`: the whole trial on data that comes with a dependency."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.data.demo import DemoData, make_demo
+from seatrial.engines.cpu import has_fast_bf16
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.records import TrainingRecord, Verdict
+from seatrial.workflow.pipeline import RunSpec, run_pipeline
+from seatrial.workflow.training import TrainSpec, train_recipe
+
+EPOCHS_WITHOUT_BF16 = 5
+"""fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutcome:
+    """What the demo made."""
+
+    data: DemoData
+    training: TrainingRecord
+    verdict: Verdict
+
+
+def run_demo(output: Path, progress: Progress = silent) -> DemoOutcome:
+    """Make the data, train, run; what an earlier demo left at `output` is not made again."""
+    data = make_demo(output / "data", progress)
+    bf16 = has_fast_bf16()
+    if not bf16:
+        note = "this CPU has no bf16 arithmetic: training in fp32, slower and for fewer epochs"
+        progress(Update("demo", note=note))
+    settings = {} if bf16 else {"epochs": EPOCHS_WITHOUT_BF16}
+    trained = train_recipe(TrainSpec(str(data.card), data.folder, output / "train", settings), progress)
+    verdict = run_pipeline(
+        RunSpec(
+            recipe=str(data.card),
+            checkpoint=output / "train" / trained.checkpoint,
+            images=data.val,
+            labels=data.labels,
+            engines=("onnxruntime", "openvino:bf16" if bf16 else "openvino:fp32"),
+            output=output,
+            bench_duration_s=1.0,
+            bench_min_samples=10,
+        ),
+        progress,
+    )
+    return DemoOutcome(data, trained, verdict)

@@ -1,0 +1,122 @@
+"""`seatrial export`: a checkpoint to a proved graph."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.batches import load_batch
+from seatrial.data.preprocess import hash_preprocess
+from seatrial.engines.build import read_graph_manifest
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
+from seatrial.store.files import hash_file, hash_value
+from seatrial.store.records import CheckpointManifest, GraphManifest
+
+if TYPE_CHECKING:
+    from seatrial.export.to_onnx import ExportSpec
+
+PARITY_IMAGES = 64
+
+
+def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress = silent) -> CheckpointManifest:
+    """Bring a published checkpoint into canonical form at `output`, or find it there.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is corrupt, unsafe, or another network's.
+    """
+    if not source.is_file():
+        raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
+    with contextlib.suppress(SeatrialError):
+        found = CheckpointManifest.load(output.with_name(output.name + ".json"))
+        unchanged = output.is_file() and hash_file(output) == found.sha256
+        if unchanged and found.source_sha256 == hash_file(source) and found.network == recipe.network.name:
+            progress(Update("checkpoint", note=f"already stored: {output.name}"))
+            return found
+    from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
+
+    stored = store_checkpoint(load_checkpoint(source, recipe), source, output)
+    note = f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"
+    progress(Update("checkpoint", note=note))
+    return stored
+
+
+def export_graph(
+    recipe: Recipe,
+    checkpoint: Path,
+    output: Path,
+    spec: "ExportSpec",
+    images: Sequence[Path],
+    progress: Progress = silent,
+) -> GraphManifest:
+    """Export the stored checkpoint at `checkpoint` to `output`, proved on `images`, or find it done.
+
+    Raises:
+        EngineError: an exporter gave something else than was asked.
+        ParityError: a step changed the answers.
+    """
+    weights = CheckpointManifest.load(checkpoint.with_name(checkpoint.name + ".json"))
+    pixels = load_batch(images, recipe) if images else draw_pictures(PARITY_IMAGES, recipe)
+    key = hash_value(
+        {
+            "stage": "export/1",
+            "recipe": recipe.model_dump(mode="json"),
+            "preprocess": hash_preprocess(recipe),
+            "checkpoint": weights.sha256,
+            "spec": asdict(spec),
+            "images": hash_value(pixels.tobytes().hex()),
+            "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
+        }
+    )
+    with contextlib.suppress(SeatrialError):
+        found = read_graph_manifest(output)
+        if found.key == key:
+            progress(Update("export", note=f"already exported: {output.name}"))
+            return found
+    from seatrial.export.make import ExportJob, make_graph
+
+    return make_graph(ExportJob(recipe, checkpoint, output, key, pixels, spec), progress)
+
+
+def export_checkpoint(
+    recipe: Recipe,
+    source: Path,
+    output: Path,
+    spec: "ExportSpec",
+    images: Sequence[Path],
+    progress: Progress = silent,
+) -> GraphManifest:
+    """Export a published checkpoint; its canonical form goes beside `output` as NAME.safetensors.
+
+    Raises:
+        SeatrialError: as `store_weights` and `export_graph`.
+    """
+    stored = output.with_suffix(".safetensors")
+    if stored.resolve() == source.resolve():
+        raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
+    store_weights(recipe, source, stored, progress)
+    return export_graph(recipe, stored, output, spec, images, progress)
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` of the paths, evenly spaced."""
+    step = max(1, len(paths) / count)
+    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
+
+
+def draw_pictures(count: int, recipe: Recipe) -> NDArray[np.uint8]:
+    """Pictures of coloured waves (n, height, width, 3), for checks where no images were given."""
+    height, width = recipe.input_size
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = rng.uniform(-12, 12, (count, 3, 2))
+    phase = rng.uniform(0, 2 * np.pi, (count, 3, 1, 1))
+    angle = waves[..., 0, None, None] * x + waves[..., 1, None, None] * y + phase
+    return np.ascontiguousarray((127.5 + 127.5 * np.sin(angle)).astype(np.uint8).transpose(0, 2, 3, 1))

@@ -1,0 +1,192 @@
+"""`seatrial run`: from a checkpoint to a verdict, each stage done once."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.bench.environment import read_environment
+from seatrial.compare.gates import judge_gates
+from seatrial.compare.speed_expression import judge_speed
+from seatrial.compare.verdict import reach_verdict
+from seatrial.data.labels import LabelledImage, hash_listing, read_labels
+from seatrial.engines.base import EngineFile
+from seatrial.engines.build import BuildSpec
+from seatrial.errors import UsageError
+from seatrial.export.to_onnx import ExportSpec
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe, load_recipe
+from seatrial.store.files import hash_file, locked
+from seatrial.store.records import AccuracyRecord, Measurement, RunManifest, Verdict
+from seatrial.workflow.engines import (
+    BenchSpec,
+    EngineChoice,
+    EvaluateSpec,
+    bench_engine,
+    check_engine,
+    compile_graph,
+    evaluate_engine,
+    parse_engine,
+    prepare_pixels,
+)
+from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, spread, store_weights
+
+REFERENCE = EngineChoice("torch", "fp32", "torch")
+"""What every other engine is held against."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to put through its sea trial."""
+
+    recipe: str
+    checkpoint: Path
+    images: Path
+    labels: Path | None
+    """None: `images` holds class folders."""
+    engines: tuple[str, ...]
+    output: Path
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    """To measure."""
+    bench_duration_s: float = 10.0
+    bench_min_samples: int = 50
+    evaluate_batch_size: int = 16
+    opset: int | None = None
+    """None takes the card's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A spec of which everything that can be known to be wrong beforehand is right."""
+
+    recipe: Recipe
+    images: tuple[LabelledImage, ...]
+    engines: tuple[EngineChoice, ...]
+    """The reference first."""
+
+
+def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
+    """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`.
+
+    What is there already, made from the same inputs by the same versions, is not made again.
+
+    Raises:
+        SeatrialError: any of its stages' errors; what was finished before stays.
+    """
+    checked = _check(spec)
+    run = spec.output
+    with locked(run):
+        _store_manifest(spec, checked)
+        store_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors", progress)
+        paths = [image.path for image in checked.images]
+        export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
+        graph = run / "model.onnx"
+        proof = spread(paths, PARITY_IMAGES)
+        export_graph(checked.recipe, run / "checkpoint.safetensors", graph, export, proof, progress)
+        engines = _compile_all(checked, graph, run / "engines", progress)
+        accuracies = _evaluate_all(spec, checked, engines, progress)
+        measurements = _bench_all(spec, checked, engines, progress)
+        gates = judge_gates(checked.recipe, accuracies, measurements)
+        verdict = reach_verdict(checked.recipe.name, gates)
+        verdict.save(run / "verdict.json")
+        write_report(run, progress)
+    return verdict
+
+
+def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path]:
+    """Write `report.html` and `report.md` of a run folder.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    from seatrial.report.write import write_report as write
+
+    html, markdown = write(run)
+    progress(Update("report", note=f"{html} and {markdown.name}"))
+    return html, markdown
+
+
+def _check(spec: RunSpec) -> _Checked:
+    recipe = load_recipe(spec.recipe)
+    if not spec.checkpoint.is_file():
+        raise UsageError(f"there is no checkpoint {spec.checkpoint}", "give --checkpoint FILE")
+    images = read_labels(spec.images, spec.labels, recipe.network.classes)
+    asked = [parse_engine(text) for text in spec.engines]
+    engines = (REFERENCE, *(choice for choice in asked if choice.label != REFERENCE.label))
+    labels = [choice.label for choice in engines]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise UsageError(f"engine '{twice}' is asked for twice")
+    for choice in engines:
+        check_engine(choice)
+    for text in recipe.gates.speed:
+        judge_speed(text, {})  # a gate that cannot be read is an error before the work, not after it
+    return _Checked(recipe, images, engines)
+
+
+def _store_manifest(spec: RunSpec, checked: _Checked) -> None:
+    inputs = {str(spec.checkpoint): hash_file(spec.checkpoint), str(spec.images): hash_listing(checked.images)}
+    if spec.labels is not None:
+        inputs[str(spec.labels)] = hash_file(spec.labels)
+    settings = {
+        "engines": list(spec.engines),
+        "batch_sizes": list(spec.batch_sizes),
+        "bench_duration_s": spec.bench_duration_s,
+        "bench_min_samples": spec.bench_min_samples,
+        "evaluate_batch_size": spec.evaluate_batch_size,
+        "opset": spec.opset or checked.recipe.graph.opset,
+    }
+    RunManifest(
+        recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
+        spec=settings,
+        command=describe_command(spec),
+        inputs=inputs,
+        engines=tuple(choice.label for choice in checked.engines),
+        environment=read_environment(),
+    ).save(spec.output / "run.json")
+
+
+def describe_command(spec: RunSpec) -> str:
+    """The `seatrial run` line that gives this run, also when another verb was the caller."""
+    words = ["seatrial", "run", spec.recipe, "--checkpoint", str(spec.checkpoint), "--images", str(spec.images)]
+    words += ["--labels", str(spec.labels)] if spec.labels else []
+    words += ["--engines", ",".join(spec.engines), "--batch-size", ",".join(map(str, spec.batch_sizes))]
+    words += ["--bench-duration", f"{spec.bench_duration_s:g}", "--bench-samples", str(spec.bench_min_samples)]
+    words += ["--evaluate-batch-size", str(spec.evaluate_batch_size)]
+    words += ["--opset", str(spec.opset)] if spec.opset else []
+    return shlex.join([*words, "--output", str(spec.output)])
+
+
+def _compile_all(checked: _Checked, graph: Path, folder: Path, progress: Progress) -> dict[str, EngineFile]:
+    engines = {}
+    for choice in checked.engines:
+        spec = BuildSpec(choice.engine, choice.precision)
+        engines[choice.label] = compile_graph(graph, spec, folder / choice.label, progress)
+    return engines
+
+
+def _evaluate_all(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> dict[str, AccuracyRecord]:
+    folder = spec.output / "evaluation"
+    records: dict[str, AccuracyRecord] = {}
+    for label, file in engines.items():
+        reference = folder / f"{REFERENCE.label}.parquet" if records else None
+        job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
+        records[label] = evaluate_engine(file.folder, job, folder, progress)
+    return records
+
+
+def _bench_all(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> dict[str, Measurement]:
+    pixels = prepare_pixels([i.path for i in checked.images], checked.recipe, spec.output / "bench" / "images.npy")
+    job = BenchSpec(
+        batch_sizes=spec.batch_sizes,
+        duration_s=spec.bench_duration_s,
+        min_samples=spec.bench_min_samples,
+        images=pixels,
+    )
+    return {
+        label: bench_engine(file.folder, job, spec.output / "bench" / f"{label}.json", progress)
+        for label, file in engines.items()
+    }

@@ -1,0 +1,213 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from seatrial.bench import sweep as sweep_module
+from seatrial.bench.environment import Conditions
+from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import SweepSpec, run_worker, sweep
+from seatrial.bench.worker import Job
+from seatrial.errors import DataError, EngineError, UsageError
+from seatrial.progress import Update
+from seatrial.store.records import Measurement, Point
+
+QUICK = Limits(warmup_runs=2, warmup_s=0, duration_s=0, min_samples=6)
+POINT = Point(
+    batch_size=1,
+    streams=1,
+    load_s=0.1,
+    first_inference_ms=20,
+    warmup=3,
+    starts_s=tuple(0.01 * i for i in range(6)),
+    durations_ms=(10.0,) * 6,
+    peak_rss_bytes=1,
+)
+
+FAKE_ENGINE = """
+import os
+from contextlib import contextmanager
+import numpy as np
+from seatrial.store.records import TensorSpec
+
+class Session:
+    input = TensorSpec(name="image", dtype="uint8", shape=(None, 4, 6, 3), layout="NHWC")
+
+    def run(self, batch):
+        return np.zeros((len(batch), 3), dtype=np.float32)
+
+class Engine:
+    @contextmanager
+    def open(self, file, device, batch_size=None, streams=1):
+        print("a banner of Python's")
+        os.write(1, b"{a banner of C's}")
+        with open(__file__ + ".opened", "a") as opened:
+            opened.write(f"{os.getpid()} {len(os.sched_getaffinity(0))} {os.environ.get('OMP_NUM_THREADS')}\\n")
+        yield Session()
+"""
+START = """
+import sys, seatrial.engines
+seatrial.engines.ENGINES["fake"] = "fake_engine:Engine"
+from seatrial.bench import inputs, worker
+inputs.ROTATED_BYTES = 1
+sys.exit(worker.main())
+"""
+
+
+@pytest.fixture(autouse=True)
+def fake_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets measuring processes know an engine named fake, and spares the look at the machine's load."""
+    (tmp_path / "fake_engine.py").write_text(FAKE_ENGINE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-P", "-c", START))
+    monkeypatch.setattr(sweep_module, "read_conditions", lambda: Conditions(busy=0.5, swap_bytes=0))
+
+
+def test_a_sweep_measures_every_point_round_by_round(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Job] = []
+
+    def answer(job: Job) -> Point:
+        jobs.append(job)
+        return POINT.model_copy(update={"batch_size": job.batch_size, "streams": job.streams})
+
+    monkeypatch.setattr(sweep_module, "run_worker", answer)
+    updates: list[Update] = []
+    spec = SweepSpec(batch_sizes=(1, 4), streams=(1, 2), processes=2, device="npu:0", limits=QUICK, seed=5)
+    measured = sweep(write_engine("fake"), spec, updates.append)
+    one_round = [(1, 1), (4, 1), (1, 2), (4, 2)]
+    assert [(job.batch_size, job.streams) for job in jobs] == one_round * 2
+    assert [(point.batch_size, point.streams) for point in measured.points] == one_round * 2
+    assert {(job.device, job.limits, job.seed) for job in jobs} == {("npu:0", QUICK, 5)}
+    assert (measured.device, measured.inputs) == ("npu:0", "random bytes, seed 5")
+    assert [update.done for update in updates] == list(range(9))
+    assert {update.total for update in updates} == {8}
+    assert updates[-1].facts == {"images/s": "800.0"}  # 2 streams, each 4 images in 10 ms
+    assert any(doubt.startswith("batch 4 on 2 streams: 12 samples are too few") for doubt in measured.doubts)
+
+
+def test_a_measurement_names_what_was_measured(
+    write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    measured = sweep(write_engine("fake"), SweepSpec(processes=2, threads=1, limits=QUICK), key="abc")
+    assert all(len(point.durations_ms) >= 6 for point in measured.points)
+    assert (measured.key, measured.name, measured.engine, measured.device) == ("abc", "tiny-fake", "fake", "cpu")
+    assert (measured.precision, measured.executed, measured.recipe) == ("fp32", {"fp32": 2}, "tiny")
+    assert (measured.graph_sha256, measured.preprocess_hash) == ("graph-hash", "preprocess-hash")
+    assert "50% of the processors" in measured.doubts[0]
+    measured.save(tmp_path / "bench.json")
+    assert Measurement.load(tmp_path / "bench.json") == measured
+
+    opened = (tmp_path / "fake_engine.py.opened").read_text().splitlines()
+    (first, *settings), (second, *_) = (line.split() for line in opened)
+    assert len({first, second, str(os.getpid())}) == 3
+    assert (settings, measured.environment.cores) == (["1", "1"], 1)
+
+
+def test_more_threads_than_cores_are_refused(write_engine: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match=r"1000 threads were asked for, and there are \d+ cores"):
+        sweep(write_engine("fake"), SweepSpec(threads=1000))
+
+
+def test_padding_is_a_doubt_and_a_larger_batch_an_error(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_engine("fake", sizes=(2, 8))
+    monkeypatch.setattr(sweep_module, "run_worker", lambda job: POINT)
+    doubts = sweep(folder, SweepSpec(batch_sizes=(2, 6), limits=QUICK)).doubts
+    assert [d for d in doubts if "padding" in d] == [
+        "batch 6: it ran in a file built for batch 8, so 25% of the work was padding; "
+        "compile it with `--batch-size 6` for its own speed"
+    ]
+    with pytest.raises(UsageError, match=r"no file that takes batch 9 \(its batch sizes: 2, 8\); compile it with"):
+        sweep(folder, SweepSpec(batch_sizes=(9,)))
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            r"measured batch 13 on cpu was killed by SIGKILL; memory may have run out: try a smaller batch",
+        ),
+        (
+            "raise RuntimeError('device fell off the bus')",
+            r"measured batch 13 on cpu ended with exit code 1: RuntimeError: device fell off the bus$",
+        ),
+        ("raise SystemExit(3)", r"measured batch 13 on cpu ended with exit code 3: it said nothing$"),
+        ("print('Hello')", r"measured batch 13 on cpu gave no measurement but b'Hello\\n'"),
+    ],
+)
+def test_a_dead_process_is_an_engine_error(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, script: str, words: str
+) -> None:
+    monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-S", "-c", script))
+    with pytest.raises(EngineError, match=words):
+        sweep(write_engine("fake"), SweepSpec(batch_sizes=(13,), limits=QUICK))
+
+
+def test_the_users_errors_keep_their_kind(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = json.dumps({"error": "no images", "fix": "bring some", "exit_code": 6})
+    script = f"print({answer!r}); raise SystemExit(6)"
+    monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-S", "-c", script))
+    with pytest.raises(DataError, match=r"^no images; bring some$") as caught:
+        sweep(write_engine("fake"), SweepSpec(limits=QUICK))
+    assert caught.value.fix == "bring some"
+
+
+def test_an_interrupted_sweep_leaves_no_process(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
+        def communicate(self, *args: object, **kwargs: object) -> tuple[bytes, bytes]:
+            started.append(self)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(write_engine("fake"), SweepSpec(limits=Limits(duration_s=1000)))
+    assert [child.returncode for child in started] == [-9]
+
+
+def test_the_real_worker_answers_in_json(tmp_path: Path) -> None:
+    job = Job(folder=tmp_path / "none", device="cpu", batch_size=1)
+    command = [sys.executable, "-P", "-m", "seatrial.bench.worker"]
+    done = subprocess.run(command, input=job.model_dump_json().encode(), capture_output=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout) == {
+        "error": f"{tmp_path / 'none'} is no engine folder (it has no engine.json)",
+        "fix": "`seatrial compile` makes one",
+        "exit_code": 2,
+    }
+
+
+def test_the_real_worker_times_a_real_engine(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    nodes = [
+        onnx.helper.make_node("Cast", ["image"], ["floats"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["floats"], ["class"], axes=[1, 2], keepdims=0),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "means",
+        [onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", 4, 6, 3])],
+        [onnx.helper.make_tensor_value_info("class", onnx.TensorProto.FLOAT, ["N", 3])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    folder = write_engine("onnxruntime", contents=model.SerializeToString())
+    point = run_worker(Job(folder=folder, device="cpu", batch_size=40000, streams=2, limits=QUICK))
+    assert (point.batch_size, point.streams) == (40000, 2)
+    assert len(point.durations_ms) == len(point.starts_s) >= 6
+    # Two batches of 40,000 images for each stream are held, 2.9 MB each.
+    assert point.peak_rss_bytes > 2 * 2 * 40000 * 4 * 6 * 3

@@ -1,0 +1,119 @@
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from seatrial.bench import inputs, worker
+from seatrial.bench.measure import Limits
+from seatrial.bench.worker import Job, read_peak_rss, run_job
+from seatrial.engines.base import EngineFile, read_engine
+from seatrial.errors import DataError
+from seatrial.store.records import TensorSpec
+
+QUICK = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=5)
+
+
+class FakeSession:
+    def __init__(self, fixed: int | None) -> None:
+        self.input = TensorSpec(name="image", dtype="uint8", shape=(fixed, 4, 6, 3), layout="NHWC")
+        self.batches: list[NDArray[Any]] = []
+
+    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        self.batches.append(batch)
+        return batch.reshape(len(batch), -1)[:, :3].astype(np.float32)
+
+
+class FakeEngine:
+    """Opens a session fixed to the size that the engine file was built for, and notes how."""
+
+    def __init__(self) -> None:
+        self.asked: tuple[str, int | None, int] | None = None
+        self.closed = False
+
+    @contextmanager
+    def open(
+        self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
+    ) -> Iterator[FakeSession]:
+        self.asked = (device, batch_size, streams)
+        self.session = FakeSession(file.pick(batch_size)[1])
+        yield self.session
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def small_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "ROTATED_BYTES", 3 * 2 * 4 * 6 * 3)
+
+
+def test_a_point_is_what_the_clock_says(write_engine: Callable[..., Path]) -> None:
+    folder = write_engine("fake")
+    seconds = itertools.count()
+    job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK)
+    engine = FakeEngine()
+    point = run_job(job, read_engine(folder), engine, clock=lambda: float(next(seconds)))
+    assert engine.asked == ("npu:1", 2, 1)
+    assert engine.closed
+    assert (point.batch_size, point.streams, point.load_s, point.first_inference_ms) == (2, 1, 1.0, 1000.0)
+    assert point.durations_ms == (1000.0,) * 5
+    assert point.starts_s == (0.0, 2.0, 4.0, 6.0, 8.0)
+    # The first inference, and the one run that spends a budget of no time.
+    assert point.warmup == 2
+    assert not point.steady
+
+
+def test_inputs_rotate(write_engine: Callable[..., Path]) -> None:
+    folder = write_engine("fake")
+    engine = FakeEngine()
+    run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK), read_engine(folder), engine)
+    first, *ran = engine.session.batches
+    assert [batch is ran[i % 3] for i, batch in enumerate(ran)] == [True] * 6
+    assert len({batch.tobytes() for batch in ran}) == 3
+    assert first is ran[2]
+
+
+def test_a_smaller_batch_is_padded_to_the_files(write_engine: Callable[..., Path]) -> None:
+    folder = write_engine("fake", sizes=(1, 4))
+    engine = FakeEngine()
+    run_job(Job(folder=folder, device="cpu", batch_size=3, limits=QUICK), read_engine(folder), engine)
+    assert {len(batch) for batch in engine.session.batches} == {4}
+
+
+def test_every_stream_gives_samples(write_engine: Callable[..., Path]) -> None:
+    folder = write_engine("fake")
+    engine = FakeEngine()
+    job = Job(folder=folder, device="cpu", batch_size=1, streams=3, limits=QUICK)
+    point = run_job(job, read_engine(folder), engine)
+    assert engine.asked == ("cpu", 1, 3)
+    assert point.streams == 3
+    assert len(point.durations_ms) == len(point.starts_s) >= 5
+
+
+def test_given_images_are_fed(write_engine: Callable[..., Path], tmp_path: Path) -> None:
+    folder = write_engine("fake")
+    np.save(tmp_path / "images.npy", np.full((5, 4, 6, 3), 77, dtype=np.uint8))
+    engine = FakeEngine()
+    job = Job(folder=folder, device="cpu", batch_size=2, images=tmp_path / "images.npy", limits=QUICK)
+    run_job(job, read_engine(folder), engine)
+    assert all((batch == 77).all() for batch in engine.session.batches)
+    with pytest.raises(DataError, match="cannot be read"):
+        run_job(job.model_copy(update={"images": tmp_path / "none.npy"}), read_engine(folder), FakeEngine())
+
+
+def test_peak_memory_holds_what_is_held_now() -> None:
+    held = bytearray(b"x") * (64 * 2**20)
+    assert read_peak_rss() >= len(held)
+
+
+def test_cores_are_the_first_of_those_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[int, list[int]]] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {6, 2, 4})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: kept.append((pid, cores)))
+    worker.restrict_cores(None)
+    worker.restrict_cores(2)
+    assert kept == [(0, [2, 4])]

@@ -1,0 +1,89 @@
+"""Wrappers, prefixes and names become the network's own; what would clash is left for the accounting to refuse."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from seatrial.errors import RefusedFile
+from seatrial.models.layouts import find_state
+from seatrial.models.read_file import Content
+
+W = torch.ones(2, 3)
+PATH = Path("x.pth")
+
+
+def read(value: Any) -> tuple[dict[str, Tensor], str]:
+    return find_state(Content(value, "torch zip"), PATH)
+
+
+@pytest.mark.parametrize(
+    ("value", "keys", "layout"),
+    [
+        ({"conv.weight": W}, ["conv.weight"], "plain"),
+        ({"state_dict": {"conv.weight": W}, "epoch": 3}, ["conv.weight"], "state_dict"),
+        ({"model": {"conv.weight": W}, "optimizer": {"state": {}}}, ["conv.weight"], "model"),
+        ({"model": None, "state_dict": {"module.a": W}}, ["a"], "state_dict, module."),
+        ({"state_dict": {"_orig_mod.module.a": W}}, ["a"], "state_dict, _orig_mod., module."),
+        ({"best_acc": torch.tensor(0.5), "state_dict": {"a": W}}, ["a"], "state_dict"),
+        ({"state_dict": {"module.a": W, "b": W}}, ["module.a", "b"], "state_dict"),
+        ({"state_dict": {"backbone.a": W, "head.fc.bias": W}}, ["a", "fc.bias"], "state_dict, mmpretrain's names"),
+        (
+            {"backbone.layer1.0.se_layer.conv2.conv.weight": W, "head.fc.weight": W},
+            ["layer1.0.se.fc2.weight", "fc.weight"],
+            "plain, mmpretrain's names",
+        ),
+        ({"layer4.10.fc1.bias": W, "fc.bias": W}, ["layer4.10.se.fc1.bias", "fc.bias"], "plain, linear squeeze"),
+    ],
+)
+def test_layouts_are_named_and_undone(value: Any, keys: list[str], layout: str) -> None:
+    state, found = read(value)
+    assert list(state) == keys
+    assert found == f"torch zip, {layout}"
+
+
+def test_averaged_weights_go_before_plain_ones_and_the_layout_says_so() -> None:
+    state, layout = read({"state_dict": {"a": W}, "state_dict_ema": {"module.a": 2 * W}})
+    assert torch.equal(state["a"], 2 * W)
+    assert layout == "torch zip, state_dict_ema (before its state_dict), module."
+
+
+def test_a_linear_squeeze_becomes_a_convolution_and_the_classifier_does_not() -> None:
+    state, _ = read({"layer1.0.fc1.weight": W, "layer1.0.fc1.bias": torch.ones(2), "fc.weight": W})
+    assert {key: tuple(tensor.shape) for key, tensor in state.items()} == {
+        "layer1.0.se.fc1.weight": (2, 3, 1, 1),
+        "layer1.0.se.fc1.bias": (2,),
+        "fc.weight": (2, 3),
+    }
+
+
+def test_two_keys_that_would_share_a_name_both_stay() -> None:
+    value = {"layer1.0.fc1.weight": W, "layer1.0.se.fc1.weight": W}
+    assert list(read(value)[0]) == list(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([W], "holds a list, not named weights"),
+        ({}, "holds no weights: it has nothing"),
+        (
+            {"epoch": 3, "net": {"a": W}},
+            "it has 'epoch', 'net'; they are looked for under state_dict_ema, state_dict, model",
+        ),
+        ({"a": W, "epoch": 3}, "'epoch' among its weights is a int, not a tensor"),
+        ({3: W}, "3 among its weights is no name"),
+        ({"a\n\x1b[2J": W}, r"'a\n\x1b[2J' among its weights is no name"),
+        ({"a": W.to_sparse()}, "'a' is sparse_coo float32 on cpu"),
+        ({"a": W.to("meta")}, "'a' is strided float32 on meta"),
+        ({"a": W.bool()}, "'a' is strided bool on cpu"),
+        ({"a": W.to(torch.complex64)}, "'a' is strided complex64 on cpu"),
+        ({"a": W.to(torch.float8_e4m3fn)}, "'a' is strided float8_e4m3fn on cpu"),
+    ],
+)
+def test_what_is_no_plain_weight_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(RefusedFile) as raised:
+        read(value)
+    assert message in str(raised.value)

@@ -1,0 +1,79 @@
+"""Six published layouts, wrapped as their authors wrapped them: the logits are the original code's in float64."""
+
+import argparse
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from golden_weights import make_input, make_state
+from seatrial.models.build import build_network
+from seatrial.models.checkpoint import load_checkpoint
+from seatrial.recipes.schema import Network, Recipe
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "models"
+NAMESPACE = argparse.Namespace(model="spnasnet_100", lr=0.4, best=np.float64(74.2))
+
+CASES = {
+    "sk_resnet50": (
+        Network(builder="seatrial", name="sk_resnet50", classes=1000, parameters=26154496),
+        {"epoch": 100, "arch": "sk_resnet50", "state_dict": ..., "best_acc1": np.float64(77.54), "optimizer": {}},
+        "torch zip, state_dict, module.",
+    ),
+    "spnasnet_100": (
+        Network(name="spnasnet_100", classes=1000, parameters=4421616),
+        {"epoch": 149, "state_dict": ..., "optimizer": {}, "version": 2, "args": NAMESPACE, "metric": np.float32(74.2)},
+        "torch zip, state_dict, module.",
+    ),
+    "resnet50": (
+        Network(name="resnet50", classes=1000, parameters=25557032),
+        {"epoch": 90, "state_dict": ..., "best_acc1": torch.tensor(76.96), "optimizer": {}, "scheduler": {}},
+        "torch zip, state_dict, module.",
+    ),
+    "resnext50_32x4d": (
+        Network(name="resnext50_32x4d", classes=1000, parameters=25028904),
+        None,
+        "torch zip, plain",
+    ),
+    "seresnext101_32x4d_modelzoo": (
+        Network(name="seresnext101_32x4d", classes=1000, parameters=48955416),
+        None,
+        "torch zip, plain, linear squeeze",
+    ),
+    "seresnext101_32x4d_mmcls": (
+        Network(name="seresnext101_32x4d", classes=1000, parameters=48955416),
+        {"meta": {"mmcls_version": "0.23.0"}, "state_dict": ...},
+        "torch zip, state_dict, mmpretrain's names",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_published_layouts_give_the_original_logits(
+    name: str, tmp_path: Path, recipe_for: Callable[[Network], Recipe]
+) -> None:
+    network, wrapping, layout = CASES[name]
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    state = OrderedDict(make_state(golden["keys"], golden["salt"]))
+    whole: Any = state if wrapping is None else wrapping | {"state_dict": state}
+    path = tmp_path / "published.pth.tar"
+    torch.save(whole, path)
+    del state, whole
+
+    loaded = load_checkpoint(path, recipe_for(network))
+    path.unlink()  # up to 200 MB
+    built = build_network(network).eval()
+    built.load_state_dict(dict(loaded.state), strict=True)
+    with torch.inference_mode():
+        logits = built(make_input(golden["input_seed"])).double().numpy()
+
+    expected = np.array(golden["logits_float64"])
+    assert np.linalg.norm(logits - expected) / np.linalg.norm(expected) < 1e-5
+    assert loaded.layout == layout
+    assert loaded.parameters == network.parameters
+    assert loaded.filled == ()

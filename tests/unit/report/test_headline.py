@@ -1,0 +1,80 @@
+"""The sentences at the top of a report."""
+
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run, write_verdict
+from seatrial.report.headline import outcome_of, write_speed
+from seatrial.report.headline import write_verdict as say_verdict
+from seatrial.report.read import read_run
+from seatrial.store.records import GateResult
+
+
+def _gate(engine: str, outcome: str, kind: str = "accuracy") -> GateResult:
+    return GateResult.model_validate(
+        {"gate": "g", "engine": engine, "outcome": outcome, "kind": kind, "reason": "because"}
+    )
+
+
+def test_pass_names_engines_reference_and_images(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path))
+    assert say_verdict(run) == "PASS: onnxruntime and openvino-bf16 keep the accuracy of torch on 540 images."
+    assert write_speed(run) == "The fastest engine is openvino-bf16: 160 images/s at batch size 4, 8.00 × torch."
+
+
+def test_fail_names_who_failed_and_who_did_not(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8))))
+    assert say_verdict(run) == (
+        "FAIL: openvino-int8 falls short of the accuracy asked; openvino-bf16 passes every gate."
+    )
+    assert outcome_of(run, "openvino-int8") == "FAIL"
+    assert write_speed(run).startswith("The fastest engine that does not fail is openvino-bf16: 160 images/s")
+
+
+def test_inconclusive_says_what_cannot_be_settled(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path, Trial(ships=(TORCH, ORT, INT8), gate_pp=3.0)))
+    assert say_verdict(run) == (
+        "INCONCLUSIVE: 540 images cannot settle whether openvino-int8 keeps the accuracy of torch; "
+        "onnxruntime passes every gate."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gates", "sentence"),
+    [
+        ([], "INCONCLUSIVE: no gate was judged, so nothing is proved."),
+        ([("", "PASS", "speed")], "PASS: the speed asked is reached."),
+        ([("", "FAIL", "speed")], "FAIL: the speed asked is not reached."),
+        ([("", "INCONCLUSIVE", "speed")], "INCONCLUSIVE: a speed gate could not be judged."),
+        ([("torch", "PASS", "accuracy")], "PASS: torch reaches the accuracy asked on 540 images."),
+        (
+            [("torch", "INCONCLUSIVE", "accuracy")],
+            "INCONCLUSIVE: 540 images cannot settle whether torch keeps the accuracy asked.",
+        ),
+        (
+            [("onnxruntime", "PASS", "accuracy"), ("", "FAIL", "speed"), ("torch", "INCONCLUSIVE", "accuracy")],
+            "FAIL: the speed asked is not reached; torch is undecided; onnxruntime passes every gate.",
+        ),
+    ],
+)
+def test_other_verdicts(tmp_path: Path, gates: list[tuple[str, str, str]], sentence: str) -> None:
+    build_run(tmp_path)
+    write_verdict(tmp_path, [_gate(*gate) for gate in gates])
+    assert say_verdict(read_run(tmp_path)) == sentence
+
+
+def test_a_run_without_verdict_is_not_judged(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    (tmp_path / "verdict.json").unlink()
+    run = read_run(tmp_path)
+    assert say_verdict(run) == "NOT JUDGED: this run holds no verdict."
+    assert outcome_of(run, "torch") is None
+
+
+def test_speed_when_all_fail_or_nothing_was_measured(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH,)))
+    write_verdict(tmp_path, [_gate("torch", "FAIL")])
+    assert write_speed(read_run(tmp_path)) == "Every engine whose speed was measured fails a gate."
+    (tmp_path / "bench" / "torch.json").unlink()
+    assert write_speed(read_run(tmp_path)) == "Speed was not measured."

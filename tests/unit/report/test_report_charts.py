@@ -1,0 +1,48 @@
+"""Charts: drawn from what there is, nothing where there is nothing."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from run_folder import BF16, INT8, ORT, TORCH, Ship, Trial, build_run
+from seatrial.report.charts import COLOURS, draw_drop, draw_figures, draw_latency, draw_speed, draw_training
+from seatrial.report.read import read_run
+
+
+def test_four_charts_of_one_width(tmp_path: Path) -> None:
+    figures = draw_figures(read_run(build_run(tmp_path, Trial(trained=True))))
+    assert [figure.title for figure in figures] == [
+        "Accuracy lost against torch",
+        "Time for one batch of 1",
+        "Speed by batch size",
+        "Training",
+    ]
+    assert {ElementTree.fromstring(figure.svg).get("width") for figure in figures} == {"480"}
+
+
+def test_an_engine_keeps_its_colour(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH, ORT, BF16)))
+    (tmp_path / "bench" / "onnxruntime.json").unlink()
+    speed = draw_speed(read_run(tmp_path))
+    assert speed is not None
+    assert COLOURS[0] in speed.svg and COLOURS[2] in speed.svg
+    assert COLOURS[1] not in speed.svg
+
+
+def test_the_gate_is_drawn_and_named(tmp_path: Path) -> None:
+    figure = draw_drop(read_run(build_run(tmp_path, Trial(ships=(TORCH, INT8), gate_pp=1.5))))
+    assert figure is not None
+    assert "gate at 1.50" in figure.caption
+    assert re.search(r'stroke-dasharray="5,3"', figure.svg)
+
+
+def test_many_engines_and_one_batch_size_still_draw(tmp_path: Path) -> None:
+    ships = tuple(Ship(f"engine-{n}", "torch", batch_ms={8: (10.0 + n, 11.0 + n)}) for n in range(10))
+    figures = draw_figures(read_run(build_run(tmp_path, Trial(ships=ships))))
+    assert len(figures) == 3
+    assert all(f"engine-{n}" in figure.svg for figure in figures[1:] for n in range(10))
+
+
+def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path, Trial(ships=(Ship("torch", "torch"),))))
+    assert (draw_drop(run), draw_speed(run), draw_latency(run), draw_training(run)) == (None, None, None, None)

@@ -1,0 +1,67 @@
+"""Speed figures from stored samples, against figures worked out by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
+from seatrial.report.read import read_run
+from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
+from seatrial.report.tables import make_speed, make_summary
+from seatrial.store.records import Measurement
+
+
+def _change(folder: Path, name: str, **changes: object) -> None:
+    path = folder / "bench" / f"{name}.json"
+    Measurement.load(path).model_copy(update=changes).save(path)
+
+
+def test_points_of_one_batch_size_are_one_row(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path, Trial(ships=(TORCH,))))
+    one, four = all_speeds(run)["torch"]
+    assert (one.latency.samples, four.latency.samples) == (4, 2)
+    assert one.latency.median_ms == 50.0
+    assert one.images_per_s == pytest.approx(20.0)  # 4 images in 200 ms
+    assert four.images_per_s == pytest.approx(20.0)  # 8 images in 400 ms
+
+
+def test_best_and_ratio(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path))
+    best = best_speeds(run)
+    assert best["openvino-bf16"].latency.batch_size == 4
+    assert best["openvino-bf16"].images_per_s == pytest.approx(160.0)  # 8 images in 50 ms
+    assert find_ratio(run, best, "openvino-bf16", "torch") == pytest.approx(8.0)
+    assert find_ratio(run, best, "openvino-bf16", "nobody") is None
+
+
+def test_streams_are_not_mixed_and_their_rates_add_up(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH,)))
+    points = (make_point(1, (50.0, 50.0)), make_point(1, (80.0, 80.0, 80.0, 80.0), streams=2))
+    _change(tmp_path, "torch", points=points)
+    alone, together = all_speeds(read_run(tmp_path))["torch"]
+    assert alone.images_per_s == pytest.approx(20.0)
+    assert together.images_per_s == pytest.approx(25.0)  # 4 images in 160 ms on two streams
+    assert (alone.batch, together.batch) == ("1", "1 on 2 streams")
+
+
+def test_no_ratio_between_two_machines(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    _change(tmp_path, "openvino-bf16", environment=MACHINE.model_copy(update={"cores": 64}))
+    run = read_run(tmp_path)
+    assert find_ratio(run, best_speeds(run), "openvino-bf16", "torch") is None
+    assert [row[6] for row in make_summary(run).rows] == ["1.00", "1.67", "–"]
+
+
+def test_smallest_common_batch(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH, BF16)))
+    assert find_common_batch(read_run(tmp_path)) == 1
+    _change(tmp_path, "torch", points=(make_point(4, (200.0,)), make_point(16, (700.0,))))
+    assert find_common_batch(read_run(tmp_path)) == 4
+    _change(tmp_path, "torch", points=(make_point(16, (700.0,)),))
+    assert find_common_batch(read_run(tmp_path)) is None
+
+
+def test_table_marks_each_engines_best_batch(tmp_path: Path) -> None:
+    rows = make_speed(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16))))).rows
+    assert rows[3] == ("openvino-bf16", "4", "160", "25.0", "25.8", "26.0", "5.7", "2", "best")
+    assert [row[-1] for row in rows] == ["best", "", "", "best"]

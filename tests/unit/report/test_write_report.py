@@ -1,0 +1,154 @@
+"""The two files: self-contained, escaped, and whole when parts of the run are missing."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, INT8, TORCH, Trial, build_run
+from seatrial.report.markdown import escape, fence, write_markdown
+from seatrial.report.read import read_run
+from seatrial.report.write import write_report
+
+EVIL = "<script>alert('1')</script>| `x` \"q\" **b**"
+VOID = {"meta", "link", "br", "img", "input", "hr", "base"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text; refuses tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def write(folder: Path) -> tuple[str, str]:
+    page, text = write_report(folder)
+    assert (page.name, text.name) == ("report.html", "report.md")
+    return page.read_text(encoding="utf-8"), text.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run of which one engine fails."""
+    return build_run(tmp_path_factory.mktemp("failed"), Trial(ships=(TORCH, BF16, INT8), trained=True))
+
+
+@pytest.fixture(scope="module")
+def written(failed: Path) -> tuple[str, str]:
+    return write(failed)
+
+
+def test_both_start_with_the_verdict_and_hold_the_figures(written: tuple[str, str]) -> None:
+    html, markdown = written
+    sentence = "FAIL: openvino-int8 falls short of the accuracy asked; openvino-bf16 passes every gate."
+    text = Page(html).text
+    assert sentence in text and sentence in markdown
+    assert text.index(sentence) < text.index("Top-1, %")
+    row = ("openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "160", "4", "8.00", "PASS")
+    assert " ".join(row) in text
+    assert f"| {' | '.join(row)} |" in markdown
+    assert "1 doubt about these figures: see Doubts." in text
+    assert html.count("<svg") == 4
+
+
+def test_the_page_needs_nothing_else(written: tuple[str, str]) -> None:
+    tags = Page(written[0]).tags
+    assert not {tag for tag, _ in tags} & {"script", "link", "img", "iframe", "object", "embed", "form", "image", "use"}
+    for tag, attributes in tags:
+        assert not {name for name in attributes if name.startswith("on")}, (tag, attributes)
+        loads = [attributes.get(name) or "" for name in ("src", "srcset", "href", "xlink:href", "data")]
+        assert tag == "a" or not any(loads), (tag, attributes)
+    assert not re.search(r"url\((?!#)|@import", written[0])
+    (policy,) = (a["content"] for tag, a in tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def test_ids_are_unique_and_every_inner_link_lands(written: tuple[str, str]) -> None:
+    tags = Page(written[0]).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    inner = {(a["href"] or "")[1:] for tag, a in tags if tag == "a" and (a["href"] or "").startswith("#")}
+    assert inner and inner <= set(ids)
+
+
+def test_the_same_run_gives_the_same_bytes(failed: Path, written: tuple[str, str]) -> None:
+    assert write(failed) == written
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    evil = dataclasses.replace(BF16, name=EVIL.replace("/", ""), doubts=(EVIL,))
+    trial = Trial(ships=(TORCH, evil), title=EVIL, command=f"seatrial run {EVIL}\n```\n# x", image_name=EVIL + "{}")
+    html, markdown = write(build_run(tmp_path, trial))
+    page = Page(html)
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert EVIL in page.text
+    assert "<script>" not in re.sub(r"(?s)````.*?````", "", markdown)
+    assert "````\nseatrial run" in markdown
+    widths = [
+        {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        for table in re.findall(r"(?m)(?:^\|.*\n)+", markdown)
+    ]
+    assert len(widths) > 10
+    assert all(len(width) == 1 for width in widths)
+
+
+def test_markdown_shows_text_as_it_is() -> None:
+    assert escape("a|b <i> *x* `y` [z](u) _e_ a_b\n\\c") == (r"a\|b &lt;i&gt; \*x\* \`y\` \[z\](u) \_e\_ a_b \\c")
+    assert fence("a ``` b") == "````\na ``` b\n````"
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentences"),
+    [
+        ("bench", ["Speed was not measured.", "Speed was not measured in this run."]),
+        ("evaluation", ["No accuracy was evaluated in this run.", "predictions of two engines are needed"]),
+        ("verdict.json", ["NOT JUDGED: this run holds no verdict.", "no gate has an outcome"]),
+        ("engines", ["No engine was compiled in this run."]),
+    ],
+)
+def test_a_missing_part_is_said(tmp_path: Path, missing: str, sentences: list[str]) -> None:
+    folder = build_run(tmp_path / "run")
+    (folder / missing).rename(tmp_path / "gone")
+    text = write_markdown(read_run(folder))
+    for sentence in sentences:
+        assert sentence in text
+
+
+def test_a_run_that_has_only_begun_still_reports(tmp_path: Path) -> None:
+    (build_run(tmp_path / "whole") / "run.json").rename(tmp_path / "run.json")
+    html, markdown = write(tmp_path)
+    assert html.count("<svg") == 0
+    assert "| torch | – | – | – | – | – | – | reference |" in markdown
+    text = Page(html).text
+    assert "NOT JUDGED" in text and "No graph was made in this run" in text and "Speed was not measured" in text
+
+
+def test_inconclusive_is_explained(tmp_path: Path) -> None:
+    text = write_markdown(read_run(build_run(tmp_path, Trial(ships=(TORCH, INT8), gate_pp=3.0))))
+    assert "INCONCLUSIVE is neither PASS nor FAIL" in text
