@@ -43,7 +43,7 @@ def _write_table(table: Table) -> str:
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
     flat = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"[\\`*\[\]~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", flat)
+    return re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", flat)
 
 
 def fence(text: str) -> str:

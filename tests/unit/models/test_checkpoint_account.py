@@ -23,7 +23,7 @@ def test_only_counts_of_batches_are_filled_in(tiny: Recipe, tiny_state: State, t
     assert all(loaded.state[key].dtype == torch.int64 and loaded.state[key] == 0 for key in loaded.filled)
 
 
-@pytest.mark.parametrize("part", ["bn1.running_mean", "bn1.weight", "conv1.0.weight", "fc.bias"])
+@pytest.mark.parametrize("part", ["bn1.running_mean", "fc.bias"])
 def test_nothing_else_is_filled_in(part: str, tiny: Recipe, tiny_state: State, tmp_path: Path) -> None:
     del tiny_state[part]
     torch.save(tiny_state, tmp_path / "short.pth")

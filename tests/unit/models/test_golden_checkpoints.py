@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from golden_weights import make_input, make_state
-from seatrial.models.build import build_network
+from seatrial.models.build import sketch_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.recipes.schema import Network, Recipe
 
@@ -67,8 +67,8 @@ def test_published_layouts_give_the_original_logits(
 
     loaded = load_checkpoint(path, recipe_for(network))
     path.unlink()  # up to 200 MB
-    built = build_network(network).eval()
-    built.load_state_dict(dict(loaded.state), strict=True)
+    built = sketch_network(network).eval()
+    built.load_state_dict(dict(loaded.state), strict=True, assign=True)
     with torch.inference_mode():
         logits = built(make_input(golden["input_seed"])).double().numpy()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from run_folder import INT8, ORT, TORCH, Trial, build_run
+from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
 from seatrial.errors import RefusedFile
 from seatrial.report.flips import find_flips
 from seatrial.report.read import read_run
@@ -13,12 +13,14 @@ from seatrial.store.records import AccuracyRecord
 
 
 def test_most_flipped_first_then_lost_then_by_name(tmp_path: Path) -> None:
-    flips = find_flips(read_run(build_run(tmp_path)))
-    assert flips is not None
-    assert [(f.image, f.label, f.reference, dict(f.answers)) for f in flips] == [
-        ("digit_00024.png", 4, 4, {"openvino-bf16": 5}),
-        ("digit_00000.png", 0, 1, {"openvino-bf16": 0}),
+    flips = find_flips(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8)))))
+    assert flips is not None and len(flips) == 60
+    assert [(f.image, f.label, f.reference, dict(f.answers)) for f in flips[:3]] == [
+        ("digit_00024.png", 4, 4, {"openvino-bf16": 5, "openvino-int8": 5}),
+        ("digit_00000.png", 0, 1, {"openvino-bf16": 0, "openvino-int8": 0}),
+        ("digit_00025.png", 5, 5, {"openvino-int8": 6}),
     ]
+    assert (flips[-1].image, flips[-1].lost) == ("digit_00019.png", 0)
 
 
 def test_at_most_twenty_are_shown_and_the_rest_is_counted(tmp_path: Path) -> None:
