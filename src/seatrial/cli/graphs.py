@@ -31,7 +31,7 @@ def export(
     from seatrial.recipes import load_recipe
     from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint, spread
 
-    if batch_size != "dynamic" and not (batch_size.isdigit() and int(batch_size) > 0):
+    if batch_size != "dynamic" and not (batch_size.isdecimal() and int(batch_size) > 0):
         raise UsageError(f"--batch-size {batch_size} is neither a number above 0 nor `dynamic`")
     if exporter not in ("torchscript", "dynamo"):
         raise UsageError(f"there is no exporter '{exporter}'", "torchscript or dynamo")

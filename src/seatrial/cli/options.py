@@ -23,7 +23,7 @@ def read_sizes(text: str) -> tuple[int, ...]:
         UsageError: one is not a whole number above 0, or stands twice.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(f"--batch-size {text} is not whole numbers above 0", "write it like 1,4,8")
     sizes = tuple(int(part) for part in parts)
     if len(set(sizes)) < len(sizes):

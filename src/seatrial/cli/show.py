@@ -39,16 +39,19 @@ def _bars() -> Iterator[Progress]:
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
+        done = 0
 
         def show(update: Update) -> None:
+            nonlocal done
             if update.note:
                 bars.console.print(f"{update.stage:>10}  {update.note}", highlight=False, markup=False)
                 return
-            if update.stage not in tasks or update.done <= 1:
+            if update.stage not in tasks or update.done < done:
                 for task in tasks.values():
                     bars.remove_task(task)
                 tasks.clear()
                 tasks[update.stage] = bars.add_task(update.stage, total=update.total, unit="", facts="")
+            done = update.done
             facts = " ".join(f"{name} {value}" for name, value in update.facts.items())
             bars.update(tasks[update.stage], completed=update.done, total=update.total, unit=update.unit, facts=facts)
 
@@ -62,7 +65,7 @@ class PlainLines:
         self.clock = clock
         self.stage = ""
         self.started = self.shown = 0.0
-        self.first = 0
+        self.first = self.done = 0
 
     def __call__(self, update: Update) -> None:
         """Show a note at once, counted work every ten seconds with the time that is left."""
@@ -70,8 +73,10 @@ class PlainLines:
         if update.note:
             self._print(update.stage, update.note)
             return
-        if update.stage != self.stage or update.done < self.first:
+        # Less done than before: another engine begins the same stage.
+        if update.stage != self.stage or update.done < self.done:
             self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
+        self.done = update.done
         if now - self.shown < PLAIN_EVERY_S:
             return
         self.shown = now

@@ -8,6 +8,7 @@
 `best` is an engine's highest images/s over its batch sizes, `at` its images/s at one.
 """
 
+import math
 import operator
 import re
 from collections import defaultdict
@@ -65,7 +66,7 @@ def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResul
         outcome, reason = "INCONCLUSIVE", f"{text}: {missing}"
     else:
         outcome = "PASS" if _COMPARISONS[comparison](left, right) else "FAIL"
-        reason = f"{text}: {left:.1f} against {right:.1f} images/s"
+        reason = f"{text}: {left:.5g} against {right:.5g}"
     return GateResult.model_validate(
         {"gate": "speed", "engine": "", "outcome": outcome, "kind": "speed", "reason": reason}
     )
@@ -77,10 +78,18 @@ class SpeedExpression:
     def __init__(self, text: str, rates: Rates) -> None:
         self.text = text
         self.rates = rates
+        self.missing: list[str] = []
         self.tokens = self._split(text)
 
     def evaluate(self) -> tuple[float, str, float]:
         """Both sides and the comparison between them."""
+        # Read to its end before anything is said to be missing: what cannot be read must not pass for unmeasured.
+        sides = self._compare()
+        if self.missing:
+            raise _NotMeasured(self.missing[0])
+        return sides
+
+    def _compare(self) -> tuple[float, str, float]:
         left = self._sum()
         comparison = self._take()
         if comparison not in _COMPARISONS:
@@ -103,17 +112,21 @@ class SpeedExpression:
         return tokens
 
     def _look_up(self, function: str, argument: str) -> float:
-        name, _, batch = (part.strip() for part in argument.partition(","))
-        if name not in self.rates or not self.rates[name]:
-            raise _NotMeasured(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
-        rates = self.rates[name]
+        """The figure, or NaN with the reason in `missing`."""
+        name, comma, batch = (part.strip() for part in argument.partition(","))
+        if function == "best" and (not name or comma):
+            raise self._refuse("best() takes a name")
+        if function == "at" and not (name and batch.isdecimal()):
+            raise self._refuse("at() takes a name and a batch size")
+        rates = self.rates.get(name)
+        if not rates:
+            self.missing.append(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
+            return math.nan
         if function == "best":
             return max(rates.values())
-        if not batch.isdigit():
-            raise self._refuse("at() takes a name and a batch size")
         if int(batch) not in rates:
-            raise _NotMeasured(f"'{name}' was not measured at batch {batch}")
-        return rates[int(batch)]
+            self.missing.append(f"'{name}' was not measured at batch {batch}")
+        return rates.get(int(batch), math.nan)
 
     def _sum(self) -> float:
         value = self._product()

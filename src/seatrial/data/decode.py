@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 
 POLICY = "pillow-rgb/1"
 """Names these pixels in preprocessing hashes: Pillow's decoding, RGB, EXIF orientation ignored, 16 bits scaled."""
+
+_OPENING = threading.Lock()
+"""Warning filters belong to the whole process, so only one thread may change them at a time."""
 
 
 def read_image(path: Path) -> Image.Image:
@@ -47,17 +51,22 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         except ValueError:
             pass  # Pillow knows more odd files, and says what is wrong with the others.
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                image.load()
-                return _to_rgb(image)
+        with _open(data) as image:
+            image.load()
+            return _to_rgb(image)
     except UnidentifiedImageError:
         raise DataError(f"{name} is no image ({_describe(data)})", "mend or remove it, and run again") from None
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombWarning) as error:
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise DataError(f"image {name} is damaged ({error})", "mend or remove it, and run again") from None
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"image {name} is refused ({error})", "mend or remove it, and run again") from None
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header; more pixels than Pillow thinks sane are refused here, before any is decoded."""
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
@@ -67,9 +76,10 @@ def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether this is a baseline JPEG (SOF0) of 1 or 3 components that ends as it should.
+    """Whether this is a baseline JPEG (SOF0) of 1 or 3 components and sane size that ends as it should.
 
-    A stream without its end marker is left to Pillow, which refuses it where libjpeg would paint the rest grey.
+    A stream without its end marker is left to Pillow, which refuses it where libjpeg would paint the rest grey;
+    so is one with too many pixels.
     """
     if data[:3] != b"\xff\xd8\xff" or b"\xff\xd9" not in data[-1024:]:
         return False
@@ -77,7 +87,8 @@ def _is_plain_jpeg(data: bytes) -> bool:
     while at + 9 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xC0:
-            return data[at + 9] in (1, 3)
+            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+            return data[at + 9] in (1, 3) and height * width <= (Image.MAX_IMAGE_PIXELS or 0)
         if marker in range(0xC1, 0xD0) and marker not in (0xC4, 0xC8, 0xCC):
             return False
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")

@@ -8,7 +8,8 @@ from pathlib import Path
 from seatrial.errors import DataError
 from seatrial.store.files import hash_value
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+"""Of the formats that `data.decode` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,29 @@ def parse_label_file(path: Path) -> dict[str, int]:
     Raises:
         DataError: names the first line that is not of this form, or a name that stands twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise DataError(f"label file {path} cannot be read ({reason})", "give --labels FILE") from None
     found: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
+    for number, line in enumerate(_read_lines(path, "label file", "give --labels FILE"), start=1):
+        words = line.strip().rsplit(maxsplit=1)
+        if not words:
             continue
-        name, _, label = line.strip().rpartition(" ")
-        if not name or not label.isascii() or not label.isdigit():
+        name, label = words[0], words[-1]
+        if len(words) < 2 or not label.isascii() or not label.isdigit():
             raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`")
         if name in found:
             raise DataError(f"{path}:{number}: '{name}' stands twice")
-        found[name.strip()] = int(label)
+        found[name] = int(label)
     if not found:
         raise DataError(f"label file {path} is empty")
     return found
+
+
+def _read_lines(path: Path, what: str, fix: str | None = None) -> list[str]:
+    try:
+        # Windows editors put a byte order mark in front.
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise DataError(f"{what} {path} cannot be read ({reason})", fix) from None
 
 
 def read_class_folders(root: Path, classes: int) -> tuple[LabelledImage, ...]:
@@ -113,9 +119,7 @@ def read_image_list(path: Path) -> list[Path]:
     Raises:
         DataError: no such file, an empty one, or a path that is not there.
     """
-    if not path.is_file():
-        raise DataError(f"there is no image list {path}")
-    paths = [path.parent / line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    paths = [path.parent / line.strip() for line in _read_lines(path, "image list") if line.strip()]
     gone = next((p for p in paths if not p.is_file()), None)
     if gone or not paths:
         raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty")
@@ -123,10 +127,17 @@ def read_image_list(path: Path) -> list[Path]:
 
 
 def hash_listing(images: Iterable[LabelledImage]) -> str:
-    """What identifies a labelled set without reading its files: ids, labels, sizes and times of last change."""
+    """What identifies a labelled set without reading its files: ids, labels, sizes and times of last change.
+
+    Raises:
+        DataError: a file went away, or was only a link to nothing.
+    """
     rows = []
     for image in images:
-        stat = image.path.stat()
+        try:
+            stat = image.path.stat()
+        except OSError as error:
+            raise DataError(f"image {image.path} cannot be read ({error.strerror})") from None
         rows.append([image.id, image.label, stat.st_size, stat.st_mtime_ns])
     return hash_value(rows)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.engines import get_engine
-from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile
+from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile, read_engine
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.store.files import hash_file, replacing
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest
@@ -50,21 +50,37 @@ def build_engine(graph: Path, spec: BuildSpec, output: Path, key: str = "") -> E
     """
     engine = get_engine(spec.engine)
     manifest = read_graph_manifest(graph)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file, not a folder", "choose another --output")
     if output.exists() and any(output.iterdir()) and not (output / MANIFEST).is_file():
         raise UsageError(f"{output} holds other files", "choose another --output")
     with replacing(output) as folder:
         folder.mkdir()
-        built = engine.compile(
-            CompileJob(graph, manifest, folder, spec.batch_sizes, spec.precision, spec.device, spec.options)
-        )
+        sizes = choose_sizes(manifest, spec.batch_sizes)
+        built = engine.compile(CompileJob(graph, manifest, folder, sizes, spec.precision, spec.device, spec.options))
         _describe(manifest, spec, folder, built, key).save(folder / MANIFEST)
     return EngineFile(output, EngineManifest.load(output / MANIFEST))
 
 
+def choose_sizes(graph: GraphManifest, asked: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch sizes to build: those asked, or the one that the graph is fixed to; empty for a free batch.
+
+    Raises:
+        UsageError: the graph is fixed to another one.
+    """
+    fixed = graph.input.shape[0]
+    if fixed is None:
+        return asked
+    if asked and asked != (fixed,):
+        sizes = ", ".join(map(str, asked))
+        raise UsageError(
+            f"the graph is fixed to batch {fixed} and batch {sizes} was asked", "export with --batch-size dynamic"
+        )
+    return (fixed,)
+
+
 def find_built(output: Path, key: str) -> EngineFile | None:
     """The engine folder at `output` if it was built under this key and nothing in it has changed."""
-    from seatrial.engines.base import read_engine
-
     with contextlib.suppress(SeatrialError):
         found = read_engine(output)
         return found if found.manifest.key == key else None

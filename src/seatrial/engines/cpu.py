@@ -55,7 +55,7 @@ def count_threads(options: Mapping[str, str], streams: int = 1) -> int:
     asked = options.get("threads")
     if asked is None:
         return max(1, count_cores() // streams)
-    if not asked.isdigit() or int(asked) == 0:
+    if not asked.isdecimal() or int(asked) == 0:
         raise UsageError(f"option threads={asked} is not a whole number above 0")
     return int(asked)
 

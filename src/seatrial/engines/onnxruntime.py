@@ -50,19 +50,39 @@ class OnnxRuntimeEngine:
         """
         check_available(job, self.probe())
         check_options("onnxruntime", job.options, OPTIONS)
-        target = job.output / "model.onnx"
-        link_or_copy(job.graph, target)
-        OnnxRuntimeSession(target, job.manifest.input, job.manifest.output, count_threads(job.options)).close()
-        return Built(((job.manifest.input.shape[0], target),), executed={})
+        files = []
+        for size in job.batch_sizes or (None,):
+            target = job.output / f"model-{'free' if size is None else size}.onnx"
+            if size == job.manifest.input.shape[0]:
+                link_or_copy(job.graph, target)
+            else:
+                fix_batch(job.graph, target, size)
+            OnnxRuntimeSession(target, job.manifest.input, job.manifest.output, count_threads(job.options)).close()
+            files.append((size, target))
+        return Built(tuple(files), executed={})
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> "OnnxRuntimeSession":
         """Load the graph."""
         check_device(device, self.probe())
-        path, _ = file.pick(batch_size)
+        path, size = file.pick(batch_size)
         threads = count_threads(file.manifest.options, streams)
-        return OnnxRuntimeSession(path, file.manifest.input, file.manifest.output, threads, PROVIDERS[device])
+        spec = file.manifest.input
+        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
+        return OnnxRuntimeSession(path, fixed, file.manifest.output, threads, PROVIDERS[device])
+
+
+def fix_batch(graph: Path, target: Path, size: int | None) -> None:
+    """Write the graph with its free batch axis fixed to `size`."""
+    import onnx
+
+    model = onnx.load(graph)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = size or 0
+    # What was inferred for a free batch no longer holds.
+    del model.graph.value_info[:]
+    onnx.save(model, target)
 
 
 class OnnxRuntimeSession:

@@ -51,6 +51,7 @@ class TorchEngine:
         """
         check_available(job, self.probe())
         check_options("torch", job.options, OPTIONS)
+        count_threads(job.options)
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
             state = "is not the one that" if source.exists() else "is missing:"

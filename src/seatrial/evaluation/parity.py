@@ -11,7 +11,13 @@ DISAGREEMENT_LIMIT = 0.005
 
 
 def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[np.floating]) -> StepParity:
-    """How far `logits` (n, classes) lie from the reference's."""
+    """How far `logits` (n, classes) lie from the reference's.
+
+    Raises:
+        ParityError: they are not numbers, so there is no distance.
+    """
+    if not np.isfinite(logits).all():
+        raise ParityError(f"after '{step}' the graph answers NaN or infinity")
     difference = logits.astype(np.float64) - reference.astype(np.float64)
     return StepParity(
         step=step,
@@ -36,7 +42,7 @@ def check_parity(parity: StepParity) -> None:
 
 
 def check_logits(logits: NDArray[np.floating], names: list[str]) -> None:
-    """Refuse answers that cannot be a classifier's: not numbers, or the same for different images.
+    """Refuse answers that cannot be a classifier's: not numbers, or the same score for every class.
 
     Args:
         logits: (n, classes).
@@ -51,5 +57,32 @@ def check_logits(logits: NDArray[np.floating], names: list[str]) -> None:
     flat = np.flatnonzero(logits.min(axis=1) == logits.max(axis=1))
     if len(flat):
         raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}")
-    if len(logits) > 1 and (logits == logits[0]).all():
-        raise ParityError(f"the engine gives {len(logits)} different images the same answer, first {names[0]}")
+
+
+class Variety:
+    """Notices an engine that answers the same to everything.
+
+    It looks at a whole set: a few images may be copies of each other.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: tuple[NDArray[np.generic], NDArray[np.floating]] | None = None
+        self._images_differ = self._answers_differ = False
+
+    def see(self, images: NDArray[np.generic], logits: NDArray[np.floating]) -> None:
+        """Take in some images (n, …) and their logits (n, classes)."""
+        if self._first is None:
+            self._first = images[0].copy(), logits[0].copy()
+        self._count += len(logits)
+        self._images_differ = self._images_differ or bool((images != self._first[0]).any())
+        self._answers_differ = self._answers_differ or bool((logits != self._first[1]).any())
+
+    def check(self) -> None:
+        """Refuse one answer for images that differ.
+
+        Raises:
+            ParityError: says for how many.
+        """
+        if self._images_differ and not self._answers_differ:
+            raise ParityError(f"the engine gives {self._count} images the same answer, though they differ")

@@ -11,7 +11,7 @@ from seatrial.data.labels import LabelledImage
 from seatrial.data.preprocess import normalise
 from seatrial.engines.base import Session, run_padded
 from seatrial.engines.cpu import count_cores
-from seatrial.evaluation.parity import check_logits
+from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.evaluation.predictions import Predictions
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Progress, Update
@@ -45,13 +45,13 @@ def evaluate_session(
     size = session.input.shape[0] or batch_size
     ids = [image.id for image in images]
     classes, scores, done, width = [], [], 0, 0
+    variety = Variety()
     start = time.perf_counter()
-    first_logits = []
     for pixels in iterate_batches([image.path for image in images], recipe, size, workers):
         batch = pixels if session.input.dtype == "uint8" else normalise(pixels, recipe)
         logits = run_padded(session, batch)
         check_logits(logits, ids[done : done + len(logits)])
-        first_logits.append(logits[0])
+        variety.see(pixels, logits)
         ranked, best = rank_top(logits)
         classes.append(ranked)
         scores.append(best)
@@ -59,8 +59,7 @@ def evaluate_session(
         rate = done / (time.perf_counter() - start)
         progress(Update("evaluate", done, len(images), "images", {"images/s": f"{rate:.0f}"}))
     wall_s = time.perf_counter() - start
-    # At batch 1 only this sees an engine that answers the same to everything.
-    check_logits(np.stack(first_logits), [ids[i * size] for i in range(len(first_logits))])
+    variety.check()
     labels = np.array([image.label for image in images], dtype=np.int32)
     order = sorted(range(len(ids)), key=ids.__getitem__)
     predictions = Predictions(

@@ -37,7 +37,7 @@ class Predictions:
             }
         )
         with replacing(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
@@ -45,22 +45,30 @@ class Predictions:
 
         Raises:
             UsageError: there is no such file.
-            RefusedFile: it is no Parquet file, or one of something else.
+            RefusedFile: it is no Parquet file, a damaged one, or one of something else.
         """
         if not path.is_file():
             raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
         try:
-            table = pq.read_table(path)
-            columns = [table[name] for name in ("id", "label", "classes", "scores")]
-        except (pa.ArrowException, KeyError) as error:
-            raise RefusedFile(f"{path} holds no predictions ({str(error).splitlines()[0][:120]})") from None
-        ids, labels, classes, scores = columns
-        return cls(tuple(map(str, ids.to_pylist())), labels.to_numpy(), _to_matrix(classes), _to_matrix(scores))
+            table = pq.read_table(path, page_checksum_verification=True)
+            ids, labels, classes, scores = (table[name] for name in ("id", "label", "classes", "scores"))
+            return cls(
+                tuple(map(str, ids.cast(pa.string()).to_pylist())),
+                labels.cast(pa.int32()).to_numpy(),
+                _to_matrix(classes, pa.int32()),
+                _to_matrix(scores, pa.float32()),
+            )
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            reason = str(error).partition("\n")[0][:120]
+            raise RefusedFile(f"{path} holds no predictions ({reason})", "evaluate again") from None
 
 
-def _to_matrix(column: Any) -> NDArray[Any]:
-    """The lists of a column as rows."""
-    return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)  # type: ignore[no-any-return]
+def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
+    """The lists of a column as rows; ValueError where it holds no lists of one length."""
+    if not pa.types.is_fixed_size_list(column.type):
+        raise ValueError(f"{column.type} where lists of one length belong")
+    width = column.type.list_size
+    return column.combine_chunks().flatten().cast(kind).to_numpy().reshape(-1, width)  # type: ignore[no-any-return]
 
 
 def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocess import hash_preprocess, normalise
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
+from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts
 from seatrial.export.simplify import simplify
@@ -51,6 +51,9 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     floats = normalise(job.pixels, job.recipe)
     reference = _run_torch(network, floats)
     check_logits(reference, [f"image {i}" for i in range(len(reference))])
+    variety = Variety()
+    variety.see(job.pixels, reference)
+    variety.check()
     parity: list[StepParity] = []
 
     def check(step: str, model: onnx.ModelProto, images: NDArray[np.generic]) -> None:

@@ -53,10 +53,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` only if the block ends well.
 
     The bytes are on disk (fsync) before the rename, so a crash leaves the old file or the new one.
-    Works for a folder too, when the block makes one of the yielded path.
+    Works for a folder too, when the block makes one of the yielded path; a file never replaces a folder.
 
     Raises:
-        StorageError: the disk is full or may not be written.
+        StorageError: the disk is full or may not be written, or a folder stands where the file should go.
     """
     make_folder(path.parent)
     try:
@@ -66,14 +66,33 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary / path.name
         _flush(temporary / path.name)
-        if path.is_dir():
-            path.rename(temporary / "replaced")
-        (temporary / path.name).rename(path)
+        if (temporary / path.name).is_dir() and path.is_dir():
+            _exchange_folders(temporary / path.name, path, temporary / "replaced")
+        else:
+            (temporary / path.name).rename(path)
         _flush(path.parent, recurse=False)
     except OSError as error:
-        raise describe_os_error(error, path) from None
+        raise _explain(error, path, temporary) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _explain(error: OSError, path: Path, temporary: Path) -> Exception:
+    """The storage error about `path`, or the error itself where it is about some file that was only read."""
+    about = str(error.filename or temporary)
+    if error.errno in STORAGE_ERRORS or about.startswith(str(temporary)) or Path(about) in (path, path.parent):
+        error.filename = None  # The temporary name means nothing to a user.
+        return describe_os_error(error, path)
+    return error
+
+
+def _exchange_folders(new: Path, path: Path, old: Path) -> None:
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
 
 
 def _flush(path: Path, recurse: bool = True) -> None:
@@ -129,6 +148,8 @@ def locked(folder: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RunInUse(f"another process works in {folder}", "wait for it, or choose another --output") from None
+        except OSError as error:
+            raise describe_os_error(error, folder) from None
         yield

@@ -29,7 +29,7 @@ class Record(Strict):
         """Read a record of this kind.
 
         Raises:
-            UsageError: there is no such file, or it is a record of another kind.
+            UsageError: there is no such file, it may not be read, or it is a record of another kind.
             RefusedFile: the file is not JSON, so it is damaged.
         """
         data = read_json(path)
@@ -43,9 +43,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`, under the conditions of `Record.load`."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no {path}") from None
-    except (ValueError, IsADirectoryError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise RefusedFile(f"{path} is damaged ({error})", "delete it and run the stage again") from None
     if not isinstance(data, dict):
         raise RefusedFile(f"{path} holds no record", "delete it and run the stage again")

@@ -209,6 +209,8 @@ class BenchSpec:
     min_samples: int = 50
     processes: int = 1
     streams: int = 1
+    warmup_budget_s: float = 10.0
+    """A machine that never settles is measured after this, and the record says so."""
     images: Path | None = None
     """A folder of images or a `.npy` of prepared ones; None feeds random bytes."""
 
@@ -226,7 +228,14 @@ def bench_engine(folder: Path, spec: BenchSpec, output: Path, progress: Progress
         {
             "stage": "bench/1",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
-            "spec": [spec.batch_sizes, spec.duration_s, spec.min_samples, spec.processes, spec.streams],
+            "spec": [
+                spec.batch_sizes,
+                spec.duration_s,
+                spec.min_samples,
+                spec.processes,
+                spec.streams,
+                spec.warmup_budget_s,
+            ],
             "images": hash_file(spec.images) if spec.images else None,
             "machine": machine_hash(environment),
             "versions": environment.versions,
@@ -238,7 +247,11 @@ def bench_engine(folder: Path, spec: BenchSpec, output: Path, progress: Progress
             progress(Update("bench", note=f"already measured: {folder.name}"))
             return found
     limits = Limits(
-        warmup_runs=6, warmup_s=0.3, warmup_budget_s=10, duration_s=spec.duration_s, min_samples=spec.min_samples
+        warmup_runs=6,
+        warmup_s=0.3,
+        warmup_budget_s=spec.warmup_budget_s,
+        duration_s=spec.duration_s,
+        min_samples=spec.min_samples,
     )
     measured = sweep(
         folder,

@@ -184,6 +184,8 @@ def _bench_all(
         batch_sizes=spec.batch_sizes,
         duration_s=spec.bench_duration_s,
         min_samples=spec.bench_min_samples,
+        # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
+        warmup_budget_s=max(2.0, min(10.0, spec.bench_duration_s)),
         images=pixels,
     )
     return {

@@ -114,10 +114,12 @@ def _find_done(output: Path, key: str) -> TrainingRecord | None:
 
 
 def _save_weights(state: dict[str, Any], path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    # safetensors' own save_file hides a full disk behind an error of its own.
+    packed = save({name: tensor.contiguous() for name, tensor in state.items()})
     with replacing(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+        temporary.write_bytes(packed)
 
 
 def _describe(recipe: Recipe, output: Path, key: str, epochs: tuple[Epoch, ...], precision: str) -> TrainingRecord:

@@ -1,0 +1,243 @@
+"""Images to headerless `.bin` files, one each, as the guides' inference tools read them.
+
+A folder of bins goes on where it was stopped. Its `bins.json` says which preprocessing it is for, and each bin carries
+its image's time of change: a bin of the right size and that time is kept (rsync's quick check).
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from seatrial.data.decode import read_image
+from seatrial.data.preprocess import apply_pixel_steps, hash_preprocess, normalise
+from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes.schema import Mode, Recipe
+from seatrial.store.files import describe_os_error, locked
+from seatrial.store.records import Record
+
+MANIFEST = "bins.json"
+PART = ".part"
+"""Ends the name of a bin that is being written: no tool takes it for one."""
+CHUNK = 16
+"""Images handed to a process at a time."""
+
+
+class BinManifest(Record):
+    """What every bin of a folder is: its `bins.json`."""
+
+    schema_: Literal["seatrial/bins/1"] = Field(default="seatrial/bins/1", alias="schema")
+    preprocess_hash: str
+    steps: tuple[dict[str, Any], ...]
+    dtype: Literal["uint8", "float32"]
+    layout: Literal["HWC", "CHW"]
+    height: int
+    width: int
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BinReport:
+    """What `write_bins` did."""
+
+    folder: Path
+    manifest: BinManifest
+    written: int
+    kept: int
+    """Bins that an earlier run had written."""
+    strays: tuple[str, ...]
+    """Names in the folder that belong to none of the images."""
+    wall_s: float
+
+    @property
+    def images_per_s(self) -> float:
+        """Bins written in a second, from the first file looked at to the last one renamed."""
+        return self.written / self.wall_s
+
+
+def write_bins(
+    recipe: Recipe | Mode, images: Sequence[Path], target: Path, workers: int, progress: Progress = silent
+) -> BinReport:
+    """Write one `.bin` for each image, named up to the first dot, in `workers` processes.
+
+    A bin is written beside its name, its size checked, and renamed; an fsync of each would cost a quarter of the speed.
+
+    Raises:
+        DataError: a file is no image, two images have one bin's name, the folder is for another preprocessing,
+            or a process was killed.
+        UsageError: `target` holds something else.
+        RunInUse: another process writes there.
+        StorageError: the disk is full or may not be written.
+    """
+    start = time.perf_counter()
+    mode = Mode(preprocess=recipe.preprocess) if isinstance(recipe, Recipe) else recipe
+    manifest = _describe_bins(mode)
+    wanted = name_bins(images)
+    with locked(target):
+        have = _open_folder(target, manifest)
+        todo = [(path, name) for name, path in wanted.items() if not _is_current(have.get(name), path, manifest)]
+        strays = tuple(sorted(have.keys() - wanted.keys()))
+        if strays:
+            shown = ", ".join(strays[:3]) + (", …" if len(strays) > 3 else "")
+            progress(Update("preprocess", note=f"{len(strays)} files of {target} belong to no image: {shown}"))
+        kept = len(wanted) - len(todo)
+        if kept:
+            progress(Update("preprocess", note=f"already written: {kept} of {len(wanted)} files"))
+        done = 0
+        for count in _write_all(todo, target, mode, workers):
+            done += count
+            rate = done / (time.perf_counter() - start)
+            progress(Update("preprocess", kept + done, len(wanted), "images", {"images/s": f"{rate:.0f}"}))
+    return BinReport(target, manifest, len(todo), kept, strays, time.perf_counter() - start)
+
+
+def name_bins(images: Sequence[Path]) -> dict[str, Path]:
+    """Images by the name of their bin: up to the first dot, then `.bin`.
+
+    Raises:
+        DataError: there are no images, or two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in images:
+        name = path.name.split(".")[0] + ".bin"
+        if name in found:
+            raise DataError(f"{found[name]} and {path} would both become {name}", "rename one of them")
+        found[name] = path
+    if not found:
+        raise DataError("there are no images to preprocess")
+    return found
+
+
+def encode_image(path: Path, mode: Mode) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """One image as its bin holds it, (height, width, 3) uint8 or (3, height, width) float32.
+
+    Raises:
+        DataError: the file is no image.
+    """
+    pixels = apply_pixel_steps(read_image(path), mode.preprocess)
+    return pixels if mode.dtype == "uint8" else normalise(pixels[None], mode)[0]
+
+
+def _describe_bins(mode: Mode) -> BinManifest:
+    height, width = mode.input_size
+    return BinManifest(
+        preprocess_hash=hash_preprocess(mode),
+        steps=tuple(step.model_dump(mode="json", exclude_none=True) for step in mode.preprocess),
+        dtype=mode.dtype,
+        layout=mode.layout,
+        height=height,
+        width=width,
+        file_bytes=height * width * 3 * np.dtype(mode.dtype).itemsize,
+    )
+
+
+def _open_folder(target: Path, manifest: BinManifest) -> dict[str, os.stat_result]:
+    """What lies in the folder, by name, once it is known to be for this preprocessing; begun bins are removed."""
+    have = {entry.name: entry.stat() for entry in os.scandir(target) if entry.name != ".lock"}
+    for name in [name for name in have if name.startswith(".") and name.endswith(PART)]:
+        (target / name).unlink()
+        del have[name]
+    if MANIFEST not in have and have:
+        raise UsageError(f"{target} holds other files, such as '{min(have)}'", "give a new or an empty folder")
+    if MANIFEST in have:
+        stored = BinManifest.load(target / MANIFEST)
+        del have[MANIFEST]
+        if stored.preprocess_hash == manifest.preprocess_hash:
+            return have
+        if have:
+            raise DataError(
+                f"{target} holds files of another preprocessing ({stored.dtype} {stored.height}×{stored.width}, "
+                f"{stored.preprocess_hash[:8]} against {manifest.preprocess_hash[:8]})",
+                "give another folder, or empty this one",
+            )
+    manifest.save(target / MANIFEST)
+    return have
+
+
+def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManifest) -> bool:
+    if bin_file is None or bin_file.st_size != manifest.file_bytes:
+        return False
+    try:
+        return image.stat().st_mtime_ns == bin_file.st_mtime_ns
+    except OSError:
+        return False  # Reading it will say what is wrong.
+
+
+def _write_all(todo: Sequence[tuple[Path, str]], target: Path, mode: Mode, workers: int) -> Iterator[int]:
+    """Write the bins, in this process or in others, and yield how many each finished chunk held."""
+    chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
+    workers = min(workers, len(chunks))
+    if workers <= 1:
+        yield from (_write_chunk(chunk, target, mode) for chunk in chunks)
+        return
+    waiting: deque[Future[int]] = deque()
+    # A forked process could inherit a lock that another thread of ours holds.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=_start_process) as pool:
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(_write_chunk, chunk, target, mode))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            fix = "memory may have run out: run it again with fewer --workers; what is written is kept"
+            raise DataError(f"a process that wrote to {target} was killed", fix) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_process() -> None:
+    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, mode: Mode) -> int:
+    for image, name in chunk:
+        try:
+            _write_bin(image, target / name, mode)
+        except SeatrialError:
+            raise
+        except Exception as error:
+            error.add_note(f"while preprocessing {image}")
+            raise
+    return len(chunk)
+
+
+def _write_bin(image: Path, target: Path, mode: Mode) -> None:
+    # Before the bytes are read: an image that changes meanwhile is made again. Reading says why one is not there.
+    changed = image.stat().st_mtime_ns if image.exists() else 0
+    numbers = encode_image(image, mode)
+    part = target.with_name(f".{target.name}{PART}")
+    try:
+        with part.open("wb", buffering=0) as file:
+            file.write(numbers.data)
+            if os.fstat(file.fileno()).st_size != numbers.nbytes:
+                raise StorageError(f"{part} was cut off while it was written", "make room and run again")
+        os.utime(part, ns=(changed, changed))
+        part.rename(target)
+    except OSError as error:
+        raise describe_os_error(error, target) from None

@@ -1,0 +1,196 @@
+"""One suite over every engine of the table: whatever is installed must keep the promises of the seam."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seatrial.data.batches import load_batch
+from seatrial.data.labels import list_images
+from seatrial.data.preprocess import normalise
+from seatrial.engines import ENGINES, get_engine
+from seatrial.engines.base import EngineFile, Session, read_engine, run_padded
+from seatrial.engines.build import BuildSpec, build_engine
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.export.to_onnx import ExportSpec
+from seatrial.models.checkpoint import load_network
+from seatrial.recipes import load_recipe
+from seatrial.workflow.graphs import export_checkpoint
+from tiny_trial import TinyTrial, make_trial
+
+TOLERANCE = 1e-5
+"""Relative, Frobenius, of fp32 against float64 torch."""
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
+    made = make_trial(tmp_path_factory.mktemp("trial"))
+    spec = ExportSpec(opset=17)
+    export_checkpoint(load_recipe(str(made.card)), made.checkpoint, made.folder / "model.onnx", spec, [])
+    return made
+
+
+@pytest.fixture(scope="module", params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def file(engine: str, trial: TinyTrial) -> EngineFile:
+    return build_engine(trial.folder / "model.onnx", BuildSpec(engine), trial.folder / engine)
+
+
+@pytest.fixture
+def session(file: EngineFile) -> Iterator[Session]:
+    with get_engine(file.manifest.engine).open(file, "cpu") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pixels(trial: TinyTrial) -> np.ndarray:
+    return load_batch(list_images(trial.images), load_recipe(str(trial.card)))
+
+
+@pytest.fixture(scope="module")
+def expected(trial: TinyTrial, pixels: np.ndarray) -> np.ndarray:
+    import torch
+
+    recipe = load_recipe(str(trial.card))
+    network = load_network(recipe.network, trial.folder / "model.safetensors").double()
+    with torch.inference_mode():
+        return network(torch.from_numpy(normalise(pixels, recipe)).double()).numpy()
+
+
+def test_probe_tells_version_device_and_precision(engine: str) -> None:
+    found = get_engine(engine).probe()
+    assert found.version and "cpu" in found.devices and "fp32" in found.precisions
+
+
+def test_logits_agree_with_float64_torch(session: Session, pixels: np.ndarray, expected: np.ndarray) -> None:
+    logits = session.run(pixels)
+    assert logits.dtype == np.float32 and logits.shape == expected.shape
+    assert np.linalg.norm(logits - expected) <= TOLERANCE * np.linalg.norm(expected)
+
+
+def test_same_answer_twice_and_kept(session: Session, pixels: np.ndarray) -> None:
+    first = session.run(pixels[:4])
+    kept = first.copy()
+    session.run(pixels[4:8])
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(session.run(pixels[:4]), kept)
+
+
+def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.ndarray) -> None:
+    together = session.run(pixels[:12])
+    alone = np.concatenate([session.run(pixels[i : i + 1]) for i in range(12)])
+    if session.__class__.__name__ == "TorchSession":
+        # Eager torch picks its kernels by batch size: equal to rounding, not to the bit.
+        np.testing.assert_allclose(together, alone, rtol=0, atol=2e-5 * np.abs(together).max())
+    else:
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_many_threads_give_the_answers_of_one(file: EngineFile, pixels: np.ndarray) -> None:
+    with get_engine(file.manifest.engine).open(file, "cpu", streams=2) as session:
+        alone = [session.run(pixels[i : i + 2]) for i in range(0, 8, 2)]
+        with ThreadPoolExecutor(2) as pool:
+            together = list(pool.map(lambda i: session.run(pixels[i : i + 2]), range(0, 8, 2)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * np.abs(one).max())
+
+
+@pytest.mark.parametrize(
+    ("batch", "found"),
+    [
+        (np.zeros((1, 31, 32, 3), np.uint8), "1×31×32×3"),
+        (np.zeros((1, 3, 32, 32), np.uint8), "1×3×32×32"),
+        (np.zeros((1, 32, 32, 3), np.float32), "float32"),
+    ],
+)
+def test_a_wrong_batch_is_refused(session: Session, batch: np.ndarray, found: str) -> None:
+    with pytest.raises(UsageError, match="takes uint8 N×32×32×3, not") as caught:
+        session.run(batch)
+    assert found in str(caught.value)
+
+
+def test_closing_twice_is_harmless(file: EngineFile) -> None:
+    session = get_engine(file.manifest.engine).open(file, "cpu")
+    session.close()
+    session.close()
+
+
+def test_fixed_batches_are_padded(engine: str, trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray) -> None:
+    spec = BuildSpec(engine, batch_sizes=(2, 4))
+    built = build_engine(trial.folder / "model.onnx", spec, trial.folder / f"{engine}-4")
+    with get_engine(engine).open(built, "cpu", batch_size=3) as session:
+        assert session.input.shape[0] in (4, None)
+        logits = run_padded(session, pixels[:3])
+    assert logits.shape[0] == 3
+    assert np.linalg.norm(logits - expected[:3]) <= TOLERANCE * np.linalg.norm(expected[:3])
+
+
+def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "pixels.npy", pixels[:2])
+    code = (
+        "import sys, json, numpy as np; from pathlib import Path\n"
+        "from seatrial.engines import get_engine; from seatrial.engines.base import read_engine\n"
+        "file = read_engine(Path(sys.argv[1]))\n"
+        "with get_engine(file.manifest.engine).open(file, 'cpu') as s:\n"
+        "    print(json.dumps(s.run(np.load(sys.argv[2])).tolist()))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(file.folder), str(tmp_path / "pixels.npy")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with get_engine(file.manifest.engine).open(file, "cpu") as session:
+        np.testing.assert_allclose(np.array(json.loads(ran.stdout), np.float32), session.run(pixels[:2]), atol=1e-5)
+
+
+def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
+    file = build_engine(trial.folder / "model.onnx", BuildSpec(engine), tmp_path / "engine")
+    victim = file.folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
+    data = bytearray(victim.read_bytes())
+    victim.unlink()
+    victim.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
+    with pytest.raises(RefusedFile, match="altered or cut off"):
+        read_engine(file.folder)
+    victim.write_bytes(bytes(data[: len(data) // 2]))
+    with pytest.raises(RefusedFile, match="altered or cut off"):
+        read_engine(file.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run fp32"),
+        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has cpu"),
+        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: threads"),
+        ({"options": {"threads": "many"}}, UsageError, "threads=many is not a whole number"),
+    ],
+)
+def test_what_it_does_not_have_is_listed(
+    engine: str, trial: TinyTrial, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        build_engine(trial.folder / "model.onnx", BuildSpec(engine, **change), tmp_path / "engine")  # type: ignore[arg-type]
+    assert not (tmp_path / "engine").exists()
+
+
+def test_openvino_reads_back_what_runs(trial: TinyTrial) -> None:
+    built = build_engine(trial.folder / "model.onnx", BuildSpec("openvino"), trial.folder / "openvino-again")
+    assert set(built.manifest.executed) == {"fp32"} and built.manifest.executed["fp32"] >= 20
+
+
+def test_openvino_refuses_bf16_that_would_run_as_fp32() -> None:
+    from seatrial.engines.openvino import check_executed
+
+    with pytest.raises(EngineError, match="asked for bf16 and computes 53 layers in fp32"):
+        check_executed("bf16", {"fp32": 53})
+    check_executed("bf16", {"bf16": 52, "fp32": 1})

@@ -1,0 +1,160 @@
+"""When something is wrong: one line that says what was asked, found and to do, the exit code, nothing half made."""
+
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from seatrial.cli import run_cli
+from seatrial.models.build import build_network
+from seatrial.recipes.schema import Network
+from tiny_trial import TinyTrial
+
+
+def fail(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail with `code`; returns its one line on stderr."""
+    assert run_cli(arguments) == code
+    shown = capsys.readouterr()
+    lines = [line for line in shown.err.splitlines() if line.startswith("seatrial: ")]
+    assert len(lines) == 1 and shown.err.splitlines()[-1] == lines[0]
+    assert shown.out == ""
+    return lines[0]
+
+
+def swap(arguments: list[str], option: str, value: str) -> list[str]:
+    """The arguments with another value for one option."""
+    at = arguments.index(option) + 1
+    return [*arguments[:at], value, *arguments[at + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "words"),
+    [
+        ("run", "resnet5", 2, "there is no recipe 'resnet5'; did you mean 'resnet50'?"),
+        ("--images", "/nowhere/val", 6, "image folder /nowhere/val is not there"),
+        ("--labels", "/nowhere/labels.txt", 6, "label file /nowhere/labels.txt cannot be read"),
+        ("--checkpoint", "/nowhere/a.pth", 2, "there is no checkpoint /nowhere/a.pth"),
+        ("--batch-size", "1,x", 2, "--batch-size 1,x is not whole numbers above 0"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    option: str, value: str, code: int, words: str, tiny_trial: TinyTrial, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    arguments = swap(tiny_trial.run_arguments(tmp_path / "run"), option, value)
+    assert words in fail(arguments, code, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("engines", "code", "words"),
+    [
+        ("onnxruntim", 2, "there is no engine 'onnxruntim'; did you mean 'onnxruntime'?"),
+        ("onnxruntime:int3", 5, "onnxruntime on this machine cannot run int3; it can run fp32"),
+        ("openvino,openvino", 2, "engine 'openvino' is asked for twice"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_refused_before_any_work(
+    engines: str, code: int, words: str, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in fail(tiny_trial.run_arguments(tmp_path / "run", "--engines", engines), code, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_that_is_not_installed_says_what_brings_it(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seatrial.engines import openvino
+
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(openvino, "version", version)
+    line = fail(tiny_trial.run_arguments(tmp_path / "run", "--engines", "openvino"), 5, capsys)
+    assert "engine 'openvino' cannot be used: openvino is not installed; pip install 'seatrial[openvino]'" in line
+
+
+def test_an_image_that_is_no_image_is_named(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "val"
+    images.mkdir()
+    for path in tiny_trial.images.iterdir():
+        (images / path.name).write_bytes(path.read_bytes())
+    (images / "image_013.JPEG").write_bytes(b"<html>404</html>")
+    arguments = swap(tiny_trial.run_arguments(tmp_path / "run"), "--images", str(images))
+    line = fail(arguments, 6, capsys)
+    assert "image_013.JPEG is no image (it holds a web page or XML); mend or remove it" in line
+    assert not list((tmp_path / "run").rglob("*.onnx")) and not list((tmp_path / "run").rglob("*.parquet"))
+
+
+def test_labels_of_other_images_are_told(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("ILSVRC2012_val_00000001.JPEG 65\nILSVRC2012_val_00000002.JPEG 970\n")
+    line = fail(swap(tiny_trial.run_arguments(tmp_path / "run"), "--labels", str(labels)), 6, capsys)
+    assert "names other images than" in line and "'ILSVRC2012_val_00000001.JPEG'" in line and "image_000.JPEG" in line
+
+
+def test_one_missing_image_is_told(tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text(tiny_trial.labels.read_text() + "image_999.JPEG 1\n")
+    line = fail(swap(tiny_trial.run_arguments(tmp_path / "run"), "--labels", str(labels)), 6, capsys)
+    assert "1 labelled but not there ('image_999.JPEG')" in line
+
+
+def test_another_networks_checkpoint_is_refused_with_its_keys(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.pth"
+    torch.save(build_network(Network(name="resnet10t", classes=4)).state_dict(), other)
+    line = fail(swap(tiny_trial.run_arguments(tmp_path / "run"), "--checkpoint", str(other)), 8, capsys)
+    assert "other.pth" in line and "layer1.1.conv1.weight" in line
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_an_output_that_cannot_be_written_is_a_storage_error(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = fail(tiny_trial.run_arguments(tmp_path / "file" / "run"), 9, capsys)
+    assert "cannot be written" in line and "choose another --output" in line
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_run_folder_in_use_is_refused(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from seatrial.store.files import locked
+
+    with locked(tmp_path / "run"):
+        line = fail(tiny_trial.run_arguments(tmp_path / "run"), 2, capsys)
+    assert "another process works in" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_resumes(number: signal.Signals, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    arguments = tiny_trial.run_arguments(tmp_path / "run", "--engines", "onnxruntime")
+    slow = swap(arguments, "--bench-duration", "600")
+    command = [sys.executable, "-m", "seatrial", *slow]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "evaluate  onnxruntime" in line:
+                break
+        time.sleep(0.5)
+        os.kill(process.pid, number)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
+    assert not list((tmp_path / "run").rglob(".*.json.*")), "temporary files were left behind"
+    again = subprocess.run([sys.executable, "-m", "seatrial", *arguments], capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "already evaluated: onnxruntime" in again.stderr
