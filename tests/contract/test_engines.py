@@ -17,7 +17,7 @@ from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, read_engine, run_padded
 from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.export.to_onnx import ExportSpec
+from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network
 from seatrial.recipes import load_recipe
 from seatrial.workflow.graphs import export_checkpoint

@@ -143,17 +143,18 @@ def test_a_run_folder_in_use_is_refused(
 def test_a_stopped_run_resumes(number: signal.Signals, tiny_trial: TinyTrial, tmp_path: Path) -> None:
     arguments = tiny_trial.run_arguments(tmp_path / "run", "--engines", "onnxruntime")
     slow = swap(arguments, "--bench-duration", "600")
-    command = [sys.executable, "-m", "seatrial", *slow]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "evaluate  onnxruntime" in line:
-                break
-        time.sleep(0.5)
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([sys.executable, "-m", "seatrial", *slow], stderr=stderr, stdout=stderr)
+    try:
+        while "evaluate  onnxruntime" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
         os.kill(process.pid, number)
-        _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert rest.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+    assert log.read_text().splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
     assert not list((tmp_path / "run").rglob(".*.json.*")), "temporary files were left behind"
     again = subprocess.run([sys.executable, "-m", "seatrial", *arguments], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+STOPPED = "stopped; the same command goes on where it stopped"
+
 
 def run_cli(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a bug of ours leaves with its traceback and exit code 1."""
@@ -18,7 +20,8 @@ def run_cli(arguments: Sequence[str]) -> int:
     try:
         code = make_app()(args=list(arguments), standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        # typer turns Ctrl-C into this code without a word.
+        return _fail(STOPPED, code) if code == Interrupted.exit_code else code if isinstance(code, int) else 0
     except NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return 2
@@ -27,7 +30,7 @@ def run_cli(arguments: Sequence[str]) -> int:
     except SeatrialError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on where it stopped", Interrupted.exit_code)
+        return _fail(STOPPED, Interrupted.exit_code)
     except BrokenPipeError:
         # Whoever read our stdout has seen enough; nothing may be written to it at exit.
         sys.stdout = None

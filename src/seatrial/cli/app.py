@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import data, engines, graphs, recipes, run, train
+from seatrial.cli import data, engines, graphs, guide, recipes, run, train
 
 HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
 
@@ -28,9 +28,10 @@ def make_app() -> typer.Typer:
     app.callback()(_options)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
-    for verb in (train.train, graphs.export, engines.compile, engines.evaluate, engines.bench, run.report, run.run):
+    prepare = (guide.preprocess, train.train, graphs.export, engines.compile)
+    judge = (engines.evaluate, guide.score, engines.bench, run.report, run.run, run.demo)
+    for verb in (*prepare, *judge):
         app.command()(verb)
-    app.command()(run.demo)
     return app
 
 

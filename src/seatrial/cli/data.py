@@ -1,18 +1,20 @@
 """`seatrial data`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seatrial.cli.show import showing
+from seatrial.cli.options import Images, Json, Labels, Output
+from seatrial.cli.show import print_json, showing
 
-app = typer.Typer(help="Make and check data sets.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.callback()
 def data() -> None:
-    """Make and check data sets."""
+    """Make, prepare and check data sets."""
 
 
 @app.command("make-demo")
@@ -23,3 +25,56 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
     with showing() as progress:
         made = make(folder, progress)
     print(f"{made.card}\n{made.train}\n{made.val}\n{made.labels}\n{made.calibration}")
+
+
+@app.command()
+def check(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    images: Images,
+    labels: Labels = None,
+    expect: Annotated[int | None, typer.Option(help="How many images there must be.", min=1)] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="What an engine answered (.parquet): are the labels in its order?")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Check names, labels and every image of a labelled set; leaves with 6 if something is wrong."""
+    from seatrial.errors import DataError
+    from seatrial.workflow.guide import CheckRequest, check_images
+
+    with showing() as progress:
+        findings = check_images(CheckRequest(recipe, images, labels, expect, predictions), progress)
+    errors = sum(finding.level == "error" for finding in findings)
+    if as_json:
+        print_json({"errors": errors, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            print(f"{finding.level}: {finding.text}", *(f"    {example}" for example in finding.examples), sep="\n")
+        print(f"{images}: {errors} errors, {len(findings) - errors} warnings")
+    return DataError.exit_code if errors else 0
+
+
+@app.command()
+def prepare(
+    output: Output,
+    train: Annotated[Path | None, typer.Option(help="ILSVRC2012_img_train.tar.")] = None,
+    val: Annotated[Path | None, typer.Option(help="ILSVRC2012_img_val.tar.")] = None,
+    devkit: Annotated[Path | None, typer.Option(help="ILSVRC2012_devkit_t12.tar.gz, for the label file.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Refuse an archive whose md5 is not the published one.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Unpack ImageNet's archives into OUTPUT/train and OUTPUT/val, and write OUTPUT/val_label.txt."""
+    from seatrial.data.prepare import PrepareSpec, prepare_imagenet
+
+    with showing() as progress:
+        made = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)
+    if as_json:
+        print_json({**asdict(made), "labels": str(made.labels) if made.labels else None})
+        return
+    for part, count in (("train", made.train_images), ("val", made.val_images)):
+        if count is not None:
+            print(f"{output / part}: {count} images")
+    if made.labels is not None:
+        print(made.labels)

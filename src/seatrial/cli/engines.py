@@ -91,7 +91,7 @@ def bench(
 
     with showing() as progress:
         pixels = prepare_folder(folder, images, output) if images else None
-        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, streams, pixels)
+        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, streams, images=pixels)
         record = bench_engine(folder, spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))

@@ -27,7 +27,7 @@ def export(
 ) -> None:
     """Make an ONNX graph of a checkpoint, hold every step against torch, and read back what was asked."""
     from seatrial.data.labels import list_images
-    from seatrial.export.to_onnx import ExportSpec
+    from seatrial.export.spec import ExportSpec
     from seatrial.recipes import load_recipe
     from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint, spread
 

@@ -1,14 +1,11 @@
-"""Ascend's AIPP configuration files: read, checked, fitted to a network and executed in numpy.
+"""Ascend's AIPP configuration files: the text format, its fields, and which values go together.
 
-Facts from the ATC manual (AIPP, configuration file template) and from the compiler's own checks. What no document says
-is assumed here: the result of the colour conversion is clamped to 0..255, and a chroma sample serves its four pixels as
-it is. The device rounds min_chn, var_reci_chn and its results to float16; here all is float32.
-`export.fuse_aipp` writes the same arithmetic into a graph.
+Facts from the ATC manual (AIPP, configuration file template) and from the checks of the compiler itself.
+`data.apply_aipp` says what the fields do to pixels.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from seatrial.data import yuv
-from seatrial.data.decode import POLICY
+from seatrial.data import decode, yuv
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import Size, Step
+from seatrial.recipes.schema import Step
 from seatrial.store.files import hash_value
 from seatrial.strict import Strict, describe_first_error, suggest
 
@@ -66,7 +62,7 @@ class Aipp(Strict):
     support_rotation: Literal[False] = False
 
     src_image_size_w: Annotated[int, Field(ge=0, le=4096)] = 0
-    """0 takes the network's; see `fit_aipp`."""
+    """0 takes the network's; see `apply_aipp.fit_aipp`."""
     src_image_size_h: Annotated[int, Field(ge=0, le=4096)] = 0
     cpadding_value: Annotated[float, Field(ge=0, le=0)] = 0.0
     crop: bool = False
@@ -146,18 +142,17 @@ class Aipp(Strict):
         self._check_even(f"src_image_size_{axis}")
 
     def _check_window(self, axis: str) -> None:
-        source, start, size = (
-            int(getattr(self, name + axis)) for name in ("src_image_size_", "load_start_pos_", "crop_size_")
-        )
         if not self.crop:
             return
+        names = [part + axis for part in ("load_start_pos_", "crop_size_", "src_image_size_")]
+        start, size, source = (getattr(self, name) for name in names)
         if self.padding and size == 0:
-            raise WrongField("crop", f"crop and padding are true, so crop_size_{axis} must be given")
+            raise WrongField("crop", f"crop and padding are true, so {names[1]} must be given")
         if start + max(size, 1) > source:
-            text = f"load_start_pos_{axis} {start} + crop_size_{axis} {size} is beyond src_image_size_{axis} {source}"
-            raise WrongField(f"crop_size_{axis}", text)
-        for name in (f"load_start_pos_{axis}", f"crop_size_{axis}"):
-            self._check_even(name)
+            text = f"{names[0]} {start} + {names[1]} {size} is beyond {names[2]} {source}"
+            raise WrongField(names[1] if size else names[0], text)
+        self._check_even(names[0])
+        self._check_even(names[1])
 
     def _check_even(self, name: str) -> None:
         if self.input_format == "YUV420SP_U8" and getattr(self, name) % 2:
@@ -187,9 +182,10 @@ class Aipp(Strict):
     @property
     def biases(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """What the conversion takes off its input (YUV) and adds to its output (RGB); the other one is 0."""
-        way = "input" if self.input_format == "YUV420SP_U8" else "output"
-        found = np.array([getattr(self, f"{way}_bias_{row}") for row in range(3)], dtype=np.int32)
-        return (found, np.zeros_like(found)) if way == "input" else (np.zeros_like(found), found)
+        none = np.zeros(3, dtype=np.int32)
+        if self.input_format == "YUV420SP_U8":
+            return np.array([self.input_bias_0, self.input_bias_1, self.input_bias_2], dtype=np.int32), none
+        return none, np.array([self.output_bias_0, self.output_bias_1, self.output_bias_2], dtype=np.int32)
 
     @property
     def normalisation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -253,7 +249,8 @@ def _read_fields(text: str, source: str) -> Iterator[tuple[str, Any, int]]:
     rest = text[at:].strip()
     if opening and rest == "}":
         return
-    place = f"{source} line {len(text[:at].rstrip().splitlines()) if not rest else text.count(chr(10), 0, at) + 1}"
+    before = text[: len(text) - len(text[at:].lstrip())]
+    place = f"{source} line {before.count(chr(10)) + 1}"
     if opening and rest.startswith("}"):
         raise UsageError(f"{place}: something follows the aipp_op block; only one is supported, for one input")
     wanted = "'field : value' or '}'" if opening else "'aipp_op {'"
@@ -268,85 +265,6 @@ def _read_value(text: str) -> Any:
     if re.fullmatch(r"[+-]?\d+", text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text.strip('"')
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The sizes of a configuration in front of one network."""
-
-    source: Size
-    """Height and width of the image that is fed."""
-    start: tuple[int, int]
-    """Row and column of the window."""
-    window: Size
-    borders: tuple[int, int, int, int]
-    """Rows above, columns left, rows below, columns right of it."""
-
-
-def fit_aipp(config: Aipp, size: Size) -> Frame:
-    """Put a configuration in front of a network whose input has this height and width.
-
-    Raises:
-        UsageError: it gives another size.
-    """
-    source = config.src_image_size_h or size[0], config.src_image_size_w or size[1]
-    start, window, (top, left, bottom, right) = (0, 0), source, (0, 0, 0, 0)
-    if config.crop:
-        start = config.load_start_pos_h, config.load_start_pos_w
-        window = config.crop_size_h or size[0], config.crop_size_w or size[1]
-    if config.padding:
-        top, left = config.top_padding_size, config.left_padding_size
-        bottom, right = config.bottom_padding_size, config.right_padding_size
-    given = window[0] + top + bottom, window[1] + left + right
-    if given != size:
-        raise UsageError(
-            f"the AIPP configuration gives {given[0]}×{given[1]} (height×width), the network takes {size[0]}×{size[1]}",
-            "change crop_size_h and crop_size_w, or src_image_size_h and src_image_size_w where nothing is cropped",
-        )
-    if any(begin + length > whole for begin, length, whole in zip(start, window, source, strict=True)):
-        raise UsageError(
-            f"the window of the network's {size[0]}×{size[1]} at row {start[0]}, column {start[1]} is beyond the"
-            f" AIPP configuration's image of {source[0]}×{source[1]}"
-        )
-    if config.input_format == "YUV420SP_U8" and any(length % 2 for length in (*source, *window)):
-        raise UsageError(f"YUV420SP_U8 needs even sizes, and the network's {size[0]}×{size[1]} are not")
-    return Frame(source, start, window, (top, left, bottom, right))
-
-
-def input_shape(config: Aipp, frame: Frame) -> tuple[int, int, int]:
-    """One input as uint8 bytes in rows, columns and channels; as flat bytes it is what the Ascend runtime takes.
-
-    YUV420SP_U8 has height · 3/2 rows of one channel: the rows of Y, then half as many of interleaved U and V.
-    """
-    height, width = frame.source
-    if config.input_format == "YUV420SP_U8":
-        return height * 3 // 2, width, 1
-    return height, width, {"RGB888_U8": 3, "XRGB8888_U8": 4, "YUV400_U8": 1}[config.input_format]
-
-
-def apply_aipp(batch: NDArray[np.uint8], config: Aipp, size: Size) -> NDArray[np.float32]:
-    """What the network behind a configuration gets, (n, channels, height, width).
-
-    Swap, crop, (matrix · (pixel − input bias)) >> 8 plus output bias clamped to 0..255, (pixel − mean − min) ·
-    var_reci, border.
-
-    Args:
-        batch: (n, *input_shape).
-        size: height and width that the network takes.
-    """
-    frame = fit_aipp(config, size)
-    (top, left), (height, width) = frame.start, frame.window
-    pixels = yuv.unpack_yuv420sp(batch) if config.input_format == "YUV420SP_U8" else batch
-    pixels = pixels[:, top : top + height, left : left + width, list(config.order)]
-    if config.csc_switch:
-        before, after = config.biases
-        converted = ((pixels.astype(np.int32) - before) @ config.matrix.T >> 8) + after
-        pixels = converted.clip(0, 255).astype(np.uint8)
-    less, scale = config.normalisation
-    above, beside, below, behind = frame.borders
-    borders = ((0, 0), (above, below), (beside, behind), (0, 0))
-    padded = np.pad((pixels.astype(np.float32) - less) * scale, borders, constant_values=config.padding_value)
-    return np.ascontiguousarray(padded.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 def list_unused(config: Aipp) -> list[str]:
@@ -364,12 +282,12 @@ def list_unused(config: Aipp) -> list[str]:
         (kind == "YUV400_U8", ("rbuv_swap_switch",), f"input_format is {kind}"),
         (True, tuple(channels), f"{kind} gives channels 0 to {config.channels - 1}"),
     ]
-    return [
-        f"{name} {getattr(config, name)} does nothing: {reason}"
-        for unused, prefixes, reason in idle
-        for name, field in Aipp.model_fields.items()
-        if unused and name.startswith(prefixes) and getattr(config, name) != field.default
-    ]
+    found = []
+    for _, prefixes, reason in (entry for entry in idle if entry[0]):
+        names = [name for name, field in Aipp.model_fields.items() if getattr(config, name) != field.default]
+        if listed := [f"{name} {getattr(config, name)}" for name in names if name.startswith(prefixes)]:
+            found.append(f"without effect because {reason}: {', '.join(listed)}")
+    return found
 
 
 def describe_aipp(config: Aipp) -> str:
@@ -392,7 +310,7 @@ def describe_aipp(config: Aipp) -> str:
     return ", ".join(steps)
 
 
-def _join(values: Sequence[float] | NDArray[np.float32]) -> str:
+def _join(values: NDArray[np.float32]) -> str:
     return "/".join(f"{value:.6g}" for value in values)
 
 
@@ -401,6 +319,6 @@ def hash_aipp(config: Aipp, steps: Sequence[Step]) -> str:
 
     Comments, order and defaults that are written out do not count.
     """
-    decode = yuv.POLICY if config.input_format == "YUV420SP_U8" else POLICY
+    policy = yuv.POLICY if config.input_format == "YUV420SP_U8" else decode.POLICY
     listed = [step.model_dump(mode="json", exclude_none=True) for step in steps]
-    return hash_value({"decode": decode, "steps": listed, "aipp": config.model_dump(mode="json")})
+    return hash_value({"decode": policy, "steps": listed, "aipp": config.model_dump(mode="json")})

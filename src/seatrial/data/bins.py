@@ -147,10 +147,9 @@ def _describe_bins(mode: Mode) -> BinManifest:
 
 def _open_folder(target: Path, manifest: BinManifest) -> dict[str, os.stat_result]:
     """What lies in the folder, by name, once it is known to be for this preprocessing; begun bins are removed."""
-    have = {entry.name: entry.stat() for entry in os.scandir(target) if entry.name != ".lock"}
-    for name in [name for name in have if name.startswith(".") and name.endswith(PART)]:
-        (target / name).unlink()
-        del have[name]
+    for begun in target.glob(f".*{PART}"):
+        begun.unlink()
+    have = {entry.name: entry.stat() for entry in os.scandir(target) if not entry.name.startswith(".")}
     if MANIFEST not in have and have:
         raise UsageError(f"{target} holds other files, such as '{min(have)}'", "give a new or an empty folder")
     if MANIFEST in have:

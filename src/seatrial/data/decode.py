@@ -19,6 +19,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 POLICY = "pillow-rgb/1"
 """Names these pixels in preprocessing hashes: Pillow's decoding, RGB, EXIF orientation ignored, 16 bits scaled."""
 
+MEND = "mend or remove it, and run again"
+
 _OPENING = threading.Lock()
 """Warning filters belong to the whole process, so only one thread may change them at a time."""
 
@@ -48,18 +50,20 @@ def decode_image(data: bytes, name: str) -> Image.Image:
     if _is_plain_jpeg(data):
         try:
             return Image.fromarray(_decode_jpeg(data))
-        except ValueError:
-            pass  # Pillow knows more odd files, and says what is wrong with the others.
+        except ValueError as error:
+            # Pillow knows more odd files, and says what is wrong with the others; but it paints a hole grey.
+            if "premature end" in str(error):
+                raise DataError(f"image {name} is damaged ({error})", MEND) from None
     try:
         with _open(data) as image:
             image.load()
             return _to_rgb(image)
     except UnidentifiedImageError:
-        raise DataError(f"{name} is no image ({_describe(data)})", "mend or remove it, and run again") from None
+        raise DataError(f"{name} is no image ({_describe(data)})", MEND) from None
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise DataError(f"image {name} is damaged ({error})", "mend or remove it, and run again") from None
+        raise DataError(f"image {name} is damaged ({error})", MEND) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"image {name} is refused ({error})", "mend or remove it, and run again") from None
+        raise DataError(f"image {name} is refused ({error})", MEND) from None
 
 
 def _open(data: bytes) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import Literal
 from PIL import Image, UnidentifiedImageError
 
 from seatrial.data.decode import FORMATS
-from seatrial.data.labels import check_folder
+from seatrial.data.labels import check_folder, read_text_lines
 from seatrial.errors import DataError, UsageError
 from seatrial.store.files import write_text
 
@@ -80,19 +80,14 @@ def read_info(path: Path) -> tuple[InfoLine, ...]:
     Raises:
         DataError: no such file, an empty one, or a line of another form; names it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise DataError(f"info file {path} cannot be read ({reason})") from None
-    lines = tuple(_parse_lines(path, text))
+    lines = tuple(_parse_lines(path))
     if not lines:
         raise DataError(f"info file {path} is empty")
     return lines
 
 
-def _parse_lines(path: Path, text: str) -> Iterator[InfoLine]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _parse_lines(path: Path) -> Iterator[InfoLine]:
+    for number, line in enumerate(read_text_lines(path, "info file"), start=1):
         if not line.strip():
             continue
         index, _, rest = line.strip().partition(" ")

@@ -58,28 +58,41 @@ def parse_label_file(path: Path) -> dict[str, int]:
         DataError: names the first line that is not of this form, or a name that stands twice.
     """
     found: dict[str, int] = {}
-    for number, line in enumerate(_read_lines(path, "label file", "give --labels FILE"), start=1):
-        words = line.strip().rsplit(maxsplit=1)
-        if not words:
+    for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
+        if not line.strip():
             continue
-        name, label = words[0], words[-1]
-        if len(words) < 2 or not label.isascii() or not label.isdigit():
+        pair = split_label_line(line)
+        if pair is None:
             raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`")
+        name, label = pair
         if name in found:
             raise DataError(f"{path}:{number}: '{name}' stands twice")
-        found[name] = int(label)
+        found[name] = label
     if not found:
         raise DataError(f"label file {path} is empty")
     return found
 
 
-def _read_lines(path: Path, what: str, fix: str | None = None) -> list[str]:
+def read_text_lines(path: Path, what: str, fix: str | None = None) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        DataError: it is not there, or not text; calls it `what`.
+    """
     try:
         # Windows editors put a byte order mark in front.
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise DataError(f"{what} {path} cannot be read ({reason})", fix) from None
+
+
+def split_label_line(line: str) -> tuple[str, int] | None:
+    """Name and class of a line `NAME CLASS`; None if it is another."""
+    words = line.strip().rsplit(maxsplit=1)
+    if len(words) < 2 or not words[1].isascii() or not words[1].isdigit():
+        return None
+    return words[0], int(words[1])
 
 
 def read_class_folders(root: Path, classes: int) -> tuple[LabelledImage, ...]:
@@ -119,7 +132,7 @@ def read_image_list(path: Path) -> list[Path]:
     Raises:
         DataError: no such file, an empty one, or a path that is not there.
     """
-    paths = [path.parent / line.strip() for line in _read_lines(path, "image list") if line.strip()]
+    paths = [path.parent / line.strip() for line in read_text_lines(path, "image list") if line.strip()]
     gone = next((p for p in paths if not p.is_file()), None)
     if gone or not paths:
         raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty")

@@ -65,7 +65,8 @@ def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:
 
 
 def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
-    padded = Image.new("RGB", (image.width + width, image.height + height))
+    black = (0, 128, 128) if image.mode == "YCbCr" else (0, 0, 0)
+    padded = Image.new(image.mode, (image.width + width, image.height + height), black)
     padded.paste(image, (width // 2, height // 2))
     return padded
 

@@ -15,7 +15,7 @@ from seatrial.errors import UsageError
 from seatrial.recipes.schema import Size
 
 POLICY = "pillow-ycbcr/1"
-"""Names these pixels in preprocessing hashes: a JPEG's own planes, chroma upsampled by libjpeg, all else through RGB."""
+"""Names these pixels in preprocessing hashes: a JPEG's own planes, chroma upsampled by libjpeg; others through RGB."""
 
 
 def to_yuv420sp(source: bytes | Image.Image, size: Size | None = None, nv21: bool = False) -> NDArray[np.uint8]:

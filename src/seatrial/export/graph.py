@@ -81,7 +81,11 @@ def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
     if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
         raise RefusedFile(f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes")
-    layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] == 3 and shape[1] != 3 else "NCHW"
+    # uint8 images of one or four channels are what an AIPP configuration takes.
+    last = (1, 3, 4) if kind.elem_type == TensorProto.UINT8 else (3,)
+    layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] in last and shape[1] not in (1, 3) else "NCHW"
+    if value.type.denotation == "YUV420SP":
+        layout = value.type.denotation
     return TensorSpec.model_validate(
         {"name": value.name, "dtype": _DTYPES[kind.elem_type], "shape": shape, "layout": layout}
     )

@@ -15,7 +15,8 @@ from seatrial.evaluation.parity import Variety, check_logits, check_parity, meas
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts
 from seatrial.export.simplify import simplify
-from seatrial.export.to_onnx import ExportSpec, to_onnx
+from seatrial.export.spec import ExportSpec
+from seatrial.export.to_onnx import to_onnx
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
@@ -113,6 +114,8 @@ def _run_torch(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray
 
 
 def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, ...]) -> GraphManifest:
+    import onnxruntime
+
     facts = read_facts(model)
     weights = CheckpointManifest.load(manifest_path(job.checkpoint))
     return GraphManifest(
@@ -129,5 +132,9 @@ def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, 
         output=facts.output,
         preprocess_hash=hash_preprocess(job.recipe),
         parity=parity,
-        versions={name: version(name) for name in ("torch", "onnx", "onnxslim", "onnxruntime")},
+        versions={
+            **{name: version(name) for name in ("torch", "onnx", "onnxslim")},
+            # Its distribution has another name where it brings a GPU.
+            "onnxruntime": onnxruntime.__version__,
+        },
     )

@@ -2,31 +2,15 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import onnx
 import torch
 
 from seatrial.errors import EngineError
 from seatrial.export.graph import check_facts, load_graph, read_facts
+from seatrial.export.spec import ExportSpec
 from seatrial.recipes.schema import Recipe
-
-Exporter = Literal["torchscript", "dynamo"]
-
-
-@dataclass(frozen=True, slots=True)
-class ExportSpec:
-    """What to ask of the exporter."""
-
-    opset: int
-    batch_size: int | None = None
-    """None leaves the batch free."""
-    exporter: Exporter = "torchscript"
-    simplify: bool = True
-    fuse: bool = True
-    """Take the preprocessing tail into the graph, so that its input is a uint8 image."""
 
 
 def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> onnx.ModelProto:

@@ -61,7 +61,8 @@ class TensorSpec(Strict):
     dtype: Literal["uint8", "float32", "float16"]
     shape: tuple[int | None, ...]
     """Sizes by axis; None is a free batch."""
-    layout: Literal["NCHW", "NHWC", "NC"]
+    layout: Literal["NCHW", "NHWC", "NC", "YUV420SP"]
+    """YUV420SP is (n, height · 3/2, width, 1): the rows of Y, then half as many of interleaved U and V."""
 
 
 class Environment(Strict):

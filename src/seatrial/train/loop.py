@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 
 from seatrial.data.batches import iterate_batches
 from seatrial.data.labels import LabelledImage
-from seatrial.engines.cpu import count_cores, has_fast_bf16
+from seatrial.engines.cpu import count_cores
 from seatrial.errors import TrainingDiverged
 from seatrial.metrics.topk import TopK, rank_top
 from seatrial.models.build import build_network
@@ -35,12 +36,9 @@ class TrainJob:
     snapshot: Path
     key: str
     """What identifies this training: a snapshot with another key is not taken up."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 runs the network under autocast; weights and optimiser stay fp32."""
     seed: int = 0
-
-
-def choose_precision() -> str:
-    """bf16 autocast where the CPU computes it in hardware, else fp32."""
-    return "bf16" if has_fast_bf16() else "fp32"
 
 
 class Trainer:
@@ -58,7 +56,7 @@ class Trainer:
         mean, std = job.recipe.normalisation
         self.mean = torch.tensor(mean).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(std).view(1, 3, 1, 1) * 255
-        self.bf16 = choose_precision() == "bf16"
+        self.bf16 = job.precision == "bf16"
 
     def run(self) -> tuple[Epoch, ...]:
         """Train to the last epoch; goes on from a snapshot of the same training.

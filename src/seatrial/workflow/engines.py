@@ -122,21 +122,20 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     name = folder.name
     key = _evaluation_key(file, spec)
-    record = _find_evaluated(output / f"{name}.json", key)
-    if record is None:
-        device = file.manifest.device
+    found = _find_evaluated(output / f"{name}.json", key)
+    if found is None:
         engine = get_engine(file.manifest.engine)
-        with engine.open(file, device, spec.batch_size) as session:
+        with engine.open(file, file.manifest.device, spec.batch_size) as session:
             evaluated = evaluate_session(session, spec.images, recipe, spec.batch_size, progress)
         evaluated.predictions.save(output / f"{name}.parquet")
         record = _describe(file, name, key, evaluated, output / f"{name}.parquet")
-        shown = f"{name}: top-1 {record.accuracy():.2%} of {record.images} images, {record.images_per_s:.0f} images/s"
-        progress(Update("evaluate", note=shown))
     else:
-        progress(Update("evaluate", note=f"already evaluated: {name}"))
+        record = found
     versus = None if spec.reference is None else compare_with(spec.reference, output / record.predictions, name)
     record = record.model_copy(update={"versus": versus})
     record.save(output / f"{name}.json")
+    shown = f"{name}: top-1 {record.accuracy():.2%} of {record.images} images, {record.images_per_s:.0f} images/s"
+    progress(Update("evaluate", note=f"already evaluated: {name}" if found else shown))
     return record
 
 

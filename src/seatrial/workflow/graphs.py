@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,11 @@ from seatrial.data.batches import load_batch
 from seatrial.data.preprocess import hash_preprocess
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
+from seatrial.export.spec import ExportSpec
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import CheckpointManifest, GraphManifest
-
-if TYPE_CHECKING:
-    from seatrial.export.to_onnx import ExportSpec
 
 PARITY_IMAGES = 64
 
@@ -52,7 +49,7 @@ def export_graph(
     recipe: Recipe,
     checkpoint: Path,
     output: Path,
-    spec: "ExportSpec",
+    spec: ExportSpec,
     images: Sequence[Path],
     progress: Progress = silent,
 ) -> GraphManifest:
@@ -89,7 +86,7 @@ def export_checkpoint(
     recipe: Recipe,
     source: Path,
     output: Path,
-    spec: "ExportSpec",
+    spec: ExportSpec,
     images: Sequence[Path],
     progress: Progress = silent,
 ) -> GraphManifest:

@@ -12,7 +12,7 @@ from seatrial.data.labels import LabelledImage, hash_listing, read_labels
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import UsageError
-from seatrial.export.to_onnx import ExportSpec
+from seatrial.export.spec import ExportSpec
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, locked

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seatrial.bench.environment import read_environment
 from seatrial.data.labels import LabelledImage, hash_listing, read_class_folders, read_labels
 from seatrial.data.preprocess import hash_preprocess
+from seatrial.engines import get_engine
+from seatrial.engines.base import check_device
+from seatrial.engines.cpu import has_fast_bf16
 from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
@@ -46,21 +49,23 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
     train, val = read_training_set(spec.data, recipe.network.classes)
     if len(train) < 2:
         raise DataError(f"{spec.data / 'train'} holds {len(train)} images; BatchNorm needs at least 2 in a batch")
-    from seatrial.train.loop import Trainer, TrainJob, choose_precision
-
-    key = _training_key(recipe, spec.seed, (*train, *val), choose_precision())
+    check_device("cpu", get_engine("torch").probe())
+    precision: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"
+    key = _training_key(recipe, spec.seed, (*train, *val), precision)
     with locked(spec.output):
         done = None if spec.force else _find_done(spec.output, key)
         if done is not None:
             progress(Update("train", note=f"already trained: {spec.output / CHECKPOINT}"))
             return done
+        from seatrial.train.loop import Trainer, TrainJob
+
         snapshot = spec.output / SNAPSHOT
         if spec.force:
             snapshot.unlink(missing_ok=True)
-        trainer = Trainer(TrainJob(recipe, train, val, snapshot, key, spec.seed), progress)
+        trainer = Trainer(TrainJob(recipe, train, val, snapshot, key, precision, spec.seed), progress)
         epochs = trainer.run()
         _save_weights(trainer.network.state_dict(), spec.output / CHECKPOINT)
-        record = _describe(recipe, spec.output, key, epochs, choose_precision())
+        record = _describe(recipe, spec.output, key, epochs, precision)
         record.save(spec.output / RECORD)
         snapshot.unlink()
     return record

@@ -1,0 +1,272 @@
+"""Is a labelled set what it should be? Everything that is found is told at once, not the first thing only."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.decode import read_image
+from seatrial.data.labels import check_folder, list_images, read_text_lines, split_label_line
+from seatrial.errors import DataError
+from seatrial.progress import Progress, Update, silent
+
+SHOWN = 5
+"""Examples kept with a finding."""
+CHUNK = 32
+"""Images that a thread decodes at a time."""
+NEAR_EMPTY = 0.1
+"""A class with less than this share of the median class's images is reported."""
+ILSVRC_IMAGES, ILSVRC_CLASSES = 50_000, 1000
+_ILSVRC_NAME = re.compile(r"ILSVRC2012_val_[0-9]{8}\..+")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a data set, or may be."""
+
+    level: Literal["error", "warning"]
+    text: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """What to check, and against what."""
+
+    images: Path
+    labels: Path | None
+    """None: `images` holds class folders."""
+    classes: int
+    expected: int | None = None
+    """How many images there must be."""
+    workers: int = 1
+    """Decoding threads."""
+
+
+def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, ...]:
+    """Read names, labels and every image, and tell what is wrong; nothing, if the set can be used.
+
+    Raises:
+        DataError: there is no such folder, or no label file that is text.
+    """
+    check_folder(spec.images)
+    if spec.labels is None:
+        paths, labels, findings = _read_folders(spec.images, spec.classes)
+    else:
+        paths, labels, findings = _read_flat(spec.images, spec.labels)
+    findings += _check_counts(paths, spec)
+    findings += _check_names(paths)
+    findings += _check_labels(labels, spec.classes)
+    findings += _check_pixels(paths, spec.workers, progress)
+    return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
+
+
+def _error(text: str, examples: Iterable[str] = ()) -> Finding:
+    return Finding("error", text, tuple(examples)[:SHOWN])
+
+
+def _warn(text: str, examples: Iterable[str] = ()) -> Finding:
+    return Finding("warning", text, tuple(examples)[:SHOWN])
+
+
+def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list[Finding]]:
+    """Images, their labels and what is wrong with a folder of class folders."""
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    strays = sorted(p.name for p in root.iterdir() if not p.is_dir() and not p.name.startswith("."))
+    findings = []
+    if len(folders) != classes:
+        findings.append(_error(f"{root} has {len(folders)} class folders, the network {classes} classes"))
+    if strays:
+        findings.append(_warn(f"{len(strays)} files lie beside the class folders", strays))
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, folder in enumerate(folders):
+        found = list_images(folder)
+        paths += found
+        labels += [label] * len(found)
+    return paths, labels, findings
+
+
+def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], list[Finding]]:
+    """Images, the labels of the label file and how the two do not fit."""
+    by_name, findings = _read_lines(label_file)
+    paths = list_images(images)
+    names = {path.name for path in paths}
+    missing, extra = sorted(by_name.keys() - names), sorted(names - by_name.keys())
+    if missing:
+        findings.append(_error(f"{len(missing)} images are labelled but not there", missing))
+    if extra:
+        findings.append(_error(f"{len(extra)} images are there but not labelled", extra))
+    foreign = sorted(p.name for p in images.iterdir() if p.name not in names and not p.name.startswith("."))
+    if foreign:
+        findings.append(_warn(f"{len(foreign)} other files or folders lie among the images", foreign))
+    return paths, list(by_name.values()), findings
+
+
+def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
+    found: dict[str, int] = {}
+    broken, twice = [], []
+    for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
+        pair = split_label_line(line)
+        if pair is None:
+            broken += [f"line {number}: {line[:80]}"] if line.strip() else []
+        elif pair[0] in found:
+            same = "the same" if found[pair[0]] == pair[1] else "another"
+            twice.append(f"line {number}: {pair[0]} (with {same} class)")
+        else:
+            found[pair[0]] = pair[1]
+    findings = []
+    if broken:
+        findings.append(_error(f"{len(broken)} lines of {path} are not `NAME CLASS`", broken))
+    if twice:
+        findings.append(_error(f"{len(twice)} lines of {path} name an image again", twice))
+    return found, findings
+
+
+def _check_counts(paths: Sequence[Path], spec: CheckSpec) -> list[Finding]:
+    if not paths:
+        return [_error(f"{spec.images} holds no images")]
+    if spec.expected is not None and len(paths) != spec.expected:
+        return [_error(f"there are {len(paths)} images, not {spec.expected}")]
+    complete = spec.expected is not None or len(paths) == ILSVRC_IMAGES or spec.classes != ILSVRC_CLASSES
+    if not complete and all(_ILSVRC_NAME.fullmatch(path.name) for path in paths):
+        return [_warn(f"these are {len(paths)} of the {ILSVRC_IMAGES} images of ILSVRC2012's validation set")]
+    return []
+
+
+def _check_names(paths: Sequence[Path]) -> list[Finding]:
+    """Names that are one name to whatever cuts them at the first dot: bins and predictions."""
+    by_stem = defaultdict(list)
+    for path in paths:
+        by_stem[path.name.split(".")[0]].append(path.name)
+    alike = [" and ".join(names) for names in by_stem.values() if len(names) > 1]
+    text = f"{len(alike)} names are shared up to the first dot, so their .bin files and predictions would be one"
+    return [_warn(text, alike)] if alike else []
+
+
+def _check_labels(labels: Collection[int], classes: int) -> list[Finding]:
+    counts = Counter(labels)
+    if not counts:
+        return []
+    findings = []
+    beyond = sorted(label for label in counts if label >= classes)
+    one_based = beyond == [classes] and 0 not in counts
+    if beyond:
+        affected = sum(counts[label] for label in beyond)
+        why = ": the labels count from 1, subtract 1" if one_based else ""
+        text = f"{affected} labels are not one of the network's classes 0..{classes - 1}{why}"
+        findings.append(_error(text, (f"class {label} ({counts[label]} images)" for label in beyond)))
+    elif 0 not in counts and len(counts) == classes - 1 and classes > 2:
+        findings.append(_warn("class 0 has no image and every other class has: are all labels shifted by one?"))
+    within = {label: counts[label] for label in range(classes)}
+    if len(labels) == ILSVRC_IMAGES and classes == ILSVRC_CLASSES and not beyond:
+        uneven = [f"class {label} ({count} images)" for label, count in within.items() if count != 50]
+        if uneven:
+            text = f"{len(uneven)} classes do not have the 50 images that each has in ILSVRC2012's validation set"
+            findings.append(_error(text, uneven))
+        return findings
+    return findings + ([] if one_based else _check_balance(within))
+
+
+def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
+    empty = [label for label, count in counts.items() if count == 0]
+    usual = median(count for count in counts.values() if count) if len(empty) < len(counts) else 0
+    few = [f"class {label} ({n} images)" for label, n in counts.items() if 0 < n < NEAR_EMPTY * usual]
+    findings = []
+    if empty:
+        text = f"{len(empty)} of {len(counts)} classes have no image"
+        findings.append(_warn(text, (f"class {label}" for label in empty)))
+    if few:
+        findings.append(_warn(f"{len(few)} classes are nearly empty (the median class has {usual:g} images)", few))
+    return findings
+
+
+def _check_pixels(paths: Sequence[Path], workers: int, progress: Progress) -> list[Finding]:
+    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
+    broken: list[str] = []
+    done = 0
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        try:
+            for chunk, found in zip(chunks, pool.map(_find_unreadable, chunks), strict=True):
+                broken += found
+                done += len(chunk)
+                progress(Update("check", done, len(paths), "images"))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return [_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken)] if broken else []
+
+
+def _find_unreadable(paths: Sequence[Path]) -> list[str]:
+    found = []
+    for path in paths:
+        try:
+            read_image(path)
+        except DataError as error:
+            found.append(error.problem)
+    return found
+
+
+def judge_label_order(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> Finding | None:
+    """Would other labels explain a network's first answers far better: shifted by one, or in another order?
+
+    Another order is a class that each label is mostly answered with. Each image is judged by the votes of the others
+    with its label, so that few images a class do not vote for themselves; and different labels must be answered with
+    different classes, so that a network that always answers the same does not count.
+
+    Args:
+        answers: (n,), first classes.
+        labels: (n,).
+    """
+    if not len(labels):
+        return None
+    agreeing = float((answers == labels).mean())
+    judged = f"of {len(labels)} images, and the label itself for {agreeing:.1%}"
+    shifts: dict[int, tuple[str, str]] = {
+        -1: ("the label minus 1", "the labels count from 1: subtract 1"),
+        1: ("the label plus 1", "the network has one class before the labels' first: add 1"),
+    }
+    for shift, (what, fix) in shifts.items():
+        share = float((answers == labels + shift).mean())
+        if _is_far_better(share, agreeing, len(labels)):
+            return _error(f"the network's first answer is {what} for {share:.1%} {judged}; {fix}")
+    mapping, share = _vote(answers.tolist(), labels.tolist())
+    one_to_one = len({answer for answer, _, _ in mapping.values()}) >= 0.9 * len(mapping)
+    if not (one_to_one and _is_far_better(share, agreeing, len(labels))):
+        return None
+    moved = [
+        f"label {label} is answered with class {answer} ({votes} of {count} images)"
+        for label, (answer, votes, count) in sorted(mapping.items())
+        if answer != label
+    ]
+    return _error(
+        f"the network's first answer is another class, the same for each label, for {share:.1%} {judged}; "
+        "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)",
+        moved,
+    )
+
+
+def _is_far_better(share: float, agreeing: float, count: int) -> bool:
+    """Twice as good and five points more, and by at least ten images."""
+    return share >= 2 * agreeing + 0.05 and (share - agreeing) * count >= 10
+
+
+def _vote(answers: Sequence[int], labels: Sequence[int]) -> tuple[dict[int, tuple[int, int, int]], float]:
+    """By label its decided answer, votes and images; and the share of images that the others' votes foretell."""
+    votes: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for answer, label in zip(answers, labels, strict=True):
+        votes[label][answer] += 1
+    mapping = {}
+    for label, counted in votes.items():
+        (answer, most), *others = counted.most_common(2)
+        second = others[0][1] if others else 0
+        # Without its own vote, an image with this answer must still find it ahead.
+        if most - 1 > second:
+            mapping[label] = (answer, most, counted.total())
+    return mapping, sum(most for _, most, _ in mapping.values()) / len(labels)

@@ -1,0 +1,159 @@
+"""Tar archives of images read from front to back, once; nothing in one is trusted.
+
+Only regular files come out, and their names are the caller's to match: no member's name becomes a path by itself. The
+standard library's reader takes a damaged header for the archive's end, so here the end is checked too.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from seatrial.errors import RefusedFile, SeatrialError
+from seatrial.store.files import describe_os_error
+
+BLOCK = 512
+"""What a tar archive counts in; one of zeros ends it."""
+STEP = 1 << 20
+"""Bytes copied at a time."""
+LONGEST_READ = 16 * STEP
+"""Bytes asked for at once: tarfile asks for more only where a header says that its text is longer."""
+FETCH_AGAIN = "fetch it again"
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+class Readable(Protocol):
+    """Where an archive's bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes."""
+        ...
+
+
+class TarStream:
+    """An archive's bytes, readable forwards only, as much of a file as tarfile needs; counted, and hashed if asked."""
+
+    def __init__(self, source: Readable, name: str, limit: int, digest: _Digest | None = None) -> None:
+        self.source = source
+        self.name = name
+        """What messages call it."""
+        self.limit = limit
+        """Bytes that may come out, compression undone."""
+        self.digest = digest
+        self.position = 0
+        self.last_block = b""
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, fewer only at the end.
+
+        Raises:
+            RefusedFile: the source cannot be read, or there is more than allowed.
+        """
+        if not 0 <= size <= LONGEST_READ:
+            raise RefusedFile(f"{self.name} is damaged: a header of {size:,} bytes", FETCH_AGAIN)
+        try:
+            data = self.source.read(size)
+        except SeatrialError:
+            raise
+        except Exception as error:
+            # A disk's, gzip's or the outer archive's: all of it is about the file.
+            raise RefusedFile(f"{self.name} cannot be read ({error})", FETCH_AGAIN) from None
+        self.position += len(data)
+        if self.position > self.limit:
+            raise RefusedFile(f"{self.name} holds more than {self.limit:,} bytes", "it is not what it should be")
+        if self.digest is not None:
+            self.digest.update(data)
+        self.last_block = (self.last_block + data)[-BLOCK:] if len(data) < BLOCK else data[-BLOCK:]
+        return data
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self.position
+
+    def seek(self, position: int) -> int:
+        """Read on to `position`, or to the end."""
+        if position < self.position:
+            raise RefusedFile(f"{self.name} is damaged: a member begins before the last one ends", FETCH_AGAIN)
+        while self.position < position and self.read(min(STEP, position - self.position)):
+            pass
+        return self.position
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn whatever the standard library raises over hostile bytes into a refusal of `name`."""
+    try:
+        yield
+    except SeatrialError:
+        raise
+    except Exception as error:
+        # The bytes may be hostile: tarfile has errors of its own, and overflows and recurses too deeply as well.
+        raise RefusedFile(f"{name} is cut off or damaged ({error})", FETCH_AGAIN) from None
+
+
+def read_members(stream: TarStream) -> Iterator[tuple[str, IO[bytes], int]]:
+    """Name, bytes and size of each regular file in order; each can be read until the next is asked for.
+
+    Directories are passed over.
+
+    Raises:
+        RefusedFile: a member is a link, a device or anything else, or the archive is damaged or cut off.
+    """
+    with refusing(stream.name):
+        archive = tarfile.TarFile(fileobj=stream)  # type: ignore[arg-type]
+    while True:
+        with refusing(stream.name):
+            member = archive.next()
+        if member is None:
+            break
+        if member.isdir():
+            continue
+        file = archive.extractfile(member) if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else None
+        if file is None or member.issparse():
+            kind = "a link" if member.islnk() or member.issym() else "no regular file"
+            raise RefusedFile(f"{stream.name} is refused: its member {member.name!r} is {kind}", FETCH_AGAIN)
+        yield member.name.removeprefix("./"), file, member.size
+    _check_end(stream, archive.offset)
+
+
+def _check_end(stream: TarStream, end: int) -> None:
+    """See that the archive ended with a block of zeros and that nothing follows."""
+    if stream.position != end + BLOCK or any(stream.last_block):
+        raise RefusedFile(f"{stream.name} is cut off or damaged after {end:,} bytes", FETCH_AGAIN)
+    while data := stream.read(STEP):
+        if any(data):
+            raise RefusedFile(f"{stream.name} goes on after its end", FETCH_AGAIN)
+
+
+def read_whole(file: IO[bytes], size: int, name: str) -> bytes:
+    """A member's bytes.
+
+    Raises:
+        RefusedFile: the archive ends before the member does.
+    """
+    with refusing(name):
+        data = file.read(size)
+    if len(data) != size:
+        raise RefusedFile(f"{name} is cut off", FETCH_AGAIN)
+    return data
+
+
+def copy_out(file: IO[bytes], size: int, target: Path, name: str) -> None:
+    """Write a member to `target`, which must not be there yet.
+
+    Raises:
+        RefusedFile: it is there, so the archive has this member twice, or the archive ends before the member does.
+        StorageError: the disk is full or may not be written.
+    """
+    try:
+        with target.open("xb") as written:
+            for start in range(0, size, STEP):
+                written.write(read_whole(file, min(STEP, size - start), name))
+    except FileExistsError:
+        raise RefusedFile(f"{name} stands twice in its archive", FETCH_AGAIN) from None
+    except OSError as error:
+        raise describe_os_error(error, target) from None

@@ -1,0 +1,193 @@
+"""Accuracy of one-file-per-image predictions against a label file: the guides' `vision_metric_ImageNet.py`.
+
+The result file is theirs to the byte. What they pass over in silence is an error here: missing predictions, which they
+leave out of the count, and foreign files, of which they die; and equal scores are ranked the same on every machine.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.labels import check_classes, parse_label_file
+from seatrial.errors import DataError, ParityError
+from seatrial.metrics.topk import K, TopK, rank_top
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import write_text
+
+SUFFIXES = (".txt", ".bin", ".npy")
+CHUNK = 1000
+"""Predictions held at a time."""
+_NAME = re.compile(r"(?P<image>.+)_[0-9]+")
+"""What stands before the first dot: the image's name and the number of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Top-k hits of the predictions in a folder."""
+
+    classes: int
+    """Numbers in each prediction, a background class included."""
+    counts: TopK
+    missing: int
+    """Labelled images without a prediction, left out of the counts."""
+    foreign: tuple[str, ...]
+    """Names in the folder that are no predictions."""
+
+
+def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, progress: Progress = silent) -> Score:
+    """Rank every prediction of a folder against its label.
+
+    A prediction is called as its image up to the first dot, `_`, the output's number, and `.txt` (one line of numbers),
+    `.bin` (float32) or `.npy`. A network of 1001 classes has a background class before the labels' first.
+
+    Raises:
+        DataError: predictions are missing, belong to no label, are of unequal length or cannot be read.
+        ParityError: a prediction is not a number, or all are the same.
+    """
+    wanted = _read_labels(labels)
+    files, foreign = _find_predictions(predictions)
+    if foreign:
+        shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
+        progress(Update("score", note=f"{len(foreign)} files in {predictions} are no predictions: {shown}"))
+    _check_names(files, wanted, predictions, allow_partial)
+    first = read_prediction(next(iter(files.values())))
+    background = len(first) == 1001
+    check_classes(wanted.items(), len(first) - background, str(labels))
+    counts = TopK((0,) * min(K, len(first)), 0)
+    constant = True
+    for names, logits in _read_chunks(files, len(first)):
+        _check_finite(logits, [files[name] for name in names])
+        constant = constant and bool((logits == first).all())
+        answers, _ = rank_top(logits)
+        counts += TopK.of(answers, np.array([wanted[name] for name in names]) + background)
+        progress(Update("score", counts.count, len(files), "images", {"top-1": f"{counts.accuracy():.2%}"}))
+    if constant and len({wanted[name] for name in files}) > 1:
+        raise ParityError(f"all {counts.count} predictions in {predictions} are the same", "the engine is broken")
+    return Score(len(first), counts, len(wanted) - len(files), foreign)
+
+
+def write_result(score: Score, path: Path) -> None:
+    """Write the guides' `result.json`: one line, every value text."""
+    counts = score.counts
+    # Their rounding is numpy's, which differs from Python's in the last digit of some ties.
+    accuracy = np.asarray(counts.hits, dtype=np.float64) / counts.count
+    rows = [("Number of images", str(counts.count)), ("Number of classes", str(score.classes))]
+    rows += [(f"Top{k} accuracy", f"{round(share * 100, 2)}%") for k, share in enumerate(accuracy, start=1)]
+    value = [{"key": key, "value": text} for key, text in rows]
+    write_text(path, json.dumps({"title": "Overall statistical evaluation", "value": value}))
+
+
+def _read_labels(path: Path) -> dict[str, int]:
+    """Labels by what stands before the first dot of an image's name."""
+    found: dict[str, int] = {}
+    for name, label in parse_label_file(path).items():
+        image = name.split(".")[0]
+        if image in found:
+            raise DataError(f"{path} has two labels for '{image}'")
+        found[image] = label
+    return found
+
+
+def _find_predictions(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Prediction files by the name of their image, sorted, and what else lies there."""
+    if not folder.is_dir():
+        raise DataError(f"there is no folder of predictions {folder}")
+    found: dict[str, Path] = {}
+    foreign = []
+    for path in sorted(folder.iterdir()):
+        match = _NAME.fullmatch(path.name.split(".")[0])
+        if match is None or path.suffix not in SUFFIXES or path.name.startswith(("padding_", ".")) or path.is_dir():
+            foreign.append(path.name)
+        elif match["image"] in found:
+            raise DataError(
+                f"{found[match['image']].name} and {path.name} in {folder} are both predictions for '{match['image']}'",
+                "keep one output of one run",
+            )
+        else:
+            found[match["image"]] = path
+    return found, tuple(foreign)
+
+
+def _check_names(files: Mapping[str, Path], wanted: Mapping[str, int], folder: Path, allow_partial: bool) -> None:
+    if not files:
+        raise DataError(f"{folder} holds no predictions (NAME_0.txt, .bin or .npy)")
+    unlabelled = [path.name for image, path in files.items() if image not in wanted]
+    if unlabelled:
+        raise DataError(
+            f"{len(unlabelled)} predictions in {folder} have no label, first {unlabelled[0]}",
+            "give the label file of these images",
+        )
+    missing = sorted(wanted.keys() - files.keys())
+    if missing and not allow_partial:
+        raise DataError(
+            f"{len(missing)} of {len(wanted)} labelled images have no prediction in {folder}, first {missing[0]}",
+            "run them, or score what there is with --allow-partial",
+        )
+
+
+def _read_chunks(files: Mapping[str, Path], classes: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Names and predictions (n, classes)."""
+    names = list(files)
+    for start in range(0, len(names), CHUNK):
+        chunk = names[start : start + CHUNK]
+        logits = np.empty((len(chunk), classes), dtype=np.float32)
+        for row, name in zip(logits, chunk, strict=True):
+            found = read_prediction(files[name])
+            if len(found) != classes:
+                raise DataError(f"{files[name]} holds {len(found)} numbers, {files[names[0]].name} holds {classes}")
+            row[:] = found
+        yield chunk, logits
+
+
+def read_prediction(path: Path) -> NDArray[np.float32]:
+    """The scores of one image, (classes,).
+
+    Raises:
+        DataError: the file is empty, cut off, holds something else than one row of numbers, or cannot be read.
+    """
+    try:
+        with np.errstate(over="ignore"):  # What is too large for float32 becomes infinity, which is refused later.
+            row = _READERS[path.suffix](path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} holds no prediction ({error})", "run this image again") from None
+    if len(row) < 2:
+        raise DataError(f"{path} holds {'one number' if len(row) else 'nothing'}, not one for each class")
+    return row
+
+
+def _read_text(path: Path) -> NDArray[np.float32]:
+    lines = [line for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+    if len(lines) > 1:
+        raise ValueError(f"{len(lines)} rows where one image has one")
+    return np.array([float(word) for line in lines for word in line.split()], dtype=np.float32)
+
+
+def _read_floats(path: Path) -> NDArray[np.float32]:
+    data = path.read_bytes()
+    if len(data) % 4:
+        raise ValueError(f"{len(data)} bytes are not whole float32 numbers")
+    return np.frombuffer(data, dtype="<f4").astype(np.float32)
+
+
+def _read_npy(path: Path) -> NDArray[np.float32]:
+    with path.open("rb") as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    if array.dtype.kind not in "fiu" or array.size != max(array.shape, default=0):
+        raise ValueError(f"{array.dtype} numbers of shape {array.shape} are not one row")
+    return array.ravel().astype(np.float32)
+
+
+_READERS = {".txt": _read_text, ".bin": _read_floats, ".npy": _read_npy}
+
+
+def _check_finite(logits: NDArray[np.float32], paths: list[Path]) -> None:
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise ParityError(f"{len(broken)} predictions hold NaN or infinity, first {paths[broken[0]]}")

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+
+from fake_engine import make_recipe
+from run_folder import BF16, INT8, TORCH, Trial, build_run
+from seatrial.compare.gates import judge_gates, judge_reference_drop
+from seatrial.store.records import AccuracyRecord, Comparison, Measurement
+
+
+@pytest.fixture(scope="module")
+def accuracies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, AccuracyRecord]:
+    run = build_run(tmp_path_factory.mktemp("gates") / "run", Trial(ships=(TORCH, BF16, INT8)))
+    return {
+        name: AccuracyRecord.load(run / "evaluation" / f"{name}.json")
+        for name in ("torch", "openvino-bf16", "openvino-int8")
+    }
+
+
+@pytest.fixture(scope="module")
+def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurement]:
+    run = build_run(tmp_path_factory.mktemp("speed") / "run")
+    return {name: Measurement.load(run / "bench" / f"{name}.json") for name in ("torch", "onnxruntime")}
+
+
+def change(record: AccuracyRecord, hits: int, images: int, interval: tuple[float, float]) -> AccuracyRecord:
+    return record.model_copy(update={"hits": (hits, images), "images": images, "top1_interval": interval})
+
+
+@pytest.mark.parametrize(
+    ("low_pp", "high_pp", "outcome"),
+    [
+        (-0.3, 0.99, "PASS"),
+        (-0.3, 1.0, "INCONCLUSIVE"),
+        (0.5, 1.5, "INCONCLUSIVE"),
+        (1.0, 3.0, "INCONCLUSIVE"),
+        (1.01, 3.0, "FAIL"),
+    ],
+)
+def test_a_drop_is_judged_by_what_is_sure(
+    low_pp: float, high_pp: float, outcome: str, accuracies: dict[str, AccuracyRecord]
+) -> None:
+    record = accuracies["openvino-bf16"]
+    assert record.versus is not None
+    versus: Comparison = record.versus.model_copy(update={"drop_pp": 0.62, "low_pp": low_pp, "high_pp": high_pp})
+    found = judge_reference_drop(record.model_copy(update={"versus": versus}), 1.0)
+    assert (found.outcome, found.kind, found.gate) == (outcome, "accuracy", "reference_drop_pp")
+    assert found.engine == "openvino-bf16"
+    assert f"fell 0.62 points against torch ({low_pp:.2f} to {high_pp:.2f} with 95 %" in found.reason
+    assert "1 lost, 1 gained of 540 images); the gate is 1" in found.reason
+
+
+def test_every_engine_but_the_reference_is_held_against_it(accuracies: dict[str, AccuracyRecord]) -> None:
+    found = judge_gates(make_recipe(), accuracies, {})
+    assert [(gate.engine, gate.gate) for gate in found] == [
+        ("openvino-bf16", "reference_drop_pp"),
+        ("openvino-int8", "reference_drop_pp"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gates", "hits", "interval", "outcome"),
+    [
+        # A floor of 0.75 · (1 - 0.04) = 0.72, and one of 0.75.
+        ({"published_relative_drop": 0.04}, 720, (0.69, 0.75), "PASS"),
+        ({"published_relative_drop": 0.04}, 719, (0.69, 0.75), "INCONCLUSIVE"),
+        ({"published_relative_drop": 0.04}, 690, (0.66, 0.7199), "FAIL"),
+        ({"at_least_published": True}, 750, (0.72, 0.78), "PASS"),
+        ({"at_least_published": True}, 749, (0.72, 0.78), "INCONCLUSIVE"),
+        ({"at_least_published": True}, 700, (0.67, 0.73), "FAIL"),
+    ],
+)
+def test_published_accuracy_is_a_floor_for_every_engine(
+    gates: dict[str, object],
+    hits: int,
+    interval: tuple[float, float],
+    outcome: str,
+    accuracies: dict[str, AccuracyRecord],
+) -> None:
+    recipe = make_recipe(reference={"top1": 0.75, "source": "a paper"}, gates={**gates, "reference_drop_pp": 99})
+    changed = {name: change(record, hits, 1000, interval) for name, record in accuracies.items()}
+    found = [gate for gate in judge_gates(recipe, changed, {}) if gate.gate != "reference_drop_pp"]
+    assert [(gate.gate, gate.engine, gate.outcome) for gate in found] == [
+        (next(iter(gates)), name, outcome) for name in accuracies
+    ]
+    assert "from the published 75.00%" in found[0].reason
+
+
+def test_accuracy_is_judged_before_speed(
+    accuracies: dict[str, AccuracyRecord], measurements: dict[str, Measurement]
+) -> None:
+    # Batches of 1 take torch 50 ms and onnxruntime 30 ms, of 4 200 and 120 ms.
+    gates = {"speed": ["best(onnxruntime) >= 1.6 * best(torch)", "best(onnxruntime) >= 1.7 * best(torch)"]}
+    found = judge_gates(make_recipe(gates=gates), accuracies, measurements)
+    assert [(gate.kind, gate.outcome) for gate in found[-2:]] == [("speed", "PASS"), ("speed", "FAIL")]
+    assert {gate.kind for gate in found[:-2]} == {"accuracy"}
+
+
+def test_a_card_without_gates_judges_nothing(accuracies: dict[str, AccuracyRecord]) -> None:
+    recipe = make_recipe(gates={"reference_drop_pp": 0.5}).model_copy()
+    none = recipe.model_copy(update={"gates": recipe.gates.model_copy(update={"reference_drop_pp": None})})
+    assert judge_gates(none, accuracies, {}) == ()

@@ -1,0 +1,141 @@
+import builtins
+from pathlib import Path
+
+import pytest
+
+from run_folder import TORCH, Ship, Trial, build_run, make_point
+from seatrial.compare.speed_expression import SpeedExpression, judge_speed, read_rates
+from seatrial.errors import UsageError
+from seatrial.store.records import Measurement
+
+RATES = {"310": {1: 100.0, 8: 400.0}, "310P": {1: 200.0, 8: 600.0}, "openvino-bf16": {4: 50.0}, "a.b_c": {1: 1.0}}
+
+
+def evaluate(text: str) -> tuple[float, str, float]:
+    return SpeedExpression(text, RATES).evaluate()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2 + 3 * 4", 14),
+        ("(2 + 3) * 4", 20),
+        ("2 - 3 - 4", -5),
+        ("100 / 4 / 5", 5),
+        ("2 * 3 + 4 * 5", 26),
+        ("((1.5))", 1.5),
+        ("1 - 2 * (3 - 4) / 8", 1.25),
+        ("best(310)", 400),
+        ("best(310P)", 600),
+        ("best( 310P )", 600),
+        ("best (310P)", 600),
+        ("at(310, 1)", 100),
+        ("at(310P,8)", 600),
+        ("best(openvino-bf16)", 50),
+        ("best(a.b_c)", 1),
+        ("best(openvino-bf16)-at(openvino-bf16,4)", 0),
+        ("1.2*best(310)/at(310P,1)", 2.4),
+    ],
+)
+def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
+    assert evaluate(f"{text} >= 1") == (pytest.approx(value), ">=", 1)
+    assert evaluate(f"1<{text}") == (1, "<", pytest.approx(value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "best(310P)",
+        "best(310P) >=",
+        ">= 3",
+        "best(310P) = 3",
+        "best(310P) == 3",
+        "best(310P) >= 3 >= 2",
+        "best(310P) >= 3 4",
+        "best(310P) >= (3",
+        "best(310P) >= 3)",
+        "best(310P) >= ()",
+        "best(310P) >= 2 ** 3",
+        "best(310P) >= -3",
+        "best(310P) >= 3 *",
+        "best(310P) >= 1 / (2 - 2)",
+        "best(310P) >= 1.2.3",
+        "best(310P) >= 1e3",
+        "best(310P) >= 2x",
+        "best(310P) and 1 < 2",
+        "best(310P >= 3",
+        "best() >= 3",
+        "best(310P, 8) >= 3",
+        "at(310P) >= 3",
+        "at(310P, many) >= 3",
+        "at(310P, 1, 8) >= 3",
+        "at(, 8) >= 3",
+        "mean(310P) >= 3",
+        "310P >= 3",
+        "__import__('os').getcwd() > 3",
+    ],
+)
+def test_what_cannot_be_read_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^speed gate '.*': .+; write it like `best\(openvino-bf16\) >= ") as caught:
+        evaluate(text)
+    assert f"'{text}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["best(nobody) >=", "best(nobody) >> 3", "at(nobody) >= 3", "best(nobody) >= 3 )"])
+def test_what_cannot_be_read_never_passes_for_unmeasured(text: str) -> None:
+    with pytest.raises(UsageError):
+        judge_speed(text, {})
+
+
+def test_nothing_is_ever_evaluated_as_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("an expression was run as Python")
+
+    for name in ("eval", "exec", "compile"):
+        monkeypatch.setattr(builtins, name, refuse)
+    assert evaluate("best(310P) >= 1.2 * best(310)") == (600, ">=", 480)
+
+
+@pytest.fixture(scope="module")
+def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurement]:
+    """torch at 20 images/s at batch 1 and 20 at 4, 310P at 40 and 100."""
+    ship = Ship("310P", "onnxruntime", batch_ms={1: (20.0, 30.0), 4: (40.0, 40.0)})
+    run = build_run(tmp_path_factory.mktemp("expressions") / "run", Trial(ships=(TORCH, ship)))
+    return {name: Measurement.load(run / "bench" / f"{name}.json") for name in ("torch", "310P")}
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "reason"),
+    [
+        ("best(310P) >= 5 * best(torch)", "PASS", "best(310P) >= 5 * best(torch): 100 against 100"),
+        ("best(310P) > 5 * best(torch)", "FAIL", "best(310P) > 5 * best(torch): 100 against 100"),
+        ("at(310P, 1) < 40.5", "PASS", "at(310P, 1) < 40.5: 40 against 40.5"),
+        ("at(310P, 1) <= 39.99", "FAIL", "at(310P, 1) <= 39.99: 40 against 39.99"),
+        ("best(310P) / best(torch) >= 5.01", "FAIL", "best(310P) / best(torch) >= 5.01: 5 against 5.01"),
+        ("best(310) > 1", "INCONCLUSIVE", "best(310) > 1: '310' was not measured (there is torch, 310P)"),
+        ("at(310P, 8) > 1", "INCONCLUSIVE", "at(310P, 8) > 1: '310P' was not measured at batch 8"),
+        ("1 > 2 * at(310P, 8)", "INCONCLUSIVE", "1 > 2 * at(310P, 8): '310P' was not measured at batch 8"),
+    ],
+)
+def test_a_gate_is_judged_by_the_figures(
+    text: str, outcome: str, reason: str, measurements: dict[str, Measurement]
+) -> None:
+    found = judge_speed(text, measurements)
+    assert (found.gate, found.kind, found.outcome, found.reason) == ("speed", "speed", outcome, reason)
+
+
+def test_nothing_measured_is_inconclusive() -> None:
+    assert judge_speed("best(torch) > 1", {}).reason.endswith("'torch' was not measured (there is nothing)")
+
+
+def test_rates_are_those_of_all_processes_and_the_best_streams(measurements: dict[str, Measurement]) -> None:
+    points = (
+        make_point(2, (10.0, 10.0)),
+        make_point(2, (30.0, 30.0)),
+        make_point(2, (50.0, 50.0), streams=4),
+        make_point(8, (100.0,)),
+    )
+    measured = {"npu": measurements["torch"].model_copy(update={"points": points})}
+    # One stream: 2 · 4 images in 80 ms, 100/s; four streams: 2 · 2 in 100 ms, times 4, 160/s.
+    assert read_rates(measured)["npu"] == {2: pytest.approx(160), 8: pytest.approx(80)}

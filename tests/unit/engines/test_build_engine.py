@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fake_engine import FakeSession, make_graph
+from seatrial.engines import ENGINES, get_engine
+from seatrial.engines.base import read_engine
+from seatrial.engines.build import BuildSpec, build_engine, find_built
+from seatrial.errors import RefusedFile, UsageError
+
+
+@pytest.fixture(autouse=True)
+def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "fake", "fake_engine:FakeEngine")
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_engine_folder_says_what_was_asked_and_built(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    spec = BuildSpec("fake", batch_sizes=(1, 4))
+    built = build_engine(graph, spec, tmp_path / "engines" / "fake", key="k")
+    assert read_engine(tmp_path / "engines" / "fake") == built
+    made = built.manifest
+    assert (made.key, made.engine, made.sdk_version, made.device, made.precision) == ("k", "fake", "1.2", "cpu", "fp32")
+    assert (made.executed, made.options) == ({"fp32": 3}, {})
+    assert [(model.path, model.batch_size) for model in made.files] == [("model-1.bin", 1), ("model-4.bin", 4)]
+    assert list(made.companions) == ["weights.bin"]
+    assert made.graph.recipe["name"] == "small"
+    with get_engine("fake").open(built, "cpu", batch_size=3) as session:
+        assert isinstance(session, FakeSession) and session.input.shape == (4, 4, 6, 3)
+
+
+def test_the_folder_that_stood_there_is_replaced(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    build_engine(graph, BuildSpec("fake", batch_sizes=(1,)), tmp_path / "fake")
+    build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
+    assert set(read_all(tmp_path / "fake")) == {"engine.json", "model-None.bin", "weights.bin"}
+
+
+def test_a_crash_leaves_what_stood_there_and_nothing_else(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    crash = BuildSpec("fake", batch_sizes=(8,), options={"crash": "yes"})
+    with pytest.raises(ZeroDivisionError, match="crashed while compiling"):
+        build_engine(graph, crash, tmp_path / "fake")
+    assert set(read_all(tmp_path)) == {"model.onnx", "model.onnx.json"}
+    build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
+    before = read_all(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        build_engine(graph, crash, tmp_path / "fake")
+    assert read_all(tmp_path) == before
+
+
+def test_other_files_are_never_replaced(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis").write_text("ten years")
+    with pytest.raises(UsageError, match="home holds other files; choose another --output"):
+        build_engine(graph, BuildSpec("fake"), tmp_path / "home")
+    with pytest.raises(UsageError, match="thesis is a file, not a folder; choose another --output"):
+        build_engine(graph, BuildSpec("fake"), tmp_path / "home" / "thesis")
+    assert (tmp_path / "home" / "thesis").read_text() == "ten years"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "fake").mkdir()
+    assert build_engine(make_graph(tmp_path), BuildSpec("fake"), tmp_path / "fake") == read_engine(tmp_path / "fake")
+
+
+def test_a_graph_needs_its_manifest(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    with pytest.raises(UsageError, match=r"there is no graph \S+none.onnx; `seatrial export` makes one"):
+        build_engine(tmp_path / "none.onnx", BuildSpec("fake"), tmp_path / "fake")
+    graph.write_bytes(b"another graph")
+    with pytest.raises(RefusedFile, match="model.onnx is not the file that model.onnx.json describes; export it again"):
+        build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
+    (tmp_path / "model.onnx.json").unlink()
+    with pytest.raises(UsageError, match="model.onnx has no manifest model.onnx.json"):
+        build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
+    assert not (tmp_path / "fake").exists()
+
+
+def test_a_graph_of_a_fixed_batch_builds_that_batch_only(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path, batch_size=4)
+    built = build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
+    assert [model.batch_size for model in built.manifest.files] == [4]
+    with pytest.raises(UsageError, match="the graph is fixed to batch 4 and batch 1, 4 was asked; export with"):
+        build_engine(graph, BuildSpec("fake", batch_sizes=(1, 4)), tmp_path / "fake")
+
+
+def test_an_engine_is_found_under_its_key_as_long_as_it_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    assert find_built(folder, "k") is None
+    built = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder, key="k")
+    assert find_built(folder, "k") == built
+    assert find_built(folder, "another") is None
+    (folder / "weights.bin").write_bytes(b"altered")
+    assert find_built(folder, "k") is None
+    build_engine(tmp_path / "model.onnx", BuildSpec("fake"), folder, key="k")
+    manifest = json.loads((folder / "engine.json").read_text())
+    (folder / "engine.json").write_text(json.dumps({**manifest, "kee": "k"}))
+    assert find_built(folder, "k") is None

@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm
+
+from seatrial.evaluation.statistics import Paired, compare_answers, drop_interval, mcnemar_p, wilson_interval
+
+
+def test_wilsons_interval_is_newcombes_example() -> None:
+    # Newcombe (1998a), table I: 81 of 263, method 3.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 20), (1, 29), (15, 148), (20, 20), (37100, 50000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_wilsons_interval_is_scipys(hits: int, count: int, confidence: float) -> None:
+    expected = binomtest(hits, count).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(hits, count, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilsons_interval_ends_where_fractions_do() -> None:
+    assert wilson_interval(0, 5)[0] == 0
+    assert wilson_interval(5, 5)[1] == 1
+    assert wilson_interval(0, 0) == (0, 1)
+
+
+TWO_SIDED = 0.975
+"""One-sided confidence of each bound that makes 95 % between them."""
+
+
+def test_the_interval_of_a_drop_is_newcombes_example() -> None:
+    # Newcombe (1998b), method 10: 36, 12, 2 and 0 of 50.
+    assert drop_interval(Paired(36, 12, 2, 0), TWO_SIDED) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "correlation"),
+    [
+        ((36, 12, 2, 0), -24 / math.sqrt(48 * 2 * 38 * 12)),
+        ((30, 4, 6, 60), (1776 - 50) / math.sqrt(34 * 66 * 36 * 64)),  # corrected by half of 100
+        ((20, 5, 6, 2), 0.0),  # 40 - 30 lies within half of 33
+        ((30, 0, 0, 70), (2100 - 50) / 2100),
+        ((30, 0, 0, 0), 0.0),
+    ],
+)
+def test_wilsons_limits_are_squared_and_added(counts: tuple[int, int, int, int], correlation: float) -> None:
+    both, lost, gained, neither = counts
+    n, reference, other = sum(counts), both + lost, both + gained
+    of_reference = binomtest(reference, n).proportion_ci(0.9, method="wilson")
+    of_other = binomtest(other, n).proportion_ci(0.9, method="wilson")
+    drop = (reference - other) / n
+    sides = []
+    for a, b in (
+        (reference / n - of_reference.low, of_other.high - other / n),
+        (of_reference.high - reference / n, other / n - of_other.low),
+    ):
+        sides.append(math.sqrt(a * a - 2 * correlation * a * b + b * b))
+    expected = (drop - sides[0], drop + sides[1])
+    assert drop_interval(Paired(*counts)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_swapping_the_two_turns_the_interval_round() -> None:
+    low, high = drop_interval(Paired(400, 30, 11, 99))
+    assert drop_interval(Paired(400, 11, 30, 99)) == pytest.approx((-high, -low))
+
+
+def test_the_interval_has_width_without_a_flip() -> None:
+    low, high = drop_interval(Paired(500, 0, 0, 40))
+    assert low == pytest.approx(-high)
+    assert 0 < high < 0.01
+    assert 0 < drop_interval(Paired(540, 0, 0, 0))[1] < 0.01
+
+
+def test_many_images_make_it_walds() -> None:
+    paired = Paired(750_000, 20_000, 10_000, 220_000)
+    spread = norm.ppf(0.95) * math.sqrt(30_000 - 10_000**2 / 1_000_000) / 1_000_000
+    assert drop_interval(paired) == pytest.approx((0.01 - spread, 0.01 + spread), abs=2e-6)
+
+
+def draw_high_bounds(accuracy: float, drop: float, flips: float, runs: int = 4000, images: int = 540) -> np.ndarray:
+    """Upper bounds in simulated runs of a reference with `accuracy`, the true `drop` and this share of flips."""
+    lost, gained = (flips + drop) / 2, (flips - drop) / 2
+    shares = [accuracy - lost, lost, gained, 1 - accuracy - gained]
+    tables, counted = np.unique(np.random.default_rng(17).multinomial(images, shares, runs), axis=0, return_counts=True)
+    bounds = [drop_interval(Paired(*map(int, table)))[1] for table in tables]
+    return np.repeat(bounds, counted)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "flips", "at_most"),
+    [
+        (0.955, 0.01, 0.06),
+        (0.955, 0.015, 0.06),
+        (0.955, 0.02, 0.06),
+        (0.76, 0.015, 0.07),
+        (0.76, 0.02, 0.06),
+        # Every flip a loss, and few of them: 5.4 are expected, and 2 pass already, which happens in 9.4 % of runs.
+        (0.76, 0.01, 0.10),
+    ],
+)
+def test_a_drop_as_large_as_the_gate_seldom_passes(accuracy: float, flips: float, at_most: float) -> None:
+    passed = (draw_high_bounds(accuracy, 0.01, flips) < 0.01).mean()
+    assert 0.02 < passed <= at_most
+
+
+def test_no_drop_passes_mostly() -> None:
+    assert (draw_high_bounds(0.955, 0.0, 0.005) < 0.01).mean() > 0.6
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 7, 30, 400])
+@pytest.mark.parametrize("gained", [0, 1, 3, 29, 350])
+def test_mcnemars_p_is_scipys_binomial_test(lost: int, gained: int) -> None:
+    expected = binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    assert mcnemar_p(lost, gained) == pytest.approx(expected, rel=1e-9)
+
+
+def test_answers_are_counted_image_by_image() -> None:
+    labels = np.array([0, 1, 2, 3, 4, 5, 6, 7])
+    reference = np.array([0, 1, 2, 3, 4, 9, 9, 9])  # 5 right
+    answers = np.array([0, 1, 9, 8, 4, 5, 8, 9])  # loses 2 and 3, gains 5, changes one wrong answer
+    found = compare_answers(reference, answers, labels, "torch")
+    assert (found.reference, found.images, found.both_right, found.lost, found.gained) == ("torch", 8, 3, 2, 1)
+    assert found.changed == 4
+    assert found.drop_pp == pytest.approx(12.5)
+    low, high = drop_interval(Paired(3, 2, 1, 2))
+    assert (found.low_pp, found.high_pp) == pytest.approx((100 * low, 100 * high))
+    assert found.p_value == 1.0

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from run_folder import Trial, build_run
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.records import (
+    AccuracyRecord,
+    CheckpointManifest,
+    EngineManifest,
+    GraphManifest,
+    Measurement,
+    Record,
+    RunManifest,
+    TrainingRecord,
+    Verdict,
+)
+
+STORED = {
+    "run.json": RunManifest,
+    "checkpoint.safetensors.json": CheckpointManifest,
+    "model.onnx.json": GraphManifest,
+    "engines/onnxruntime/engine.json": EngineManifest,
+    "evaluation/onnxruntime.json": AccuracyRecord,
+    "bench/onnxruntime.json": Measurement,
+    "train/train.json": TrainingRecord,
+    "verdict.json": Verdict,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_run(tmp_path_factory.mktemp("records") / "run", Trial(trained=True))
+
+
+def test_every_kind_of_record_is_stored_in_a_run() -> None:
+    assert set(STORED.values()) == set(Record.__subclasses__())
+
+
+@pytest.mark.parametrize(("name", "kind"), STORED.items())
+def test_a_record_comes_back_as_it_was_saved(name: str, kind: type[Record], run: Path, tmp_path: Path) -> None:
+    record = kind.load(run / name)
+    record.save(tmp_path / "again.json")
+    assert kind.load(tmp_path / "again.json") == record
+    assert (tmp_path / "again.json").read_bytes() == (run / name).read_bytes()
+    assert json.loads((run / name).read_text())["schema"] == kind.model_fields["schema_"].default
+
+
+def spoil(run: Path, tmp_path: Path, **changes: object) -> Path:
+    data = json.loads((run / "verdict.json").read_text()) | changes
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps({key: value for key, value in data.items() if value is not ...}, default=str))
+    return path
+
+
+def test_an_unknown_key_names_the_nearest(run: Path, tmp_path: Path) -> None:
+    path = spoil(run, tmp_path, outcom="PASS")
+    with pytest.raises(UsageError, match=rf"^{path}: unknown key 'outcom'; did you mean 'outcome'\?$"):
+        Verdict.load(path)
+
+
+def test_an_unknown_key_deep_inside_names_the_nearest(run: Path, tmp_path: Path) -> None:
+    gate = json.loads((run / "verdict.json").read_text())["gates"][0]
+    path = spoil(run, tmp_path, gates=[gate, {**gate, "raeson": ""}])
+    with pytest.raises(UsageError, match=r"unknown key 'gates\.1\.raeson'; did you mean 'reason'\?"):
+        Verdict.load(path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ("seatrial/run/1", "is a seatrial/run/1, not a seatrial/verdict/1"),
+        ("seatrial/verdict/99", "is a seatrial/verdict/99, not a seatrial/verdict/1"),
+        (..., "is a file without a schema, not a seatrial/verdict/1"),
+    ],
+)
+def test_another_kind_of_record_is_refused(schema: object, told: str, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        Verdict.load(spoil(run, tmp_path, schema=schema))
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [b"", b'{"schema": "seatrial/verdict/1", "outc', b"\x80\x81", b"[1, 2]", b"PK\x03\x04", b"[" * 100_000],
+)
+def test_a_damaged_file_is_refused(contents: bytes, tmp_path: Path) -> None:
+    (tmp_path / "verdict.json").write_bytes(contents)
+    with pytest.raises(RefusedFile, match=r"verdict\.json .*; delete it and run the stage again"):
+        Verdict.load(tmp_path / "verdict.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("none.json", r"there is no \S+none\.json$"),
+        ("verdict.json/none.json", "there is no "),
+        ("folder", r"folder cannot be read \(Is a directory\)$"),
+    ],
+)
+def test_what_is_no_file_is_told(name: str, told: str, run: Path, tmp_path: Path) -> None:
+    spoil(run, tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=told):
+        Verdict.load(tmp_path / name)
+
+
+def test_accuracy_is_hits_over_images(run: Path) -> None:
+    record = AccuracyRecord.load(run / "evaluation" / "onnxruntime.json")
+    counted = record.model_copy(update={"images": 8, "hits": (2, 4, 6)})
+    assert [counted.accuracy(), counted.accuracy(2), counted.accuracy(5)] == [0.25, 0.5, 0.75]

@@ -1,0 +1,92 @@
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+
+from seatrial.errors import UsageError
+from seatrial.strict import Strict, suggest
+
+
+class Sail(Strict):
+    kind: Literal["sail"]
+    area_m2: float
+
+
+class Motor(Strict):
+    kind: Literal["motor"]
+    power_kw: float
+
+
+class Crew(Strict):
+    captain: str
+    sailors: int = 0
+
+
+class Ship(Strict):
+    name: str
+    length_m: float = 10
+    schema_: str = Field(default="ship/1", alias="schema")
+    crew: Crew | None = None
+    drives: tuple[Annotated[Sail | Motor, Field(discriminator="kind")], ...] = ()
+    boats: dict[str, Crew] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _afloat(self) -> "Ship":
+        if self.length_m < 1:
+            raise ValueError("a ship is at least 1 m long")
+        return self
+
+
+def refuse(**data: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        Ship.read({"name": "Vasa", **data}, "ship.toml")
+    assert caught.value.__suppress_context__, "pydantic's own error would be shown too"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"lenght_m": 3}, "unknown key 'lenght_m'; did you mean 'length_m'?"),
+        ({"zzzzzz": 3}, "unknown key 'zzzzzz'; known: boats, crew, drives, length_m, name, schema"),
+        ({"schem": "x"}, "unknown key 'schem'; did you mean 'schema'?"),
+        ({"crew": {"captain": "X", "sailor": 3}}, "unknown key 'crew.sailor'; did you mean 'sailors'?"),
+        ({"boats": {"a": {"captian": "X"}}}, "unknown key 'boats.a.captian'; did you mean 'captain'? (and 1 more)"),
+        (
+            {"drives": [{"kind": "sail", "area_m2": 3}, {"kind": "motor", "power_kw": 3, "powr_kw": 2}]},
+            "unknown key 'drives.1.motor.powr_kw'; did you mean 'power_kw'?",
+        ),
+        ({"drives": [{"kind": "oars"}]}, "'drives.0' is {'kind': 'oars'}: Input tag 'oars'"),
+        ({"crew": {}}, "'crew.captain' is missing"),
+        ({"length_m": "long"}, "'length_m' is 'long': Input should be a valid number"),
+        ({"length_m": float("nan")}, "'length_m' is nan: Input should be a finite number"),
+        ({"length_m": 0.5}, "a ship is at least 1 m long"),
+    ],
+)
+def test_the_first_wrong_key_is_told_with_what_would_be_right(data: dict[str, object], told: str) -> None:
+    assert refuse(**data).startswith(f"ship.toml: {told}")
+
+
+def test_an_unknown_key_is_told_before_a_missing_one() -> None:
+    with pytest.raises(UsageError, match=r"unknown key 'nme'; did you mean 'name'\? \(and 1 more\)"):
+        Ship.read({"nme": "Vasa"}, "ship.toml")
+
+
+def test_values_are_frozen() -> None:
+    ship = Ship.read({"name": "Vasa"}, "ship.toml")
+    with pytest.raises(ValidationError, match="frozen"):
+        ship.name = "Fram"
+
+
+def test_field_docstrings_are_descriptions() -> None:
+    class Buoy(Strict):
+        colour: str
+        """As painted."""
+
+    assert Buoy.model_fields["colour"].description == "As painted."
+
+
+def test_names_near_enough_are_suggested_and_others_listed() -> None:
+    known = ["openvino", "onnxruntime"]
+    assert suggest("openvin", known) == "did you mean 'openvino'?"
+    assert suggest("tpu", known) == "known: onnxruntime, openvino"
