@@ -59,12 +59,13 @@ reference_drop_pp = 2.0
 
 [train]
 epochs = 7
-batch_size = 32
-learning_rate = 0.08
+batch_size = 16
+learning_rate = 0.06
+classifier_rate = 0.05
 weight_decay = 5e-4
-warmup_epochs = 1
+warmup_epochs = 0.5
 label_smoothing = 0.1
-min_scale = 0.6
+min_scale = 0.7
 flip = false
 """
 
@@ -176,7 +177,7 @@ def draw_digit(digit: NDArray[np.float64], rng: np.random.Generator) -> bytes:
     paper, ink = _two_colours(rng)
     shape = Image.fromarray((digit * (255 / 16)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
     cover = np.asarray(shape, dtype=np.float64)[..., None] / 255
-    picture = paper * (1 - cover) + ink * cover + rng.normal(0, 6, (*cover.shape[:2], 3))
+    picture = paper * (1 - cover) + ink * cover + rng.normal(0, 5, (*cover.shape[:2], 3))
     file = io.BytesIO()
     Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
     return file.getvalue()
@@ -184,7 +185,7 @@ def draw_digit(digit: NDArray[np.float64], rng: np.random.Generator) -> bytes:
 
 def _two_colours(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A light paper and a dark ink, each of any hue: always dark on light, or a few epochs would not be enough."""
-    return rng.uniform(140, 255, 3), rng.uniform(0, 115, 3)
+    return rng.uniform(150, 255, 3), rng.uniform(0, 100, 3)
 
 
 def _draw_list(trained: Sequence[str]) -> list[str]:

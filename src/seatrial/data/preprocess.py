@@ -50,7 +50,10 @@ def resize(image: Image.Image, step: Resize) -> Image.Image:
         target = (short, long) if width <= height else (long, short)
     if target == image.size:
         return image
-    return image.resize(target, _FILTERS[step.interpolation])
+    # Rows first, then columns, as Pillow always did; from 13.0 on it would take the cheaper order, and that moves up
+    # to a seventh of the values by a level (python-pillow/Pillow#9549).
+    kind = _FILTERS[step.interpolation]
+    return image.resize((target[0], image.height), kind).resize(target, kind)
 
 
 def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:

@@ -182,6 +182,9 @@ class Train(Strict):
     epochs: PositiveInt = 90
     batch_size: PositiveInt = 256
     learning_rate: PositiveFloat = 0.1
+    classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
+    than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     warmup_epochs: Annotated[float, Field(ge=0)] = 5

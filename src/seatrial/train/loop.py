@@ -22,7 +22,7 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Epoch
 from seatrial.train.batches import count_steps, iterate_epoch
-from seatrial.train.optim import learning_rate_at, make_optimizer
+from seatrial.train.optim import learning_rate_at, make_optimizer, set_learning_rate
 from seatrial.train.snapshot import Snapshot, load_snapshot, save_snapshot
 
 
@@ -112,8 +112,7 @@ class Trainer:
 
     def train_step(self, pixels: NDArray[np.uint8], labels: torch.Tensor, rate: float) -> tuple[float, torch.Tensor]:
         """One step; returns the mean loss of the batch and its logits."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self.optimizer, rate)
         logits = self.forward(pixels)
         loss = self.loss(logits, labels)
         self.optimizer.zero_grad(set_to_none=True)

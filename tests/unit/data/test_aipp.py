@@ -229,3 +229,12 @@ def test_hash_is_of_the_meaning() -> None:
     assert hash_aipp(parse("crop : false  # said aloud", "input_format : RGB888_U8"), steps) == plain
     assert hash_aipp(parse("input_format : RGB888_U8", "mean_chn_0 : 1"), steps) != plain
     assert hash_aipp(parse("input_format : RGB888_U8"), []) != plain
+
+
+def test_description_of_swaps_and_borders() -> None:
+    config = parse("input_format : XRGB8888_U8", "rbuv_swap_switch : true", *crop(0, 0)[1:])
+    assert (
+        describe_aipp(config) == "XRGB8888_U8 (blue first) 256×256, crop the network’s×the network’s at row 0, column 0"
+    )
+    source = "src_image_size_h : 4 src_image_size_w : 6"
+    assert describe_aipp(parse("input_format : YUV400_U8", source, "padding : true")) == "YUV400_U8 4×6, border"

@@ -106,10 +106,9 @@ def test_crop_without_a_size_takes_the_networks() -> None:
         fit_aipp(config, (224, 225))
 
 
-def test_window_without_crop_is_the_whole_image() -> None:
-    config = configure("RGB888_U8", load_start_pos_w=16, crop_size_w=8)
-    frame = fit_aipp(config, (32, 32))
-    assert (frame.start, frame.window) == ((0, 0), (32, 32))
+def test_window_and_border_without_their_switches_do_nothing() -> None:
+    frame = fit_aipp(configure("RGB888_U8", load_start_pos_w=16, crop_size_w=8, left_padding_size=4), (32, 32))
+    assert (frame.start, frame.window, frame.borders) == ((0, 0), (32, 32), (0, 0, 0, 0))
 
 
 def test_yuv420sp_needs_an_even_network() -> None:

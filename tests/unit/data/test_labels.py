@@ -116,7 +116,9 @@ def test_a_class_that_the_network_lacks_is_refused(text: str, told: str, tmp_pat
 
 
 def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
-    root = touch(tmp_path, "n02/z.png", "n02/a.jpeg", "n01/b.BMP", "n10/c.webp", "n10/d.tif", ".cache/e.png", "n01/f.md")
+    root = touch(
+        tmp_path, "n02/z.png", "n02/a.jpeg", "n01/b.BMP", "n10/c.webp", "n10/d.tif", ".cache/e.png", "n01/f.md"
+    )
     found = read_labels(root, None, 3)
     assert [(image.id, image.label) for image in found] == [
         ("n01/b.BMP", 0),

@@ -1,0 +1,57 @@
+"""What the README says is run: every `seatrial` command of it, on files of the names that it uses."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_trial import make_trial
+
+from seatrial import __version__
+from seatrial.cli import run_cli
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FAST = ("--bench-duration", "0.01", "--bench-samples", "2", "--batch-size", "1")
+
+
+def read_commands() -> list[list[str]]:
+    """The `seatrial` lines of the README's console blocks, continuation lines joined."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which the README's names exist: a card, a checkpoint, images and labels."""
+    folder = tmp_path_factory.mktemp("readme")
+    trial = make_trial(folder / "imagenet")
+    trial.card.rename(folder / "my-card.toml")
+    trial.checkpoint.rename(folder / "my-weights.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+def test_the_readme_has_commands() -> None:
+    verbs = {words[0] for words in read_commands()}
+    assert {"run", "recipes", "train", "export", "compile", "evaluate", "bench", "report", "data"} <= verbs
+
+
+@pytest.mark.parametrize("words", [w for w in read_commands() if w[0] != "demo"], ids=lambda w: " ".join(w)[:40])
+def test_a_command_of_the_readme_runs(words: list[str], place: Path) -> None:
+    measures = FAST if words[0] == "run" else ("--duration", "0.01", "--min-samples", "2") if words[0] == "bench" else ()
+    assert run_cli([*words, *measures]) == 0
+
+
+def test_every_link_into_the_tree_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_version_and_changelog_agree() -> None:
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None and newest.group(1) in (__version__, "Unreleased")
