@@ -28,7 +28,7 @@ def make_app() -> typer.Typer:
     app.callback()(_options)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
-    prepare = (guide.preprocess, train.train, graphs.export, engines.compile)
+    prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, engines.compile)
     judge = (engines.evaluate, guide.score, engines.bench, run.report, run.run, run.demo)
     for verb in (*prepare, *judge):
         app.command()(verb)

@@ -62,3 +62,20 @@ def export(
     print_table(["step", "images", "relative error", "largest error", "other first class"], rows)
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
     print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
+
+
+def simplify(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
+) -> None:
+    """Fold and clean an existing graph, checked before it is written; without --input-shape it accepts what it did."""
+    from seatrial.export.simplify import simplify_file
+
+    # onnxsim's own spelling has the input's name in front, which a graph with one input does not need.
+    sizes = input_shape.rpartition(":")[2].split(",") if input_shape else []
+    if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
+        raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
+    facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None)
+    shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)
+    print(f"{target}: '{facts.input.name}' {facts.input.dtype} {shape}, differs by {parity.relative_error:.1e}")

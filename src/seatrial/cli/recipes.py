@@ -1,11 +1,12 @@
 """`seatrial recipes`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, print_table
+from seatrial.cli.show import print_json, print_table, showing
 
 app = typer.Typer(help="List the recipes, or show one.", rich_markup_mode=None)
 
@@ -42,3 +43,39 @@ def show(
         print_json(checked.model_dump(mode="json", exclude_none=True))
     else:
         print(find_card(recipe).read_text(encoding="utf-8"), end="")
+
+
+@app.command()
+def claims(
+    recipe: Annotated[str | None, typer.Argument(help="One recipe; default: all that come with seatrial.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also list what holds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Recompute every ratio, total and best batch that the guides printed; list what they got wrong, with the right."""
+    from seatrial.recipes import list_cards, load_recipe
+    from seatrial.recipes.claims import check_claims
+
+    found = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(load_recipe(name))]
+    shown = [claim for claim in found if everything or not claim.holds]
+    if as_json:
+        fields = ("recipe", "what", "stated", "correct", "kind", "holds", "note")
+        print_json({"claims": [{name: getattr(claim, name) for name in fields} for claim in shown]})
+        return
+    for number, claim in enumerate(shown, start=1):
+        print(f"{number:>3}  {claim.recipe} [{claim.kind}{', holds' if claim.holds else ''}] {claim.what}")
+        print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
+    computed = [claim for claim in found if claim.recomputed]
+    print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures hold")
+
+
+@app.command()
+def fetch(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    output: Annotated[Path, typer.Option("--output", help="Folder for the file.")] = Path(),
+) -> None:
+    """Download a card's weights and check them; a download that was cut off goes on where it stopped."""
+    from seatrial.recipes import load_recipe
+    from seatrial.recipes.fetch import fetch_weights
+
+    with showing() as progress:
+        print(fetch_weights(load_recipe(recipe), output, progress))

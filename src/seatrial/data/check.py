@@ -24,6 +24,13 @@ CHUNK = 32
 NEAR_EMPTY = 0.1
 """A class with less than this share of the median class's images is reported."""
 ILSVRC_IMAGES, ILSVRC_CLASSES = 50_000, 1000
+ONE_TO_ONE = 0.9
+"""Share of the labels that must be answered with classes of their own, if the answers are another order of them."""
+SIMPLER_BY = 0.1
+SHIFTS = {
+    -1: ("the label minus 1", "the labels count from 1: subtract 1"),
+    1: ("the label plus 1", "the network has one class before the labels' first: add 1"),
+}
 _ILSVRC_NAME = re.compile(r"ILSVRC2012_val_[0-9]{8}\..+")
 
 
@@ -227,26 +234,24 @@ def judge_label_order(answers: NDArray[np.integer], labels: NDArray[np.integer])
     if not len(labels):
         return None
     agreeing = float((answers == labels).mean())
-    judged = f"of {len(labels)} images, and the label itself for {agreeing:.1%}"
-    shifts: dict[int, tuple[str, str]] = {
-        -1: ("the label minus 1", "the labels count from 1: subtract 1"),
-        1: ("the label plus 1", "the network has one class before the labels' first: add 1"),
-    }
-    for shift, (what, fix) in shifts.items():
-        share = float((answers == labels + shift).mean())
-        if _is_far_better(share, agreeing, len(labels)):
-            return _error(f"the network's first answer is {what} for {share:.1%} {judged}; {fix}")
-    mapping, share = _vote(answers.tolist(), labels.tolist())
-    one_to_one = len({answer for answer, _, _ in mapping.values()}) >= 0.9 * len(mapping)
-    if not (one_to_one and _is_far_better(share, agreeing, len(labels))):
+    shift, shifted = max(((by, float((answers == labels + by).mean())) for by in (-1, 1)), key=lambda found: found[1])
+    mapping, mapped = _vote(answers.tolist(), labels.tolist())
+    if len({answer for answer, _, _ in mapping.values()}) < ONE_TO_ONE * len(mapping):
+        mapped = 0.0
+    if not _is_far_better(max(shifted, mapped), agreeing, len(labels)):
         return None
+    judged = f"of {len(labels)} images, the label itself for {agreeing:.1%}"
+    # A shift is an order too, and the simpler explanation where it says about as much.
+    if mapped < shifted + SIMPLER_BY:
+        what, fix = SHIFTS[shift]
+        return _error(f"the network's first answer is {what} for {shifted:.1%} {judged}; {fix}")
     moved = [
         f"label {label} is answered with class {answer} ({votes} of {count} images)"
         for label, (answer, votes, count) in sorted(mapping.items())
         if answer != label
     ]
     return _error(
-        f"the network's first answer is another class, the same for each label, for {share:.1%} {judged}; "
+        f"the network's first answer is another class, the same for each label, for {mapped:.1%} {judged}; "
         "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)",
         moved,
     )

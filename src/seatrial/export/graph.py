@@ -1,14 +1,19 @@
-"""What an ONNX file says of itself, read back from the file."""
+"""What an ONNX file says of itself, read back from the file, and what it answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.records import TensorSpec
+
+CHUNK = 16
+"""Images run at once while checking."""
 
 _DTYPES: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
@@ -74,6 +79,30 @@ def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size
             )
     if (facts.output.shape[0] or "free") != asked["batch"]:
         raise EngineError(f"the graph's output has batch {facts.output.shape[0]}, its input {found['batch']}")
+
+
+def run_graph(
+    model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
+) -> NDArray[np.float32]:
+    """Logits of a graph in onnxruntime on the CPU, in pieces; a fixed batch is padded with the last image.
+
+    Raises:
+        EngineError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    size = batch_size or CHUNK
+    logits = []
+    for start in range(0, len(images), size):
+        chunk = images[start : start + size]
+        short = size - len(chunk) if batch_size else 0
+        filled = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
+        logits.append(session.run(None, {name: filled})[0][: len(chunk)])
+    return np.concatenate(logits)
 
 
 def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:

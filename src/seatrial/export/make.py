@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from seatrial.data.preprocess import hash_preprocess, normalise
-from seatrial.errors import EngineError
 from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import read_facts
+from seatrial.export.graph import CHUNK, read_facts, run_graph
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
@@ -22,9 +21,6 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, replacing
 from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
-
-CHUNK = 16
-"""Images run at once while checking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +77,6 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
 def manifest_path(graph: Path) -> Path:
     """Where the manifest of an ONNX file stands."""
     return graph.with_name(graph.name + ".json")
-
-
-def run_graph(
-    model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
-) -> NDArray[np.float32]:
-    """Logits of a graph in onnxruntime on the CPU, in pieces; a fixed batch is padded with the last image.
-
-    Raises:
-        EngineError: onnxruntime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    size = batch_size or CHUNK
-    logits = []
-    for start in range(0, len(images), size):
-        chunk = images[start : start + size]
-        short = size - len(chunk) if batch_size else 0
-        filled = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
-        logits.append(session.run(None, {name: filled})[0][: len(chunk)])
-    return np.concatenate(logits)
 
 
 def _run_torch(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:

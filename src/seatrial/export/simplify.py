@@ -1,10 +1,19 @@
 """Fold and clean a graph without changing what it accepts or answers."""
 
+from pathlib import Path
+
+import numpy as np
 import onnx
 import onnxslim
+from numpy.typing import NDArray
 
-from seatrial.errors import EngineError
-from seatrial.export.graph import read_facts
+from seatrial.errors import EngineError, UsageError
+from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
+from seatrial.export.graph import GraphFacts, load_graph, read_facts, run_graph
+from seatrial.store.files import replacing
+from seatrial.store.records import StepParity
+
+CHECK_IMAGES = 64
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -20,3 +29,67 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     if after != before:
         raise EngineError(f"simplifying changed the graph's ends from {before} to {after}", "try --no-simplify")
     return slim
+
+
+def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = None) -> tuple[GraphFacts, StepParity]:
+    """Simplify a classifier's ONNX file of any origin, checked on noise; `shape` pins its input, batch first.
+
+    Raises:
+        UsageError: there is no such file, or its input cannot have that shape.
+        RefusedFile: it is no ONNX file, or no image classifier.
+        EngineError: onnxruntime is missing, or the graph's ends changed.
+        ParityError: the answers changed.
+    """
+    model = load_graph(source)
+    if shape is not None:
+        pin_input(model, shape)
+    slim = simplify(model)
+    facts = read_facts(slim)
+    noise = _draw_noise(facts)
+    fixed = facts.input.shape[0]
+    reference = run_graph(model, noise, fixed)
+    check_logits(reference, [f"noise {i}" for i in range(len(reference))])
+    parity = measure_parity("simplify", reference, run_graph(slim, noise, fixed))
+    check_parity(parity)
+    with replacing(output) as temporary:
+        onnx.save(slim, temporary)
+    return facts, parity
+
+
+def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+    """Fix the input's shape in place; sizes that the graph already fixes, other than the batch, must agree.
+
+    Raises:
+        UsageError: the input has another number of axes, or another size on one.
+    """
+    facts = read_facts(model)
+    given = facts.input.shape
+    agree = len(shape) == len(given) and all(
+        have in (None, want) for have, want in zip(given[1:], shape[1:], strict=True)
+    )
+    if not agree:
+        raise UsageError(
+            f"--input-shape {','.join(map(str, shape))} does not fit input '{facts.input.name}' "
+            f"{'x'.join('N' if size is None else str(size) for size in given)}"
+        )
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name == facts.input.name:
+            for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+                dim.dim_value = size
+        elif value.name == facts.output.name:
+            value.type.tensor_type.shape.dim[0].dim_value = shape[0]
+    # What was inferred for other sizes no longer holds.
+    del model.graph.value_info[:]
+
+
+def _draw_noise(facts: GraphFacts) -> NDArray[np.generic]:
+    rng = np.random.default_rng(0)
+    free = next((axis for axis, size in enumerate(facts.input.shape[1:], start=1) if size is None), None)
+    if free is not None:
+        raise UsageError(
+            f"axis {free} of input '{facts.input.name}' is free, so it cannot be checked", "give --input-shape"
+        )
+    shape = (CHECK_IMAGES, *(size or 0 for size in facts.input.shape[1:]))
+    if facts.input.dtype == "uint8":
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    return rng.standard_normal(shape).astype(facts.input.dtype)
