@@ -53,7 +53,7 @@ def evaluate(
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.data.labels import read_labels
     from seatrial.engines.base import read_engine
-    from seatrial.workflow.engines import EvaluateSpec, evaluate_engine
+    from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 
     classes = read_engine(folder).manifest.graph.recipe["network"]["classes"]
     spec = EvaluateSpec(read_labels(images, labels, classes), batch_size, reference)
@@ -87,7 +87,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
-    from seatrial.workflow.engines import BenchSpec, bench_engine, prepare_folder
+    from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_folder
 
     with showing() as progress:
         pixels = prepare_folder(folder, images, output) if images else None

@@ -1,13 +1,16 @@
 """`seatrial export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seatrial.cli.options import Json, Output
 from seatrial.cli.show import print_json, print_table, showing
 from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.export.spec import Exporter
 
 
 def export(
@@ -31,27 +34,11 @@ def export(
     from seatrial.recipes import load_recipe
     from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint, spread
 
-    if batch_size != "dynamic" and not (batch_size.isdecimal() and int(batch_size) > 0):
-        raise UsageError(f"--batch-size {batch_size} is neither a number above 0 nor `dynamic`")
-    if exporter not in ("torchscript", "dynamo"):
-        raise UsageError(f"there is no exporter '{exporter}'", "torchscript or dynamo")
     card = load_recipe(recipe)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
+    spec = ExportSpec(opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse)
     with showing() as progress:
-        manifest = export_checkpoint(
-            card,
-            checkpoint,
-            output,
-            ExportSpec(
-                opset=opset or card.graph.opset,
-                batch_size=None if batch_size == "dynamic" else int(batch_size),
-                exporter="dynamo" if exporter == "dynamo" else "torchscript",
-                simplify=simplify,
-                fuse=fuse,
-            ),
-            proof,
-            progress,
-        )
+        manifest = export_checkpoint(card, checkpoint, output, spec, proof, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return
@@ -62,6 +49,30 @@ def export(
     print_table(["step", "images", "relative error", "largest error", "other first class"], rows)
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
     print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
+
+
+def read_batch(text: str) -> int | None:
+    """The batch size of `--batch-size`; None is a free one.
+
+    Raises:
+        UsageError: it is neither a number above 0 nor `dynamic`.
+    """
+    if text == "dynamic":
+        return None
+    if not (text.isdigit() and int(text) > 0):
+        raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`")
+    return int(text)
+
+
+def read_exporter(text: str) -> "Exporter":
+    """The exporter of `--exporter`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if text not in ("torchscript", "dynamo"):
+        raise UsageError(f"there is no exporter '{text}'", "torchscript or dynamo")
+    return "dynamo" if text == "dynamo" else "torchscript"
 
 
 def simplify(

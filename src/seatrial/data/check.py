@@ -69,7 +69,6 @@ def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, .
     else:
         paths, labels, findings = _read_flat(spec.images, spec.labels)
     findings += _check_counts(paths, spec)
-    findings += _check_names(paths)
     findings += _check_labels(labels, spec.classes)
     findings += _check_pixels(paths, spec.workers, progress)
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
@@ -114,7 +113,7 @@ def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], l
     foreign = sorted(p.name for p in images.iterdir() if p.name not in names and not p.name.startswith("."))
     if foreign:
         findings.append(_warn(f"{len(foreign)} other files or folders lie among the images", foreign))
-    return paths, list(by_name.values()), findings
+    return paths, list(by_name.values()), findings + _check_names(paths)
 
 
 def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:

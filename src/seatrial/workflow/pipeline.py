@@ -17,18 +17,10 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, locked
 from seatrial.store.records import AccuracyRecord, Measurement, RunManifest, Verdict
-from seatrial.workflow.engines import (
-    BenchSpec,
-    EngineChoice,
-    EvaluateSpec,
-    bench_engine,
-    check_engine,
-    compile_graph,
-    evaluate_engine,
-    parse_engine,
-    prepare_pixels,
-)
+from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, spread, store_weights
+from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_pixels
 
 REFERENCE = EngineChoice("torch", "fp32", "torch")
 """What every other engine is held against."""

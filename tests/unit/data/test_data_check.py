@@ -148,11 +148,6 @@ def test_class_folders_are_checked_too(tmp_path: Path) -> None:
     (tmp_path / "list.txt").touch()
     assert check_set((tmp_path, None), 3) == [
         Finding("warning", "1 files lie beside the class folders", ("list.txt",)),
-        Finding(
-            "warning",
-            "1 names are shared up to the first dot, so their .bin files and predictions would be one",
-            ("a.JPEG and a.JPEG",),
-        ),
         Finding("warning", "1 of 3 classes have no image", ("class 1",)),
     ]
     assert check_set((tmp_path, None), 4)[0].text == f"{tmp_path} has 3 class folders, the network 4 classes"

@@ -78,7 +78,7 @@ def test_the_result_is_the_guides_to_the_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("hits", "count", "printed"),
-    # 5.35 is a tie that numpy rounds up at the second digit and Python, which sees 5.3499…, down.
+    # 2.675 % is a tie that numpy rounds up and Python, which sees 2.67499…, down.
     [(0, 3, "0.0%"), (3, 3, "100.0%"), (1, 3, "33.33%"), (2, 3, "66.67%"), (1, 2, "50.0%"), (107, 4000, "2.68%")],
 )
 def test_shares_are_rounded_as_numpy_rounds(tmp_path: Path, hits: int, count: int, printed: str) -> None:

@@ -1,0 +1,114 @@
+"""`seatrial bench`: an engine's speed, measured in fresh processes."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seatrial.bench.environment import machine_hash, read_environment
+from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import SweepSpec, sweep
+from seatrial.data.batches import load_batch
+from seatrial.data.labels import list_images
+from seatrial.engines.base import EngineFile, read_engine
+from seatrial.errors import DataError, SeatrialError
+from seatrial.metrics.latency import Latency
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
+from seatrial.store.files import hash_file, hash_value, replacing
+from seatrial.store.records import Measurement
+
+PIXELS_BYTES = 32 * 2**20
+"""Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
+MOST_IMAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSpec:
+    """What to measure."""
+
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    duration_s: float = 10.0
+    min_samples: int = 50
+    processes: int = 1
+    streams: int = 1
+    warmup_budget_s: float = 10.0
+    """A machine that never settles is measured after this, and the record says so."""
+    images: Path | None = None
+    """A folder of images or a `.npy` of prepared ones; None feeds random bytes."""
+
+
+def bench_engine(folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent) -> Measurement:
+    """Measure an engine and write the record to `output`, or find it written by this machine.
+
+    Raises:
+        UsageError: the folder is no engine folder.
+        EngineError: a measuring process died.
+    """
+    key = _bench_key(read_engine(folder), spec)
+    with contextlib.suppress(SeatrialError):
+        found = Measurement.load(output)
+        if found.key == key:
+            progress(Update("bench", note=f"already measured: {folder.name}"))
+            return found
+    limits = Limits(
+        warmup_runs=6,
+        warmup_s=0.3,
+        warmup_budget_s=spec.warmup_budget_s,
+        duration_s=spec.duration_s,
+        min_samples=spec.min_samples,
+    )
+    points = SweepSpec(
+        batch_sizes=spec.batch_sizes,
+        streams=(spec.streams,),
+        images=spec.images,
+        limits=limits,
+        processes=spec.processes,
+    )
+    measured = sweep(folder, points, progress, key)
+    measured.save(output)
+    best = max(
+        (Latency.of(p.durations_ms, p.batch_size, p.streams) for p in measured.points), key=lambda f: f.images_per_s
+    )
+    note = f"{folder.name}: best {best.images_per_s:.1f} images/s, at batch {best.batch_size}"
+    progress(Update("bench", note=note))
+    return measured
+
+
+def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
+    environment = read_environment()
+    asked = asdict(spec) | {"images": hash_file(spec.images) if spec.images else None}
+    return hash_value(
+        {
+            "stage": "bench/1",
+            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "spec": asked,
+            "machine": machine_hash(environment),
+            "versions": environment.versions,
+        }
+    )
+
+
+def prepare_folder(engine: Path, images: Path, output: Path) -> Path:
+    """Prepare the images of a folder for measuring an engine; they go beside `output`.
+
+    Raises:
+        DataError: there is no such folder, or it holds no images.
+    """
+    recipe = Recipe.read(read_engine(engine).manifest.graph.recipe, str(engine))
+    found = list_images(images)
+    if not found:
+        raise DataError(f"image folder {images} holds no images")
+    return prepare_pixels(found, recipe, output.with_suffix(".npy"))
+
+
+def prepare_pixels(images: Sequence[Path], recipe: Recipe, output: Path) -> Path:
+    """Store images as the network sees them, uint8 (n, height, width, 3), for measuring processes to read."""
+    height, width = recipe.input_size
+    count = min(len(images), MOST_IMAGES, max(1, PIXELS_BYTES // (height * width * 3)))
+    pixels = load_batch(images[:count], recipe)
+    with replacing(output) as temporary, temporary.open("wb") as file:
+        np.save(file, pixels)
+    return output
