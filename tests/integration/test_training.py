@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tiny_trial import TinyTrial
 
 from seatrial.cli import run_cli
 from seatrial.errors import TrainingDiverged
 from seatrial.progress import Update
 from seatrial.store.records import TrainingRecord
 from seatrial.workflow.training import TrainSpec, train_recipe
+from tiny_trial import TinyTrial
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ def run_cli(arguments: Sequence[str]) -> int:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(STOPPED, Interrupted.exit_code)
-    except BrokenPipeError:
-        # Whoever read our stdout has seen enough; nothing may be written to it at exit.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our stdout has seen enough (typer itself exits where it notices); nothing may be written at exit.
         sys.stdout = None
         return 0
     except OSError as error:

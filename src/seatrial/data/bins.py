@@ -10,9 +10,10 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -72,7 +73,7 @@ class BinReport:
 def write_bins(
     recipe: Recipe | Mode, images: Sequence[Path], target: Path, workers: int, progress: Progress = silent
 ) -> BinReport:
-    """Write one `.bin` for each image, named up to the first dot, in `workers` processes.
+    """Write one `.bin` for each image, named up to the first dot, in `workers` processes, this one included.
 
     A bin is written beside its name, its size checked, and renamed; an fsync of each would cost a quarter of the speed.
 
@@ -98,10 +99,12 @@ def write_bins(
         if kept:
             progress(Update("preprocess", note=f"already written: {kept} of {len(wanted)} files"))
         done = 0
-        for count in _write_all(todo, target, mode, workers):
-            done += count
-            rate = done / (time.perf_counter() - start)
-            progress(Update("preprocess", kept + done, len(wanted), "images", {"images/s": f"{rate:.0f}"}))
+        # Closed, so that no process writes on when the lock is let go of.
+        with closing(_write_all(todo, target, mode, workers)) as counts:
+            for count in counts:
+                done += count
+                rate = done / (time.perf_counter() - start)
+                progress(Update("preprocess", kept + done, len(wanted), "images", {"images/s": f"{rate:.0f}"}))
     return BinReport(target, manifest, len(todo), kept, strays, time.perf_counter() - start)
 
 
@@ -176,24 +179,26 @@ def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManif
         return False  # Reading it will say what is wrong.
 
 
-def _write_all(todo: Sequence[tuple[Path, str]], target: Path, mode: Mode, workers: int) -> Iterator[int]:
-    """Write the bins, in this process or in others, and yield how many each finished chunk held."""
-    chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
-    workers = min(workers, len(chunks))
-    if workers <= 1:
+def _write_all(todo: Sequence[tuple[Path, str]], target: Path, mode: Mode, workers: int) -> Generator[int]:
+    """Write the bins, in this process and in others, and yield how many each finished chunk held."""
+    chunks = deque(todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK))
+    others = min(workers, len(chunks)) - 1
+    if others <= 0:
         yield from (_write_chunk(chunk, target, mode) for chunk in chunks)
         return
     waiting: deque[Future[int]] = deque()
     # A forked process could inherit a lock that another thread of ours holds.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, initializer=_start_process) as pool:
+    with ProcessPoolExecutor(others, spawn, initializer=_start_process) as pool:
         try:
-            for chunk in chunks:
-                waiting.append(pool.submit(_write_chunk, chunk, target, mode))
-                if len(waiting) > 2 * workers:
+            while chunks or waiting:
+                while chunks and len(waiting) < 2 * others:
+                    waiting.append(pool.submit(_write_chunk, chunks.popleft(), target, mode))
+                if chunks:
+                    # The others take half a second to start; meanwhile, and later too, this one does its share.
+                    yield _write_chunk(chunks.popleft(), target, mode)
+                while waiting and (waiting[0].done() or not chunks):
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
         except BrokenProcessPool:
             fix = "memory may have run out: run it again with fewer --workers; what is written is kept"
             raise DataError(f"a process that wrote to {target} was killed", fix) from None

@@ -28,19 +28,20 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     Returns:
         RGB pixels, (height, width, 3).
     """
-    for step in steps:
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
         if isinstance(step, Resize):
-            image = resize(image, step)
+            image = resize(image, step, following if isinstance(following, CenterCrop) else None)
         elif isinstance(step, CenterCrop):
             image = center_crop(image, step)
     return np.asarray(image)
 
 
-def resize(image: Image.Image, step: Resize) -> Image.Image:
+def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> Image.Image:
     """Resize to `step.size`, or so that the short side is `step.short_side`.
 
     The long side is truncated, and an image whose short side fits is left alone: torchvision's
-    `_compute_resized_output_size`.
+    `_compute_resized_output_size`. Of what the `crop` that follows will cut off, as much is not made at all as leaves
+    every bit of the rest as it is.
     """
     width, height = image.size
     if step.size is not None:
@@ -53,7 +54,30 @@ def resize(image: Image.Image, step: Resize) -> Image.Image:
     # Rows first, then columns, as Pillow always did; from 13.0 on it would take the cheaper order, and that moves up
     # to a seventh of the values by a level (python-pillow/Pillow#9549).
     kind = _FILTERS[step.interpolation]
-    return image.resize((target[0], image.height), kind).resize(target, kind)
+    kept = target if crop is None else (min(target[0], crop.size[1]), min(target[1], crop.size[0]))
+    left, top = (_find_offset(size - part, crop) for size, part in zip(target, kept, strict=True))
+    columns, start, end = _find_span(width, target[0], left, kept[0])
+    image = image.resize((columns, height), kind, box=(start, 0, end, height))
+    if columns != kept[0]:
+        image = image.crop((left, 0, left + kept[0], height))
+    rows, start, end = _find_span(height, target[1], top, kept[1])
+    return image.resize((kept[0], rows), kind, box=(0, start, kept[0], end))
+
+
+def _find_span(source: int, target: int, offset: int, kept: int) -> tuple[int, float, float]:
+    """How many lines to make of `target`, and from which stretch of `source`: the kept ones if that is exact, else all.
+
+    Pillow works out where a line lies in double precision, but the stretch is in single precision. Where `target` is a
+    power of two and the stretch has few digits nothing is rounded, and a kept line is the same line.
+    """
+    if source == target or target & (target - 1) or (offset + kept) * source >= 2**24:
+        return target, 0, source
+    return kept, offset * source / target, (offset + kept) * source / target
+
+
+def _find_offset(spare: int, crop: CenterCrop | None) -> int:
+    """Where the middle begins if `spare` lines are left over."""
+    return round(spare / 2) if crop is None or crop.offset == "half_even" else spare // 2
 
 
 def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:
@@ -63,7 +87,7 @@ def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:
     if spare_width < 0 or spare_height < 0:
         image = _pad(image, max(0, -spare_width), max(0, -spare_height))
         spare_width, spare_height = image.width - width, image.height - height
-    left, top = (round(s / 2) if step.offset == "half_even" else s // 2 for s in (spare_width, spare_height))
+    left, top = _find_offset(spare_width, step), _find_offset(spare_height, step)
     return image.crop((left, top, left + width, top + height))
 
 

@@ -89,12 +89,13 @@ def read_content(path: Path) -> Content:
 
 
 def _detect(path: Path, head: bytes) -> Format:
+    # First, since the length that a safetensors file begins with may be spelt like the other formats' magic bytes.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LONGEST_HEADER:
+        return "safetensors"
     if head.startswith(b"PK"):
         return "torch zip"
     if head.startswith(b"\x80"):
         return "torch pickle"
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LONGEST_HEADER:
-        return "safetensors"
     if not head:
         raise RefusedFile(f"{path} is empty", FETCH_AGAIN)
     for start, what, fix in STRANGERS:

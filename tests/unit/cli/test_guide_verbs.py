@@ -126,4 +126,4 @@ def test_data_check_holds_labels_against_answers(here: Path, capsys: pytest.Capt
 def test_data_prepare_needs_archives(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line("data prepare --output out") == 2
     assert run_line("data prepare --output out --val labels.txt") == 8
-    assert "is damaged" in capsys.readouterr().err
+    assert "labels.txt is cut off or damaged" in capsys.readouterr().err

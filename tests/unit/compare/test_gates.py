@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from fake_engine import make_recipe

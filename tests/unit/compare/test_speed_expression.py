@@ -1,5 +1,4 @@
 import builtins
-from pathlib import Path
 
 import pytest
 

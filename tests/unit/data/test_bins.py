@@ -173,10 +173,25 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
     with pytest.raises(KeyboardInterrupt):
         write_bins(FLOATS, images, tmp_path / "bins", 1, interrupt)
+    assert len(list_bins(tmp_path / "bins")) == 4
     report = write_one(tmp_path / "bins", images)
     assert (report.written, report.kept) == (2, 4)
     write_one(tmp_path / "whole", images)
     assert list_bins(tmp_path / "bins") == list_bins(tmp_path / "whole")
+
+
+def test_no_process_writes_on_after_an_interrupt(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bins, "CHUNK", 1)
+
+    def interrupt(update: Update) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bins(FLOATS, images, tmp_path / "bins", 2, interrupt)
+    assert multiprocessing.active_children() == []
+    assert 1 <= len(list_bins(tmp_path / "bins")) <= 3
 
 
 def test_begun_files_are_removed(tmp_path: Path, images: list[Path]) -> None:

@@ -102,7 +102,8 @@ def test_palettes_give_their_colours() -> None:
     image.putdata([0, 1])
     expected = [[[10, 20, 30], [40, 50, 60]]]
     assert pixels(encode(image, "PNG")).tolist() == expected
-    assert pixels(encode(image, "PNG", transparency=b"\x00\xff")).tolist() == expected
+    assert pixels(encode(image, "PNG", transparency=b"\x80\xff")).tolist() == expected
+    assert pixels(encode(image, "GIF", transparency=0)).tolist() == expected
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])

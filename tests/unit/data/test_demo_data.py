@@ -1,4 +1,5 @@
 import io
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,13 +15,19 @@ from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Update
 from seatrial.recipes import load_recipe
 
+COUNT = 190
+
+
+def load_some() -> tuple[np.ndarray, np.ndarray]:
+    loaded = load_digits()
+    return loaded.images[:COUNT], loaded.target[:COUNT]
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
-    """The demo of the first 240 digits."""
-    loaded = load_digits()
+    """The demo of the first digits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "_load_digits", lambda: (loaded.images[:240], loaded.target[:240]))
+        patch.setattr(demo, "_load_digits", load_some)
         return make_demo(tmp_path_factory.mktemp("demo") / "data")
 
 
@@ -69,7 +76,7 @@ def test_both_layouts_are_read_back(made: DemoData) -> None:
     assert (recipe.network.classes, recipe.input_size) == (10, (64, 64))
     val = read_labels(made.val, made.labels, 10)
     train = read_labels(made.train, None, 10)
-    assert len(val) + len(train) == 240
+    assert len(val) + len(train) == COUNT
     targets = load_digits().target
     for image in (*val, *train):
         assert image.label == targets[int(image.path.stem.removeprefix("digit_"))]
@@ -91,15 +98,18 @@ def test_a_finished_demo_is_found_again(made: DemoData) -> None:
 
 
 def test_an_altered_demo_is_made_again(made: DemoData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_digits()
-    monkeypatch.setattr(demo, "_load_digits", lambda: (loaded.images[:240], loaded.target[:240]))
-    again = make_demo(tmp_path / "demo")
-    assert again.stamp.read_text() == made.stamp.read_text()
-    victim = next(again.val.iterdir())
-    whole = victim.read_bytes()
-    victim.write_bytes(whole[:-1])
-    make_demo(tmp_path / "demo")
-    assert victim.read_bytes() == whole
+    monkeypatch.setattr(demo, "_load_digits", load_some)
+    altered = DemoData(shutil.copytree(made.folder, tmp_path / "demo"))
+    victim = next(altered.val.iterdir())
+    victim.write_bytes(victim.read_bytes()[:-1])
+    (altered.val / "stray.JPEG").write_bytes(b"")
+    assert make_demo(altered.folder) == altered
+    names = {path.relative_to(made.folder) for path in made.folder.rglob("*")}
+    assert {path.relative_to(altered.folder) for path in altered.folder.rglob("*")} == names
+    for name in names:
+        assert (made.folder / name).is_dir() or (made.folder / name).read_bytes() == (
+            altered.folder / name
+        ).read_bytes()
 
 
 def test_other_files_are_never_replaced(tmp_path: Path) -> None:

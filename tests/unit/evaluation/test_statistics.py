@@ -45,7 +45,7 @@ def test_the_interval_of_a_drop_is_newcombes_example() -> None:
     ],
 )
 def test_wilsons_limits_are_squared_and_added(counts: tuple[int, int, int, int], correlation: float) -> None:
-    both, lost, gained, neither = counts
+    both, lost, gained, _ = counts
     n, reference, other = sum(counts), both + lost, both + gained
     of_reference = binomtest(reference, n).proportion_ci(0.9, method="wilson")
     of_other = binomtest(other, n).proportion_ci(0.9, method="wilson")

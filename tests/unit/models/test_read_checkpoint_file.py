@@ -218,3 +218,12 @@ def test_tensors_come_to_host_memory(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(content)
     value: Tensor = read_content(tmp_path / "a.pth").value["w"]
     assert value.device.type == "cpu" and torch.equal(value, WEIGHTS["w"])
+
+
+@pytest.mark.parametrize("length", [int.from_bytes(b"\x80\x02", "little"), int.from_bytes(b"PK", "little")])
+def test_a_safetensors_length_that_looks_like_another_format(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    header = b'{"weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(length)
+    path.write_bytes(length.to_bytes(8, "little") + header + b"\x00\x00\x80\x3f")
+    found = read_content(path)
+    assert found.format == "safetensors" and found.value["weight"].item() == 1.0

@@ -164,9 +164,7 @@ def write_to_a_full_device(temporary: Path) -> None:
         (write_to_a_full_device, r"no space left to write \S+/record.json \([\d,]+ bytes free\); make room"),
     ],
 )
-def test_a_disk_that_takes_no_more_is_a_storage_error(
-    write: Callable[[Path], None], told: str, tmp_path: Path
-) -> None:
+def test_a_disk_that_takes_no_more_is_a_storage_error(write: Callable[[Path], None], told: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")
     with pytest.raises(StorageError, match=told) as caught, replacing(path) as temporary:
@@ -212,7 +210,7 @@ def test_a_held_folder_is_in_use_until_its_holder_dies(tmp_path: Path) -> None:
         [sys.executable, "-c", hold, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        with pytest.raises(RunInUse, match="another process works in .*/run; wait for it"), locked(tmp_path / "run"):
+        with pytest.raises(RunInUse, match=r"another process works in \S+/run; wait for it"), locked(tmp_path / "run"):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait(timeout=30)

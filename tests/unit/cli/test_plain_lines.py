@@ -1,0 +1,105 @@
+import json
+import sys
+from typing import Any
+
+import pytest
+from rich.progress import Progress as Bars
+from rich.progress import TaskID
+
+from seatrial.cli.show import PlainLines, print_json, print_table, showing
+from seatrial.progress import Update
+
+
+class Clock:
+    """Stands still until it is told the time."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def play(
+    capsys: pytest.CaptureFixture[str], *script: tuple[float, Update | tuple[str, int, int]], total: int = 100
+) -> list[str]:
+    """Lines shown for updates at given seconds; (stage, done) pairs count to `total`."""
+    clock = Clock()
+    show = PlainLines(clock)
+    for second, update in script:
+        clock.now = 1000 + second
+        show(update if isinstance(update, Update) else Update(update[0], update[1], update[2], "images"))
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    return shown.err.splitlines()
+
+
+def test_a_note_is_shown_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert play(capsys, (0, Update("export", note="differs by 1e-7"))) == ["    export  differs by 1e-7"]
+
+
+def test_counted_work_is_shown_every_ten_seconds_with_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    # Ten images a second after the first one: each second counts.
+    script = [(float(second), ("evaluate", 10 + 10 * second, 310)) for second in range(31)]
+    assert play(capsys, *script) == [
+        "  evaluate  110/310 images, 20 s left",
+        "  evaluate  210/310 images, 10 s left",
+        "  evaluate  310/310 images, 0 s left",
+    ]
+
+
+def test_facts_stand_behind_the_count(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"loss": "1.27", "images/s": "75"}
+    lines = play(capsys, (0, ("train", 1, 5)), (12, Update("train", 3, 5, "steps", facts)))
+    assert lines == ["     train  3/5 steps, loss 1.27, images/s 75, 12 s left"]
+
+
+def test_quick_stages_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert play(capsys, (0, ("a", 1, 2)), (9, ("a", 2, 2)), (12, ("b", 1, 2)), (21, ("b", 2, 2))) == []
+
+
+def test_another_engine_in_the_same_stage_starts_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    script = [
+        (0, ("evaluate", 16, 160)),
+        (90, ("evaluate", 160, 160)),
+        (91, ("evaluate", 16, 160)),
+        (101, ("evaluate", 96, 160)),
+    ]
+    assert play(capsys, *script) == ["  evaluate  160/160 images, 0 s left", "  evaluate  96/160 images, 8 s left"]
+
+
+def test_work_that_stands_still_has_no_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = play(capsys, (0, ("bench", 0, 4)), (10, ("bench", 0, 4)))
+    assert lines == ["     bench  0/4 images, 0 s left"]
+
+
+def test_bars_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    started: list[str] = []
+    add_task = Bars.add_task
+
+    def count(bars: Bars, name: str, **settings: Any) -> TaskID:
+        started.append(name)
+        return add_task(bars, name, **settings)
+
+    monkeypatch.setattr(Bars, "add_task", count)
+    with showing() as show:
+        assert isinstance(show, PlainLines)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with showing() as show:
+        assert not isinstance(show, PlainLines)
+        show(Update("evaluate", 16, 32, "images", {"images/s": "75"}))
+        show(Update("evaluate", 32, 32, "images"))
+        assert started == ["evaluate"]
+        show(Update("evaluate", note="[not] markup"))
+        show(Update("evaluate", 16, 32, "images"))
+        show(Update("bench", 0, 8, "points"))
+    assert started == ["evaluate", "evaluate", "bench"]
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "  evaluate  [not] markup" in shown.err
+
+
+def test_results_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["engine", "images/s"], [["torch", "7.5"], ["openvino", "120.0"]])
+    assert capsys.readouterr().out == "engine    images/s\ntorch          7.5\nopenvino     120.0\n"
+    print_json({"name": "näher", "hits": [1, 2]})
+    assert json.loads(capsys.readouterr().out) == {"name": "näher", "hits": [1, 2]}

@@ -1,0 +1,156 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from seatrial import __version__, errors
+from seatrial.cli import app, run_cli
+from seatrial.errors import SeatrialError
+
+HEAVY = [
+    "torch",
+    "torchvision",
+    "timm",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "ray",
+    "pydantic",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "scipy",
+    "rich.progress",
+]
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Put an error in: the command line's only verb raises it."""
+    planned: list[BaseException] = []
+
+    def make_app() -> typer.Typer:
+        made = typer.Typer()
+
+        @made.command()
+        def fail() -> None:
+            raise planned[0]
+
+        @made.command()
+        def other() -> None:
+            pass
+
+        return made
+
+    monkeypatch.setattr(app, "make_app", make_app)
+    return planned
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and the one line on stderr, where nothing is on stdout."""
+    code = run_cli(arguments)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("seatrial: ") and shown.err.count("\n") == 1, shown.err
+    return code, shown.err.removeprefix("seatrial: ").rstrip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["evaluat"], "No such command 'evaluat'."),
+        (["evaluate", "x", "--image", "y"], "No such option: --image"),
+        (["evaluate", "x"], "Missing option '--images'."),
+        (["evaluate", "x", "--images", "y", "--output", "z", "--batch-size", "0"], "Invalid value for '--batch-size'"),
+        (["recipes", "shw"], "No such command 'shw'."),
+        (["recipes", "show", "resnet5"], "there is no recipe 'resnet5'; did you mean 'resnet50'?"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, line = run(arguments, capsys)
+    assert code == 2
+    assert told in line
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SeatrialError)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not SeatrialError])
+def test_every_error_leaves_with_its_code_and_one_line(
+    kind: type[SeatrialError], raising: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising.append(kind("two\nlines", "one fix"))
+    assert run(["fail"], capsys) == (kind.exit_code, "two lines; one fix")
+
+
+def test_a_stopped_command_says_how_to_go_on(raising: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    raising.append(KeyboardInterrupt())
+    assert run(["fail"], capsys) == (130, "stopped; the same command goes on where it stopped")
+
+
+def test_termination_is_an_interruption() -> None:
+    assert run_cli(["--version"]) == 0
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_full_disk_anywhere_is_a_storage_error(
+    raising: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising.append(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/a.bin"))
+    code, line = run(["fail"], capsys)
+    assert code == 9
+    assert line.startswith("no space left to write /tmp/a.bin (")
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("ours"), FileNotFoundError(errno.ENOENT, "ours", "x")])
+def test_a_bug_of_ours_keeps_its_traceback(bug: Exception, raising: list[BaseException]) -> None:
+    raising.append(bug)
+    with pytest.raises(type(bug), match="ours"):
+        run_cli(["fail"])
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["--version"]) == 0
+    assert capsys.readouterr().out == f"seatrial {__version__}\n"
+
+
+def test_no_arguments_show_the_help_as_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Exit codes: 0 pass, 1 a bug of ours, 2 usage" in shown.err
+
+
+@pytest.mark.parametrize("arguments", ["--version", "recipes --json"], ids=["little", "much"])
+def test_a_reader_that_has_gone_is_no_error(arguments: str) -> None:
+    command = f"{sys.executable} -m seatrial {arguments} | true; echo ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom seatrial.cli import run_cli\ncode = run_cli(['--help'])\n"
+        f"loaded = {set(HEAVY)!r} & set(sys.modules)\n"
+        "print(code, sorted(loaded), file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr == "0 []\n"
+    for verb in ("recipes", "data", "train", "export", "compile", "evaluate", "bench", "report", "run", "demo"):
+        assert f"\n  {verb} " in ran.stdout

@@ -1,0 +1,47 @@
+"""What a crop cuts off is partly not made at all; these hold the rest against making all of it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from seatrial.data.preprocess import apply_pixel_steps, center_crop, resize
+from seatrial.recipes import list_cards, load_recipe
+from seatrial.recipes.schema import CenterCrop, Resize
+
+SIZES = [(500, 375), (333, 501), (257, 256), (181, 120), (64, 3), (300, 300)]
+
+
+def draw(size: tuple[int, int]) -> Image.Image:
+    rng = np.random.default_rng(size)
+    return Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("offset", ["half_even", "truncate"])
+@pytest.mark.parametrize("scale", [{"short_side": 256}, {"short_side": 100}, {"size": (128, 64)}, {"size": (90, 256)}])
+@pytest.mark.parametrize("crop", [(57, 40), (100, 300), (224, 224)])
+def test_what_is_kept_has_the_same_pixels(
+    size: tuple[int, int], interpolation: str, offset: str, scale: dict[str, object], crop: tuple[int, int]
+) -> None:
+    steps = (
+        Resize.model_validate({"step": "resize", "interpolation": interpolation, **scale}),
+        CenterCrop.model_validate({"step": "center_crop", "offset": offset, "size": crop}),
+    )
+    image = draw(size)
+    assert np.array_equal(apply_pixel_steps(image, steps), np.asarray(center_crop(resize(image, steps[0]), steps[1])))
+
+
+def test_the_cards_preprocessings_do_less() -> None:
+    for name in list_cards():
+        first, second = load_recipe(name).preprocess[:2]
+        assert isinstance(first, Resize) and isinstance(second, CenterCrop)
+        assert resize(draw((500, 375)), first, second).size == (224, 224)
+
+
+def test_a_side_so_long_that_single_precision_rounds_is_made_whole() -> None:
+    step = Resize(step="resize", size=(256, 256))
+    crop = CenterCrop(step="center_crop", size=(224, 224))
+    assert resize(Image.new("RGB", (69_906, 2)), step, crop).size == (224, 224)
+    image = draw((69_907, 3))
+    assert np.array_equal(resize(image, step, crop), np.asarray(center_crop(resize(image, step), crop)))

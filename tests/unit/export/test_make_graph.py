@@ -1,0 +1,152 @@
+"""What comes out of the exporters is what was asked, and every step keeps the answers."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from seatrial.data.preprocess import normalise
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.export.fuse_preprocess import fuse_preprocess
+from seatrial.export.graph import GraphFacts, check_facts, load_graph, read_facts, run_graph
+from seatrial.export.simplify import pin_input, simplify_file
+from seatrial.export.spec import ExportSpec
+from seatrial.export.to_onnx import to_onnx
+from seatrial.models.build import build_network
+from seatrial.recipes import Recipe, load_recipe
+from seatrial.store.records import CheckpointManifest
+from seatrial.workflow.graphs import draw_pictures, export_checkpoint, spread
+from tiny_trial import TinyTrial
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_trial: TinyTrial) -> Recipe:
+    return load_recipe(str(tiny_trial.card))
+
+
+def make_mean_graph(batch: int | str = "batch") -> onnx.ModelProto:
+    """A graph whose logits are the channel means of its 4×4 float input, by way of two nodes that cancel out."""
+    nodes = [
+        helper.make_node("Identity", ["image"], ["same"]),
+        helper.make_node("GlobalAveragePool", ["same"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["class"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, 4, 4])
+    logits = helper.make_tensor_value_info("class", TensorProto.FLOAT, [batch, 3])
+    graph = helper.make_graph(nodes, "mean", [image], [logits])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+
+
+@pytest.mark.parametrize("exporter", ["torchscript", "dynamo"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_the_file_is_what_was_asked(exporter: str, batch_size: int | None, recipe: Recipe, tmp_path: Path) -> None:
+    opset = 11 if exporter == "torchscript" else 20
+    spec = ExportSpec(opset=opset, batch_size=batch_size, exporter=exporter)  # type: ignore[arg-type]
+    network = build_network(recipe.network).eval()
+    facts = read_facts(to_onnx(network, recipe, spec, tmp_path / "model.onnx"))
+    assert facts.opset == opset
+    assert (facts.input.name, facts.output.name) == ("image", "class")
+    assert facts.input.shape == (batch_size, 3, 32, 32) and facts.output.shape == (batch_size, 4)
+
+
+def test_an_exporter_that_writes_another_opset_is_an_error(recipe: Recipe, tmp_path: Path) -> None:
+    network = build_network(recipe.network).eval()
+    with pytest.raises(EngineError, match=r"opset 11") as caught:
+        to_onnx(network, recipe, ExportSpec(opset=11, exporter="dynamo"), tmp_path / "model.onnx")
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("opset", "ends", "batch", "words"),
+    [
+        (13, ("image", "class"), None, "asked for opset 13 and wrote 11"),
+        (11, ("input", "class"), None, "asked for input name input and wrote image"),
+        (11, ("image", "output1"), None, "asked for output name output1 and wrote class"),
+        (11, ("image", "class"), 8, "asked for batch 8 and wrote free"),
+    ],
+)
+def test_what_differs_is_named(opset: int, ends: tuple[str, str], batch: int | None, words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        check_facts(read_facts(make_mean_graph()), opset, ends, batch)
+
+
+def test_facts_of_a_graph() -> None:
+    facts = read_facts(make_mean_graph(5))
+    assert isinstance(facts, GraphFacts)
+    assert (facts.opset, facts.input.shape, facts.input.layout) == (11, (5, 3, 4, 4), "NCHW")
+
+
+def test_the_fused_tail_computes_what_the_host_does(recipe: Recipe) -> None:
+    model = make_mean_graph()
+    fused = fuse_preprocess(model, recipe)
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)
+    expected = normalise(pixels, recipe).mean(axis=(2, 3))
+    np.testing.assert_allclose(run_graph(fused, pixels), expected, atol=2e-6)
+    facts = read_facts(fused)
+    assert (facts.input.dtype, facts.input.layout, facts.input.shape) == ("uint8", "NHWC", (None, 4, 4, 3))
+    assert read_facts(model).input.dtype == "float32", "the graph that was given is left alone"
+
+
+def test_simplify_file_drops_nodes_and_keeps_answers(tmp_path: Path) -> None:
+    onnx.save(make_mean_graph(), tmp_path / "in.onnx")
+    facts, parity = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx")
+    slim = load_graph(tmp_path / "out.onnx")
+    assert facts.input.shape == (None, 3, 4, 4) and parity.relative_error == 0
+    assert "Identity" not in {node.op_type for node in slim.graph.node}
+
+
+def test_simplify_file_pins_the_input(tmp_path: Path) -> None:
+    onnx.save(make_mean_graph(), tmp_path / "in.onnx")
+    facts, _ = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx", (16, 3, 4, 4))
+    assert facts.input.shape == (16, 3, 4, 4)
+    assert read_facts(load_graph(tmp_path / "out.onnx")).output.shape == (16, 3)
+
+
+def test_a_shape_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(UsageError, match="--input-shape 1,3,224,224 does not fit input 'image' Nx3x4x4"):
+        pin_input(make_mean_graph(), (1, 3, 224, 224))
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(None, UsageError), (b"", RefusedFile), (b"<html>", RefusedFile), (b"\x08\x07", RefusedFile)]
+)
+def test_what_is_no_graph_is_refused(content: bytes | None, error: type[Exception], tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error, match=r"model\.onnx"):
+        load_graph(path)
+
+
+def test_a_graph_knows_its_checkpoint_and_is_not_made_twice(
+    recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.onnx"
+    first = export_checkpoint(recipe, tiny_trial.checkpoint, output, ExportSpec(opset=17), [])
+    stamp = output.stat().st_mtime_ns
+    assert first.checkpoint == "model.safetensors"
+    assert first.checkpoint_sha256 == CheckpointManifest.load(tmp_path / "model.safetensors.json").sha256
+    again = export_checkpoint(recipe, tiny_trial.checkpoint, output, ExportSpec(opset=17), [])
+    assert again == first and output.stat().st_mtime_ns == stamp
+    other = export_checkpoint(recipe, tiny_trial.checkpoint, output, ExportSpec(opset=13), [])
+    assert other.opset == 13 and output.stat().st_mtime_ns != stamp
+
+
+def test_export_does_not_overwrite_its_own_checkpoint(recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    weights = tmp_path / "model.safetensors"
+    save_file(torch.load(tiny_trial.checkpoint, weights_only=True), weights)
+    with pytest.raises(UsageError, match="would overwrite the checkpoint itself"):
+        export_checkpoint(recipe, weights, tmp_path / "model.onnx", ExportSpec(opset=17), [])
+
+
+def test_pictures_and_spread(recipe: Recipe) -> None:
+    pictures = draw_pictures(3, recipe)
+    assert pictures.shape == (3, 32, 32, 3) and pictures.std() > 30
+    paths = [Path(str(i)) for i in range(100)]
+    assert spread(paths, 4) == [paths[i] for i in (0, 25, 50, 75)]
+    assert spread(paths[:3], 64) == paths[:3]
