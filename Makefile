@@ -9,10 +9,10 @@ demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
 
 test: .venv/installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-all: .venv/installed
-	$(BIN)/pytest -m "slow or not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
 
 check: .venv/installed
 	$(BIN)/ruff check .

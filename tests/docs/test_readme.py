@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_trial import make_trial
 
 from seatrial import __version__
 from seatrial.cli import run_cli
+from tiny_trial import make_trial
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

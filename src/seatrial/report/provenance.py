@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
+from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.read import AnyRecord, Run
 from seatrial.report.tables import ENGINE, Column, Table
@@ -105,7 +106,7 @@ def make_doubts(run: Run) -> Table:
 
 def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
-    measured = [(name, doubt) for name, m in run.measurements.items() for doubt in m.doubts]
+    measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
     accuracy, speed = run.accuracy, run.measurements
     misfits = {
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),

@@ -1,0 +1,36 @@
+"""Doubts that say the same of several batch sizes, said once."""
+
+import re
+from collections.abc import Iterable
+
+_BATCH = re.compile(r"^batch (\d+): ")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_GAP = "\x01"
+"""Where a number stood; no doubt holds this character."""
+
+
+def merge_doubts(doubts: Iterable[str]) -> list[str]:
+    """Doubts `batch N: …` that differ in their numbers alone become one, with all batch sizes and ranges of numbers."""
+    groups: dict[str, list[tuple[str, list[str]]]] = {}
+    for doubt in doubts:
+        batch = _BATCH.match(doubt)
+        text = doubt[batch.end() :] if batch else doubt
+        shape = f"{'batch' if batch else ''}\0{_NUMBER.sub(_GAP, text)}"
+        groups.setdefault(shape, []).append((batch.group(1) if batch else "", [text, *_NUMBER.findall(text)]))
+    return [_say(shape.partition("\0"), members) for shape, members in groups.items()]
+
+
+def _say(shape: tuple[str, str, str], members: list[tuple[str, list[str]]]) -> str:
+    sizes = [size for size, _ in members if size]
+    if len(members) == 1:
+        text = members[0][1][0]
+    else:
+        columns = zip(*(numbers[1:] for _, numbers in members), strict=True)
+        ranges = iter([_range(column) for column in columns])
+        text = re.sub(_GAP, lambda _: next(ranges), shape[2])
+    return f"batch {', '.join(dict.fromkeys(sizes))}: {text}" if sizes else text
+
+
+def _range(numbers: Iterable[str]) -> str:
+    found = sorted(set(numbers), key=float)
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"

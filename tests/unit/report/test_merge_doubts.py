@@ -1,0 +1,26 @@
+"""Doubts that say the same of several batch sizes are said once, and no number is lost from its range."""
+
+from seatrial.report.doubts import merge_doubts
+
+
+def test_the_same_doubt_about_several_batches_is_said_once() -> None:
+    doubts = [
+        "something else used 50% of the processors",
+        "batch 1: samples scatter by 7% of their mean (over 5% is noisy)",
+        "batch 4: 10 samples are too few to state a 99th percentile, which takes 459",
+        "batch 8: samples scatter by 46.5% of their mean (over 5% is noisy)",
+        "batch 16: samples scatter by 12% of their mean (over 5% is noisy)",
+    ]
+    assert merge_doubts(doubts) == [
+        "something else used 50% of the processors",
+        "batch 1, 8, 16: samples scatter by 7 to 46.5% of their mean (over 5% is noisy)",
+        "batch 4: 10 samples are too few to state a 99th percentile, which takes 459",
+    ]
+
+
+def test_without_doubts_there_is_nothing_to_say() -> None:
+    assert merge_doubts([]) == []
+
+
+def test_a_hash_sign_is_no_gap() -> None:
+    assert merge_doubts(["batch 1: run 3 of #7", "batch 2: run 4 of #7"]) == ["batch 1, 2: run 3 to 4 of #7"]
