@@ -42,7 +42,7 @@ def test_the_readme_has_commands() -> None:
 
 @pytest.mark.parametrize("words", [w for w in read_commands() if w[0] != "demo"], ids=lambda w: " ".join(w)[:40])
 def test_a_command_of_the_readme_runs(words: list[str], place: Path) -> None:
-    measures = FAST if words[0] == "run" else ("--duration", "0.01", "--min-samples", "2") if words[0] == "bench" else ()
+    measures = {"run": FAST, "bench": ("--duration", "0.01", "--min-samples", "2")}.get(words[0], ())
     assert run_cli([*words, *measures]) == 0
 
 
