@@ -76,7 +76,7 @@ def test_a_loss_that_is_no_number_stops(tiny_trial: TinyTrial, tmp_path: Path) -
     [
         (["--data", "/nowhere"], 6, "data folder /nowhere is not there"),
         (["--learning-rate", "-1"], 2, "'learning_rate' is -1.0"),
-        (["--epochs", "many"], 2, "many"),
+        (["--epochs", "many"], 2, "--epochs"),
     ],
 )
 def test_what_cannot_be_trained_is_told(

@@ -45,6 +45,7 @@ def write_engine(tmp_path: Path) -> Callable[..., Path]:
             versions={},
         )
         EngineManifest(
+            companions={},
             key="e",
             engine=engine,
             sdk_version="1",
