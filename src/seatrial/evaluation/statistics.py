@@ -1,6 +1,7 @@
 """How sure an accuracy, or a difference of two, can be."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,36 +56,37 @@ class Paired:
 def drop_interval(paired: Paired, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """One-sided bounds of the drop, each at `confidence`, as fractions.
 
-    Newcombe's square-and-add interval for paired proportions from Wilson's limits, with the correlation of the two
-    answers (Newcombe 1998b, method 10). Unlike Wald's it has width when nothing flipped.
+    Tango's score interval for paired proportions (Tango 1998): the drops that its score test does not reject. Unlike
+    Wald's it has width when nothing flipped, and unlike Newcombe's its error does not grow when all flips go one way.
     """
     z = float(ndtri(confidence))
-    n = paired.count
-    reference, other = paired.both_right + paired.lost, paired.both_right + paired.gained
-    low_r, high_r = _wilson(reference, n, z)
-    low_o, high_o = _wilson(other, n, z)
-    share_r, share_o = reference / n, other / n
-    phi = _correlation(paired)
-    below = (share_r - low_r, high_o - share_o)
-    above = (high_r - share_r, share_o - low_o)
-    drop = share_r - share_o
-    return drop - _combine(*below, phi), drop + _combine(*above, phi)
+    n, lost, gained = paired.count, paired.lost, paired.gained
+    low = _find_drop(lambda drop: score_statistic(n, lost, gained, drop) - z, -1.0, paired.drop)
+    high = _find_drop(lambda drop: score_statistic(n, lost, gained, drop) + z, paired.drop, 1.0)
+    return low, high
 
 
-def _combine(a: float, b: float, phi: float) -> float:
-    return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+def score_statistic(count: int, lost: int, gained: int, drop: float) -> float:
+    """Tango's standard normal statistic of "the true drop is `drop`", falling from lower to higher drops.
+
+    The chance of a gain is estimated under that hypothesis: the root of Tango's quadratic.
+    """
+    b = -lost - gained + (2 * count - lost + gained) * drop
+    c = -gained * drop * (1 - drop)
+    gain = (math.sqrt(max(0.0, b * b - 8 * count * c)) - b) / (4 * count)
+    variance = count * (2 * gain + drop * (1 - drop))
+    distance = lost - gained - count * drop
+    if variance <= 0:
+        return math.copysign(math.inf, distance) if distance else 0.0
+    return distance / math.sqrt(variance)
 
 
-def _correlation(paired: Paired) -> float:
-    """Newcombe's phi: the answers' correlation, its positive part corrected for continuity."""
-    a, b, c, d = paired.both_right, paired.lost, paired.gained, paired.both_wrong
-    product = math.prod((a + b, c + d, a + c, b + d))
-    if product == 0:
-        return 0.0
-    covariance = float(a * d - b * c)
-    if covariance > 0:
-        covariance = max(covariance - paired.count / 2, 0)
-    return covariance / math.sqrt(product)
+def _find_drop(distance: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses zero between `low` and `high`, to the last bits; an end if it does not."""
+    for _ in range(64):
+        middle = (low + high) / 2
+        low, high = (middle, high) if distance(middle) > 0 else (low, middle)
+    return (low + high) / 2
 
 
 def mcnemar_p(lost: int, gained: int) -> float:
