@@ -107,3 +107,19 @@ def test_a_speed_gate_that_is_missed_fails_the_run(
     arguments[1] = str(tmp_path / "fast.toml")
     assert run_cli(arguments) == 4
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL: ")
+
+
+def test_the_same_answers_at_every_batch_size(
+    tiny_run: Path, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    gate = "reference_drop_pp = 30.0\nsame_at_batches = [1, 16]"
+    (tmp_path / "same.toml").write_text(tiny_trial.card.read_text().replace("reference_drop_pp = 30.0", gate))
+    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino", "--json")
+    arguments[1] = str(tmp_path / "same.toml")
+    assert run_cli(arguments) == 0
+    gates = [g for g in json.loads(capsys.readouterr().out)["gates"] if g["gate"] == "same_at_batches"]
+    assert [g["engine"] for g in gates] == list(ENGINES)
+    assert all(g["reason"] == "against batch 1: 0 of 24 answers differ at 16" for g in gates)
+    assert AccuracyRecord.load(run / "evaluation/batch-16/openvino.json").batch_size == 16

@@ -52,6 +52,26 @@ def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
     )
 
 
+def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
+    """PASS when an engine gives every image the same first class at all batch sizes.
+
+    Args:
+        records: by batch size; all but the first compared with the first.
+    """
+    first, *others = records
+    changed = {size: records[size].versus.changed for size in others if records[size].versus}  # type: ignore[union-attr]
+    told = "; ".join(f"{count} of {records[first].images} answers differ at {size}" for size, count in changed.items())
+    return GateResult.model_validate(
+        {
+            "gate": "same_at_batches",
+            "engine": records[first].name,
+            "outcome": "FAIL" if any(changed.values()) else "PASS",
+            "kind": "accuracy",
+            "reason": f"against batch {first}: {told or 'there is no other batch size'}",
+        }
+    )
+
+
 def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]:
     reference, gates = recipe.reference, recipe.gates
     if reference is None:

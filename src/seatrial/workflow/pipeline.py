@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.environment import read_environment
-from seatrial.compare.gates import judge_gates
+from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
 from seatrial.data.labels import LabelledImage, hash_listing, read_labels
@@ -16,7 +16,7 @@ from seatrial.export.spec import ExportSpec
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, locked
-from seatrial.store.records import AccuracyRecord, Measurement, RunManifest, Verdict
+from seatrial.store.records import AccuracyRecord, GateResult, Measurement, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, spread, store_weights
@@ -78,6 +78,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
         gates = judge_gates(checked.recipe, accuracies, measurements)
+        gates += _judge_batches(spec, checked, engines, progress)
         verdict = reach_verdict(checked.recipe.name, gates)
         verdict.save(run / "verdict.json")
         write_report(run, progress)
@@ -166,6 +167,23 @@ def _evaluate_all(
         job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
         records[label] = evaluate_engine(file.folder, job, folder, progress)
     return records
+
+
+def _judge_batches(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> tuple[GateResult, ...]:
+    """The gate `same_at_batches`: every engine is evaluated at each of the batch sizes."""
+    sizes = checked.recipe.gates.same_at_batches
+    results = []
+    for file in engines.values() if sizes else ():
+        records: dict[int, AccuracyRecord] = {}
+        for size in sizes:
+            first = spec.output / "evaluation" / f"batch-{sizes[0]}" / f"{file.folder.name}.parquet"
+            job = EvaluateSpec(checked.images, size, first if records else None)
+            folder = spec.output / "evaluation" / f"batch-{size}"
+            records[size] = evaluate_engine(file.folder, job, folder, progress)
+        results.append(judge_same_at_batches(records))
+    return tuple(results)
 
 
 def _bench_all(

@@ -2,7 +2,7 @@ import pytest
 
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
-from seatrial.compare.gates import judge_gates, judge_reference_drop
+from seatrial.compare.gates import judge_gates, judge_reference_drop, judge_same_at_batches
 from seatrial.store.records import AccuracyRecord, Comparison, Measurement
 
 
@@ -98,3 +98,15 @@ def test_a_card_without_gates_judges_nothing(accuracies: dict[str, AccuracyRecor
     recipe = make_recipe(gates={"reference_drop_pp": 0.5}).model_copy()
     none = recipe.model_copy(update={"gates": recipe.gates.model_copy(update={"reference_drop_pp": None})})
     assert judge_gates(none, accuracies, {}) == ()
+
+
+@pytest.mark.parametrize(("changed", "outcome"), [(0, "PASS"), (2, "FAIL")])
+def test_answers_that_change_with_the_batch_fail(
+    changed: int, outcome: str, accuracies: dict[str, AccuracyRecord]
+) -> None:
+    record = accuracies["openvino-bf16"]
+    assert record.versus is not None
+    other = record.model_copy(update={"versus": record.versus.model_copy(update={"changed": changed})})
+    found = judge_same_at_batches({1: accuracies["torch"], 16: other})
+    assert (found.outcome, found.gate) == (outcome, "same_at_batches")
+    assert f"{changed} of 540 answers differ at 16" in found.reason
