@@ -58,7 +58,7 @@ std = [0.229, 0.224, 0.225]
 reference_drop_pp = 2.0
 
 [train]
-epochs = 7
+epochs = 5
 batch_size = 16
 learning_rate = 0.06
 classifier_rate = 0.05

@@ -10,7 +10,7 @@ from seatrial.store.records import TrainingRecord, Verdict
 from seatrial.workflow.pipeline import RunSpec, run_pipeline
 from seatrial.workflow.training import TrainSpec, train_recipe
 
-EPOCHS_WITHOUT_BF16 = 5
+EPOCHS_WITHOUT_BF16 = 4
 """fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""
 
 
