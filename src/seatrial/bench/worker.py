@@ -10,13 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from pydantic import PositiveInt
 
 from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, measure
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, read_engine, run_padded
-from seatrial.errors import SeatrialError
+from seatrial.errors import EngineError, SeatrialError
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Point
 from seatrial.strict import Strict
@@ -48,13 +49,41 @@ def main() -> int:
         try:
             job = Job.read(json.load(sys.stdin), "the job")
             restrict_cores(job.threads)
+            restrict_memory()
             file = read_engine(job.folder)
-            point = run_job(job, file, get_engine(file.manifest.engine))
+            point = run_or_refuse(job, file)
         except SeatrialError as error:
             json.dump({"error": error.problem, "fix": error.fix, "exit_code": error.exit_code}, answer)
             return error.exit_code
         answer.write(point.model_dump_json())
     return 0
+
+
+def run_or_refuse(job: Job, file: EngineFile) -> Point:
+    """Run the job.
+
+    Raises:
+        EngineError: as `run_job`, or the batch does not fit into memory.
+    """
+    try:
+        return run_job(job, file, get_engine(file.manifest.engine))
+    except (MemoryError, RuntimeError) as error:
+        # torch and openvino raise a RuntimeError of their own words where numpy raises MemoryError.
+        if isinstance(error, MemoryError) or any(
+            word in str(error).lower() for word in ("memory", "bad_alloc", "alloc")
+        ):
+            raise EngineError(
+                f"batch {job.batch_size} does not fit into memory on {job.device}", "take a smaller --batch-size"
+            ) from None
+        raise
+
+
+def restrict_memory() -> None:
+    """Let this process have no more memory than is free now: a batch that does not fit ends it, not the machine."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    free = psutil.virtual_memory().available
+    soft = free if hard == resource.RLIM_INFINITY else min(free, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:

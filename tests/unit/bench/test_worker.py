@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from seatrial.bench import inputs, worker
 from seatrial.bench.measure import Limits
 from seatrial.bench.worker import Job, read_peak_rss, run_job
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import DataError
+from seatrial.errors import DataError, EngineError
 from seatrial.store.records import TensorSpec
 
 QUICK = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=5)
@@ -117,3 +118,27 @@ def test_cores_are_the_first_of_those_allowed(monkeypatch: pytest.MonkeyPatch) -
     worker.restrict_cores(None)
     worker.restrict_cores(2)
     assert kept == [(0, [2, 4])]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("std::bad_alloc")]
+)
+def test_a_batch_that_does_not_fit_says_so(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "run_job", run)
+    job = SimpleNamespace(batch_size=4096, device="cpu")
+    file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
+    with pytest.raises(EngineError, match="batch 4096 does not fit into memory on cpu; take a smaller --batch-size"):
+        worker.run_or_refuse(job, file)  # type: ignore[arg-type]
+
+
+def test_another_runtime_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(worker, "run_job", run)
+    file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        worker.run_or_refuse(SimpleNamespace(batch_size=1, device="cpu"), file)  # type: ignore[arg-type]
