@@ -26,6 +26,9 @@ def run(
     bench_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
     evaluate_batch_size: Annotated[int, typer.Option(help="Images a run while evaluating.", min=1)] = 16,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    measure_again: Annotated[
+        bool, typer.Option("--measure-again", help="Measure the speed anew, also where it was measured before.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
@@ -43,6 +46,7 @@ def run(
         bench_min_samples=bench_samples,
         evaluate_batch_size=evaluate_batch_size,
         opset=opset,
+        measure_again=measure_again,
     )
     with showing() as progress:
         verdict = run_pipeline(spec, progress)

@@ -1,5 +1,7 @@
 """A torch network to an ONNX graph whose opset, names and batch axis are those that were asked for."""
 
+import contextlib
+import io
 import logging
 import warnings
 from pathlib import Path
@@ -23,7 +25,8 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
     names = (recipe.graph.input, recipe.graph.output)
     free = spec.batch_size is None
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        # On failure the exporter prints the whole graph, and stdout is for results.
+        with warnings.catch_warnings(), torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):
             # The exporter announces its own retirement, and an opset beyond its table; the file is read back below.
             warnings.simplefilter("ignore")
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from seatrial.report.headline import gates_of, write_speed, write_verdict
-from seatrial.report.numbers import write_figures
+from seatrial.report.numbers import count_of, write_figures
+from seatrial.report.provenance import find_doubts
 from seatrial.report.read import Run, read_run
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import NOTHING, make_summary
@@ -26,6 +27,9 @@ def describe_run(folder: Path) -> str:
     blocks += [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in open_gates]
     if (folder / "report.html").exists():
         blocks.append(f"report: {folder / 'report.html'}")
+    doubts = len(find_doubts(run))
+    if doubts:
+        blocks.append(f"{count_of(doubts, 'doubt')} about these figures: see Doubts in the report")
     blocks.append(f"{write_speed(run)}\n{write_verdict(run)}")
     return "\n\n".join(blocks)
 

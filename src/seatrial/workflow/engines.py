@@ -32,6 +32,8 @@ def parse_engine(text: str) -> EngineChoice:
     name, _, precision = text.strip().partition(":")
     if name not in ENGINES:
         raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
+    if text.strip().endswith(":"):
+        raise UsageError(f"engine '{text.strip()}' names no precision after the colon", "write it like openvino:bf16")
     return EngineChoice(name, precision or "fp32", f"{name}-{precision}" if precision else name)
 
 

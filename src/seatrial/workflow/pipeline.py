@@ -44,6 +44,8 @@ class RunSpec:
     evaluate_batch_size: int = 16
     opset: int | None = None
     """None takes the card's."""
+    measure_again: bool = False
+    """Measure also what was measured before, such as on a machine that was busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,15 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path]:
 def _check(spec: RunSpec) -> _Checked:
     recipe = load_recipe(spec.recipe)
     if not spec.checkpoint.is_file():
-        raise UsageError(f"there is no checkpoint {spec.checkpoint}", "give --checkpoint FILE")
+        state = "is a folder, not a checkpoint" if spec.checkpoint.is_dir() else "is not there"
+        raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
     asked = [parse_engine(text) for text in spec.engines]
-    engines = (REFERENCE, *(choice for choice in asked if choice.label != REFERENCE.label))
-    labels = [choice.label for choice in engines]
-    twice = next((label for label in labels if labels.count(label) > 1), None)
+    engines = (REFERENCE, *(choice for choice in asked if (choice.engine, choice.precision) != ("torch", "fp32")))
+    if not asked:
+        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
+    kinds = [(choice.engine, choice.precision) for choice in engines]
+    twice = next((c.label for c in engines if kinds.count((c.engine, c.precision)) > 1), None)
     if twice is not None:
         raise UsageError(f"engine '{twice}' is asked for twice")
     for choice in engines:
@@ -199,6 +204,6 @@ def _bench_all(
         images=pixels,
     )
     return {
-        label: bench_engine(file.folder, job, spec.output / "bench" / f"{label}.json", progress)
+        label: bench_engine(file.folder, job, spec.output / "bench" / f"{label}.json", progress, spec.measure_again)
         for label, file in engines.items()
     }

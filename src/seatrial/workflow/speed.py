@@ -40,7 +40,9 @@ class BenchSpec:
     """A folder of images or a `.npy` of prepared ones; None feeds random bytes."""
 
 
-def bench_engine(folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent) -> Measurement:
+def bench_engine(
+    folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
+) -> Measurement:
     """Measure an engine and write the record to `output`, or find it written by this machine.
 
     Raises:
@@ -50,7 +52,7 @@ def bench_engine(folder: Path, spec: BenchSpec, output: Path, progress: Progress
     key = _bench_key(read_engine(folder), spec)
     with contextlib.suppress(SeatrialError):
         found = Measurement.load(output)
-        if found.key == key:
+        if found.key == key and not force:
             progress(Update("bench", note=f"already measured: {folder.name}"))
             return found
     limits = Limits(
