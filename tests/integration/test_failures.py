@@ -152,6 +152,8 @@ def test_a_stopped_run_resumes(number: signal.Signals, tiny_trial: TinyTrial, tm
         while "evaluate  onnxruntime" not in log.read_text():
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
+        # Into the measuring of the first point, which is told to take ten minutes.
+        time.sleep(4)
         os.kill(process.pid, number)
         assert process.wait(timeout=60) == 130
     finally:
