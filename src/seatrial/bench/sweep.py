@@ -35,7 +35,7 @@ class SweepSpec(Strict):
     device: str | None = None
     """None takes the one it was compiled for."""
     images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, height, width, 3); None feeds random bytes."""
+    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
     seed: int = 0
     """Of the random bytes."""
     limits: Limits = Limits()

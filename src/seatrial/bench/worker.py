@@ -15,10 +15,10 @@ from pydantic import PositiveInt
 
 from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, measure
+from seatrial.data.feed import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, read_engine, run_padded
 from seatrial.errors import EngineError, SeatrialError
-from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Point
 from seatrial.strict import Strict
 
@@ -34,7 +34,7 @@ class Job(Strict):
     threads: PositiveInt | None = None
     """Cores that the process may use; None leaves it all there are."""
     images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, height, width, 3); None feeds random bytes."""
+    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
     seed: int = 0
     """Of the random bytes."""
     limits: Limits = Limits()
@@ -95,13 +95,13 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         EngineError: SDK or device is missing.
         DataError: the images are missing, or not what the engine takes.
     """
-    recipe = Recipe.read(file.manifest.graph.recipe, str(file.folder))
+    feed = read_feed(file.manifest.graph)
     began = clock()
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         load_s = clock() - began
         spec = session.input
-        pixels = read_pixels(job.images, spec) if job.images else make_random_pixels(spec, job.seed)
-        batches = make_batches(pixels, job.batch_size, spec, recipe, job.streams)
+        pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed)
+        batches = make_batches(pixels, job.batch_size, spec, feed, job.streams)
         began = clock()
         run_padded(session, batches[-1])
         first_inference_ms = 1000 * (clock() - began)

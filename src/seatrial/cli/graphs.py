@@ -8,8 +8,10 @@ import typer
 from seatrial.cli.options import Json, Output
 from seatrial.cli.show import print_json, print_table, showing
 from seatrial.errors import UsageError
+from seatrial.progress import Progress, Update
 
 if TYPE_CHECKING:
+    from seatrial.data.aipp import Aipp
     from seatrial.export.spec import Exporter
 
 
@@ -25,6 +27,9 @@ def export(
         bool,
         typer.Option("--fuse-preprocess/--no-fuse-preprocess", help="Take uint8 images: normalise in the graph."),
     ] = True,
+    aipp: Annotated[
+        Path | None, typer.Option(help="AIPP configuration to write into the graph instead of the card's own tail.")
+    ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images to prove it on; default: drawn ones.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -36,8 +41,11 @@ def export(
 
     card = load_recipe(recipe)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
-    spec = ExportSpec(opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse)
     with showing() as progress:
+        config = read_aipp(aipp, fuse, progress)
+        spec = ExportSpec(
+            opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse, config
+        )
         manifest = export_checkpoint(card, checkpoint, output, spec, proof, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
@@ -62,6 +70,25 @@ def read_batch(text: str) -> int | None:
     if not (text.isdigit() and int(text) > 0):
         raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`")
     return int(text)
+
+
+def read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | None":
+    """The configuration of `--aipp`; says what it does, and which of its settings do nothing.
+
+    Raises:
+        UsageError: it is wrong, or nothing is to be fused.
+    """
+    if path is None:
+        return None
+    if not fuse:
+        raise UsageError("--aipp is written into the graph, and --no-fuse-preprocess forbids that", "drop one of them")
+    from seatrial.data.aipp import describe_aipp, list_unused, load_aipp
+
+    config = load_aipp(path)
+    progress(Update("aipp", note=describe_aipp(config)))
+    for unused in list_unused(config):
+        progress(Update("aipp", note=unused))
+    return config
 
 
 def read_exporter(text: str) -> "Exporter":

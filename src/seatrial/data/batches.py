@@ -9,32 +9,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.decode import read_image
-from seatrial.data.preprocess import apply_pixel_steps
-from seatrial.recipes.schema import Recipe
+from seatrial.data.feed import Feed
 
 
-def load_pixels(path: Path, recipe: Recipe) -> NDArray[np.uint8]:
-    """One image as the network's uint8 input, (height, width, 3).
+def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
+    """Some images at once, (n, *feed.shape).
 
     Raises:
-        DataError: the file is no image.
+        DataError: a file is no image; names it.
     """
-    return apply_pixel_steps(read_image(path), recipe.preprocess)
-
-
-def load_batch(paths: Sequence[Path], recipe: Recipe) -> NDArray[np.uint8]:
-    """Some images at once, (n, height, width, 3)."""
-    batch = _empty(len(paths), recipe)
+    batch = np.empty((len(paths), *feed.shape), dtype=np.uint8)
     for row, path in zip(batch, paths, strict=True):
-        row[:] = load_pixels(path, recipe)
+        row[:] = feed.load(path)
     return batch
 
 
-def iterate_batches(
-    paths: Sequence[Path], recipe: Recipe, batch_size: int, workers: int
-) -> Iterator[NDArray[np.uint8]]:
-    """Batches (n, height, width, 3) in the order of `paths`; only the last may be smaller.
+def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:
+    """Batches (n, *feed.shape) in the order of `paths`; only the last may be smaller.
 
     Decoding and resizing let go of the interpreter lock, so threads keep all cores busy. At most two batches per
     worker are held at a time.
@@ -48,14 +39,10 @@ def iterate_batches(
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
             for chunk in itertools.islice(upcoming, 2 * workers):
-                waiting.append(pool.submit(load_batch, chunk, recipe))
+                waiting.append(pool.submit(load_batch, chunk, feed))
             while waiting:
                 batch = waiting.popleft().result()
-                waiting.extend(pool.submit(load_batch, chunk, recipe) for chunk in itertools.islice(upcoming, 1))
+                waiting.extend(pool.submit(load_batch, chunk, feed) for chunk in itertools.islice(upcoming, 1))
                 yield batch
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _empty(count: int, recipe: Recipe) -> NDArray[np.uint8]:
-    return np.empty((count, *recipe.input_size, 3), dtype=np.uint8)

@@ -31,11 +31,19 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         DataError: the file is missing, unreadable, or no image.
     """
+    return decode_image(read_file(path), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"image {path} cannot be read ({error.strerror})") from None
-    return decode_image(data, str(path))
 
 
 def decode_image(data: bytes, name: str) -> Image.Image:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.feed import read_feed
 from seatrial.engines.base import (
     Built,
     Capabilities,
@@ -71,14 +72,14 @@ class TorchEngine:
 
 
 def build_module(graph: GraphManifest, checkpoint: Any) -> "torch.nn.Module":
-    """The network in eval mode, behind the preprocessing tail when the graph has one."""
+    """The network in eval mode, behind the card's preprocessing tail when the graph has it."""
     import torch
 
     from seatrial.models.checkpoint import load_network
 
     recipe = Recipe.read(json.loads(json.dumps(graph.recipe)), "the graph's manifest")
     network = load_network(recipe.network, checkpoint)
-    if not graph.fused:
+    if not graph.fused or graph.aipp is not None:
         return network
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in recipe.normalisation)
 
@@ -109,12 +110,15 @@ class TorchSession:
         torch.set_num_threads(threads)
         self._torch: Any = torch
         self._module: Any = module
+        # An AIPP configuration is computed in numpy, by the definition that its graph is held against.
+        self._finish = read_feed(manifest.graph).finish if manifest.graph.aipp is not None else None
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
         with self._torch.inference_mode():
-            logits: NDArray[np.float32] = self._module(self._torch.from_numpy(batch)).numpy()
+            images = batch if self._finish is None else self._finish(batch)
+            logits: NDArray[np.float32] = self._module(self._torch.from_numpy(images)).numpy()
         return logits
 
     def close(self) -> None:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.data.batches import iterate_batches
+from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
-from seatrial.data.preprocess import normalise
 from seatrial.engines.base import Session, run_padded
 from seatrial.engines.cpu import count_cores
 from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.evaluation.predictions import Predictions
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Progress, Update
-from seatrial.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Evaluated:
 
 
 def evaluate_session(
-    session: Session, images: Sequence[LabelledImage], recipe: Recipe, batch_size: int, progress: Progress
+    session: Session, images: Sequence[LabelledImage], feed: Feed, batch_size: int, progress: Progress
 ) -> Evaluated:
     """Run every image through an opened engine.
 
@@ -47,8 +46,8 @@ def evaluate_session(
     classes, scores, done, width = [], [], 0, 0
     variety = Variety()
     start = time.perf_counter()
-    for pixels in iterate_batches([image.path for image in images], recipe, size, workers):
-        batch = pixels if session.input.dtype == "uint8" else normalise(pixels, recipe)
+    for pixels in iterate_batches([image.path for image in images], feed, size, workers):
+        batch = pixels if session.input.dtype == "uint8" else feed.finish(pixels)
         logits = run_padded(session, batch)
         check_logits(logits, ids[done : done + len(logits)])
         variety.see(pixels, logits)

@@ -9,8 +9,10 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from seatrial.data.preprocess import hash_preprocess, normalise
+from seatrial.data.feed import Feed
+from seatrial.data.preprocess import normalise
 from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
+from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import CHUNK, read_facts, run_graph
 from seatrial.export.simplify import simplify
@@ -18,7 +20,6 @@ from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
-from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, replacing
 from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
 
@@ -27,14 +28,16 @@ from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
 class ExportJob:
     """What to export, and the images that prove it."""
 
-    recipe: Recipe
+    feed: Feed
     checkpoint: Path
     """Canonical weights: `checkpoint.safetensors` with its manifest."""
     output: Path
     key: str
     pixels: NDArray[np.uint8]
-    """Images (n, height, width, 3) that each step is checked on."""
+    """Images (n, *feed.shape) that each step is checked on."""
     spec: ExportSpec
+    plain: NDArray[np.uint8] | None = None
+    """The same images as the card itself crops them (n, height, width, 3), where the feed is another one."""
 
 
 def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
@@ -44,8 +47,9 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
         EngineError: an exporter gave something else than was asked.
         ParityError: a step changed the answers.
     """
-    network = load_network(job.recipe.network, job.checkpoint)
-    floats = normalise(job.pixels, job.recipe)
+    recipe = job.feed.recipe
+    network = load_network(recipe.network, job.checkpoint)
+    floats = job.feed.finish(job.pixels)
     reference = _run_torch(network, floats)
     check_logits(reference, [f"image {i}" for i in range(len(reference))])
     variety = Variety()
@@ -60,18 +64,31 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
         progress(Update("export", note=f"{step}: differs from torch by {error:.1e} on {len(images)} images"))
 
     with replacing(job.output) as temporary:
-        model = to_onnx(network, job.recipe, job.spec, temporary)
+        model = to_onnx(network, recipe, job.spec, temporary)
         check("export", model, floats)
         if job.spec.simplify:
             model = simplify(model)
             check("simplify", model, floats)
         if job.spec.fuse:
-            model = fuse_preprocess(model, job.recipe)
-            check("fuse preprocessing", model, job.pixels)
+            aipp = job.feed.aipp
+            model = fuse_preprocess(model, recipe) if aipp is None else fuse_aipp(model, aipp)
+            check("fuse preprocessing" if aipp is None else "fuse AIPP", model, job.pixels)
         onnx.save(model, temporary)
+    if job.plain is not None:
+        parity.append(_compare_feeds(job, reference, _run_torch(network, normalise(job.plain, recipe)), progress))
     manifest = _describe(job, model, tuple(parity))
     manifest.save(manifest_path(job.output))
     return manifest
+
+
+def _compare_feeds(
+    job: ExportJob, logits: NDArray[np.float32], own: NDArray[np.float32], progress: Progress
+) -> StepParity:
+    """How far the AIPP configuration itself, host steps included, moves the answers: told, not judged."""
+    found = measure_parity("AIPP instead of the card's preprocessing", own, logits)
+    note = f"{found.top1_disagreements} of {found.images} get another first class ({found.relative_error:.1e})"
+    progress(Update("export", note=f"{found.step}: {note}"))
+    return found
 
 
 def manifest_path(graph: Path) -> Path:
@@ -88,11 +105,11 @@ def _run_torch(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray
 def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, ...]) -> GraphManifest:
     import onnxruntime
 
-    facts = read_facts(model)
+    feed, facts = job.feed, read_facts(model)
     weights = CheckpointManifest.load(manifest_path(job.checkpoint))
     return GraphManifest(
         key=job.key,
-        recipe=job.recipe.model_dump(mode="json", exclude_none=True),
+        recipe=feed.recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=job.checkpoint.name,
         checkpoint_sha256=weights.sha256,
         sha256=hash_file(job.output),
@@ -100,9 +117,11 @@ def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, 
         exporter=job.spec.exporter,
         simplified=job.spec.simplify,
         fused=job.spec.fuse,
+        aipp=feed.aipp.model_dump(mode="json") if feed.aipp else None,
+        host_steps=tuple(s.model_dump(mode="json", exclude_none=True) for s in feed.steps) if feed.aipp else (),
         input=facts.input,
         output=facts.output,
-        preprocess_hash=hash_preprocess(job.recipe),
+        preprocess_hash=feed.hash,
         parity=parity,
         versions={
             **{name: version(name) for name in ("torch", "onnx", "onnxslim")},

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from seatrial.data.aipp import Aipp
+
 Exporter = Literal["torchscript", "dynamo"]
 
 
@@ -17,3 +19,5 @@ class ExportSpec:
     simplify: bool = True
     fuse: bool = True
     """Take the preprocessing tail into the graph, so that its input is a uint8 image."""
+    aipp: Aipp | None = None
+    """Take this configuration into the graph instead; only with `fuse`."""

@@ -124,8 +124,14 @@ class GraphManifest(Record):
     opset: int
     exporter: str
     simplified: bool
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    """What the graph itself computes in: fp16 by its tensor types, int8 by its Q/DQ nodes."""
     fused: bool
     """The preprocessing tail is in the graph, and the input is a uint8 image."""
+    aipp: dict[str, Any] | None = None
+    """The AIPP configuration that is in the graph instead of the card's own tail."""
+    host_steps: tuple[dict[str, Any], ...] = ()
+    """The pixel steps in front of it; without one they are the card's."""
     input: TensorSpec
     output: TensorSpec
     preprocess_hash: str

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seatrial.data.batches import iterate_batches
+from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import TrainingDiverged
@@ -130,7 +131,7 @@ class Trainer:
     def evaluate(self) -> TopK:
         """Top-k of the held-out images, every one counted once."""
         self.network.eval()
-        batches = iterate_batches([i.path for i in self.job.val], self.job.recipe, 64, count_cores())
+        batches = iterate_batches([i.path for i in self.job.val], make_feed(self.job.recipe), 64, count_cores())
         with torch.inference_mode():
             logits = np.concatenate([self.forward(batch).numpy() for batch in batches])
         return TopK.of(rank_top(logits)[0], np.array([i.label for i in self.job.val]))

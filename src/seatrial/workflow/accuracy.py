@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.environment import machine_hash, read_environment
+from seatrial.data.feed import read_feed
 from seatrial.data.labels import LabelledImage, hash_listing
-from seatrial.data.preprocess import hash_preprocess
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, SeatrialError
@@ -16,7 +16,6 @@ from seatrial.evaluation.predictions import Predictions, check_same_images
 from seatrial.evaluation.statistics import compare_answers, wilson_interval
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import AccuracyRecord, Comparison
 
@@ -41,8 +40,8 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
         NotComparable: the reference's predictions are of other images.
     """
     file = read_engine(folder)
-    recipe = Recipe.read(file.manifest.graph.recipe, str(folder))
-    if file.manifest.graph.preprocess_hash != hash_preprocess(recipe):
+    feed = read_feed(file.manifest.graph)
+    if file.manifest.graph.preprocess_hash != feed.hash:
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     name = folder.name
     key = _evaluation_key(file, spec)
@@ -50,7 +49,7 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
     if found is None:
         engine = get_engine(file.manifest.engine)
         with engine.open(file, file.manifest.device, spec.batch_size) as session:
-            evaluated = evaluate_session(session, spec.images, recipe, spec.batch_size, progress)
+            evaluated = evaluate_session(session, spec.images, feed, spec.batch_size, progress)
         evaluated.predictions.save(output / f"{name}.parquet")
         record = _describe(file, name, key, evaluated, output / f"{name}.parquet")
     else:

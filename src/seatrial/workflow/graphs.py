@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.batches import load_batch
-from seatrial.data.preprocess import hash_preprocess
+from seatrial.data.feed import Feed, make_feed
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.recipes.schema import Size, find_size
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import CheckpointManifest, GraphManifest
 
@@ -60,14 +61,15 @@ def export_graph(
         ParityError: a step changed the answers.
     """
     weights = CheckpointManifest.load(checkpoint.with_name(checkpoint.name + ".json"))
-    pixels = load_batch(images, recipe) if images else draw_pictures(PARITY_IMAGES, recipe)
+    feed = make_feed(recipe, spec.aipp)
+    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
     key = hash_value(
         {
             "stage": "export/1",
             "recipe": recipe.model_dump(mode="json"),
-            "preprocess": hash_preprocess(recipe),
+            "preprocess": feed.hash,
             "checkpoint": weights.sha256,
-            "spec": asdict(spec),
+            "spec": asdict(replace(spec, aipp=None)),
             "images": hash_value(pixels.tobytes().hex()),
             "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
         }
@@ -79,7 +81,8 @@ def export_graph(
             return found
     from seatrial.export.make import ExportJob, make_graph
 
-    return make_graph(ExportJob(recipe, checkpoint, output, key, pixels, spec), progress)
+    plain = load_batch(images, make_feed(recipe)) if spec.aipp and images else None
+    return make_graph(ExportJob(feed, checkpoint, output, key, pixels, spec, plain), progress)
 
 
 def export_checkpoint(
@@ -108,9 +111,15 @@ def spread(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[int(i * step)] for i in range(min(count, len(paths)))]
 
 
-def draw_pictures(count: int, recipe: Recipe) -> NDArray[np.uint8]:
-    """Pictures of coloured waves (n, height, width, 3), for checks where no images were given."""
-    height, width = recipe.input_size
+def draw_inputs(count: int, feed: Feed) -> NDArray[np.uint8]:
+    """Pictures of coloured waves (n, *feed.shape), for checks where no images were given."""
+    size = feed.recipe.input_size if feed.aipp is None else find_size(feed.steps)
+    return np.stack([feed.encode(picture) for picture in draw_pictures(count, size)])
+
+
+def draw_pictures(count: int, size: Size) -> NDArray[np.uint8]:
+    """Coloured waves, (n, height, width, 3)."""
+    height, width = size
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     waves = rng.uniform(-12, 12, (count, 3, 2))

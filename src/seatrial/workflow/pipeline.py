@@ -8,6 +8,7 @@ from seatrial.bench.environment import read_environment
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
+from seatrial.data.feed import read_feed
 from seatrial.data.labels import LabelledImage, hash_listing, read_labels
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
@@ -194,7 +195,8 @@ def _judge_batches(
 def _bench_all(
     spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
 ) -> dict[str, Measurement]:
-    pixels = prepare_pixels([i.path for i in checked.images], checked.recipe, spec.output / "bench" / "images.npy")
+    feed = read_feed(next(iter(engines.values())).manifest.graph)
+    pixels = prepare_pixels([i.path for i in checked.images], feed, spec.output / "bench" / "images.npy")
     job = BenchSpec(
         batch_sizes=spec.batch_sizes,
         duration_s=spec.bench_duration_s,

@@ -1,6 +1,7 @@
 """`seatrial bench`: an engine's speed, measured in fresh processes."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +12,12 @@ from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.data.batches import load_batch
+from seatrial.data.feed import Feed, read_feed
 from seatrial.data.labels import list_images
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, SeatrialError
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, replacing
 from seatrial.store.records import Measurement
 
@@ -99,18 +100,17 @@ def prepare_folder(engine: Path, images: Path, output: Path) -> Path:
     Raises:
         DataError: there is no such folder, or it holds no images.
     """
-    recipe = Recipe.read(read_engine(engine).manifest.graph.recipe, str(engine))
+    feed = read_feed(read_engine(engine).manifest.graph)
     found = list_images(images)
     if not found:
         raise DataError(f"image folder {images} holds no images")
-    return prepare_pixels(found, recipe, output.with_suffix(".npy"))
+    return prepare_pixels(found, feed, output.with_suffix(".npy"))
 
 
-def prepare_pixels(images: Sequence[Path], recipe: Recipe, output: Path) -> Path:
-    """Store images as the network sees them, uint8 (n, height, width, 3), for measuring processes to read."""
-    height, width = recipe.input_size
-    count = min(len(images), MOST_IMAGES, max(1, PIXELS_BYTES // (height * width * 3)))
-    pixels = load_batch(images[:count], recipe)
+def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path) -> Path:
+    """Store images as a graph takes them, uint8 (n, *feed.shape), for measuring processes to read."""
+    count = min(len(images), MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(feed.shape)))
+    pixels = load_batch(images[:count], feed)
     with replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, pixels)
     return output
