@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seatrial.data.batches import load_batch
+from seatrial.data.feed import make_feed
 from seatrial.data.labels import list_images
 from seatrial.data.preprocess import normalise
 from seatrial.engines import ENGINES, get_engine
@@ -53,7 +54,7 @@ def session(file: EngineFile) -> Iterator[Session]:
 
 @pytest.fixture(scope="module")
 def pixels(trial: TinyTrial) -> np.ndarray:
-    return load_batch(list_images(trial.images), load_recipe(str(trial.card)))
+    return load_batch(list_images(trial.images), make_feed(load_recipe(str(trial.card))))
 
 
 @pytest.fixture(scope="module")

@@ -4,22 +4,25 @@ import numpy as np
 import pytest
 
 from seatrial.bench import inputs
-from seatrial.bench.inputs import image_size, make_batches, make_random_pixels, read_pixels, to_input
-from seatrial.errors import DataError, EngineError
+from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels, to_input
+from seatrial.data.feed import make_feed
+from seatrial.errors import DataError
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import TensorSpec
 
-RECIPE = Recipe.model_validate(
-    {
-        "name": "tiny",
-        "title": "Tiny",
-        "network": {"name": "tiny", "classes": 3},
-        "preprocess": [
-            {"step": "resize", "size": [2, 4]},
-            {"step": "to_float"},
-            {"step": "normalise", "mean": [0.2, 0.4, 0.6], "std": [0.5, 0.5, 0.25]},
-        ],
-    }
+FEED = make_feed(
+    Recipe.model_validate(
+        {
+            "name": "tiny",
+            "title": "Tiny",
+            "network": {"name": "tiny", "classes": 3},
+            "preprocess": [
+                {"step": "resize", "size": [2, 4]},
+                {"step": "to_float"},
+                {"step": "normalise", "mean": [0.2, 0.4, 0.6], "std": [0.5, 0.5, 0.25]},
+            ],
+        }
+    )
 )
 BYTES = TensorSpec(name="image", dtype="uint8", shape=(None, 2, 4, 3), layout="NHWC")
 FLOATS = TensorSpec(name="image", dtype="float32", shape=(None, 3, 2, 4), layout="NCHW")
@@ -29,7 +32,7 @@ IMAGE_BYTES = 2 * 4 * 3
 def test_batches_take_every_image_once_before_any_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "ROTATED_BYTES", 12 * IMAGE_BYTES)
     pixels = np.broadcast_to(np.arange(6, dtype=np.uint8)[:, None, None, None], (6, 2, 4, 3))
-    batches = make_batches(pixels, 3, BYTES, RECIPE)
+    batches = make_batches(pixels, 3, BYTES, FEED)
     shown = [int(image[0, 0, 0]) for batch in batches for image in batch]
     assert len(batches) == 4
     assert sorted(shown[:6]) == sorted(shown[6:]) == list(range(6))
@@ -39,45 +42,41 @@ def test_batches_take_every_image_once_before_any_again(monkeypatch: pytest.Monk
 def test_batches_do_not_fit_in_a_cache() -> None:
     spec = BYTES.model_copy(update={"shape": (None, 256, 512, 3)})
     pixels = np.zeros((2, 256, 512, 3), dtype=np.uint8)
-    batches = make_batches(pixels, 4, spec, RECIPE)
+    batches = make_batches(pixels, 4, spec, FEED)
     assert sum(batch.nbytes for batch in batches) >= 64 * 2**20
     assert len({batch.ctypes.data for batch in batches}) == len(batches)
 
 
 def test_large_batches_still_rotate_in_every_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "ROTATED_BYTES", 1)
-    assert len(make_batches(make_random_pixels(BYTES, 0), 8, BYTES, RECIPE, streams=3)) == 6
+    assert len(make_batches(make_random_pixels(FEED, 0), 8, BYTES, FEED, streams=3)) == 6
 
 
 def test_random_pixels_follow_their_seed_and_are_not_zeros() -> None:
-    pixels = make_random_pixels(FLOATS, seed=1)
+    pixels = make_random_pixels(FEED, seed=1)
     assert pixels.shape[1:] == (2, 4, 3)
-    assert (pixels == make_random_pixels(FLOATS, seed=1)).all()
-    assert (pixels != make_random_pixels(FLOATS, seed=2)).any()
+    assert (pixels == make_random_pixels(FEED, seed=1)).all()
+    assert (pixels != make_random_pixels(FEED, seed=2)).any()
     assert len(np.unique(pixels)) > 200
 
 
 def test_bytes_pass_as_they_are() -> None:
-    pixels = make_random_pixels(BYTES, 0)[:2]
-    assert np.array_equal(to_input(pixels, BYTES, RECIPE), pixels)
-    channels_first = BYTES.model_copy(update={"shape": (None, 3, 2, 4), "layout": "NCHW"})
-    assert np.array_equal(to_input(pixels, channels_first, RECIPE), np.moveaxis(pixels, 3, 1))
+    pixels = make_random_pixels(FEED, 0)[:2]
+    assert np.array_equal(to_input(pixels, BYTES, FEED), pixels)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_floats_are_normalised(dtype: str) -> None:
     pixels = np.full((1, 2, 4, 3), 255, dtype=np.uint8)
-    batch = to_input(pixels, FLOATS.model_copy(update={"dtype": dtype}), RECIPE)
+    batch = to_input(pixels, FLOATS.model_copy(update={"dtype": dtype}), FEED)
     assert (batch.shape, str(batch.dtype)) == ((1, 3, 2, 4), dtype)
     assert batch[0, :, 0, 0] == pytest.approx([1.6, 1.2, 1.6], rel=1e-3)
-    channels_last = FLOATS.model_copy(update={"dtype": dtype, "shape": (None, 2, 4, 3), "layout": "NHWC"})
-    assert np.array_equal(to_input(pixels, channels_last, RECIPE), np.moveaxis(batch, 1, 3))
 
 
 def test_prepared_images_are_read(tmp_path: Path) -> None:
-    pixels = make_random_pixels(BYTES, 0)
+    pixels = make_random_pixels(FEED, 0)
     np.save(tmp_path / "images.npy", pixels)
-    assert np.array_equal(read_pixels(tmp_path / "images.npy", FLOATS), pixels)
+    assert np.array_equal(read_pixels(tmp_path / "images.npy", FEED), pixels)
 
 
 @pytest.mark.parametrize(
@@ -92,21 +91,14 @@ def test_prepared_images_are_read(tmp_path: Path) -> None:
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray, words: str) -> None:
     np.save(tmp_path / "images.npy", array, allow_pickle=True)
     with pytest.raises(DataError, match=words):
-        read_pixels(tmp_path / "images.npy", BYTES)
+        read_pixels(tmp_path / "images.npy", FEED)
 
 
 def test_missing_and_cut_off_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"images\.npy cannot be read"):
-        read_pixels(tmp_path / "images.npy", BYTES)
-    np.save(tmp_path / "images.npy", make_random_pixels(BYTES, 0))
+        read_pixels(tmp_path / "images.npy", FEED)
+    np.save(tmp_path / "images.npy", make_random_pixels(FEED, 0))
     whole = (tmp_path / "images.npy").read_bytes()
     (tmp_path / "images.npy").write_bytes(whole[:-1])
     with pytest.raises(DataError, match="cannot be read"):
-        read_pixels(tmp_path / "images.npy", BYTES)
-
-
-def test_an_input_without_image_size_is_refused() -> None:
-    assert image_size(FLOATS) == (2, 4)
-    for shape, layout in (((None, None, 4, 3), "NHWC"), ((None, 3), "NC")):
-        with pytest.raises(EngineError, match="no fixed image size"):
-            image_size(BYTES.model_copy(update={"shape": shape, "layout": layout}))
+        read_pixels(tmp_path / "images.npy", FEED)

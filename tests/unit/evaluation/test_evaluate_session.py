@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
+from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
 from seatrial.data.preprocess import normalise
 from seatrial.errors import DataError, ParityError
@@ -34,7 +35,7 @@ def images(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 def evaluate(session: FakeSession, images: list[LabelledImage], batch_size: int = 16) -> Evaluated:
-    return evaluate_session(session, images, make_recipe(), batch_size, silent)
+    return evaluate_session(session, images, make_feed(make_recipe()), batch_size, silent)
 
 
 def test_predictions_are_the_best_classes_in_the_order_of_ids(images: list[LabelledImage], pixels: np.ndarray) -> None:
@@ -129,7 +130,7 @@ def test_a_broken_image_is_named(images: list[LabelledImage], tmp_path: Path) ->
 
 def test_progress_counts_images(images: list[LabelledImage]) -> None:
     told: list[Update] = []
-    evaluate_session(FakeSession(), images, make_recipe(), 8, told.append)
+    evaluate_session(FakeSession(), images, make_feed(make_recipe()), 8, told.append)
     assert [(update.stage, update.done, update.total, update.unit) for update in told] == [
         ("evaluate", done, COUNT, "images") for done in (8, 16, 22)
     ]
