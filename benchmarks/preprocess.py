@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seatrial.data.bins import write_bins
+from seatrial.data.bins import BinForm, write_bins
 from seatrial.data.labels import list_images
 from seatrial.recipes import load_recipe
 
@@ -102,13 +102,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=count_cores())
     parser.add_argument("--disk", type=Path, default=Path.cwd())
     asked = parser.parse_args()
-    mode = load_recipe(RECIPE).find_mode()
+    form = BinForm(load_recipe(RECIPE).find_mode())
 
     def write_alone(images: list[Path], target: Path) -> None:
-        write_bins(mode, images, target, workers=1)
+        write_bins(form, images, target, workers=1)
 
     def write_together(images: list[Path], target: Path) -> None:
-        write_bins(mode, images, target, asked.workers)
+        write_bins(form, images, target, asked.workers)
 
     methods: dict[str, Method] = {
         "guide": write_as_the_guide,

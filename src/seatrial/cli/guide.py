@@ -1,12 +1,16 @@
 """`seatrial preprocess` and `score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from seatrial.cli.options import Json
 from seatrial.cli.show import print_json, print_table, showing
+from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.data.bins import PixelFormat
 
 
 def preprocess(
@@ -14,6 +18,9 @@ def preprocess(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the .bin files.")],
     mode: Annotated[str | None, typer.Option(help="One of the card's modes; default: its main preprocessing.")] = None,
+    pixels: Annotated[
+        str, typer.Option("--format", help="Of uint8 modes: rgb, yuv420sp (NV12) or yuv420sp-nv21.")
+    ] = "rgb",
     workers: Annotated[int | None, typer.Option(help="Processes; default: one for each core.", min=1)] = None,
     info: Annotated[Path | None, typer.Option(help="Write an .info file that lists the .bin files.")] = None,
     as_json: Json = False,
@@ -21,20 +28,37 @@ def preprocess(
     """Write images as headerless .bin files, as a card preprocesses them. Stopped, it goes on where it was."""
     from seatrial.workflow.guide import PreprocessSpec, preprocess_images
 
+    spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)
     with showing() as progress:
-        report = preprocess_images(PreprocessSpec(recipe, source, target, mode, workers, info), progress)
+        report = preprocess_images(spec, progress)
     made = report.manifest
     if as_json:
         facts = made.model_dump(mode="json", by_alias=True, exclude={"steps"})
         counts = {"written": report.written, "kept": report.kept, "strays": report.strays, "wall_s": report.wall_s}
         print_json({"folder": str(report.folder), **facts, **counts})
         return
-    shape = f"{made.height}x{made.width}x3" if made.layout == "HWC" else f"3x{made.height}x{made.width}"
+    shapes = {"HWC": (made.height, made.width, 3), "YUV420SP": (made.height * 3 // 2, made.width)}
+    shape = "x".join(str(size) for size in shapes.get(made.layout, (3, made.height, made.width)))
     rate = f" at {report.images_per_s:.0f} images/s" if report.written else ""
     print(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "
         f"each {made.dtype} {made.layout} {shape}, {made.file_bytes} bytes"
     )
+
+
+def read_format(text: str) -> "PixelFormat":
+    """The pixel format of `--format`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    from seatrial.data.bins import PixelFormat
+    from seatrial.strict import suggest
+
+    known = get_args(PixelFormat)
+    if text not in known:
+        raise UsageError(f"there is no format '{text}'", suggest(text, list(known)))
+    return cast("PixelFormat", text)
 
 
 def score(

@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from seatrial.data.decode import read_image
-from seatrial.data.preprocess import apply_pixel_steps, hash_preprocess, normalise
+from seatrial.data.feed import load_pixels
+from seatrial.data.preprocess import hash_preprocess, normalise
+from seatrial.data.yuv import hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes.schema import Mode, Recipe
+from seatrial.recipes.schema import Mode
 from seatrial.store.files import describe_os_error, locked
 from seatrial.store.records import Record
 
@@ -37,6 +38,9 @@ PART = ".part"
 CHUNK = 16
 """Images handed to a process at a time."""
 
+PixelFormat = Literal["rgb", "yuv420sp", "yuv420sp-nv21"]
+"""How the pixels of a uint8 bin are stored; yuv420sp is NV12."""
+
 
 class BinManifest(Record):
     """What every bin of a folder is: its `bins.json`."""
@@ -45,7 +49,7 @@ class BinManifest(Record):
     preprocess_hash: str
     steps: tuple[dict[str, Any], ...]
     dtype: Literal["uint8", "float32"]
-    layout: Literal["HWC", "CHW"]
+    layout: Literal["HWC", "CHW", "YUV420SP"]
     height: int
     width: int
     file_bytes: int
@@ -70,8 +74,28 @@ class BinReport:
         return self.written / self.wall_s
 
 
+@dataclass(frozen=True, slots=True)
+class BinForm:
+    """What every bin of a folder holds."""
+
+    mode: Mode
+    pixels: PixelFormat = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.pixels == "rgb":
+            return
+        if self.mode.dtype != "uint8":
+            raise UsageError(
+                f"format {self.pixels} is for modes that write pixels, and this one writes normalised floats",
+                "give --mode one of the card's uint8 modes",
+            )
+        height, width = self.mode.input_size
+        if height % 2 or width % 2:
+            raise UsageError(f"format {self.pixels} needs even sizes, and the mode gives {height}×{width}")
+
+
 def write_bins(
-    recipe: Recipe | Mode, images: Sequence[Path], target: Path, workers: int, progress: Progress = silent
+    form: BinForm, images: Sequence[Path], target: Path, workers: int, progress: Progress = silent
 ) -> BinReport:
     """Write one `.bin` for each image, named up to the first dot, in `workers` processes, this one included.
 
@@ -85,8 +109,7 @@ def write_bins(
         StorageError: the disk is full or may not be written.
     """
     start = time.perf_counter()
-    mode = Mode(preprocess=recipe.preprocess) if isinstance(recipe, Recipe) else recipe
-    manifest = _describe_bins(mode)
+    manifest = _describe_bins(form)
     wanted = name_bins(images)
     with locked(target):
         have = _open_folder(target, manifest)
@@ -100,7 +123,7 @@ def write_bins(
             progress(Update("preprocess", note=f"already written: {kept} of {len(wanted)} files"))
         done = 0
         # Closed, so that no process writes on when the lock is let go of.
-        with closing(_write_all(todo, target, mode, workers)) as counts:
+        with closing(_write_all(todo, target, form, workers)) as counts:
             for count in counts:
                 done += count
                 rate = done / (time.perf_counter() - start)
@@ -125,26 +148,30 @@ def name_bins(images: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def encode_image(path: Path, mode: Mode) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """One image as its bin holds it, (height, width, 3) uint8 or (3, height, width) float32.
+def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """One image as its bin holds it: uint8 (height, width, 3), YUV420SP (height · 3/2, width), or float32 (3, …).
 
     Raises:
         DataError: the file is no image.
     """
-    pixels = apply_pixel_steps(read_image(path), mode.preprocess)
-    return pixels if mode.dtype == "uint8" else normalise(pixels[None], mode)[0]
+    if form.pixels != "rgb":
+        return pack_yuv420sp(load_pixels(path, form.mode.preprocess, True), nv21=form.pixels.endswith("nv21"))
+    pixels = load_pixels(path, form.mode.preprocess)
+    return pixels if form.mode.dtype == "uint8" else normalise(pixels[None], form.mode)[0]
 
 
-def _describe_bins(mode: Mode) -> BinManifest:
+def _describe_bins(form: BinForm) -> BinManifest:
+    mode, is_rgb = form.mode, form.pixels == "rgb"
     height, width = mode.input_size
+    numbers = height * width * 3 if is_rgb else height * width * 3 // 2
     return BinManifest(
-        preprocess_hash=hash_preprocess(mode),
+        preprocess_hash=hash_preprocess(mode) if is_rgb else hash_yuv420sp(mode.preprocess, form.pixels),
         steps=tuple(step.model_dump(mode="json", exclude_none=True) for step in mode.preprocess),
         dtype=mode.dtype,
-        layout=mode.layout,
+        layout=mode.layout if is_rgb else "YUV420SP",
         height=height,
         width=width,
-        file_bytes=height * width * 3 * np.dtype(mode.dtype).itemsize,
+        file_bytes=numbers * np.dtype(mode.dtype).itemsize,
     )
 
 
@@ -179,12 +206,12 @@ def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManif
         return False  # Reading it will say what is wrong.
 
 
-def _write_all(todo: Sequence[tuple[Path, str]], target: Path, mode: Mode, workers: int) -> Generator[int]:
+def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, workers: int) -> Generator[int]:
     """Write the bins, in this process and in others, and yield how many each finished chunk held."""
     chunks = deque(todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK))
     others = min(workers, len(chunks)) - 1
     if others <= 0:
-        yield from (_write_chunk(chunk, target, mode) for chunk in chunks)
+        yield from (_write_chunk(chunk, target, form) for chunk in chunks)
         return
     waiting: deque[Future[int]] = deque()
     # A forked process could inherit a lock that another thread of ours holds.
@@ -193,10 +220,10 @@ def _write_all(todo: Sequence[tuple[Path, str]], target: Path, mode: Mode, worke
         try:
             while chunks or waiting:
                 while chunks and len(waiting) < 2 * others:
-                    waiting.append(pool.submit(_write_chunk, chunks.popleft(), target, mode))
+                    waiting.append(pool.submit(_write_chunk, chunks.popleft(), target, form))
                 if chunks:
                     # The others take half a second to start; meanwhile, and later too, this one does its share.
-                    yield _write_chunk(chunks.popleft(), target, mode)
+                    yield _write_chunk(chunks.popleft(), target, form)
                 while waiting and (waiting[0].done() or not chunks):
                     yield waiting.popleft().result()
         except BrokenProcessPool:
@@ -219,10 +246,10 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, mode: Mode) -> int:
+def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, form: BinForm) -> int:
     for image, name in chunk:
         try:
-            _write_bin(image, target / name, mode)
+            _write_bin(image, target / name, form)
         except SeatrialError:
             raise
         except Exception as error:
@@ -231,10 +258,10 @@ def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, mode: Mode) ->
     return len(chunk)
 
 
-def _write_bin(image: Path, target: Path, mode: Mode) -> None:
+def _write_bin(image: Path, target: Path, form: BinForm) -> None:
     # Before the bytes are read: an image that changes meanwhile is made again. Reading says why one is not there.
     changed = image.stat().st_mtime_ns if image.exists() else 0
-    numbers = encode_image(image, mode)
+    numbers = encode_image(image, form)
     part = target.with_name(f".{target.name}{PART}")
     try:
         with part.open("wb", buffering=0) as file:

@@ -5,6 +5,7 @@ Stands in for that hardware; its own resizing is not documented to the bit.
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from PIL import Image
 
 from seatrial.data.decode import decode_image
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import Size
+from seatrial.recipes.schema import Size, Step
+from seatrial.store.files import hash_value
 
 POLICY = "pillow-ycbcr/1"
 """Names these pixels in preprocessing hashes: a JPEG's own planes, chroma upsampled by libjpeg; others through RGB."""
@@ -52,6 +54,12 @@ def decode_ycbcr(data: bytes, name: str) -> Image.Image:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
         pass  # No JPEG, a damaged one, or one that stores RGB: the usual decoder reads it or says what is wrong.
     return decode_image(data, name).convert("YCbCr")
+
+
+def hash_yuv420sp(steps: Sequence[Step], name: str) -> str:
+    """What identifies a preprocessing that ends in these bytes; `name` tells NV12 from NV21."""
+    listed = [step.model_dump(mode="json", exclude_none=True) for step in steps]
+    return hash_value({"decode": POLICY, "steps": listed, "format": name})
 
 
 def pack_yuv420sp(pixels: NDArray[np.uint8], nv21: bool = False) -> NDArray[np.uint8]:

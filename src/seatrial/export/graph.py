@@ -87,13 +87,19 @@ def run_graph(
     """Logits of a graph in onnxruntime on the CPU, in pieces; a fixed batch is padded with the last image.
 
     Raises:
-        EngineError: onnxruntime is not installed.
+        EngineError: onnxruntime is not installed, or does not take the graph.
     """
     try:
         import onnxruntime
     except ImportError:
         raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base but this
+        reason = " ".join(str(error).split())[:200]
+        raise EngineError(
+            f"onnxruntime {onnxruntime.__version__} does not run the graph ({reason})", "an older --opset may help"
+        ) from None
     name = session.get_inputs()[0].name
     size = batch_size or CHUNK
     logits = []

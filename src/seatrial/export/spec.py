@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seatrial.data.aipp import Aipp
+from seatrial.errors import EngineError
 
 Exporter = Literal["torchscript", "dynamo"]
+OPSETS: dict[Exporter, tuple[int, int]] = {"torchscript": (7, 20), "dynamo": (18, 28)}
+"""Oldest and newest opset that each exporter writes. Asked for an older one, dynamo writes 18 and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +24,16 @@ class ExportSpec:
     """Take the preprocessing tail into the graph, so that its input is a uint8 image."""
     aipp: Aipp | None = None
     """Take this configuration into the graph instead; only with `fuse`."""
+
+
+def check_opset(spec: ExportSpec) -> None:
+    """Refuse an opset that the exporter would not write.
+
+    Raises:
+        EngineError: names the range, and the exporter that would.
+    """
+    oldest, newest = OPSETS[spec.exporter]
+    if not oldest <= spec.opset <= newest:
+        others = [name for name, (low, high) in OPSETS.items() if low <= spec.opset <= high]
+        fix = f"take --exporter {others[0]}" if others else f"take --opset {oldest} to {newest}"
+        raise EngineError(f"exporter {spec.exporter} writes opset {oldest} to {newest}, not {spec.opset}", fix)

@@ -13,7 +13,7 @@ from seatrial.data.batches import load_batch
 from seatrial.data.feed import Feed, make_feed
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.export.spec import ExportSpec
+from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import Size, find_size
@@ -60,6 +60,7 @@ def export_graph(
         EngineError: an exporter gave something else than was asked.
         ParityError: a step changed the answers.
     """
+    check_opset(spec)
     weights = CheckpointManifest.load(checkpoint.with_name(checkpoint.name + ".json"))
     feed = make_feed(recipe, spec.aipp)
     pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
@@ -101,6 +102,7 @@ def export_checkpoint(
     stored = output.with_suffix(".safetensors")
     if stored.resolve() == source.resolve():
         raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
+    check_opset(spec)
     store_weights(recipe, source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seatrial.data.bins import BinReport, write_bins
+from seatrial.data.bins import BinForm, BinReport, PixelFormat, write_bins
 from seatrial.data.check import CheckSpec, Finding, check_data, judge_label_order
 from seatrial.data.info_file import write_info
 from seatrial.data.labels import list_images, read_labels
@@ -28,6 +28,8 @@ class PreprocessSpec:
     """One of the card's; None is its main preprocessing."""
     workers: int | None = None
     """Processes; None takes one for each core."""
+    pixels: PixelFormat = "rgb"
+    """How the pixels of a uint8 mode are stored."""
     info: Path | None = None
     """Where an `.info` file goes that lists the bins."""
 
@@ -39,11 +41,11 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
         UsageError: the card has no such mode, or the output folder holds something else.
         DataError: a file is no image, or the output folder is for another preprocessing.
     """
-    mode = load_recipe(spec.recipe).find_mode(spec.mode)
+    form = BinForm(load_recipe(spec.recipe).find_mode(spec.mode), spec.pixels)
     images = list_images(spec.images)
     if not images:
         raise DataError(f"image folder {spec.images} holds no images")
-    report = write_bins(mode, images, spec.output, spec.workers or count_cores(), progress)
+    report = write_bins(form, images, spec.output, spec.workers or count_cores(), progress)
     if spec.info is not None:
         write_info("bin", spec.output, spec.info, report.manifest.width, report.manifest.height)
     return report

@@ -13,7 +13,7 @@ from seatrial.data.labels import LabelledImage, hash_listing, read_labels
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import UsageError
-from seatrial.export.spec import ExportSpec
+from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, locked
@@ -117,6 +117,7 @@ def _check(spec: RunSpec) -> _Checked:
         raise UsageError(f"engine '{twice}' is asked for twice")
     for choice in engines:
         check_engine(choice)
+    check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
     for text in recipe.gates.speed:
         judge_speed(text, {})  # a gate that cannot be read is an error before the work, not after it
     return _Checked(recipe, images, engines)

@@ -56,6 +56,16 @@ def test_preprocess_has_the_cards_modes(here: Path, capsys: pytest.CaptureFixtur
     assert "did you mean 'aipp'?" in capsys.readouterr().err
 
 
+def test_preprocess_writes_yuv(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_line("preprocess tiny.toml val prep --mode aipp --format yuv420sp --workers 1") == 0
+    assert (here / "prep" / "a07.bin").read_bytes() == b"\xff" * 64 + b"\x80" * 32
+    assert "each uint8 YUV420SP 12x8, 96 bytes" in capsys.readouterr().out
+    assert run_line("preprocess tiny.toml val other --format yuv420sp") == 2
+    assert "give --mode one of the card's uint8 modes" in capsys.readouterr().err
+    assert run_line("preprocess tiny.toml val other --mode aipp --format yuv420") == 2
+    assert "did you mean 'yuv420sp'?" in capsys.readouterr().err
+
+
 def test_preprocess_needs_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "none").mkdir()
     assert run_line("preprocess tiny.toml none prep") == 6

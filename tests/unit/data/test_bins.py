@@ -11,7 +11,7 @@ from PIL import Image
 
 from full_disk import limited_files
 from seatrial.data import bins
-from seatrial.data.bins import BinManifest, BinReport, encode_image, name_bins, write_bins
+from seatrial.data.bins import BinForm, BinManifest, BinReport, encode_image, name_bins, write_bins
 from seatrial.data.preprocess import normalise
 from seatrial.errors import DataError, RunInUse, StorageError, UsageError
 from seatrial.progress import Update
@@ -33,6 +33,9 @@ FLOATS = Mode.read(
 PIXELS = Mode.read({"preprocess": FLOATS.model_dump(mode="json")["preprocess"][:2]}, "test")
 
 
+YUV = BinForm(PIXELS, "yuv420sp")
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> list[Path]:
     """Six JPEG files of noise, each of another size."""
@@ -49,7 +52,7 @@ def list_bins(folder: Path) -> dict[str, bytes]:
 
 
 def write_one(target: Path, images: list[Path], mode: Mode = FLOATS, **changes: int) -> BinReport:
-    return write_bins(mode, images, target, changes.get("workers", 1))
+    return write_bins(BinForm(mode), images, target, changes.get("workers", 1))
 
 
 def preprocess_by_numpy(path: Path) -> NDArray[np.float32]:
@@ -71,7 +74,7 @@ def test_float_bins_are_the_guides_to_the_byte(tmp_path: Path, size: tuple[int, 
     image = tmp_path / "ILSVRC2012_val_00000001.JPEG"
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(image, quality=90)
-    write_bins(load_recipe("resnext50_32x4d"), [image], tmp_path / "bins", workers=1)
+    write_bins(BinForm(load_recipe("resnext50_32x4d").find_mode()), [image], tmp_path / "bins", workers=1)
     written = (tmp_path / "bins" / "ILSVRC2012_val_00000001.bin").read_bytes()
     assert len(written) == 602_112
     assert written == preprocess_by_numpy(image).tobytes()
@@ -158,7 +161,7 @@ def test_the_bin_of_an_image_that_changed_is_written_again(tmp_path: Path, image
     write_one(tmp_path / "bins", images)
     Image.new("RGB", (40, 30), "white").save(images[0], quality=95)
     assert write_one(tmp_path / "bins", images).written == 1
-    expected = encode_image(images[0], FLOATS)
+    expected = encode_image(images[0], BinForm(FLOATS))
     assert list_bins(tmp_path / "bins")["ILSVRC2012_val_00000001.bin"] == expected.tobytes()
 
 
@@ -172,7 +175,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_bins(FLOATS, images, tmp_path / "bins", 1, interrupt)
+        write_bins(BinForm(FLOATS), images, tmp_path / "bins", 1, interrupt)
     assert len(list_bins(tmp_path / "bins")) == 4
     report = write_one(tmp_path / "bins", images)
     assert (report.written, report.kept) == (2, 4)
@@ -189,7 +192,7 @@ def test_no_process_writes_on_after_an_interrupt(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_bins(FLOATS, images, tmp_path / "bins", 2, interrupt)
+        write_bins(BinForm(FLOATS), images, tmp_path / "bins", 2, interrupt)
     assert multiprocessing.active_children() == []
     assert 1 <= len(list_bins(tmp_path / "bins")) <= 3
 
@@ -227,7 +230,7 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path, images: list[Path])
 def test_strays_are_named(tmp_path: Path, images: list[Path]) -> None:
     write_one(tmp_path / "bins", images)
     notes: list[str] = []
-    report = write_bins(FLOATS, images[1:], tmp_path / "bins", 1, lambda update: notes.append(update.note))
+    report = write_bins(BinForm(FLOATS), images[1:], tmp_path / "bins", 1, lambda update: notes.append(update.note))
     assert report.strays == ("ILSVRC2012_val_00000001.bin",)
     assert any("belong to no image: ILSVRC2012_val_00000001.bin" in note for note in notes)
 
@@ -259,14 +262,14 @@ def test_a_killed_process_is_an_error_and_what_is_written_stays(
         Path(os.link(images[0], path) or path) for path in (images[0].with_name(f"x{i}.JPEG") for i in range(40))
     ]
     with pytest.raises(DataError, match="was killed"):
-        write_bins(FLOATS, many, tmp_path / "bins", 2, kill)
+        write_bins(BinForm(FLOATS), many, tmp_path / "bins", 2, kill)
     kept = len(list_bins(tmp_path / "bins"))
     assert 1 <= kept < len(many)
     assert write_one(tmp_path / "bins", many).kept == kept
 
 
 def test_an_error_of_ours_names_the_image(tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path, mode: Mode) -> None:
+    def fail(path: Path, form: BinForm) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(bins, "encode_image", fail)
@@ -286,3 +289,41 @@ def test_a_full_disk_is_told_and_leaves_no_half_bin(tmp_path: Path, images: list
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, images: list[Path]) -> None:
     with locked(tmp_path / "bins"), pytest.raises(RunInUse):
         write_one(tmp_path / "bins", images)
+
+
+def test_yuv_bins_hold_luma_then_pairs_of_colours(tmp_path: Path) -> None:
+    red = tmp_path / "red.png"
+    Image.new("RGB", (30, 20), (255, 0, 0)).save(red)
+    for name, pair in (("yuv420sp", (84, 255)), ("yuv420sp-nv21", (255, 84))):
+        report = write_bins(BinForm(PIXELS, name), [red], tmp_path / name, 1)  # type: ignore[arg-type]
+        data = np.fromfile(tmp_path / name / "red.bin", np.uint8).reshape(24, 12)
+        # Full-range BT.601: red is Y 76, U 85 (84 in Pillow, which truncates), V 255.
+        assert (data[:16] == 76).all()
+        assert (data[16:].reshape(-1, 2) == pair).all()
+        assert (report.manifest.layout, report.manifest.file_bytes) == ("YUV420SP", 16 * 12 * 3 // 2)
+
+
+def test_a_jpegs_planes_are_never_taken_through_rgb(tmp_path: Path) -> None:
+    image = tmp_path / "a.JPEG"
+    Image.fromarray(np.full((20, 30, 3), (10, 250, 3), np.uint8)).save(image, quality=95)
+    with Image.open(image) as opened:
+        opened.draft("YCbCr", None)
+        opened.load()
+        stored = np.asarray(opened)[0, 0]
+    row = encode_image(image, YUV)
+    assert (row[0, 0], *row[16, :2]) == tuple(stored)
+
+
+def test_yuv_and_rgb_folders_refuse_each_other(tmp_path: Path, images: list[Path]) -> None:
+    write_bins(YUV, images, tmp_path / "bins", 1)
+    for other in (BinForm(PIXELS), BinForm(PIXELS, "yuv420sp-nv21")):
+        with pytest.raises(DataError, match="files of another preprocessing"):
+            write_bins(other, images, tmp_path / "bins", 1)
+
+
+def test_yuv_needs_pixels_and_even_sizes() -> None:
+    with pytest.raises(UsageError, match="for modes that write pixels"):
+        BinForm(FLOATS, "yuv420sp")
+    odd = Mode.read({"preprocess": [{"step": "resize", "size": [15, 12]}]}, "test")
+    with pytest.raises(UsageError, match="even sizes, and the mode gives 15×12"):
+        BinForm(odd, "yuv420sp")
