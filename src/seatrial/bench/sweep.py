@@ -1,10 +1,6 @@
 """A sweep over batch sizes and streams, each point measured in a fresh process."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +11,15 @@ from seatrial.bench.measure import Limits
 from seatrial.bench.stats import find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.child import PYTHON, call_child
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import EngineError, SeatrialError, UsageError
+from seatrial.errors import EngineError, UsageError
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import Measurement, Point
 from seatrial.strict import Strict
 
-# -P: a file called numpy.py in the user's folder is no numpy.
-WORKER = (sys.executable, "-P", "-m", "seatrial.bench.worker")
+WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.worker")
 
 
 class SweepSpec(Strict):
@@ -82,24 +78,19 @@ def sweep(folder: Path, spec: SweepSpec, progress: Progress = silent, key: str =
 
 
 def run_worker(job: Job) -> Point:
-    """Measure one point in a fresh process; killed with its parent's wait when that is interrupted.
+    """Measure one point in a fresh process, which ends with this one.
 
     Raises:
         SeatrialError: of the kind that the process met.
         EngineError: the process died; names the signal and the batch size.
     """
-    environment = dict(os.environ)
-    if job.threads is not None:
-        environment["OMP_NUM_THREADS"] = str(job.threads)
-    done = subprocess.run(
-        WORKER, input=job.model_dump_json().encode(), capture_output=True, env=environment, check=False
-    )
-    if done.returncode == 0:
-        try:
-            return Point.model_validate_json(done.stdout)
-        except ValidationError:
-            raise EngineError(_describe_job(job) + f" gave no measurement but {done.stdout[:80]!r}") from None
-    raise _read_error(job, done.returncode, done.stdout, done.stderr.decode(errors="replace"))
+    threads = {} if job.threads is None else {"OMP_NUM_THREADS": str(job.threads)}
+    what = f"the process that measured batch {job.batch_size} on {job.device}"
+    answer = call_child(WORKER, job.model_dump_json(), what, threads, on_cpu=job.device == "cpu")
+    try:
+        return Point.model_validate_json(answer)
+    except ValidationError:
+        raise EngineError(f"{what} gave no measurement but {answer[:80]!r}") from None
 
 
 def _list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
@@ -159,22 +150,3 @@ def _doubt_padding(file: EngineFile, spec: SweepSpec) -> list[str]:
         for batch_size, built in built_for.items()
         if built is not None and built > batch_size
     ]
-
-
-def _read_error(job: Job, code: int, answer: bytes, chatter: str) -> SeatrialError:
-    """The error that a worker reported, or what can be said of one that died."""
-    kinds = {kind.exit_code: kind for kind in SeatrialError.__subclasses__()}
-    try:
-        told = json.loads(answer)
-        return kinds[told["exit_code"]](told["error"], told["fix"])
-    except (ValueError, KeyError, TypeError):
-        pass  # It died before it could answer.
-    if code < 0:
-        fix = "memory may have run out: try a smaller batch" if -code == signal.SIGKILL else None
-        return EngineError(f"{_describe_job(job)} was killed by {signal.Signals(-code).name}", fix)
-    last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it said nothing")
-    return EngineError(f"{_describe_job(job)} ended with exit code {code}: {last}")
-
-
-def _describe_job(job: Job) -> str:
-    return f"the process that measured batch {job.batch_size} on {job.device}"

@@ -1,16 +1,16 @@
 """The process that measures one point: `python -m seatrial.bench.worker` takes a job on stdin, answers on stdout.
 
-The answer is one JSON document: a `Point`, or `{"error", "fix", "exit_code"}` for what the user can mend.
+How it is called and how it tells of errors: see `engines.child`.
 """
 
-import json
 import os
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import psutil
 from pydantic import PositiveInt
 
 from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
@@ -18,7 +18,8 @@ from seatrial.bench.measure import Clock, Limits, measure
 from seatrial.data.feed import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, read_engine, run_padded
-from seatrial.errors import EngineError, SeatrialError
+from seatrial.engines.child import serve_job
+from seatrial.errors import EngineError
 from seatrial.store.records import Point
 from seatrial.strict import Strict
 
@@ -42,21 +43,14 @@ class Job(Strict):
 
 def main() -> int:
     """Measure the job on stdin; the exit code is 0, or the error's."""
-    # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
-    channel = os.dup(1)
-    os.dup2(2, 1)
-    with os.fdopen(channel, "w", encoding="utf-8") as answer:
-        try:
-            job = Job.read(json.load(sys.stdin), "the job")
-            restrict_cores(job.threads)
-            restrict_memory()
-            file = read_engine(job.folder)
-            point = run_or_refuse(job, file)
-        except SeatrialError as error:
-            json.dump({"error": error.problem, "fix": error.fix, "exit_code": error.exit_code}, answer)
-            return error.exit_code
-        answer.write(point.model_dump_json())
-    return 0
+    return serve_job(measure_job)
+
+
+def measure_job(asked: Mapping[str, Any]) -> str:
+    """One job, measured: a `Point` as JSON."""
+    job = Job.read(asked, "the job")
+    restrict_cores(job.threads)
+    return run_or_refuse(job, read_engine(job.folder)).model_dump_json()
 
 
 def run_or_refuse(job: Job, file: EngineFile) -> Point:
@@ -76,14 +70,6 @@ def run_or_refuse(job: Job, file: EngineFile) -> Point:
                 f"batch {job.batch_size} does not fit into memory on {job.device}", "take a smaller --batch-size"
             ) from None
         raise
-
-
-def restrict_memory() -> None:
-    """Let this process have no more memory than is free now: a batch that does not fit ends it, not the machine."""
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    free = psutil.virtual_memory().available
-    soft = free if hard == resource.RLIM_INFINITY else min(free, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:

@@ -1,14 +1,19 @@
 """Compile a graph into an engine folder: whole, described by its engine.json, or not there at all."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile, read_engine
+from seatrial.engines.builder import compile_apart
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.store.files import hash_file, replacing
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest
+
+Compile = Callable[[str, CompileJob], Built]
+"""What compiles a job for the engine of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +46,19 @@ def read_graph_manifest(graph: Path) -> GraphManifest:
     return manifest
 
 
-def build_engine(graph: Path, spec: BuildSpec, output: Path, key: str = "") -> EngineFile:
+def build_engine(
+    graph: Path, spec: BuildSpec, output: Path, key: str = "", compile: Compile = compile_apart
+) -> EngineFile:
     """Compile `graph` into the folder `output`, replacing an engine folder that stands there.
+
+    Args:
+        compile: in a process of its own, or in this one.
 
     Raises:
         UsageError: no such graph or engine, or `output` holds something else.
         EngineError: the engine is missing, or gave something else than was asked.
     """
-    engine = get_engine(spec.engine)
+    get_engine(spec.engine)
     manifest = read_graph_manifest(graph)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file, not a folder", "choose another --output")
@@ -57,7 +67,8 @@ def build_engine(graph: Path, spec: BuildSpec, output: Path, key: str = "") -> E
     with replacing(output) as folder:
         folder.mkdir()
         sizes = choose_sizes(manifest, spec.batch_sizes)
-        built = engine.compile(CompileJob(graph, manifest, folder, sizes, spec.precision, spec.device, spec.options))
+        job = CompileJob(graph.resolve(), manifest, folder, sizes, spec.precision, spec.device, spec.options)
+        built = compile(spec.engine, job)
         _describe(manifest, spec, folder, built, key).save(folder / MANIFEST)
     return EngineFile(output, EngineManifest.load(output / MANIFEST))
 

@@ -1,13 +1,17 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fake_engine import FakeSession, make_graph
-from seatrial.engines import ENGINES, get_engine
+from seatrial.engines import ENGINES, build, get_engine
 from seatrial.engines.base import read_engine
-from seatrial.engines.build import BuildSpec, build_engine, find_built
+from seatrial.engines.build import BuildSpec, find_built
+from seatrial.engines.builder import compile_here
 from seatrial.errors import RefusedFile, UsageError
+
+build_engine = partial(build.build_engine, compile=compile_here)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,100 @@
+"""Work in a process of its own: native code that crashes or eats the memory takes that process down and nothing else.
+
+A job goes in as JSON on stdin; on stdout comes its answer, or `{"error", "fix", "exit_code"}` for what a user can mend.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import psutil
+
+from seatrial.errors import EngineError, SeatrialError
+
+# -P: a file called numpy.py in the user's folder is no numpy.
+PYTHON = (sys.executable, "-P", "-m")
+
+
+def call_child(
+    command: Sequence[str], job: str, what: str, environment: Mapping[str, str] | None = None, on_cpu: bool = True
+) -> bytes:
+    """Do `job` in the process that `command` starts, and return its answer; the process never outlives this one.
+
+    Args:
+        what: names the job in errors, such as "the process that measured batch 4".
+        on_cpu: the job's memory is the machine's, so the process may take no more than is free.
+
+    Raises:
+        SeatrialError: of the kind that the process met.
+        EngineError: the process died; names the signal.
+    """
+    ours = {"SEATRIAL_PARENT": str(os.getpid()), "SEATRIAL_ON_CPU": str(int(on_cpu))}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(environment or {}), **ours}
+    ) as child:
+        try:
+            answer, chatter = child.communicate(job.encode())
+        finally:
+            child.kill()
+    if child.returncode == 0:
+        return answer
+    raise _read_error(what, child.returncode, answer, chatter.decode(errors="replace"))
+
+
+def serve_job(handle: Callable[[Any], str]) -> int:
+    """Be such a process: answer the job on stdin; the exit code is 0, or the error's."""
+    _end_with_parent()
+    # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    with os.fdopen(channel, "w", encoding="utf-8") as answer:
+        try:
+            job = json.load(sys.stdin)
+            if os.environ.get("SEATRIAL_ON_CPU") == "1":
+                restrict_memory()
+            answer.write(handle(job))
+        except SeatrialError as error:
+            json.dump({"error": error.problem, "fix": error.fix, "exit_code": error.exit_code}, answer)
+            return error.exit_code
+    return 0
+
+
+def restrict_memory() -> None:
+    """Let this process have no more memory than is free now: what does not fit ends it, not the machine."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    free = psutil.virtual_memory().available
+    soft = free if hard == resource.RLIM_INFINITY else min(free, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel (Linux) to kill this process when its parent dies, however that happens."""
+    parent = os.environ.get("SEATRIAL_PARENT")
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        sys.exit(1)
+
+
+def _read_error(what: str, code: int, answer: bytes, chatter: str) -> SeatrialError:
+    """The error that a process reported, or what can be said of one that died."""
+    kinds = {kind.exit_code: kind for kind in SeatrialError.__subclasses__()}
+    try:
+        told = json.loads(answer)
+        return kinds[told["exit_code"]](told["error"], told["fix"])
+    except (ValueError, KeyError, TypeError):
+        pass  # It died before it could answer.
+    if code < 0:
+        fix = "memory may have run out: try a smaller batch" if -code == signal.SIGKILL else None
+        return EngineError(f"{what} was killed by {signal.Signals(-code).name}", fix)
+    last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it said nothing")
+    return EngineError(f"{what} ended with exit code {code}: {last}")
