@@ -32,13 +32,13 @@ def test_an_answer_comes_back_without_the_banners() -> None:
 
 
 def test_a_users_error_keeps_its_kind_and_its_fix() -> None:
-    with pytest.raises(DataError, match="^no images; bring some$") as caught:
+    with pytest.raises(DataError, match=r"^no images; bring some$") as caught:
         call("raise DataError('no images', 'bring some')")
     assert caught.value.fix == "bring some"
 
 
 def test_a_crash_of_native_code_is_an_error() -> None:
-    with pytest.raises(EngineError, match="^the process that tried was killed by SIGSEGV$"):
+    with pytest.raises(EngineError, match=r"^the process that tried was killed by SIGSEGV$"):
         call("import ctypes; ctypes.string_at(0)")
 
 
