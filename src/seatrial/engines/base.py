@@ -14,6 +14,8 @@ from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
 
 MANIFEST = "engine.json"
+LEAST_SHARE = 0.5
+"""Of the computing layers must run in the precision that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,22 @@ class Engine(Protocol):
         ...
 
 
+class Closing:
+    """What makes a session a context manager."""
+
+    def close(self) -> None:
+        """Free everything; harmless the second time."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 @dataclass(frozen=True, slots=True)
 class StageTimes:
     """Where one run spent its time, in milliseconds."""
@@ -179,6 +197,22 @@ def run_padded(session: Session, batch: NDArray[Any]) -> NDArray[np.float32]:
         return session.run(batch)
     filler = np.broadcast_to(batch[:1], (short, *batch.shape[1:]))
     return session.run(np.concatenate([batch, filler]))[: len(batch)]
+
+
+def check_executed(engine: str, precision: str, executed: Mapping[str, int]) -> None:
+    """Refuse what computes in something else than was asked.
+
+    Args:
+        executed: computing layers by precision; empty where the SDK cannot tell.
+
+    Raises:
+        EngineError: says in which precisions how many layers run.
+    """
+    share = executed.get(precision, 0) / max(1, sum(executed.values()))
+    # A few layers of a network may have no other form; most of an int8 one may have been put back to float.
+    if executed and (share == 0 or (precision != "int8" and share < LEAST_SHARE)):
+        ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
+        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", "this device may lack it")
 
 
 def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, str]) -> None:

@@ -1,10 +1,12 @@
-"""ONNX Runtime: the graph as it is, on the CPU."""
+"""ONNX Runtime: the graph as it is, on the CPU or through the CUDA and TensorRT providers where they are installed."""
 
 import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,54 +14,66 @@ from numpy.typing import NDArray
 from seatrial.engines.base import (
     Built,
     Capabilities,
+    Closing,
     CompileJob,
     EngineFile,
     check_available,
     check_batch,
     check_device,
+    check_executed,
     check_options,
 )
 from seatrial.engines.cpu import count_threads
-from seatrial.errors import EngineError, RefusedFile
+from seatrial.engines.gpu import list_gpus
+from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
 
-PROVIDERS = {"cpu": "CPUExecutionProvider"}
-OPTIONS = {"threads": "threads of one run; default: all cores over the streams"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+"""Kinds of device, as in `cuda:0`, and what runs them."""
+OPTIONS = {
+    "threads": "threads of one run; default: all cores over the streams",
+    "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
+}
+COMPUTE_OPS = ("Conv", "Gemm", "MatMul")
+"""Whatever an optimised node is called, one of these is in its name: FusedConv, NhwcFusedConv, QLinearConv …"""
 
 
 class OnnxRuntimeEngine:
-    """Runs ONNX graphs in fp32 with ONNX Runtime."""
+    """Runs ONNX graphs with ONNX Runtime."""
 
     def probe(self) -> Capabilities:
-        """What is installed."""
+        """What is installed, and which of its providers have a device here."""
         for name in ("onnxruntime", "onnxruntime-gpu"):
             try:
                 found = version(name)
             except PackageNotFoundError:
                 continue
-            return Capabilities("onnxruntime", found, tuple(PROVIDERS), ("fp32",), free_batch=True)
+            devices = _list_devices()
+            precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")
+            return Capabilities("onnxruntime", found, devices, precisions, in_graph=("fp16", "int8"), free_batch=True)
         hint = "pip install 'seatrial[cpu]'"
         return Capabilities("onnxruntime", None, missing="onnxruntime is not installed", install_hint=hint)
 
     def compile(self, job: CompileJob) -> Built:
-        """Keep the graph and load it once, so that what cannot run fails now.
+        """Keep the graph and load it once, so that what cannot run fails now and says what it computes in.
 
         Raises:
-            EngineError: onnxruntime is missing or refuses the graph.
+            EngineError: onnxruntime is missing, refuses the graph, or runs it elsewhere or otherwise than was asked.
         """
         check_available(job, self.probe())
         check_options("onnxruntime", job.options, OPTIONS)
-        files = []
+        files, executed = [], {}
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             if size == job.manifest.input.shape[0]:
                 link_or_copy(job.graph, target)
             else:
                 fix_batch(job.graph, target, size)
-            OnnxRuntimeSession(target, job.manifest.input, job.manifest.output, count_threads(job.options)).close()
+            executed = _read_back(target, job)
             files.append((size, target))
-        return Built(tuple(files), executed={})
+        check_executed("onnxruntime", job.precision, executed)
+        return Built(tuple(files), executed)
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
@@ -67,10 +81,10 @@ class OnnxRuntimeEngine:
         """Load the graph."""
         check_device(device, self.probe())
         path, size = file.pick(batch_size)
-        threads = count_threads(file.manifest.options, streams)
         spec = file.manifest.input
         fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
-        return OnnxRuntimeSession(path, fixed, file.manifest.output, threads, PROVIDERS[device])
+        settings = _make_settings(file.manifest.options, streams)
+        return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
 def fix_batch(graph: Path, target: Path, size: int | None) -> None:
@@ -85,25 +99,21 @@ def fix_batch(graph: Path, target: Path, size: int | None) -> None:
     onnx.save(model, target)
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(Closing):
     """A graph loaded in ONNX Runtime; `run` may be called from several threads."""
 
-    def __init__(
-        self, path: Path, input: TensorSpec, output: TensorSpec, threads: int, provider: str = PROVIDERS["cpu"]
-    ) -> None:
-        # Its telemetry and its banners belong to nobody's output.
-        os.environ.setdefault("ORT_LOGGING_LEVEL", "3")
+    def __init__(self, path: Path, ends: tuple[TensorSpec, TensorSpec], settings: Any, device: str = "cpu") -> None:
         import onnxruntime
 
-        self.input, self.output = input, output
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        self.input, self.output = ends
+        self._names = [self.output.name]
+        kind, _, index = device.partition(":")
+        provider = PROVIDERS[kind]
+        placed = [(provider, {"device_id": index})] if index else [provider]
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=placed)
         except Exception as error:  # onnxruntime's exceptions share no base but this
-            reason = str(error).splitlines()[0][:200]
+            reason = " ".join(str(error).split())[:200]
             raise RefusedFile(f"onnxruntime does not load {path} ({reason})", "export and compile it again") from None
         if self._session.get_providers()[0] != provider:
             raise EngineError(f"asked for {provider}, onnxruntime runs on {self._session.get_providers()[0]}")
@@ -111,17 +121,85 @@ class OnnxRuntimeSession:
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
-        logits: NDArray[np.float32] = self._session.run([self.output.name], {self.input.name: batch})[0]
+        logits: NDArray[np.float32] = self._session.run(self._names, {self.input.name: batch})[0]
         return logits
+
+    def count_placed(self) -> dict[str, int]:
+        """Computing nodes of the graph by the provider that took them."""
+        placed: Counter[str] = Counter()
+        for part in self._session.get_provider_graph_assignment_info():
+            placed[part.ep_name] += sum(_is_computing(node.op_type) for node in part.get_nodes())
+        return {name: count for name, count in placed.items() if count}
 
     def close(self) -> None:
         """Free the session."""
         self._session = None
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _list_devices() -> tuple[str, ...]:
+    os.environ.setdefault("ORT_LOGGING_LEVEL", "3")
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    kinds = [kind for kind in ("cuda", "tensorrt") if PROVIDERS[kind] in there]
+    return ("cpu", *(f"{kind}:{index}" for kind in kinds for index in range(len(list_gpus()))))
+
+
+def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
+    # Its telemetry and its banners belong to nobody's output.
+    os.environ.setdefault("ORT_LOGGING_LEVEL", "3")
+    import onnxruntime
+
+    spinning = options.get("spinning", "true")
+    if spinning not in ("true", "false"):
+        raise UsageError(f"option spinning={spinning} is neither true nor false")
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = count_threads(options, streams)
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
+    return settings
+
+
+def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
+    """Load the graph as it will be run; computing layers by precision, from the optimised graph that came of it.
+
+    Raises:
+        EngineError: another provider took some of them.
+    """
+    provider = PROVIDERS[job.device.partition(":")[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        settings = _make_settings(job.options)
+        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        # An engine of TensorRT's inside the graph cannot be written out.
+        if provider != PROVIDERS["tensorrt"]:
+            settings.optimized_model_filepath = str(optimised)
+        with OnnxRuntimeSession(graph, (job.manifest.input, job.manifest.output), settings, job.device) as session:
+            placed = session.count_placed()
+        strays = {name: count for name, count in placed.items() if name != provider}
+        if strays:
+            told = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
+            raise EngineError(f"onnxruntime was asked for {provider} and runs {told}", "see `seatrial doctor`")
+        return count_precisions(optimised) if optimised.exists() else {}
+
+
+def count_precisions(graph: Path) -> dict[str, int]:
+    """Computing nodes of a graph by the type of their weights."""
+    import onnx
+
+    # The weights of a large graph lie beside it, and only their types matter.
+    model = onnx.load(graph, load_external_data=False)
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    names: dict[int, str] = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16"}
+    counted: Counter[str] = Counter()
+    for node in model.graph.node:
+        if _is_computing(node.op_type):
+            weights = [types[name] for name in node.input if name in types]
+            whole = "Integer" in node.op_type or node.op_type.startswith("Q")
+            counted["int8" if whole else names.get(weights[0], "fp32") if weights else "fp32"] += 1
+    return dict(counted)
+
+
+def _is_computing(op_type: str) -> bool:
+    return any(name in op_type for name in COMPUTE_OPS)

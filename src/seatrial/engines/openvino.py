@@ -1,12 +1,12 @@
-"""OpenVINO: the graph compiled for Intel CPUs, in the precision that was asked and no other."""
+"""OpenVINO: the graph compiled for Intel's devices, in the precision that was asked and no other."""
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +14,43 @@ from numpy.typing import NDArray
 from seatrial.engines.base import (
     Built,
     Capabilities,
+    Closing,
     CompileJob,
     EngineFile,
     check_available,
     check_batch,
     check_device,
+    check_executed,
     check_options,
 )
 from seatrial.engines.cpu import count_threads, has_fast_bf16
-from seatrial.errors import EngineError, RefusedFile
+from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.files import make_folder
 from seatrial.store.records import TensorSpec
 
-HINTS = {"fp32": "f32", "bf16": "bf16"}
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8"}
 """OpenVINO's names for precisions in ours."""
-OPTIONS = {"threads": "threads of all streams together; default: all cores"}
-COMPUTE_LAYERS = ("Convolution", "GroupConvolution", "FullyConnected", "MatMul", "Subgraph")
+OPTIONS = {
+    "threads": "threads of all streams together; default: all cores",
+    "float": "what an int8 graph's other layers compute in: fp32, bf16 or fp16; default: bf16 where the CPU has it",
+}
+COMPUTE_LAYERS = ("Convolution", "GroupConvolution", "FullyConnected", "MatMul")
+"""Names that every device's runtime model contains, some of them in longer ones."""
 
 
 class OpenVinoEngine:
-    """Compiles ONNX graphs with OpenVINO for the CPU."""
+    """Compiles ONNX graphs with OpenVINO."""
 
     def probe(self) -> Capabilities:
-        """What is installed, and whether this CPU computes bf16."""
+        """What is installed, which devices it sees, and what they compute in."""
         try:
             found = version("openvino")
         except PackageNotFoundError:
             hint = "pip install 'seatrial[openvino]'"
             return Capabilities("openvino", None, missing="openvino is not installed", install_hint=hint)
-        precisions = ("fp32", "bf16") if has_fast_bf16() else ("fp32",)
-        return Capabilities("openvino", found, ("cpu",), precisions, free_batch=True)
+        devices, precisions = _read_devices()
+        return Capabilities("openvino", found, devices, precisions, in_graph=("int8",), free_batch=True)
 
     def compile(self, job: CompileJob) -> Built:
         """Convert the graph once per batch size and read back the precision that each layer runs in.
@@ -66,10 +72,9 @@ class OpenVinoEngine:
             path = job.output / f"model-{'free' if size is None else size}.xml"
             openvino.save_model(model, path, compress_to_fp16=False)
             ends = (job.manifest.input, job.manifest.output)
-            session = OpenVinoSession(path, ends, _settings(job.precision, job.options))
-            executed = session.executed()
-            session.close()
-            check_executed(job.precision, executed)
+            with OpenVinoSession(path, ends, _make_settings(job.precision, job.options), device=job.device) as session:
+                executed = session.count_executed()
+            check_executed("openvino", job.precision, executed)
             files.append((size, path))
             weights.append(path.with_suffix(".bin"))
         return Built(tuple(files), executed, tuple(weights))
@@ -80,42 +85,30 @@ class OpenVinoEngine:
         path, size = file.pick(batch_size)
         manifest = file.manifest
         fixed = manifest.input.model_copy(update={"shape": (size, *manifest.input.shape[1:])})
-        settings = _settings(manifest.precision, manifest.options, streams)
+        settings = _make_settings(manifest.precision, manifest.options, streams)
         settings["CACHE_DIR"] = str(make_folder(file.folder / ".cache"))
-        return OpenVinoSession(path, (fixed, manifest.output), settings, streams)
+        return OpenVinoSession(path, (fixed, manifest.output), settings, streams, device)
 
 
-def check_executed(precision: str, executed: dict[str, int]) -> None:
-    """Refuse a model that computes in something else than was asked.
-
-    Raises:
-        EngineError: says in which precisions how many layers run.
-    """
-    if executed and precision not in executed:
-        ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        raise EngineError(f"openvino was asked for {precision} and computes {ran}", "this CPU may lack it")
-
-
-def _settings(precision: str, options: Mapping[str, str], streams: int = 1) -> dict[str, Any]:
-    return {
-        # OpenVINO takes bf16 by default where the CPU has it; here fp32 means fp32.
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
-        "NUM_STREAMS": str(streams),
-        "INFERENCE_NUM_THREADS": count_threads(options),
-    }
-
-
-class OpenVinoSession:
+class OpenVinoSession(Closing):
     """A compiled model with one infer request per stream; `run` may be called from as many threads."""
 
     def __init__(
-        self, path: Path, ends: tuple[TensorSpec, TensorSpec], settings: dict[str, Any], streams: int = 1
+        self,
+        path: Path,
+        ends: tuple[TensorSpec, TensorSpec],
+        settings: Mapping[str, Any],
+        streams: int = 1,
+        device: str = "cpu",
     ) -> None:
         import openvino
 
         self.input, self.output = ends
+        target = device.upper().replace(":", ".")
+        # Threads are the CPU's own matter.
+        kept = {k: v for k, v in settings.items() if target == "CPU" or k != "INFERENCE_NUM_THREADS"}
         try:
-            self._model: Any = openvino.Core().compile_model(path, "CPU", settings)
+            self._model: Any = openvino.Core().compile_model(path, target, kept)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise RefusedFile(f"openvino does not load {path} ({reason})", "export and compile it again") from None
@@ -134,7 +127,7 @@ class OpenVinoSession:
         finally:
             self._requests.put(request)
 
-    def executed(self) -> dict[str, int]:
+    def count_executed(self) -> dict[str, int]:
         """Computing layers by the precision that the runtime model reports for each."""
         counted: Counter[str] = Counter()
         for node in self._model.get_runtime_model().get_ops():
@@ -148,10 +141,29 @@ class OpenVinoSession:
         """Free the model."""
         self._model, self._requests = None, SimpleQueue()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+@cache
+def _read_devices() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The devices that OpenVINO sees, `cpu`, `gpu`, `gpu:1`, `npu`, and what any of them computes in."""
+    import openvino
+
+    core = openvino.Core()
+    found = list(core.available_devices)
+    told = {name for device in found for name in core.get_property(device, "OPTIMIZATION_CAPABILITIES")}
+    # It lists bf16 also for CPUs that only emulate it.
+    bf16 = "BF16" in told and has_fast_bf16()
+    asked = {"fp32": True, "bf16": bf16, "fp16": "FP16" in told, "int8": "INT8" in told}
+    names = tuple(device.lower().replace(".", ":") for device in found)
+    return names, tuple(precision for precision, there in asked.items() if there)
+
+
+def _make_settings(precision: str, options: Mapping[str, str], streams: int = 1) -> dict[str, Any]:
+    rest = options.get("float", "bf16" if has_fast_bf16() else "fp32")
+    if rest not in HINTS:
+        raise UsageError(f"option float={rest} is none of {', '.join(HINTS)}")
+    return {
+        # OpenVINO takes bf16 by default where the CPU has it; here fp32 means fp32.
+        "INFERENCE_PRECISION_HINT": HINTS[rest if precision == "int8" else precision],
+        "NUM_STREAMS": str(streams),
+        "INFERENCE_NUM_THREADS": count_threads(options),
+    }

@@ -1,12 +1,12 @@
-"""PyTorch: the network rebuilt from recipe and checkpoint, run eagerly in fp32. Parity is measured against it."""
+"""PyTorch: the network rebuilt from recipe and checkpoint, eager or compiled. Parity is held against its eager fp32."""
 
-import json
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seatrial.data.feed import read_feed
 from seatrial.engines.base import (
@@ -15,120 +15,182 @@ from seatrial.engines.base import (
     CompileJob,
     EngineFile,
     check_available,
-    check_batch,
     check_device,
+    check_executed,
     check_options,
 )
-from seatrial.engines.cpu import count_threads
-from seatrial.errors import RefusedFile
+from seatrial.engines.cpu import count_threads, has_fast_bf16
+from seatrial.engines.gpu import list_gpus
+from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, link_or_copy
-from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
+from seatrial.store.records import GraphManifest
 
 if TYPE_CHECKING:
     import torch
 
-OPTIONS = {"threads": "threads of one run; default: all cores over the streams"}
+    from seatrial.engines.torch_session import TorchSession
+
+OPTIONS = {
+    "mode": "eager (the default) or compiled (torch.compile, frozen: BatchNorm folded, weights laid out anew)",
+    "channels_last": "true or false; default: true, but for eager fp32 on the CPU",
+    "cuda_graphs": "true or false: replay recorded kernels, on CUDA only; default: true where compiled",
+    "threads": "threads of one run on the CPU; default: all cores over the streams",
+}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is run."""
+
+    precision: str
+    device: str
+    compiled: bool
+    channels_last: bool
+    cuda_graphs: bool
+    threads: int
+    streams: int
 
 
 class TorchEngine:
     """Rebuilds the network in PyTorch; the graph's manifest says from which recipe and checkpoint."""
 
     def probe(self) -> Capabilities:
-        """What is installed."""
+        """What is installed; GPUs are counted by their driver, so that nothing is imported."""
         try:
             found = version("torch")
             version("timm")
         except PackageNotFoundError as error:
             hint = "pip install 'seatrial[torch]'"
             return Capabilities("torch", None, missing=f"{error.name} is not installed", install_hint=hint)
-        return Capabilities("torch", found, ("cpu",), ("fp32",), free_batch=True)
+        gpus = tuple(f"cuda:{index}" for index in range(len(list_gpus())))
+        devices = ("cpu", *gpus, *_list_npus())
+        precisions = (
+            ("fp32", "bf16", "fp16") if len(devices) > 1 else ("fp32", "bf16") if has_fast_bf16() else ("fp32",)
+        )
+        return Capabilities("torch", found, devices, precisions, free_batch=True)
 
     def compile(self, job: CompileJob) -> Built:
-        """Keep the checkpoint; no ONNX is compiled.
+        """Keep the checkpoint and build the network once; no ONNX is compiled.
 
         Raises:
             RefusedFile: the checkpoint is not the one that the graph was made from.
+            EngineError: the device or precision is not there, or torch.compile fails.
         """
+        if job.precision == "int8":
+            raise EngineError("torch runs no int8", "compile the quantised graph for onnxruntime, openvino or tensorrt")
         check_available(job, self.probe())
         check_options("torch", job.options, OPTIONS)
-        count_threads(job.options)
+        if job.manifest.precision != "fp32":
+            raise UsageError(
+                f"{job.graph.name} is an {job.manifest.precision} graph, and torch rebuilds the network in fp32"
+            )
+        if job.precision == "fp16" and job.device == "cpu":
+            raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
             state = "is not the one that" if source.exists() else "is missing:"
             raise RefusedFile(f"checkpoint {source} {state} {job.graph.name} was made from", "export again")
         for suffix in ("", ".json"):
             link_or_copy(source.with_name(source.name + suffix), job.output / f"checkpoint.safetensors{suffix}")
-        build_module(job.manifest, job.output / "checkpoint.safetensors")
         weights = job.output / "checkpoint.safetensors"
-        return Built(((None, weights),), executed={}, companions=(weights.with_name(weights.name + ".json"),))
+        plan = make_plan(job.precision, job.options, job.device)
+        with _open_session(plan, job.manifest, weights, job.batch_sizes[0] if job.batch_sizes else None) as session:
+            executed = session.count_executed()
+        check_executed("torch", job.precision, executed)
+        return Built(((None, weights),), executed, companions=(weights.with_name(weights.name + ".json"),))
 
-    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "TorchSession":
-        """Build the network and load the weights."""
+    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
+        """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
         check_device(device, self.probe())
         path, _ = file.pick(batch_size)
-        threads = count_threads(file.manifest.options, streams)
-        return TorchSession(build_module(file.manifest.graph, path), file.manifest, threads)
+        manifest = file.manifest
+        plan = make_plan(manifest.precision, manifest.options, device, streams)
+        return _open_session(plan, manifest.graph, path, batch_size)
 
 
-def build_module(graph: GraphManifest, checkpoint: Any) -> "torch.nn.Module":
-    """The network in eval mode, behind the card's preprocessing tail when the graph has it."""
+def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> Plan:
+    """How to run the network, from the engine's options.
+
+    Raises:
+        UsageError: an option has a value that it cannot have.
+    """
+    mode = options.get("mode", "eager")
+    if mode not in ("eager", "compiled"):
+        raise UsageError(f"option mode={mode} is neither eager nor compiled")
+    compiled, on_cpu = mode == "compiled", device == "cpu"
+    graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
+    if graphs and not device.startswith("cuda"):
+        raise UsageError(f"option cuda_graphs=true, and the device is {device}")
+    return Plan(
+        precision=precision,
+        device=device,
+        compiled=compiled,
+        channels_last=_read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
+        cuda_graphs=graphs,
+        threads=count_threads(options, streams),
+        streams=streams,
+    )
+
+
+def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn.Module:
+    """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it."""
     import torch
 
     from seatrial.models.checkpoint import load_network
 
-    recipe = Recipe.read(json.loads(json.dumps(graph.recipe)), "the graph's manifest")
-    network = load_network(recipe.network, checkpoint)
-    if not graph.fused or graph.aipp is not None:
-        return network
+    recipe = Recipe.read(graph.recipe, "the graph's manifest")
+    dtype = getattr(torch, DTYPES[plan.precision])
+    memory = torch.channels_last if plan.channels_last else torch.contiguous_format
+    network = load_network(recipe.network, checkpoint).to(plan.device, dtype).to(memory_format=memory)
+    # An AIPP configuration is computed in numpy, by the definition that its graph is held against.
+    takes_pixels = graph.fused and graph.aipp is None
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in recipe.normalisation)
 
-    class Tail(torch.nn.Module):
-        """(pixel − 255·mean) / (255·std) of uint8 (n, height, width, 3), then the network."""
+    class Whole(torch.nn.Module):
+        """(pixel − 255·mean) / (255·std) of uint8 (n, height, width, 3) in fp32, then the network; fp32 logits."""
 
         def __init__(self) -> None:
             super().__init__()
             self.network = network
+            self.mean = torch.nn.Buffer(mean)
+            self.std = torch.nn.Buffer(std)
 
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            images = pixels.permute(0, 3, 1, 2).float()
-            logits: torch.Tensor = self.network((images - mean) / std)
-            return logits
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if takes_pixels:
+                images = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+            logits: torch.Tensor = self.network(images.to(dtype, memory_format=memory))
+            return logits.float()
 
-    return Tail().eval()
+    return Whole().to(plan.device).eval()
 
 
-class TorchSession:
-    """A network in eager mode; `run` may be called from several threads."""
+def _open_session(plan: Plan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
+    from seatrial.engines.torch_session import AcceleratorSession, TorchSession
 
-    def __init__(self, module: "torch.nn.Module", manifest: EngineManifest, threads: int) -> None:
-        import torch
+    finish = read_feed(graph).finish if graph.aipp is not None else None
+    module = build_module(graph, weights, plan)
+    kind = TorchSession if plan.device == "cpu" else AcceleratorSession
+    # The module takes any batch, whatever the graph was exported for; what is compiled or recorded takes one.
+    fixed = plan.compiled or plan.cuda_graphs
+    size = (batch_size or graph.input.shape[0] or 1) if fixed else None
+    spec = graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])})
+    return kind(module, plan, (spec, graph.output), finish)
 
-        # The module takes any batch, also when the graph was exported with a fixed one.
-        self.input = manifest.input.model_copy(update={"shape": (None, *manifest.input.shape[1:])})
-        self.output: TensorSpec = manifest.output
-        torch.set_num_threads(threads)
-        self._torch: Any = torch
-        self._module: Any = module
-        # An AIPP configuration is computed in numpy, by the definition that its graph is held against.
-        self._finish = read_feed(manifest.graph).finish if manifest.graph.aipp is not None else None
 
-    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Logits (n, classes)."""
-        check_batch(batch, self.input)
-        with self._torch.inference_mode():
-            images = batch if self._finish is None else self._finish(batch)
-            logits: NDArray[np.float32] = self._module(self._torch.from_numpy(images)).numpy()
-        return logits
+def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    text = options.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise UsageError(f"option {name}={text} is neither true nor false")
+    return text == "true"
 
-    def close(self) -> None:
-        """Free the network."""
-        self._module = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _list_npus() -> tuple[str, ...]:
+    """Ascend devices, where Ascend's adapter for PyTorch is installed."""
+    try:
+        version("torch_npu")
+        import torch_npu
+    except (PackageNotFoundError, ImportError):
+        return ()
+    return tuple(f"npu:{index}" for index in range(torch_npu.npu.device_count()))
