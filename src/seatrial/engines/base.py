@@ -62,6 +62,8 @@ class Built:
     """Layers by precision, as the SDK reports them; empty where it cannot tell."""
     companions: tuple[Path, ...] = ()
     """Files that belong to those above, such as weights beside a topology."""
+    graph: GraphManifest | None = None
+    """The graph as the engine runs it, where compiling changed its input; None is the job's."""
 
 
 @dataclass(frozen=True, slots=True)
