@@ -33,6 +33,8 @@ class Capabilities:
     """Why it cannot be used, in words."""
     install_hint: str = ""
     """The command that would bring it."""
+    hardware: tuple[str, ...] = ()
+    """What stands behind each device, where a compiled file runs on no other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ COMPUTE_OPS = ("Conv2D", "DepthwiseConv2D", "Conv2DCompress", "FullyConnection",
 LEFTOVERS = ("kernel_meta*", "fusion_result*.json", "check_result.json", "atc_data")
 """What `atc` writes beside its result."""
 HINTS = {
-    "E10001": "seatrial and this CANN disagree about a value: see `atc --help`",
     "E19010": "export with a lower --opset",
     "EZ3003": "this CANN has no such operator for the chip: export with another --opset or --exporter",
     "EC0010": "pip install the Python package that it names",
@@ -98,10 +97,11 @@ def explain_failure(returncode: int, output: str) -> SeatrialError:
     if flag is not None:
         return UsageError(f"this CANN's atc has no flag '{flag['name']}'", "leave the option out, or update CANN")
     if coded is not None:
+        problem = f"atc fails with {coded['code']}: {coded['text'].rstrip(' .')}"
+        if ARGUMENT_CODES.fullmatch(coded["code"]):
+            return UsageError(problem)
         solution = _SOLUTION.search(output, coded.end())
-        fix = HINTS.get(coded["code"]) or (solution["text"].rstrip(".") if solution else None)
-        kind = UsageError if ARGUMENT_CODES.fullmatch(coded["code"]) else EngineError
-        return kind(f"atc fails with {coded['code']}: {coded['text'].rstrip('.')}", fix)
+        return EngineError(problem, HINTS.get(coded["code"]) or (solution["text"].rstrip(".") if solution else None))
     if returncode < 0:
         return EngineError(f"atc was killed by signal {-returncode}", "is there enough memory?")
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("ATC ")]

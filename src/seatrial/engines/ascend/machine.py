@@ -95,7 +95,13 @@ def probe_machine() -> Capabilities:
     if lacks:
         hints = dict.fromkeys(hint for _, hint in lacks)
         return Capabilities("ascend", None, missing=", ".join(what for what, _ in lacks), install_hint="; ".join(hints))
-    return Capabilities("ascend", read_cann_version(), tuple(f"npu:{chip.device}" for chip in chips), PRECISIONS)
+    return Capabilities(
+        "ascend",
+        read_cann_version(),
+        devices=tuple(f"npu:{chip.device}" for chip in chips),
+        hardware=tuple(chip.soc_version for chip in chips),
+        precisions=PRECISIONS,
+    )
 
 
 def read_cann_version() -> str:
