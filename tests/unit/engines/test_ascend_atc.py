@@ -81,7 +81,7 @@ def make_call(*words: str) -> AtcCall:
             "leave the option out, or update CANN",
         ),
         (
-            "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open shared object file: No such\n",
+            "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open shared object file\n",
             EngineError,
             "atc does not find libascend_hal.so",
             "export LD_LIBRARY_PATH=/usr/local/Ascend/driver/lib64/driver:/usr/local/Ascend/driver/lib64/common:"

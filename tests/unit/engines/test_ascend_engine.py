@@ -63,14 +63,20 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    with emulate_ascend(tmp_path_factory.mktemp("cann"), "310P3,310P3,310") as patch:
-        yield patch
+def _machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with emulate_ascend(tmp_path_factory.mktemp("cann"), "310P3,310P3,310"):
+        yield
 
 
 @pytest.fixture(scope="module")
 def recipe(trial: TinyTrial) -> Recipe:
     return load_recipe(str(trial.card))
+
+
+@pytest.fixture(scope="module")
+def built(trial: TinyTrial) -> EngineFile:
+    """The fused graph for batches of four."""
+    return build_engine(trial.folder / "fused.onnx", ask(4), trial.folder / "ascend")
 
 
 def ask(*sizes: int, precision: str = "fp16", device: str = "npu:0", **options: str) -> BuildSpec:
@@ -98,7 +104,7 @@ def run_all(file: EngineFile, pixels: np.ndarray, batch_size: int) -> np.ndarray
 @pytest.mark.parametrize("kind", ["rgb", "yuv"])
 def test_aipp_in_the_om_takes_bytes(trial: TinyTrial, recipe: Recipe, tmp_path: Path, kind: str) -> None:
     config = trial.folder / f"{kind}.config"
-    spec = ask(1, 4, insert_op_conf=str(config), enable_small_channel="1")
+    spec = ask(4, insert_op_conf=str(config), enable_small_channel="1")
     file = build_engine(trial.folder / "plain.onnx", spec, tmp_path / "engine")
     feed = make_feed(recipe, load_aipp(config))
     manifest = read_engine(tmp_path / "engine").manifest
@@ -176,16 +182,15 @@ def test_gears_are_one_file_for_many_sizes(trial: TinyTrial, recipe: Recipe, tmp
         np.testing.assert_array_equal(free.run(pixels)[:3], run_padded(four, pixels[:3]))
 
 
-def test_a_stream_alone_knows_its_times(trial: TinyTrial, recipe: Recipe, tmp_path: Path) -> None:
-    file = build_engine(trial.folder / "fused.onnx", ask(4), tmp_path / "engine")
+def test_a_stream_alone_knows_its_times(trial: TinyTrial, recipe: Recipe, built: EngineFile) -> None:
     pixels = load_batch(list_images(trial.images)[:4], make_feed(recipe))
-    with get_engine("ascend").open(file, "npu:0", 4) as session:
+    with get_engine("ascend").open(built, "npu:0", 4) as session:
         assert isinstance(session, DeviceTimed)
         session.run(pixels)
         logits, times = session.run_timed(pixels)
         np.testing.assert_array_equal(logits, session.run(pixels))
     assert times == StageTimes(copy_in_ms=4 * 32 * 32 * 3 * 1e-6, device_ms=2.0, copy_out_ms=4 * 4 * 4 * 1e-6)
-    with get_engine("ascend").open(file, "npu:0", 4, streams=2) as session:
+    with get_engine("ascend").open(built, "npu:0", 4, streams=2) as session:
         assert not isinstance(session, DeviceTimed)
 
 
@@ -202,10 +207,9 @@ def test_the_stored_command_runs_by_hand(trial: TinyTrial, tmp_path: Path) -> No
     assert len(built.read_bytes()) == len(kept)
 
 
-def test_only_what_is_hashed_stays_in_the_folder(trial: TinyTrial, tmp_path: Path) -> None:
-    file = build_engine(trial.folder / "fused.onnx", ask(1, 2), tmp_path / "engine")
-    known = {m.path for m in file.manifest.files} | set(file.manifest.companions) | {"engine.json"}
-    assert {path.name for path in file.folder.iterdir()} == known
+def test_only_what_is_hashed_stays_in_the_folder(built: EngineFile) -> None:
+    known = {m.path for m in built.manifest.files} | set(built.manifest.companions) | {"engine.json"}
+    assert {path.name for path in built.folder.iterdir()} == known
 
 
 def test_what_atc_refuses_leaves_nothing(trial: TinyTrial, tmp_path: Path) -> None:
@@ -219,14 +223,14 @@ def test_what_atc_refuses_leaves_nothing(trial: TinyTrial, tmp_path: Path) -> No
 
 def test_a_file_for_another_chip_is_refused_with_the_command(trial: TinyTrial, tmp_path: Path) -> None:
     config = trial.folder / "rgb.config"
-    spec = ask(1, 4, insert_op_conf=str(config), log="null")
+    spec = ask(4, insert_op_conf=str(config), log="null")
     file = build_engine(trial.folder / "plain.onnx", spec, tmp_path / "engine")
     get_engine("ascend").open(file, "npu:1").close()
     with pytest.raises(EngineError) as caught:
         get_engine("ascend").open(file, "npu:2")
     assert caught.value.problem == f"{file.folder} was built for Ascend310P3, and npu:2 is Ascend310"
     assert caught.value.fix == (
-        f"seatrial compile {trial.folder}/plain.onnx --engine ascend --precision fp16 --batch-size 1,4 --device npu:2 "
+        f"seatrial compile {trial.folder}/plain.onnx --engine ascend --precision fp16 --batch-size 4 --device npu:2 "
         f"--option insert_op_conf={file.folder}/rgb.config --option log=null --output {file.folder}"
     )
     from seatrial.cli import run_cli
@@ -235,18 +239,14 @@ def test_a_file_for_another_chip_is_refused_with_the_command(trial: TinyTrial, t
     get_engine("ascend").open(read_engine(file.folder), "npu:2").close()
 
 
-def test_a_file_of_another_cann_is_refused(trial: TinyTrial, tmp_path: Path, machine: pytest.MonkeyPatch) -> None:
-    file = build_engine(trial.folder / "fused.onnx", ask(1), tmp_path / "engine")
-    with emulate_ascend(tmp_path / "newer", cann="8.2.RC1"):
-        with pytest.raises(
-            EngineError, match=r"was built by CANN 8\.0\.RC1, and here is CANN 8\.2\.RC1; seatrial comp"
-        ):
-            get_engine("ascend").open(file, "npu:0")
-    get_engine("ascend").open(file, "npu:0").close()
+def test_a_file_of_another_cann_is_refused(built: EngineFile, tmp_path: Path) -> None:
+    words = r"was built by CANN 8\.0\.RC1, and here is CANN 8\.2\.RC1; seatrial compile"
+    with emulate_ascend(tmp_path, cann="8.2.RC1"), pytest.raises(EngineError, match=words):
+        get_engine("ascend").open(built, "npu:0")
 
 
 def test_a_missing_cann_is_named(trial: TinyTrial, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ASCEND_OPP_PATH")
-        with pytest.raises(EngineError, match="'ascend' cannot be used: ASCEND_OPP_PATH is not set; .*source /usr"):
+        with pytest.raises(EngineError, match=r"'ascend' cannot be used: ASCEND_OPP_PATH is not set; .*source /usr"):
             build_engine(trial.folder / "fused.onnx", ask(1), tmp_path / "engine")

@@ -164,6 +164,16 @@ def test_an_answer_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -
         opened.run(make_batch(4))
 
 
+def test_an_npu_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, mode: str) -> None:
+        raise RuntimeError("[5][ACL: device memory]\n execute failed")
+
+    monkeypatch.setattr(FakeModel, "infer", fail)
+    words = r"^the NPU fails at a batch of 4 \(\[5\]\[ACL: device memory\]\)$"
+    with AscendSession(make_om()) as opened, pytest.raises(EngineError, match=words):
+        opened.run(make_batch(4))
+
+
 def test_an_ais_bench_that_cannot_be_imported_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     (tmp_path / "ais_bench" / "infer").mkdir(parents=True)

@@ -88,7 +88,11 @@ class AscendSession:
         parts = []
         for begin, end in pairwise(accumulate(split_batch(len(batch), self._gears), initial=0)):
             part = pad_batch(batch[begin:end], self._gears)
-            parts.append(self._read(model.infer([part], mode=mode), len(part))[: end - begin])
+            try:
+                outputs = model.infer([part], mode=mode)
+            except RuntimeError as error:
+                raise EngineError(f"the NPU fails at a batch of {len(part)} ({_first_line(error)})") from None
+            parts.append(self._read(outputs, len(part))[: end - begin])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read(self, outputs: Sequence[NDArray[Any]], batch_size: int) -> NDArray[np.float32]:
