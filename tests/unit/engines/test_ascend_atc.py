@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from ascend_machine import emulate_ascend
+from seatrial.engines.ascend import atc
 from seatrial.engines.ascend.atc import LOG, check_executed, count_precisions, explain_failure, read_back, run_atc
 from seatrial.engines.ascend.command import AtcCall
 from seatrial.errors import EngineError, UsageError
@@ -148,9 +149,17 @@ def test_precisions_are_counted_by_what_operators_take() -> None:
     assert counted == {"fp16": 2, "fp32": 1, "int8": 1, "DT_NEW": 1}
 
 
-@pytest.mark.parametrize("model", [{}, [], {"graph": {}}, {"graph": []}, {"graph": [{}]}])
-def test_a_description_that_cannot_be_read_tells_nothing(model: object) -> None:
-    assert count_precisions(model) == {}
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"graph": {"op": 1}}', '{"graph": [{"op": [7]}]}', '{"graph": 1}'])
+def test_a_description_that_cannot_be_read_tells_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    def describe(*_: object) -> tuple[int, str]:
+        (folder / "model-1.json").write_text(text)
+        return 0, ""
+
+    monkeypatch.setattr(atc, "_run_logged", describe)
+    assert read_back(folder / "model-1.om", folder) == {}
+    assert not any(folder.iterdir())
 
 
 def test_an_om_that_cannot_be_described_tells_nothing(folder: Path) -> None:

@@ -182,6 +182,12 @@ def test_gears_are_one_file_for_many_sizes(trial: TinyTrial, recipe: Recipe, tmp
         np.testing.assert_array_equal(free.run(pixels)[:3], run_padded(four, pixels[:3]))
 
 
+def test_the_runtimes_banners_are_no_results(built: EngineFile, capfd: pytest.CaptureFixture[str]) -> None:
+    get_engine("ascend").open(built, "npu:0").close()
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "[INFO] acl init success\n[INFO] unload model success, model Id is 1\n")
+
+
 def test_a_stream_alone_knows_its_times(trial: TinyTrial, recipe: Recipe, built: EngineFile) -> None:
     pixels = load_batch(list_images(trial.images)[:4], make_feed(recipe))
     with get_engine("ascend").open(built, "npu:0", 4) as session:

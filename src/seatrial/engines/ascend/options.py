@@ -25,7 +25,6 @@ MIXED = ("allow_mix_precision", "allow_mix_precision_fp16", "mixed_float16")
 MOST_GEARS, LARGEST_GEAR = 100, 2048
 PATH = re.compile(r"[\w./-]+")
 """The characters of a path that `atc` takes: letters, digits, and _ . - /"""
-
 RESERVED = ("atc.", "model-", "engine.json", "fusion_result", "check_result", "kernel_meta")
 """How names begin that stand in an engine folder, or that `atc` writes there."""
 

@@ -1,5 +1,7 @@
 """Running an `.om` file through `ais_bench`."""
 
+import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,7 +46,8 @@ class AscendSession:
         self._models: list[Any] = []
         for _ in range(streams):
             try:
-                model = interface.InferSession(file.device_number, str(file.path))
+                with _banners_to_stderr():
+                    model = interface.InferSession(file.device_number, str(file.path))
             except Exception as error:  # pybind11 gives what the C++ side raises no common base
                 self.close()
                 raise RefusedFile(
@@ -62,9 +65,10 @@ class AscendSession:
 
     def close(self) -> None:
         """Unload the model."""
-        for model in self._models:
-            # Older releases free it with the object.
-            getattr(model, "free_resource", lambda: None)()
+        with _banners_to_stderr():
+            for model in self._models:
+                # Older releases free it with the object.
+                getattr(model, "free_resource", lambda: None)()
         self._models, self._idle = [], SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -164,6 +168,19 @@ def import_interface() -> Any:
     except ImportError as error:
         raise EngineError(f"ais_bench cannot be imported ({_first_line(error)})", source_hint()) from None
     return interface
+
+
+@contextmanager
+def _banners_to_stderr() -> Iterator[None]:
+    """The runtime prints its progress to stdout from C++, where only results belong."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _call(target: Any, name: str, older: str) -> Any:

@@ -3,6 +3,7 @@
 It checks device, chip, modes, gears and bytes as the real one does, and knows static and dymbatch models only.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class InferSession:
         names = list_names()
         if not 0 <= device_id < len(names):
             raise RuntimeError(f"[1][ACL: invalid device] open device {device_id} failed")
+        # From C++, past Python's own stdout.
+        os.write(1, b"[INFO] acl init success\n")
         self._om, graph = load_om(Path(model_path))
         if self._om.soc_version != f"Ascend{names[device_id]}":
             raise RuntimeError(f"[1][ACL: load model failed] the model is for {self._om.soc_version}")
@@ -70,7 +73,7 @@ class InferSession:
         if mode not in MODES:
             raise RuntimeError(f"wrong infer_mode:{mode}, only support {MODES}")
         if len(feeds) != 1 or not feeds[0].flags.c_contiguous:
-            raise RuntimeError("input datas and intensors nums not matched!")
+            raise RuntimeError("inputs and tensors nums not matched!")
         if mode == "static":
             self.set_staticbatch()
         elif mode == "dymbatch":
@@ -86,6 +89,7 @@ class InferSession:
         self._summary = aclruntime.Summary()
 
     def free_resource(self) -> None:
+        os.write(1, b"[INFO] unload model success, model Id is 1\n")
         self._session = None
 
     def _execute(self, feed: NDArray[Any]) -> NDArray[Any]:
