@@ -34,5 +34,10 @@ def emulate_ascend(folder: Path, chips: str = "310P3", cann: str = "8.0.RC1") ->
         patch.setenv("ASCEND_OPP_PATH", str(home / "opp"))
         patch.setenv("EMULATED_NPUS", chips)
         yield patch
+    forget_modules()
+
+
+def forget_modules() -> None:
+    """Let the SDK's packages be looked for anew."""
     for name in [name for name in sys.modules if name.startswith(MODULES)]:
         del sys.modules[name]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ascend_machine import forget_modules
 from seatrial.engines.ascend import session
 from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession, pad_batch, split_batch
 from seatrial.engines.base import DeviceTimed, StageTimes
@@ -180,5 +181,7 @@ def test_an_ais_bench_that_cannot_be_imported_names_the_remedy(monkeypatch: pyte
     message = "libascendcl.so: cannot open shared object file"
     (tmp_path / "ais_bench" / "infer" / "interface.py").write_text(f"raise ImportError({message!r})\n")
     monkeypatch.syspath_prepend(str(tmp_path))
+    forget_modules()
     with pytest.raises(EngineError, match=r"cannot be imported \(libascendcl\.so: cannot open shared.*; .*set_env\.sh"):
         session.import_interface()
+    forget_modules()
