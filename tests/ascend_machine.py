@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,9 @@ def emulate_ascend(folder: Path, chips: str = "310P3", cann: str = "8.0.RC1") ->
         patch.setenv("ASCEND_HOME_PATH", str(home))
         patch.setenv("ASCEND_OPP_PATH", str(home / "opp"))
         patch.setenv("EMULATED_NPUS", chips)
+        # Logs of failed builds go where pytest cleans up.
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
         yield patch
     forget_modules()
 
