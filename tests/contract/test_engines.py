@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,21 @@ from seatrial.recipes import load_recipe
 from seatrial.workflow.graphs import export_checkpoint
 from tiny_trial import TinyTrial, make_trial
 
-TOLERANCE = 1e-5
-"""Relative, Frobenius, of fp32 against float64 torch."""
+TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
+"""Relative, Frobenius, against float64 torch, by precision."""
+ASKED: dict[str, dict[str, Any]] = {
+    "ascend": {
+        "device": "npu:0",
+        "precision": "fp16",
+        "batch_sizes": (1, 2, 4, 8),
+        "options": {"gears": "true"},
+    },
+}
+"""What an engine needs to be asked for that the others have by default."""
+
+
+def ask(engine: str, **changes: Any) -> BuildSpec:
+    return BuildSpec(engine, **{**ASKED.get(engine, {}), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +57,12 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def file(engine: str, trial: TinyTrial) -> EngineFile:
-    return build_engine(trial.folder / "model.onnx", BuildSpec(engine), trial.folder / engine)
+    return build_engine(trial.folder / "model.onnx", ask(engine), trial.folder / engine)
 
 
 @pytest.fixture
 def session(file: EngineFile) -> Iterator[Session]:
-    with get_engine(file.manifest.engine).open(file, "cpu") as opened:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device) as opened:
         yield opened
 
 
@@ -69,13 +83,15 @@ def expected(trial: TinyTrial, pixels: np.ndarray) -> np.ndarray:
 
 def test_probe_tells_version_device_and_precision(engine: str) -> None:
     found = get_engine(engine).probe()
-    assert found.version and "cpu" in found.devices and "fp32" in found.precisions
+    assert found.version and ask(engine).device in found.devices and "fp32" in found.precisions
 
 
-def test_logits_agree_with_float64_torch(session: Session, pixels: np.ndarray, expected: np.ndarray) -> None:
+def test_logits_agree_with_float64_torch(
+    file: EngineFile, session: Session, pixels: np.ndarray, expected: np.ndarray
+) -> None:
     logits = session.run(pixels)
     assert logits.dtype == np.float32 and logits.shape == expected.shape
-    assert np.linalg.norm(logits - expected) <= TOLERANCE * np.linalg.norm(expected)
+    assert np.linalg.norm(logits - expected) <= TOLERANCE[file.manifest.precision] * np.linalg.norm(expected)
 
 
 def test_same_answer_twice_and_kept(session: Session, pixels: np.ndarray) -> None:
@@ -97,7 +113,7 @@ def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.nd
 
 
 def test_many_threads_give_the_answers_of_one(file: EngineFile, pixels: np.ndarray) -> None:
-    with get_engine(file.manifest.engine).open(file, "cpu", streams=2) as session:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device, streams=2) as session:
         alone = [session.run(pixels[i : i + 2]) for i in range(0, 8, 2)]
         with ThreadPoolExecutor(2) as pool:
             together = list(pool.map(lambda i: session.run(pixels[i : i + 2]), range(0, 8, 2)))
@@ -120,19 +136,19 @@ def test_a_wrong_batch_is_refused(session: Session, batch: np.ndarray, found: st
 
 
 def test_closing_twice_is_harmless(file: EngineFile) -> None:
-    session = get_engine(file.manifest.engine).open(file, "cpu")
+    session = get_engine(file.manifest.engine).open(file, file.manifest.device)
     session.close()
     session.close()
 
 
 def test_fixed_batches_are_padded(engine: str, trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray) -> None:
-    spec = BuildSpec(engine, batch_sizes=(2, 4))
+    spec = ask(engine, batch_sizes=(2, 4), options={})
     built = build_engine(trial.folder / "model.onnx", spec, trial.folder / f"{engine}-4")
-    with get_engine(engine).open(built, "cpu", batch_size=3) as session:
+    with get_engine(engine).open(built, spec.device, batch_size=3) as session:
         assert session.input.shape[0] in (4, None)
         logits = run_padded(session, pixels[:3])
     assert logits.shape[0] == 3
-    assert np.linalg.norm(logits - expected[:3]) <= TOLERANCE * np.linalg.norm(expected[:3])
+    assert np.linalg.norm(logits - expected[:3]) <= TOLERANCE[spec.precision] * np.linalg.norm(expected[:3])
 
 
 def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_path: Path) -> None:
@@ -141,7 +157,7 @@ def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_p
         "import sys, json, numpy as np; from pathlib import Path\n"
         "from seatrial.engines import get_engine; from seatrial.engines.base import read_engine\n"
         "file = read_engine(Path(sys.argv[1]))\n"
-        "with get_engine(file.manifest.engine).open(file, 'cpu') as s:\n"
+        "with get_engine(file.manifest.engine).open(file, file.manifest.device) as s:\n"
         "    print(json.dumps(s.run(np.load(sys.argv[2])).tolist()))\n"
     )
     ran = subprocess.run(
@@ -150,12 +166,12 @@ def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_p
         text=True,
         check=True,
     )
-    with get_engine(file.manifest.engine).open(file, "cpu") as session:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device) as session:
         np.testing.assert_allclose(np.array(json.loads(ran.stdout), np.float32), session.run(pixels[:2]), atol=1e-5)
 
 
 def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
-    file = build_engine(trial.folder / "model.onnx", BuildSpec(engine), tmp_path / "engine")
+    file = build_engine(trial.folder / "model.onnx", ask(engine), tmp_path / "engine")
     victim = file.folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
     data = bytearray(victim.read_bytes())
     victim.unlink()
@@ -170,17 +186,25 @@ def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run fp32"),
-        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has cpu"),
-        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*threads"),
-        ({"options": {"threads": "many"}}, UsageError, "threads=many is not a whole number"),
+        ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run (fp16, )?fp32"),
+        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has (cpu|npu:0)"),
+        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*(threads|gears)"),
     ],
 )
 def test_what_it_does_not_have_is_listed(
     engine: str, trial: TinyTrial, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        build_engine(trial.folder / "model.onnx", BuildSpec(engine, **change), tmp_path / "engine")  # type: ignore[arg-type]
+        build_engine(trial.folder / "model.onnx", ask(engine, **change), tmp_path / "engine")
+    assert not (tmp_path / "engine").exists()
+
+
+def test_a_wrong_value_of_an_option_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
+    options, words = {
+        "ascend": ({"log": "loud"}, "log=loud is not one of debug, info"),
+    }.get(engine, ({"threads": "many"}, "threads=many is not a whole number"))
+    with pytest.raises(UsageError, match=words):
+        build_engine(trial.folder / "model.onnx", ask(engine, options=options), tmp_path / "engine")
     assert not (tmp_path / "engine").exists()
 
 

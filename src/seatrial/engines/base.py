@@ -35,6 +35,8 @@ class Capabilities:
     """Why it cannot be used, in words."""
     install_hint: str = ""
     """The command that would bring it."""
+    hardware: tuple[str, ...] = ()
+    """What stands behind each device, where a compiled file runs on no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Built:
     """Layers by precision, as the SDK reports them; empty where it cannot tell."""
     companions: tuple[Path, ...] = ()
     """Files that belong to those above, such as weights beside a topology."""
+    graph: GraphManifest | None = None
+    """The graph as the engine runs it, where compiling changed its input; None is the job's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ def _describe(graph: GraphManifest, spec: BuildSpec, folder: Path, built: Built,
     version = get_engine(spec.engine).probe().version
     if version is None:
         raise RefusedFile(f"engine '{spec.engine}' went away while compiling")
+    graph = built.graph or graph
     return EngineManifest(
         key=key,
         engine=spec.engine,

@@ -10,7 +10,7 @@ from seatrial.errors import UsageError
 def test_an_unknown_engine_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"^there is no engine 'openvin'; did you mean 'openvino'\?$"):
         get_engine("openvin")
-    with pytest.raises(UsageError, match="there is no engine 'tpu'; known: onnxruntime, openvino, torch"):
+    with pytest.raises(UsageError, match="there is no engine 'tpu'; known: ascend, onnxruntime, openvino, torch"):
         get_engine("tpu")
 
 

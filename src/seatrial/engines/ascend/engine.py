@@ -1,0 +1,143 @@
+"""Ascend as an engine: `atc` compiles, `ais_bench` runs."""
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from seatrial.data.aipp import load_aipp
+from seatrial.data.feed import make_feed
+from seatrial.engines.ascend.atc import LOG, check_executed, clear_leftovers, read_back, run_atc
+from seatrial.engines.ascend.command import plan_calls
+from seatrial.engines.ascend.machine import find_chip, probe_machine
+from seatrial.engines.ascend.options import check_atc_options, list_files, uses_gears
+from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession
+from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
+from seatrial.errors import EngineError
+from seatrial.recipes.schema import Recipe
+from seatrial.store.records import GraphManifest, Record, TensorSpec
+
+BUILD = "atc.json"
+
+
+class AtcBuild(Record):
+    """How the files of an engine folder were compiled: its `atc.json`."""
+
+    schema_: Literal["seatrial/atc/1"] = Field(default="seatrial/atc/1", alias="schema")
+    graph: str
+    """The ONNX file, where it was."""
+    soc_version: str
+    commands: tuple[str, ...]
+    """As typed into a shell, in the engine folder."""
+
+
+class AscendEngine:
+    """Compiles ONNX graphs for Ascend NPUs with `atc` and runs them with `ais_bench`."""
+
+    def probe(self) -> Capabilities:
+        """What is here: driver, CANN and the two Python packages must all be."""
+        return probe_machine()
+
+    def compile(self, job: CompileJob) -> Built:
+        """Compile one file for each batch size, or one with a gear for each.
+
+        Raises:
+            UsageError: an option is wrong, or `atc` refuses it.
+            EngineError: something is missing, or `atc` fails or built another precision.
+        """
+        check_available(job, self.probe())
+        check_atc_options(job)
+        graph = describe_graph(job)
+        soc_version = job.options.get("soc_version") or find_chip(job.device).soc_version
+        kept = [Path(shutil.copyfile(path, job.output / path.name)) for path in list_files(job.options).values()]
+        files: list[tuple[int | None, Path]] = []
+        executed: dict[str, int] = {}
+        calls = plan_calls(job, soc_version)
+        for call in calls:
+            om = run_atc(call, job.output)
+            executed = read_back(om, job.output)
+            check_executed(job.precision, executed)
+            files += [(size, om) for size in call.batch_sizes]
+        clear_leftovers(job.output)
+        commands = tuple(call.line for call in calls)
+        AtcBuild(graph=str(job.graph.absolute()), soc_version=soc_version, commands=commands).save(job.output / BUILD)
+        return Built(tuple(files), executed, (job.output / LOG, job.output / BUILD, *kept), graph)
+
+    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> AscendSession:
+        """Load the file that serves `batch_size`; without one, a file with gears takes any.
+
+        A session of one stream is `DeviceTimed`.
+
+        Raises:
+            EngineError: something is missing, or the file was built for another chip or CANN.
+        """
+        check_device(device, self.probe())
+        check_build(file, device, self.probe().version)
+        manifest = file.manifest
+        path, size = file.pick(batch_size)
+        gears = tuple(m.batch_size for m in manifest.files if m.batch_size) if uses_gears(manifest.options) else ()
+        fixed = None if gears and batch_size is None else size
+        spec = manifest.input.model_copy(update={"shape": (fixed, *manifest.input.shape[1:])})
+        om = OmFile(path, find_chip(device).device, spec, manifest.output, gears)
+        return TimedAscendSession(om) if streams == 1 else AscendSession(om, streams)
+
+
+def describe_graph(job: CompileJob) -> GraphManifest | None:
+    """The graph as the `.om` runs it, where compiling changes its input: AIPP in front of it, or float16.
+
+    Raises:
+        UsageError: the AIPP configuration does not fit the network.
+    """
+    graph = job.manifest
+    if "input_fp16_nodes" in job.options:
+        return graph.model_copy(update={"input": graph.input.model_copy(update={"dtype": "float16"})})
+    if "insert_op_conf" not in job.options:
+        return None
+    config = load_aipp(Path(job.options["insert_op_conf"]))
+    feed = make_feed(Recipe.read(graph.recipe, "the graph's manifest"), config)
+    return graph.model_copy(
+        update={
+            "fused": True,
+            "aipp": config.model_dump(mode="json"),
+            "host_steps": tuple(step.model_dump(mode="json", exclude_none=True) for step in feed.steps),
+            "preprocess_hash": feed.hash,
+            "input": TensorSpec(
+                name=graph.input.name,
+                dtype="uint8",
+                shape=(graph.input.shape[0], *feed.shape),
+                layout="YUV420SP" if feed.is_yuv else "NHWC",
+            ),
+        }
+    )
+
+
+def check_build(file: EngineFile, device: str, version: str | None) -> None:
+    """Refuse a file that was built for another chip or by another CANN.
+
+    Raises:
+        EngineError: says for what, and the command that builds it for this one.
+    """
+    build, chip = AtcBuild.load(file.folder / BUILD), find_chip(device)
+    if build.soc_version != chip.soc_version:
+        problem = f"{file.folder} was built for {build.soc_version}, and {device} is {chip.soc_version}"
+    elif file.manifest.sdk_version != version:
+        problem = f"{file.folder} was built by {file.manifest.sdk_version}, and here is {version}"
+    else:
+        return
+    raise EngineError(problem, rebuild_command(file, build, device))
+
+
+def rebuild_command(file: EngineFile, build: AtcBuild, device: str) -> str:
+    """The `seatrial compile` line that gives this engine folder on this machine."""
+    manifest = file.manifest
+    sizes = ",".join(str(model.batch_size) for model in manifest.files)
+    words = ["seatrial", "compile", build.graph, "--engine", "ascend", "--precision", manifest.precision]
+    words += ["--batch-size", sizes, "--device", device]
+    for name, value in manifest.options.items():
+        # The chip is told by the device now; files are taken from where they are kept.
+        if name != "soc_version":
+            kept = file.folder / Path(value).name
+            words += ["--option", f"{name}={kept if name in list_files({name: value}) else value}"]
+    return shlex.join([*words, "--output", str(file.folder)])
