@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import data, engines, graphs, guide, recipes, run, train
+from seatrial.cli import data, doctor, engines, graphs, guide, recipes, run, train
 
 HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
 
@@ -26,6 +26,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_options)
+    app.command()(doctor.doctor)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
     prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, engines.compile)

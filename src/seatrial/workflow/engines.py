@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.engines import ENGINES, get_engine
-from seatrial.engines.base import EngineFile, check_device
+from seatrial.engines.base import Capabilities, EngineFile, check_device
 from seatrial.engines.build import BuildSpec, build_engine, find_built, read_graph_manifest
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
@@ -15,40 +15,55 @@ from seatrial.strict import suggest
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """An engine and a precision, written `NAME` or `NAME:PRECISION`."""
+    """An engine, a precision and a device, written `NAME[:PRECISION][@DEVICE]`."""
 
     engine: str
     precision: str
     label: str
     """Names its folder and its records."""
+    device: str = "cpu"
 
 
 def parse_engine(text: str) -> EngineChoice:
-    """Read `openvino:bf16`; without a precision it is fp32.
+    """Read `openvino:bf16` or `torch:fp16@cuda:1`; what is left out is the first that the engine has here.
 
     Raises:
         UsageError: there is no such engine.
+        EngineError: it is not installed, or has no such device or precision.
     """
-    name, _, precision = text.strip().partition(":")
+    wanted, at, device = text.strip().partition("@")
+    name, colon, precision = wanted.partition(":")
     if name not in ENGINES:
         raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
-    if text.strip().endswith(":"):
-        raise UsageError(f"engine '{text.strip()}' names no precision after the colon", "write it like openvino:bf16")
-    return EngineChoice(name, precision or "fp32", f"{name}-{precision}" if precision else name)
+    if (colon and not precision) or (at and not device):
+        missing = "device after the @" if at and not device else "precision after the colon"
+        raise UsageError(f"engine '{text.strip()}' names no {missing}", "write it like openvino:bf16 or torch@cuda:0")
+    has = get_engine(name).probe()
+    if has.version is None:
+        raise EngineError(f"engine '{name}' cannot be used: {has.missing}", has.install_hint)
+    label = "-".join(part for part in (name, precision, device.replace(":", "")) if part)
+    chosen = EngineChoice(name, precision or has.precisions[0], label, device or has.devices[0])
+    check_engine(chosen)
+    return chosen
 
 
-def check_engine(choice: EngineChoice, device: str = "cpu") -> None:
-    """Refuse an engine that is not installed, or a precision that it cannot run here, before any work is done.
+def check_engine(choice: EngineChoice) -> None:
+    """Refuse an engine that is not installed, or a device or precision that it has not here, before any work is done.
 
     Raises:
         EngineError: lists what there is.
     """
     has = get_engine(choice.engine).probe()
-    check_device(device, has)
+    check_device(choice.device, has)
     if choice.precision not in has.precisions:
         raise EngineError(
             f"{choice.engine} on this machine cannot run {choice.precision}", "it can run " + ", ".join(has.precisions)
         )
+
+
+def probe_engines() -> tuple[Capabilities, ...]:
+    """What every engine of the table can do on this machine."""
+    return tuple(get_engine(name).probe() for name in ENGINES)
 
 
 def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress = silent) -> EngineFile:
@@ -59,7 +74,7 @@ def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress
         EngineError: the engine is missing, or gave something else than was asked.
     """
     manifest = read_graph_manifest(graph)
-    check_engine(EngineChoice(spec.engine, spec.precision, output.name), spec.device)
+    check_engine(EngineChoice(spec.engine, spec.precision, output.name, spec.device))
     has = get_engine(spec.engine).probe()
     version = has.version
     key = hash_value(
