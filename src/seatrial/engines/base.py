@@ -33,6 +33,8 @@ class Capabilities:
     """Why it cannot be used, in words."""
     install_hint: str = ""
     """The command that would bring it."""
+    chips: Mapping[str, str] = field(default_factory=dict)
+    """What a device is, by its name, where a compiled file is tied to the chip that it was compiled for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def check_available(asked: CompileJob, has: Capabilities) -> None:
     Raises:
         EngineError: lists what there is.
     """
-    if has.version is None:
+    if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
     check_device(asked.device, has)
     if asked.precision not in has.precisions:
@@ -215,7 +217,7 @@ def check_device(device: str, has: Capabilities) -> None:
     Raises:
         EngineError: lists the devices there are.
     """
-    if has.version is None:
+    if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
     if device not in has.devices:
         raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))

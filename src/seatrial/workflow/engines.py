@@ -60,7 +60,8 @@ def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress
     """
     manifest = read_graph_manifest(graph)
     check_engine(EngineChoice(spec.engine, spec.precision, output.name), spec.device)
-    version = get_engine(spec.engine).probe().version
+    has = get_engine(spec.engine).probe()
+    version = has.version
     key = hash_value(
         {
             "stage": "compile/1",
@@ -68,6 +69,7 @@ def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress
             "recipe": manifest.recipe,
             "engine": [spec.engine, version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
             "machine": machine_hash(read_environment()),
+            "chip": has.chips.get(spec.device),
         }
     )
     found = find_built(output, key)
