@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,18 +39,19 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def engine(request: pytest.FixtureRequest, emulate: Callable[[str], AbstractContextManager[None]]) -> Iterator[str]:
+    with emulate(request.param):
+        yield str(request.param)
 
 
 @pytest.fixture(scope="module")
-def file(engine: str, trial: TinyTrial) -> EngineFile:
-    return build_engine(trial.folder / "model.onnx", BuildSpec(engine), trial.folder / engine)
+def file(engine: str, device: str, trial: TinyTrial) -> EngineFile:
+    return build_engine(trial.folder / "model.onnx", BuildSpec(engine, device=device), trial.folder / engine)
 
 
 @pytest.fixture
 def session(file: EngineFile) -> Iterator[Session]:
-    with get_engine(file.manifest.engine).open(file, "cpu") as opened:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device) as opened:
         yield opened
 
 
@@ -67,9 +70,9 @@ def expected(trial: TinyTrial, pixels: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(normalise(pixels, recipe)).double()).numpy()
 
 
-def test_probe_tells_version_device_and_precision(engine: str) -> None:
+def test_probe_tells_version_device_and_precision(engine: str, device: str) -> None:
     found = get_engine(engine).probe()
-    assert found.version and "cpu" in found.devices and "fp32" in found.precisions
+    assert found.version and device in found.devices and "fp32" in found.precisions
 
 
 def test_logits_agree_with_float64_torch(session: Session, pixels: np.ndarray, expected: np.ndarray) -> None:
@@ -97,7 +100,7 @@ def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.nd
 
 
 def test_many_threads_give_the_answers_of_one(file: EngineFile, pixels: np.ndarray) -> None:
-    with get_engine(file.manifest.engine).open(file, "cpu", streams=2) as session:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device, streams=2) as session:
         alone = [session.run(pixels[i : i + 2]) for i in range(0, 8, 2)]
         with ThreadPoolExecutor(2) as pool:
             together = list(pool.map(lambda i: session.run(pixels[i : i + 2]), range(0, 8, 2)))
@@ -120,15 +123,17 @@ def test_a_wrong_batch_is_refused(session: Session, batch: np.ndarray, found: st
 
 
 def test_closing_twice_is_harmless(file: EngineFile) -> None:
-    session = get_engine(file.manifest.engine).open(file, "cpu")
+    session = get_engine(file.manifest.engine).open(file, file.manifest.device)
     session.close()
     session.close()
 
 
-def test_fixed_batches_are_padded(engine: str, trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray) -> None:
-    spec = BuildSpec(engine, batch_sizes=(2, 4))
+def test_fixed_batches_are_padded(
+    engine: str, device: str, trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray
+) -> None:
+    spec = BuildSpec(engine, device=device, batch_sizes=(2, 4))
     built = build_engine(trial.folder / "model.onnx", spec, trial.folder / f"{engine}-4")
-    with get_engine(engine).open(built, "cpu", batch_size=3) as session:
+    with get_engine(engine).open(built, device, batch_size=3) as session:
         assert session.input.shape[0] in (4, None)
         logits = run_padded(session, pixels[:3])
     assert logits.shape[0] == 3
@@ -141,7 +146,7 @@ def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_p
         "import sys, json, numpy as np; from pathlib import Path\n"
         "from seatrial.engines import get_engine; from seatrial.engines.base import read_engine\n"
         "file = read_engine(Path(sys.argv[1]))\n"
-        "with get_engine(file.manifest.engine).open(file, 'cpu') as s:\n"
+        "with get_engine(file.manifest.engine).open(file, file.manifest.device) as s:\n"
         "    print(json.dumps(s.run(np.load(sys.argv[2])).tolist()))\n"
     )
     ran = subprocess.run(
@@ -150,12 +155,12 @@ def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_p
         text=True,
         check=True,
     )
-    with get_engine(file.manifest.engine).open(file, "cpu") as session:
+    with get_engine(file.manifest.engine).open(file, file.manifest.device) as session:
         np.testing.assert_allclose(np.array(json.loads(ran.stdout), np.float32), session.run(pixels[:2]), atol=1e-5)
 
 
-def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
-    file = build_engine(trial.folder / "model.onnx", BuildSpec(engine), tmp_path / "engine")
+def test_an_altered_file_is_refused(engine: str, device: str, trial: TinyTrial, tmp_path: Path) -> None:
+    file = build_engine(trial.folder / "model.onnx", BuildSpec(engine, device=device), tmp_path / "engine")
     victim = file.folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
     data = bytearray(victim.read_bytes())
     victim.unlink()
@@ -171,16 +176,25 @@ def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Pat
     ("change", "error", "words"),
     [
         ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run fp32"),
-        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has cpu"),
-        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: threads"),
-        ({"options": {"threads": "many"}}, UsageError, "threads=many is not a whole number"),
+        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has DEVICE"),
+        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*NUMBER"),
+        ({"options": {"NUMBER": "many"}}, UsageError, "NUMBER=many is not a whole number"),
     ],
 )
 def test_what_it_does_not_have_is_listed(
-    engine: str, trial: TinyTrial, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
+    engine: str,
+    device: str,
+    number: str,
+    trial: TinyTrial,
+    tmp_path: Path,
+    change: dict[str, Any],
+    error: type[Exception],
+    words: str,
 ) -> None:
-    with pytest.raises(error, match=words):
-        build_engine(trial.folder / "model.onnx", BuildSpec(engine, **change), tmp_path / "engine")  # type: ignore[arg-type]
+    asked = {"device": device} | change
+    asked["options"] = {name.replace("NUMBER", number): value for name, value in asked.get("options", {}).items()}
+    with pytest.raises(error, match=words.replace("DEVICE", device).replace("NUMBER", number)):
+        build_engine(trial.folder / "model.onnx", BuildSpec(engine, **asked), tmp_path / "engine")
     assert not (tmp_path / "engine").exists()
 
 

@@ -132,7 +132,8 @@ class TensorRtSession:
         return self._most * math.prod(sizes(spec)) * self._read_dtype(spec.name).itemsize
 
     def _read_dtype(self, name: str) -> np.dtype[Any]:
-        return np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
+        dtype: np.dtype[Any] = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
+        return dtype
 
     def _read_profile(self) -> Shape:
         """The smallest, the preferred and the largest batch."""
