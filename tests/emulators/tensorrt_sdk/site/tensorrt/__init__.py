@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from cuda.bindings import runtime
 
 from tensorrt.plan import Plan, coarsen, describe, find_fault, round_weights
@@ -208,6 +207,8 @@ class Runtime:
 
 class ICudaEngine:
     def __init__(self, plan: Plan, logger: ILogger) -> None:
+        import onnxruntime
+
         self._plan, self._logger = plan, logger
         model = plan.model
         round_weights(model, plan.flags)
