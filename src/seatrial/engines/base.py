@@ -33,8 +33,8 @@ class Capabilities:
     """Why it cannot be used, in words."""
     install_hint: str = ""
     """The command that would bring it."""
-    chips: Mapping[str, str] = field(default_factory=dict)
-    """What a device is, by its name, where a compiled file is tied to the chip that it was compiled for."""
+    hardware: tuple[str, ...] = ()
+    """What stands behind each device, where a compiled file runs on no other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from seatrial.engines.base import EngineFile, check_device
 from seatrial.engines.build import BuildSpec, build_engine, find_built, read_graph_manifest
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_value
+from seatrial.store.files import hash_file, hash_value
 from seatrial.strict import suggest
 
 
@@ -68,8 +68,10 @@ def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress
             "graph": manifest.sha256,
             "recipe": manifest.recipe,
             "engine": [spec.engine, version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
+            "hardware": dict(zip(has.devices, has.hardware, strict=False)).get(spec.device),
+            # A file that an option names counts by its content.
+            "files": {value: hash_file(Path(value)) for value in spec.options.values() if Path(value).is_file()},
             "machine": machine_hash(read_environment()),
-            "chip": has.chips.get(spec.device),
         }
     )
     found = find_built(output, key)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engines.tensorrt.build import PlanJob, check_graph, find_reason, read_version, write_command
+from seatrial.engines.tensorrt.build import PlanJob, check_graph, find_reason, read_numbers, read_version, write_command
 from seatrial.engines.tensorrt.options import MAX_BATCH_SIZE, OPTIONS, Settings, read_settings
 from seatrial.errors import EngineError, UsageError
 
@@ -86,14 +86,14 @@ def test_a_graph_in_another_precision_is_refused(precision: str, graph: str, ver
 @pytest.mark.parametrize(
     ("line", "version"),
     [
-        ("&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec --help", "8.6.1"),
-        ("&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec", "10.3.0"),
-        ("&&&& RUNNING TensorRT.trtexec [TensorRT v101601] [b11] # trtexec", "10.16.1"),
-        ("&&&& RUNNING TensorRT.trtexec [TensorRT v110201] [b3] # trtexec", "11.2.1"),
+        ("&&&& RUNNING TensorRT.trtexec [TensorRT v8601] # trtexec --help", (8, 6, 1)),
+        ("&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec", (10, 3, 0)),
+        ("&&&& RUNNING TensorRT.trtexec [TensorRT v101601] [b11] # trtexec", (10, 16, 1)),
+        ("&&&& RUNNING TensorRT.trtexec [TensorRT v110201] [b3] # trtexec", (11, 2, 1)),
         ("sh: trtexec: cannot execute", None),
     ],
 )
-def test_the_version_of_trtexec_is_in_its_first_line(line: str, version: str | None) -> None:
+def test_the_version_of_trtexec_is_in_its_first_line(line: str, version: tuple[int, int, int] | None) -> None:
     assert read_version(line) == version
 
 
@@ -118,6 +118,10 @@ def test_the_version_of_trtexec_is_in_its_first_line(line: str, version: str | N
 )
 def test_the_first_error_is_the_reason(printed: str, reason: str) -> None:
     assert find_reason("trtexec --onnx=a.onnx\n" + printed) == reason
+
+
+def test_versions_are_compared_by_three_numbers() -> None:
+    assert [read_numbers(v) for v in ("10.16.1.11", "8.6", "10.0.0b6")] == [(10, 16, 1), (8, 6, 0), (10, 0, 0)]
 
 
 def test_settings_have_defaults_that_fit_together() -> None:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
-from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph
+from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
 from seatrial.engines.tensorrt.cuda import Gpu, list_gpus
 from seatrial.engines.tensorrt.layers import check_executed, count_layers
 from seatrial.engines.tensorrt.options import Settings, read_settings
@@ -17,7 +17,7 @@ from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec, re
 from seatrial.strict import Strict
 
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
-OLDEST = (8, 6)
+OLDEST = (8, 6, 0)
 """The first version with named tensors and profiles that execution contexts share."""
 INSTALL = "pip install 'seatrial[tensorrt]'"
 DEVICE = "device.json"
@@ -41,7 +41,7 @@ class TensorRtEngine:
             return Capabilities("tensorrt", None, missing="tensorrt is not installed", install_hint=INSTALL)
         missing, hint = None, INSTALL
         gpus: tuple[Gpu, ...] = ()
-        if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
+        if read_numbers(found) < OLDEST:
             missing = f"TensorRT {found} is older than {OLDEST[0]}.{OLDEST[1]}"
         elif not _has_bindings():
             missing = "cuda-bindings is not installed"
@@ -55,9 +55,9 @@ class TensorRtEngine:
             "tensorrt",
             found,
             devices=tuple(f"cuda:{index}" for index in range(len(gpus))),
-            chips={f"cuda:{i}": f"{gpu.name} ({gpu.compute_capability})" for i, gpu in enumerate(gpus)},
+            hardware=tuple(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus),
             precisions=("fp32", *tf32, "fp16", "int8") if gpus else (),
-            in_graph=("fp16", "int8") if int(found.split(".")[0]) >= FIRST_TYPED else ("int8",),
+            in_graph=("fp16", "int8") if read_numbers(found)[0] >= FIRST_TYPED else ("int8",),
             free_batch=True,
             missing=missing,
             install_hint=hint if missing else "",

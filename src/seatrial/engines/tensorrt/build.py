@@ -15,6 +15,7 @@ from seatrial.engines.tensorrt.session import Shape, get_logger
 from seatrial.errors import EngineError
 from seatrial.store.files import replacing
 
+Version = tuple[int, int, int]
 MEBIBYTE = 1024 * 1024
 GRAPH_PRECISIONS = {"fp32": ("fp32",), "tf32": ("fp32",), "fp16": ("fp32", "fp16"), "int8": ("int8",)}
 """What a graph may compute in, by what is asked of TensorRT up to 10; from 11 on fp16 must be in the graph too."""
@@ -42,7 +43,7 @@ class PlanJob:
     @property
     def major(self) -> int:
         """The version's first number."""
-        return int(self.version.split(".")[0])
+        return read_numbers(self.version)[0]
 
     @property
     def typed(self) -> bool:
@@ -71,7 +72,7 @@ def check_graph(precision: str, graph_precision: str, version: str) -> None:
     Raises:
         EngineError: says what the graph must compute in.
     """
-    typed = precision == "fp16" and int(version.split(".")[0]) >= FIRST_TYPED
+    typed = precision == "fp16" and read_numbers(version)[0] >= FIRST_TYPED
     wanted = ("fp16",) if typed else GRAPH_PRECISIONS[precision]
     if graph_precision not in wanted:
         raise EngineError(
@@ -136,23 +137,30 @@ def run_trtexec(job: PlanJob, trtexec: str) -> None:
         )
     text = job.log.read_text(encoding="utf-8", errors="replace")
     other = read_version(text)
-    if other is not None and other != (wanted := ".".join(job.version.split(".")[:3])):
+    if other is not None and other != read_numbers(job.version):
         raise EngineError(
-            f"trtexec is TensorRT {other} and the Python package {wanted}, and neither runs the other's plans",
+            f"trtexec is TensorRT {'.'.join(map(str, other))} and the Python package {job.version}, "
+            "and neither runs the other's plans",
             "put the matching trtexec first on the PATH, or take --option builder=python",
         )
     if done.returncode != 0 or not job.target.is_file():
         raise EngineError(f"trtexec builds no plan: {find_reason(text)}", f"to see it all: {shlex.join(command)}")
 
 
-def read_version(log: str) -> str | None:
+def read_numbers(version: str) -> Version:
+    """The first three numbers of a version."""
+    major, minor, patch = (*map(int, re.findall(r"\d+", version)), 0, 0, 0)[:3]
+    return major, minor, patch
+
+
+def read_version(log: str) -> Version | None:
     """The version that `trtexec` reports: v8601 is 8.6.1, v100300 is 10.3.0; None where there is none."""
     found = re.search(r"\[TensorRT v(\d+)\]", log)
     if found is None:
         return None
     number = int(found[1])
     major, rest = divmod(number, 1000 if number < 10000 else 10000)
-    return f"{major}.{rest // 100}.{rest % 100}"
+    return major, *divmod(rest, 100)
 
 
 def find_reason(log: str) -> str:
