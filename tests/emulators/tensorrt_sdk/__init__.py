@@ -15,9 +15,9 @@ PACKAGES = ("tensorrt", "cuda")
 
 
 def install_tensorrt(
-    patch: pytest.MonkeyPatch, folder: Path, version: str = VERSION, trtexec: str | None = VERSION
+    patch: pytest.MonkeyPatch, folder: Path, version: str = VERSION, trtexec: str | None = "same"
 ) -> None:
-    """Install the emulators until `patch` is undone; `trtexec` is its own version, None puts none on the PATH."""
+    """Install the emulators until `patch` is undone; `trtexec` is that one's version, None puts none on the PATH."""
     info = folder / "site" / f"tensorrt-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tensorrt\nVersion: {version}\n")
@@ -25,7 +25,12 @@ def install_tensorrt(
     patch.setenv("EMULATED_TENSORRT", version)
     patch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
     if trtexec is not None:
-        patch.setenv("PATH", os.pathsep.join([str(write_trtexec(folder, trtexec)), os.environ["PATH"]]))
+        patch.setenv(
+            "PATH",
+            os.pathsep.join(
+                [str(write_trtexec(folder, version if trtexec == "same" else trtexec)), os.environ["PATH"]]
+            ),
+        )
     replace_modules(patch, paths)
 
 

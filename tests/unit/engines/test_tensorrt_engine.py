@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from colour_graph import make_colour_graph
-from emulators.tensorrt_sdk import install_tensorrt, write_trtexec
+from emulators.tensorrt_sdk import VERSION, install_tensorrt, write_trtexec
 from fake_engine import answer
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, StageTimes, read_engine
@@ -28,10 +28,10 @@ BATCH = np.random.default_rng(7).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Install:
-    """Installs an emulated TensorRT, `trtexec` of the same version with it unless told otherwise."""
+    """Installs an emulated TensorRT for one test."""
 
-    def installed(version: str = "10.16.1.11", trtexec: str | None = "same") -> None:
-        install_tensorrt(monkeypatch, tmp_path / version, version, version if trtexec == "same" else trtexec)
+    def installed(version: str = VERSION, trtexec: str | None = "same") -> None:
+        install_tensorrt(monkeypatch, tmp_path / version, version, trtexec)
 
     return installed
 
@@ -180,7 +180,7 @@ def test_too_little_gpu_memory_frees_what_was_taken(
 
 
 @pytest.mark.parametrize("builder", ["trtexec", "python"])
-@pytest.mark.parametrize(("precision", "graph"), [("fp16", "fp32"), ("tf32", "fp32")])
+@pytest.mark.parametrize(("precision", "graph"), [("fp16", "fp32"), ("tf32", "fp32"), ("int8", "int8")])
 def test_a_builder_that_falls_back_to_fp32_is_found_out(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: str, precision: str, graph: str
 ) -> None:
@@ -296,6 +296,16 @@ def test_a_gpu_without_tf32_has_no_tf32(install: Install, tmp_path: Path, monkey
     install()
     with pytest.raises(EngineError, match="cannot run tf32; it can run fp32, fp16, int8"):
         build(tmp_path, "tf32")
+
+
+def test_bindings_that_do_not_load_are_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install()
+    import cuda.bindings
+
+    monkeypatch.delattr(cuda.bindings, "runtime")
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setattr("seatrial.engines.tensorrt.find_spec", lambda name: name)
+    assert "there is no GPU to use (cuda-bindings does not load: " in str(get_engine("tensorrt").probe().missing)
 
 
 def test_probe_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,10 +65,18 @@ def test_only_layers_that_compute_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "layers", [[], ["Conv_0 + Relu_1", "Gemm_2"], [{"LayerType": "CaskConvolution", "Inputs": [{"Name": "x"}]}]]
+    ("layers", "kinds"),
+    [
+        ([], "names only"),
+        (["Conv_0 + Relu_1", "Gemm_2"], "names only"),
+        (
+            [{"LayerType": "CaskConvolution", "Inputs": [{"Name": "x"}]}, {"LayerType": "Myelin"}],
+            "CaskConvolution, Myelin",
+        ),
+    ],
 )
-def test_layers_that_tell_nothing_are_an_error(layers: list[Any]) -> None:
-    with pytest.raises(EngineError, match="describes no computing layer"):
+def test_layers_that_tell_nothing_are_an_error(layers: list[Any], kinds: str) -> None:
+    with pytest.raises(EngineError, match=f"precision cannot be told: .* no computing layer, but {kinds}$"):
         count_layers(json.dumps({"Layers": layers}))
 
 

@@ -35,8 +35,10 @@ def list_gpus() -> tuple[Gpu, ...]:
     Raises:
         EngineError: there is none, no driver, or one that is too old.
     """
-    from cuda.bindings import runtime
-
+    try:
+        from cuda.bindings import runtime
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineError(f"cuda-bindings does not load: {error}") from None
     gpus = []
     for index in range(call(runtime.cudaGetDeviceCount)):
         facts = call(runtime.cudaGetDeviceProperties, index)

@@ -31,10 +31,8 @@ def count_layers(information: str) -> dict[str, int]:
     layers = [layer for layer in json.loads(information)["Layers"] if isinstance(layer, dict)]
     counted = Counter(name for layer in layers if _computes(layer) and (name := read_precision(layer)))
     if not counted:
-        raise EngineError(
-            "TensorRT's engine inspector describes no computing layer, so its precision cannot be told",
-            "report it with the layers file",
-        )
+        kinds = ", ".join(sorted({str(layer.get("LayerType")) for layer in layers})[:8]) or "names only"
+        raise EngineError(f"the plan's precision cannot be told: TensorRT describes no computing layer, but {kinds}")
     return dict(counted)
 
 
