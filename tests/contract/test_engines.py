@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ ASKED: dict[str, dict[str, Any]] = {
         "batch_sizes": (1, 2, 4, 8),
         "options": {"gears": "true"},
     },
+    "tensorrt": {"device": "cuda:0"},
 }
 """What an engine needs to be asked for that the others have by default."""
 
@@ -51,8 +53,9 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def engine(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def engine(request: pytest.FixtureRequest, emulate: Callable[[str], AbstractContextManager[None]]) -> Iterator[str]:
+    with emulate(request.param):
+        yield str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -187,8 +190,8 @@ def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Pat
     ("change", "error", "words"),
     [
         ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run (fp16, )?fp32"),
-        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has (cpu|npu:0)"),
-        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*(threads|gears)"),
+        ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has (cpu|npu:0|cuda:0)"),
+        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*(threads|gears|workspace_mb)"),
     ],
 )
 def test_what_it_does_not_have_is_listed(
@@ -202,6 +205,7 @@ def test_what_it_does_not_have_is_listed(
 def test_a_wrong_value_of_an_option_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
     options, words = {
         "ascend": ({"log": "loud"}, "log=loud is not one of debug, info"),
+        "tensorrt": ({"workspace_mb": "many"}, "workspace_mb=many is not a whole number"),
     }.get(engine, ({"threads": "many"}, "threads=many is not a whole number"))
     with pytest.raises(UsageError, match=words):
         build_engine(trial.folder / "model.onnx", ask(engine, options=options), tmp_path / "engine")

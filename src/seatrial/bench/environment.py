@@ -23,6 +23,8 @@ DEFAULT = (
     "onnxruntime-gpu",
     "openvino",
     "nncf",
+    "tensorrt",
+    "cuda-bindings",
     "pillow",
     "simplejpeg",
 )

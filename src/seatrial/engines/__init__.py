@@ -10,6 +10,7 @@ ENGINES = {
     "torch": "seatrial.engines.torch:TorchEngine",
     "onnxruntime": "seatrial.engines.onnxruntime:OnnxRuntimeEngine",
     "openvino": "seatrial.engines.openvino:OpenVinoEngine",
+    "tensorrt": "seatrial.engines.tensorrt:TensorRtEngine",
     "ascend": "seatrial.engines.ascend.engine:AscendEngine",
 }
 """Engine name to the class that is it; adding an engine adds a line here."""

@@ -237,7 +237,7 @@ def check_available(asked: CompileJob, has: Capabilities) -> None:
     Raises:
         EngineError: lists what there is.
     """
-    if has.version is None:
+    if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
     check_device(asked.device, has)
     if asked.precision not in has.precisions:
@@ -253,7 +253,7 @@ def check_device(device: str, has: Capabilities) -> None:
     Raises:
         EngineError: lists the devices there are.
     """
-    if has.version is None:
+    if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
     if device not in has.devices:
         raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))

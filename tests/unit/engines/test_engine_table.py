@@ -10,7 +10,9 @@ from seatrial.errors import UsageError
 def test_an_unknown_engine_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"^there is no engine 'openvin'; did you mean 'openvino'\?$"):
         get_engine("openvin")
-    with pytest.raises(UsageError, match="there is no engine 'tpu'; known: ascend, onnxruntime, openvino, torch"):
+    with pytest.raises(
+        UsageError, match="there is no engine 'tpu'; known: ascend, onnxruntime, openvino, tensorrt, torch"
+    ):
         get_engine("tpu")
 
 
@@ -18,7 +20,8 @@ def test_no_sdk_is_loaded_before_an_engine_is_asked_what_it_can() -> None:
     code = (
         "import sys\nimport seatrial.engines, seatrial.engines.build\n"
         f"for name in {list(ENGINES)!r}:\n    seatrial.engines.get_engine(name)\n"
-        "print(*sorted({'torch', 'onnx', 'onnxruntime', 'openvino', 'timm', 'nncf'} & set(sys.modules)))\n"
+        "sdks = {'torch', 'onnx', 'onnxruntime', 'openvino', 'timm', 'nncf', 'tensorrt', 'cuda'}\n"
+        "print(*sorted(sdks & set(sys.modules)))\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "\n"

@@ -1,0 +1,178 @@
+"""TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and held against what was asked."""
+
+import shlex
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
+from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
+from seatrial.engines.tensorrt.cuda import Gpu, list_gpus
+from seatrial.engines.tensorrt.layers import check_executed, count_layers
+from seatrial.engines.tensorrt.options import Settings, read_settings
+from seatrial.engines.tensorrt.session import TensorRtSession, sizes
+from seatrial.errors import EngineError
+from seatrial.store.files import write_text
+from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec, read_json
+from seatrial.strict import Strict
+
+DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
+OLDEST = (8, 6, 0)
+"""The first version with named tensors and profiles that execution contexts share."""
+INSTALL = "pip install 'seatrial[tensorrt]'"
+DEVICE = "device.json"
+
+
+class PlanDevice(Strict):
+    """What a plan was built on, and runs on: `device.json` in its folder."""
+
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+
+
+class TensorRtEngine:
+    """Compiles ONNX graphs into TensorRT plans and runs them."""
+
+    def probe(self) -> Capabilities:
+        """What is installed, and the GPUs that CUDA lists; touches neither their memory nor TensorRT."""
+        found = next((v for name in DISTRIBUTIONS if (v := _find_version(name))), None)
+        if found is None:
+            return Capabilities("tensorrt", None, missing="tensorrt is not installed", install_hint=INSTALL)
+        missing, hint = None, INSTALL
+        gpus: tuple[Gpu, ...] = ()
+        if read_numbers(found) < OLDEST:
+            missing = f"TensorRT {found} is older than {OLDEST[0]}.{OLDEST[1]}"
+        elif not _has_bindings():
+            missing = "cuda-bindings is not installed"
+        else:
+            try:
+                gpus = list_gpus()
+            except EngineError as error:
+                missing, hint = f"there is no GPU to use ({error.problem})", "`nvidia-smi` must list one"
+        tf32 = ("tf32",) if any(float(gpu.compute_capability) >= 8 for gpu in gpus) else ()
+        return Capabilities(
+            "tensorrt",
+            found,
+            devices=tuple(f"cuda:{index}" for index in range(len(gpus))),
+            hardware=tuple(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus),
+            precisions=("fp32", *tf32, "fp16", "int8") if gpus else (),
+            in_graph=("fp16", "int8") if read_numbers(found)[0] >= FIRST_TYPED else ("int8",),
+            free_batch=True,
+            missing=missing,
+            install_hint=hint if missing else "",
+        )
+
+    def compile(self, job: CompileJob) -> Built:
+        """Build one plan per batch size, load each and read back the precision of its layers.
+
+        Raises:
+            EngineError: TensorRT or the GPU is missing, the graph is in another precision than TensorRT must be
+                given, the builder fails, or the plan computes in another precision than was asked.
+        """
+        has = self.probe()
+        check_available(job, has)
+        assert has.version is not None
+        settings = read_settings(job.options, job.batch_sizes)
+        check_graph(job.precision, job.manifest.precision, has.version)
+        files = []
+        executed: dict[str, int] = {}
+        for size in job.batch_sizes or (None,):
+            target = job.output / f"model-{'free' if size is None else size}.plan"
+            build_plan(_plan(job, size, target, has.version, settings))
+            executed = _read_back(job, size, target)
+            check_executed(job.precision, executed)
+            files.append((size, target))
+        device = job.output / DEVICE
+        write_text(device, _here(has.version, job.device).model_dump_json(indent=1) + "\n")
+        return Built(tuple(files), executed, (device,))
+
+    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TensorRtSession:
+        """Load the plan on the GPU it was built for.
+
+        Raises:
+            EngineError: it was built with another TensorRT or on another GPU; says how to build it again.
+        """
+        has = self.probe()
+        check_device(device, has)
+        assert has.version is not None
+        check_home(file, _here(has.version, device), device)
+        path, size = file.pick(batch_size)
+        return TensorRtSession(path, _ends(file.manifest.graph, size), _index(device), streams)
+
+
+def check_home(file: EngineFile, here: PlanDevice, device: str) -> None:
+    """Refuse a plan where it was not built: TensorRT promises nothing across versions and GPU models.
+
+    Raises:
+        EngineError: says what it was built with, what there is, and the command that builds it again.
+    """
+    home = PlanDevice.read(read_json(file.folder / DEVICE), str(file.folder / DEVICE))
+    if home == here:
+        return
+    built, found = (f"TensorRT {place.tensorrt} on {place.gpu} ({place.compute_capability})" for place in (home, here))
+    raise EngineError(
+        f"{file.folder} was built with {built}, and {device} is {found}",
+        f"build it again: `{write_rebuild(file.manifest, file.folder, device)}`",
+    )
+
+
+def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
+    """The command that compiles the same engine anew; only the graph's path is not known any more."""
+    sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
+    words = ["seatrial", "compile", "GRAPH.onnx", "--engine", "tensorrt", "--precision", manifest.precision]
+    words += ["--batch-size", sizes, "--device", device]
+    words += [word for name, value in manifest.options.items() for word in ("--option", f"{name}={value}")]
+    return shlex.join([*words, "--output", str(folder)])
+
+
+def _plan(job: CompileJob, size: int | None, target: Path, version: str, settings: Settings) -> PlanJob:
+    spec = job.manifest.input
+    batches = (size, size, size) if size else (1, settings.opt_batch_size, settings.max_batch_size)
+    least, tuned, most = ((batch, *sizes(spec)) for batch in batches)
+    return PlanJob(
+        graph=job.graph,
+        graph_precision=job.manifest.precision,
+        target=target,
+        precision=job.precision,
+        gpu=_index(job.device),
+        input=spec.name,
+        shapes=(least, tuned, most) if spec.shape[0] is None else None,
+        version=version,
+        settings=settings,
+    )
+
+
+def _read_back(job: CompileJob, size: int | None, plan: Path) -> dict[str, int]:
+    """Load the plan once, so that what cannot run fails now, and keep what the inspector says of it."""
+    with TensorRtSession(plan, _ends(job.manifest, size), _index(job.device)) as session:
+        information = session.inspect()
+    write_text(plan.with_suffix(".layers.json"), information)
+    return count_layers(information)
+
+
+def _ends(graph: GraphManifest, size: int | None) -> tuple[TensorSpec, TensorSpec]:
+    return graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])}), graph.output
+
+
+def _here(tensorrt: str, device: str) -> PlanDevice:
+    gpu = list_gpus()[_index(device)]
+    return PlanDevice(tensorrt=tensorrt, gpu=gpu.name, compute_capability=gpu.compute_capability)
+
+
+def _index(device: str) -> int:
+    return int(device.removeprefix("cuda:"))
+
+
+def _find_version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _has_bindings() -> bool:
+    try:
+        return find_spec("cuda.bindings.runtime") is not None
+    except ModuleNotFoundError:
+        return False

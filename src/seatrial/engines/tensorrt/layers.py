@@ -1,0 +1,70 @@
+"""What a plan's layers compute in, read from the JSON of TensorRT's engine inspector."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from seatrial.errors import EngineError
+
+COMPUTING = ("conv", "gemm", "matmul", "matrixmultiply", "matrix_multiply", "fullyconnected")
+"""Parts of the layer types that hold nearly all of a classifier's arithmetic; the rest moves or combines data."""
+PRECISIONS = (
+    ("int8", "int8"),
+    ("bf16", "bf16"),
+    ("bfloat16", "bf16"),
+    ("fp8", "fp8"),
+    ("fp16", "fp16"),
+    ("half", "fp16"),
+    ("fp32", "fp32"),
+    ("float", "fp32"),
+)
+"""How TensorRT writes types and formats, in the order in which they are told apart, and our names."""
+
+
+def count_layers(information: str) -> dict[str, int]:
+    """Computing layers by precision, from what `get_engine_information` gives in JSON.
+
+    Raises:
+        EngineError: no computing layer is described, so nothing can be said.
+    """
+    layers = [layer for layer in json.loads(information)["Layers"] if isinstance(layer, dict)]
+    counted = Counter(name for layer in layers if _computes(layer) and (name := read_precision(layer)))
+    if not counted:
+        kinds = ", ".join(sorted({str(layer.get("LayerType")) for layer in layers})[:8]) or "names only"
+        raise EngineError(f"the plan's precision cannot be told: TensorRT describes no computing layer, but {kinds}")
+    return dict(counted)
+
+
+def read_precision(layer: Mapping[str, Any]) -> str | None:
+    """The precision of one layer: that of its weights, else of its first input; None where neither is told.
+
+    Under TF32 the data stay float32, and only the kernel's name tells.
+    """
+    inputs = layer.get("Inputs") or [{}]
+    # TensorRT 8 and 10 write one field, 11 two. A shape that is not known yet makes it "N/A due to dynamic shapes".
+    first = inputs[0].get("Format/Datatype") or inputs[0].get("Datatype") or inputs[0].get("DataType") or ""
+    weights = layer.get("Weights")
+    written = [weights["Type"]] if isinstance(weights, dict) and "Type" in weights else []
+    for text in (*written, first):
+        name = next((ours for theirs, ours in PRECISIONS if theirs in str(text).lower()), None)
+        if name is not None:
+            return "tf32" if name == "fp32" and "tf32" in str(layer.get("TacticName", "")).lower() else name
+    return None
+
+
+def check_executed(precision: str, executed: Mapping[str, int]) -> None:
+    """Refuse a plan that computes in something else than was asked: fp32 must be all of it, the others most of it.
+
+    Raises:
+        EngineError: says in which precisions how many layers run.
+    """
+    asked, total = executed.get(precision, 0), sum(executed.values())
+    if asked < total if precision == "fp32" else 2 * asked < total:
+        ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
+        raise EngineError(f"tensorrt was asked for {precision} and computes {ran}", "this GPU may lack it")
+
+
+def _computes(layer: Mapping[str, Any]) -> bool:
+    kinds = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
+    return any(part in kinds for part in COMPUTING)

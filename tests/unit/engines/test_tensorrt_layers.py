@@ -1,0 +1,110 @@
+import json
+from typing import Any
+
+import pytest
+
+from seatrial.engines.tensorrt.layers import check_executed, count_layers, read_precision
+from seatrial.errors import EngineError
+
+
+def tensor(text: str, key: str = "Format/Datatype") -> dict[str, Any]:
+    return {"Name": "x", "Dimensions": [1, 8, 4, 4], key: text}
+
+
+def conv(weights: str, form: str, tactic: str = "") -> dict[str, Any]:
+    """A convolution as TensorRT 8 describes it."""
+    return {
+        "Name": "Conv_0 + Relu_1",
+        "LayerType": "CaskConvolution",
+        "Inputs": [tensor(form)],
+        "Outputs": [tensor(form)],
+        "ParameterType": "Convolution",
+        "Weights": {"Type": weights, "Count": 9408},
+        "Bias": {"Type": "Float", "Count": 64},
+        "TacticName": tactic,
+    }
+
+
+@pytest.mark.parametrize(
+    ("layer", "precision"),
+    [
+        (conv("Float", "Row major linear FP32", "ampere_scudnn_128x64_relu_xregs_large_nn_v1"), "fp32"),
+        (
+            conv(
+                "Float", "Channel major FP32 format", "sm80_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc"
+            ),
+            "tf32",
+        ),
+        (conv("Half", "Channel major FP16 format where channel % 8 == 0"), "fp16"),
+        (conv("Int8", "Thirty-two wide channel vectorized row major Int8 format"), "int8"),
+        (conv("Int8", "N/A due to dynamic shapes"), "int8"),
+        ({"LayerType": "gemm", "Inputs": [tensor("Half")], "TacticName": "ampere_h16816gemm_256x128_ldg8_nn"}, "fp16"),
+        ({"LayerType": "gemm", "Inputs": [tensor("Float")]}, "fp32"),
+        ({"LayerType": "CaskConvolution", "Inputs": [tensor("BFloat16", "Datatype")]}, "bf16"),
+        ({"LayerType": "CaskConvolution", "Inputs": [tensor("Half", "Datatype")]}, "fp16"),
+        ({"LayerType": "CaskConvolution", "Inputs": [tensor("Float", "DataType")]}, "fp32"),
+        ({"LayerType": "CaskConvolution", "Inputs": [tensor("N/A due to dynamic shapes")]}, None),
+        ({"LayerType": "CaskConvolution", "Inputs": []}, None),
+    ],
+)
+def test_a_layer_computes_in_its_weights_type_else_in_its_inputs(layer: dict[str, Any], precision: str | None) -> None:
+    assert read_precision(layer) == precision
+
+
+def test_only_layers_that_compute_are_counted() -> None:
+    layers = [
+        {"LayerType": "Reformat", "ParameterType": "Reformat", "Inputs": [tensor("Row major linear FP32")]},
+        {"LayerType": "kgen", "Inputs": [tensor("Float")]},
+        {"LayerType": "CaskPooling", "ParameterType": "Pooling", "Inputs": [tensor("Half")]},
+        conv("Half", "Half"),
+        conv("Half", "Half"),
+        conv("Float", "Float"),
+        {"LayerType": "CaskGemmMatrixMultiply", "Inputs": [tensor("Half")]},
+    ]
+    assert count_layers(json.dumps({"Layers": layers, "Bindings": ["image", "class"]})) == {"fp16": 3, "fp32": 1}
+
+
+@pytest.mark.parametrize(
+    ("layers", "kinds"),
+    [
+        ([], "names only"),
+        (["Conv_0 + Relu_1", "Gemm_2"], "names only"),
+        (
+            [{"LayerType": "CaskConvolution", "Inputs": [{"Name": "x"}]}, {"LayerType": "Myelin"}],
+            "CaskConvolution, Myelin",
+        ),
+    ],
+)
+def test_layers_that_tell_nothing_are_an_error(layers: list[Any], kinds: str) -> None:
+    with pytest.raises(EngineError, match=f"precision cannot be told: .* no computing layer, but {kinds}$"):
+        count_layers(json.dumps({"Layers": layers}))
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed"),
+    [
+        ("fp32", {"fp32": 53}),
+        ("fp16", {"fp16": 53}),
+        ("fp16", {"fp16": 52, "fp32": 1}),
+        ("int8", {"int8": 20, "fp32": 20}),
+        ("tf32", {"tf32": 20, "fp32": 1}),
+    ],
+)
+def test_what_was_asked_passes(precision: str, executed: dict[str, int]) -> None:
+    check_executed(precision, executed)
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed", "words"),
+    [
+        ("fp16", {"fp32": 53}, "tensorrt was asked for fp16 and computes 53 layers in fp32"),
+        ("fp16", {"fp16": 1, "fp32": 52}, "asked for fp16 and computes 1 layers in fp16, 52 layers in fp32"),
+        ("int8", {"fp16": 53}, "asked for int8 and computes 53 layers in fp16"),
+        ("tf32", {"fp32": 53}, "asked for tf32 and computes 53 layers in fp32"),
+        ("fp32", {"fp32": 52, "tf32": 1}, "asked for fp32 and computes 52 layers in fp32, 1 layers in tf32"),
+    ],
+)
+def test_what_was_not_asked_is_refused(precision: str, executed: dict[str, int], words: str) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        check_executed(precision, executed)
+    assert caught.value.exit_code == 5
