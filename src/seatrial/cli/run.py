@@ -8,6 +8,11 @@ import typer
 from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
 from seatrial.cli.show import print_json, showing
 
+Calibration = Annotated[
+    Path | None,
+    typer.Option(help="Images that int8 is calibrated with: a folder or a list; none of those to evaluate on."),
+]
+
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
 
@@ -26,6 +31,7 @@ def run(
     bench_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
     evaluate_batch_size: Annotated[int, typer.Option(help="Images a run while evaluating.", min=1)] = 16,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    calibration: Calibration = None,
     measure_again: Annotated[
         bool, typer.Option("--measure-again", help="Measure the speed anew, also where it was measured before.")
     ] = False,
@@ -46,6 +52,7 @@ def run(
         bench_min_samples=bench_samples,
         evaluate_batch_size=evaluate_batch_size,
         opset=opset,
+        calibration=calibration,
         measure_again=measure_again,
     )
     with showing() as progress:

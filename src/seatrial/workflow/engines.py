@@ -1,5 +1,6 @@
 """`seatrial compile`: a graph to an engine folder; and how engines are named."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_value
 from seatrial.strict import suggest
+from seatrial.workflow.precision import prepare_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,22 @@ def check_engine(choice: EngineChoice, device: str = "cpu") -> None:
         )
 
 
-def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress = silent) -> EngineFile:
+def compile_graph(
+    graph: Path, spec: BuildSpec, output: Path, progress: Progress = silent, proof: Sequence[Path] = ()
+) -> EngineFile:
     """Compile into the folder `output`, or find it done.
 
+    Where the engine wants its precision in the graph, a twin is made beside it and held against it on `proof`.
+
     Raises:
-        UsageError: no such graph, or an option that the engine does not have.
+        UsageError: no such graph, one in another precision, or an option that the engine does not have.
         EngineError: the engine is missing, or gave something else than was asked.
+        ParityError: the twin's answers are others.
     """
-    manifest = read_graph_manifest(graph)
     check_engine(EngineChoice(spec.engine, spec.precision, output.name), spec.device)
-    version = get_engine(spec.engine).probe().version
+    has = get_engine(spec.engine).probe()
+    graph = prepare_graph(graph, spec.precision, has, proof, progress)
+    manifest, version = read_graph_manifest(graph), has.version
     key = hash_value(
         {
             "stage": "compile/1",
