@@ -8,13 +8,13 @@ import typer
 from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
 from seatrial.cli.show import print_json, showing
 
+if TYPE_CHECKING:
+    from seatrial.store.records import Verdict
+
 Calibration = Annotated[
     Path | None,
     typer.Option(help="Images that int8 is calibrated with: a folder or a list; none of those to evaluate on."),
 ]
-
-if TYPE_CHECKING:
-    from seatrial.store.records import Verdict
 
 
 def run(

@@ -36,7 +36,7 @@ def hash_contents(images: Iterable[Path]) -> dict[str, int]:
     return {_hash(path): _size(path) for path in images}
 
 
-def check_apart(contents: Mapping[str, int], images: Sequence[Path], role: str = "evaluation") -> None:
+def check_apart(contents: Mapping[str, int], images: Sequence[Path]) -> None:
     """Refuse images that stand among `contents`; only files of a size that occurs there are read.
 
     Raises:
@@ -46,7 +46,7 @@ def check_apart(contents: Mapping[str, int], images: Sequence[Path], role: str =
     leaked = [path for path in images if _size(path) in sizes and _hash(path) in contents]
     if leaked:
         raise DataError(
-            f"{len(leaked)} of {len(images)} {role} images were used for calibration, first {leaked[0]}",
+            f"{len(leaked)} of {len(images)} evaluation images were used for calibration, first {leaked[0]}",
             "calibrate with images that are never evaluated on, such as training images",
         )
 

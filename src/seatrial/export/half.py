@@ -123,7 +123,6 @@ def _cut_off(model: onnx.ModelProto, tail: Sequence[onnx.NodeProto]) -> onnx.Mod
     weights = [weight for weight in body.graph.initializer if weight.name not in used]
     infos = [info for info in body.graph.value_info if info.name not in made]
     graph = onnx.helper.make_graph(kept, body.graph.name, [value], body.graph.output, weights, value_info=infos)
-    del body.graph.node[:]
     body.graph.CopyFrom(graph)
     return body
 

@@ -1,6 +1,7 @@
 """From an fp32 graph and calibration images to an int8 graph with its manifest."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         "opset": read_facts(int8).opset,
         "calibration": calibration,
         "parity": (*job.manifest.parity, parity),
+        "versions": {**job.manifest.versions, "nncf": version("nncf")},
     }
     made = store_twin(int8, job.graph, job.output, changes)
     moved = f"differs from fp32 by {parity.relative_error:.1e}"
@@ -91,8 +93,8 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     if job.max_drop_pp is None:
         return quantize(plain, job.calibration, job.preset), ()
     count = len(job.labelled)
-    reference = _count_right(job, plain)
-    budget = Budget(job.max_drop_pp, lambda model: 100 * (reference - _count_right(job, model)) / count)
+    reference = _count_right(job, plain, progress)
+    budget = Budget(job.max_drop_pp, lambda model: 100 * (reference - _count_right(job, model, progress)) / count)
     found = put_back(plain, job.calibration, job.preset, budget, progress)
     progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
     if found.keep:
@@ -101,7 +103,8 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     return found.model, found.keep
 
 
-def _count_right(job: Int8Job, model: onnx.ModelProto) -> int:
+def _count_right(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> int:
+    """Labelled images whose first class is right."""
     right, done = 0, 0
     paths = [image.path for image in job.labelled]
     labels = np.array([image.label for image in job.labelled])
@@ -110,4 +113,5 @@ def _count_right(job: Int8Job, model: onnx.ModelProto) -> int:
         logits = run_graph(model, images, job.manifest.input.shape[0])
         right += int((logits.argmax(axis=1) == labels[done : done + len(logits)]).sum())
         done += len(logits)
+        progress(Update("quantize", done, len(paths), "images evaluated"))
     return right

@@ -53,7 +53,7 @@ def raise_opset(model: onnx.ModelProto, images: NDArray[np.generic]) -> onnx.Mod
     fix = f"export it with --opset {MIN_OPSET} or newer"
     try:
         raised: onnx.ModelProto = onnx.version_converter.convert_version(model, MIN_OPSET)
-    except RuntimeError as error:
+    except (RuntimeError, onnx.version_converter.ConvertError) as error:
         reason = str(error).splitlines()[0][:200]
         raise EngineError(f"onnx cannot convert the graph from opset {before.opset} ({reason})", fix) from None
     check_ends(read_facts(raised), before, MIN_OPSET)
@@ -91,7 +91,7 @@ def quantize(
             )
         except Exception as error:  # NNCF's exceptions share no base but this
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise EngineError(f"NNCF cannot quantise the graph ({reason})", "simplify it first") from error
+            raise EngineError(f"NNCF cannot quantise the graph ({reason})") from error
 
 
 def check_quantized(model: onnx.ModelProto, before: onnx.ModelProto) -> Layers:

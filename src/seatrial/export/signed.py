@@ -38,21 +38,19 @@ def to_signed(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     signed: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
     weights = {weight.name: weight for weight in signed.graph.initializer}
-    pairs = {
-        (node.input[1], node.input[2])
-        for node in signed.graph.node
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) == 3
-    }
-    for scale, zero in sorted(pairs):
-        point = numpy_helper.to_array(weights[zero])
-        if point.any():
-            raise EngineError(
-                f"'{scale}' has a zero point, so it cannot become int8", "quantise with --preset performance"
-            )
-        if weights[zero].data_type == TensorProto.UINT8:
-            wider = (numpy_helper.to_array(weights[scale]) * (255 / 127)).astype(np.float32)
-            weights[scale].CopyFrom(numpy_helper.from_array(wider, scale))
-            weights[zero].CopyFrom(numpy_helper.from_array(point.astype(np.int8), zero))
+    linear = [node for node in signed.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    shifted = [node.name for node in linear if numpy_helper.to_array(weights[node.input[2]]).any()]
+    if shifted:
+        fix = "quantise with --preset performance"
+        raise EngineError(f"'{shifted[0]}' has a zero point, so it cannot become int8", fix)
+    pairs = {(node.input[1], node.input[2]) for node in linear}
+    unsigned = [pair for pair in pairs if weights[pair[1]].data_type == TensorProto.UINT8]
+    for scale in {scale for scale, _ in unsigned}:
+        wider = (numpy_helper.to_array(weights[scale]) * (255 / 127)).astype(np.float32)
+        weights[scale].CopyFrom(numpy_helper.from_array(wider, scale))
+    for zero in {zero for _, zero in unsigned}:
+        zeros = numpy_helper.to_array(weights[zero]).astype(np.int8)
+        weights[zero].CopyFrom(numpy_helper.from_array(zeros, zero))
     # What was inferred for uint8 no longer holds.
     del signed.graph.value_info[:]
     onnx.checker.check_model(signed, full_check=True)

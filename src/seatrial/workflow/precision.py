@@ -22,7 +22,7 @@ def prepare_graph(graph: Path, precision: str, engine: Capabilities, proof: Sequ
     """
     has = read_graph_manifest(graph).precision
     if has != precision and has != "fp32":
-        fix = f"ask for {has}, or compile the fp32 graph that it was made from"
+        fix = f"give --precision {has}, or compile the fp32 graph that it was made from"
         raise UsageError(f"{graph} computes in {has}, and {precision} was asked", fix)
     if has == "int8" and engine.signed_int8:
         return _make_twin(graph, "signed", proof, progress)

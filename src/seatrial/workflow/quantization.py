@@ -85,10 +85,11 @@ def check_leak(graph: GraphManifest, images: Sequence[LabelledImage], progress: 
     Raises:
         DataError: says how many and the first.
     """
-    if graph.calibration is None:
+    done = graph.calibration
+    if done is None:
         return
-    check_apart(graph.calibration.contents, [image.path for image in images])
-    if graph.calibration.chosen_on == hash_listing(images):
+    check_apart(done.contents, [image.path for image in images])
+    if done.chosen_on is not None and done.chosen_on == hash_listing(images):
         note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
         progress(Update("evaluate", note=note))
 

@@ -7,8 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.data.aipp import parse_aipp
 from seatrial.data.preprocess import normalise
 from seatrial.errors import EngineError, ParityError
+from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.half import check_decided, check_weights, make_half, sort_nodes, to_half
@@ -57,6 +59,18 @@ def test_weights_become_float16_and_the_ends_stay(fuse: bool, opset: int) -> Non
     expected = run_graph(model, images)
     error = np.linalg.norm(run_graph(half, images) - expected) / np.linalg.norm(expected)
     assert 0 < error < 5e-3
+
+
+def test_colours_of_an_aipp_configuration_stay_float32() -> None:
+    config = parse_aipp(
+        "aipp_op { aipp_mode : static input_format : RGB888_U8 min_chn_0 : 120.5 var_reci_chn_0 : 0.017 }", "test"
+    )
+    model = fuse_aipp(make_network(uneven=1), config)
+    half = to_half(model)
+    mine = {weight.name: weight for weight in model.graph.initializer if weight.name.startswith("aipp_")}
+    assert mine and mine == {w.name: w for w in half.graph.initializer if w.name.startswith("aipp_")}
+    expected, logits = (run_graph(graph, draw_pixels(8)) for graph in (model, half))
+    assert 0 < np.linalg.norm(logits - expected) < 5e-3 * np.linalg.norm(expected)
 
 
 def test_pixels_are_rounded_once_after_they_are_normalised() -> None:

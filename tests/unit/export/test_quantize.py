@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.errors import EngineError, ParityError
 from seatrial.export.fuse_preprocess import fuse_preprocess
@@ -104,6 +104,21 @@ def test_raising_the_opset_changes_no_answer(
     assert (read_facts(resnet).opset, read_facts(raised).opset) == (11, 13)
     np.testing.assert_array_equal(run_graph(raised, pictures), run_graph(resnet, pictures))
     assert raise_opset(raised, pictures) is raised
+
+
+def test_a_graph_that_onnx_cannot_convert_is_to_be_exported_anew() -> None:
+    """Opset 7 could normalise each pixel by itself; nothing later can."""
+    nodes = [
+        helper.make_node("BatchNormalization", ["image", *"abcd"], ["class"], "norm", spatial=0),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, 4, 4]) for name in ("image", "class")]
+    tensors = [numpy_helper.from_array(np.ones((3, 4, 4), np.float32), name) for name in "abcd"]
+    graph = helper.make_graph(nodes, "norm", ends[:1], ends[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=8)
+    with pytest.raises(
+        EngineError, match=r"onnx cannot convert the graph from opset 7 .*export it with --opset 13 or newer"
+    ):
+        raise_opset(model, np.zeros((1, 3, 4, 4), np.float32))
 
 
 def test_a_graph_that_was_quantised_per_tensor_is_refused() -> None:

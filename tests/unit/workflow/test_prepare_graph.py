@@ -73,7 +73,7 @@ def test_int8_needs_images_so_it_says_how(graph: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_an_int8_graph_is_compiled_as_int8_only(precision: str, int8: Path) -> None:
-    with pytest.raises(UsageError, match=f"computes in int8, and {precision} was asked; ask for int8"):
+    with pytest.raises(UsageError, match=f"computes in int8, and {precision} was asked; give --precision int8"):
         prepare_graph(int8, precision, PICKY, [], silent)
     assert prepare_graph(int8, "int8", PICKY, [], silent) == int8
 

@@ -52,6 +52,7 @@ def test_the_manifest_says_what_was_done(place: Path, made: GraphManifest) -> No
     assert made.sha256 == hash_file(place / "made" / "int8.onnx")
     assert (made.input, made.output, made.preprocess_hash) == (before.input, before.output, before.preprocess_hash)
     assert made.checkpoint == "../checkpoint.safetensors", "seen from the new file"
+    assert "nncf" in made.versions
     done = made.calibration
     assert done is not None
     assert (done.images, done.preset, done.layers, done.float_layers) == (24, "performance", 4, 0)
