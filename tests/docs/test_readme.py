@@ -37,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_the_readme_has_commands() -> None:
     verbs = {words[0] for words in read_commands()}
-    assert {"run", "recipes", "train", "export", "compile", "evaluate", "bench", "report", "data"} <= verbs
+    assert {"run", "recipes", "train", "export", "quantize", "compile", "evaluate", "bench", "report", "data"} <= verbs
 
 
 @pytest.mark.parametrize("words", [w for w in read_commands() if w[0] != "demo"], ids=lambda w: " ".join(w)[:40])

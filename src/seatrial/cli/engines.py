@@ -13,21 +13,24 @@ Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial co
 
 def compile(
     graph: Annotated[Path, typer.Argument(help="An ONNX file that `seatrial export` wrote.")],
-    engine: Annotated[str, typer.Option(help="torch, onnxruntime or openvino.")],
+    engine: Annotated[str, typer.Option(help="One of those that `seatrial doctor` lists.")],
     output: Output,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, fp16, int8 …; default: the graph's, in which the engine can run it.")
+    ] = None,
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
-    device: Annotated[str, typer.Option(help="Where it will run.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
     from seatrial.engines.build import BuildSpec
-    from seatrial.workflow.engines import compile_graph
+    from seatrial.workflow.engines import choose_engine, compile_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     with showing() as progress:
-        spec = BuildSpec(engine, precision, device, sizes, read_pairs(option or []))
+        chosen = choose_engine(graph, engine, precision, device)
+        spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))
         built = compile_graph(graph, spec, output, progress).manifest
     if as_json:
         print_json(built.model_dump(mode="json", by_alias=True))

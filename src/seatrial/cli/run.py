@@ -11,6 +11,11 @@ from seatrial.cli.show import print_json, showing
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
 
+Calibration = Annotated[
+    Path | None,
+    typer.Option(help="Images that int8 is calibrated with: a folder or a list; none of those to evaluate on."),
+]
+
 
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
@@ -19,13 +24,14 @@ def run(
     output: Output,
     labels: Labels = None,
     engines: Annotated[
-        str, typer.Option(help="NAME or NAME:PRECISION, comma separated; torch is always the reference.")
+        str, typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; torch is always the reference.")
     ] = "onnxruntime,openvino",
     batch_size: Annotated[str, typer.Option(help="Batch sizes to measure.")] = "1,4,8,16",
     bench_duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
     bench_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
     evaluate_batch_size: Annotated[int, typer.Option(help="Images a run while evaluating.", min=1)] = 16,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    calibration: Calibration = None,
     measure_again: Annotated[
         bool, typer.Option("--measure-again", help="Measure the speed anew, also where it was measured before.")
     ] = False,
@@ -46,6 +52,7 @@ def run(
         bench_min_samples=bench_samples,
         evaluate_batch_size=evaluate_batch_size,
         opset=opset,
+        calibration=calibration,
         measure_again=measure_again,
     )
     with showing() as progress:

@@ -29,6 +29,8 @@ class Capabilities:
     precisions: tuple[str, ...] = ()
     in_graph: tuple[str, ...] = ()
     """Precisions that must already be in the graph; `workflow` prepares it."""
+    signed_int8: bool = False
+    """Activations of an int8 graph must be int8: it has no uint8. `workflow` prepares it."""
     free_batch: bool = False
     """An engine file may run any batch."""
     missing: str | None = None

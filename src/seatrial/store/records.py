@@ -109,6 +109,26 @@ class StepParity(Strict):
     top1_disagreements: int
 
 
+class Calibration(Strict):
+    """What an int8 graph was calibrated with, and what of it stayed in float."""
+
+    images: int
+    sha256: str
+    """Of the sorted hashes of the images' bytes."""
+    contents: dict[str, int]
+    """Sizes in bytes by the sha256 of each image's bytes, so that nobody evaluates on them."""
+    preset: Literal["performance", "mixed"]
+    layers: int
+    """Convolutions and linear layers with int8 weights, a scale for each of their outputs."""
+    float_layers: int
+    kept_float: tuple[str, ...] = ()
+    """Nodes put back to float to keep the accuracy."""
+    max_drop_pp: float | None = None
+    """The drop of top-1 that was allowed while choosing them."""
+    chosen_on: str | None = None
+    """What identifies the labelled set that chose them (`data.labels.hash_listing`): it no longer proves them."""
+
+
 class GraphManifest(Record):
     """What an ONNX file is: stands beside it as `NAME.onnx.json`."""
 
@@ -126,6 +146,8 @@ class GraphManifest(Record):
     simplified: bool
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     """What the graph itself computes in: fp16 by its tensor types, int8 by its Q/DQ nodes."""
+    calibration: Calibration | None = None
+    """Of an int8 graph."""
     fused: bool
     """The preprocessing tail is in the graph, and the input is a uint8 image."""
     aipp: dict[str, Any] | None = None

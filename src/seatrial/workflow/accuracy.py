@@ -18,6 +18,7 @@ from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import AccuracyRecord, Comparison
+from seatrial.workflow.quantization import check_leak
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
 
     Raises:
         UsageError: the folder is no engine folder.
-        DataError: an image is no image, or the engine was built for another preprocessing.
+        DataError: an image is no image or was calibrated with, or the engine was built for another preprocessing.
         ParityError: an answer is not a number, or all are the same.
         NotComparable: the reference's predictions are of other images.
     """
@@ -43,6 +44,7 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
     feed = read_feed(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != feed.hash:
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
+    check_leak(file.manifest.graph, spec.images, progress)
     name = folder.name
     key = _evaluation_key(file, spec)
     found = _find_evaluated(output / f"{name}.json", key)

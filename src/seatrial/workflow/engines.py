@@ -1,5 +1,6 @@
 """`seatrial compile`: a graph to an engine folder; and how engines are named."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
 from seatrial.strict import suggest
+from seatrial.workflow.precision import prepare_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,19 @@ def parse_engine(text: str) -> EngineChoice:
     return chosen
 
 
+def choose_engine(graph: Path, engine: str, precision: str | None, device: str | None) -> EngineChoice:
+    """What to compile a graph for: what is not asked is the graph's own precision, or the engine's first, and its device.
+
+    Raises:
+        UsageError: there is no such engine or graph.
+        EngineError: it is not installed, or has no such device or precision.
+    """
+    own = read_graph_manifest(graph).precision
+    has = get_engine(engine).probe()
+    wanted = precision or (own if own in has.precisions and own != "fp32" else None)
+    return parse_engine(engine + (f":{wanted}" if wanted else "") + (f"@{device}" if device else ""))
+
+
 def check_engine(choice: EngineChoice) -> None:
     """Refuse an engine that is not installed, or a device or precision that it has not here, before any work is done.
 
@@ -66,17 +81,22 @@ def probe_engines() -> tuple[Capabilities, ...]:
     return tuple(get_engine(name).probe() for name in ENGINES)
 
 
-def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress = silent) -> EngineFile:
+def compile_graph(
+    graph: Path, spec: BuildSpec, output: Path, progress: Progress = silent, proof: Sequence[Path] = ()
+) -> EngineFile:
     """Compile into the folder `output`, or find it done.
 
+    Where the engine wants its precision in the graph, a twin is made beside it and held against it on `proof`.
+
     Raises:
-        UsageError: no such graph, or an option that the engine does not have.
+        UsageError: no such graph, one in another precision, or an option that the engine does not have.
         EngineError: the engine is missing, or gave something else than was asked.
+        ParityError: the twin's answers are others.
     """
-    manifest = read_graph_manifest(graph)
     check_engine(EngineChoice(spec.engine, spec.precision, output.name, spec.device))
     has = get_engine(spec.engine).probe()
-    version = has.version
+    graph = prepare_graph(graph, spec.precision, has, proof, progress)
+    manifest, version = read_graph_manifest(graph), has.version
     key = hash_value(
         {
             "stage": "compile/1",
@@ -84,8 +104,12 @@ def compile_graph(graph: Path, spec: BuildSpec, output: Path, progress: Progress
             "recipe": manifest.recipe,
             "engine": [spec.engine, version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
             "hardware": dict(zip(has.devices, has.hardware, strict=False)).get(spec.device),
-            # A file that an option names counts by its content.
-            "files": {value: hash_file(Path(value)) for value in spec.options.values() if Path(value).is_file()},
+            # A file that an option names counts by its content, but for caches, which building itself changes.
+            "files": {
+                value: hash_file(Path(value))
+                for name, value in spec.options.items()
+                if Path(value).is_file() and not name.endswith("_cache")
+            },
             "machine": machine_hash(read_environment()),
         }
     )

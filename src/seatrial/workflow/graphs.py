@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.batches import load_batch
-from seatrial.data.feed import Feed, make_feed
+from seatrial.data.feed import Feed, make_feed, read_feed
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
@@ -75,11 +75,10 @@ def export_graph(
             "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
         }
     )
-    with contextlib.suppress(SeatrialError):
-        found = read_graph_manifest(output)
-        if found.key == key:
-            progress(Update("export", note=f"already exported: {output.name}"))
-            return found
+    found = find_graph(output, key)
+    if found is not None:
+        progress(Update("export", note=f"already exported: {output.name}"))
+        return found
     from seatrial.export.make import ExportJob, make_graph
 
     plain = load_batch(images, make_feed(recipe)) if spec.aipp and images else None
@@ -105,6 +104,21 @@ def export_checkpoint(
     check_opset(spec)
     store_weights(recipe, source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
+
+
+def find_graph(output: Path, key: str) -> GraphManifest | None:
+    """The manifest of the graph at `output` if it was made under this key and has not changed."""
+    with contextlib.suppress(SeatrialError):
+        found = read_graph_manifest(output)
+        return found if found.key == key else None
+    return None
+
+
+def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.generic]:
+    """Images as a graph takes them; drawn ones where there are none."""
+    feed = read_feed(graph)
+    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
+    return pixels if graph.fused else feed.finish(pixels)
 
 
 def spread(paths: Sequence[Path], count: int) -> list[Path]:

@@ -1,6 +1,7 @@
 """`seatrial run`: from a checkpoint to a verdict, each stage done once."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,19 +9,22 @@ from seatrial.bench.environment import read_environment
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
+from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.feed import read_feed
 from seatrial.data.labels import LabelledImage, hash_listing, read_labels
+from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.store.files import hash_file, locked
+from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.records import AccuracyRecord, GateResult, Measurement, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, spread, store_weights
+from seatrial.workflow.quantization import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
 from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_pixels
 
 REFERENCE = EngineChoice("torch", "fp32", "torch")
@@ -45,6 +49,8 @@ class RunSpec:
     evaluate_batch_size: int = 16
     opset: int | None = None
     """None takes the card's."""
+    calibration: Path | None = None
+    """Images for int8: a folder or a list; none of `images`."""
     measure_again: bool = False
     """Measure also what was measured before, such as on a machine that was busy."""
 
@@ -57,6 +63,8 @@ class _Checked:
     images: tuple[LabelledImage, ...]
     engines: tuple[EngineChoice, ...]
     """The reference first."""
+    calibration: dict[str, int]
+    """Sizes by hash of the files that int8 is calibrated with."""
 
 
 def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
@@ -77,7 +85,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         graph = run / "model.onnx"
         proof = spread(paths, PARITY_IMAGES)
         export_graph(checked.recipe, run / "checkpoint.safetensors", graph, export, proof, progress)
-        engines = _compile_all(checked, graph, run / "engines", progress)
+        engines = _compile_all(spec, checked, graph, progress)
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
         gates = judge_gates(checked.recipe, accuracies, measurements)
@@ -108,25 +116,51 @@ def _check(spec: RunSpec) -> _Checked:
         raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
     asked = [parse_engine(text) for text in spec.engines]
-    engines = (REFERENCE, *(choice for choice in asked if (choice.engine, choice.precision) != ("torch", "fp32")))
+    engines = (REFERENCE, *(choice for choice in asked if _name_kind(choice) != _name_kind(REFERENCE)))
     if not asked:
         raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
-    kinds = [(choice.engine, choice.precision) for choice in engines]
-    twice = next((c.label for c in engines if kinds.count((c.engine, c.precision)) > 1), None)
+    kinds = [_name_kind(choice) for choice in engines]
+    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
     if twice is not None:
         raise UsageError(f"engine '{twice}' is asked for twice")
-    for choice in engines:
-        check_engine(choice)
+    check_engine(REFERENCE)
     check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
+    calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
         judge_speed(text, {})  # a gate that cannot be read is an error before the work, not after it
-    return _Checked(recipe, images, engines)
+    return _Checked(recipe, images, engines, calibration)
+
+
+def _name_kind(choice: EngineChoice) -> tuple[str, str, str]:
+    return choice.engine, choice.precision, choice.device
+
+
+def _read_calibration(
+    spec: RunSpec, engines: Sequence[EngineChoice], images: Sequence[LabelledImage]
+) -> dict[str, int]:
+    quantised = next((choice.label for choice in engines if _wants_quantised(choice)), None)
+    if spec.calibration is None:
+        if quantised is not None:
+            raise UsageError(f"'{quantised}' needs images to calibrate with", "give --calibration FOLDER or LIST")
+        return {}
+    if quantised is None:
+        raise UsageError("--calibration is for int8, and no engine was asked for it", "write it like openvino:int8")
+    contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
+    check_apart(contents, [image.path for image in images])
+    return contents
+
+
+def _wants_quantised(choice: EngineChoice) -> bool:
+    """Whether the engine takes int8 from the graph."""
+    return choice.precision == "int8" and "int8" in get_engine(choice.engine).probe().in_graph
 
 
 def _store_manifest(spec: RunSpec, checked: _Checked) -> None:
     inputs = {str(spec.checkpoint): hash_file(spec.checkpoint), str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
+    if spec.calibration is not None:
+        inputs[str(spec.calibration)] = hash_value(sorted(checked.calibration))
     settings = {
         "engines": list(spec.engines),
         "batch_sizes": list(spec.batch_sizes),
@@ -153,15 +187,30 @@ def describe_command(spec: RunSpec) -> str:
     words += ["--bench-duration", f"{spec.bench_duration_s:g}", "--bench-samples", str(spec.bench_min_samples)]
     words += ["--evaluate-batch-size", str(spec.evaluate_batch_size)]
     words += ["--opset", str(spec.opset)] if spec.opset else []
+    words += ["--calibration", str(spec.calibration)] if spec.calibration else []
     return shlex.join([*words, "--output", str(spec.output)])
 
 
-def _compile_all(checked: _Checked, graph: Path, folder: Path, progress: Progress) -> dict[str, EngineFile]:
+def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progress) -> dict[str, EngineFile]:
     engines = {}
+    proof = spread([image.path for image in checked.images], PARITY_IMAGES)
+    int8 = graph.with_name("model-int8.onnx")
+    if spec.calibration is not None:
+        quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), int8, progress)
     for choice in checked.engines:
-        spec = BuildSpec(choice.engine, choice.precision)
-        engines[choice.label] = compile_graph(graph, spec, folder / choice.label, progress)
+        build = BuildSpec(choice.engine, choice.precision, choice.device, _choose_sizes(spec, checked, choice))
+        source = int8 if _wants_quantised(choice) else graph
+        folder = spec.output / "engines" / choice.label
+        engines[choice.label] = compile_graph(source, build, folder, progress, proof)
     return engines
+
+
+def _choose_sizes(spec: RunSpec, checked: _Checked, choice: EngineChoice) -> tuple[int, ...]:
+    """Empty for an engine whose files take any batch; else every size that the run will ask for."""
+    if get_engine(choice.engine).probe().free_batch:
+        return ()
+    gate = checked.recipe.gates.same_at_batches
+    return tuple(sorted({*spec.batch_sizes, spec.evaluate_batch_size, *gate}))
 
 
 def _evaluate_all(

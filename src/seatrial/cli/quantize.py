@@ -1,0 +1,87 @@
+"""`seatrial quantize`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from seatrial.cli.options import Json, Labels, Output
+from seatrial.cli.show import print_json, showing
+from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.data.labels import LabelledImage
+
+
+def quantize(
+    graph: Annotated[Path, typer.Argument(help="An fp32 ONNX file that `seatrial export` wrote.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Images that are never evaluated on: a folder, or a file that lists one path a line.")
+    ],
+    output: Output,
+    calibration_images: Annotated[int, typer.Option(help="At most so many of them, evenly spaced.", min=1)] = 300,
+    preset: Annotated[
+        str, typer.Option(help="performance (symmetric activations) or mixed (with zero points).")
+    ] = "performance",
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images to evaluate on: must not overlap; the graph is held against fp32 on it."),
+    ] = None,
+    labels: Labels = None,
+    max_drop_pp: Annotated[
+        float | None, typer.Option(help="Put layers back to float until top-1 drops by no more points.", min=0)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantise a graph to int8 with a scale for each output channel, read back, and told apart from fp32."""
+    from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
+
+    spec = QuantizeSpec(
+        calibration=calibration,
+        count=calibration_images,
+        preset=read_preset(preset),
+        images=read_images(graph, images, labels),
+        max_drop_pp=max_drop_pp,
+    )
+    with showing() as progress:
+        manifest = quantize_graph(graph, spec, output, progress)
+    if as_json:
+        print_json(manifest.model_dump(mode="json", by_alias=True))
+        return
+    made, moved = manifest.calibration, manifest.parity[-1]
+    assert made is not None
+    print(
+        f"{output}: opset {manifest.opset}, {made.layers} of {made.layers + made.float_layers} layers in int8, "
+        f"calibrated on {made.images} images; against fp32 on {moved.images} images: relative error "
+        f"{moved.relative_error:.1e}, {moved.top1_disagreements} other first classes"
+    )
+    if made.kept_float:
+        print(f"in float: {', '.join(made.kept_float)}")
+
+
+def read_images(graph: Path, images: Path | None, labels: Path | None) -> "tuple[LabelledImage, ...]":
+    """The labelled set of `--images` and `--labels`.
+
+    Raises:
+        UsageError: labels without images.
+        DataError: as `data.labels.read_labels`.
+    """
+    if images is None:
+        if labels is not None:
+            raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
+        return ()
+    from seatrial.data.labels import read_labels
+    from seatrial.engines.build import read_graph_manifest
+
+    return read_labels(images, labels, read_graph_manifest(graph).recipe["network"]["classes"])
+
+
+def read_preset(text: str) -> Literal["performance", "mixed"]:
+    """The preset of `--preset`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if text not in ("performance", "mixed"):
+        raise UsageError(f"there is no preset '{text}'", "performance or mixed")
+    return "mixed" if text == "mixed" else "performance"

@@ -1,0 +1,65 @@
+"""Calibration images: found, known by their bytes, and kept apart from those that an accuracy is measured on."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from seatrial.data.labels import list_images, read_image_list
+from seatrial.errors import DataError
+from seatrial.store.files import hash_file
+
+
+def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
+    """At most `count` images, evenly spaced: of a folder, of its class folders, or of a text file that lists them.
+
+    Raises:
+        DataError: there is no such folder or file, it holds no images, or a listed one is not there.
+    """
+    if source.is_file():
+        found = read_image_list(source)
+    else:
+        found = list_images(source)
+        folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+        found = found or [path for folder in folders for path in list_images(folder)]
+    if not found:
+        raise DataError(f"calibration folder {source} holds no images")
+    step = max(1.0, len(found) / count)
+    return tuple(found[int(i * step)] for i in range(min(count, len(found))))
+
+
+def hash_contents(images: Iterable[Path]) -> dict[str, int]:
+    """Sizes in bytes by the sha256 of each file's bytes.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    return {_hash(path): _size(path) for path in images}
+
+
+def check_apart(contents: Mapping[str, int], images: Sequence[Path]) -> None:
+    """Refuse images that stand among `contents`; only files of a size that occurs there are read.
+
+    Raises:
+        DataError: says how many and the first.
+    """
+    sizes = set(contents.values())
+    leaked = [path for path in images if _size(path) in sizes and _hash(path) in contents]
+    if leaked:
+        raise DataError(
+            f"{len(leaked)} of {len(images)} evaluation images were used for calibration, first {leaked[0]}",
+            "calibrate with images that are never evaluated on, such as training images",
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        raise DataError(f"image {path} cannot be read ({error.strerror})") from None
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise DataError(f"image {path} cannot be read ({error.strerror})") from None

@@ -1,0 +1,117 @@
+"""From an fp32 graph and calibration images to an int8 graph with its manifest."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from seatrial.data.batches import iterate_batches
+from seatrial.data.feed import Feed
+from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.engines.cpu import count_cores
+from seatrial.evaluation.parity import measure_parity
+from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.put_back import Budget, put_back
+from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
+from seatrial.export.twin import check_answers, store_twin
+from seatrial.progress import Progress, Update
+from seatrial.store.files import hash_value
+from seatrial.store.records import Calibration, GraphManifest
+
+AT_ONCE = 256
+"""Labelled images held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Job:
+    """What to quantise, and on what."""
+
+    graph: Path
+    manifest: GraphManifest
+    output: Path
+    key: str
+    feed: Feed
+    calibration: NDArray[np.generic]
+    """Images as the graph takes them."""
+    contents: dict[str, int]
+    """Sizes by hash of their files."""
+    proof: NDArray[np.generic]
+    """Images to tell the difference on, as the graph takes them."""
+    preset: Preset
+    max_drop_pp: float | None
+    labelled: tuple[LabelledImage, ...]
+    """What the drop is measured on."""
+
+
+def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
+    """Quantise, read back, hold against the float graph; write the ONNX file and its manifest.
+
+    The difference is told and not judged: int8 gives a few images another first class, and only labels say if it may.
+
+    Raises:
+        EngineError: NNCF is missing, or what it made is not per channel.
+        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+    """
+    plain = raise_opset(load_graph(job.graph), job.proof)
+    progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
+    int8, kept = _quantize(job, plain, progress)
+    layers = check_quantized(int8, plain)
+    size = job.manifest.input.shape[0]
+    reference, logits = (run_graph(model, job.proof, size) for model in (plain, int8))
+    check_answers(job.proof, logits)
+    parity = measure_parity("quantize", reference, logits)
+    calibration = Calibration(
+        images=len(job.calibration),
+        sha256=hash_value(sorted(job.contents)),
+        contents=job.contents,
+        preset=job.preset,
+        layers=len(layers.int8),
+        float_layers=len(layers.plain),
+        kept_float=kept,
+        max_drop_pp=job.max_drop_pp,
+        chosen_on=hash_listing(job.labelled) if kept else None,
+    )
+    changes = {
+        "key": job.key,
+        "precision": "int8",
+        "opset": read_facts(int8).opset,
+        "calibration": calibration,
+        "parity": (*job.manifest.parity, parity),
+        "versions": {**job.manifest.versions, "nncf": version("nncf")},
+    }
+    made = store_twin(int8, job.graph, job.output, changes)
+    moved = f"differs from fp32 by {parity.relative_error:.1e}"
+    flips = f"{parity.top1_disagreements} of {parity.images} images get another first class"
+    progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {moved}, {flips}"))
+    return made
+
+
+def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    if job.max_drop_pp is None:
+        return quantize(plain, job.calibration, job.preset), ()
+    count = len(job.labelled)
+    reference = _count_right(job, plain, progress)
+    budget = Budget(job.max_drop_pp, lambda model: 100 * (reference - _count_right(job, model, progress)) / count)
+    found = put_back(plain, job.calibration, job.preset, budget, progress)
+    progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
+    if found.keep:
+        note = f"these {count} images chose {len(found.keep)} float layers, so they do not prove the accuracy"
+        progress(Update("quantize", note=note))
+    return found.model, found.keep
+
+
+def _count_right(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> int:
+    """Labelled images whose first class is right."""
+    right, done = 0, 0
+    paths = [image.path for image in job.labelled]
+    labels = np.array([image.label for image in job.labelled])
+    for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
+        images = pixels if job.manifest.fused else job.feed.finish(pixels)
+        logits = run_graph(model, images, job.manifest.input.shape[0])
+        right += int((logits.argmax(axis=1) == labels[done : done + len(logits)]).sum())
+        done += len(logits)
+        progress(Update("quantize", done, len(paths), "images evaluated"))
+    return right

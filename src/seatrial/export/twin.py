@@ -1,0 +1,73 @@
+"""A graph that is made of another one: what of it must stay, and a manifest that goes on from the other's."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from seatrial.errors import EngineError
+from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.export import fuse_aipp, fuse_preprocess
+from seatrial.export.graph import GraphFacts
+from seatrial.export.make import manifest_path
+from seatrial.store.files import hash_file, replacing
+from seatrial.store.records import GraphManifest
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""Operators whose second input is a weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwinJob:
+    """What to make a twin of, and the images that it is held against the graph on."""
+
+    graph: Path
+    manifest: GraphManifest
+    output: Path
+    key: str
+    images: NDArray[np.generic]
+    """As the graph takes them."""
+
+
+def is_preprocessing(node: onnx.NodeProto) -> bool:
+    """Whether a node belongs to the fused preprocessing, whose pixels need float32."""
+    return str(node.name).startswith((fuse_preprocess.PREFIX, fuse_aipp.PREFIX))
+
+
+def check_ends(made: GraphFacts, before: GraphFacts, opset: int) -> None:
+    """Hold a twin's opset and ends against what they should be.
+
+    Raises:
+        EngineError: one is another.
+    """
+    if (made.opset, made.input, made.output) != (opset, before.input, before.output):
+        raise EngineError(f"the graph's ends or opset changed from {before} to {made}")
+
+
+def check_answers(images: NDArray[np.generic], logits: NDArray[np.floating]) -> None:
+    """Refuse answers that cannot be a classifier's.
+
+    Raises:
+        ParityError: they are not numbers, or the same for every class or every image.
+    """
+    check_logits(logits, [f"image {i}" for i in range(len(logits))])
+    variety = Variety()
+    variety.see(images, logits)
+    variety.check()
+
+
+def store_twin(model: onnx.ModelProto, source: Path, output: Path, changes: Mapping[str, Any]) -> GraphManifest:
+    """Write a graph that was made of the one at `source`, and its manifest: that one's with `changes`."""
+    before = GraphManifest.load(manifest_path(source))
+    with replacing(output) as temporary:
+        onnx.save(model, temporary)
+    checkpoint = os.path.relpath(source.parent.resolve() / before.checkpoint, output.parent.resolve())
+    own = {"sha256": hash_file(output), "checkpoint": checkpoint, **changes}
+    made = before.model_copy(update=own)
+    made.save(manifest_path(output))
+    return made

@@ -1,0 +1,108 @@
+"""`seatrial quantize`: an fp32 graph to an int8 one, calibrated on images that are never evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seatrial.bench.environment import read_environment
+from seatrial.data.calibration import check_apart, hash_contents, read_calibration
+from seatrial.data.feed import read_feed
+from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.engines.build import read_graph_manifest
+from seatrial.errors import UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_value
+from seatrial.store.records import GraphManifest
+from seatrial.workflow.graphs import PARITY_IMAGES, find_graph, load_inputs, spread
+
+CALIBRATION_IMAGES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeSpec:
+    """What to calibrate with, and how much accuracy may go."""
+
+    calibration: Path
+    """A folder of images or of class folders, or a text file that lists images."""
+    count: int = CALIBRATION_IMAGES
+    """At most so many of them."""
+    preset: Literal["performance", "mixed"] = "performance"
+    images: tuple[LabelledImage, ...] = ()
+    """What the graph will be evaluated on: must not overlap; proves the graph."""
+    max_drop_pp: float | None = None
+    """Put layers back to float until top-1 on `images` drops by no more."""
+
+
+def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Progress = silent) -> GraphManifest:
+    """Quantise the fp32 graph at `graph` to `output`, or find it done.
+
+    Raises:
+        UsageError: no such graph, or one that is not fp32.
+        DataError: calibration images are missing, broken, or among those to evaluate on.
+        EngineError: NNCF is missing, or what it made is not per channel.
+        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+    """
+    if output.resolve() == graph.resolve():
+        raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
+    if spec.max_drop_pp is not None and not spec.images:
+        raise UsageError("a drop of accuracy is measured on labelled images, and none were given", "give --images")
+    manifest = read_graph_manifest(graph)
+    if manifest.precision != "fp32":
+        fix = "quantise the fp32 graph that it was made from"
+        raise UsageError(f"{graph} computes in {manifest.precision} already", fix)
+    paths = read_calibration(spec.calibration, spec.count)
+    contents = hash_contents(paths)
+    evaluated = [image.path for image in spec.images]
+    check_apart(contents, evaluated)
+    key = _quantization_key(manifest, spec, contents)
+    found = find_graph(output, key)
+    if found is not None:
+        progress(Update("quantize", note=f"already quantised: {output.name}"))
+        return found
+    from seatrial.export.make_int8 import Int8Job, make_int8
+
+    proof = spread(evaluated or paths, PARITY_IMAGES)
+    job = Int8Job(
+        graph=graph,
+        manifest=manifest,
+        output=output,
+        key=key,
+        feed=read_feed(manifest),
+        calibration=load_inputs(manifest, paths),
+        contents=contents,
+        proof=load_inputs(manifest, proof),
+        preset=spec.preset,
+        max_drop_pp=spec.max_drop_pp,
+        labelled=spec.images,
+    )
+    return make_int8(job, progress)
+
+
+def check_leak(graph: GraphManifest, images: Sequence[LabelledImage], progress: Progress = silent) -> None:
+    """Refuse to evaluate a graph on images that it was calibrated with; tell of a set that chose its float layers.
+
+    Raises:
+        DataError: says how many and the first.
+    """
+    done = graph.calibration
+    if done is None:
+        return
+    check_apart(done.contents, [image.path for image in images])
+    if done.chosen_on is not None and done.chosen_on == hash_listing(images):
+        note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
+        progress(Update("evaluate", note=note))
+
+
+def _quantization_key(manifest: GraphManifest, spec: QuantizeSpec, contents: dict[str, int]) -> str:
+    chosen = None if spec.max_drop_pp is None else [spec.max_drop_pp, hash_listing(spec.images)]
+    return hash_value(
+        {
+            "stage": "quantize/1",
+            "graph": manifest.sha256,
+            "recipe": manifest.recipe,
+            "calibration": sorted(contents),
+            "spec": [spec.preset, chosen],
+            "versions": read_environment(("nncf", "onnx", "onnxruntime", "onnxruntime-gpu")).versions,
+        }
+    )

@@ -1,0 +1,244 @@
+"""int8 graphs by the real NNCF, run by the real onnxruntime and OpenVINO."""
+
+import logging
+import sys
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from seatrial.errors import EngineError, ParityError
+from seatrial.export.fuse_preprocess import fuse_preprocess
+from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.put_back import Budget, put_back, rank_layers
+from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
+from seatrial.export.signed import to_signed
+from seatrial.export.spec import ExportSpec
+from seatrial.progress import Update, silent
+from seatrial.recipes import load_recipe
+from seatrial.workflow.graphs import draw_pictures, export_checkpoint
+from tiny_trial import TinyTrial
+from uneven_network import RECIPE, SPOILED, draw_pixels, make_network
+
+
+@pytest.fixture(scope="module")
+def resnet(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+    """ResNet-18 at 32 px, opset 11, uint8 images."""
+    path = tmp_path_factory.mktemp("resnet") / "model.onnx"
+    export_checkpoint(load_recipe(str(tiny_trial.card)), tiny_trial.checkpoint, path, ExportSpec(opset=11), [])
+    return load_graph(path)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return draw_pictures(48, (32, 32))
+
+
+@pytest.fixture(scope="module")
+def raised(resnet: onnx.ModelProto, pictures: np.ndarray) -> onnx.ModelProto:
+    return raise_opset(resnet, pictures)
+
+
+@pytest.fixture(scope="module")
+def int8(raised: onnx.ModelProto, pictures: np.ndarray) -> onnx.ModelProto:
+    return quantize(raised, pictures[:16], "performance")
+
+
+def fuse(uneven: float = 3000.0, opset: int = 13, batch: int | str = "batch") -> onnx.ModelProto:
+    return fuse_preprocess(make_network(uneven, opset, batch), RECIPE)
+
+
+def run_openvino(model: onnx.ModelProto, images: np.ndarray) -> tuple[np.ndarray, Counter[str]]:
+    """Logits, and the computing layers by the precision that they ran in."""
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", settings)
+    infos = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    layers = [info for info in infos if info["layerType"].astype(str) in ("Convolution", "FullyConnected")]
+    return np.array(compiled([images])[0]), Counter(info["runtimePrecision"].astype(str) for info in layers)
+
+
+def test_every_layer_has_a_scale_for_each_output(int8: onnx.ModelProto, raised: onnx.ModelProto) -> None:
+    layers = check_quantized(int8, raised)
+    assert (len(layers.int8), layers.plain, layers.count) == (21, (), 21)
+    assert read_facts(int8) == read_facts(raised) and read_facts(int8).opset == 13
+
+
+def test_preprocessing_stays_float_and_residual_sums_are_quantised(int8: onnx.ModelProto) -> None:
+    quantized = list_quantized(int8)
+    assert not [name for name in quantized if name.startswith("preprocess_")]
+    assert sum(name.endswith("/Add") for name in quantized) == 8
+
+
+def test_openvino_fuses_it_and_answers_as_fp32(
+    int8: onnx.ModelProto, resnet: onnx.ModelProto, pictures: np.ndarray
+) -> None:
+    expected = run_graph(resnet, pictures)
+    logits, executed = run_openvino(int8, pictures)
+    assert executed.total() == 21 and set(executed) <= {"u8", "i8"}
+    assert (logits.argmax(1) == expected.argmax(1)).mean() >= 0.95
+    assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
+
+
+def test_onnxruntime_fuses_it_and_answers_as_fp32(
+    int8: onnx.ModelProto, resnet: onnx.ModelProto, pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    expected, logits = run_graph(resnet, pictures), run_graph(int8, pictures)
+    assert (logits.argmax(1) == expected.argmax(1)).mean() >= 0.95
+    assert 0 < np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path_factory.mktemp("fused") / "model.onnx")
+    onnxruntime.InferenceSession(int8.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    fused = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    assert (fused["QLinearConv"], fused["QLinearAdd"], fused["Conv"]) == (20, 8, 0)
+
+
+def test_raising_the_opset_changes_no_answer(
+    resnet: onnx.ModelProto, raised: onnx.ModelProto, pictures: np.ndarray
+) -> None:
+    assert (read_facts(resnet).opset, read_facts(raised).opset) == (11, 13)
+    np.testing.assert_array_equal(run_graph(raised, pictures), run_graph(resnet, pictures))
+    assert raise_opset(raised, pictures) is raised
+
+
+def test_a_graph_that_onnx_cannot_convert_is_to_be_exported_anew() -> None:
+    """Opset 7 could normalise each pixel by itself; nothing later can."""
+    nodes = [
+        helper.make_node("BatchNormalization", ["image", *"abcd"], ["class"], "norm", spatial=0),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, 4, 4]) for name in ("image", "class")]
+    tensors = [numpy_helper.from_array(np.ones((3, 4, 4), np.float32), name) for name in "abcd"]
+    graph = helper.make_graph(nodes, "norm", ends[:1], ends[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=8)
+    with pytest.raises(
+        EngineError, match=r"onnx cannot convert the graph from opset 7 .*export it with --opset 13 or newer"
+    ):
+        raise_opset(model, np.zeros((1, 3, 4, 4), np.float32))
+
+
+def test_a_graph_that_was_quantised_per_tensor_is_refused() -> None:
+    """Opset 11 has no scales for channels: NNCF goes on without, and its warning is easily missed."""
+    model = fuse(uneven=1, opset=11)
+    made = quantize(model, draw_pixels(8), "performance")
+    with pytest.raises(
+        EngineError, match=r"layer 'conv1' has 1 scales for 8 outputs: it was quantised per tensor"
+    ) as caught:
+        check_quantized(made, model)
+    assert caught.value.exit_code == 5
+
+
+def test_a_graph_without_int8_is_refused() -> None:
+    with pytest.raises(EngineError, match="none of 4 layers became int8"):
+        check_quantized(fuse(), fuse())
+
+
+def test_weights_with_a_zero_point_are_refused() -> None:
+    model = fuse(uneven=1)
+    made = quantize(model, draw_pixels(8), "performance")
+    name = next(node.input[2] for node in made.graph.node if node.input[0].startswith("q_output_kernel2"))
+    point = next(weight for weight in made.graph.initializer if weight.name == name)
+    point.CopyFrom(numpy_helper.from_array(np.full(8, 3, np.int8), name))
+    with pytest.raises(EngineError, match="layer 'conv2' has weights that are not symmetric int8"):
+        check_quantized(made, model)
+
+
+def test_nncf_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    quantize(fuse(uneven=1), draw_pixels(8), "performance")
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+    assert logging.getLogger().level == logging.WARNING
+
+
+@pytest.mark.parametrize("images", [3, 8, 10])
+def test_a_fixed_batch_is_filled_up(images: int) -> None:
+    model = fuse(uneven=1, batch=8)
+    made = quantize(model, draw_pixels(images), "performance")
+    assert check_quantized(made, model).plain == () and read_facts(made).input.shape == (8, 12, 12, 3)
+
+
+def test_layers_to_keep_stay_float() -> None:
+    model = fuse(uneven=1)
+    layers = check_quantized(quantize(model, draw_pixels(8), "performance", ["conv2"]), model)
+    assert layers.plain == ("conv2",) and layers.int8 == ("conv1", "conv3", "conv4")
+
+
+def test_without_nncf_it_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(EngineError, match=r"nncf, .*, is not installed; pip install 'seatrial\[openvino\]'"):
+        quantize(fuse(), draw_pixels(8), "performance")
+
+
+def test_signed_activations_cover_the_same_range(int8: onnx.ModelProto, pictures: np.ndarray) -> None:
+    signed = to_signed(int8)
+    points = {w.name: w for w in signed.graph.initializer if w.name.startswith("zero_point")}
+    assert points and {point.data_type for point in points.values()} == {TensorProto.INT8}
+    expected, logits = run_graph(int8, pictures), run_graph(signed, pictures)
+    assert 0 < np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
+    np.testing.assert_array_equal(run_graph(to_signed(signed), pictures), logits)
+
+
+def test_a_zero_point_cannot_become_signed() -> None:
+    shifted = fuse(uneven=1)
+    made = quantize(shifted, draw_pixels(8), "mixed")
+    with pytest.raises(EngineError, match=r"zero point.*quantise with --preset performance"):
+        to_signed(made)
+
+
+class TestPutBack:
+    """The uneven network; its own answers in float are the labels."""
+
+    pixels = draw_pixels(200, seed=3)
+    calibration = draw_pixels(24, seed=1)
+
+    def budget(self, max_drop_pp: float) -> Budget:
+        labels = run_graph(fuse(), self.pixels).argmax(axis=1)
+        return Budget(
+            max_drop_pp, lambda model: 100 * float((run_graph(model, self.pixels).argmax(1) != labels).mean())
+        )
+
+    def test_the_spoiled_layer_goes_back_first(self) -> None:
+        told: list[Update] = []
+        found = put_back(fuse(), self.calibration, "performance", self.budget(2.0), told.append)
+        assert found.drop_pp <= 2.0 and found.keep[0] == SPOILED and len(found.keep) < 4
+        layers = check_quantized(found.model, fuse())
+        assert set(layers.plain) == set(found.keep) & {"conv1", "conv2", "conv3", "conv4"}
+        drops = [update.note for update in told if "with 0 layers in float" in update.note]
+        assert len(drops) == 1 and float(drops[0].split()[-2]) > 10
+
+    def test_nothing_goes_back_where_nothing_is_lost(self) -> None:
+        found = put_back(fuse(), self.calibration, "performance", self.budget(100.0), silent)
+        assert found.keep == () and check_quantized(found.model, fuse()).plain == ()
+
+    def test_a_budget_that_cannot_be_kept_is_an_error(self) -> None:
+        budget = Budget(1.0, lambda model: 7.25)
+        with pytest.raises(
+            ParityError, match=r"int8 drops top-1 by 7\.25 points with 4 of 5 layers in float, and 1 are"
+        ):
+            put_back(fuse(), self.calibration, "performance", budget, silent)
+
+    def test_as_few_as_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By a closed form: each layer in float saves 10 of 50 points, so 3 of 5 are needed for 25."""
+        tried: list[int] = []
+
+        def remember(model: onnx.ModelProto, images: np.ndarray, preset: str, keep: list[str]) -> onnx.ModelProto:
+            tried.append(len(keep))
+            return model
+
+        monkeypatch.setattr("seatrial.export.put_back.quantize", remember)
+        monkeypatch.setattr("seatrial.export.put_back.rank_layers", lambda *given: list("abcde"))
+        budget = Budget(25.0, lambda model: 50.0 - 10 * tried[-1])
+        found = put_back(fuse(), self.calibration, "performance", budget, silent)
+        assert found.keep == ("a", "b", "c") and found.drop_pp == 20.0
+        assert tried == [0, 1, 2, 4, 3]
+
+    def test_ranking_ends_with_layers_that_only_pass_on(self) -> None:
+        model = fuse()
+        ranked = rank_layers(
+            model, quantize(model, self.calibration, "performance"), self.calibration, "performance", silent
+        )
+        assert ranked[0] == SPOILED and sorted(ranked) == ["conv1", "conv2", "conv3", "conv4", "pool"]
