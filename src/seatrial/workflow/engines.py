@@ -50,7 +50,7 @@ def parse_engine(text: str) -> EngineChoice:
 
 
 def choose_engine(graph: Path, engine: str, precision: str | None, device: str | None) -> EngineChoice:
-    """What to compile a graph for: what is not asked is the graph's own precision, or the engine's first, and its device.
+    """What to compile a graph for: what is not asked is the graph's own precision, or the engine's first; its first device too.
 
     Raises:
         UsageError: there is no such engine or graph.
