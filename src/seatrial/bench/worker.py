@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ class Job(Strict):
     """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
     seed: int = 0
     """Of the random bytes."""
+    options: dict[str, str] | None = None
+    """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
 
 
@@ -50,7 +53,10 @@ def measure_job(asked: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
     job = Job.read(asked, "the job")
     restrict_cores(job.threads)
-    return run_or_refuse(job, read_engine(job.folder)).model_dump_json()
+    file = read_engine(job.folder)
+    if job.options is not None:
+        file = replace(file, manifest=file.manifest.model_copy(update={"options": job.options}))
+    return run_or_refuse(job, file).model_dump_json()
 
 
 def run_or_refuse(job: Job, file: EngineFile) -> Point:

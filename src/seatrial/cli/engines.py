@@ -1,5 +1,6 @@
 """`seatrial compile`, `evaluate` and `bench`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,17 +22,25 @@ def compile(
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
     device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Find the fastest of the batch sizes, streams and threads, and keep that.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
     from seatrial.engines.build import BuildSpec
     from seatrial.workflow.engines import choose_engine, compile_graph
+    from seatrial.workflow.tuning import TuneSpec, describe_trial, tune_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     with showing() as progress:
         chosen = choose_engine(graph, engine, precision, device)
         spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))
-        built = compile_graph(graph, spec, output, progress).manifest
+        if tune:
+            looked = TuneSpec(batch_sizes=sizes) if sizes else TuneSpec()
+            built = tune_graph(graph, replace(spec, batch_sizes=()), looked, output, progress).manifest
+        else:
+            built = compile_graph(graph, spec, output, progress).manifest
     if as_json:
         print_json(built.model_dump(mode="json", by_alias=True))
         return
@@ -40,6 +49,8 @@ def compile(
     print(
         f"{output}: {built.engine} {built.sdk_version} {built.precision} on {built.device}; layers: {executed}; {files}"
     )
+    if built.tuning is not None:
+        print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")
 
 
 def evaluate(

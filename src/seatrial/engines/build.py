@@ -10,7 +10,7 @@ from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile, read_
 from seatrial.engines.builder import compile_apart
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.store.files import hash_file, replacing
-from seatrial.store.records import EngineManifest, EngineModel, GraphManifest
+from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, Tuning
 
 Compile = Callable[[str, CompileJob], Built]
 """What compiles a job for the engine of that name."""
@@ -26,6 +26,8 @@ class BuildSpec:
     batch_sizes: tuple[int, ...] = ()
     """Empty asks for a free batch."""
     options: dict[str, str] = field(default_factory=dict)
+    tuning: Tuning | None = None
+    """How its batch size and threads were found."""
 
 
 def read_graph_manifest(graph: Path) -> GraphManifest:
@@ -111,6 +113,7 @@ def _describe(graph: GraphManifest, spec: BuildSpec, folder: Path, built: Built,
         precision=spec.precision,
         executed=dict(built.executed),
         options=dict(spec.options),
+        tuning=spec.tuning,
         files=tuple(
             EngineModel(path=str(path.relative_to(folder)), sha256=hash_file(path), batch_size=size)
             for size, path in built.files

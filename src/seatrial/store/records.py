@@ -170,6 +170,30 @@ class EngineModel(Strict):
     """None runs any batch."""
 
 
+class Setting(Strict):
+    """How an engine may be run."""
+
+    batch_size: int
+    streams: int
+    threads: int | None
+    """The engine's option of that name; None is its default."""
+
+
+class Trial(Setting):
+    """One setting, measured while tuning."""
+
+    duration_s: float
+    """Least time of timing that was asked."""
+    images_per_s: float
+
+
+class Tuning(Strict):
+    """What `compile --tune` tried and took."""
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+
 class EngineManifest(Record):
     """What an engine folder holds: its `engine.json`."""
 
@@ -183,6 +207,7 @@ class EngineManifest(Record):
     executed: dict[str, int]
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
+    tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
     """sha256 of the files that belong to those above, by name."""

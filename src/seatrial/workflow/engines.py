@@ -11,6 +11,7 @@ from seatrial.engines.build import BuildSpec, build_engine, find_built, read_gra
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
+from seatrial.store.records import GraphManifest
 from seatrial.strict import suggest
 from seatrial.workflow.precision import prepare_graph
 
@@ -50,7 +51,7 @@ def parse_engine(text: str) -> EngineChoice:
 
 
 def choose_engine(graph: Path, engine: str, precision: str | None, device: str | None) -> EngineChoice:
-    """What to compile a graph for: what is not asked is the graph's own precision, or the engine's first; its first device too.
+    """What to compile a graph for: what is not asked is the graph's precision and the engine's first device.
 
     Raises:
         UsageError: there is no such engine or graph.
@@ -93,16 +94,38 @@ def compile_graph(
         EngineError: the engine is missing, or gave something else than was asked.
         ParityError: the twin's answers are others.
     """
-    check_engine(EngineChoice(spec.engine, spec.precision, output.name, spec.device))
+    graph = choose_graph(graph, spec, progress, proof)
+    manifest, version = read_graph_manifest(graph), get_engine(spec.engine).probe().version
+    key = compile_key(manifest, spec)
+    found = find_built(output, key)
+    if found is not None:
+        progress(Update("compile", note=f"already compiled: {output.name}"))
+        return found
+    built = build_engine(graph, spec, output, key)
+    executed = ", ".join(f"{count} layers in {name}" for name, count in sorted(built.manifest.executed.items()))
+    progress(Update("compile", note=f"{output.name}: {spec.engine} {version}{', ' + executed if executed else ''}"))
+    return built
+
+
+def choose_graph(graph: Path, spec: BuildSpec, progress: Progress = silent, proof: Sequence[Path] = ()) -> Path:
+    """The graph that the engine wants for this precision: `graph`, or a twin beside it.
+
+    Raises:
+        SeatrialError: as `check_engine` and `prepare_graph`.
+    """
+    check_engine(EngineChoice(spec.engine, spec.precision, spec.engine, spec.device))
+    return prepare_graph(graph, spec.precision, get_engine(spec.engine).probe(), proof, progress)
+
+
+def compile_key(graph: GraphManifest, spec: BuildSpec) -> str:
+    """The content address of an engine folder: what goes into it, and what makes it."""
     has = get_engine(spec.engine).probe()
-    graph = prepare_graph(graph, spec.precision, has, proof, progress)
-    manifest, version = read_graph_manifest(graph), has.version
-    key = hash_value(
+    return hash_value(
         {
             "stage": "compile/1",
-            "graph": manifest.sha256,
-            "recipe": manifest.recipe,
-            "engine": [spec.engine, version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
+            "graph": graph.sha256,
+            "recipe": graph.recipe,
+            "engine": [spec.engine, has.version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
             "hardware": dict(zip(has.devices, has.hardware, strict=False)).get(spec.device),
             # A file that an option names counts by its content, but for caches, which building itself changes.
             "files": {
@@ -113,11 +136,3 @@ def compile_graph(
             "machine": machine_hash(read_environment()),
         }
     )
-    found = find_built(output, key)
-    if found is not None:
-        progress(Update("compile", note=f"already compiled: {output.name}"))
-        return found
-    built = build_engine(graph, spec, output, key)
-    executed = ", ".join(f"{count} layers in {name}" for name, count in sorted(built.manifest.executed.items()))
-    progress(Update("compile", note=f"{output.name}: {spec.engine} {version}{', ' + executed if executed else ''}"))
-    return built
