@@ -97,15 +97,18 @@ def bench(
     duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
     min_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
     processes: Annotated[int, typer.Option(help="Fresh processes for each point.", min=1)] = 1,
-    streams: Annotated[int, typer.Option(help="Concurrent callers.", min=1)] = 1,
+    streams: Annotated[
+        int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
-    from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_folder
+    from seatrial.workflow.speed import BenchSpec, bench_engine, choose_streams, prepare_folder
 
     with showing() as progress:
+        callers = choose_streams(folder, streams)
         pixels = prepare_folder(folder, images, output) if images else None
-        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, streams, images=pixels)
+        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, callers, images=pixels)
         record = bench_engine(folder, spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
@@ -115,7 +118,7 @@ def bench(
     rows = []
     for size in dict.fromkeys(point.batch_size for point in record.points):
         samples = [d for p in record.points if p.batch_size == size for d in p.durations_ms]
-        figures = Latency.of(samples, size, streams)
+        figures = Latency.of(samples, size, callers)
         times = (figures.median_ms, figures.p90_ms, figures.p99_ms)
         rows.append([str(size), f"{figures.images_per_s:.1f}", *(f"{t:.2f}" for t in times), str(figures.samples)])
     print_table(["batch", "images/s", "median ms", "p90 ms", "p99 ms", "samples"], rows)

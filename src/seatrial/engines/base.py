@@ -1,5 +1,6 @@
 """The seam that every engine fits: probe, compile to a folder, open for running."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,6 +260,32 @@ def check_device(device: str, has: Capabilities) -> None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
     if device not in has.devices:
         raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))
+
+
+def check_place(file: EngineFile, device: str, has: Capabilities) -> None:
+    """Refuse a device that is not there, or a file that another version or another kind of device was built for.
+
+    Raises:
+        EngineError: says what it was built with, what there is, and the command that builds it again.
+    """
+    check_device(device, has)
+    manifest = file.manifest
+    kinds = [name.partition(":")[0] for name in (manifest.device, device)]
+    if manifest.sdk_version != has.version or kinds[0] != kinds[1]:
+        built, found = f"{manifest.sdk_version} for {manifest.device}", f"{has.version} for {device}"
+        raise EngineError(
+            f"{file.folder} was built with {manifest.engine} {built}, and here is {found}",
+            f"build it again: `{write_rebuild(manifest, file.folder, device)}`",
+        )
+
+
+def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
+    """The command that compiles the same engine anew; only the graph's path is not known any more."""
+    sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
+    words = ["seatrial", "compile", "GRAPH.onnx", "--engine", manifest.engine, "--precision", manifest.precision]
+    words += ["--batch-size", sizes, "--device", device]
+    words += [word for name, value in manifest.options.items() for word in ("--option", f"{name}={value}")]
+    return shlex.join([*words, "--output", str(folder)])
 
 
 def read_engine(folder: Path) -> EngineFile:

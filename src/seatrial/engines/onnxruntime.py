@@ -19,9 +19,9 @@ from seatrial.engines.base import (
     EngineFile,
     check_available,
     check_batch,
-    check_device,
     check_executed,
     check_options,
+    check_place,
 )
 from seatrial.engines.cpu import count_threads
 from seatrial.engines.gpu import list_gpus
@@ -79,7 +79,7 @@ class OnnxRuntimeEngine:
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> "OnnxRuntimeSession":
         """Load the graph."""
-        check_device(device, self.probe())
+        check_place(file, device, self.probe())
         path, size = file.pick(batch_size)
         spec = file.manifest.input
         fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})

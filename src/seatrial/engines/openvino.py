@@ -19,9 +19,9 @@ from seatrial.engines.base import (
     EngineFile,
     check_available,
     check_batch,
-    check_device,
     check_executed,
     check_options,
+    check_place,
 )
 from seatrial.engines.cpu import count_threads, has_fast_bf16
 from seatrial.errors import RefusedFile, UsageError
@@ -81,7 +81,7 @@ class OpenVinoEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
         """Compile for this machine, or take it from the cache in the engine's folder."""
-        check_device(device, self.probe())
+        check_place(file, device, self.probe())
         path, size = file.pick(batch_size)
         manifest = file.manifest
         fixed = manifest.input.model_copy(update={"shape": (size, *manifest.input.shape[1:])})

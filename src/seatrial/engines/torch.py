@@ -15,9 +15,9 @@ from seatrial.engines.base import (
     CompileJob,
     EngineFile,
     check_available,
-    check_device,
     check_executed,
     check_options,
+    check_place,
 )
 from seatrial.engines.cpu import count_threads, has_fast_bf16
 from seatrial.engines.gpu import list_gpus
@@ -103,7 +103,7 @@ class TorchEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
         """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
-        check_device(device, self.probe())
+        check_place(file, device, self.probe())
         path, _ = file.pick(batch_size)
         manifest = file.manifest
         plan = make_plan(manifest.precision, manifest.options, device, streams)

@@ -41,6 +41,12 @@ class BenchSpec:
     """A folder of images or a `.npy` of prepared ones; None feeds random bytes."""
 
 
+def choose_streams(folder: Path, asked: int | None) -> int:
+    """The streams asked, else those that tuning found, else one."""
+    tuning = read_engine(folder).manifest.tuning
+    return asked or (1 if tuning is None else tuning.best.streams)
+
+
 def bench_engine(
     folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
 ) -> Measurement:

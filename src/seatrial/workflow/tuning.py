@@ -24,7 +24,7 @@ from seatrial.store.files import hash_file, hash_value, write_text
 from seatrial.store.records import Setting, Trial, Tuning
 from seatrial.workflow.engines import choose_graph, compile_graph, compile_key
 
-ROUNDS = ((0.05, 4), (0.2, 3), (0.5, 1))
+ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
 """Share of `TuneSpec.duration_s` that each setting of a round is measured, and one in how many goes on."""
 BEHIND = 0.9
 """A larger batch that gives less than this share of the best so far has fallen behind; twice, and the series ends."""

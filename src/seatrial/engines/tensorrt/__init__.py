@@ -1,11 +1,18 @@
 """TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and held against what was asked."""
 
-import shlex
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
+from seatrial.engines.base import (
+    Built,
+    Capabilities,
+    CompileJob,
+    EngineFile,
+    check_available,
+    check_device,
+    write_rebuild,
+)
 from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
 from seatrial.engines.tensorrt.cuda import Gpu, list_gpus
 from seatrial.engines.tensorrt.layers import check_executed, count_layers
@@ -13,7 +20,7 @@ from seatrial.engines.tensorrt.options import Settings, read_settings
 from seatrial.engines.tensorrt.session import TensorRtSession, sizes
 from seatrial.errors import EngineError
 from seatrial.store.files import write_text
-from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec, read_json
+from seatrial.store.records import GraphManifest, TensorSpec, read_json
 from seatrial.strict import Strict
 
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
@@ -116,15 +123,6 @@ def check_home(file: EngineFile, here: PlanDevice, device: str) -> None:
         f"{file.folder} was built with {built}, and {device} is {found}",
         f"build it again: `{write_rebuild(file.manifest, file.folder, device)}`",
     )
-
-
-def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
-    """The command that compiles the same engine anew; only the graph's path is not known any more."""
-    sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
-    words = ["seatrial", "compile", "GRAPH.onnx", "--engine", "tensorrt", "--precision", manifest.precision]
-    words += ["--batch-size", sizes, "--device", device]
-    words += [word for name, value in manifest.options.items() for word in ("--option", f"{name}={value}")]
-    return shlex.join([*words, "--output", str(folder)])
 
 
 def _plan(job: CompileJob, size: int | None, target: Path, version: str, settings: Settings) -> PlanJob:
