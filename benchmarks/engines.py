@@ -52,6 +52,8 @@ ASKED: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 SETTINGS = ((1, 1), (8, 1), (2, 2), (4, 2))
 """Batch size and streams that are tried."""
+Place = tuple[int, int, int | None]
+"""Batch size, streams, threads."""
 RATE = re.compile(r"Throughput:\s+([0-9.]+) FPS")
 
 
