@@ -10,6 +10,7 @@ from seatrial.cli import run_cli
 from seatrial.evaluation.predictions import Predictions
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, GraphManifest, Measurement, RunManifest, Verdict
+from seatrial.workflow.accuracy import find_differences
 from tiny_trial import TinyTrial
 
 ENGINES = ("torch", "onnxruntime", "openvino")
@@ -123,3 +124,15 @@ def test_the_same_answers_at_every_batch_size(
     assert [g["engine"] for g in gates] == list(ENGINES)
     assert all(g["reason"] == "against batch 1: 0 of 24 answers differ at 16" for g in gates)
     assert AccuracyRecord.load(run / "evaluation/batch-16/openvino.json").batch_size == 16
+
+
+def test_a_reference_of_other_images_or_preprocessing_is_doubted(tiny_run: Path, tiny_trial: TinyTrial) -> None:
+    reference = tiny_run / "evaluation" / "torch.parquet"
+    record = AccuracyRecord.load(tiny_run / "evaluation" / "onnxruntime.json")
+    assert record.versus is not None and record.versus.doubts == ()
+    others = {"preprocess_hash": "another", "images_hash": "another", "checkpoint_sha256": "another"}
+    assert find_differences(reference, record.model_copy(update=others)) == (
+        "torch: its images came through another preprocessing",
+        "torch: its weights are others",
+        "torch: image files have changed since",
+    )

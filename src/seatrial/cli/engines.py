@@ -87,6 +87,8 @@ def evaluate(
             f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed"
         )
+        for doubt in v.doubts:
+            print(f"doubt: {doubt}, so the drop may not be the engine's")
 
 
 def bench(

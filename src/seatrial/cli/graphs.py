@@ -7,7 +7,7 @@ import typer
 
 from seatrial.cli.options import Json, Output
 from seatrial.cli.show import print_json, print_table, showing
-from seatrial.errors import UsageError
+from seatrial.errors import DataError, UsageError
 from seatrial.progress import Progress, Update
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def export(
 
     card = load_recipe(recipe)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
+    if images and not proof:
+        raise DataError(f"image folder {images} holds no images")
     with showing() as progress:
         config = read_aipp(aipp, fuse, progress)
         spec = ExportSpec(
@@ -54,7 +56,10 @@ def export(
         [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
         for p in manifest.parity
     ]
-    print_table(["step", "images", "relative error", "largest error", "other first class"], rows)
+    kind = "images" if proof else "drawn images"
+    print_table(["step", kind, "relative error", "largest error", "other first class"], rows)
+    if aipp and not proof:
+        print("AIPP was not held against the card's own preprocessing: that takes --images")
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
     print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
 
@@ -106,6 +111,7 @@ def simplify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Fold and clean an existing graph, checked before it is written; without --input-shape it accepts what it did."""
     from seatrial.export.simplify import simplify_file
@@ -116,4 +122,8 @@ def simplify(
         raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
     facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None)
     shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)
+    if as_json:
+        ends = {"input": facts.input.model_dump(mode="json"), "output": facts.output.model_dump(mode="json")}
+        print_json({"graph": str(target), "opset": facts.opset, **ends, "parity": parity.model_dump(mode="json")})
+        return
     print(f"{target}: '{facts.input.name}' {facts.input.dtype} {shape}, differs by {parity.relative_error:.1e}")

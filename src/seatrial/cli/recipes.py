@@ -56,6 +56,9 @@ def claims(
     from seatrial.recipes.claims import check_claims
 
     found = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(load_recipe(name))]
+    if recipe and not found and not as_json:
+        print(f"{recipe} has no published figures or guide to check")
+        return
     shown = [claim for claim in found if everything or not claim.holds]
     if as_json:
         fields = ("recipe", "what", "stated", "correct", "kind", "holds", "note")

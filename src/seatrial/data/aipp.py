@@ -130,6 +130,11 @@ class Aipp(Strict):
             raise WrongField("csc_switch", "YUV400_U8 has no colours to convert, so csc_switch must be false")
         if self.src_image_size_w == 1:
             raise WrongField("src_image_size_w", "src_image_size_w is 1, it must be 0 or 2 to 4096")
+        for i in range(self.channels):
+            if getattr(self, f"var_reci_chn_{i}") == 0:
+                raise WrongField(
+                    f"var_reci_chn_{i}", f"var_reci_chn_{i} is 0, which makes every pixel of that channel 0"
+                )
         for axis in "wh":
             self._check_source(axis)
             self._check_window(axis)

@@ -90,8 +90,9 @@ class TorchEngine:
             raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
-            state = "is not the one that" if source.exists() else "is missing:"
-            raise RefusedFile(f"checkpoint {source} {state} {job.graph.name} was made from", "export again")
+            state = "has changed since" if source.exists() else "is not there any more, and"
+            problem = f"checkpoint {source} {state} {job.graph.name} was made from it"
+            raise RefusedFile(problem, "graph, manifest and weights stay together under their names; else export again")
         for suffix in ("", ".json"):
             link_or_copy(source.with_name(source.name + suffix), job.output / f"checkpoint.safetensors{suffix}")
         weights = job.output / "checkpoint.safetensors"

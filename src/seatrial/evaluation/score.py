@@ -58,6 +58,7 @@ def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, p
         progress(Update("score", note=f"{len(foreign)} files in {predictions} are no predictions: {shown}"))
     _check_names(files, wanted, predictions, allow_partial)
     first = read_prediction(next(iter(files.values())))
+    _check_finite(first[None], [next(iter(files.values()))])
     background = len(first) == 1001
     check_classes(wanted.items(), len(first) - background, str(labels))
     counts = TopK((0,) * min(K, len(first)), 0)

@@ -35,11 +35,15 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
     """Simplify a classifier's ONNX file of any origin, checked on noise; `shape` pins its input, batch first.
 
     Raises:
-        UsageError: there is no such file, or its input cannot have that shape.
+        UsageError: there is no such file, its input cannot have that shape, or `output` has a manifest.
         RefusedFile: it is no ONNX file, or no image classifier.
         EngineError: onnxruntime is missing, or the graph's ends changed.
         ParityError: the answers changed.
     """
+    if output.with_name(output.name + ".json").exists():
+        raise UsageError(
+            f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"
+        )
     model = load_graph(source)
     if shape is not None:
         pin_input(model, shape)

@@ -235,6 +235,8 @@ class Comparison(Strict):
     """Upper one-sided 95 % bound of the drop."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
+    doubts: tuple[str, ...] = ()
+    """Why the difference may not be the engine's."""
 
 
 class AccuracyRecord(Record):
@@ -251,6 +253,8 @@ class AccuracyRecord(Record):
     checkpoint_sha256: str
     graph_sha256: str
     preprocess_hash: str
+    images_hash: str | None = None
+    """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
     images: int
     classes: int
     hits: tuple[int, ...]

@@ -54,9 +54,12 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
             evaluated = evaluate_session(session, spec.images, feed, spec.batch_size, progress)
         evaluated.predictions.save(output / f"{name}.parquet")
         record = _describe(file, name, key, evaluated, output / f"{name}.parquet")
+        record = record.model_copy(update={"images_hash": hash_listing(spec.images)})
     else:
         record = found
     versus = None if spec.reference is None else compare_with(spec.reference, output / record.predictions, name)
+    if spec.reference is not None and versus is not None:
+        versus = versus.model_copy(update={"doubts": find_differences(spec.reference, record)})
     record = record.model_copy(update={"versus": versus})
     record.save(output / f"{name}.json")
     shown = f"{name}: top-1 {record.accuracy():.2%} of {record.images} images, {record.images_per_s:.0f} images/s"
@@ -73,6 +76,20 @@ def compare_with(reference: Path, predictions: Path, name: str) -> Comparison:
     a, b = Predictions.load(reference), Predictions.load(predictions)
     check_same_images(a, b, (reference.stem, name))
     return compare_answers(a.classes[:, 0], b.classes[:, 0], a.labels, reference.stem)
+
+
+def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
+    """What else than the engine differs from the reference's evaluation, from the record beside its predictions."""
+    with contextlib.suppress(SeatrialError):
+        other = AccuracyRecord.load(reference.with_suffix(".json"))
+        checks = {
+            "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
+            "its weights are others": other.checkpoint_sha256 != record.checkpoint_sha256,
+            "image files have changed since": None not in (other.images_hash, record.images_hash)
+            and other.images_hash != record.images_hash,
+        }
+        return tuple(f"{reference.stem}: {text}" for text, differs in checks.items() if differs)
+    return ()
 
 
 def _evaluation_key(file: EngineFile, spec: EvaluateSpec) -> str:

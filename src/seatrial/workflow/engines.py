@@ -15,6 +15,9 @@ from seatrial.store.records import GraphManifest
 from seatrial.strict import suggest
 from seatrial.workflow.precision import prepare_graph
 
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
+"""Of all engines together."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
@@ -59,7 +62,11 @@ def choose_engine(graph: Path, engine: str, precision: str | None, device: str |
     """
     own = read_graph_manifest(graph).precision
     has = get_engine(engine).probe()
-    wanted = precision or (own if own in has.precisions and own != "fp32" else None)
+    if precision is None and own != "fp32" and has.version is not None and own not in has.precisions:
+        raise EngineError(
+            f"{graph} computes in {own}, which {engine} cannot run here", "compile the fp32 graph it came from"
+        )
+    wanted = precision or (own if own != "fp32" else None)
     return parse_engine(engine + (f":{wanted}" if wanted else "") + (f"@{device}" if device else ""))
 
 
@@ -67,8 +74,11 @@ def check_engine(choice: EngineChoice) -> None:
     """Refuse an engine that is not installed, or a device or precision that it has not here, before any work is done.
 
     Raises:
+        UsageError: no engine has such a precision.
         EngineError: lists what there is.
     """
+    if choice.precision not in PRECISIONS:
+        raise UsageError(f"there is no precision '{choice.precision}'", suggest(choice.precision, list(PRECISIONS)))
     has = get_engine(choice.engine).probe()
     check_device(choice.device, has)
     if choice.precision not in has.precisions:

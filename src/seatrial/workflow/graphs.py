@@ -101,7 +101,14 @@ def export_checkpoint(
     stored = output.with_suffix(".safetensors")
     if stored.resolve() == source.resolve():
         raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
+    if stored.exists() and not stored.with_name(stored.name + ".json").exists():
+        raise UsageError(
+            f"{stored} stands where the weights of {output.name} go", "move it, or choose another --output"
+        )
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
+    make_feed(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
     store_weights(recipe, source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
 

@@ -6,7 +6,6 @@ that was stopped goes on.
 """
 
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -72,12 +71,14 @@ def list_series(device: str, tune: TuneSpec) -> list[list[Setting]]:
     """Settings to try: for each number of streams and threads, the batch sizes, smallest first."""
     cores = count_cores()
     powers = [2**i for i in range(cores.bit_length()) if 2**i <= cores]
-    streams = powers if device == "cpu" else [1, 2, 4]
-    threads: Iterable[int | None] = sorted({*powers, cores}) if device == "cpu" else [None]
+    pairs: list[tuple[int, int | None]] = [(streams, None) for streams in (1, 2, 4)]
+    if device == "cpu":
+        # With fewer callers times threads than cores some would lie idle; with twice as many callers none has to wait.
+        counts = sorted({*powers, cores})
+        pairs = [(s, t) for s in (*counts, 2 * cores) for t in counts if s * t >= cores]
     return [
-        [Setting(batch_size=size, streams=s, threads=t) for size in sorted(tune.batch_sizes)]
-        for s in streams
-        for t in threads
+        [Setting(batch_size=size, streams=streams, threads=threads) for size in sorted(tune.batch_sizes)]
+        for streams, threads in pairs
     ]
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def write_engine(tmp_path: Path) -> Callable[..., Path]:
             companions={},
             key="e",
             engine=engine,
-            sdk_version="1",
+            sdk_version=version("onnxruntime") if engine == "onnxruntime" else "1",
             device="cpu",
             precision="fp32",
             executed={"fp32": 2},

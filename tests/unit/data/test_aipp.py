@@ -81,6 +81,7 @@ def test_comments_in_another_encoding(tmp_path: Path) -> None:
         ("matrix_r0c2 : 32768", "x.config line 4: 'matrix_r0c2' is 32768"),
         ("input_bias_1 : -1", "x.config line 4: 'input_bias_1' is -1"),
         ("src_image_size_h : 4097", "x.config line 4: 'src_image_size_h' is 4097"),
+        ("var_reci_chn_1 : 0", "x.config line 4: var_reci_chn_1 is 0, which makes every pixel of that channel 0"),
         ("src_image_size_w : 1", "x.config line 4: src_image_size_w is 1, it must be 0 or 2 to 4096"),
         ("load_start_pos_h : 4096", "x.config line 4: 'load_start_pos_h' is 4096"),
         ("left_padding_size : 33", "x.config line 4: 'left_padding_size' is 33"),

@@ -150,3 +150,35 @@ def test_pictures_and_spread(recipe: Recipe) -> None:
     paths = [Path(str(i)) for i in range(100)]
     assert spread(paths, 4) == [paths[i] for i in (0, 25, 50, 75)]
     assert spread(paths[:3], 64) == paths[:3]
+
+
+def test_export_replaces_no_weights_of_somebody_else(recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"precious")
+    with pytest.raises(UsageError, match=r"model\.safetensors stands where the weights of model\.onnx go; move it"):
+        export_checkpoint(recipe, tiny_trial.checkpoint, tmp_path / "model.onnx", ExportSpec(opset=17), [])
+    assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
+    with pytest.raises(UsageError, match="is a folder"):
+        export_checkpoint(recipe, tiny_trial.checkpoint, tmp_path, ExportSpec(opset=17), [])
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (ExportSpec(opset=99), "torchscript writes opset 7 to 20, not 99; take --opset 7 to 20"),
+        (ExportSpec(opset=11, exporter="dynamo"), "dynamo writes opset 18 to 28, not 11; take --exporter torchscript"),
+        (ExportSpec(opset=23), "not 23; take --exporter dynamo"),
+    ],
+)
+def test_an_opset_that_is_not_written_is_refused_before_anything_is_stored(
+    spec: ExportSpec, words: str, recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=words):
+        export_checkpoint(recipe, tiny_trial.checkpoint, tmp_path / "model.onnx", spec, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simplify_leaves_a_described_graph_alone(tmp_path: Path) -> None:
+    onnx.save(make_mean_graph(), tmp_path / "model.onnx")
+    (tmp_path / "model.onnx.json").write_text("{}")
+    with pytest.raises(UsageError, match="is a graph with a manifest, which would no longer describe it"):
+        simplify_file(tmp_path / "model.onnx", tmp_path / "model.onnx")
