@@ -168,7 +168,7 @@ def time_session(session: Session, batches: Sequence[np.ndarray], seconds: float
 
 def rate_host(session: Session, batches: Sequence[np.ndarray], seconds: float) -> float:
     """Images/s of as many threads as the session has streams."""
-    barrier = Barrier(STREAMS)
+    barrier = Barrier(STREAMS, timeout=60)  # A thread that failed must not keep the other waiting.
 
     def work(_: int) -> tuple[float, float, int]:
         for batch in [*batches, batches[0]]:
