@@ -64,7 +64,8 @@ class TorchEngine:
         except PackageNotFoundError as error:
             hint = "pip install 'seatrial[torch]'"
             return Capabilities("torch", None, missing=f"{error.name} is not installed", install_hint=hint)
-        gpus = tuple(f"cuda:{index}" for index in range(len(list_gpus())))
+        count = 0 if found.endswith("+cpu") else len(list_gpus())
+        gpus = tuple(f"cuda:{index}" for index in range(count))
         devices = ("cpu", *gpus, *_list_npus())
         precisions = (
             ("fp32", "bf16", "fp16") if len(devices) > 1 else ("fp32", "bf16") if has_fast_bf16() else ("fp32",)
@@ -170,6 +171,8 @@ def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn
 def _open_session(plan: Plan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
     from seatrial.engines.torch_session import AcceleratorSession, TorchSession
 
+    if plan.device != "cpu":
+        _check_usable(plan.device)
     finish = read_feed(graph).finish if graph.aipp is not None else None
     module = build_module(graph, weights, plan)
     kind = TorchSession if plan.device == "cpu" else AcceleratorSession
@@ -178,6 +181,21 @@ def _open_session(plan: Plan, graph: GraphManifest, weights: Path, batch_size: i
     size = (batch_size or graph.input.shape[0] or 1) if fixed else None
     spec = graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])})
     return kind(module, plan, (spec, graph.output), finish)
+
+
+def _check_usable(device: str) -> None:
+    """Touch the device once.
+
+    Raises:
+        EngineError: this build of PyTorch cannot use it: it is for another driver or kind of device.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise EngineError(f"torch {torch.__version__} cannot use {device} ({said})", "see pytorch.org") from None
 
 
 def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:

@@ -1,18 +1,21 @@
 """A network of PyTorch's, opened: on the CPU, or on an accelerator with copies that overlap its work."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch._C._dynamo.eval_frame import reset_code
 
 from seatrial.engines.base import Closing, StageTimes, check_batch
 from seatrial.engines.torch import Plan
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, UsageError
 from seatrial.store.records import TensorSpec
 
 Finish = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -33,14 +36,13 @@ class TorchSession(Closing):
         self._counted = _count_weights(module)
         if plan.device == "cpu":
             torch.set_num_threads(plan.threads)
+        self._compiled: CodeType | None = None
         if plan.compiled:
-            self._module = _compile_module(module)
-            self._compute(torch.from_numpy(self._make_blank()).to(plan.device))
+            self._compile(module, plan.device)
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
-        check_batch(batch, self.input)
-        images = batch if self._finish is None else self._finish(batch)
+        images = np.require(self._take(batch), requirements=("C", "W"))
         logits: NDArray[np.float32] = self._compute(torch.from_numpy(images)).numpy()
         return logits
 
@@ -50,7 +52,39 @@ class TorchSession(Closing):
 
     def close(self) -> None:
         """Free the network."""
-        self._module = None
+        if self._compiled is not None:
+            reset_code(self._compiled)
+        self._module = self._compiled = None
+
+    def _take(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """The batch as the module takes it."""
+        check_batch(batch, self.input)
+        if self._module is None:
+            raise UsageError("the session is closed")
+        return batch if self._finish is None else self._finish(batch)
+
+    def _compile(self, module: torch.nn.Module, device: str) -> None:
+        """Compile the module for the session's batch size, its weights frozen into it.
+
+        Raises:
+            EngineError: torch.compile cannot: a compiler is missing, or the network is not one graph.
+        """
+        from torch._inductor import config
+
+        function = _isolate(module)
+        self._compiled = function.__code__
+        try:
+            # Freezing folds BatchNorm into convolutions and lays weights out as the kernels want them. Compiling
+            # happens in the first run, which must be like the later ones: a tensor made under inference_mode is not.
+            with config.patch(freezing=True), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "TensorFloat32")  # It advises tf32 where fp32 was asked for.
+                self._module = torch.compile(function, dynamic=False, fullgraph=True)
+                self._compute(torch.from_numpy(self._make_blank()).to(device))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            said = " ".join(str(error).split("\n\n")[0].split())
+            raise EngineError(f"torch.compile failed here ({said})", "take --option mode=eager") from None
 
     def _compute(self, images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -70,8 +104,9 @@ class _Slot:
     stream: Any
     events: list[Any]
     """Before the copy in, after it, after the network, after the copy out."""
-    host_in: dict[tuple[int, ...], torch.Tensor]
-    """Pinned, by shape."""
+    host_in: torch.Tensor | None = None
+    """Pinned, as `host_out`; with room for the largest batch so far."""
+    host_out: torch.Tensor | None = None
     graph: Any = None
     device_in: torch.Tensor | None = None
     device_out: torch.Tensor | None = None
@@ -88,13 +123,16 @@ class AcceleratorSession(TorchSession):
         self._api: Any = torch.get_device_module(self._device)
         self._api.set_device(self._device)
         if self._device.type == "cuda":
-            # PyTorch lets convolutions round fp32 to tf32 by default; here fp32 means fp32.
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            if plan.precision == "fp32":
+                _forbid_tf32()
+            # Each thread tries cuDNN's kernels once for each shape and keeps the fastest.
             torch.backends.cudnn.benchmark = True
         super().__init__(module, plan, ends, finish)
         self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        # The weights were sent on the default stream, for which the others do not wait.
+        self._api.synchronize()
         for _ in range(plan.streams):
-            slot = _Slot(self._api.Stream(), [self._api.Event(enable_timing=True) for _ in range(4)], {})
+            slot = _Slot(self._api.Stream(), [self._api.Event(enable_timing=True) for _ in range(4)])
             if plan.cuda_graphs:
                 self._record(slot)
             self._slots.put(slot)
@@ -105,8 +143,7 @@ class AcceleratorSession(TorchSession):
 
     def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
         """Logits, and the times between events on the device."""
-        check_batch(batch, self.input)
-        images = batch if self._finish is None else self._finish(batch)
+        images = self._take(batch)
         slot = self._slots.get()
         try:
             logits = self._run_in(slot, images)
@@ -121,23 +158,27 @@ class AcceleratorSession(TorchSession):
         self._slots = SimpleQueue()
 
     def _run_in(self, slot: _Slot, images: NDArray[Any]) -> NDArray[np.float32]:
-        pinned = slot.host_in.get(images.shape)
-        if pinned is None:
-            pinned = slot.host_in[images.shape] = torch.from_numpy(images).pin_memory()
+        count = len(images)
+        slot.host_in = _make_room(slot.host_in, images.shape, getattr(torch, str(images.dtype)))
+        pinned = slot.host_in[:count]
         pinned.numpy()[...] = images
-        with self._api.stream(slot.stream):
-            slot.events[0].record()
-            if slot.device_in is None:
-                given = pinned.to(self._device, non_blocking=True)
-            else:
-                given = slot.device_in.copy_(pinned, non_blocking=True)
-            slot.events[1].record()
-            logits = self._compute(given) if slot.graph is None else self._replay(slot)
-            slot.events[2].record()
-            host = logits.to("cpu", non_blocking=True)
-            slot.events[3].record()
-        slot.events[3].synchronize()
-        return np.array(host.numpy(), dtype=np.float32)
+        try:
+            with self._api.stream(slot.stream):
+                slot.events[0].record()
+                if slot.device_in is None:
+                    given = pinned.to(self._device, non_blocking=True)
+                else:
+                    given = slot.device_in.copy_(pinned, non_blocking=True)
+                slot.events[1].record()
+                logits = self._compute(given) if slot.graph is None else self._replay(slot)
+                slot.events[2].record()
+                slot.host_out = _make_room(slot.host_out, logits.shape, torch.float32)
+                slot.host_out[:count].copy_(logits, non_blocking=True)
+                slot.events[3].record()
+        finally:
+            # After an error too: a copy that is still under way would read what the next run writes.
+            slot.stream.synchronize()
+        return np.array(slot.host_out[:count].numpy())
 
     def _replay(self, slot: _Slot) -> torch.Tensor:
         slot.graph.replay()
@@ -146,14 +187,15 @@ class AcceleratorSession(TorchSession):
 
     def _record(self, slot: _Slot) -> None:
         """Record the kernels of one run, to be replayed without Python in between."""
-        slot.device_in = torch.from_numpy(self._make_blank()).to(self._device)
-        with torch.inference_mode(), self._api.stream(slot.stream):
+        with self._api.stream(slot.stream):
+            slot.device_in = torch.from_numpy(self._make_blank()).to(self._device)
             for _ in range(CAPTURE_WARMUP):
-                self._module(slot.device_in)
+                self._compute(slot.device_in)
         self._api.synchronize()
-        slot.graph = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.cuda.graph(slot.graph, stream=slot.stream):
-            slot.device_out = self._module(slot.device_in)
+        slot.graph = self._api.CUDAGraph()
+        # thread_local: another session's thread may allocate meanwhile.
+        with self._api.graph(slot.graph, stream=slot.stream, capture_error_mode="thread_local"):
+            slot.device_out = self._compute(slot.device_in)
 
 
 def _count_weights(module: torch.nn.Module) -> Counter[str]:
@@ -161,17 +203,33 @@ def _count_weights(module: torch.nn.Module) -> Counter[str]:
     return Counter(NAMES[m.weight.dtype] for m in module.modules() if isinstance(m, layers))
 
 
-def _compile_module(module: torch.nn.Module) -> Any:
-    """The module compiled for one batch size, its weights frozen into it.
+def _isolate(module: torch.nn.Module) -> FunctionType:
+    """The module as a function with code of its own.
 
-    Raises:
-        EngineError: torch.compile is not available here.
+    What torch.compile makes is kept with the code that it was made from, eight times at most: sessions that share
+    the code of `forward` would run out of it, and what they leave would be held.
     """
-    from torch._inductor import config
 
-    # Folds BatchNorm into convolutions and lays weights out as the kernels want them.
-    config.freezing = True
-    try:
-        return torch.compile(module, dynamic=False, fullgraph=True)
-    except (RuntimeError, ImportError) as error:
-        raise EngineError(f"torch.compile is not available here ({error})", "take --option mode=eager") from None
+    def forward(images: torch.Tensor) -> Any:
+        return module(images)
+
+    code = forward.__code__.replace()
+    return FunctionType(code, forward.__globals__, "forward", None, forward.__closure__)
+
+
+def _make_room(held: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """A pinned host tensor of at least as many rows: the one at hand if it is large enough."""
+    return held if held is not None and len(held) >= shape[0] else _allocate_pinned(shape, dtype)
+
+
+def _allocate_pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, pin_memory=True)
+
+
+def _forbid_tf32() -> None:
+    """Let fp32 mean fp32: PyTorch lets convolutions round to tf32 by default."""
+    with warnings.catch_warnings():
+        # Some versions call these switches old. Those that set the new ones instead refuse to read the old ones, which
+        # torch.compile does.
+        warnings.simplefilter("ignore")
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
