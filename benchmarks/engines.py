@@ -49,7 +49,7 @@ ASKED: dict[str, tuple[str, str, dict[str, str]]] = {
     "openvino bf16": ("openvino", "bf16", {}),
     "openvino int8": ("openvino", "int8", {}),
 }
-SETTINGS = ((1, 1), (16, 1), (4, 4))
+SETTINGS = ((16, 1), (4, 4))
 """Batch size and concurrent callers that are tried."""
 Place = tuple[int, int, int | None]
 """Batch size, streams, threads."""
@@ -78,7 +78,7 @@ def print_table(asked: argparse.Namespace) -> None:
     for name in asked.networks:
         graphs = make_graphs(name, asked.folder)
         base = None
-        for label in ASKED:
+        for label in asked.engines:
             try:
                 file = build(name, label, graphs, asked.folder, tuple(sorted({size for size, _ in SETTINGS})))
                 found = {setting: rate(file, *setting, asked.seconds) for setting in SETTINGS}
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", type=lambda text: text.split(","), default=NETWORKS)
-    parser.add_argument("--engines", type=lambda text: text.split(","), default=["openvino bf16", "onnxruntime fp32"])
+    parser.add_argument("--engines", type=lambda text: text.split(","), default=list(ASKED))
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--tune-seconds", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=3)

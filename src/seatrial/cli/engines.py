@@ -13,7 +13,7 @@ Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial co
 
 
 def compile(
-    graph: Annotated[Path, typer.Argument(help="An ONNX file that `seatrial export` wrote.")],
+    graph: Annotated[Path, typer.Argument(help="An ONNX file, with the manifest that `seatrial export` wrote.")],
     engine: Annotated[str, typer.Option(help="One of those that `seatrial doctor` lists.")],
     output: Output,
     precision: Annotated[
@@ -22,6 +22,9 @@ def compile(
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
     device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="What GRAPH is, where `seatrial export` did not write it: a name or a card.")
+    ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find the fastest of the batch sizes, streams and threads, and keep that.")
     ] = False,
@@ -29,10 +32,14 @@ def compile(
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
     from seatrial.engines.build import BuildSpec
+    from seatrial.recipes import load_recipe
+    from seatrial.workflow.adopt import adopt_graph
     from seatrial.workflow.engines import choose_engine, compile_graph
     from seatrial.workflow.tuning import TuneSpec, describe_trial, tune_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
+    if recipe is not None:
+        adopt_graph(graph, load_recipe(recipe))
     with showing() as progress:
         chosen = choose_engine(graph, engine, precision, device)
         spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))

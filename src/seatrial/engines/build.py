@@ -41,7 +41,10 @@ def read_graph_manifest(graph: Path) -> GraphManifest:
         raise UsageError(f"there is no graph {graph}", "`seatrial export` makes one")
     beside = graph.with_name(graph.name + ".json")
     if not beside.is_file():
-        raise UsageError(f"{graph} has no manifest {beside.name}", "export it with `seatrial export`")
+        raise UsageError(
+            f"{graph} has no manifest {beside.name}",
+            "export it with `seatrial export`, or say what it is with `compile --recipe`",
+        )
     manifest = GraphManifest.load(beside)
     if hash_file(graph) != manifest.sha256:
         raise RefusedFile(f"{graph} is not the file that {beside.name} describes", "export it again")

@@ -89,6 +89,9 @@ class TorchEngine:
             )
         if job.precision == "fp16" and job.device == "cpu":
             raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
+        if not job.manifest.checkpoint_sha256:
+            fix = "export the checkpoint with `seatrial export`"
+            raise UsageError(f"{job.graph.name} was exported elsewhere, and torch rebuilds networks from weights", fix)
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
             state = "has changed since" if source.exists() else "is not there any more, and"

@@ -1,7 +1,9 @@
 """What an ONNX file says of itself, read back from the file, and what it answers."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -57,6 +59,17 @@ def read_facts(model: onnx.ModelProto) -> GraphFacts:
         raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, not one of each")
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(model.graph.output[0]))
+
+
+def read_precision(model: onnx.ModelProto) -> Literal["fp32", "fp16", "int8"]:
+    """What a graph computes in: int8 where it dequantises, else the type of most of its large weights."""
+    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
+        return "int8"
+    sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
+    for tensor in model.graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += math.prod(tensor.dims)
+    return "fp16" if sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT] else "fp32"
 
 
 def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size: int | None) -> None:

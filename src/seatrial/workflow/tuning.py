@@ -1,7 +1,7 @@
 """`seatrial compile --tune`: the batch size, streams and threads at which an engine gives most images per second.
 
 Every setting is measured briefly and only the best ones longer (successive halving, Jamieson and Talwalkar 2016); a
-series of growing batches is left once it has fallen behind. What was measured is kept until the end, so that a tuning
+series of growing batches is left once it has fallen behind itself or another. What was measured is kept until the end, so that a tuning
 that was stopped goes on.
 """
 
@@ -25,8 +25,9 @@ from seatrial.workflow.engines import choose_graph, compile_graph, compile_key
 
 ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
 """Share of `TuneSpec.duration_s` that each setting of a round is measured, and one in how many goes on."""
-BEHIND = 0.9
-"""A larger batch that gives less than this share of the best so far has fallen behind; twice, and the series ends."""
+BEHIND = 0.85
+"""A setting that gives less than this share of the best of its series, or of its batch in another, has fallen behind;
+twice, and the series ends."""
 _TRIALS = TypeAdapter(tuple[Trial, ...])
 
 
@@ -127,8 +128,11 @@ class Tuner:
         tried: list[Trial] = []
         behind = 0
         for setting in settings:
-            tried.append(self.measure(setting, share))
-            behind += tried[-1].images_per_s < BEHIND * max(trial.images_per_s for trial in tried)
+            found = self.measure(setting, share)
+            tried.append(found)
+            # Behind its own smaller batches, or behind another series at the same batch.
+            rivals = [trial for trial in self.trials if trial.batch_size == found.batch_size]
+            behind += found.images_per_s < BEHIND * max(trial.images_per_s for trial in (*tried, *rivals))
             if behind == 2:
                 break
         return tried
