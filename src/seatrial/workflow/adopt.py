@@ -58,7 +58,9 @@ def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSp
         raise RefusedFile(f"{graph} takes float images channels last, which no card describes", "transpose its input")
     if image.shape[1:] != wanted:
         given = "×".join("N" if size is None else str(size) for size in image.shape)
-        raise UsageError(f"{graph} takes {given}, and {recipe.name} gives images of {height}×{width}", "give its own --recipe")
+        raise UsageError(
+            f"{graph} takes {given}, and {recipe.name} gives images of {height}×{width}", "give its own --recipe"
+        )
     if logits.shape[-1] not in (None, recipe.network.classes):
         raise UsageError(
             f"{graph} tells {logits.shape[-1]} classes apart, and {recipe.name} {recipe.network.classes}",

@@ -1,8 +1,8 @@
 """`seatrial compile --tune`: the batch size, streams and threads at which an engine gives most images per second.
 
 Every setting is measured briefly and only the best ones longer (successive halving, Jamieson and Talwalkar 2016); a
-series of growing batches is left once it has fallen behind itself or another. What was measured is kept until the end, so that a tuning
-that was stopped goes on.
+series of growing batches is left once it has fallen behind itself or another. What was measured is kept until the
+end, so that a tuning that was stopped goes on.
 """
 
 import shutil

@@ -37,16 +37,16 @@ def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkey
         'preprocess = [{ step = "center_crop", size = [4, 6] }, { step = "to_float" }]\n'
         '[network]\nname = "fake"\nclasses = 3\n'
     )
-    assert run_cli("compile theirs.onnx --engine onnxruntime --output e".split()) == 2
-    assert run_cli("compile theirs.onnx --recipe card.toml --engine onnxruntime --output e".split()) == 0
+    assert run_cli(["compile", "theirs.onnx", "--engine", "onnxruntime", "--output", "e"]) == 2
+    assert run_cli(["compile", "theirs.onnx", "--recipe", "card.toml", "--engine", "onnxruntime", "--output", "e"]) == 0
     manifest = GraphManifest.load(tmp_path / "theirs.onnx.json")
     assert (manifest.exporter, manifest.precision, manifest.fused) == ("elsewhere", "fp32", False)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
     floats = (pixels / np.float32(255)).transpose(0, 3, 1, 2)
     with get_engine("onnxruntime").open(read_engine(tmp_path / "e"), "cpu") as session:
         np.testing.assert_allclose(session.run(np.ascontiguousarray(floats)), floats.mean(axis=(2, 3)), rtol=1e-5)
-    assert run_cli("compile theirs.onnx --recipe card.toml --engine onnxruntime --output e".split()) == 2
-    assert run_cli("compile theirs.onnx --engine torch --output t".split()) == 2
+    assert run_cli(["compile", "theirs.onnx", "--recipe", "card.toml", "--engine", "onnxruntime", "--output", "e"]) == 2
+    assert run_cli(["compile", "theirs.onnx", "--engine", "torch", "--output", "t"]) == 2
 
 
 @pytest.mark.parametrize(
