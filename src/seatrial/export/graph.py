@@ -65,7 +65,7 @@ def read_precision(model: onnx.ModelProto) -> Literal["fp32", "fp16", "int8"]:
     """What a graph computes in: int8 where it dequantises, else the type of most of its large weights."""
     if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
         return "int8"
-    sizes = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
+    sizes: dict[int, int] = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
     for tensor in model.graph.initializer:
         if tensor.data_type in sizes:
             sizes[tensor.data_type] += math.prod(tensor.dims)
