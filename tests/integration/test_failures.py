@@ -56,7 +56,7 @@ def test_what_is_not_there_is_named(
     ("engines", "code", "words"),
     [
         ("onnxruntim", 2, "there is no engine 'onnxruntim'; did you mean 'onnxruntime'?"),
-        ("onnxruntime:int3", 5, "onnxruntime on this machine cannot run int3; it can run fp32"),
+        ("onnxruntime:int3", 2, "there is no precision 'int3'; did you mean 'int8'?"),
         ("openvino,openvino:fp32", 2, "engine 'openvino' is asked for twice"),
         ("openvino:", 2, "names no precision after the colon"),
         (",", 2, "--engines names no engine"),
