@@ -240,14 +240,30 @@ def check_available(asked: CompileJob, has: Capabilities) -> None:
     Raises:
         EngineError: lists what there is.
     """
+    check_device(asked.device, has)
+    check_precision(asked.precision, has)
+
+
+def check_precision(precision: str, has: Capabilities) -> None:
+    """Refuse a precision that is not there.
+
+    Raises:
+        EngineError: lists the precisions there are.
+    """
+    if precision not in has.precisions:
+        raise EngineError(
+            f"{has.engine} on this machine cannot run {precision}", "it can run " + ", ".join(has.precisions)
+        )
+
+
+def check_usable(has: Capabilities) -> None:
+    """Refuse an engine that cannot be used here.
+
+    Raises:
+        EngineError: says what is missing, and what brings it.
+    """
     if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
-    check_device(asked.device, has)
-    if asked.precision not in has.precisions:
-        raise EngineError(
-            f"{has.engine} on this machine cannot run {asked.precision}",
-            "it can run " + ", ".join(has.precisions),
-        )
 
 
 def check_device(device: str, has: Capabilities) -> None:
@@ -256,8 +272,7 @@ def check_device(device: str, has: Capabilities) -> None:
     Raises:
         EngineError: lists the devices there are.
     """
-    if has.missing is not None:
-        raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
+    check_usable(has)
     if device not in has.devices:
         raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))
 

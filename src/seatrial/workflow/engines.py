@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.engines import ENGINES, get_engine
-from seatrial.engines.base import Capabilities, EngineFile, check_device
+from seatrial.engines.base import Capabilities, EngineFile, check_device, check_precision, check_usable
 from seatrial.engines.build import BuildSpec, build_engine, find_built, read_graph_manifest
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
@@ -45,8 +45,7 @@ def parse_engine(text: str) -> EngineChoice:
         missing = "device after the @" if at and not device else "precision after the colon"
         raise UsageError(f"engine '{text.strip()}' names no {missing}", "write it like openvino:bf16 or torch@cuda:0")
     has = get_engine(name).probe()
-    if has.version is None:
-        raise EngineError(f"engine '{name}' cannot be used: {has.missing}", has.install_hint)
+    check_usable(has)
     label = "-".join(part for part in (name, precision, device.replace(":", "")) if part)
     chosen = EngineChoice(name, precision or has.precisions[0], label, device or has.devices[0])
     check_engine(chosen)
@@ -81,10 +80,7 @@ def check_engine(choice: EngineChoice) -> None:
         raise UsageError(f"there is no precision '{choice.precision}'", suggest(choice.precision, list(PRECISIONS)))
     has = get_engine(choice.engine).probe()
     check_device(choice.device, has)
-    if choice.precision not in has.precisions:
-        raise EngineError(
-            f"{choice.engine} on this machine cannot run {choice.precision}", "it can run " + ", ".join(has.precisions)
-        )
+    check_precision(choice.precision, has)
 
 
 def probe_engines() -> tuple[Capabilities, ...]:

@@ -1,0 +1,31 @@
+import pytest
+
+from seatrial.engines.base import Capabilities
+from seatrial.errors import EngineError, UsageError
+from seatrial.workflow import engines
+from seatrial.workflow.engines import EngineChoice, parse_engine
+
+
+class Driverless:
+    """An engine whose SDK is installed on a machine without its device."""
+
+    def probe(self) -> Capabilities:
+        return Capabilities("tensorrt", "10.3.0", missing="there is no GPU to use", install_hint="`nvidia-smi` …")
+
+
+def test_what_is_left_out_is_the_first_that_the_engine_has() -> None:
+    assert parse_engine("onnxruntime") == EngineChoice("onnxruntime", "fp32", "onnxruntime", "cpu")
+    assert parse_engine("openvino:fp32@cpu") == EngineChoice("openvino", "fp32", "openvino-fp32-cpu", "cpu")
+
+
+def test_an_sdk_without_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "get_engine", lambda name: Driverless())
+    for text in ("tensorrt", "tensorrt:fp16", "tensorrt@cuda:0"):
+        with pytest.raises(EngineError, match="'tensorrt' cannot be used: there is no GPU to use"):
+            parse_engine(text)
+
+
+@pytest.mark.parametrize("text", ["openvino:", "openvino@", "openvino:bf16@", "openvin", "openvino:bf61"])
+def test_names_that_are_half_written_are_usage(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_engine(text)
