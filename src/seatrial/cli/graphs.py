@@ -34,10 +34,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Make an ONNX graph of a checkpoint, hold every step against torch, and read back what was asked."""
-    from seatrial.data.labels import list_images
+    from seatrial.data.labels import list_images, spread
     from seatrial.export.spec import ExportSpec
     from seatrial.recipes import load_recipe
-    from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint, spread
+    from seatrial.workflow.graphs import PARITY_IMAGES, export_checkpoint
 
     card = load_recipe(recipe)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []

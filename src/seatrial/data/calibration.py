@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seatrial.data.labels import list_images, read_image_list
+from seatrial.data.labels import list_images, read_image_list, spread
 from seatrial.errors import DataError
 from seatrial.store.files import hash_file
 
@@ -23,8 +23,7 @@ def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
         found = found or [path for folder in folders for path in list_images(folder)]
     if not found:
         raise DataError(f"calibration folder {source} holds no images")
-    step = max(1.0, len(found) / count)
-    return tuple(found[int(i * step)] for i in range(min(count, len(found))))
+    return tuple(spread(found, count))
 
 
 def hash_contents(images: Iterable[Path]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Which image has which class: ImageNet's layouts read into one list, every name accounted for."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,6 +137,12 @@ def read_image_list(path: Path) -> list[Path]:
     if gone or not paths:
         raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty")
     return paths
+
+
+def spread(paths: Sequence[Path], count: int) -> list[Path]:
+    """At most `count` of the paths, evenly spaced."""
+    step = max(1, len(paths) / count)
+    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
 
 
 def hash_listing(images: Iterable[LabelledImage]) -> str:

@@ -9,7 +9,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile, read_engine
 from seatrial.engines.builder import compile_apart
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
-from seatrial.store.files import hash_file, replacing
+from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, Tuning
 
 Compile = Callable[[str, CompileJob], Built]
@@ -39,7 +39,7 @@ def read_graph_manifest(graph: Path) -> GraphManifest:
     """
     if not graph.is_file():
         raise UsageError(f"there is no graph {graph}", "`seatrial export` makes one")
-    beside = graph.with_name(graph.name + ".json")
+    beside = manifest_path(graph)
     if not beside.is_file():
         raise UsageError(
             f"{graph} has no manifest {beside.name}",

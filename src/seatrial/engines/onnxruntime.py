@@ -24,7 +24,7 @@ from seatrial.engines.base import (
     check_place,
 )
 from seatrial.engines.cpu import count_threads
-from seatrial.engines.gpu import list_gpus
+from seatrial.engines.gpu import count_gpus
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -142,7 +142,7 @@ def _list_devices() -> tuple[str, ...]:
 
     there = onnxruntime.get_available_providers()
     kinds = [kind for kind in ("cuda", "tensorrt") if PROVIDERS[kind] in there]
-    return ("cpu", *(f"{kind}:{index}" for kind in kinds for index in range(len(list_gpus()))))
+    return ("cpu", *(f"{kind}:{index}" for kind in kinds for index in range(count_gpus())))
 
 
 def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:

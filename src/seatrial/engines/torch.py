@@ -20,10 +20,10 @@ from seatrial.engines.base import (
     check_place,
 )
 from seatrial.engines.cpu import count_threads, has_fast_bf16
-from seatrial.engines.gpu import list_gpus
+from seatrial.engines.gpu import count_gpus
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.recipes.schema import Recipe
-from seatrial.store.files import hash_file, link_or_copy
+from seatrial.store.files import hash_file, link_or_copy, manifest_path
 from seatrial.store.records import GraphManifest
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class TorchEngine:
         except PackageNotFoundError as error:
             hint = "pip install 'seatrial[torch]'"
             return Capabilities("torch", None, missing=f"{error.name} is not installed", install_hint=hint)
-        count = 0 if found.endswith("+cpu") else len(list_gpus())
+        count = 0 if found.endswith("+cpu") else count_gpus()
         gpus = tuple(f"cuda:{index}" for index in range(count))
         devices = ("cpu", *gpus, *_list_npus())
         precisions = (
@@ -104,7 +104,7 @@ class TorchEngine:
         with _open_session(plan, job.manifest, weights, job.batch_sizes[0] if job.batch_sizes else None) as session:
             executed = session.count_executed()
         check_executed("torch", job.precision, executed)
-        return Built(((None, weights),), executed, companions=(weights.with_name(weights.name + ".json"),))
+        return Built(((None, weights),), executed, companions=(manifest_path(weights),))
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
         """Build the network and load the weights; a compiled one is fixed to `batch_size`."""

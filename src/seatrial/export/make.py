@@ -20,7 +20,7 @@ from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
-from seatrial.store.files import hash_file, replacing
+from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
 
 
@@ -89,11 +89,6 @@ def _compare_feeds(
     note = f"{found.top1_disagreements} of {found.images} get another first class ({found.relative_error:.1e})"
     progress(Update("export", note=f"{found.step}: {note}"))
     return found
-
-
-def manifest_path(graph: Path) -> Path:
-    """Where the manifest of an ONNX file stands."""
-    return graph.with_name(graph.name + ".json")
 
 
 def _run_torch(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:

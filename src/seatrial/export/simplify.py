@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seatrial.errors import EngineError, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
 from seatrial.export.graph import GraphFacts, load_graph, read_facts, run_graph
-from seatrial.store.files import replacing
+from seatrial.store.files import manifest_path, replacing
 from seatrial.store.records import StepParity
 
 CHECK_IMAGES = 64
@@ -40,7 +40,7 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
         EngineError: onnxruntime is missing, or the graph's ends changed.
         ParityError: the answers changed.
     """
-    if output.with_name(output.name + ".json").exists():
+    if manifest_path(output).exists():
         raise UsageError(
             f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"
         )

@@ -14,8 +14,7 @@ from seatrial.errors import EngineError
 from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.export import fuse_aipp, fuse_preprocess
 from seatrial.export.graph import GraphFacts
-from seatrial.export.make import manifest_path
-from seatrial.store.files import hash_file, replacing
+from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import GraphManifest
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

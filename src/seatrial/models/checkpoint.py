@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
 from seatrial.recipes.schema import Network, Recipe
-from seatrial.store.files import hash_file, replacing
+from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
 
 if TYPE_CHECKING:
@@ -85,11 +85,6 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
     )
     manifest.save(manifest_path(output))
     return manifest
-
-
-def manifest_path(checkpoint: Path) -> Path:
-    """Where the manifest of a stored checkpoint stands."""
-    return checkpoint.with_name(f"{checkpoint.name}.json")
 
 
 def read_stored(path: Path) -> "dict[str, Tensor]":

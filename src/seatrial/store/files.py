@@ -110,6 +110,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def manifest_path(path: Path) -> Path:
+    """Where the manifest of a stored graph or checkpoint stands: beside it, as NAME.json."""
+    return path.with_name(f"{path.name}.json")
+
+
 def hash_file(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

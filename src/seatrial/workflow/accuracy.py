@@ -46,15 +46,16 @@ def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Pr
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     check_leak(file.manifest.graph, spec.images, progress)
     name = folder.name
-    key = _evaluation_key(file, spec)
+    listing = hash_listing(spec.images)
+    key = _evaluation_key(file, spec, listing)
     found = _find_evaluated(output / f"{name}.json", key)
     if found is None:
         engine = get_engine(file.manifest.engine)
         with engine.open(file, file.manifest.device, spec.batch_size) as session:
             evaluated = evaluate_session(session, spec.images, feed, spec.batch_size, progress)
         evaluated.predictions.save(output / f"{name}.parquet")
-        record = _describe(file, name, key, evaluated, output / f"{name}.parquet")
-        record = record.model_copy(update={"images_hash": hash_listing(spec.images)})
+        described = _describe(file, name, key, evaluated, output / f"{name}.parquet")
+        record = described.model_copy(update={"images_hash": listing})
     else:
         record = found
     versus = None if spec.reference is None else compare_with(spec.reference, output / record.predictions, name)
@@ -92,12 +93,12 @@ def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]
     return ()
 
 
-def _evaluation_key(file: EngineFile, spec: EvaluateSpec) -> str:
+def _evaluation_key(file: EngineFile, spec: EvaluateSpec, listing: str) -> str:
     return hash_value(
         {
             "stage": "evaluate/1",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
-            "images": hash_listing(spec.images),
+            "images": listing,
             "batch_size": spec.batch_size,
             "machine": machine_hash(read_environment()),
         }

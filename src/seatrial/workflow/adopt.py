@@ -6,7 +6,7 @@ from pathlib import Path
 from seatrial.data.feed import make_feed
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes import Recipe
-from seatrial.store.files import hash_file
+from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest, TensorSpec
 
 FOREIGN = "elsewhere"
@@ -24,7 +24,7 @@ def adopt_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     """
     from seatrial.export.graph import load_graph, read_facts, read_precision
 
-    beside = graph.with_name(graph.name + ".json")
+    beside = manifest_path(graph)
     if beside.exists():
         raise UsageError(f"{graph} has a manifest, {beside.name}, which names its recipe", "leave --recipe out")
     model = load_graph(graph)

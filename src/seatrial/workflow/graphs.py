@@ -17,7 +17,7 @@ from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import Size, find_size
-from seatrial.store.files import hash_file, hash_value
+from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
 
 PARITY_IMAGES = 64
@@ -33,7 +33,7 @@ def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress
     if not source.is_file():
         raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
     with contextlib.suppress(SeatrialError):
-        found = CheckpointManifest.load(output.with_name(output.name + ".json"))
+        found = CheckpointManifest.load(manifest_path(output))
         unchanged = output.is_file() and hash_file(output) == found.sha256
         if unchanged and found.source_sha256 == hash_file(source) and found.network == recipe.network.name:
             progress(Update("checkpoint", note=f"already stored: {output.name}"))
@@ -61,7 +61,7 @@ def export_graph(
         ParityError: a step changed the answers.
     """
     check_opset(spec)
-    weights = CheckpointManifest.load(checkpoint.with_name(checkpoint.name + ".json"))
+    weights = CheckpointManifest.load(manifest_path(checkpoint))
     feed = make_feed(recipe, spec.aipp)
     pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
     key = hash_value(
@@ -101,7 +101,7 @@ def export_checkpoint(
     stored = output.with_suffix(".safetensors")
     if stored.resolve() == source.resolve():
         raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
-    if stored.exists() and not stored.with_name(stored.name + ".json").exists():
+    if stored.exists() and not manifest_path(stored).exists():
         raise UsageError(
             f"{stored} stands where the weights of {output.name} go", "move it, or choose another --output"
         )
@@ -126,12 +126,6 @@ def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.gene
     feed = read_feed(graph)
     pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
     return pixels if graph.fused else feed.finish(pixels)
-
-
-def spread(paths: Sequence[Path], count: int) -> list[Path]:
-    """At most `count` of the paths, evenly spaced."""
-    step = max(1, len(paths) / count)
-    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
 
 
 def draw_inputs(count: int, feed: Feed) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.feed import read_feed
-from seatrial.data.labels import LabelledImage, hash_listing, read_labels
+from seatrial.data.labels import LabelledImage, hash_listing, read_labels, spread
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
@@ -23,7 +23,7 @@ from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.records import AccuracyRecord, GateResult, Measurement, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
-from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, spread, store_weights
+from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, store_weights
 from seatrial.workflow.quantization import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
 from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_pixels
 

@@ -8,7 +8,7 @@ from seatrial.engines.base import Capabilities
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update
-from seatrial.store.files import hash_value
+from seatrial.store.files import hash_value, manifest_path
 from seatrial.workflow.graphs import find_graph, load_inputs
 
 
@@ -45,7 +45,7 @@ def _make_twin(graph: Path, kind: str, proof: Sequence[Path], progress: Progress
     if find_graph(output, key) is not None:
         progress(Update("compile", note=f"already made: {output.name}"))
         return output
-    if output.exists() and not output.with_name(output.name + ".json").exists():
+    if output.exists() and not manifest_path(output).exists():
         raise UsageError(f"{output} stands where the {kind} twin of {graph.name} goes", "move it away")
     images = load_inputs(manifest, proof)
     from seatrial.export.half import make_half

@@ -8,13 +8,13 @@ from typing import Literal
 from seatrial.bench.environment import read_environment
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.feed import read_feed
-from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.data.labels import LabelledImage, hash_listing, spread
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest
-from seatrial.workflow.graphs import PARITY_IMAGES, find_graph, load_inputs, spread
+from seatrial.workflow.graphs import PARITY_IMAGES, find_graph, load_inputs
 
 CALIBRATION_IMAGES = 300
 

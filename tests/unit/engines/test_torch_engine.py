@@ -18,7 +18,7 @@ from seatrial.data.feed import make_feed
 from seatrial.data.preprocess import normalise
 from seatrial.engines import torch_session
 from seatrial.engines.base import CompileJob, StageTimes
-from seatrial.engines.gpu import list_gpus
+from seatrial.engines.gpu import count_gpus
 from seatrial.engines.torch import Plan, TorchEngine, _open_session, build_module, make_plan
 from seatrial.engines.torch_session import AcceleratorSession, TorchSession
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -129,7 +129,7 @@ def test_a_wrong_option_is_refused(options: dict[str, str], words: str) -> None:
 
 
 def test_gpus_are_not_offered_by_a_build_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.engines.torch.list_gpus", lambda: ("one", "two"))
+    monkeypatch.setattr("seatrial.engines.torch.count_gpus", lambda: 2)
     monkeypatch.setattr("seatrial.engines.torch.version", lambda name: "2.15.0")
     monkeypatch.setattr("seatrial.engines.torch._list_npus", lambda: ())
     assert TorchEngine().probe().devices == ("cpu", "cuda:0", "cuda:1")
@@ -138,7 +138,7 @@ def test_gpus_are_not_offered_by_a_build_for_the_cpu(monkeypatch: pytest.MonkeyP
 
 
 def test_a_device_that_this_build_cannot_use_is_told(graph: Path, manifest: GraphManifest) -> None:
-    if list_gpus():
+    if count_gpus():
         pytest.skip("there is a GPU")
     with pytest.raises(EngineError, match=r"torch .* cannot use cuda:0 \("):
         open_here(graph, manifest, make_plan("fp16", {}, "cuda:0"))
@@ -385,7 +385,7 @@ def test_a_failed_run_waits_for_its_copy_and_gives_its_stream_back(
         session.run(fill(1, 9))
 
 
-@pytest.mark.skipif(not list_gpus(), reason="no NVIDIA GPU")
+@pytest.mark.skipif(not count_gpus(), reason="no NVIDIA GPU")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("options", [{}, {"cuda_graphs": "true"}, {"mode": "compiled"}])
 def test_a_gpu_gives_the_networks_answers_to_every_thread(

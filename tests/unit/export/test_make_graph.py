@@ -8,6 +8,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from seatrial.data.labels import spread
 from seatrial.data.preprocess import normalise
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.fuse_preprocess import fuse_preprocess
@@ -18,7 +19,7 @@ from seatrial.export.to_onnx import to_onnx
 from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.records import CheckpointManifest
-from seatrial.workflow.graphs import draw_pictures, export_checkpoint, spread
+from seatrial.workflow.graphs import draw_pictures, export_checkpoint
 from tiny_trial import TinyTrial
 
 

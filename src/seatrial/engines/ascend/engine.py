@@ -73,8 +73,9 @@ class AscendEngine:
         Raises:
             EngineError: something is missing, or the file was built for another chip or CANN.
         """
-        check_device(device, self.probe())
-        check_build(file, device, self.probe().version)
+        has = self.probe()
+        check_device(device, has)
+        check_build(file, device, has.version)
         manifest = file.manifest
         path, size = file.pick(batch_size)
         gears = tuple(m.batch_size for m in manifest.files if m.batch_size) if uses_gears(manifest.options) else ()

@@ -10,14 +10,13 @@ from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.engines.ascend.machine import source_hint
-from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.base import Closing, StageTimes, check_batch
 from seatrial.errors import EngineError, RefusedFile
 from seatrial.store.records import TensorSpec
 
@@ -35,7 +34,7 @@ class OmFile:
     """Batch sizes that the file has; empty for one of a fixed size."""
 
 
-class AscendSession:
+class AscendSession(Closing):
     """A model loaded once per stream; `run` may be called from as many threads."""
 
     def __init__(self, file: OmFile, streams: int = 1) -> None:
@@ -70,14 +69,6 @@ class AscendSession:
                 # Older releases free it with the object.
                 getattr(model, "free_resource", lambda: None)()
         self._models, self._idle = [], SimpleQueue()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def _borrow(self) -> Iterator[Any]:

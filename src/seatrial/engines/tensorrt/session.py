@@ -4,13 +4,12 @@ import math
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.base import Closing, StageTimes, check_batch
 from seatrial.engines.tensorrt.cuda import Lane, use_gpu
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.records import TensorSpec
@@ -41,7 +40,7 @@ def get_logger() -> Any:
     return Log()
 
 
-class TensorRtSession:
+class TensorRtSession(Closing):
     """A plan on one GPU; `run` may be called from as many threads as it has streams."""
 
     def __init__(self, path: Path, ends: tuple[TensorSpec, TensorSpec], gpu: int, streams: int = 1) -> None:
@@ -149,14 +148,6 @@ class TensorRtSession:
         built = self._read_dtype(self.input.name).name
         if built != self.input.dtype:
             raise EngineError(f"{path} takes {built}, not {self.input.dtype} as its graph does")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def sizes(spec: TensorSpec) -> Shape:
