@@ -40,6 +40,27 @@ SAME_GRAPH = {
 """From a graph that is in the precision already to an engine that runs it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Logits held against others."""
+
+    distance: Distance
+    floor: float
+    chance_flips: int
+    excess: str | None
+    """In words what of the distance is more than noise; None where nothing is."""
+
+
+def hold(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str], floor: float) -> Held:
+    """Measure the distance of logits (n, classes) from the reference's and judge it by a floor of relative error.
+
+    Raises:
+        ParityError: they are not numbers.
+    """
+    distance, chance = measure_distance(reference, logits, names), count_chance_flips(reference, floor)
+    return Held(distance, floor, chance, find_excess(distance, floor, chance))
+
+
 def measure_distance(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str]) -> Distance:
     """How far `logits` (n, classes) lie from the reference's.
 
@@ -74,7 +95,7 @@ def count_chance_flips(reference: NDArray[np.floating], floor: float) -> int:
     chances = ndtr(-gaps / (deviation * math.sqrt(2)))
     np.put_along_axis(chances, first, 0.0, axis=1)
     chance = np.minimum(chances.sum(axis=1), 1.0)
-    return math.floor(chance.sum() + SIGMAS * math.sqrt((chance * (1 - chance)).sum()))
+    return math.floor(float(chance.sum()) + SIGMAS * math.sqrt(float((chance * (1 - chance)).sum())))
 
 
 def find_excess(distance: Distance, floor: float, chance_flips: int) -> str | None:

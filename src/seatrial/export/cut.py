@@ -1,5 +1,6 @@
 """A graph in two: the preprocessing that was fused into it, and the network behind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -54,8 +55,8 @@ def _find_seam(model: onnx.ModelProto) -> _Seam | None:
 def _keep(
     whole: onnx.ModelProto,
     nodes: tuple[onnx.NodeProto, ...],
-    inputs: "list[onnx.ValueInfoProto]",
-    outputs: "list[onnx.ValueInfoProto]",
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
     made = {name for node in nodes for name in node.output}
     used = {name for node in nodes for name in node.input}
