@@ -1,7 +1,4 @@
-"""Faults planted in a copy of a run folder, one each. Manifests get the new hashes, so that only numbers tell.
-
-Each function takes the run folder and the folder in which `make_diagnosed_trial` or the demo left its inputs.
-"""
+"""Faults planted in a copy of a run folder, one each. Manifests get the new hashes, so that only numbers tell."""
 
 import shutil
 from collections.abc import Callable
@@ -77,10 +74,10 @@ def write_labels(path: Path, labels: dict[str, int]) -> None:
     path.write_text("".join(f"{name} {label}\n" for name, label in sorted(labels.items())))
 
 
-def move_labels(trial: TinyTrial, output: Path, wrap: bool) -> Path:
+def move_labels(labels: Path, output: Path, classes: int, wrap: bool = False) -> Path:
     """The labels plus one: with `wrap` the last class becomes the first."""
-    lines = [line.split() for line in trial.labels.read_text().splitlines()]
-    moved = {name: (int(label) + 1) % (CLASSES if wrap else CLASSES + 1) for name, label in lines}
+    lines = [line.split() for line in labels.read_text().splitlines()]
+    moved = {name: (int(label) + 1) % (classes if wrap else classes + 1) for name, label in lines}
     write_labels(output, moved)
     return output
 
@@ -200,7 +197,7 @@ def change_onnxruntime(run: Path) -> None:
 
 
 def change_openvino(run: Path, name: str) -> None:
-    """A layer's weights in a compiled OpenVINO engine, a tenth larger."""
+    """A layer's weights in a compiled OpenVINO engine of a free batch, a third larger."""
     import openvino
 
     model = onnx.load(run / "model.onnx")
@@ -210,11 +207,7 @@ def change_openvino(run: Path, name: str) -> None:
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     core = openvino.Core()
     for path in folder.glob("*.xml"):
-        size = path.stem.rpartition("-")[2]
-        read = core.read_model(model.SerializeToString())
-        if size != "free":
-            read.reshape([int(size), *read.inputs[0].partial_shape.to_string().split(",")[1:]])
-        openvino.save_model(read, path, compress_to_fp16=False)
+        openvino.save_model(core.read_model(model.SerializeToString()), path, compress_to_fp16=False)
     rehash_engine(folder)
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ import planted_faults as faults
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
+from seatrial.evaluation.predictions import Predictions
+from seatrial.progress import silent
 from seatrial.recipes import load_recipe
+from seatrial.recipes.schema import Reference
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
 from seatrial.store.records import EngineManifest
-from tiny_trial import TinyTrial
+from seatrial.workflow.diagnose.case import DiagnoseSpec, read_case
+from seatrial.workflow.diagnose.labels import doubt_accuracy
+from tiny_trial import CLASSES, TinyTrial
 
 OPENVINO = "openvino:bf16" if "bf16" in get_engine("openvino").probe().precisions else "openvino"
 NAME = OPENVINO.replace(":", "-")
@@ -167,11 +173,34 @@ def test_sound_bins_lie_within_one_level_of_noise(run: Path, trial: TinyTrial, t
 def test_labels_that_are_off_by_one_are_named(
     wrap: bool, words: str, run: Path, trial: TinyTrial, tmp_path: Path
 ) -> None:
-    moved = faults.move_labels(trial, tmp_path / "moved.txt", wrap)
-    found = diagnose(run, "--labels", moved)
+    moved = faults.move_labels(trial.labels, tmp_path / "moved.txt", CLASSES, wrap)
+    # Six images say nothing about an order: the answers that the run's torch has stored do.
+    found = diagnose(run, "--labels", moved, "--limit", 6)
     assert (found.first, found.exit_code) == ("labels", 3)
     assert words in found.conclusion
     assert {stage.verdict for stage in found.stages[1:]} == {"within"}
+
+
+def test_stored_answers_count_only_while_torch_still_gives_them(run: Path, trial: TinyTrial, tmp_path: Path) -> None:
+    stored = Predictions.load(run / "evaluation" / "torch.parquet")
+    others = Predictions(stored.ids, stored.labels, (stored.classes + 1) % CLASSES, stored.scores)
+    others.save(run / "evaluation" / "torch.parquet")
+    found = diagnose(run, "--limit", 12)
+    assert found.first is None and get_stage(found, "labels").images == 12
+    assert found.findings == ("evaluation/torch.parquet was changed after it was made",)
+
+
+def test_a_loss_ahead_of_torch_is_doubted(run: Path) -> None:
+    case = read_case(DiagnoseSpec(run), silent)
+    labels = StageDiagnosis(stage="labels", images=400, top1=0.5, verdict="within")
+    published = {top1: case.recipe.model_copy(update={"reference": Reference(top1=top1, source="paper")})
+                 for top1 in (0.6, 0.76)}  # fmt: skip
+    assert doubt_accuracy(case, labels) is None, "the card names no accuracy"
+    assert doubt_accuracy(replace(case, recipe=published[0.6]), labels) is None, "within the interval and 5 points"
+    doubt = doubt_accuracy(replace(case, recipe=published[0.76]), labels)
+    assert doubt is not None and "right for 50.0% of 400 images, and the card names 76.0%" in doubt
+    wrong = labels.model_copy(update={"verdict": "leaves"})
+    assert doubt_accuracy(replace(case, recipe=published[0.76]), wrong) is None
 
 
 def test_a_faulty_exporter_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_the_halves_make_the_whole(opset: int) -> None:
 
 
 def test_an_aipp_configuration_is_cut_off_too() -> None:
-    whole = fuse_aipp(make_network(uneven=1), parse_aipp(AIPP))
+    whole = fuse_aipp(make_network(uneven=1), parse_aipp(AIPP, "test"))
     tail = cut_tail(whole)
     assert tail is not None
     assert np.array_equal(run_graph(cut_body(whole), run_graph(tail, PIXELS)), run_graph(whole, PIXELS))

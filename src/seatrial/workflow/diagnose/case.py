@@ -19,9 +19,6 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.store.records import GraphManifest, RunManifest
 
-LIMIT = 128
-"""Images that are looked at unless more are asked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class DiagnoseSpec:
@@ -34,7 +31,7 @@ class DiagnoseSpec:
     """None takes the run's own; beside `images`, class folders."""
     bins: Path | None = None
     """What somebody else's preprocessing made of the images."""
-    limit: int = LIMIT
+    limit: int = 128
     """At most so many images, evenly spaced."""
 
 
