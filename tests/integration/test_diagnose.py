@@ -69,7 +69,7 @@ def test_a_sound_run_names_no_stage(run: Path, capsys: pytest.CaptureFixture[str
     assert [stage.stage for stage in found.stages] == CHAIN
     assert {stage.verdict for stage in found.stages} == {"within"} and found.images == 24
     shown = capsys.readouterr().out.splitlines()
-    assert " ".join(shown[0].split()) == "stage images top-1 relative error largest error flips floor verdict"
+    assert " ".join(shown[0].split()) == "stage images top-1 against relative error largest error flips floor verdict"
     assert shown[-1] == "no stage leaves the noise floor"
     against = {stage.stage: stage.against for stage in found.stages}
     assert against["simplify"] == "export" and against["torch"] == against["export"] == "torch's network"
@@ -112,10 +112,13 @@ def test_what_was_made_of_a_wrong_graph_inherits_its_fault(run: Path) -> None:
     path.unlink()
     shutil.copy(run / "model.onnx", path)
     faults.rehash_engine(engine)
-    verdicts = {stage.stage: stage.verdict for stage in diagnose(run).stages}
-    assert [name for name, verdict in verdicts.items() if verdict == "leaves"] == ["stored graph"]
-    inherited = [name for name, verdict in verdicts.items() if verdict == "inherits"]
-    assert inherited == ["fused preprocessing", "onnxruntime"]
+    stages = diagnose(run).stages
+    assert [stage.stage for stage in stages if stage.verdict == "leaves"] == ["stored graph"]
+    inherited = {stage.stage: (stage.against, stage.reason) for stage in stages if stage.verdict == "inherits"}
+    assert inherited == {
+        "fused preprocessing": ("torch's network", "no further off than stored graph"),
+        "onnxruntime": ("torch's network", "no further off than fused preprocessing"),
+    }
 
 
 def test_a_changed_file_is_a_finding_by_itself(run: Path) -> None:
@@ -234,6 +237,10 @@ def test_a_stage_that_cannot_be_run_leaves_the_answer_open(run: Path, monkeypatc
     assert found.conclusion.endswith("not run: " + ", ".join(missing))
     assert [stage.stage for stage in found.stages if stage.verdict == "not run"] == missing
     assert get_stage(found, "stored graph").against == "torch's network"
+    faults.change_bias(run)
+    found = diagnose(run)
+    assert (found.first, found.exit_code) == ("stored graph", 3)
+    assert "what differs cannot be told (exporter torchscript failed)" in found.conclusion
 
 
 def test_a_stage_that_answers_no_numbers_leaves(run: Path) -> None:

@@ -37,8 +37,8 @@ def diagnose(
     if as_json:
         print_json(found.model_dump(mode="json", by_alias=True))
         return found.exit_code
-    header = ["stage", "images", "top-1", "relative error", "largest error", "flips", "floor", "verdict"]
-    print_table(header, [_write_row(stage) for stage in found.stages], (0, 7))
+    header = ["stage", "images", "top-1", "against", "relative error", "largest error", "flips", "floor", "verdict"]
+    print_table(header, [_write_row(stage) for stage in found.stages], (0, 3, 8))
     for stage in found.stages:
         if stage.reason and stage.stage != found.first:
             print(f"{stage.stage}: {stage.reason}")
@@ -55,4 +55,5 @@ def _write_row(stage: "StageDiagnosis") -> list[str]:
         figures = [f"{distance.relative_error:.1e}", f"{distance.largest_error:.1e}", str(distance.flips)]
     top1 = NOTHING if stage.top1 is None else f"{stage.top1:.2%}"
     floor = NOTHING if stage.floor is None else f"{stage.floor:.1e}"
-    return [stage.stage, str(stage.images), top1, *figures, floor, stage.verdict]
+    against = stage.against or NOTHING
+    return [stage.stage, str(stage.images), top1, against, *figures, floor, stage.verdict]

@@ -37,7 +37,7 @@ class StageDiagnosis(Strict):
 
     stage: str
     against: str | None = None
-    """The stage that it is held against."""
+    """What it is held against: the stage before it, or torch where that one is wrong already."""
     images: int
     top1: float | None = None
     """Share of the images whose first class is the label."""

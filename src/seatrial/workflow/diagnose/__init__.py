@@ -131,15 +131,17 @@ class _Chain:
         # What is wrong before it says nothing about this stage; torch does.
         is_led = before is None or before in self.sound
         judged = step if is_led else whole
+        verdict: StageVerdict = "within"
         if judged.excess is None:
             self.sound.add(stage.name)
-        inherits = not is_led and step.excess is None
-        verdict: StageVerdict = "within" if judged.excess is None else "inherits" if inherits else "leaves"
-        return self._describe(stage, verdict, judged.excess or "").model_copy(
+        else:
+            verdict = "inherits" if not is_led and step.excess is None else "leaves"
+        told = f"no further off than {before}" if verdict == "inherits" else judged.excess or ""
+        return self._describe(stage, verdict, told).model_copy(
             update={
-                "against": before or TORCH,
+                "against": before if before is not None and is_led else TORCH,
                 "top1": float((logits.argmax(axis=1) == self.case.truth).mean()),
-                "distance": step.distance,
+                "distance": judged.distance,
                 "from_torch": whole.distance,
                 "floor": judged.floor,
                 "chance_flips": judged.chance_flips,
@@ -154,14 +156,21 @@ class _Chain:
 
     def _describe(self, stage: Stage, verdict: StageVerdict, problem: str) -> StageDiagnosis:
         leaves = verdict == "leaves"
-        told = [problem, stage.remark, stage.explain() if leaves and stage.name in self.answers else ""]
+        told = [problem, stage.remark, _explain(stage) if leaves and stage.name in self.answers else ""]
         return StageDiagnosis(
             stage=stage.name,
             images=len(self.case.images),
             verdict=verdict,
-            reason="; ".join(part for part in told if part) if verdict != "inherits" else "",
+            reason="; ".join(part for part in told if part),
             advice=stage.advice if leaves else "",
         )
+
+
+def _explain(stage: Stage) -> str:
+    try:
+        return stage.explain()
+    except SeatrialError as error:
+        return f"what differs cannot be told ({error.problem})"
 
 
 def _conclude(case: Case, stages: tuple[StageDiagnosis, ...], findings: tuple[str, ...]) -> Diagnosis:

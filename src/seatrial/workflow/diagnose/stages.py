@@ -1,8 +1,8 @@
 """The stages of a run that give logits, from the graph made anew to the last engine, each ready to be asked."""
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,7 @@ class Stage:
     """Of the step from the stage before it."""
     whole: Floor
     """Of all steps from torch."""
-    open: Callable[[], AbstractContextManager[Answer]]
+    open: Callable[[], contextlib.AbstractContextManager[Answer]]
     advice: str
     explain: Callable[[], str] = lambda: ""
     """What the difference looks like; asked only where there is one."""
@@ -132,7 +132,7 @@ def list_graph_stages(case: Case) -> list[Stage]:
     return stages
 
 
-@contextmanager
+@contextlib.contextmanager
 def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Answer]:
     """A graph in onnxruntime, every node as it stands there."""
     model = load()
@@ -149,9 +149,12 @@ def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels:
 
 
 def _read_twins(case: Case) -> dict[str, GraphManifest]:
-    """The run's other graphs by file name, with their manifests; one without is no stage of the run."""
-    paths = [path for path in sorted(case.run.glob("model-*.onnx")) if manifest_path(path).is_file()]
-    return {path.name: GraphManifest.load(manifest_path(path)) for path in paths}
+    """The run's other graphs by file name, with their manifests; one without is a finding and no stage."""
+    found = {}
+    for path in sorted(case.run.glob("model-*.onnx")):
+        with contextlib.suppress(SeatrialError):
+            found[path.name] = GraphManifest.load(manifest_path(path))
+    return found
 
 
 def _twin_stage(
@@ -204,7 +207,7 @@ def _find_source(manifest: EngineManifest, twins: dict[str, GraphManifest], whol
     return next(iter((*exact, *alike)), whole)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _answer_engine(case: Case, file: EngineFile) -> Iterator[Answer]:
     engine = get_engine(file.manifest.engine)
     with engine.open(file, file.manifest.device, case.batch_size) as session:
