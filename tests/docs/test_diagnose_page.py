@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.noise import FLOORS, PER_IMAGE, SAME_GRAPH
+from seatrial.evaluation.noise import FLOORS, MANTISSA_BITS, PER_IMAGE, ROUNDINGS, SAME_INT8
 from tiny_trial import make_trial
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text(encoding="utf-8")
@@ -43,13 +43,12 @@ def test_the_floors_are_those_of_the_code() -> None:
     printed = dict(re.findall(r"^\| ([^|]+) \| (\de-\d) \|", PAGE, re.MULTILINE))
     wanted = {
         "fp32 to fp32": FLOORS["fp32"],
-        "fp32 to tf32 or fp16": FLOORS["fp16"],
-        "fp32 to bf16": FLOORS["bf16"],
         "fp32 to int8": FLOORS["int8"],
-        "int8 graph to an engine that runs it": SAME_GRAPH["int8"],
+        "int8 graph to an engine that runs it": SAME_INT8,
     }
     assert {step: float(floor) for step, floor in printed.items()} == {
         step: floor.relative_error for step, floor in wanted.items()
     }
-    assert FLOORS["tf32"].relative_error == FLOORS["fp16"].relative_error
+    assert PAGE.count(f"| {ROUNDINGS:g} × ") == 2
+    assert f"{MANTISSA_BITS['bf16'] + 1} bits" in PAGE and f"{MANTISSA_BITS['fp16'] + 1} bits" in PAGE
     assert PER_IMAGE == 5 and "more than five floors" in PAGE
