@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.feed import Feed
+from seatrial.data.labels import LabelledImage
+from seatrial.errors import DataError
 
 
 def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
@@ -22,6 +24,21 @@ def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
     for row, path in zip(batch, paths, strict=True):
         row[:] = feed.load(path)
     return batch
+
+
+def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> None:
+    """Put one image where a batch has its place: as uint8 (*feed.shape), or as it was prepared.
+
+    Raises:
+        DataError: it is no image, or not of the size that was said.
+    """
+    data = image.read()
+    if image.prepared is None:
+        row[:] = feed.decode(data, str(image))
+        return
+    if len(data) != row.nbytes:
+        raise DataError(f"{image} holds {len(data)} bytes, where an input of {row.nbytes} belongs")
+    row[:] = np.frombuffer(data, dtype=row.dtype).reshape(row.shape)
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

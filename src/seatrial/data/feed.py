@@ -12,7 +12,7 @@ from PIL import Image
 
 from seatrial.data.aipp import Aipp, hash_aipp
 from seatrial.data.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.decode import read_file, read_image
+from seatrial.data.decode import decode_image, read_file
 from seatrial.data.preprocess import apply_pixel_steps, hash_preprocess, normalise
 from seatrial.data.yuv import decode_ycbcr, pack_yuv420sp
 from seatrial.errors import UsageError
@@ -53,7 +53,15 @@ class Feed:
         Raises:
             DataError: the file is no image.
         """
-        return self.pack(load_pixels(path, self.steps, self.is_yuv))
+        return self.decode(read_file(path), str(path))
+
+    def decode(self, data: bytes, name: str) -> NDArray[np.uint8]:
+        """The bytes of one image file as uint8 of `shape`.
+
+        Raises:
+            DataError: they are no image; names `name`.
+        """
+        return self.pack(decode_pixels(data, name, self.steps, self.is_yuv))
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """RGB pixels (height, width, 3) of the size that the steps give, as uint8 of `shape`."""
@@ -111,7 +119,16 @@ def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> 
     Raises:
         DataError: the file is no image.
     """
-    image = decode_ycbcr(read_file(path), str(path)) if as_ycbcr else read_image(path)
+    return decode_pixels(read_file(path), str(path), steps, as_ycbcr)
+
+
+def decode_pixels(data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
+    """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
+
+    Raises:
+        DataError: they are no image; names `name`.
+    """
+    image = decode_ycbcr(data, name) if as_ycbcr else decode_image(data, name)
     return apply_pixel_steps(image, steps)
 
 

@@ -1,9 +1,11 @@
 """Which image has which class: ImageNet's layouts read into one list, every name accounted for."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from seatrial.errors import DataError
 from seatrial.store.files import hash_value
@@ -13,13 +15,69 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".ti
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the bytes of an image are that was preprocessed before: an engine's input, without a header."""
+
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[int, int, int]
+    """Of one image, as the engine's input without its batch axis."""
+    preprocess_hash: str | None
+    """What made it, where that is known."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of one image."""
+        return math.prod(self.shape) * (4 if self.dtype == "float32" else 1)
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One image file and its class."""
+    """One image and its class: a file, a member of an archive, or one that was preprocessed before."""
 
     id: str
     """The file's name as the label file spells it, or CLASS/NAME in class folders."""
     path: Path
     label: int
+    span: tuple[int, int] | None = None
+    """Offset and length inside `path`, in bytes; None is the whole file."""
+    prepared: Prepared | None = None
+    """None is an image file of a format that `data.decode` reads."""
+    content: tuple[int, str] | None = None
+    """Size in bytes and sha256 of the image file that a prepared one was made of, where that is known."""
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            DataError: they are missing, cut off or unreadable.
+        """
+        try:
+            if self.span is None:
+                return self.path.read_bytes()
+            offset, length = self.span
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(offset)
+                data = file.read(length)
+        except OSError as error:
+            raise DataError(f"image {self} cannot be read ({error.strerror})") from None
+        if len(data) < length:
+            raise DataError(f"image {self} is cut off: the archive ends after {len(data)} of its {length} bytes")
+        return data
+
+    def measure(self) -> tuple[int, int]:
+        """Size in bytes, and time of the file's last change in nanoseconds.
+
+        Raises:
+            DataError: the file went away, or was only a link to nothing.
+        """
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise DataError(f"image {self} cannot be read ({error.strerror})") from None
+        return (stat.st_size if self.span is None else self.span[1]), stat.st_mtime_ns
+
+    def __str__(self) -> str:
+        return str(self.path) if self.span is None else f"{self.id} in {self.path}"
 
 
 def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
@@ -151,14 +209,7 @@ def hash_listing(images: Iterable[LabelledImage]) -> str:
     Raises:
         DataError: a file went away, or was only a link to nothing.
     """
-    rows = []
-    for image in images:
-        try:
-            stat = image.path.stat()
-        except OSError as error:
-            raise DataError(f"image {image.path} cannot be read ({error.strerror})") from None
-        rows.append([image.id, image.label, stat.st_size, stat.st_mtime_ns])
-    return hash_value(rows)
+    return hash_value([[image.id, image.label, *image.measure()] for image in images])
 
 
 def check_folder(folder: Path) -> None:
