@@ -139,6 +139,11 @@ def plan_output(spec: InferSpec, batch_size: int, device: str) -> Place | None:
     Raises:
         UsageError: something is there already, or the layout does not have what is asked.
     """
+    if spec.layout == "benchmark" and (spec.dirname is not None or spec.form == "NPY" or spec.source is None):
+        raise UsageError(
+            "the layout benchmark takes --input, --outfmt TXT or BIN, and no --output-dirname",
+            "take these, or --layout ais-bench",
+        )
     if spec.output is None:
         if spec.dirname is not None:
             raise UsageError("--output-dirname names a folder in --output", "give --output too")
@@ -147,11 +152,6 @@ def plan_output(spec: InferSpec, batch_size: int, device: str) -> Place | None:
         folder = spec.output / (spec.dirname or time.strftime("%Y_%m_%d-%H_%M_%S"))
         place = Place(folder, folder.with_name(f"{folder.name}_summary.json"), 0)
     else:
-        if spec.dirname is not None or spec.form == "NPY" or spec.source is None:
-            raise UsageError(
-                "the layout benchmark takes --input, --outfmt TXT or BIN, and no --output-dirname",
-                "take these, or --layout ais-bench",
-            )
         index = device.rpartition(":")[2]
         number = index if index.isdigit() else "0"
         folder = spec.output / "result" / f"dumpOutput_device{number}"
@@ -249,7 +249,9 @@ def _tell_runs(files: tuple[Path, ...], images: int, batch_size: int, progress: 
 
 def _tell_of_leak(graph: GraphManifest, images: tuple[Path, ...], progress: Progress) -> None:
     """Say it if an int8 graph is fed what it was calibrated with; only accuracy is out of the question then."""
+    if graph.calibration is None:
+        return
     try:
-        check_apart(graph.calibration.contents if graph.calibration else {}, images)
+        check_apart(graph.calibration.contents, images)
     except DataError as error:
         progress(Update("infer", note=f"{error.problem}: a score of these answers proves nothing"))
