@@ -121,24 +121,29 @@ def measure_file(path: Path) -> int:
     return _open_array(path).nbytes if path.suffix in ARRAYS else path.stat().st_size
 
 
-def read_images(path: Path, spec: TensorSpec, count: int) -> NDArray[Any]:
-    """The images of one file, (count, …) as `spec` has them.
+def read_images(path: Path, rows: NDArray[Any]) -> None:
+    """Fill `rows`, (images, …) as an engine takes them, with those of one file.
 
     Raises:
-        DataError: an `.npy` is of another dtype or its axes are others, or the file changed since it was looked at.
+        DataError: an `.npy` is of another dtype or its axes are others, or the file changed or went away meanwhile.
     """
-    shape = tuple(size or 1 for size in spec.shape[1:])
-    if path.suffix in ARRAYS:
-        array = _open_array(path)
-        axes, wanted = ([size for size in sizes if size != 1] for sizes in (array.shape, shape))
-        if str(array.dtype) != spec.dtype or (len(axes) > 1 and axes[-len(wanted) :] != wanted):
-            found, takes = ("×".join(map(str, sizes)) for sizes in (array.shape, shape))
-            raise DataError(f"{path} holds {array.dtype} {found}, the engine takes {spec.dtype} {takes}")
+    if path.suffix not in ARRAYS:
+        try:
+            with path.open("rb") as file:
+                whole = file.readinto(rows.data) == rows.nbytes and not file.read(1)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from None
     else:
-        array = np.fromfile(path, dtype=spec.dtype)
-    if array.size != count * prod(shape):
+        array = _open_array(path)
+        axes, wanted = ([size for size in sizes if size != 1] for sizes in (array.shape, rows.shape[1:]))
+        if array.dtype != rows.dtype or (len(axes) > 1 and axes[-len(wanted) :] != wanted):
+            found, takes = ("×".join(map(str, sizes)) for sizes in (array.shape, rows.shape[1:]))
+            raise DataError(f"{path} holds {array.dtype} {found}, the engine takes {rows.dtype} {takes}")
+        whole = array.size == rows.size
+        if whole:
+            rows[:] = array.reshape(rows.shape)
+    if not whole:
         raise DataError(f"{path} changed while it was in use", "run again")
-    return array.reshape(count, *shape)
 
 
 def _list_folder(folder: Path) -> list[Path]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
 from seatrial.engines.base import DeviceTimed, Session
-from seatrial.engines.cpu import count_cores
 from seatrial.evaluation.guide_format import Course, Performance
 from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.progress import Progress, Update
+from seatrial.store.records import TensorSpec
 
 Store = Callable[[Path, NDArray[np.float32]], None]
 """Takes a file's answers, (images, classes)."""
@@ -24,13 +24,16 @@ Store = Callable[[Path, NDArray[np.float32]], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files to feed, each read as one array of as many images."""
+    """Files to feed, each of as many images."""
 
     files: Sequence[Path]
     images: int
     """In each file."""
-    read: Callable[[Path], NDArray[Any]]
-    """Called from several threads."""
+    input: TensorSpec
+    read: Callable[[Path, NDArray[Any]], None]
+    """Fills its part of a batch, (images, …), with a file."""
+    readers: int = 2
+    """Threads that it is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def run_source(
     stopwatch, variety = Stopwatch(session), Variety()
     done = batches = 0
     start = time.perf_counter()
-    loaded = load_ahead(chunks(), load, count_cores())
+    loaded = load_ahead(chunks(), load, source.readers)
     for chunk, batch in zip(chunks(), loaded, strict=True):
         read = time.perf_counter()
         for _ in range(repeats.loop):
@@ -106,9 +109,12 @@ def run_source(
 
 def load_full(source: Source, batch_size: int, files: Sequence[Path]) -> NDArray[Any]:
     """A whole batch, (batch_size, …): what is missing is filled up with the first file."""
-    arrays = [source.read(path) for path in files]
-    short = batch_size // source.images - len(arrays)
-    return np.concatenate(arrays + arrays[:1] * short)
+    shape = (batch_size // source.images, source.images, *(size or 1 for size in source.input.shape[1:]))
+    parts: NDArray[Any] = np.empty(shape, source.input.dtype)
+    for part, path in zip(parts, files, strict=False):
+        source.read(path, part)
+    parts[len(files) :] = parts[0]
+    return parts.reshape(batch_size, *shape[2:])
 
 
 def _cut(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

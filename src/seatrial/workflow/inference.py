@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from seatrial.data.fitting_bins import check_bins, suggest_bins
 from seatrial.data.input_files import Inputs, check_names, count_images, find_inputs, measure_file, read_images
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
+from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.guide_format import (
     Course,
@@ -192,12 +192,16 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
         progress(Update("infer", note=f"{note}; some chips compute them faster, and their answers mean nothing"))
         batch = make_pure_batch(spec.pure_data, batch_size, tensor, feed)
-        return Source((Path(PURE),), batch_size, lambda path: batch)
+        return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
     inputs = find_inputs(spec.source)
     check_names(inputs.files)
     if inputs.are_images:
         _tell_of_leak(graph, inputs.files, progress)
-        return Source(inputs.files, 1, lambda path: to_input(feed.load(path)[None], tensor, feed))
+
+        def read(path: Path, rows: NDArray[Any]) -> None:
+            rows[:] = to_input(feed.load(path)[None], tensor, feed)
+
+        return Source(inputs.files, 1, tensor, read, readers=count_cores())
     checked = [check_bins(folder, feed, tensor) for folder in sorted({path.parent for path in inputs.files})]
     _check_told(inputs, tensor)
     images = count_images(inputs.files, tensor, batch_size, suggest_bins(feed, tensor))
@@ -205,7 +209,7 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = "without a bins.json beside them, how the files were preprocessed is not known and not checked"
         progress(Update("infer", note=note))
     _tell_runs(inputs.files, images, batch_size, progress)
-    return Source(inputs.files, images, partial(read_images, spec=tensor, count=images))
+    return Source(inputs.files, images, tensor, read_images)
 
 
 def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, feed: Feed) -> NDArray[Any]:

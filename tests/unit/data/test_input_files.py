@@ -12,6 +12,12 @@ FLOATS = TensorSpec(name="image", dtype="float32", shape=(None, 3, 4, 6), layout
 IMAGE = 4 * 6 * 3
 
 
+def read(path: Path, spec: TensorSpec, images: int) -> np.ndarray:
+    rows = np.empty((images, *(size or 1 for size in spec.shape[1:])), spec.dtype)
+    read_images(path, rows)
+    return rows
+
+
 def touch(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).write_bytes(b"x")
@@ -93,7 +99,7 @@ def test_a_file_may_hold_several_images(images: int, batch_size: int, tmp_path: 
     assert [measure_file(path) for path in paths] == [images * IMAGE] * 2, "an .npy counts without its header"
     assert count_images(paths, BYTES, batch_size, "") == images
     for path in paths:
-        np.testing.assert_array_equal(read_images(path, BYTES, images), numbers)
+        np.testing.assert_array_equal(read(path, BYTES, images), numbers)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +148,13 @@ def test_floats_are_read_as_floats(tmp_path: Path) -> None:
     np.save(tmp_path / "flat.npy", numbers.ravel())
     np.save(tmp_path / "columns.npy", np.asfortranarray(numbers))
     for name in ("a.bin", "flat.npy", "columns.npy"):
-        np.testing.assert_array_equal(read_images(tmp_path / name, FLOATS, 1), numbers[None])
+        np.testing.assert_array_equal(read(tmp_path / name, FLOATS, 1), numbers[None])
 
 
 def test_an_array_without_its_last_axis_of_one_fits(tmp_path: Path) -> None:
     yuv = TensorSpec(name="image", dtype="uint8", shape=(None, 6, 4, 1), layout="YUV420SP")
     np.save(tmp_path / "a.npy", np.arange(24, dtype=np.uint8).reshape(6, 4))
-    assert read_images(tmp_path / "a.npy", yuv, 1).shape == (1, 6, 4, 1)
+    np.testing.assert_array_equal(read(tmp_path / "a.npy", yuv, 1).ravel(), np.arange(24))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,17 @@ def test_an_array_without_its_last_axis_of_one_fits(tmp_path: Path) -> None:
 def test_an_array_of_other_axes_or_numbers_is_refused(array: np.ndarray, words: str, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DataError, match=words):
-        read_images(tmp_path / "a.npy", BYTES, 1)
+        read(tmp_path / "a.npy", BYTES, 1)
+
+
+@pytest.mark.parametrize("size", [IMAGE - 1, IMAGE + 1])
+def test_a_file_that_changed_is_noticed(size: int, tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(size))
+    with pytest.raises(DataError, match=r"a\.bin changed while it was in use; run again"):
+        read(tmp_path / "a.bin", BYTES, 1)
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(DataError, match=r"a\.bin cannot be read \(No such file"):
+        read(tmp_path / "a.bin", BYTES, 1)
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x93NUMPY\x01\x00"])

@@ -24,11 +24,11 @@ class TimedSession(FakeSession):
 
 def make_source(files: int = COUNT, images: int = 1) -> Source:
     """File N holds the images from N·images on."""
-    return Source(
-        [Path(f"{number}.bin") for number in range(files)],
-        images,
-        lambda path: PIXELS[int(path.stem) * images : (int(path.stem) + 1) * images],
-    )
+
+    def read(path: Path, rows: np.ndarray) -> None:
+        rows[:] = PIXELS[int(path.stem) * images : (int(path.stem) + 1) * images]
+
+    return Source([Path(f"{number}.bin") for number in range(files)], images, FakeSession().input, read)
 
 
 def run(session: FakeSession, source: Source, repeats: Repeats) -> tuple[dict[str, np.ndarray], Performance]:
