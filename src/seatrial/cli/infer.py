@@ -29,7 +29,9 @@ def infer(
     form: Annotated[
         Literal["TXT", "BIN", "NPY"], typer.Option("--outfmt", help="Form of the answers.", case_sensitive=False)
     ] = "BIN",
-    batch_size: Annotated[int | None, typer.Option(help="Images a run; default: the engine's.", min=1)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a run; default: the smallest compiled, 16 if free.", min=1)
+    ] = None,
     loop: Annotated[int, typer.Option(help="Executions of each batch.", min=1)] = 1,
     warmup: Annotated[int, typer.Option(help="Executions of the first batch that do not count.", min=0)] = 1,
     layout: Annotated[

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -86,21 +87,21 @@ def run_source(
     stopwatch, variety = Stopwatch(session), Variety()
     done = batches = 0
     start = time.perf_counter()
-    loaded = load_ahead(chunks(), load, source.readers)
-    for chunk, batch in zip(chunks(), loaded, strict=True):
-        read = time.perf_counter()
-        for _ in range(repeats.loop):
-            logits = stopwatch.run(batch)
-        ran = time.perf_counter()
-        count = len(chunk) * source.images
-        check_logits(logits[:count], [str(path) for path in chunk for _ in range(source.images)])
-        variety.see(batch[:count], logits[:count])
-        for path, answers in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
-            store(path, answers)
-        stored = time.perf_counter()
-        done, batches = done + len(chunk), batches + 1
-        rate = done * source.images / (stored - start)
-        progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
+    with closing(load_ahead(chunks(), load, source.readers)) as loaded:
+        for chunk, batch in zip(chunks(), loaded, strict=True):
+            read = time.perf_counter()
+            for _ in range(repeats.loop):
+                logits = stopwatch.run(batch)
+            ran = time.perf_counter()
+            count = len(chunk) * source.images
+            check_logits(logits[:count], [str(path) for path in chunk for _ in range(source.images)])
+            variety.see(batch[:count], logits[:count])
+            for path, answers in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
+                store(path, answers)
+            stored = time.perf_counter()
+            done, batches = done + len(chunk), batches + 1
+            rate = done * source.images / (stored - start)
+            progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
     variety.check()
     times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
     course = Course(done * source.images, batches, read - start, ran - start, stored - start)

@@ -78,8 +78,6 @@ class Inferred:
     """What was run, and how fast."""
 
     files: int
-    images: int
-    """In each file."""
     performance: Performance
     course: Course
     place: Place | None
@@ -112,7 +110,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         outputs = ((str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files)
         with replacing(place.summary) as temporary, temporary.open("w", encoding="ascii") as text:
             text.writelines(write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
-    return Inferred(len(source.files), source.images, performance, course, place)
+    return Inferred(len(source.files), performance, course, place)
 
 
 def choose_batch(file: EngineFile, asked: int | None) -> int:

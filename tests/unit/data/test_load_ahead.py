@@ -48,5 +48,5 @@ def test_whoever_stops_early_leaves_no_threads() -> None:
     before = threading.active_count()
     loaded = load_ahead(range(1000), lambda n: n, workers=2)
     assert next(loaded) == 0
-    loaded.close()  # type: ignore[attr-defined]
+    loaded.close()
     assert threading.active_count() == before

@@ -59,7 +59,7 @@ def test_every_file_has_its_answers(source: str, here: Path) -> None:
     assert sorted(path.name for path in Path("out/a").iterdir()) == [f"a{number}_0.bin" for number in range(5)]
     for number, row in enumerate(ANSWERS):
         assert (here / "out" / "a" / f"a{number}_0.bin").read_bytes() == row.tobytes()
-    assert (done.files, done.images, done.course.batches) == (5, 1, 3)
+    assert (done.files, done.course.images, done.course.batches) == (5, 5, 3)
 
 
 def test_forms_and_the_summary_beside_the_folder(here: Path) -> None:
