@@ -1,13 +1,16 @@
 """`seatrial infer`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seatrial.cli.engines import Folder
 from seatrial.cli.options import Json
 from seatrial.cli.show import print_json, showing
+
+if TYPE_CHECKING:
+    from seatrial.workflow.inference import Inferred
 
 
 def infer(
@@ -44,24 +47,36 @@ def infer(
     as_json: Json = False,
 ) -> None:
     """Run files through an engine and write one file of answers for each, as the guides' tools do."""
-    from seatrial.evaluation.guide_format import name_times, write_performance, write_report
     from seatrial.workflow.inference import InferSpec, infer_engine
 
     spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
     with showing() as progress:
         done = infer_engine(folder, spec, progress)
-    performance, place = done.performance, done.place
     if as_json:
-        print_json({
-            "folder": str(place.folder) if place else None, "summary": str(place.summary) if place else None,
-            "files": done.files, "images": done.course.images, "batches": done.course.batches,
-            "batch_size": performance.batch_size, **name_times(performance), "throughput": performance.images_per_s,
-            "wall_s": done.course.stored_s,
-        })  # fmt: skip
-        return
+        print_json(describe_inferred(done))
+    else:
+        print_inferred(done, layout, everything)
+
+
+def describe_inferred(done: "Inferred") -> dict[str, Any]:
+    """What was run, under the tool's names where it has some."""
+    from seatrial.evaluation.guide_format import name_times
+
+    performance, course, place = done.performance, done.course, done.place
+    return {
+        "folder": str(place.folder) if place else None, "summary": str(place.summary) if place else None,
+        "files": done.files, "images": course.images, "batches": course.batches, "batch_size": performance.batch_size,
+        **name_times(performance), "throughput": performance.images_per_s, "wall_s": course.stored_s,
+    }  # fmt: skip
+
+
+def print_inferred(done: "Inferred", layout: str, everything: bool) -> None:
+    """The lines of the layout's tool."""
+    from seatrial.evaluation.guide_format import write_performance, write_report
+
     if layout == "benchmark":
-        print(write_report(performance, done.course), end="")
+        print(write_report(done.performance, done.course), end="")
         return
-    if place is not None:
-        print(f"[INFO] output path:{place.folder}")
-    print("\n".join(write_performance(performance, everything)))
+    if done.place is not None:
+        print(f"[INFO] output path:{done.place.folder}")
+    print("\n".join(write_performance(done.performance, everything)))
