@@ -107,7 +107,7 @@ def write_bins(
         StorageError: the disk is full or may not be written.
     """
     start = time.perf_counter()
-    manifest = _describe_bins(form)
+    manifest = describe_bins(form)
     wanted = name_bins(images)
     with locked(target):
         have = _open_folder(target, manifest)
@@ -158,7 +158,8 @@ def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.fl
     return pixels if form.mode.dtype == "uint8" else normalise(pixels[None], form.mode)[0]
 
 
-def _describe_bins(form: BinForm) -> BinManifest:
+def describe_bins(form: BinForm) -> BinManifest:
+    """What a folder of such bins says of itself."""
     mode, is_rgb = form.mode, form.pixels == "rgb"
     height, width = mode.input_size
     numbers = height * width * 3 if is_rgb else height * width * 3 // 2
