@@ -4,8 +4,8 @@
 
 Each line is a set of so many images, a gate, a share of images whose answers disagree (right in one, wrong in the
 other) and a true drop. Where the drop lies on the gate every PASS and every FAIL is false, and neither may come in more
-than 5 % of the runs. "Wald, every look" takes the first of the sequential test's looks at which a Wald bound is past the
-gate. "ours" is Tango's interval at the end of the set, "ours, every look" the sequential test.
+than 5 % of the runs. "Wald, every look" takes the first of the sequential test's looks at which a bound of Wald's is
+past the gate. "ours" is Tango's interval at the end of the set, "ours, every look" the sequential test.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The exact test of a paired drop: how likely a score statistic is, without the normal curve.
 
-In the tail that proves a drop to be *above* a gate, Tango's statistic of few flips is likelier than the normal curve
-says: up to three times at a level of 0.05 %, because losses are counts with a long upper tail. In the other tail the
-normal curve is right to some percent. Levels as small as a sequential test's need the exact chance.
+In the tail that proves a drop to be above a gate, Tango's statistic of few flips is likelier than the normal curve
+says, up to three times at a level of 0.05 %: few losses are counts with a long upper tail. In the other tail the normal
+curve is right to some percent. Levels as small as those of a sequential test need the exact chance.
 """
 
 import numpy as np
@@ -47,13 +47,13 @@ def score_tail(count: int, drop: float, statistic: float) -> float:
 
 
 def _list_gains(count: int, drop: float) -> NDArray[np.float64]:
-    """Chances of a gain that a drop allows, from none to as many as losses and gains can be together.
+    """Chances of a gain that a drop allows, from none to where every image flips.
 
-    Dense where few gains are expected: there the chance of a tail depends on them.
+    Dense where few gains are expected, because the tail's chance changes fastest there; all over for small sets.
     """
     low, high = max(0.0, -drop), (1 - drop) / 2
-    shares = np.concatenate([np.geomspace(0.01 / count, 1, 48), np.linspace(0, 1, 9)])
-    return low + (high - low) * shares
+    evenly = np.linspace(0, 1, min(max(30_000 // count, 9), 65))
+    return low + (high - low) * np.concatenate([np.geomspace(0.01 / count, 1, 48), evenly])
 
 
 def _most_lost(count: int, gained: NDArray[np.int64], drop: float, statistic: float) -> NDArray[np.int64]:
