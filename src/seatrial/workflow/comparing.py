@@ -66,7 +66,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
             predictions = relabel(predictions, labels, str(spec.labels))
             spare = len(labels) - len(predictions.ids)
             if spare:
-                progress(Update("compare", note=f"{spare} images of {spec.labels} are not in {path}"))
+                progress(Update("compare", note=f"images of {spec.labels} that are not in {path}: {spare}"))
         found.append(predictions)
     names = name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
@@ -109,10 +109,10 @@ def describe_other(path: Path) -> tuple[str, str | None] | None:
                 return None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-    with contextlib.suppress(SeatrialError, UnicodeDecodeError):
+    with contextlib.suppress(SeatrialError):
         record = read_json(path)
         beside = record.get("predictions")
-        fix = f"give {path.with_name(beside)}" if isinstance(beside, str) else None
+        fix = f"give {path.parent / beside}" if isinstance(beside, str) else None
         return f"a record ({record['schema']})" if "schema" in record else "JSON, but no record", fix
     return "no file of predictions", None
 

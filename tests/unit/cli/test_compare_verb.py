@@ -7,6 +7,7 @@ import pytest
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
 from seatrial.evaluation.predictions import Predictions
+from seatrial.store.records import AccuracyRecord
 
 IMAGES = 400
 
@@ -73,7 +74,7 @@ def test_one_file_is_judged_by_other_labels(here: Path, capsys: pytest.CaptureFi
     assert run_line("compare int8.parquet --labels real.txt --json") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["accuracies"][0]["hits"] == [394, 400]
-    assert "1 images of real.txt are not in int8.parquet" in printed.err
+    assert "images of real.txt that are not in int8.parquet: 1\n" in printed.err
     assert run_line("compare int8.parquet") == 0
     assert "97.00%" in capsys.readouterr().out
     (here / "real.txt").write_text("image_999.png 3\n")
@@ -98,6 +99,19 @@ def test_other_images_cannot_be_compared(here: Path, capsys: pytest.CaptureFixtu
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_run(tmp_path_factory.mktemp("compare") / "trial", Trial(ships=(TORCH, INT8)))
+
+
+def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("torch", "int8"):
+        record = AccuracyRecord.load(run / "evaluation" / "torch.json")
+        changed = {"predictions": f"{name}.parquet", "preprocess_hash": f"of {name}"}
+        record.model_copy(update=changed).save(here / f"{name}.json")
+    assert run_line("compare torch.parquet int8.parquet") == 0
+    doubt = "doubt: torch: its images came through another preprocessing, so the drop may not be the engine's\n"
+    assert doubt in capsys.readouterr().out
+    record.model_copy(update={"predictions": "other.parquet"}).save(here / "int8.json")
+    assert run_line("compare torch.parquet int8.parquet") == 0
+    assert "doubt" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
