@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from seatrial.compare.speed_expression import judge_speed
+from seatrial.evaluation.statistics import Paired, images_to_settle
 from seatrial.recipes.schema import Recipe
-from seatrial.store.records import AccuracyRecord, GateResult, Measurement
+from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Measurement
 
 
 def judge_gates(
@@ -29,27 +30,36 @@ def judge_gates(
 
 
 def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
+    """`judge_drop` of an engine that was held against the reference."""
+    assert record.versus is not None
+    return judge_drop(record.name, record.versus, limit_pp)
+
+
+def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
     """PASS when the drop is surely below the limit, FAIL when it is surely above, else INCONCLUSIVE.
 
     "Surely" is a one-sided 95 % bound of `evaluation.statistics.drop_interval`.
     """
-    versus = record.versus
-    assert versus is not None
     outcome = "PASS" if versus.high_pp < limit_pp else "FAIL" if versus.low_pp > limit_pp else "INCONCLUSIVE"
     reason = (
         f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({versus.low_pp:.2f} to "
         f"{versus.high_pp:.2f} with 95 % confidence on each side; {versus.lost} lost, {versus.gained} gained of "
         f"{versus.images} images); the gate is {limit_pp:g}"
     )
+    if outcome == "INCONCLUSIVE":
+        reason += f"; {_say_what_settles(versus, limit_pp)}"
     return GateResult.model_validate(
-        {
-            "gate": "reference_drop_pp",
-            "engine": record.name,
-            "outcome": outcome,
-            "kind": "accuracy",
-            "reason": reason,
-        }
+        {"gate": "reference_drop_pp", "engine": name, "outcome": outcome, "kind": "accuracy", "reason": reason}
     )
+
+
+def _say_what_settles(versus: Comparison, limit_pp: float) -> str:
+    both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
+    paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
+    more = images_to_settle(paired, limit_pp / 100)
+    if more is None:
+        return "the drop lies on the gate, so more images like these would not settle it"
+    return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if answers flip on at these rates"
 
 
 def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:

@@ -16,6 +16,7 @@ from seatrial.data.calibration import check_apart
 from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting_bins import check_bins, suggest_bins
 from seatrial.data.input_files import Inputs, check_names, count_images, find_inputs, measure_file, read_images
+from seatrial.data.labels import LabelledImage
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
@@ -254,6 +255,6 @@ def _tell_of_leak(graph: GraphManifest, images: tuple[Path, ...], progress: Prog
     if graph.calibration is None:
         return
     try:
-        check_apart(graph.calibration.contents, images)
+        check_apart(graph.calibration.contents, [LabelledImage(path.name, path, -1) for path in images])
     except DataError as error:
         progress(Update("infer", note=f"{error.problem}: a score of these answers proves nothing"))
