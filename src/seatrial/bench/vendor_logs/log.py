@@ -164,7 +164,8 @@ def _compile(template: str) -> _Form:
     parts = re.split(r"(\{n\}|\{w\})", template)
     # Tools line up their figures with any number of blanks.
     patterns = [
-        {"{n}": f"({NUMBER})", "{w}": "(.*)"}.get(part) or r"\s*".join(map(re.escape, part.split(" "))) for part in parts
+        {"{n}": f"({NUMBER})", "{w}": "(.*)"}.get(part) or r"\s*".join(map(re.escape, part.split(" ")))
+        for part in parts
     ]
     return _Form(parts[0].split(" ")[0], re.compile(patterns[0]), re.compile("".join(patterns)))
 

@@ -72,7 +72,9 @@ def read_count(log: Log, found: Found, index: int = 0) -> int:
     """
     value = found.figure(index)
     if not value.is_integer() or value < 1:
-        raise RefusedFile(f"{log.name} line {found.line} says {found.words[index]} where a whole number above 0 belongs")
+        raise RefusedFile(
+            f"{log.name} line {found.line} says {found.words[index]} where a whole number above 0 belongs"
+        )
     return int(value)
 
 
@@ -85,6 +87,18 @@ def read_rate(log: Log, found: Found, index: int = 0) -> float:
     value = found.figure(index)
     if not 0 < value < math.inf:
         raise RefusedFile(f"{log.name} line {found.line} says {found.words[index]} where a figure above 0 belongs")
+    return value
+
+
+def read_object(log: Log) -> dict[str, Any]:
+    """The JSON object that a file is.
+
+    Raises:
+        RefusedFile: it is no JSON, or another value.
+    """
+    value = log.parse_json(log.text)
+    if not isinstance(value, dict):
+        raise RefusedFile(f"{log.name} holds no JSON object", "give the file that the tool wrote")
     return value
 
 

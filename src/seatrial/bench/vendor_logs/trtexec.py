@@ -11,8 +11,15 @@ from dataclasses import dataclass
 
 from seatrial.bench.vendor_logs.log import Found, Log
 from seatrial.bench.vendor_logs.reading import (
-    Asked, Reader, Reading, join_runs, lines_of, read_count, read_rate, settle_batch,
-)  # fmt: skip
+    Asked,
+    Reader,
+    Reading,
+    join_runs,
+    lines_of,
+    read_count,
+    read_rate,
+    settle_batch,
+)
 from seatrial.bench.vendor_logs.trtexec_summary import OLD_HEADINGS, Summary, Times, read_summary
 from seatrial.errors import RefusedFile
 from seatrial.store.imported import ImportedPoint, Scope
@@ -98,7 +105,7 @@ def _read_version(part: Log) -> str | None:
 
 
 def _read_setup(part: Log, asked: Asked) -> _Setup:
-    implicit = part.find("Batch: {n}")
+    implicit = part.find("Batch: {n}") or part.match(r"--batch=(\d+)\b")
     shape = next(filter(None, map(part.match, SHAPES)), None)
     streams = part.find("Inference Streams: {n}", "Streams: {n}")
     told = implicit or shape
@@ -133,7 +140,9 @@ def _find_figures(part: Log, summary: Summary, setup: _Setup, version: str | Non
     """The rate that trtexec told, and the GPU's own where copies are in the first and queries do not overlap."""
     timed, because, found = _read_scope(part, summary, version)
     rate, words = _convert_rate(part, summary, setup)
-    told = (summary.queries_per_s, summary.walltime) if summary.queries_per_s.figure() == 0 else (summary.queries_per_s,)
+    told = (
+        (summary.queries_per_s, summary.walltime) if summary.queries_per_s.figure() == 0 else (summary.queries_per_s,)
+    )
     times = summary.host if timed else summary.gpu
     lines = lines_of(images_per_s=told, latency=times.found, scope=found)
     yield _Figure("host" if timed else "device", because, rate, words, times, lines)
@@ -150,10 +159,10 @@ def _convert_rate(part: Log, summary: Summary, setup: _Setup) -> tuple[float, st
     images = setup.batch_size // setup.images_per_query
     if told.figure() == 0 and summary.copies is None:
         count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
-        words = f"{count} batches of {setup.batch_size} in {walltime:g} s, since trtexec 7 prints 0 qps for an explicit batch"
+        words = f"{count} batches of {setup.batch_size} in {walltime:g} s: trtexec 7 prints 0 qps for an explicit batch"
         return count * setup.batch_size / walltime, words
     rate = read_rate(part, told)
-    if setup.images_per_query > 1:
+    if setup.images_per_query > 1 or summary.copies is None:
         return rate, f"{told.words[0]} qps, images since the batch is implicit"
     return rate * images, f"{told.words[0]} qps × batch {images}"
 
@@ -199,7 +208,7 @@ def _find_doubts(part: Log, summary: Summary, setup: _Setup, figure: _Figure) ->
         yield f"{label}: {figure.scope_because}, but the latencies of copies say otherwise"
     gpu, host = (1000 * setup.batch_size * setup.streams / t.latency.mean_ms for t in (summary.gpu, summary.host))
     if figure.images_per_s > TOO_FAST * gpu:
-        yield f"{label}: {figure.images_per_s:.6g} images/s contradict the mean GPU compute time, which allows {gpu:.6g}"
+        yield f"{label}: {figure.images_per_s:.6g} images/s contradict the GPU compute time, which allows {gpu:.6g}"
     if figure.images_per_s < WAITING * host:
         yield f"{label}: the GPU stood still between queries: latency allows {host:.6g} images/s"
     if part.find("&&&& PASSED {w}") is None:

@@ -72,7 +72,9 @@ def _read_rows(part: Log, images_per_query: int) -> Summary:
 def _read_row(part: Log, row: Found, count: int) -> Times:
     rest = row.words[4]
     if not PERCENTILES.fullmatch(rest):
-        raise RefusedFile(f"{part.name} line {row.line} ends in '{rest[-60:]}', not in percentiles such as 'percentile(99%) = 1 ms'")
+        raise RefusedFile(
+            f"{part.name} line {row.line} ends in '{rest[-60:]}', not in percentiles such as 'percentile(99%) = 1 ms'"
+        )
     read_rate(part, row, 2)
     shares = {share: float(ms) for share, ms in ONE_PERCENTILE.findall(rest)}
     return Times(_make_latency(tuple(row.figure(index) for index in range(4)), shares, count), (row,))
@@ -101,9 +103,7 @@ def _read_block(block: Log, unit: str, at: str, count: int) -> Times:
 
 def _make_latency(figures: tuple[float, ...], shares: dict[str, float], count: int) -> ToldLatency:
     least, most, mean, median = figures
-    return ToldLatency(
-        count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares
-    )
+    return ToldLatency(count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares)
 
 
 def _count(log: Log, total_s: Found, mean_ms: Found, index: int) -> int:
