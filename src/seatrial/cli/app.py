@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import data, doctor, engines, evaluate, graphs, guide, quantize, recipes, run, train
+from seatrial.cli import data, doctor, engines, evaluate, graphs, guide, import_log, quantize, recipes, run, train
 
 HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
 
@@ -30,7 +30,7 @@ def make_app() -> typer.Typer:
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
     prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, quantize.quantize, engines.compile)
-    judge = (evaluate.evaluate, guide.score, engines.bench, run.report, run.run, run.demo)
+    judge = (evaluate.evaluate, guide.score, engines.bench, import_log.import_log, run.report, run.run, run.demo)
     for verb in (*prepare, *judge):
         app.command()(verb)
     return app

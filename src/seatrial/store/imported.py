@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from seatrial.store.records import Record
+from seatrial.store.record import Record
 from seatrial.strict import Strict
 
 Scope = Literal["device", "host", "e2e"]

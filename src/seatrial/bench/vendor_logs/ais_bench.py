@@ -64,8 +64,8 @@ def _split_runs(bare: Log, rates: Sequence[Found]) -> Iterator[tuple[Log, Found]
         part = bare.after(start).upto(rate.line)
         if start and not part.find("load model {w}"):
             raise RefusedFile(
-                f"{bare.name} line {rate.line} ends a second summary with no 'load model …' before it: chips that worked "
-                "at once, whose 'summary throughput:NUMBER' is missing",
+                f"{bare.name} line {rate.line} ends a second summary with no 'load model …' before it: several chips "
+                "worked at once, and their 'summary throughput:NUMBER' is missing",
                 "give the whole log",
             )
         yield part, rate
@@ -96,14 +96,18 @@ def _read_chips(bare: Log, rates: Sequence[Found], total: Found, asked: Asked) -
     added = sum(read_rate(bare, rate, -1) for rate in rates)
     doubts = ["latencies of chips that worked at once are not merged"]
     if not math.isclose(added, total.figure(), rel_tol=EXACT):
-        doubts.append(f"the chips' throughputs add up to {added:.6g} images/s, not to {total.words[0]} (line {total.line})")
+        doubts.append(
+            f"the chips' throughputs add up to {added:.6g} images/s, not to {total.words[0]} (line {total.line})"
+        )
     point = ImportedPoint(
         file=bare.name, batch_size=batch, streams=1, scope="device", scope_because=SCOPE, chips=len(rates),
         images_per_s=read_rate(bare, total) / len(rates),
         images_per_s_because=f"summary throughput {total.words[0]} / {len(rates)} chips",
         lines=lines_of(images_per_s=(total, *rates)),
     )  # fmt: skip
-    return Reading((point,), _read_wording(bare), _read_model(bare), doubts=tuple(f"batch {batch}: {d}" for d in doubts))
+    return Reading(
+        (point,), _read_wording(bare), _read_model(bare), doubts=tuple(f"batch {batch}: {d}" for d in doubts)
+    )
 
 
 def _read_times(part: Log) -> tuple[float, ToldLatency, Found]:
@@ -134,9 +138,13 @@ def _check_rate(part: Log, rate: Found, mean_ms: float | None) -> tuple[int | No
     size, mean = read_rate(part, rate, 0), read_rate(part, rate, 1)
     doubts = list(_compare_rates(rate, 1000 * size / mean))
     if mean_ms is not None and not math.isclose(mean, mean_ms, rel_tol=EXACT):
-        doubts.append(f"the throughput (line {rate.line}) is made with a mean of {mean:g} ms, the statistics say {mean_ms:g}")
+        doubts.append(
+            f"the throughput (line {rate.line}) is made with a mean of {mean:g} ms, the statistics say {mean_ms:g}"
+        )
     if size == 1 and "batchsize.mean" not in part.text_of(rate.line):
-        doubts.append("releases to November 2022 take batch size 1 unless told with --batchsize, whatever the model's is")
+        doubts.append(
+            "releases to November 2022 take batch size 1 unless told with --batchsize, whatever the model's is"
+        )
     if not size.is_integer():
         doubts.append(f"the batch size varied, {rate.words[0]} in the mean")
     return int(size) if size.is_integer() else None, tuple(f"batch {rate.words[0]}: {doubt}" for doubt in doubts)
@@ -196,9 +204,7 @@ def _read_json_times(log: Log, times: Mapping[str, Any], mean: float) -> ToldLat
     shares = {key[11:-2]: read_value(log, times, key) for key in times if re.fullmatch(r"percentile\(.+%\)", key)}
     least, most, median = (read_value(log, times, key) if key in times else None for key in ("min", "max", "median"))
     count = int(read_value(log, times, "count")) if "count" in times else None
-    return ToldLatency(
-        count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares
-    )
+    return ToldLatency(count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares)
 
 
 def _read_mean(log: Log, times: Any) -> float | None:

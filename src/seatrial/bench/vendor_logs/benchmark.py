@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import Found, Log
 from seatrial.bench.vendor_logs.reading import Asked, Reader, Reading, join_runs, lines_of, read_rate, settle_batch
-from seatrial.errors import RefusedFile
 from seatrial.store.imported import ImportedPoint, ToldLatency
 
 INFER = tuple(
-    f"[{name}] throughputRate: {{n}}, Interface throughputRate: {{n}}, moduleLatency: {{n}}" for name in ("infer", "inference")
+    f"[{name}] throughputRate: {{n}}, Interface throughputRate: {{n}}, moduleLatency: {{n}}"
+    for name in ("infer", "inference")
 )
 POST = tuple(f"[{name}] throughputRate: {{n}}, moduleLatency: {{n}}" for name in ("post", "postprocess"))
-PURE = ("ave_throughputRate: {n}samples/s, ave_latency: {n}ms", "ave_throughputRate = {n}samples/s, ave_latency = {n}ms")
+PURE = (
+    "ave_throughputRate: {n}samples/s, ave_latency: {n}ms",
+    "ave_throughputRate = {n}samples/s, ave_latency = {n}ms",
+)
 NAME = r"perf_vision_batchsize_(\d+)_device_\d+"
 NEAR = 0.02
 """How far figures of modules that work side by side may be apart."""
@@ -85,7 +88,8 @@ def _doubt_modules(rates: _Rates, batch: int) -> Iterator[str]:
     if not batch / 2 < per_batch <= batch * (1 + NEAR):
         yield f"[infer] over [post] makes {per_batch:.2f} images a batch"
     if not rates.whole <= rates.infer * (1 + NEAR) or not rates.infer <= rates.interface * (1 + NEAR):
-        yield f"rates should grow from [e2e] {rates.whole:g} over [infer] {rates.infer:g} to Interface {rates.interface:g}"
+        chain = f"[e2e] {rates.whole:g} over [infer] {rates.infer:g} to Interface {rates.interface:g}"
+        yield f"rates should grow from {chain} images/s"
     yield "what [preprocess] had to do is not told: files made before leave it little, so [e2e] may not be from JPEG"
 
 
@@ -108,7 +112,9 @@ def _read_pure(part: Log, summary: Found, asked: Asked) -> Reading:
         lines=lines_of(images_per_s=summary, latency=(*runs[:1], *runs[-1:]) or summary, batch_size=typed),
     )  # fmt: skip
     doubts = [f"batch {batch}: {doubt}" for doubt in (doubt_rate(point),) if doubt]
-    model = part.match(r"PureInfer_perf_of_(.+)_in_device_\d+") or re.search(r"PureInfer_perf_of_(.+)_in_device_\d+", part.name)
+    model = part.match(r"PureInfer_perf_of_(.+)_in_device_\d+") or re.search(
+        r"PureInfer_perf_of_(.+)_in_device_\d+", part.name
+    )
     name = (model.words[0] if isinstance(model, Found) else model[1]) if model else None
     return Reading((point,), model=name, doubts=tuple(doubts))
 
@@ -121,7 +127,7 @@ def _summarise(times_ms: list[float]) -> ToldLatency:
 
 
 READER = Reader(
-    marks=r"Interface throughputRate|ave_throughputRate|\] throughputRate|PureInfer|benchmark\.(?:x86_64|aarch64)|Dataset number: ",
+    marks=r"throughputRate\b|PureInfer|benchmark\.(?:x86_64|aarch64)\b|Dataset number: \d",
     read=read,
     own_error=r"\[ERROR\]\s*(.+)",
 )

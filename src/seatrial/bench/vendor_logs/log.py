@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Log:
         pattern = re.compile(start)
         begins = [index for index, line in enumerate(self.lines) if pattern.search(line.text)]
         edges = [0, *begins[1:], len(self.lines)]
-        return tuple(replace(self, lines=self.lines[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+        return tuple(replace(self, lines=self.lines[a:b]) for a, b in pairwise(edges))
 
     def find(self, *templates: str) -> Found | None:
         """The first line that fits one of `templates`: `{n}` is a number, `{w}` any words."""

@@ -82,7 +82,7 @@ def _read_latency(part: Log, count: int, mean_ms: float) -> ToldLatency:
 
 
 READER = Reader(
-    marks=r"Session creation time cost:|Total inference (?:requests|time cost):|Total (?:time cost|iterations):|onnxruntime_perf_test",
+    marks=r"Session creation time cost:|Total (?:inference )?(?:requests|iterations|time cost):|onnxruntime_perf_test",
     read=read,
     own_error=r"(?:\[E:onnxruntime:[^\]]*\]\s*|^(?:failed|Error)\b[: ]*)(.+)",
 )

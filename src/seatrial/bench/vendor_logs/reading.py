@@ -41,7 +41,7 @@ class Reader:
     """A regular expression whose group is the tool's own words on why it failed."""
 
 
-def lines_of(**figures: Found | None | tuple[Found | None, ...]) -> dict[str, tuple[int, ...]]:
+def lines_of(**figures: Found | tuple[Found | None, ...] | None) -> dict[str, tuple[int, ...]]:
     """Where figures stand, by their names; what was not found is left out."""
     rows = {name: found if isinstance(found, tuple) else (found,) for name, found in figures.items()}
     told = {name: tuple(one.line for one in found if one is not None) for name, found in rows.items()}
@@ -102,20 +102,20 @@ def read_object(log: Log) -> dict[str, Any]:
     return value
 
 
-def read_value(log: Log, values: Mapping[str, Any], key: str) -> float:
-    """A figure above 0 out of JSON or CSV, where it may be written as text.
+def read_value(log: Log, values: Mapping[str, Any], key: str, zero: bool = False) -> float:
+    """A figure above 0, or 0 itself with `zero`, out of JSON or CSV, where it may be written as text.
 
     Raises:
         RefusedFile: it is missing, or something else stands there.
     """
+    if key not in values:
+        raise RefusedFile(f"{log.name} has no '{key}'", "give the whole file")
     try:
         value = float(values[key])
-    except KeyError:
-        raise RefusedFile(f"{log.name} has no '{key}'", "give the whole file") from None
     except (TypeError, ValueError):
         value = math.nan
-    if not 0 < value < math.inf:
-        line = log.locate(f'"{key}"')
+    if not 0 <= value < math.inf or (value == 0 and not zero):
+        line = log.locate(key)
         raise RefusedFile(f"{log.name} line {line} has {values[key]!r} as '{key}', where a figure above 0 belongs")
     return value
 

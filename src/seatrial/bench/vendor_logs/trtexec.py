@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from seatrial.bench.vendor_logs.doubts import TOO_FAST, WAITING
 from seatrial.bench.vendor_logs.log import Found, Log
 from seatrial.bench.vendor_logs.reading import (
     Asked,
@@ -30,10 +31,6 @@ SHAPES = (
     r"(?:Created input|Input) binding for (\S+) with dimensions (\d+(?:x\d+)*)",
     r"--shapes=([^:\s]+):(\d+(?:x\d+)*)",
 )
-TOO_FAST = 1.05
-"""A rate above what the GPU's own time allows by more than this cannot be."""
-WAITING = 0.8
-"""Below this share of what the latency allows, the GPU stood still between queries."""
 WARNINGS = ("* GPU compute time is unstable{w}", "* Throughput may be bound by{w}", "* Multiple inference streams{w}")
 
 
