@@ -15,6 +15,7 @@ class LogFile(Strict):
     """A file that figures were read from."""
 
     name: str
+    """As it was given."""
     sha256: str
     size_bytes: PositiveInt
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.bench.vendor_logs import Asked, Reading, read_log
+from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.doubts import doubt_points
+from seatrial.bench.vendor_logs.reading import Asked, Reading
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile
@@ -56,18 +57,14 @@ def _read_all(spec: ImportSpec, progress: Progress) -> Iterator[_Read]:
         raise UsageError(
             f"--batch-size gives {len(sizes)} sizes for {len(spec.files)} files", "give one for all, or one for each"
         )
-    names: dict[str, Path] = {}
-    hashes: dict[str, Path] = {}
+    known: dict[str, Path] = {}
     for index, path in enumerate(spec.files):
         progress(Update("import", index, len(spec.files), "logs"))
         asked = Asked(sizes[index % len(sizes)], spec.model)
         one = _Read(*read_log(path, spec.tool, asked))
-        for known, key, what in (
-            (hashes, one.file.sha256, "hold the same log"),
-            (names, path.name, "have the same name"),
-        ):
-            if known.setdefault(key, path) is not path:
-                raise UsageError(f"{known[key]} and {path} {what}", "give each log once, under a name of its own")
+        if one.file.sha256 in known:
+            raise UsageError(f"{known[one.file.sha256]} and {path} are the same log", "give each log once")
+        known[one.file.sha256] = path
         yield one
 
 

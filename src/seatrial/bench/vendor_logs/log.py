@@ -53,7 +53,7 @@ class Log:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The file's name, as it was given."""
         return self.file.name
 
     def without(self, prefix: str) -> "Log":
@@ -194,7 +194,7 @@ def load_log(path: Path) -> Log:
     cut = bool(_CUT_SHORT.search(last.text.rstrip()))
     if last.text and not cut:
         lines.append(last)
-    file = LogFile(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    file = LogFile(name=str(path), sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
     return Log(file, tuple(lines), text, last.number if cut else None)
 
 
