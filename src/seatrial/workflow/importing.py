@@ -113,9 +113,9 @@ def _doubt_record(spec: ImportSpec, tool: str, reading: Reading, points: Sequenc
         yield "which device it was is not told: give --device"
     elif spec.device and reading.device and spec.device.lower() not in reading.device.lower():
         yield f"--device says {spec.device}, the log {reading.device}"
-    if reading.precision is None:
+    if reading.precision is None and not any("precision" in doubt for doubt in reading.doubts):
         yield "the precision is not told"
     if tool in ASCEND_TOOLS and spec.chips_per_card is None:
-        yield "the figures are one chip's, and how many a card has is not told (a 310 card has four): give --chips-per-card"
+        yield "the figures are one chip's; how many a card has (a 310 card four) is not told: give --chips-per-card"
     if any(point.chips % (spec.chips_per_card or 1) for point in points if point.chips > 1):
         yield f"the chips that worked at once make up no whole number of cards with {spec.chips_per_card} each"

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from seatrial.bench.vendor_logs.log import Log, load_log
 from seatrial.bench.vendor_logs.reading import Asked, Reader, Reading
 from seatrial.errors import RefusedFile, UsageError
@@ -38,13 +40,24 @@ def read_log(path: Path, tool: str, asked: Asked) -> tuple[str, LogFile, Reading
     name = _settle_tool(log, tool)
     reader = _get_reader(name)
     try:
-        return name, log.file, reader.read(log, asked)
+        return name, log.file, _read_whole(reader, log, asked)
     except RefusedFile as error:
         # Its own words come last and tell more than what we miss.
         own = log.match(reader.own_error)
         if own is None:
             raise
         raise RefusedFile(f"{error.problem}; {name} says on line {own.line}: {own.words[0].strip()}") from None
+
+
+def _read_whole(reader: Reader, log: Log, asked: Asked) -> Reading:
+    try:
+        return reader.read(log, asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = " ".join(str(part) for part in first["loc"])
+        raise RefusedFile(
+            f"{log.name} makes {what} {first['input']!r}: {first['msg']}", "give the log as printed"
+        ) from None
 
 
 def _get_reader(name: str) -> Reader:

@@ -49,7 +49,7 @@ def read(log: Log, asked: Asked) -> Reading:
     bare = log.without(PREFIX)
     if bare.match("dyshape_range Performance Summary"):
         raise RefusedFile(f"{log.name} sums up runs of many shapes", "give the log of one shape")
-    rates = list(bare.find_all(*WORDINGS)) or [bare.need(*WORDINGS)]
+    rates = list(bare.find_all(*WORDINGS)) or [bare.need(next(iter(WORDINGS)))]
     totals = list(bare.find_all("summary throughput:{n}"))
     if not totals:
         return join_runs(log, [_read_run(part, rate, asked) for part, rate in _split_runs(bare, rates)])
@@ -62,14 +62,18 @@ def _split_runs(bare: Log, rates: Sequence[Found]) -> Iterator[tuple[Log, Found]
     start = 0
     for rate in rates:
         part = bare.after(start).upto(rate.line)
-        if start and not part.find("load model {w}"):
+        chips = {found.words[0] for found in part.find_all("open device {n} success")}
+        if len(chips) > 1 or (start and not part.find("load model {w}")):
             raise RefusedFile(
-                f"{bare.name} line {rate.line} ends a second summary with no 'load model …' before it: several chips "
-                "worked at once, and their 'summary throughput:NUMBER' is missing",
+                f"{bare.name} line {rate.line} ends the summary of one of several chips that worked at once, "
+                "but their 'summary throughput:NUMBER' is missing",
                 "give the whole log",
             )
         yield part, rate
         start = rate.line
+    begun = bare.after(start).find("acl init success", "load model {w}")
+    if begun is not None:
+        raise RefusedFile(f"{bare.name} line {begun.line} begins a run that has no summary", "give the whole log")
 
 
 def _read_run(part: Log, rate: Found, asked: Asked) -> Reading:

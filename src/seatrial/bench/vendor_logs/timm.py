@@ -130,7 +130,7 @@ def _make_point(log: Log, row: _Row, asked: Asked) -> ImportedPoint:
 
 READER = Reader(
     marks=r"(?:infer|train)_samples_per_sec|samples/sec\.|Benchmarking in \w+ precision"
-    r"|Running (?:inference|train) benchmark on|^model,(?:img_size|infer_|train_|top1)",
+    r"|Running (?:inference|train) benchmark on|^model,(?:img_size|infer_|train_|top1)|^\s*\"error\":",
     read=read,
     own_error=r"\"(.+)\" while running benchmark",
 )
