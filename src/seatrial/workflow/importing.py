@@ -11,9 +11,6 @@ from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile
 
-ASCEND_TOOLS = ("ais_bench", "benchmark")
-"""They time one chip, of which a card may have several."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImportSpec:
@@ -44,6 +41,8 @@ def import_logs(spec: ImportSpec, output: Path, progress: Progress = silent) -> 
         RefusedFile: a file is no log, or holds no whole result; names the line.
         NotComparable: the logs are of several tools, versions, devices or precisions.
     """
+    if output.resolve() in {path.resolve() for path in spec.files}:
+        raise UsageError(f"--output {output} is one of the logs", "choose another --output")
     found = tuple(_read_all(spec, progress))
     _check_alike(found)
     record = _make_record(spec, found, output.stem)
@@ -93,7 +92,7 @@ def _make_record(spec: ImportSpec, found: Sequence[_Read], name: str) -> Importe
     doubts = (
         *dict.fromkeys(doubt for one in found for doubt in one.reading.doubts),
         *dict.fromkeys(doubt_points(points, point_models)),
-        *_doubt_record(spec, tool, reading, points),
+        *_doubt_record(spec, reading, points),
     )
     return ImportedRecord(
         name=name, tool=tool, tool_version=reading.tool_version, model=spec.model or told,
@@ -108,14 +107,14 @@ def _fill_card(spec: ImportSpec, point: ImportedPoint) -> ImportedPoint:
     return point.model_copy(update={"images_per_s_card": point.images_per_s * spec.chips_per_card})
 
 
-def _doubt_record(spec: ImportSpec, tool: str, reading: Reading, points: Sequence[ImportedPoint]) -> Iterator[str]:
+def _doubt_record(spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint]) -> Iterator[str]:
     if spec.device is None and reading.device is None:
         yield "which device it was is not told: give --device"
     elif spec.device and reading.device and spec.device.lower() not in reading.device.lower():
         yield f"--device says {spec.device}, the log {reading.device}"
     if reading.precision is None and not any("precision" in doubt for doubt in reading.doubts):
         yield "the precision is not told"
-    if tool in ASCEND_TOOLS and spec.chips_per_card is None:
+    if reading.one_chip and spec.chips_per_card is None:
         yield "the figures are one chip's; how many a card has (a 310 card four) is not told: give --chips-per-card"
     if any(point.chips % (spec.chips_per_card or 1) for point in points if point.chips > 1):
         yield f"the chips that worked at once make up no whole number of cards with {spec.chips_per_card} each"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import Found, Log
 from seatrial.bench.vendor_logs.reading import (
     Asked,
@@ -59,19 +60,16 @@ def read(log: Log, asked: Asked) -> Reading:
 
 
 def _split_runs(bare: Log, rates: Sequence[Found]) -> Iterator[tuple[Log, Found]]:
-    start = 0
-    for rate in rates:
-        part = bare.after(start).upto(rate.line)
+    for rate, part in zip(rates, bare.split_after(rates), strict=True):
         chips = {found.words[0] for found in part.find_all("open device {n} success")}
-        if len(chips) > 1 or (start and not part.find("load model {w}")):
+        if len(chips) > 1 or (rate is not rates[0] and not part.find("load model {w}")):
             raise RefusedFile(
                 f"{bare.name} line {rate.line} ends the summary of one of several chips that worked at once, "
                 "but their 'summary throughput:NUMBER' is missing",
                 "give the whole log",
             )
         yield part, rate
-        start = rate.line
-    begun = bare.after(start).find("acl init success", "load model {w}")
+    begun = bare.after(rates[-1].line).find("acl init success", "load model {w}")
     if begun is not None:
         raise RefusedFile(f"{bare.name} line {begun.line} begins a run that has no summary", "give the whole log")
 
@@ -83,35 +81,43 @@ def _read_run(part: Log, rate: Found, asked: Asked) -> Reading:
     copies = [part.find(f"{name}_latency (ms): {STATISTICS}") for name in ("H2D", "D2H")]
     warmup = part.match(r"^warm ?up (\d+) (?:times )?done")
     point = ImportedPoint(
-        file=part.name, batch_size=batch, streams=1, scope="device", scope_because=SCOPE,
+        file=part.name, batch_size=batch, streams=None if latency.median_ms is None else 1,
+        scope="device", scope_because=SCOPE,
         images_per_s=read_rate(part, rate, -1), images_per_s_because=_explain(batch, mean),
         latency=latency, warmup_runs=int(warmup.words[0]) if warmup else None,
         copy_in_ms=copies[0].figure(2) if copies[0] else None, copy_out_ms=copies[1].figure(2) if copies[1] else None,
         lines=lines_of(images_per_s=rate, batch_size=rate, latency=times, warmup=warmup),
     )  # fmt: skip
-    return Reading((point,), _read_wording(part), _read_model(part), doubts=doubts)
+    doubts = (*doubts, *(f"batch {batch}: {doubt}" for doubt in _doubt_inputs(part)))
+    return Reading((point,), _read_wording(part), _read_model(part), doubts=doubts, one_chip=True)
 
 
 def _read_chips(bare: Log, rates: Sequence[Found], total: Found, asked: Asked) -> Reading:
     """One run on several chips at once: its rate is their sum."""
-    sizes = {_check_rate(bare, rate, None)[0] for rate in rates}
-    size = sizes.pop() if len(sizes) == 1 else None
-    batch = settle_batch(bare, size, rates[0].line, asked)
+    checked = [_check_rate(bare, rate, None) for rate in rates]
+    sizes = {size for size, _ in checked}
+    batch = settle_batch(bare, sizes.pop() if len(sizes) == 1 else None, rates[0].line, asked)
     added = sum(read_rate(bare, rate, -1) for rate in rates)
-    doubts = ["latencies of chips that worked at once are not merged"]
+    doubts = [doubt for _, found in checked for doubt in found]
+    doubts.append(f"batch {batch}: latencies of chips that worked at once are not merged")
     if not math.isclose(added, total.figure(), rel_tol=EXACT):
-        doubts.append(
-            f"the chips' throughputs add up to {added:.6g} images/s, not to {total.words[0]} (line {total.line})"
-        )
+        words = f"add up to {added:.6g} images/s, not to {total.words[0]} (line {total.line})"
+        doubts.append(f"batch {batch}: the chips' throughputs {words}")
     point = ImportedPoint(
         file=bare.name, batch_size=batch, streams=1, scope="device", scope_because=SCOPE, chips=len(rates),
         images_per_s=read_rate(bare, total) / len(rates),
         images_per_s_because=f"summary throughput {total.words[0]} / {len(rates)} chips",
         lines=lines_of(images_per_s=(total, *rates)),
     )  # fmt: skip
-    return Reading(
-        (point,), _read_wording(bare), _read_model(bare), doubts=tuple(f"batch {batch}: {d}" for d in doubts)
-    )
+    return Reading((point,), _read_wording(bare), _read_model(bare), doubts=tuple(doubts), one_chip=True)
+
+
+def _doubt_inputs(part: Log) -> Iterator[str]:
+    if not part.match("filesperbatch"):
+        yield "no input files are told of: without them it feeds zeros"
+    for found in part.find_all("H2D_latency ({w}): {w}", "D2H_latency ({w}): {w}"):
+        if found.words[0] != "ms":
+            yield f"a copy is told in {found.words[0]} (line {found.line}), not in ms, and left out"
 
 
 def _read_times(part: Log) -> tuple[float, ToldLatency, Found]:
@@ -201,7 +207,9 @@ def _read_json(log: Log, asked: Asked) -> Reading:
         copy_in_ms=copies[0], copy_out_ms=copies[1],
         lines={"images_per_s": (line,), "latency": (log.locate('"NPU_compute_time"'),)},
     )  # fmt: skip
-    return Reading((point,), model=model if isinstance(model, str) else None)
+    doubt = doubt_rate(point)
+    doubts = (f"batch {batch}: {doubt}",) if doubt else ()
+    return Reading((point,), model=model if isinstance(model, str) else None, doubts=doubts, one_chip=True)
 
 
 def _read_json_times(log: Log, times: Mapping[str, Any], mean: float) -> ToldLatency:

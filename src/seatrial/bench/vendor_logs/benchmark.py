@@ -25,6 +25,7 @@ PURE = (
     "ave_throughputRate = {n}samples/s, ave_latency = {n}ms",
 )
 NAME = r"perf_vision_batchsize_(\d+)_device_\d+"
+SAVED = r"PureInfer_perf_of_(.+)_in_device_\d+"
 NEAR = 0.02
 """How far figures of modules that work side by side may be apart."""
 
@@ -49,8 +50,9 @@ def read(log: Log, asked: Asked) -> Reading:
     bare = log.without(r"^.*\[INFO\]\s*")
     pure = list(bare.find_all(*PURE))
     if pure:
-        return join_runs(log, list(_read_pures(bare, pure, asked)))
-    return join_runs(log, [_read_modules(part, asked) for part in bare.split(r"^\[e2e\]")])
+        return join_runs(log, [_read_pure(part, asked) for part in bare.split_after(pure)])
+    ends = list(bare.find_all(*POST)) or [bare.need(*POST)]
+    return join_runs(log, [_read_modules(part, asked) for part in bare.split_after(ends)])
 
 
 def _read_modules(part: Log, asked: Asked) -> Reading:
@@ -71,7 +73,11 @@ def _read_modules(part: Log, asked: Asked) -> Reading:
         "images_per_s": rates.whole, "images_per_s_because": "[e2e] throughputRate as told",
         "lines": lines_of(images_per_s=whole, batch_size=typed, duration_s=whole),
     })  # fmt: skip
-    return Reading((device, files), doubts=tuple(f"batch {batch}: {doubt}" for doubt in _doubt_modules(rates, batch)))
+    return Reading(
+        (device, files),
+        doubts=tuple(f"batch {batch}: {doubt}" for doubt in _doubt_modules(rates, batch)),
+        one_chip=True,
+    )
 
 
 def _settle_batch(part: Log, asked: Asked) -> tuple[int, Found | None]:
@@ -93,14 +99,8 @@ def _doubt_modules(rates: _Rates, batch: int) -> Iterator[str]:
     yield "what [preprocess] had to do is not told: files made before leave it little, so [e2e] may not be from JPEG"
 
 
-def _read_pures(bare: Log, found: list[Found], asked: Asked) -> Iterator[Reading]:
-    start = 0
-    for summary in found:
-        yield _read_pure(bare.after(start).upto(summary.line), summary, asked)
-        start = summary.line
-
-
-def _read_pure(part: Log, summary: Found, asked: Asked) -> Reading:
+def _read_pure(part: Log, asked: Asked) -> Reading:
+    summary = part.need(*PURE)
     batch, typed = _settle_batch(part, asked)
     rate, per_image_ms = read_rate(part, summary), read_rate(part, summary, 1)
     runs = list(part.find_all("Dataset number: {n} finished cost {n}ms"))
@@ -112,11 +112,9 @@ def _read_pure(part: Log, summary: Found, asked: Asked) -> Reading:
         lines=lines_of(images_per_s=summary, latency=(*runs[:1], *runs[-1:]) or summary, batch_size=typed),
     )  # fmt: skip
     doubts = [f"batch {batch}: {doubt}" for doubt in (doubt_rate(point),) if doubt]
-    model = part.match(r"PureInfer_perf_of_(.+)_in_device_\d+") or re.search(
-        r"PureInfer_perf_of_(.+)_in_device_\d+", part.name
-    )
-    name = (model.words[0] if isinstance(model, Found) else model[1]) if model else None
-    return Reading((point,), model=name, doubts=tuple(doubts))
+    saved, named = part.match(SAVED), re.search(SAVED, part.name)
+    model = saved.words[0] if saved else named[1] if named else None
+    return Reading((point,), model=model, doubts=tuple(doubts), one_chip=True)
 
 
 def _summarise(times_ms: list[float]) -> ToldLatency:

@@ -27,7 +27,7 @@ from seatrial.store.imported import ImportedPoint, ToldLatency
 
 PREFIX = r"^\s*\[ (?:INFO|WARNING|ERROR) \]"
 PRECISIONS = {"float32": "fp32", "f32": "fp32", "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "f16": "fp16"}
-MS_OF = {"ms": 1.0, "us": 0.001}
+PARTS_OF_MS = {"ms": 1, "us": 1000}
 PREPARED = "an infer request is timed with inputs already filled (inference only)"
 FILLED = "an infer request is timed, and filling its inputs too"
 REPORT = "Command line parameters"
@@ -96,8 +96,8 @@ def _read_latency(part: Log, count: int) -> tuple[ToldLatency | None, tuple[Foun
         part.need("Min: {n} ms")
         part.need("Max: {n} ms")
         raise RefusedFile(f"{part.name} line {part.lines[0].number}: latencies follow in a unit that is not known")
-    mean, least, most = (float(one.words[0]) * MS_OF[one.words[1]] for one in found if one is not None)
-    value = float(middle.words[1]) * MS_OF[middle.words[2]]
+    mean, least, most = (float(one.words[0]) / PARTS_OF_MS[one.words[1]] for one in found if one is not None)
+    value = float(middle.words[1]) / PARTS_OF_MS[middle.words[2]]
     share = middle.words[0].removesuffix(" percentile")
     latency = ToldLatency(
         count=count, min_ms=least, mean_ms=mean, max_ms=most, median_ms=value if share == "Median" else None,

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CUT_SHORT = re.compile(r"[\d.,+-]$|[eE]$")
 _SHOWN = 80
+LONG_WORD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,13 @@ class Log:
         edges = [0, *begins[1:], len(self.lines)]
         return tuple(replace(self, lines=self.lines[a:b]) for a, b in pairwise(edges))
 
+    def split_after(self, ends: Iterable[Found]) -> Iterator["Log"]:
+        """The parts that end with each of these lines; what follows the last is in none."""
+        start = 0
+        for end in ends:
+            yield self.after(start).upto(end.line)
+            start = end.line
+
     def find(self, *templates: str) -> Found | None:
         """The first line that fits one of `templates`: `{n}` is a number, `{w}` any words."""
         return next(self.find_all(*templates), None)
@@ -101,6 +109,7 @@ class Log:
             return found
         forms = [_compile(template) for template in templates]
         near = next((line for line in self.lines for form in forms if form.begins(line.text)), None)
+        near = near or next((line for line in self.lines for form in forms if form.resembles(line.text)), None)
         wanted = "' or '".join(_show(template) for template in templates)
         if near is not None:
             raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'")
@@ -159,13 +168,17 @@ class _Form:
         """Whether a line says what stands before the first placeholder."""
         return bool(self.start.pattern and self.start.match(text))
 
+    def resembles(self, text: str) -> bool:
+        """Whether a line begins with the same word, long enough to be a name."""
+        return len(self.first_word) > LONG_WORD and text.startswith(self.first_word)
+
 
 @functools.cache
 def _compile(template: str) -> _Form:
     parts = re.split(r"(\{n\}|\{w\})", template)
     # Tools line up their figures with any number of blanks.
     patterns = [
-        {"{n}": f"({NUMBER})", "{w}": "(.*)"}.get(part) or r"\s*".join(map(re.escape, part.split(" ")))
+        {"{n}": f"({NUMBER})", "{w}": "(.*?)"}.get(part) or r"\s*".join(map(re.escape, part.split(" ")))
         for part in parts
     ]
     return _Form(parts[0].split(" ")[0], re.compile(patterns[0]), re.compile("".join(patterns)))

@@ -28,6 +28,8 @@ class Reading:
     device: str | None = None
     precision: str | None = None
     doubts: tuple[str, ...] = ()
+    one_chip: bool = False
+    """The tool times chips, of which a card may have several."""
 
 
 @dataclass(frozen=True, slots=True)
