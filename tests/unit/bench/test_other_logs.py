@@ -67,6 +67,19 @@ def test_filling_inputs_inside_the_clock_is_told(tmp_path: Path) -> None:
     assert point.scope_because == "an infer request is timed, and filling its inputs too"
 
 
+def test_two_decimals_of_a_report_may_say_nothing(tmp_path: Path) -> None:
+    changes = (("latency (ms);49.80", "latency (ms);0.00"), ("min latency;33.27", "min latency;0.00"))
+    latency = read_changed(tmp_path, "benchmark_report.csv", *changes).points[0].latency
+    assert latency == ToldLatency(count=400, mean_ms=50, max_ms=104.15)
+    (point,) = read_changed(tmp_path, "benchmark_report.csv", ("avg latency;50.00", "avg latency;0.00")).points
+    assert point.latency is None
+
+
+def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedFile, match="line 29 tells a time in 's', not in ms or us"):
+        read_changed(tmp_path, "benchmark_app-2022.3.log", ("50.00 ms", "0.05 s"))
+
+
 def test_benchmark_app_that_failed_tells_why(tmp_path: Path) -> None:
     with pytest.raises(RefusedFile, match="benchmark_app says on line 5: Could not open the file"):
         read_golden("benchmark_app-failed.log")
@@ -150,6 +163,11 @@ def test_mlperfs_scenarios(name: str, batch: int | None, rate: float, runs: int 
         percentiles_ms={"90": 0.6, "95": 0.7, "97": 0.8, "99": 0.9, "99.9": 1.5},
     )  # fmt: skip
     assert read.device == "A10_TRT"
+
+
+def test_mlperfs_query_is_the_batch() -> None:
+    with pytest.raises(UsageError, match=r"is of batch size 1 \(line 37\), not of --batch-size 4"):
+        read_golden("mlperf-singlestream.txt", Asked(batch_size=4))
 
 
 def test_mlperf_offline_has_no_latency_and_may_be_invalid() -> None:

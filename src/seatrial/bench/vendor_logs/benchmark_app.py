@@ -87,23 +87,24 @@ def _read_latency(part: Log, count: int) -> tuple[ToldLatency | None, tuple[Foun
     if part.find("Latency:") is None:
         only = part.find("Latency: {n} ms")
         return None, (only,) if only else ()
-    unit = "(ms|us)"
-    middle = part.match(rf"^(Median|\d+(?:\.\d+)? percentile):\s+([\d.]+) {unit}$")
-    found = [part.match(rf"^{name}:\s+([\d.]+) {unit}$") for name in ("Average", "Min", "Max")]
-    if middle is None or None in found:
-        part.need("Median: {n} ms")
-        part.need("Average: {n} ms")
-        part.need("Min: {n} ms")
-        part.need("Max: {n} ms")
-        raise RefusedFile(f"{part.name} line {part.lines[0].number}: latencies follow in a unit that is not known")
-    mean, least, most = (float(one.words[0]) / PARTS_OF_MS[one.words[1]] for one in found if one is not None)
-    value = float(middle.words[1]) / PARTS_OF_MS[middle.words[2]]
-    share = middle.words[0].removesuffix(" percentile")
+    ranked = part.find("{n} percentile: {n} {w}")
+    middle = part.need("Median: {n} {w}") if ranked is None else ranked
+    mean, least, most = (part.need(f"{name}: {{n}} {{w}}") for name in ("Average", "Min", "Max"))
+    value = _to_ms(part, middle)
     latency = ToldLatency(
-        count=count, min_ms=least, mean_ms=mean, max_ms=most, median_ms=value if share == "Median" else None,
-        percentiles_ms={} if share == "Median" else {share: value},
+        count=count, min_ms=_to_ms(part, least), mean_ms=_to_ms(part, mean), max_ms=_to_ms(part, most),
+        median_ms=value if ranked is None else None,
+        percentiles_ms={} if ranked is None else {f"{ranked.figure():g}": value},
     )  # fmt: skip
-    return latency, (middle, *(one for one in found if one is not None))
+    return latency, (middle, mean, least, most)
+
+
+def _to_ms(part: Log, found: Found) -> float:
+    """The time before a unit, which both stand last in a line."""
+    unit = found.words[-1]
+    if unit not in PARTS_OF_MS:
+        raise RefusedFile(f"{part.name} line {found.line} tells a time in '{unit}', not in {' or '.join(PARTS_OF_MS)}")
+    return found.figure(-2) / PARTS_OF_MS[unit]
 
 
 def _read_version(part: Log) -> str | None:
@@ -161,10 +162,12 @@ def _read_report_latency(log: Log, values: Mapping[str, Any]) -> ToldLatency | N
     mean, least, most = (read_value(log, values, f"{name} latency", zero=True) for name in ("avg", "min", "max"))
     if mean == 0:
         return None
-    median = read_value(log, values, "latency (ms)", zero=True) if "latency (ms)" in values else None
+    median = read_value(log, values, "latency (ms)", zero=True) if "latency (ms)" in values else 0.0
     named = [match for match in map(re.compile(r"latency \((\d+) percentile\) \(ms\)").fullmatch, values) if match]
     shares = {match[1]: read_value(log, values, match[0], zero=True) for match in named}
-    return ToldLatency(count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares)
+    return ToldLatency(
+        count=count, min_ms=least or None, mean_ms=mean, median_ms=median or None, max_ms=most, percentiles_ms=shares
+    )
 
 
 READER = Reader(

@@ -18,7 +18,9 @@ NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CUT_SHORT = re.compile(r"[\d.,+-]$|[eE]$")
 _SHOWN = 80
-LONG_WORD = 10
+"""Characters of a line that an error quotes."""
+_NAME_LENGTH = 10
+"""A first word longer than this is a figure's name, and no common word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,10 @@ class Log:
         wanted = "' or '".join(_show(template) for template in templates)
         if near is not None:
             raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'")
-        raise RefusedFile(f"{self.name} has no line '{wanted}' {self._describe_end()}", "give the whole log")
+        raise RefusedFile(f"{self.name} has no line '{wanted}' {self.describe_end()}", "give the whole log")
 
-    def _describe_end(self) -> str:
+    def describe_end(self) -> str:
+        """How far there is something to read, for an error about what is missing."""
         if self.cut_line is not None:
             return f"before line {self.cut_line}, which breaks off in a number"
         return f"up to line {self.lines[-1].number}" if self.lines else "at all"
@@ -129,7 +132,7 @@ class Log:
         compiled = re.compile(pattern)
         for line in self.lines:
             if found := compiled.search(line.text):
-                return Found(line.number, found.groups())
+                return Found(line.number, tuple(group or "" for group in found.groups()))
         return None
 
     def locate(self, text: str, occurrence: int = 0) -> int:
@@ -170,7 +173,7 @@ class _Form:
 
     def resembles(self, text: str) -> bool:
         """Whether a line begins with the same word, long enough to be a name."""
-        return len(self.first_word) > LONG_WORD and text.startswith(self.first_word)
+        return len(self.first_word) > _NAME_LENGTH and text.startswith(self.first_word)
 
 
 @functools.cache

@@ -7,7 +7,16 @@ not. What it measures is a whole system in one scenario; how the system batches 
 from collections.abc import Iterator
 
 from seatrial.bench.vendor_logs.log import Found, Log
-from seatrial.bench.vendor_logs.reading import Asked, Reader, Reading, join_runs, lines_of, read_count, read_rate
+from seatrial.bench.vendor_logs.reading import (
+    Asked,
+    Reader,
+    Reading,
+    join_runs,
+    lines_of,
+    read_count,
+    read_rate,
+    settle_batch,
+)
 from seatrial.errors import RefusedFile
 from seatrial.store.imported import ImportedPoint, ToldLatency
 
@@ -51,10 +60,11 @@ def _read_run(part: Log, asked: Asked) -> Reading:
 def _make_point(part: Log, scenario: str, query: Found, asked: Asked) -> ImportedPoint:
     per_query = read_count(part, query)
     one_by_one = scenario in ("SingleStream", "MultiStream")
+    batch = settle_batch(part, per_query, query.line, asked) if one_by_one else asked.batch_size
     latency, times = _read_latency(part, one_by_one)
     rate, because, found = _read_rate(part, scenario, per_query, latency, times)
     return ImportedPoint(
-        file=part.name, batch_size=per_query if one_by_one else asked.batch_size, streams=1 if one_by_one else None,
+        file=part.name, batch_size=batch, streams=1 if one_by_one else None,
         scope="host", scope_because=SCOPE, images_per_s=rate, images_per_s_because=because,
         latency=None if scenario == "Offline" else latency,
         lines=lines_of(images_per_s=found, latency=times, samples_per_query=query),

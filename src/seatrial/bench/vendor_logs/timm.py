@@ -83,12 +83,8 @@ def _read_table(log: Log) -> Iterator[_Row]:
             raise RefusedFile(f"{log.name} line {line.number} has {len(cells)} cells, the header {len(header)}")
     if header is None:
         raise RefusedFile(
-            f"{log.name} has no line '{RESULT}' and no header with 'model' {_end(log)}", "give the whole file"
+            f"{log.name} has no line '{RESULT}' and no header with 'model' {log.describe_end()}", "give the whole file"
         )
-
-
-def _end(log: Log) -> str:
-    return f"up to line {log.lines[-1].number}" if log.lines else "at all"
 
 
 def _choose_rows(log: Log, rows: list[_Row], asked: Asked) -> list[_Row]:
