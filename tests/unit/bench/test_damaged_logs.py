@@ -96,3 +96,11 @@ def test_a_log_of_two_tools_has_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="may be a log of trtexec or benchmark_app; name the tool"):
         read_log(tmp_path / "both.log", "auto", Asked())
     assert read_log(tmp_path / "both.log", "trtexec", Asked())[2].points[0].images_per_s == 1920
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
+def test_endless_figures_end_in_no_traceback(tmp_path: Path, name: str, number: str) -> None:
+    lines = (LOGS / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        read_text(tmp_path, name, "".join([*lines[:index], NUMBER.sub(number, line), *lines[index + 1 :]]))

@@ -52,6 +52,8 @@ def read_log(path: Path, tool: str, asked: Asked) -> tuple[str, LogFile, Reading
 def _read_whole(reader: Reader, log: Log, asked: Asked) -> Reading:
     try:
         return reader.read(log, asked)
+    except OverflowError:
+        raise RefusedFile(f"{log.name} holds a figure that is endless", "give the log as printed") from None
     except ValidationError as error:
         first = error.errors()[0]
         what = " ".join(str(part) for part in first["loc"])

@@ -17,6 +17,7 @@ from seatrial.bench.vendor_logs.reading import (
     Reading,
     join_runs,
     lines_of,
+    read_count,
     read_object,
     read_rate,
     read_value,
@@ -79,7 +80,7 @@ def _read_run(part: Log, rate: Found, asked: Asked) -> Reading:
     size, doubts = _check_rate(part, rate, mean)
     batch = settle_batch(part, size, rate.line, asked)
     copies = [part.find(f"{name}_latency (ms): {STATISTICS}") for name in ("H2D", "D2H")]
-    warmup = part.match(r"^warm ?up (\d+) (?:times )?done")
+    warmup = part.match(r"^warm ?up (\d{1,9}) (?:times )?done")
     point = ImportedPoint(
         file=part.name, batch_size=batch, streams=None if latency.median_ms is None else 1,
         scope="device", scope_because=SCOPE,
@@ -124,9 +125,8 @@ def _read_times(part: Log) -> tuple[float, ToldLatency, Found]:
     """Mean, statistics and line of NPU_compute_time; with several threads only the mean is told."""
     found = part.need(f"NPU_compute_time (ms): {STATISTICS}", "NPU_compute_time (ms): mean = {n}")
     loops = list(part.find_all("loop inference exec: ({n}/{n}){w}"))
-    files = part.match(r"runcount:(\d+)")
-    told = loops[-1].words[1] if loops else files.words[0] if files else None
-    count = int(told) if told and int(told) > 0 else None
+    files = part.match(r"runcount:(\d{1,9})(?!\d)")
+    count = read_count(part, loops[-1], 1) if loops else read_count(part, files) if files else None
     if len(found.words) == 1:
         mean = read_rate(part, found)
         return mean, ToldLatency(count=count, mean_ms=mean), found

@@ -24,7 +24,7 @@ PURE = (
     "ave_throughputRate: {n}samples/s, ave_latency: {n}ms",
     "ave_throughputRate = {n}samples/s, ave_latency = {n}ms",
 )
-NAME = r"perf_vision_batchsize_(\d+)_device_\d+"
+NAME = r"perf_vision_batchsize_(\d{1,9})_device_\d+"
 SAVED = r"PureInfer_perf_of_(.+)_in_device_\d+"
 NEAR = 0.02
 """How far figures of modules that work side by side may be apart."""
@@ -82,7 +82,7 @@ def _read_modules(part: Log, asked: Asked) -> Reading:
 
 def _settle_batch(part: Log, asked: Asked) -> tuple[int, Found | None]:
     """The batch size of the command in the log, of the file's name, or as asked; and the command's line."""
-    typed = part.match(r"-batch_size[= ](\d+)")
+    typed = part.match(r"-batch_size[= ](\d{1,9})(?!\d)")
     named = re.search(NAME, part.name)
     told = int(typed.words[0]) if typed else int(named[1]) if named else None
     return settle_batch(part, told or None, typed.line if typed else None, asked), typed

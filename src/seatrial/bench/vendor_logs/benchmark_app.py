@@ -54,10 +54,10 @@ def _read_run(part: Log, asked: Asked) -> Reading:
     count, duration = part.need("Count: {n} iterations"), part.need("Duration: {n} ms")
     latency, times = _read_latency(part.after(duration.line), read_count(part, count))
     rate = part.need("Throughput: {n} FPS")
-    size = part.match(r"^(?:Model|Network) batch size(?: was changed to)?: (\d+)(?:\D|$)")
+    size = part.match(r"^(?:Model|Network) batch size(?: was changed to)?: (\d{1,9})(?:\D|$)")
     batch = settle_batch(part, int(size.words[0]) or None if size else None, size.line if size else None, asked)
     shape = part.match(r"^\S+ \(node: .*\) : \S+ / \[.*\] / \[([\d,]+)\]")
-    begun = part.match(r"Start inference (?:asynchronously, (\d+) inference requests|(sync)hronously)")
+    begun = part.match(r"Start inference (?:asynchronously, (\d{1,9}) inference requests|(sync)hronously)")
     filled = part.match(r"inputs filling are (not )?included")
     point = ImportedPoint(
         file=part.name, batch_size=batch, streams=int(begun.words[0] or 1) if begun else None, scope="host",
@@ -163,7 +163,7 @@ def _read_report_latency(log: Log, values: Mapping[str, Any]) -> ToldLatency | N
     if mean == 0:
         return None
     median = read_value(log, values, "latency (ms)", zero=True) if "latency (ms)" in values else 0.0
-    named = [match for match in map(re.compile(r"latency \((\d+) percentile\) \(ms\)").fullmatch, values) if match]
+    named = [match for match in map(re.compile(r"latency \((\d{1,9}) percentile\) \(ms\)").fullmatch, values) if match]
     shares = {match[1]: read_value(log, values, match[0], zero=True) for match in named}
     return ToldLatency(
         count=count, min_ms=least or None, mean_ms=mean, median_ms=median or None, max_ms=most, percentiles_ms=shares

@@ -76,7 +76,7 @@ def _read_latency(part: Log, one_by_one: bool) -> tuple[ToldLatency, tuple[Found
     shares = list(part.find_all("{n} percentile latency (ns) : {n}"))
     least, most, mean = (read_rate(part, one) / NS_PER_MS for one in found)
     ranked = {f"{share.figure():g}": share.figure(1) / NS_PER_MS for share in shares}
-    queries = part.match(r"Processed at least \d+ queries \((\d+)\)")
+    queries = part.match(r"Processed at least \d+ queries \((\d{1,9})\)")
     latency = ToldLatency(
         count=int(queries.words[0]) if queries and one_by_one else None, min_ms=least, mean_ms=mean,
         median_ms=ranked.pop("50", None), max_ms=most, percentiles_ms=ranked,
@@ -104,7 +104,7 @@ def _find_doubts(part: Log, scenario: str, result: Found) -> Iterator[str]:
         yield f"the result is {result.words[0]} (line {result.line})" + (f": {'; '.join(reasons)}" if reasons else "")
     if scenario == "Server":
         yield "the rate is the load that was offered, which the device may not have been at the end of"
-    errors = part.match(r"^(\d+) ERRORS? encountered")
+    errors = part.match(r"^(\d{1,9}) ERRORS? encountered")
     if errors is not None:
         yield f"LoadGen counted {errors.words[0]} errors (line {errors.line}); its detailed log tells them"
     yield "it is a system's figure: how many devices worked is not told"

@@ -27,9 +27,9 @@ from seatrial.store.imported import ImportedPoint, Scope
 
 PREFIX = r"^\s*(?:\[[\d/]+-[\d:]+\]\s*)?(?:\[[VIWEF]\])?"
 SHAPES = (
-    r"Input inference shape\s*:\s*(\S+?)=(\d+(?:x\d+)*)$",
-    r"(?:Created input|Input) binding for (\S+) with dimensions (\d+(?:x\d+)*)",
-    r"--shapes=([^:\s]+):(\d+(?:x\d+)*)",
+    r"Input inference shape\s*:\s*(\S+?)=(\d{1,9}(?:x\d{1,9})*)$",
+    r"(?:Created input|Input) binding for (\S+) with dimensions (\d{1,9}(?:x\d{1,9})*)(?!\d)",
+    r"--shapes=([^:\s]+):(\d{1,9}(?:x\d{1,9})*)(?!\d)",
 )
 WARNINGS = ("* GPU compute time is unstable{w}", "* Throughput may be bound by{w}", "* Multiple inference streams{w}")
 
@@ -102,7 +102,7 @@ def _read_version(part: Log) -> str | None:
 
 
 def _read_setup(part: Log, asked: Asked) -> _Setup:
-    implicit = part.find("Batch: {n}") or part.match(r"--batch=(\d+)\b")
+    implicit = part.find("Batch: {n}") or part.match(r"--batch=(\d{1,9})\b")
     shape = next(filter(None, map(part.match, SHAPES)), None)
     streams = part.find("Inference Streams: {n}", "Streams: {n}")
     told = implicit or shape
