@@ -42,6 +42,20 @@ def test_an_implicit_batch_counts_images() -> None:
     assert (host.warmup_runs, host.input) == (20, "data:3x224x224")
 
 
+def test_the_batch_of_a_loaded_engine_is_in_its_shape(tmp_path: Path) -> None:
+    shapes = (
+        (" --shapes=image:8x3x224x224", ""),
+        ("Batch: Explicit", "Batch: 1"),
+        ("shape: image=8x3x224x224", "shapes: model"),
+    )
+    host = read_changed(tmp_path, "trtexec-8.6.log", *LOADED, *shapes).points[0]
+    assert (host.batch_size, host.images_per_s, host.lines["batch_size"]) == (8, 1920, (19,))
+    implicit = (*LOADED, *shapes, ("dimensions 8x3x224x224", "dimensions 3x224x224"))
+    with pytest.raises(UsageError, match="does not tell the batch size"):
+        read_changed(tmp_path, "trtexec-8.6.log", *implicit)
+    assert read_changed(tmp_path, "trtexec-8.6.log", *implicit, asked=Asked(1)).points[0].images_per_s == 240
+
+
 def test_trtexec_7_prints_no_rate_for_an_explicit_batch() -> None:
     read = read_golden("trtexec-7.2.log")
     host, device = read.points
@@ -57,6 +71,14 @@ def test_trtexec_7_with_a_rate_counts_images(tmp_path: Path) -> None:
     changes = (("throughput: 0 qps", "throughput: 1242 qps"), ("Batch: Explicit", "Batch: 16"))
     host = read_changed(tmp_path, "trtexec-7.2.log", *changes).points[0]
     assert (host.batch_size, host.images_per_s) == (16, 1242)
+    unsaid = (changes[0], ("Batch: Explicit", ""))
+    assert read_changed(tmp_path, "trtexec-7.2.log", *unsaid).points[0].images_per_s == 1242
+    loaded = (
+        ("throughput: 0 qps", "throughput: 77.6 qps"),
+        ("Batch: Explicit", "Batch: 1"),
+        ("--onnx=", "--loadEngine="),
+    )
+    assert read_changed(tmp_path, "trtexec-7.2.log", *loaded).points[0].images_per_s == 77.6 * 16
 
 
 def test_without_transfers_it_is_the_device_alone() -> None:

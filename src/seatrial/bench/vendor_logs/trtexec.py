@@ -31,6 +31,10 @@ SHAPES = (
     r"(?:Created input|Input) binding for (\S+) with dimensions (\d{1,9}(?:x\d{1,9})*)(?!\d)",
     r"--shapes=([^:\s]+):(\d{1,9}(?:x\d{1,9})*)(?!\d)",
 )
+IMAGE_AXES = 4
+"""A shape of images begins with the batch; with fewer axes the batch is implicit and not in it."""
+MORE_THAN_RUNS = 1.5
+"""With more queries than this for each run, queries are images."""
 WARNINGS = ("* GPU compute time is unstable{w}", "* Throughput may be bound by{w}", "* Multiple inference streams{w}")
 
 
@@ -102,11 +106,12 @@ def _read_version(part: Log) -> str | None:
 
 
 def _read_setup(part: Log, asked: Asked) -> _Setup:
-    implicit = part.find("Batch: {n}") or part.match(r"--batch=(\d{1,9})\b")
+    implicit = _find_implicit(part)
     shape = next(filter(None, map(part.match, SHAPES)), None)
+    sizes = shape.words[1].split("x") if shape else []
     streams = part.find("Inference Streams: {n}", "Streams: {n}")
     told = implicit or shape
-    size = read_count(part, implicit) if implicit else int(shape.words[1].split("x")[0]) if shape else None
+    size = read_count(part, implicit) if implicit else int(sizes[0]) if len(sizes) >= IMAGE_AXES else None
     batch_size = settle_batch(part, size, told.line if told else None, asked)
     return _Setup(
         batch_size,
@@ -115,6 +120,14 @@ def _read_setup(part: Log, asked: Asked) -> _Setup:
         ":".join(shape.words) if shape else None,
         (told, streams),
     )
+
+
+def _find_implicit(part: Log) -> Found | None:
+    """Where an implicit batch is told; `Batch: 1` also stands there when an engine of any explicit batch is loaded."""
+    flag, told = part.match(r"--batch=(\d{1,9})\b"), part.find("Batch: {n}")
+    if told is not None and told.figure() == 1 and flag is None and part.match("--loadEngine="):
+        return None
+    return told or flag
 
 
 def _read_scope(part: Log, summary: Summary, version: str | None) -> tuple[bool, str, Found | None]:
@@ -152,16 +165,17 @@ def _find_figures(part: Log, summary: Summary, setup: _Setup, version: str | Non
 
 
 def _convert_rate(part: Log, summary: Summary, setup: _Setup) -> tuple[float, str]:
-    told = summary.queries_per_s
-    images = setup.batch_size // setup.images_per_query
+    told, batch = summary.queries_per_s, setup.batch_size
+    count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
     if told.figure() == 0 and summary.copies is None:
-        count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
-        words = f"{count} batches of {setup.batch_size} in {walltime:g} s: trtexec 7 prints 0 qps for an explicit batch"
-        return count * setup.batch_size / walltime, words
+        words = f"{count} batches of {batch} in {walltime:g} s: trtexec 7 prints 0 qps for an explicit batch"
+        return count * batch / walltime, words
     rate = read_rate(part, told)
-    if setup.images_per_query > 1 or summary.copies is None:
+    # A log of 7 may not say what a query is, but its times do: as many queries as runs, or many more.
+    many = summary.copies is None and rate * walltime > MORE_THAN_RUNS * count
+    if setup.images_per_query > 1 or many:
         return rate, f"{told.words[0]} qps, images since the batch is implicit"
-    return rate * images, f"{told.words[0]} qps × batch {images}"
+    return rate * batch, f"{told.words[0]} qps × batch {batch}"
 
 
 def _make_point(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> ImportedPoint:
