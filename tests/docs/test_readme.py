@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from golden_logs import LOGS
 from seatrial import __version__
 from seatrial.cli import run_cli
 from tiny_trial import make_trial
@@ -30,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     trial = make_trial(folder / "imagenet")
     trial.card.rename(folder / "my-card.toml")
     trial.checkpoint.rename(folder / "my-weights.pth")
+    shutil.copy(LOGS / "trtexec-8.6.log", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder

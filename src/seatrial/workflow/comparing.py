@@ -11,7 +11,8 @@ from seatrial.data.labels import parse_label_file
 from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.records import AccuracyRecord, GateResult, read_json
+from seatrial.store.record import read_json
+from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.accuracy import find_differences
 
 TAKES = "compare takes one or two files of predictions (.parquet) today"
