@@ -11,7 +11,7 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.data.labels import LabelledImage
-    from seatrial.store.records import AccuracyRecord
+    from seatrial.store.records import AccuracyRecord, GraphManifest
 
 
 def evaluate(
@@ -39,28 +39,76 @@ def evaluate(
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")
     ] = True,
+    gate_pp: Annotated[
+        float | None, typer.Option(help="Judge the drop against --reference, in points; leaves with 0, 3 or 7.", min=0)
+    ] = None,
+    until_certain: Annotated[
+        bool,
+        typer.Option("--until-certain", help="Stop when the verdict is certain; the gate is --gate-pp or the card's."),
+    ] = False,
     fake_images: Annotated[
         int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
     ] = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.data.labels import read_labels
     from seatrial.engines.base import read_engine
     from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 
-    classes = read_engine(folder).manifest.graph.recipe["network"]["classes"]
-    found = read_labels(images, labels, classes)
+    graph = read_engine(folder).manifest.graph
+    found = read_labels(images, labels, graph.recipe["network"]["classes"])
+    limit_pp = choose_gate(graph, reference, gate_pp, until_certain)
     chosen = choose_images(found, limit, seed, fake_images)
     spec = EvaluateSpec(
-        chosen, batch_size, reference, workers, streams, logits, allow_partial=allow_partial, resume=resume
+        chosen,
+        batch_size,
+        reference,
+        workers,
+        streams,
+        logits,
+        allow_partial=allow_partial,
+        resume=resume,
+        until_pp=limit_pp if until_certain else None,
     )
     with showing() as progress:
         record = evaluate_engine(folder, spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
-        return
-    print_accuracy(record)
+    else:
+        print_accuracy(record)
+    return judge(record, limit_pp, as_json)
+
+
+def choose_gate(
+    graph: "GraphManifest", reference: Path | None, gate_pp: float | None, until_certain: bool
+) -> float | None:
+    """The drop in points that is allowed, None if nothing is to be judged.
+
+    Raises:
+        UsageError: there is no reference to judge against, or no gate.
+    """
+    if gate_pp is None and not until_certain:
+        return None
+    if reference is None:
+        raise UsageError("a drop is judged against a reference", "give --reference FILE.parquet")
+    own = graph.recipe.get("gates", {}).get("reference_drop_pp")
+    if gate_pp is None and own is None:
+        raise UsageError(f"the card {graph.recipe['name']} has no gate reference_drop_pp", "give --gate-pp POINTS")
+    return own if gate_pp is None else gate_pp
+
+
+def judge(record: "AccuracyRecord", limit_pp: float | None, as_json: bool) -> int:
+    """Print the verdict, if one was asked for, and return its exit code."""
+    from seatrial.compare.gates import judge_reference_drop
+    from seatrial.compare.verdict import ACCURACY_FAILED, INCONCLUSIVE
+
+    if limit_pp is None:
+        return 0
+    gate = judge_reference_drop(record, limit_pp)
+    if not as_json:
+        print(f"{gate.outcome}: {gate.reason}")
+    return {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}[gate.outcome]
 
 
 def choose_images(

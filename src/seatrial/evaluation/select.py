@@ -43,8 +43,3 @@ def repeat_images(images: Sequence[LabelledImage], count: int) -> tuple[Labelled
     """`count` images of which those beyond the first ones are the same under other ids."""
     rounds = (divmod(index, len(images)) for index in range(count))
     return tuple(replace(images[at], id=f"{images[at].id}#{turn}") if turn else images[at] for turn, at in rounds)
-
-
-def shuffle(count: int, seed: int) -> NDArray[np.int64]:
-    """All indices below `count` in an order that chance gave: every beginning of it is a random sample."""
-    return np.random.default_rng(seed).permutation(count)

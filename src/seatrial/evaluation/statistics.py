@@ -109,7 +109,11 @@ def mcnemar_p(lost: int, gained: int) -> float:
 
 
 def compare_answers(
-    reference: NDArray[np.integer], answers: NDArray[np.integer], labels: NDArray[np.integer], name: str
+    reference: NDArray[np.integer],
+    answers: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    name: str,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Hold first classes (n,) against a reference's on the same images in the same order; `name` is the reference's."""
     right, other = reference == labels, answers == labels
@@ -119,7 +123,7 @@ def compare_answers(
         gained=int((~right & other).sum()),
         both_wrong=int((~right & ~other).sum()),
     )
-    low, high = drop_interval(paired)
+    low, high = drop_interval(paired, confidence)
     return Comparison(
         reference=name,
         images=paired.count,
@@ -130,5 +134,6 @@ def compare_answers(
         drop_pp=100 * paired.drop,
         low_pp=100 * low,
         high_pp=100 * high,
+        confidence=confidence,
         p_value=mcnemar_p(paired.lost, paired.gained),
     )

@@ -191,10 +191,27 @@ class Comparison(Strict):
     """Lower one-sided 95 % bound of the drop; negative is a gain."""
     high_pp: float
     """Upper one-sided 95 % bound of the drop."""
+    confidence: float = 0.95
+    """Of each bound, where it is another: a verdict that fell early needs more."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
+
+
+class Certainty(Strict):
+    """How an evaluation that stops as soon as its verdict is certain ended."""
+
+    limit_pp: float
+    """The drop of top-1 that is allowed."""
+    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    """INCONCLUSIVE only after the last image."""
+    looks: int
+    """Taken; see `evaluation.sequential`."""
+    confidence: float
+    """Of the last look."""
+    of_images: int
+    """In the set."""
 
 
 class AccuracyRecord(Record):
@@ -229,6 +246,8 @@ class AccuracyRecord(Record):
     """The Parquet file, beside this record."""
     predictions_sha256: str
     versus: Comparison | None = None
+    certainty: Certainty | None = None
+    """Of an evaluation that was to stop as soon as it is certain."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:

@@ -16,7 +16,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, SeatrialError
+from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.pipeline import (
     AnswerSource,
@@ -32,7 +32,8 @@ from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
-from seatrial.store.records import AccuracyRecord, Comparison, Throughput
+from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Throughput
+from seatrial.workflow.certainty import bound_confidence, reach_certainty
 from seatrial.workflow.quantization import check_leak
 
 CALLERS = 4
@@ -60,6 +61,9 @@ class EvaluateSpec:
     """Tell an accuracy also where images are missing or broken."""
     resume: bool = True
     """Go on with what an evaluation that was stopped has left."""
+    until_pp: float | None = None
+    """Take images in a random order, and stop as soon as it is certain that the drop of top-1 against the reference is
+    below or above this, in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,17 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress = si
     return Evaluation(file, feed, spec, plan, listing, _evaluation_key(file, spec, plan, listing))
 
 
+def _need_reference(spec: EvaluateSpec) -> Path:
+    """The reference of an evaluation that stops when it is certain."""
+    if spec.reference is None:
+        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
+    if spec.allow_partial:
+        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
+    if not spec.reference.is_file():
+        raise UsageError(f"there are no predictions {spec.reference}", "`seatrial evaluate` writes them")
+    return spec.reference
+
+
 def make_plan(file: EngineFile, spec: EvaluateSpec) -> Plan:
     """What is asked, else what tuning found, else a default that follows from the cores."""
     best = file.manifest.tuning.best if file.manifest.tuning else None
@@ -149,6 +164,7 @@ class _Sitting:
 
     batch_invariant: bool | None = None
     first_answer_s: float = 0.0
+    certainty: Certainty | None = None
 
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: Answering | None) -> AccuracyRecord:
@@ -161,7 +177,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: An
         if answering is None:
             _answer_here(asked, ledger, sitting, progress)
         else:
-            _answer(asked, ledger, lambda todo: answering(asked, todo), progress)
+            sitting.certainty = _answer(asked, ledger, lambda todo: answering(asked, todo), progress)
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
@@ -171,7 +187,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: An
         write_parts(predictions, collect_predictions(ledger, images))
         pace = _describe_pace(asked, ledger.tally, sitting)
         pace.save(output / f"{asked.name}.throughput.json")
-        record = _describe(asked, ledger.tally, predictions, left_out, sitting.batch_invariant)
+        record = _describe(asked, ledger.tally, predictions, left_out, sitting)
         record.save(output / f"{asked.name}.json")
         ledger.remove()
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
@@ -191,13 +207,24 @@ def _answer_here(asked: Evaluation, ledger: Ledger, sitting: _Sitting, progress:
                 sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
                 yield batch
 
-        _answer(asked, ledger, answer, progress)
+        sitting.certainty = _answer(asked, ledger, answer, progress)
         sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
 
 
-def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: Progress) -> None:
-    if len(ledger.todo):
-        answer_all(ledger, ledger.todo, answer, len(asked.spec.images), Clock(progress))
+def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: Progress) -> Certainty | None:
+    spec, clock = asked.spec, Clock(progress)
+
+    def answer_some(indices: NDArray[np.int64]) -> Tally:
+        todo = indices[~ledger.tally.done[indices]]
+        if len(todo):
+            answer_all(ledger, todo, answer, len(spec.images), clock)
+        return ledger.tally
+
+    if spec.until_pp is None:
+        answer_some(ledger.todo)
+        return None
+    assert spec.reference is not None
+    return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
 
 
 def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
@@ -227,7 +254,8 @@ def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Compa
     ours = Predictions.load(output / record.predictions)
     theirs = restrict(Predictions.load(reference), ours.ids)
     check_same_images(theirs, ours, (reference.stem, record.name))
-    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem)
+    confidence = bound_confidence(record.certainty)
+    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
     return compared.model_copy(update={"doubts": find_differences(reference, record)})
 
 
@@ -254,6 +282,7 @@ def _evaluation_key(file: EngineFile, spec: EvaluateSpec, plan: Plan, listing: s
             "missing": sorted(spec.missing),
             "batch_size": plan.batch_size,
             "logits": spec.keep_logits,
+            "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
             "machine": machine_hash(read_environment()),
         }
     )
@@ -270,7 +299,7 @@ def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord
 
 
 def _describe(
-    asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], batch_invariant: bool | None
+    asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], sitting: _Sitting
 ) -> AccuracyRecord:
     manifest, images = asked.file.manifest, asked.spec.images
     answered = np.flatnonzero(tally.answered)
@@ -294,9 +323,10 @@ def _describe(
         hits=counts.hits,
         top1_interval=wilson_interval(counts.hits[0], counts.count),
         batch_size=asked.plan.batch_size,
-        batch_invariant=batch_invariant,
+        batch_invariant=sitting.batch_invariant,
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
+        certainty=sitting.certainty,
         environment=read_environment(),
     )
 
