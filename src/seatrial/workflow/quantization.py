@@ -88,6 +88,10 @@ def check_leak(graph: GraphManifest, images: Sequence[LabelledImage], progress: 
     if done is None:
         return
     check_apart(done.contents, images)
+    unknown = sum(image.prepared is not None and image.content is None for image in images)
+    if unknown:
+        note = f"nothing tells what {unknown} preprocessed images were made of: they may have calibrated this graph"
+        progress(Update("evaluate", note=note))
     if done.chosen_on is not None and done.chosen_on == hash_listing(images):
         note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
         progress(Update("evaluate", note=note))

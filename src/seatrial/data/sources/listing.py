@@ -66,7 +66,7 @@ def label_places(
     check_classes(by_id.items(), request.classes, str(request.labels or request.source))
     there = sorted(places.keys() - gone)
     images = (LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in ((i, places[i]) for i in there))
-    return ImageListing(tuple(images), tuple(sorted(gone.union(missing))))
+    return ImageListing(tuple(images), tuple(sorted({*gone, *missing})))
 
 
 def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str, ...]:

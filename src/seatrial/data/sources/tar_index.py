@@ -55,7 +55,7 @@ def _read_members(path: Path, file: BinaryIO) -> Iterator[Member]:
     with refusing(str(path)):
         archive = tarfile.TarFile(fileobj=_Guarded(file, str(path)), encoding="utf-8")  # type: ignore[arg-type]
         while (member := archive.next()) is not None:
-            archive.members.clear()  # It keeps them all.
+            archive.members = []  # type: ignore[attr-defined]  # It would keep them all.
             if not member.isdir():
                 _check_member(path, member, size_bytes)
                 yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
