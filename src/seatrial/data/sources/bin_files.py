@@ -116,9 +116,9 @@ def _judge(size_bytes: int, request: Request, size: Size | None) -> Prepared:
         forms = [make((side, side)) for make, side in sides.items()]
     if expected is not None:
         forms.insert(0, Prepared(expected.dtype, expected.shape, None))
-    fitting = [form for form in forms if form.size_bytes == size_bytes]
+    fitting = [form for form in dict.fromkeys(forms) if form.size_bytes == size_bytes]
     if not fitting or (known is None and expected is None and len(fitting) > 1):
-        tried = " nor ".join(f"{form.dtype} {_join(form.shape)}" for form in fitting or forms)
+        tried = " nor ".join(f"{form.dtype} {_join(form.shape)}" for form in fitting or dict.fromkeys(forms))
         state = tried.replace("nor", "or") if fitting else f"neither {tried}"
         raise DataError(
             f"the bins of {request.source} hold {size_bytes} bytes each: {state}",
