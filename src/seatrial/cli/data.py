@@ -61,6 +61,9 @@ def pack(
     output: Annotated[Path, typer.Option("--output", help="The file to write (.pack).")],
     labels: Labels = None,
     workers: Annotated[int | None, typer.Option(help="Threads; default: one for each core.", min=1)] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Do without images that have a label but are not there.")
+    ] = False,
     aipp: Annotated[Path | None, typer.Option(help="AIPP configuration of the engines that will take it.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -68,12 +71,17 @@ def pack(
     from seatrial.workflow.packing import PackSpec, pack_images
 
     with showing() as progress:
-        report = pack_images(PackSpec(recipe, source, output, labels, workers, aipp), progress)
+        report = pack_images(PackSpec(recipe, source, output, labels, workers, allow_partial, aipp), progress)
     made, count = report.index, len(report.index.ids)
     if as_json:
-        columns = {"ids", "labels", "source_bytes", "source_sha256", "crc32"}
+        columns = {"missing", "ids", "labels", "source_bytes", "source_sha256", "crc32"}
         facts = made.model_dump(mode="json", by_alias=True, exclude=columns)
-        counts = {"images": count, "size_bytes": report.size_bytes, "wall_s": report.wall_s}
+        counts = {
+            "images": count,
+            "missing": len(made.missing),
+            "size_bytes": report.size_bytes,
+            "wall_s": report.wall_s,
+        }
         print_json({"pack": str(output), **facts, **counts})
         return
     rate = f" at {count / report.wall_s:.0f} images/s" if report.wall_s else ""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,11 +12,11 @@ Loaded = TypeVar("Loaded")
 
 def load_ahead(
     wanted: Iterable[Asked], load: Callable[[Asked], Loaded], workers: int, held: int | None = None
-) -> Iterator[Loaded]:
+) -> Generator[Loaded]:
     """What `load` makes of each of `wanted`, in order.
 
     At most `held` results exist beside the one that was given out, one more than there are workers unless said.
-    What `load` raises is raised where its result would have come.
+    What `load` raises is raised where its result would have come. Whoever stops early closes it.
     """
     waiting: deque[Future[Loaded]] = deque()
     upcoming = iter(wanted)

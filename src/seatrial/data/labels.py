@@ -18,6 +18,7 @@ from seatrial.store.files import hash_value
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 """Of the formats that `data.decode` reads."""
+EVERY = "every image needs exactly one line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,26 @@ class LabelledImage:
         return str(self.path) if self.span is None else f"{self.id} in {self.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class ImageListing:
+    """A labelled set."""
+
+    images: tuple[LabelledImage, ...]
+    """In the order of their ids."""
+    missing: tuple[str, ...] = ()
+    """Ids that have a label but no image, sorted."""
+    source_hash: str | None = None
+    """The hash of the set that a pack was made of."""
+
+    def identify(self) -> str:
+        """What identifies the set (`hash_listing`); a pack is the set that it was made of.
+
+        Raises:
+            DataError: a file went away.
+        """
+        return hash_listing(self.images) if self.source_hash is None else self.source_hash
+
+
 def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
     """A labelled set in the order of its ids: a flat folder with a label file, or class folders.
 
@@ -135,9 +156,6 @@ def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[Labell
     find_missing(by_name.keys(), have.keys(), labels, images)
     check_classes(by_name.items(), classes, str(labels))
     return tuple(LabelledImage(name, have[name], by_name[name]) for name in sorted(by_name))
-
-
-EVERY = "every image needs exactly one line"
 
 
 def find_missing(

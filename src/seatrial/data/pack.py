@@ -11,6 +11,7 @@ import struct
 import time
 import zlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -21,7 +22,7 @@ from pydantic import Field
 
 from seatrial.data.ahead import load_ahead
 from seatrial.data.feed import Feed
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.labels import ImageListing, LabelledImage, Prepared
 from seatrial.errors import RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_bytes, replacing
@@ -46,6 +47,8 @@ class PackIndex(Record):
     """Of one image: rows, columns, channels."""
     source_hash: str
     """What identifies the set that it was made of: `data.labels.hash_listing`."""
+    missing: tuple[str, ...] = ()
+    """Ids of that set that were not there."""
     ids: tuple[str, ...]
     labels: tuple[int, ...]
     source_bytes: tuple[int, ...]
@@ -71,29 +74,21 @@ class PackReport:
 
 
 def write_pack(
-    images: Sequence[LabelledImage],
-    source_hash: str,
-    feed: Feed,
-    output: Path,
-    workers: int,
-    progress: Progress = silent,
+    listing: ImageListing, feed: Feed, output: Path, workers: int, progress: Progress = silent
 ) -> PackReport:
     """Decode images in `workers` threads into one file, whole or absent; or find it written.
-
-    Args:
-        images: in the order of their ids, none of them prepared.
-        source_hash: what identifies them.
 
     Raises:
         UsageError: another file stands at `output`, or the images are preprocessed already.
         DataError: a file is no image.
         StorageError: the disk is full or may not be written.
     """
+    images, source_hash = listing.images, listing.identify()
     prepared = next((image for image in images if image.prepared is not None), None)
     if prepared is not None:
         raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
     start = time.perf_counter()
-    found = _find_written(output, source_hash, feed)
+    found = _find_written(output, source_hash, listing.missing, feed)
     if found is not None:
         progress(Update("pack", note=f"already packed: {output}"))
         return PackReport(found, output.stat().st_size, 0.0)
@@ -102,7 +97,7 @@ def write_pack(
         with temporary.open("wb") as file:
             file.write(bytes(PAGE))
             facts = _write_pixels(file, images, feed, workers, progress)
-            index = _describe(images, source_hash, feed, facts)
+            index = _describe(listing, source_hash, feed, facts)
             _write_index(file, index)
     return PackReport(index, output.stat().st_size, time.perf_counter() - start)
 
@@ -163,7 +158,7 @@ def _again(path: Path) -> str:
     return f"delete it and write it again: `seatrial data pack RECIPE IMAGES --output {path}`"
 
 
-def _find_written(output: Path, source_hash: str, feed: Feed) -> PackIndex | None:
+def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed: Feed) -> PackIndex | None:
     """The index at `output` if it is a pack of these images for this preprocessing; another pack is replaced."""
     if not output.exists():
         return None
@@ -173,7 +168,8 @@ def _find_written(output: Path, source_hash: str, feed: Feed) -> PackIndex | Non
         index = read_index(output)
     except SeatrialError:
         return None
-    same = (index.source_hash, index.form) == (source_hash, Prepared("uint8", feed.shape, feed.pixels_hash))
+    wanted = (source_hash, missing, Prepared("uint8", feed.shape, feed.pixels_hash))
+    same = (index.source_hash, index.missing, index.form) == wanted
     return index if same else None
 
 
@@ -195,11 +191,12 @@ def _write_pixels(
     found: list[Facts] = []
     start = time.perf_counter()
     chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
-    for pixels, facts in load_ahead(chunks, lambda chunk: _decode(chunk, feed), workers):
-        file.write(pixels.data)
-        found += facts
-        rate = len(found) / (time.perf_counter() - start)
-        progress(Update("pack", len(found), len(images), "images", {"images/s": f"{rate:.0f}"}))
+    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, feed), workers)) as decoded:
+        for pixels, facts in decoded:
+            file.write(pixels.data)
+            found += facts
+            rate = len(found) / (time.perf_counter() - start)
+            progress(Update("pack", len(found), len(images), "images", {"images/s": f"{rate:.0f}"}))
     return found
 
 
@@ -213,14 +210,15 @@ def _decode(images: Sequence[LabelledImage], feed: Feed) -> tuple[NDArray[np.uin
     return pixels, facts
 
 
-def _describe(images: Sequence[LabelledImage], source_hash: str, feed: Feed, facts: Sequence[Facts]) -> PackIndex:
+def _describe(listing: ImageListing, source_hash: str, feed: Feed, facts: Sequence[Facts]) -> PackIndex:
     return PackIndex(
         recipe=feed.recipe.name,
         preprocess_hash=feed.pixels_hash,
         shape=feed.shape,
         source_hash=source_hash,
-        ids=tuple(image.id for image in images),
-        labels=tuple(image.label for image in images),
+        missing=listing.missing,
+        ids=tuple(image.id for image in listing.images),
+        labels=tuple(image.label for image in listing.images),
         source_bytes=tuple(size for size, _, _ in facts),
         source_sha256=tuple(sha256 for _, sha256, _ in facts),
         crc32=tuple(crc32 for _, _, crc32 in facts),

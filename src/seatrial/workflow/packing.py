@@ -5,6 +5,7 @@ from pathlib import Path
 
 from seatrial.data.aipp import load_aipp
 from seatrial.data.feed import make_feed
+from seatrial.data.fitting import describe_input
 from seatrial.data.pack import PackReport, write_pack
 from seatrial.data.sources import read_images
 from seatrial.engines.cpu import count_cores
@@ -24,6 +25,8 @@ class PackSpec:
     labels: Path | None = None
     workers: int | None = None
     """Threads; None takes one for each core."""
+    allow_partial: bool = False
+    """Do without images that have a label but are not there."""
     aipp: Path | None = None
     """Configuration of the engines that will take the pixels, where their graphs have one."""
 
@@ -39,5 +42,7 @@ def pack_images(spec: PackSpec, progress: Progress = silent) -> PackReport:
     """
     recipe = load_recipe(spec.recipe)
     feed = make_feed(recipe, None if spec.aipp is None else load_aipp(spec.aipp))
-    listing = read_images(spec.source, spec.labels, recipe.network.classes, progress=progress)
-    return write_pack(listing.images, listing.identify(), feed, spec.output, spec.workers or count_cores(), progress)
+    listing = read_images(
+        spec.source, spec.labels, recipe.network.classes, spec.allow_partial, describe_input(feed, "uint8"), progress
+    )
+    return write_pack(listing, feed, spec.output, spec.workers or count_cores(), progress)

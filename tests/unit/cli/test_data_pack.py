@@ -42,6 +42,20 @@ def test_a_pack_for_an_aipp_configuration(tiny_trial: TinyTrial, tmp_path: Path)
     assert form is not None and form.shape == (51, 34, 1)
 
 
+def test_a_part_is_packed_if_asked_for(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text(tiny_trial.labels.read_text() + "more.JPEG 1\n")
+    words = ["data", "pack", str(tiny_trial.card), str(tiny_trial.images), "--labels", str(labels), "--output"]
+    assert run_cli([*words, str(tmp_path / "val.pack")]) == 6
+    assert "1 labelled but not there ('more.JPEG')" in capsys.readouterr().err
+    assert run_cli([*words, str(tmp_path / "val.pack"), "--allow-partial", "--json"]) == 0
+    answer = capsys.readouterr()
+    assert (json.loads(answer.out)["images"], json.loads(answer.out)["missing"]) == (24, 1)
+    assert "1 labelled images are not there ('more.JPEG'): 24 are taken" in answer.err
+
+
 def test_what_cannot_be_packed_is_told(
     tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from seatrial.data.batches import fill_row, load_batch
 from seatrial.data.calibration import check_apart, hash_contents
 from seatrial.data.feed import Feed, make_feed
 from seatrial.data.fitting import check_prepared, describe_input
-from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.data.labels import ImageListing, LabelledImage, hash_listing
 from seatrial.data.pack import PAGE, PackReport, write_pack
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
@@ -41,7 +41,7 @@ def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
 
 
 def write(images: tuple[LabelledImage, ...], output: Path, feed: Feed = FEED, workers: int = 2) -> PackReport:
-    return write_pack(images, hash_listing(images), feed, output, workers)
+    return write_pack(ImageListing(images), feed, output, workers)
 
 
 def read(path: Path) -> tuple[LabelledImage, ...]:
@@ -96,7 +96,7 @@ def test_threads_read_any_image(images: tuple[LabelledImage, ...], tmp_path: Pat
 def test_what_is_packed_already_is_found(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     first = write(images, tmp_path / "val.pack")
     updates: list[Update] = []
-    found = write_pack(images, hash_listing(images), FEED, tmp_path / "val.pack", 1, updates.append)
+    found = write_pack(ImageListing(images), FEED, tmp_path / "val.pack", 1, updates.append)
     assert (found.index, found.wall_s) == (first.index, 0)
     assert [update.note for update in updates] == [f"already packed: {tmp_path}/val.pack"]
     os.utime(images[3].path, ns=(1, 1))
@@ -107,7 +107,7 @@ def test_what_is_packed_already_is_found(images: tuple[LabelledImage, ...], tmp_
 
 def test_progress_counts_images(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     updates: list[Update] = []
-    write_pack(images, "hash", FEED, tmp_path / "val.pack", 2, updates.append)
+    write_pack(ImageListing(images), FEED, tmp_path / "val.pack", 2, updates.append)
     assert [(update.done, update.total) for update in updates] == [(16, 35), (32, 35), (35, 35)]
 
 
@@ -201,6 +201,18 @@ def test_labels_beside_a_pack_must_be_its_own(images: tuple[LabelledImage, ...],
     assert (len(part.images), part.missing) == (COUNT, ("99.png",))
     with pytest.raises(DataError, match=r"val\.pack has class 3 \(8 images\), the network has classes 0\.\.2"):
         read_images(tmp_path / "val.pack", None, 3)
+
+
+def test_a_pack_of_a_part_says_so(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
+    write_pack(ImageListing(images, ("98.png", "99.png")), FEED, tmp_path / "val.pack", 1)
+    with pytest.raises(
+        DataError, match=r"without 2 labelled images that were not there .*\('98\.png', '99\.png'\); --allow"
+    ):
+        read(tmp_path / "val.pack")
+    part = read_images(tmp_path / "val.pack", None, 4, allow_partial=True)
+    assert (len(part.images), part.missing, part.identify()) == (COUNT, ("98.png", "99.png"), hash_listing(images))
+    assert write(images, tmp_path / "val.pack").index.missing == ()
+    assert len(read(tmp_path / "val.pack")) == COUNT
 
 
 def test_a_leak_is_found_behind_a_pack(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:

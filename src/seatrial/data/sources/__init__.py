@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from seatrial.data.labels import Prepared, count_names
+from seatrial.data.labels import ImageListing, Prepared, count_names
 from seatrial.data.pack import MAGIC
 from seatrial.data.sources.folders import read_folder
-from seatrial.data.sources.listing import ImageListing, Request
+from seatrial.data.sources.listing import Request
 from seatrial.data.sources.lists import read_info_list, read_list
 from seatrial.data.sources.packs import read_packed
 from seatrial.data.sources.shards import expand_braces, read_shards

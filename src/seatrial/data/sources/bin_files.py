@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.data.bins import MANIFEST, BinManifest
-from seatrial.data.labels import Prepared, count_names, parse_label_file
-from seatrial.data.sources.listing import ImageListing, Place, Request, label_places, require_labels
+from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
+from seatrial.data.sources.listing import Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.progress import Update
 from seatrial.recipes.schema import Size

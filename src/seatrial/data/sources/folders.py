@@ -3,9 +3,9 @@
 import os
 import re
 
-from seatrial.data.labels import IMAGE_SUFFIXES, list_images, parse_label_file, read_class_folders
+from seatrial.data.labels import IMAGE_SUFFIXES, ImageListing, list_images, parse_label_file, read_class_folders
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
-from seatrial.data.sources.listing import ImageListing, Place, Request, label_places
+from seatrial.data.sources.listing import Place, Request, label_places
 from seatrial.data.sources.shards import read_shards
 from seatrial.errors import DataError
 

@@ -1,10 +1,10 @@
-"""What is asked of a source of images, and what it gives."""
+"""What is asked of a source of images, and how what it holds gets its labels."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import EVERY, LabelledImage, Prepared, check_classes, find_missing, hash_listing
+from seatrial.data.labels import EVERY, ImageListing, LabelledImage, Prepared, check_classes, find_missing
 from seatrial.errors import DataError
 from seatrial.progress import Progress, silent
 
@@ -23,26 +23,6 @@ class Request:
     expected: Prepared | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""
     progress: Progress = silent
-
-
-@dataclass(frozen=True, slots=True)
-class ImageListing:
-    """A labelled set."""
-
-    images: tuple[LabelledImage, ...]
-    """In the order of their ids."""
-    missing: tuple[str, ...] = ()
-    """Ids that have a label but no image, sorted."""
-    source_hash: str | None = None
-    """The hash of the set that a pack was made of."""
-
-    def identify(self) -> str:
-        """What identifies the set (`hash_listing`); a pack is the set that it was made of.
-
-        Raises:
-            DataError: a file went away.
-        """
-        return hash_listing(self.images) if self.source_hash is None or self.missing else self.source_hash
 
 
 @dataclass(frozen=True, slots=True)

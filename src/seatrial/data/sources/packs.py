@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage, check_classes, count_names, parse_label_file
+from seatrial.data.labels import ImageListing, LabelledImage, check_classes, count_names, parse_label_file
 from seatrial.data.pack import list_images, read_index
-from seatrial.data.sources.listing import ImageListing, Request, match_ids
+from seatrial.data.sources.listing import Request, match_ids
 from seatrial.errors import DataError
 
 
@@ -19,8 +19,11 @@ def read_packed(request: Request) -> ImageListing:
     index = read_index(request.source)
     images = list_images(index, request.source)
     check_classes(zip(index.ids, index.labels, strict=True), request.classes, str(request.source))
-    missing = () if request.labels is None else _compare_labels(images, request.labels, request)
-    return ImageListing(images, missing, index.source_hash)
+    if index.missing and not request.allow_partial:
+        shown = count_names("labelled images that were not there", index.missing)
+        raise DataError(f"{request.source} was packed without {shown}", "--allow-partial does without them")
+    told = () if request.labels is None else _compare_labels(images, request.labels, request)
+    return ImageListing(images, tuple(sorted({*index.missing, *told})), index.source_hash)
 
 
 def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Request) -> tuple[str, ...]:

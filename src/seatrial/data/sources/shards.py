@@ -7,18 +7,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from seatrial.data.labels import IMAGE_SUFFIXES, count_names, parse_label_file
-from seatrial.data.sources.listing import ImageListing, Place, Request, label_places
+from seatrial.data.labels import IMAGE_SUFFIXES, ImageListing, count_names, parse_label_file
+from seatrial.data.sources.listing import Place, Request, label_places
 from seatrial.data.sources.tar_index import Member, read_index
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
 LONGEST_LABEL = {"cls": 64, "json": 1 << 20}
-"""What tells an image's class, by suffix: the first that is there; and the most bytes that one may have."""
+"""What may tell an image's class, by suffix: the first that does; and the most bytes that one may have."""
 MOST_SHARDS = 1_000_000
-FIX = "give every image a NAME.cls or NAME.json beside it, or --labels FILE"
+FIX = 'give every image a NAME.cls, or a NAME.json with a whole number as "label", or --labels FILE'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +40,17 @@ class Contents:
             raise DataError(f"{where} have one key, '{key}'", "rename one of them: a key ends at the first dot")
 
     def add_class(self, key: str, path: Path, member: Member, descriptor: int) -> None:
-        """Read the class that a member tells.
+        """Read the class that a member tells; JSON may tell other things.
 
         Raises:
-            DataError: it tells none, or one of its kind stands there already.
+            DataError: it is no class, or one of its kind stands there already.
         """
         suffix = member.name.rpartition(".")[2].lower()
         if key in self.classes[suffix]:
             raise DataError(f"'{member.name}' of {path} stands twice", "remove one of them")
-        self.classes[suffix][key] = _read_class(path, member, descriptor)
+        label = _read_class(path, member, descriptor)
+        if label is not None:
+            self.classes[suffix][key] = label
 
     def merge_classes(self) -> dict[str, int]:
         """Classes by key."""
@@ -143,24 +144,24 @@ def _match_classes(contents: Contents) -> tuple[dict[str, Place], dict[str, int]
     return places, {ids.get(key, key): label for key, label in classes.items()}
 
 
-def _read_class(path: Path, member: Member, descriptor: int) -> int:
+def _read_class(path: Path, member: Member, descriptor: int) -> int | None:
+    """The class that a `.cls` or `.json` member tells; None where JSON tells none."""
     suffix = member.name.rpartition(".")[2].lower()
     data = b"" if member.size_bytes > LONGEST_LABEL[suffix] else os.pread(descriptor, member.size_bytes, member.offset)
-    label = _parse_json(data) if suffix == "json" else data.strip()
-    if isinstance(label, bytes) and label.isdigit():
-        return int(label)
-    if type(label) is int and label >= 0:
-        return label
-    wanted = 'an object with a whole number as "label"' if suffix == "json" else "a class in digits"
-    raise DataError(f"'{member.name}' of {path} ({member.size_bytes:,} bytes) is not {wanted}", FIX)
+    if suffix == "json":
+        return _parse_json(data)
+    if not data.strip().isdigit():
+        raise DataError(f"'{member.name}' of {path} ({member.size_bytes:,} bytes) is not a class in digits", FIX)
+    return int(data)
 
 
-def _parse_json(data: bytes) -> Any:
+def _parse_json(data: bytes) -> int | None:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return found.get("label") if isinstance(found, dict) else None
+    label = found.get("label") if isinstance(found, dict) else None
+    return label if type(label) is int and label >= 0 else None
 
 
 def _read_class_folders(
