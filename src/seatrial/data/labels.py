@@ -103,7 +103,9 @@ class LabelledImage:
         if count < length:
             raise DataError(f"image {self} is cut off: the file ends after {count} of its {length} bytes")
         if self.crc32 is not None and zlib.crc32(data) != self.crc32:
-            raise RefusedFile(f"image {self} is damaged: its checksum is another", f"make {self.path} again")
+            raise RefusedFile(
+                f"image {self} is damaged: its checksum is another", f"delete {self.path} and write it again"
+            )
 
     def measure(self) -> tuple[int, int]:
         """Size in bytes, and time of the file's last change in nanoseconds.

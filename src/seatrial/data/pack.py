@@ -110,7 +110,7 @@ def is_pack(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def read_index(path: Path) -> PackIndex:
+def open_pack(path: Path) -> PackIndex:
     """What a pack holds, its index proved whole; the pixels of an image are when they are read.
 
     Raises:
@@ -133,7 +133,7 @@ def read_index(path: Path) -> PackIndex:
     raise RefusedFile(f"pack {path} is damaged: what says what it holds has changed", _again(path))
 
 
-def list_images(index: PackIndex, path: Path) -> tuple[LabelledImage, ...]:
+def list_packed(index: PackIndex, path: Path) -> tuple[LabelledImage, ...]:
     """The images of a pack, in the order of their ids."""
     form, size = index.form, index.form.size_bytes
     columns = zip(index.ids, index.labels, index.source_bytes, index.source_sha256, index.crc32, strict=True)
@@ -165,7 +165,7 @@ def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed
     if not is_pack(output):
         raise UsageError(f"{output} is there and is no pack", "choose another --output")
     try:
-        index = read_index(output)
+        index = open_pack(output)
     except SeatrialError:
         return None
     wanted = (source_hash, missing, Prepared("uint8", feed.shape, feed.pixels_hash))

@@ -121,7 +121,7 @@ def test_a_flipped_bit_of_pixels_names_the_image(
     found = read(tmp_path / "val.pack")
     fill(found[:image] + found[image + 1 :])
     with pytest.raises(
-        RefusedFile, match=rf"image {image:02d}\.png in .*val\.pack is damaged: .*; make .*val\.pack again"
+        RefusedFile, match=rf"image {image:02d}\.png in .*val\.pack is damaged: .*; delete .*val\.pack and write"
     ):
         fill(found)
     with pytest.raises(RefusedFile, match=rf"image {image:02d}\.png"):
@@ -161,7 +161,7 @@ def test_a_pack_that_is_cut_off_is_refused_at_opening(
 
 def rewrite(path: Path, **changes: object) -> None:
     """Another index in a pack, its sha256 made right."""
-    index = pack.read_index(path)
+    index = pack.open_pack(path)
     with path.open("r+b") as file:
         file.truncate(PAGE + COUNT * SIZE)
         file.seek(0, os.SEEK_END)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seatrial.data.labels import ImageListing, LabelledImage, check_classes, count_names, parse_label_file
-from seatrial.data.pack import list_images, read_index
+from seatrial.data.pack import list_packed, open_pack
 from seatrial.data.sources.listing import Request, match_ids
 from seatrial.errors import DataError
 
@@ -16,8 +16,8 @@ def read_packed(request: Request) -> ImageListing:
         DataError: the label file says otherwise, or the network lacks a class.
         RefusedFile: it is cut off or damaged.
     """
-    index = read_index(request.source)
-    images = list_images(index, request.source)
+    index = open_pack(request.source)
+    images = list_packed(index, request.source)
     check_classes(zip(index.ids, index.labels, strict=True), request.classes, str(request.source))
     if index.missing and not request.allow_partial:
         shown = count_names("labelled images that were not there", index.missing)

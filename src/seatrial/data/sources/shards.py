@@ -110,11 +110,10 @@ def expand_braces(pattern: str) -> list[Path]:
             parts.append([part])
             continue
         first, last = part.split("..")
-        numbers = range(int(first), int(last) + 1)
-        count *= len(numbers)
+        count *= max(0, int(last) + 1 - int(first))
         if not 0 < count <= MOST_SHARDS or (len(first) != len(last) and first.startswith("0")):
             raise DataError(f"'{{{part}}}' of {pattern} is no range", "write it like shard-{000..012}.tar")
-        parts.append([f"{number:0{len(first)}d}" for number in numbers])
+        parts.append([f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)])
     return [Path("".join(words)) for words in itertools.product(*parts)]
 
 
