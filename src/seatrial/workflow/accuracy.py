@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.feed import Feed, read_feed
+from seatrial.data.fitting import check_prepared
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
@@ -44,7 +45,7 @@ CALLERS = 4
 class EvaluateSpec:
     """What to evaluate on, and how."""
 
-    images: Sequence[LabelledImage]
+    images: Sequence[LabelledImage] = ()
     batch_size: int | None = None
     """None takes what tuning found, else 16."""
     reference: Path | None = None
@@ -55,6 +56,8 @@ class EvaluateSpec:
     """Batches inside the engine at a time; None takes what tuning found, else one for each core, at most `CALLERS`."""
     keep_logits: bool = False
     """Store all logits beside the five best."""
+    identity: str | None = None
+    """What identifies `images` where their files do not: the hash of the set that a pack was made of."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why an image that was asked for is not among `images`, by id."""
     allow_partial: bool = False
@@ -129,9 +132,10 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress = si
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     if spec.missing and not spec.allow_partial:
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
-    check_leak(file.manifest.graph, spec.images, progress)
+    listing = spec.identity or hash_listing(spec.images)
+    check_prepared(spec.images, feed, file.manifest.input.dtype)
+    check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec)
-    listing = hash_listing(spec.images)
     return Evaluation(file, feed, spec, plan, listing, _evaluation_key(file, spec, plan, listing))
 
 

@@ -1,6 +1,7 @@
 """Evaluating a tiny network in onnxruntime: what is stored, what is refused, and when it stops."""
 
 import json
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -193,3 +194,21 @@ def test_the_command_prints_its_record(
     assert evaluate_by_words(trial, engine, tmp_path, "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "ort.json").read_text())
     assert AccuracyRecord.load(tmp_path / "ort.json").images == 24
+
+
+def test_every_kind_of_source_gives_the_same_bytes(
+    trial: TinyTrial, engine: Path, reference: Path, tmp_path: Path
+) -> None:
+    labels = ["--labels", str(trial.labels)]
+    pack, shard, listed = tmp_path / "val.pack", tmp_path / "val.tar", tmp_path / "val.txt"
+    assert run_cli(["data", "pack", str(trial.card), str(trial.images), *labels, "--output", str(pack)]) == 0
+    with tarfile.open(shard, "w") as archive:
+        for path in sorted(trial.images.iterdir(), reverse=True):
+            archive.add(path, path.name)
+    listed.write_text("".join(f"{path}\n" for path in sorted(trial.images.iterdir())))
+    for number, (source, more) in enumerate(((pack, []), (shard, labels), (listed, labels))):
+        output = tmp_path / str(number)
+        assert run_cli(["evaluate", str(engine), "--images", str(source), *more, "--output", str(output)]) == 0
+        assert (output / "ort.parquet").read_bytes() == reference.read_bytes()
+    whole, packed = (AccuracyRecord.load(folder / "ort.json") for folder in (reference.parent, tmp_path / "0"))
+    assert whole.images_hash == packed.images_hash
