@@ -29,7 +29,7 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)] = None,
     streams: Annotated[
         int | None,
-        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 4.", min=1),
+        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
     ] = None,
     logits: Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")] = False,
     allow_partial: Annotated[

@@ -37,8 +37,8 @@ from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Throug
 from seatrial.workflow.certainty import bound_confidence, reach_certainty
 from seatrial.workflow.quantization import check_leak
 
-CALLERS = 4
-"""At most so many batches inside an engine that was not tuned: enough to hide what happens between two of them."""
+CALLERS = 8
+"""At most so many batches inside an engine that was not tuned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class EvaluateSpec:
     workers: int | None = None
     """That decode; None takes one for each core."""
     callers: int | None = None
-    """Batches inside the engine at a time; None takes what tuning found, else one for each core, at most `CALLERS`."""
+    """Batches inside the engine at a time; None takes what tuning found, else two for each core, at most `CALLERS`:
+    so that one waits while another runs."""
     keep_logits: bool = False
     """Store all logits beside the five best."""
     identity: str | None = None
@@ -157,7 +158,7 @@ def make_plan(file: EngineFile, spec: EvaluateSpec) -> Plan:
     return Plan(
         batch_size=file.pick(batch_size)[1] or batch_size,
         workers=spec.workers or count_cores(),
-        callers=spec.callers or (best.streams if best else min(CALLERS, count_cores())),
+        callers=spec.callers or (best.streams if best else min(CALLERS, 2 * count_cores())),
         keep_logits=spec.keep_logits,
     )
 
