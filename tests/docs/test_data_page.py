@@ -1,26 +1,19 @@
 """What the page on sources of images says is run."""
 
 import re
-import shlex
 import tarfile
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 
+from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from seatrial.data.labels import IMAGE_SUFFIXES
 from seatrial.data.sources import read_images
 from tiny_trial import make_trial
 
-PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the page's console blocks."""
-    blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    return [shlex.split(line[2:])[1:] for line in "\n".join(blocks).splitlines() if line.startswith("$ seatrial ")]
+PAGE = read_page("docs/data.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +35,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[:50])
+@pytest.mark.parametrize("words", read_commands("docs/data.md"), ids=lambda words: " ".join(words)[:50])
 def test_a_command_of_the_page_runs(words: list[str]) -> None:
     assert run_cli(words) == 0
     assert len(read_images(words[-1], None, 4).images) == 24
