@@ -47,6 +47,7 @@ class StageDiagnosis(Strict):
     from_torch: Distance | None = None
     floor: float | None = None
     """The relative error that noise may have."""
+    floor_reason: str = ""
     chance_flips: int | None = None
     """Flips that noise as large as the floor may have."""
     verdict: StageVerdict

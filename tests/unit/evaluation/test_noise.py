@@ -8,13 +8,16 @@ import pytest
 from seatrial.errors import ParityError
 from seatrial.evaluation.noise import (
     FLOORS,
+    MANTISSA_BITS,
     PER_IMAGE,
-    SAME_GRAPH,
+    ROUNDINGS,
+    SAME_INT8,
     count_chance_flips,
     find_excess,
     hold,
     measure_distance,
 )
+from seatrial.workflow.engines import PRECISIONS
 
 NAMES = [f"image {i}" for i in range(100)]
 DECIDED = np.tile([[3.0, 0.0, 0.0, -4.0]], (100, 1))
@@ -81,8 +84,7 @@ def test_what_is_no_number_has_no_distance() -> None:
         hold(DECIDED, DECIDED * np.nan, NAMES, 0.1)
 
 
-def test_coarser_precisions_may_move_further() -> None:
-    floors = [FLOORS[name].relative_error for name in ("fp32", "fp16", "bf16", "int8")]
-    assert floors == sorted(floors) and SAME_GRAPH.keys() == FLOORS.keys()
-    assert SAME_GRAPH["int8"].relative_error < FLOORS["int8"].relative_error
-    assert PER_IMAGE > 1
+def test_coarser_steps_may_move_further() -> None:
+    assert FLOORS["fp32"].relative_error < SAME_INT8.relative_error < FLOORS["int8"].relative_error
+    assert not FLOORS.keys() & MANTISSA_BITS.keys() and FLOORS.keys() | MANTISSA_BITS.keys() == set(PRECISIONS)
+    assert PER_IMAGE > 1 and ROUNDINGS > 1

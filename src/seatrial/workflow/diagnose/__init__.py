@@ -5,6 +5,7 @@ second: on easy images even swapped colours change few first classes.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,13 @@ from seatrial.data.labels import hash_listing
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
 from seatrial.evaluation.noise import hold
 from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis, StageVerdict
 from seatrial.store.files import locked
 from seatrial.workflow.diagnose.bins import Network, make_bins_stage
 from seatrial.workflow.diagnose.case import Case, DiagnoseSpec, read_case
+from seatrial.workflow.diagnose.floors import Floors
 from seatrial.workflow.diagnose.integrity import find_changes
 from seatrial.workflow.diagnose.labels import doubt_accuracy, judge_labels
 from seatrial.workflow.diagnose.stages import Stage, ask, list_stages
@@ -40,25 +43,20 @@ def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
     """
     case = read_case(spec, progress)
     with locked(spec.run):
-        network = _open_network(case)
+        module = load_network(case.recipe.network, spec.run / "checkpoint.safetensors")
+        from seatrial.export.make import run_network  # It imports torch, which load_network has found.
+
+        network: Network = partial(run_network, module)
         reference = _ask_torch(case, network, progress)
-        labels = judge_labels(case, reference)
+        labels, floors = judge_labels(case, reference), Floors(case, module, reference)
         chain = _Chain(case, reference, progress)
         stages = [] if case.bins is None else [make_bins_stage(case, case.bins, network, reference)]
-        judged = (labels, *(chain.judge(stage) for stage in (*stages, *list_stages(case))))
+        judged = (labels, *(chain.judge(stage) for stage in (*stages, *list_stages(case, module, floors))))
         doubt = doubt_accuracy(case, labels)
         findings = find_changes(case) + (() if doubt is None else (doubt,))
         diagnosis = _conclude(case, judged, findings)
         diagnosis.save(spec.run / "diagnosis.json")
     return diagnosis
-
-
-def _open_network(case: Case) -> Network:
-    from seatrial.export.make import run_network
-    from seatrial.models.checkpoint import load_network
-
-    network = load_network(case.recipe.network, case.run / "checkpoint.safetensors")
-    return lambda floats: run_network(network, floats)
 
 
 def _ask_torch(case: Case, network: Network, progress: Progress) -> NDArray[np.float32]:
@@ -144,6 +142,7 @@ class _Chain:
                 "distance": judged.distance,
                 "from_torch": whole.distance,
                 "floor": judged.floor,
+                "floor_reason": floor.reason if is_led else stage.whole.reason,
                 "chance_flips": judged.chance_flips,
             }
         )

@@ -71,6 +71,6 @@ def _measure_levels(case: Case, bins: BinFolder) -> str:
         largest += apart.max(axis=(1, 2, 3)).tolist()
     worst = int(np.argmax(means))
     return (
-        f"values lie {np.mean(means):.2g} levels apart on average, {max(largest):.2g} at most, "
-        f"{means[worst]:.2g} on average in {case.names[worst]}"
+        f"values lie {np.mean(means):.1f} levels apart on average, {max(largest):.1f} at most, "
+        f"{means[worst]:.1f} on average in {case.names[worst]}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import onnx
@@ -14,20 +14,23 @@ from numpy.typing import NDArray
 
 from seatrial.data.differences import describe_difference
 from seatrial.engines import get_engine
-from seatrial.engines.base import EngineFile, check_batch, run_padded
+from seatrial.engines.base import MANIFEST, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, ParityError, SeatrialError
-from seatrial.evaluation.noise import FLOORS, SAME_GRAPH, Floor
+from seatrial.evaluation.noise import FLOORS, Floor
 from seatrial.export.cut import cut_body, cut_tail
 from seatrial.export.graph import load_graph, open_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.weights import compare_weights
-from seatrial.models.checkpoint import load_network
 from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
 from seatrial.store.files import manifest_path
 from seatrial.store.records import EngineManifest, GraphManifest
 from seatrial.workflow.diagnose.case import Case
+from seatrial.workflow.diagnose.floors import Floors
 from seatrial.workflow.engines import PRECISIONS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Answer = Callable[[slice], NDArray[np.float32]]
 """Logits of some of the case's images."""
@@ -55,12 +58,13 @@ class Stage:
     """Told in any case."""
 
 
-def list_stages(case: Case) -> list[Stage]:
+def list_stages(case: Case, network: "nn.Module", floors: Floors) -> list[Stage]:
     """Every stage behind torch, in the order of the pipeline."""
-    graphs = list_graph_stages(case)
+    graphs = _list_graph_stages(case, network)
     twins = _read_twins(case)
-    later = [_twin_stage(case, name, manifest, twins, graphs[-1].name) for name, manifest in twins.items()]
-    later += [_engine_stage(case, name, twins, graphs[-1].name) for name in case.manifest.engines]
+    made = _Made(case, floors, twins, graphs[-1].name)
+    later = [made.describe_twin(name) for name in twins]
+    later += [made.describe_engine(name) for name in case.manifest.engines]
     later.sort(key=lambda found: found[0])  # Stable: graphs first, engines in the order asked.
     return [*graphs, *(stage for _, stage in later)]
 
@@ -68,8 +72,8 @@ def list_stages(case: Case) -> list[Stage]:
 class Graphs:
     """The graph made anew from the run's weights, and the one that the run holds; each made once, when it is asked."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
+    def __init__(self, case: Case, network: "nn.Module") -> None:
+        self._case, self._network = case, network
 
     @cached_property
     def exported(self) -> onnx.ModelProto:
@@ -77,10 +81,9 @@ class Graphs:
         from seatrial.export.to_onnx import to_onnx
 
         graph, recipe = self._case.graph, self._case.recipe
-        network = load_network(recipe.network, self._case.run / "checkpoint.safetensors")
         spec = ExportSpec(graph.opset, graph.input.shape[0], "dynamo" if graph.exporter == "dynamo" else "torchscript")
         with tempfile.TemporaryDirectory() as folder:
-            return to_onnx(network, recipe, spec, Path(folder) / "model.onnx")
+            return to_onnx(self._network, recipe, spec, Path(folder) / "model.onnx")
 
     @cached_property
     def simplified(self) -> onnx.ModelProto:
@@ -105,9 +108,9 @@ class Graphs:
         return describe_difference({"": open_graph(tail)(pixels)}, pixels, (), self._case.recipe)
 
 
-def list_graph_stages(case: Case) -> list[Stage]:
+def _list_graph_stages(case: Case, network: "nn.Module") -> list[Stage]:
     """From torch to the run's own graph."""
-    graphs, fp32 = Graphs(case), FLOORS["fp32"]
+    graphs, fp32 = Graphs(case, network), FLOORS["fp32"]
 
     def make(
         name: str,
@@ -157,54 +160,65 @@ def _read_twins(case: Case) -> dict[str, GraphManifest]:
     return found
 
 
-def _twin_stage(
-    case: Case, name: str, manifest: GraphManifest, twins: dict[str, GraphManifest], whole: str
-) -> tuple[int, Stage]:
-    # A twin is called as what it was made of, and a word more.
-    source = name.rpartition("-")[0] + ".onnx"
-    precision = manifest.precision
-    stage = Stage(
-        name=name,
-        parent=source if source in twins else whole,
-        floor=(SAME_GRAPH if source in twins else FLOORS)[precision],
-        whole=FLOORS[precision],
-        open=lambda: _answer_graph(case, lambda: load_graph(case.run / name), manifest.fused),
-        advice=f"delete {name} {AGAIN}" + ("; `seatrial quantize` can keep layers in float" * (precision == "int8")),
-    )
-    return PRECISIONS.index(precision), stage
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of the run's graph."""
+
+    case: Case
+    floors: Floors
+    twins: dict[str, GraphManifest]
+    whole: str
+    """The stage that is the graph itself."""
+
+    def describe_twin(self, name: str) -> tuple[int, Stage]:
+        """A further graph, and where its precision stands in the order."""
+        case, manifest = self.case, self.twins[name]
+        # It is called as what it was made of, and a word more.
+        source = name.rpartition("-")[0] + ".onnx"
+        precision = manifest.precision
+        advice = f"delete {name} {AGAIN}" + ("; `seatrial quantize` can keep layers in float" * (precision == "int8"))
+        return PRECISIONS.index(precision), Stage(
+            name=name,
+            parent=source if source in self.twins else self.whole,
+            floor=self.floors.get(precision, source in self.twins),
+            whole=self.floors.get(precision),
+            open=lambda: _answer_graph(case, lambda: load_graph(case.run / name), manifest.fused),
+            advice=advice,
+        )
+
+    def describe_engine(self, name: str) -> tuple[int, Stage]:
+        """An engine, and where its precision stands in the order."""
+        folder, fp32 = self.case.run / "engines" / name, self.floors.get("fp32")
+        try:
+            if not folder.is_dir():
+                raise EngineError(f"engines/{name} is not there", "repeat the command that stands in run.json")
+            manifest = EngineManifest.load(folder / MANIFEST)
+        except SeatrialError as error:
+            problem = error
+            return 0, Stage(name, self.whole, fp32, fp32, lambda: _fail(problem), "")
+        parent, precision = self._find_source(manifest), manifest.precision
+        return PRECISIONS.index(precision), Stage(
+            name=name,
+            parent=parent,
+            floor=self.floors.get(precision, parent in self.twins and manifest.graph.precision == precision),
+            whole=self.floors.get(precision),
+            open=lambda: _answer_engine(self.case, EngineFile(folder, manifest)),
+            advice=f"delete engines/{name} {AGAIN}",
+        )
+
+    def _find_source(self, manifest: EngineManifest) -> str | None:
+        """The stage that an engine was made of; torch rebuilds the network from the weights."""
+        if manifest.engine == "torch":
+            return None
+        if manifest.graph.precision == "fp32":
+            return self.whole
+        exact = [name for name, twin in self.twins.items() if twin.sha256 == manifest.graph.sha256]
+        alike = [name for name, twin in self.twins.items() if twin.precision == manifest.graph.precision]
+        return next(iter((*exact, *alike)), self.whole)
 
 
-def _engine_stage(case: Case, name: str, twins: dict[str, GraphManifest], whole: str) -> tuple[int, Stage]:
-    folder = case.run / "engines" / name
-    try:
-        if not folder.is_dir():
-            raise EngineError(f"engines/{name} is not there", "repeat the command that stands in run.json")
-        manifest = EngineManifest.load(folder / "engine.json")
-    except SeatrialError as error:
-        problem = error
-        return 0, Stage(name, whole, FLOORS["fp32"], FLOORS["fp32"], lambda: _fail(problem), "")
-    parent = _find_source(manifest, twins, whole)
-    floors = SAME_GRAPH if parent in twins and manifest.graph.precision == manifest.precision else FLOORS
-    stage = Stage(
-        name=name,
-        parent=parent,
-        floor=floors[manifest.precision],
-        whole=FLOORS[manifest.precision],
-        open=lambda: _answer_engine(case, EngineFile(folder, manifest)),
-        advice=f"delete engines/{name} {AGAIN}",
-    )
-    return PRECISIONS.index(manifest.precision), stage
-
-
-def _find_source(manifest: EngineManifest, twins: dict[str, GraphManifest], whole: str) -> str | None:
-    """The stage that an engine was made of; torch rebuilds the network from the weights."""
-    if manifest.engine == "torch":
-        return None
-    if manifest.graph.precision == "fp32":
-        return whole
-    exact = [name for name, twin in twins.items() if twin.sha256 == manifest.graph.sha256]
-    alike = [name for name, twin in twins.items() if twin.precision == manifest.graph.precision]
-    return next(iter((*exact, *alike)), whole)
+def _fail(error: SeatrialError) -> NoReturn:
+    raise error
 
 
 @contextlib.contextmanager
@@ -219,10 +233,6 @@ def _answer_engine(case: Case, file: EngineFile) -> Iterator[Answer]:
             return np.concatenate([run_padded(session, batch[i : i + size]) for i in range(0, len(batch), size)])
 
         yield answer
-
-
-def _fail(error: SeatrialError) -> NoReturn:
-    raise error
 
 
 def ask(case: Case, stage: Stage, classes: int, told: Callable[[int], None]) -> NDArray[np.float32]:
