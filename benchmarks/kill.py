@@ -58,8 +58,12 @@ def main() -> None:
     for kill in range(1, asked.kills + 1):
         before = count_answered(ledger, asked.count) if ledger.exists() else 0
         process = start(words, killed)
-        moment = chance.uniform(0.5, 2.5 + 1.5 * seconds / asked.kills)
-        time.sleep(moment)
+        size, begun = (ledger.stat().st_size if ledger.exists() else 0), time.perf_counter()
+        # Every fourth is killed while it starts, the others after they have kept something.
+        while kill % 4 and process.poll() is None and not (ledger.exists() and ledger.stat().st_size > max(size, 500)):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 2.0 if kill % 4 == 0 else seconds / asked.kills))
+        moment = time.perf_counter() - begun
         process.kill()
         process.communicate()
         if not ledger.exists():
