@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seatrial.cli.import_log import print_imported
 from seatrial.cli.show import print_json, showing
 from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.store.imported import ImportedRecord, OwnRun
 
 Scenario = Annotated[
     str | None,
@@ -81,5 +84,19 @@ def print_load(
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         print_imported(record, output)
-        print(f"LoadGen: {'INVALID: ' + '; '.join(record.own.unmet) if record.own.unmet else 'VALID'}")
+        print(f"LoadGen: {_describe_times(record, record.own)}; {_describe_validity(record.own)}")
     return judge_load(record.own)
+
+
+def _describe_times(record: "ImportedRecord", run: "OwnRun") -> str:
+    """The percentile that MLPerf judges the scenario by."""
+    share = "90" if run.scenario == "single-stream" else "99"
+    latency = record.points[0].latency
+    if latency is None or share not in latency.percentiles_ms:
+        return run.scenario
+    target = f" of the {run.target_latency_ms:g} ms allowed" if run.target_latency_ms else ""
+    return f"{run.scenario}, {share} % of the queries within {latency.percentiles_ms[share]:.2f} ms{target}"
+
+
+def _describe_validity(run: "OwnRun") -> str:
+    return f"INVALID: {', '.join(run.unmet)}" if run.unmet else "VALID"

@@ -142,8 +142,7 @@ def _choose_batch(file: EngineFile, spec: LoadSpec) -> int:
     fitting = [size for size in spec.batch_sizes if images is None or size <= images]
     if not fitting:
         raise UsageError(
-            f"a query of scenario {spec.scenario} has {images} image{'s' if images != 1 else ''}, which no --batch-size "
-            f"of {', '.join(map(str, spec.batch_sizes))} fits",
+            f"scenario {spec.scenario} asks for {images} at once, and --batch-size begins at {min(spec.batch_sizes)}",
             "leave --batch-size out",
         )
     chosen = max(fitting)

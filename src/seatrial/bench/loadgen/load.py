@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from seatrial.bench.environment import DEFAULT, read_conditions, read_environment
 from seatrial.bench.loadgen.scenarios import MLPERF_LIBRARY, LoadJob, Played
 from seatrial.bench.stats import find_doubts
+from seatrial.bench.sweep import doubt_padding
 from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.log import load_log
 from seatrial.bench.vendor_logs.mlperf import ONE_SYSTEM, read_unmet
@@ -55,11 +56,11 @@ def load(file: EngineFile, job: LoadJob, logs: Path, name: str) -> ImportedRecor
     """
     check_installed()
     environment = read_environment((*DEFAULT, PACKAGE))
-    machine_doubts = find_doubts((), environment, read_conditions())
+    doubts = (*doubt_padding(file, (job.batch_size,)), *find_doubts((), environment, read_conditions()))
     with replacing(logs) as temporary:
         played = _play(job.model_copy(update={"logs": make_folder(temporary).resolve()}))
     record = _read_record(file, job, played, logs / SUMMARY, environment)
-    return record.model_copy(update={"name": name, "doubts": (*machine_doubts, *record.doubts)})
+    return record.model_copy(update={"name": name, "doubts": (*doubts, *record.doubts)})
 
 
 def _play(job: LoadJob) -> Played:

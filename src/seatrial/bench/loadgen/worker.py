@@ -7,7 +7,6 @@ LoadGen found stands in the files that it writes (its interface: `loadgen/bindin
 import json
 import os
 import queue
-import statistics
 import sys
 import threading
 import traceback
@@ -32,8 +31,6 @@ SAMPLED = 64
 """Answers that LoadGen writes down during the run."""
 WARMUP_S = 1.0
 """Least time of warm-up; a tenth of a run that is shorter than ten seconds."""
-OFFLINE_SLACK = 1.2
-"""Offline, LoadGen sends this much more than the warm-up's rate would need, or a faster run ends before its time."""
 
 
 def main() -> NoReturn:
@@ -73,12 +70,11 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
         queries = drive(mlperf_loadgen, classifier, settings, job)
         sampled = read_answers((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))
+        sent = {"offline": settings.offline_expected_qps, "server": settings.server_target_qps}
         return Played(
             queries=queries,
             library=classifier.count,
-            target_qps={"offline": settings.offline_expected_qps, "server": settings.server_target_qps}.get(
-                job.scenario
-            ),
+            target_qps=sent.get(job.scenario),
             sampled=len(sampled),
             differing=count_differing(classifier, sampled, job.batch_size),
         )
@@ -98,12 +94,14 @@ class Classifier:
 
     def classify(self, indices: Sequence[int]) -> NDArray[np.int32]:
         """The best class of each image."""
-        return run_padded(self.session, self.inputs[indices]).argmax(axis=1).astype(np.int32)
+        classes: NDArray[np.int32] = run_padded(self.session, self.inputs[indices]).argmax(axis=1).astype(np.int32)
+        return classes
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the engine was while it warmed up."""
+    """How fast the engine was at its fastest while it warmed up: LoadGen draws its queries by it beforehand, and a
+    run that is through them ends, be it too early."""
 
     batch_ms: float
     images_per_s: float
@@ -123,7 +121,7 @@ def warm_up(classifier: Classifier, job: LoadJob) -> Pace:
         warmup_runs=4, warmup_s=seconds, warmup_budget_s=10 * seconds, duration_s=seconds, min_samples=5 * job.streams
     )
     samples = measure(lambda run: classifier.classify(batches[run % len(batches)]), limits, job.streams)
-    batch_ms = statistics.median(samples.durations_ms)
+    batch_ms = min(samples.durations_ms)
     return Pace(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
 
 
@@ -143,11 +141,11 @@ def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
     settings.min_duration_ms = max(round(1000 * job.duration_s), least_ms)
     settings.min_query_count = max(job.min_queries, least_queries)
     settings.accuracy_log_sampling_target = SAMPLED
-    settings.offline_expected_qps = job.target_qps or OFFLINE_SLACK * pace.images_per_s
+    settings.offline_expected_qps = job.target_qps or pace.images_per_s
     settings.server_target_qps = job.target_qps or settings.server_target_qps
     settings.server_target_latency_ns = round(1e6 * job.target_latency_ms)
-    # LoadGen draws the queries beforehand: for an engine twice as fast as it was, or a faster run ends too early.
     rounds = -(-(scenario.images or 1) // (job.batch_size * job.streams))
+    # Twice as many as that pace needs; those that are left over cost nothing, while offline sends all it has drawn.
     expected_ns = 1e6 * rounds * pace.batch_ms / 2
     settings.single_stream_expected_latency_ns = settings.multi_stream_expected_latency_ns = expected_ns
     return settings
