@@ -10,8 +10,9 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -151,54 +152,44 @@ def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
     return settings
 
 
-def drive(loadgen: Any, classifier: Classifier, settings: Any, job: LoadJob) -> int:
-    """Let LoadGen ask until it has enough; the number of its queries.
+class System:
+    """What LoadGen calls the system under test: takes queries, counts them, and answers them in batches."""
 
-    Raises:
-        Exception: whatever the engine raised first; LoadGen's threads are then left waiting.
-    """
-    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    def __init__(self, loadgen: Any, classifier: Classifier, job: LoadJob) -> None:
+        self.queries = 0
+        self.ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        """Gets what went wrong, or None when the test is over."""
+        self._loadgen, self._classifier, self._batch_size = loadgen, classifier, job.batch_size
+        self._given_up = threading.Event()
+        # Queries of the streams come one after another: handing each to another thread would only cost time.
+        one_by_one = job.scenario.endswith("stream") and job.streams == 1
+        self._batcher = None if one_by_one else Batcher(self._answer, job.batch_size, job.streams, job.wait_ms / 1000)
+        self._take = self._answer if self._batcher is None else self._batcher.put
 
-    def answer(samples: Sequence[Any]) -> None:
+    def issue(self, samples: Sequence[Any]) -> None:
+        """One query of LoadGen's."""
+        self.queries += 1
+        self._take(samples)
+
+    def give_up(self, error: BaseException) -> None:
+        """Answer nothing more."""
+        self._given_up.set()
+        self.ended.put(error)
+
+    def close(self) -> None:
+        """Return when no thread uses the engine any more."""
+        if self._batcher is not None:
+            self._batcher.close()
+
+    def _answer(self, samples: Sequence[Any]) -> None:
         # No exception may reach LoadGen, which would abort the process.
         try:
-            for start in range(0, len(samples), job.batch_size):
-                complete(loadgen, classifier, samples[start : start + job.batch_size])
+            for start in range(0, len(samples), self._batch_size):
+                if self._given_up.is_set():
+                    return
+                complete(self._loadgen, self._classifier, samples[start : start + self._batch_size])
         except BaseException as error:
-            ended.put(error)
-
-    # Queries of the streams come one after another: handing each to another thread would only cost time.
-    one_by_one = job.scenario.endswith("stream") and job.streams == 1
-    batcher = None if one_by_one else Batcher(answer, job.batch_size, job.streams, job.wait_ms / 1000)
-    counted = Counted(answer if batcher is None else batcher.put)
-
-    def test() -> None:
-        try:
-            run_test(loadgen, counted, classifier.count, settings, job)
-            ended.put(None)
-        except BaseException as error:
-            ended.put(error)
-
-    threading.Thread(target=test, daemon=True).start()
-    error = ended.get()
-    if error is not None:
-        raise error
-    if batcher is not None:
-        batcher.close()
-    return counted.queries
-
-
-class Counted:
-    """Passes queries on and counts them."""
-
-    def __init__(self, take: Callable[[Sequence[Any]], None]) -> None:
-        self.take = take
-        self.queries = 0
-
-    def __call__(self, samples: Sequence[Any]) -> None:
-        """One query."""
-        self.queries += 1
-        self.take(samples)
+            self.give_up(error)
 
 
 def complete(loadgen: Any, classifier: Classifier, samples: Sequence[Any]) -> None:
@@ -211,19 +202,42 @@ def complete(loadgen: Any, classifier: Classifier, samples: Sequence[Any]) -> No
     )
 
 
-def run_test(loadgen: Any, issue: Callable[[Sequence[Any]], None], library: int, settings: Any, job: LoadJob) -> None:
+def drive(loadgen: Any, classifier: Classifier, settings: Any, job: LoadJob) -> int:
+    """Let LoadGen ask until it has enough; the number of its queries.
+
+    Raises:
+        Exception: whatever the engine raised first; LoadGen's own threads are then left waiting.
+    """
+    system = System(loadgen, classifier, job)
+
+    def test() -> None:
+        try:
+            run_test(loadgen, system, classifier.count, settings, job.logs)
+            system.ended.put(None)
+        except BaseException as error:
+            system.give_up(error)
+
+    threading.Thread(target=test, daemon=True).start()
+    error = system.ended.get()
+    system.close()
+    if error is not None:
+        raise error
+    return system.queries
+
+
+def run_test(loadgen: Any, system: System, library: int, settings: Any, logs: Path) -> None:
     """One test of LoadGen; blocks until it has written its files."""
     log = loadgen.LogSettings()
     log.enable_trace = False
-    log.log_output.outdir = str(job.logs)
+    log.log_output.outdir = str(logs)
     log.log_output.copy_summary_to_stdout = False
-    system = loadgen.ConstructSUT(issue, lambda: None)
+    under_test = loadgen.ConstructSUT(system.issue, lambda: None)
     # The whole library lies in memory before LoadGen asks for it.
     images = loadgen.ConstructQSL(library, library, lambda indices: None, lambda indices: None)
     # Without a name it would take an audit.config that happens to lie in the current folder.
-    loadgen.StartTestWithLogSettings(system, images, settings, log, "")
+    loadgen.StartTestWithLogSettings(under_test, images, settings, log, "")
     loadgen.DestroyQSL(images)
-    loadgen.DestroySUT(system)
+    loadgen.DestroySUT(under_test)
 
 
 def read_answers(text: str) -> list[tuple[int, int]]:
