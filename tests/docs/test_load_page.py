@@ -44,7 +44,7 @@ def test_a_command_of_the_page_runs(words: list[str]) -> None:
 
 
 def test_the_long_command_asks_for_mlperfs_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(file: object, job: loading.LoadJob, logs: Path, name: str) -> None:
+    def load(file: object, job: loading.LoadJob) -> None:
         raise Interrupted(job.preset)
 
     monkeypatch.setattr(loading, "load", load)

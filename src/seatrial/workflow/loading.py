@@ -51,15 +51,14 @@ def load_engine(
     """
     check_installed()
     file = read_engine(folder)
-    logs = output.with_suffix(".mlperf")
-    job = make_job(file, spec, logs)
+    job = make_job(file, spec, output.with_suffix(".mlperf"))
     if images is not None:
         pixels = prepare_folder(folder, images, output, PRESETS[job.preset])
         job = job.model_copy(update={"images": pixels.resolve()})
     least_s = 600 if job.preset == "mlperf" else job.duration_s
     note = f"{job.scenario} on {folder.name}: LoadGen asks for {least_s:g} s or more and cannot be hurried"
     progress(Update("load", note=note))
-    record = load(file, job, logs, output.stem)
+    record = load(file, job)
     record.save(output)
     return record
 

@@ -156,11 +156,11 @@ def test_a_small_library_and_other_answers_are_doubts(
         return Played(queries=1200, library=24, target_qps=9, sampled=64, differing=3)
 
     monkeypatch.setattr(load_module, "_play", play)
-    monkeypatch.setattr(load_module, "check_installed", lambda: None)
     monkeypatch.setattr(load_module.importlib.metadata, "version", lambda name: "6")
     file = read_engine(write_engine("fake", sizes=(32,)))
     job = make_job(file, LoadSpec("server", "mlperf", target_qps=9), tmp_path / "logs")
-    record = load_module.load(file, job, tmp_path / "logs", "x")
+    record = load_module.load(file, job)
+    assert record.name == "logs"
     assert [doubt[:25] for doubt in record.doubts] == [
         "batch 16: it ran in a fil",
         "something else used 50% o",
@@ -251,7 +251,6 @@ def test_a_worker_that_dies_is_an_engine_error(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("seatrial.workflow.loading.check_installed", lambda: None)
-    monkeypatch.setattr(load_module, "check_installed", lambda: None)
     monkeypatch.setattr(load_module, "WORKER", (sys.executable, "-c", "print('hello')"))
     with pytest.raises(EngineError, match="gave no result but b'hello"):
         load_engine(write_engine("fake"), LoadSpec("offline"), tmp_path / "speed" / "a.json")

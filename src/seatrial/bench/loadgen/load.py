@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -42,25 +41,21 @@ def check_installed() -> None:
     raise EngineError("MLPerf's LoadGen is not installed", fix)
 
 
-def load(file: EngineFile, job: LoadJob, logs: Path, name: str) -> ImportedRecord:
-    """Let LoadGen ask an engine and read what it found; blocks until its run is over.
+def load(file: EngineFile, job: LoadJob) -> ImportedRecord:
+    """Let LoadGen, which is installed, ask an engine and read what it found; blocks until its run is over.
 
-    Args:
-        job: its folder of logs is a temporary one, whose files take the place of `logs`.
-        name: the record's.
+    The record takes its name from the folder of logs, which is whole or absent.
 
     Raises:
-        EngineError: LoadGen, the SDK or the device is missing, or the process died.
+        EngineError: the SDK or the device is missing, or the process died.
         DataError: the images are missing, or not what the engine takes.
         RefusedFile: LoadGen's summary lacks something.
     """
-    check_installed()
     environment = read_environment((*DEFAULT, PACKAGE))
     doubts = (*doubt_padding(file, (job.batch_size,)), *find_doubts((), environment, read_conditions()))
-    with replacing(logs) as temporary:
+    with replacing(job.logs) as temporary:
         played = _play(job.model_copy(update={"logs": make_folder(temporary).resolve()}))
-    record = _read_record(file, job, played, logs / SUMMARY, environment)
-    return record.model_copy(update={"name": name, "doubts": (*doubts, *record.doubts)})
+    return _read_record(file, job, played, environment, doubts)
 
 
 def _play(job: LoadJob) -> Played:
@@ -73,9 +68,9 @@ def _play(job: LoadJob) -> Played:
 
 
 def _read_record(
-    file: EngineFile, job: LoadJob, played: Played, summary: Path, environment: Environment
+    file: EngineFile, job: LoadJob, played: Played, environment: Environment, doubts: tuple[str, ...]
 ) -> ImportedRecord:
-    manifest = file.manifest
+    manifest, summary = file.manifest, job.logs / SUMMARY
     batch_size = job.batch_size if job.scenario in ("offline", "server") else None
     tool, log, reading = read_log(summary, "mlperf", Asked(batch_size))
     own = OwnRun(
@@ -96,10 +91,11 @@ def _read_record(
         environment=environment,
     )
     return ImportedRecord(
-        name="", tool=tool, tool_version=importlib.metadata.version(PACKAGE), model=manifest.graph.recipe["name"],
+        name=job.logs.stem, tool=tool, tool_version=importlib.metadata.version(PACKAGE),
+        model=manifest.graph.recipe["name"],
         device=job.device, precision=manifest.precision, chips_per_card=None, files=(log,),
         points=tuple(_fill_point(point, job, played) for point in reading.points),
-        doubts=tuple(_find_doubts(job, played, reading)), own=own,
+        doubts=(*doubts, *_find_doubts(job, played, reading)), own=own,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class LoadJob(Strict):
     seed: int = 0
     """Of the random bytes."""
     logs: Path
-    """The folder for LoadGen's files; it exists."""
+    """The folder for LoadGen's files."""
 
 
 class Played(Strict):

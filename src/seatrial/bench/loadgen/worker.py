@@ -67,7 +67,7 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
     library = PRESETS[job.preset]
     pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed, library)
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
-        classifier = Classifier(session, to_input(pixels[:library], session.input, feed))
+        classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, feed))
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
         queries = drive(mlperf_loadgen, classifier, settings, job)
         sampled = read_answers((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))
@@ -110,8 +110,8 @@ class Pace:
 
 def warm_up(classifier: Classifier, job: LoadJob) -> Pace:
     """Run full batches until times settle, and a server's smaller ones once, which some engines prepare each for."""
-    sizes = range(1, job.batch_size) if job.scenario == "server" else ()
-    for size in sizes:
+    any_size = job.scenario == "server" and classifier.session.input.shape[0] is None
+    for size in range(1, job.batch_size) if any_size else ():
         classifier.classify([index % classifier.count for index in range(size)])
     batches = [
         [(start + index) % classifier.count for index in range(job.batch_size)]
