@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.loadgen.load import check_installed, load
-from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, TARGET_LATENCY_MS, WAIT_SHARE, LoadJob
+from seatrial.bench.loadgen.scenarios import MLPERF_S, PRESETS, SCENARIOS, TARGET_LATENCY_MS, WAIT_SHARE, LoadJob
 from seatrial.compare.verdict import INCONCLUSIVE, SPEED_FAILED
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import UsageError
@@ -55,7 +55,7 @@ def load_engine(
     if images is not None:
         pixels = prepare_folder(folder, images, output, PRESETS[job.preset])
         job = job.model_copy(update={"images": pixels.resolve()})
-    least_s = 600 if job.preset == "mlperf" else job.duration_s
+    least_s = max(job.duration_s, MLPERF_S if job.preset == "mlperf" else 0)
     note = f"{job.scenario} on {folder.name}: LoadGen asks for {least_s:g} s or more and cannot be hurried"
     progress(Update("load", note=note))
     record = load(file, job)

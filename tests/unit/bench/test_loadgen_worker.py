@@ -12,7 +12,7 @@ import pytest
 
 from fake_engine import FakeSession, answer
 from seatrial.bench.inputs import make_random_pixels
-from seatrial.bench.loadgen.scenarios import SCENARIOS, LoadJob
+from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadJob
 from seatrial.bench.loadgen.worker import Pace, make_settings, play, read_answers
 from seatrial.data.feed import read_feed
 from seatrial.engines.base import EngineFile, read_engine
@@ -99,10 +99,10 @@ def test_another_answer_under_load_is_noticed(write_engine: Callable[..., Path],
 @pytest.mark.parametrize(
     ("scenario", "figures"),
     [
-        ("single-stream", [600_000, 100]),
-        ("multi-stream", [600_000, 662]),
-        ("server", [600_000, 100]),
-        ("offline", [600_000, 24_576]),
+        ("single-stream", [1000 * MLPERF_S, 100]),
+        ("multi-stream", [1000 * MLPERF_S, 662]),
+        ("server", [1000 * MLPERF_S, 100]),
+        ("offline", [1000 * MLPERF_S, 24_576]),
     ],
 )
 def test_the_mlperf_preset_is_loadgens_own(scenario: str, figures: list[int], tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from seatrial.strict import Strict
 MLPERF_LIBRARY = 1024
 """Images that MLPerf's rules keep in memory for ResNet-50; LoadGen asks for them at random."""
 QUICK_LIBRARY = 256
+MLPERF_S = 600
+"""What MLPerf's rules let a run last at least."""
 TARGET_LATENCY_MS = 15.0
 """What MLPerf allows 99 % of a server's ResNet-50 queries."""
 WAIT_SHARE = 0.1
