@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seatrial.cli.load import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
 from seatrial.cli.options import Folder, Json, Output, read_pairs, read_sizes
 from seatrial.cli.show import print_json, print_table, showing
 
@@ -69,11 +70,18 @@ def bench(
     streams: Annotated[
         int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)
     ] = None,
+    scenario: Scenario = None,
+    preset: Preset = None,
+    target_qps: TargetQps = None,
+    target_latency_ms: TargetLatency = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
     from seatrial.workflow.speed import BenchSpec, bench_engine, choose_streams, prepare_folder
 
+    asked = LoadWords(scenario, preset, target_qps, target_latency_ms, duration, min_samples, processes, streams)
+    if asked.is_load():
+        return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
     with showing() as progress:
         callers = choose_streams(folder, streams)
         pixels = prepare_folder(folder, images, output) if images else None
@@ -81,7 +89,7 @@ def bench(
         record = bench_engine(folder, spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
-        return
+        return 0
     from seatrial.metrics.latency import Latency
 
     rows = []
@@ -93,3 +101,4 @@ def bench(
     print_table(["batch", "images/s", "median ms", "p90 ms", "p99 ms", "samples"], rows)
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
+    return 0
