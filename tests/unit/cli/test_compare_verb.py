@@ -123,7 +123,7 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
             "trial is a run folder: compare takes one or two files of predictions (.parquet) today",
         ),
         ("trial/evaluation", 2, "trial/evaluation is a folder: compare takes"),
-        ("trial/evaluation/torch.json", 2, "torch.json is a record (seatrial/accuracy/1): compare takes"),
+        ("trial/evaluation/torch.json", 2, "torch.json is a record (seatrial/accuracy/2): compare takes"),
         ("trial/bench/torch.json", 2, "torch.json is a record (seatrial/measurement/1): compare takes"),
         ("words.txt", 2, "words.txt is no file of predictions: compare takes"),
         ("list.json", 2, "list.json is JSON, but no record: compare takes"),
