@@ -27,6 +27,7 @@ from seatrial.store.records import (
     RunManifest,
     StepParity,
     TensorSpec,
+    Throughput,
     TrainingRecord,
     Verdict,
 )
@@ -117,6 +118,7 @@ def build_run(folder: Path, trial: Trial | None = None) -> Path:
     for ship in trial.ships:
         _built(ship, graph).save(folder / "engines" / ship.name / "engine.json")
         record = _evaluate(folder / "evaluation", ship, trial)
+        _pace(ship, trial).save(folder / "evaluation" / f"{ship.name}.throughput.json")
         record.save(folder / "evaluation" / f"{ship.name}.json")
         _measure(ship).save(folder / "bench" / f"{ship.name}.json")
         if record.versus:
@@ -251,13 +253,28 @@ def _evaluate(folder: Path, ship: Ship, trial: Trial) -> AccuracyRecord:
         hits=hits,
         top1_interval=wilson(hits[0], trial.images),
         batch_size=4,
-        workers=2,
-        wall_s=trial.images / 100,
-        images_per_s=100.0,
         predictions=f"{ship.name}.parquet",
         predictions_sha256=hash_file(folder / f"{ship.name}.parquet"),
         versus=None if ship is reference else compare_rows(reference.name, ship.wrong, reference.wrong, trial.images),
         environment=MACHINE,
+    )
+
+
+def _pace(ship: Ship, trial: Trial) -> Throughput:
+    return Throughput(
+        key="3" * 64,
+        name=ship.name,
+        images=trial.images,
+        wall_s=trial.images / 100,
+        images_per_s=100.0,
+        batch_size=4,
+        workers=2,
+        callers=2,
+        decode_s=1.0,
+        run_s=2.0,
+        first_answer_s=0.1,
+        sittings=1,
+        peak_rss_bytes=2**29,
     )
 
 

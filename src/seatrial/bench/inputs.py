@@ -34,9 +34,9 @@ def read_pixels(path: Path, feed: Feed) -> NDArray[np.uint8]:
     return pixels
 
 
-def make_random_pixels(feed: Feed, seed: int) -> NDArray[np.uint8]:
+def make_random_pixels(feed: Feed, seed: int, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
     """Images (n, *feed.shape) of random bytes: zeros would be faster on some chips than any photograph."""
-    return np.random.default_rng(seed).integers(0, 256, (RANDOM_IMAGES, *feed.shape), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (count, *feed.shape), dtype=np.uint8)
 
 
 def make_batches(

@@ -1,6 +1,7 @@
 """A sweep over batch sizes and streams, each point measured in a fresh process."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,7 @@ def sweep(folder: Path, spec: SweepSpec, progress: Progress = silent, key: str =
         preprocess_hash=manifest.graph.preprocess_hash,
         inputs=f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}",
         points=tuple(points),
-        doubts=(*_doubt_padding(file, spec), *find_doubts(points, environment, conditions)),
+        doubts=(*doubt_padding(file, spec.batch_sizes), *find_doubts(points, environment, conditions)),
         environment=environment,
     )
 
@@ -142,8 +143,9 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
         raise UsageError(f"{spec.threads} threads were asked for, and there are {count_cores()} cores to use")
 
 
-def _doubt_padding(file: EngineFile, spec: SweepSpec) -> list[str]:
-    built_for = {batch_size: file.pick(batch_size)[1] for batch_size in spec.batch_sizes}
+def doubt_padding(file: EngineFile, batch_sizes: Sequence[int]) -> list[str]:
+    """Which batch sizes run in files that were built for larger ones."""
+    built_for = {batch_size: file.pick(batch_size)[1] for batch_size in batch_sizes}
     return [
         f"batch {batch_size}: it ran in a file built for batch {built}, so {1 - batch_size / built:.0%} of the work "
         f"was padding; compile it with `--batch-size {batch_size}` for its own speed"

@@ -7,7 +7,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,26 @@ def run_or_refuse(job: Job, file: EngineFile) -> Point:
     Raises:
         EngineError: as `run_job`, or the batch does not fit into memory.
     """
-    try:
+    with explain_memory(job.batch_size, job.device):
         return run_job(job, file, get_engine(file.manifest.engine))
+
+
+@contextmanager
+def explain_memory(batch_size: int, device: str) -> Iterator[None]:
+    """Say which batch it was that did not fit into memory.
+
+    Raises:
+        EngineError: it did not.
+    """
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         # torch and openvino raise a RuntimeError of their own words where numpy raises MemoryError.
         if isinstance(error, MemoryError) or any(
             word in str(error).lower() for word in ("memory", "bad_alloc", "alloc")
         ):
             raise EngineError(
-                f"batch {job.batch_size} does not fit into memory on {job.device}", "take a smaller --batch-size"
+                f"batch {batch_size} does not fit into memory on {device}", "take a smaller --batch-size"
             ) from None
         raise
 

@@ -1,11 +1,14 @@
 """Arguments in, workflow calls, exit codes; the only place that prints. Results go to stdout, all else to stderr."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+GRACE_S = 4
+"""What a stopped command may take to put things away; what it had finished is on disk before."""
 STOPPED = "stopped; the same command goes on where it stopped"
 
 
@@ -16,6 +19,8 @@ def run_cli(arguments: Sequence[str]) -> int:
     from seatrial.cli.app import make_app
     from seatrial.errors import Interrupted, SeatrialError
 
+    # Also where a shell that starts jobs in the background had Ctrl-C ignored.
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = make_app()(args=list(arguments), standalone_mode=False)
@@ -55,4 +60,13 @@ def _fail_for_storage(error: OSError) -> int:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    """Let everything be put away, but only for a few seconds, as a batch may take its time; twice is at once."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, _leave)
+    signal.alarm(GRACE_S)
     raise KeyboardInterrupt
+
+
+def _leave(signal_number: int, frame: FrameType | None) -> None:
+    os.write(2, f"seatrial: {STOPPED}\n".encode())
+    os._exit(130)

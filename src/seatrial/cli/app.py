@@ -5,7 +5,22 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import data, diagnose, doctor, engines, graphs, guide, quantize, recipes, run, train
+from seatrial.cli import (
+    compare,
+    data,
+    diagnose,
+    doctor,
+    engines,
+    evaluate,
+    graphs,
+    guide,
+    import_log,
+    infer,
+    quantize,
+    recipes,
+    run,
+    train,
+)
 
 HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
 
@@ -30,8 +45,9 @@ def make_app() -> typer.Typer:
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
     prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, quantize.quantize, engines.compile)
-    judge = (engines.evaluate, guide.score, diagnose.diagnose, engines.bench, run.report, run.run, run.demo)
-    for verb in (*prepare, *judge):
+    judge = (infer.infer, evaluate.evaluate, guide.score, diagnose.diagnose, engines.bench, import_log.import_log)
+    together = (compare.compare, run.report, run.run, run.demo)
+    for verb in (*prepare, *judge, *together):
         app.command()(verb)
     return app
 

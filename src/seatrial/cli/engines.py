@@ -1,4 +1,4 @@
-"""`seatrial compile`, `evaluate` and `bench`."""
+"""`seatrial compile` and `bench`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Images, Json, Labels, Output, read_pairs, read_sizes
+from seatrial.cli.load import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
+from seatrial.cli.options import Folder, Json, Output, read_pairs, read_sizes
 from seatrial.cli.show import print_json, print_table, showing
-
-Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
 
 
 def compile(
@@ -60,44 +59,6 @@ def compile(
         print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")
 
 
-def evaluate(
-    folder: Folder,
-    images: Images,
-    output: Output,
-    labels: Labels = None,
-    batch_size: Annotated[int, typer.Option(help="Images a run.", min=1)] = 16,
-    reference: Annotated[
-        Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
-    from seatrial.data.labels import read_labels
-    from seatrial.engines.base import read_engine
-    from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
-
-    classes = read_engine(folder).manifest.graph.recipe["network"]["classes"]
-    spec = EvaluateSpec(read_labels(images, labels, classes), batch_size, reference)
-    with showing() as progress:
-        record = evaluate_engine(folder, spec, output, progress)
-    if as_json:
-        print_json(record.model_dump(mode="json", by_alias=True))
-        return
-    header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
-    print_table(["engine", "images", *header, "images/s"], [[
-        record.name, str(record.images), *(f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))),
-        f"{record.images_per_s:.0f}",
-    ]])  # fmt: skip
-    if record.versus is not None:
-        v = record.versus
-        print(
-            f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed"
-        )
-        for doubt in v.doubts:
-            print(f"doubt: {doubt}, so the drop may not be the engine's")
-
-
 def bench(
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", help="The record to write (.json).")],
@@ -109,11 +70,18 @@ def bench(
     streams: Annotated[
         int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)
     ] = None,
+    scenario: Scenario = None,
+    preset: Preset = None,
+    target_qps: TargetQps = None,
+    target_latency_ms: TargetLatency = None,
     as_json: Json = False,
-) -> None:
+) -> int:
     """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
     from seatrial.workflow.speed import BenchSpec, bench_engine, choose_streams, prepare_folder
 
+    asked = LoadWords(scenario, preset, target_qps, target_latency_ms, duration, min_samples, processes, streams)
+    if asked.is_load():
+        return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
     with showing() as progress:
         callers = choose_streams(folder, streams)
         pixels = prepare_folder(folder, images, output) if images else None
@@ -121,7 +89,7 @@ def bench(
         record = bench_engine(folder, spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
-        return
+        return 0
     from seatrial.metrics.latency import Latency
 
     rows = []
@@ -133,3 +101,4 @@ def bench(
     print_table(["batch", "images/s", "median ms", "p90 ms", "p99 ms", "samples"], rows)
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
+    return 0

@@ -13,6 +13,7 @@ Output = Annotated[Path, typer.Option("--output", help="Where the result goes.")
 Labels = Annotated[
     Path | None, typer.Option("--labels", help="File of `NAME CLASS` lines; without it, IMAGES holds class folders.")
 ]
+Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
 
 

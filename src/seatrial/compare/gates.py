@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from seatrial.compare.speed_expression import judge_speed
+from seatrial.evaluation.statistics import Paired, images_to_settle
 from seatrial.recipes.schema import Recipe
-from seatrial.store.records import AccuracyRecord, GateResult, Measurement
+from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Measurement
 
 
 def judge_gates(
@@ -29,27 +30,46 @@ def judge_gates(
 
 
 def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
+    """`judge_drop` of an engine that was held against the reference; what is already certain is not judged again."""
+    assert record.versus is not None
+    judged = judge_drop(record.name, record.versus, limit_pp)
+    certain, outcome, told = record.certainty, judged.outcome, _say_partial(record)
+    if certain is not None and certain.limit_pp == limit_pp:
+        outcome = certain.outcome
+        state = "not certain" if outcome == "INCONCLUSIVE" else "certain"
+        told = f"; {state} after {record.images} of {certain.of_images} images{told}"
+    return judged.model_copy(update={"outcome": outcome, "reason": judged.reason + told})
+
+
+def _say_partial(record: AccuracyRecord) -> str:
+    return f"; partial: {len(record.left_out)} images have no answer" if record.left_out else ""
+
+
+def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
     """PASS when the drop is surely below the limit, FAIL when it is surely above, else INCONCLUSIVE.
 
     "Surely" is a one-sided 95 % bound of `evaluation.statistics.drop_interval`.
     """
-    versus = record.versus
-    assert versus is not None
     outcome = "PASS" if versus.high_pp < limit_pp else "FAIL" if versus.low_pp > limit_pp else "INCONCLUSIVE"
+    bounds = f"{versus.low_pp:.2f} to {versus.high_pp:.2f} with {100 * versus.confidence:.3g} % confidence on each side"
     reason = (
-        f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({versus.low_pp:.2f} to "
-        f"{versus.high_pp:.2f} with 95 % confidence on each side; {versus.lost} lost, {versus.gained} gained of "
-        f"{versus.images} images); the gate is {limit_pp:g}"
+        f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({bounds}; {versus.lost} lost, "
+        f"{versus.gained} gained of {versus.images} images); the gate is {limit_pp:g}"
     )
+    if outcome == "INCONCLUSIVE":
+        reason += f"; {_say_what_settles(versus, limit_pp)}"
     return GateResult.model_validate(
-        {
-            "gate": "reference_drop_pp",
-            "engine": record.name,
-            "outcome": outcome,
-            "kind": "accuracy",
-            "reason": reason,
-        }
+        {"gate": "reference_drop_pp", "engine": name, "outcome": outcome, "kind": "accuracy", "reason": reason}
     )
+
+
+def _say_what_settles(versus: Comparison, limit_pp: float) -> str:
+    both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
+    paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
+    more = images_to_settle(paired, limit_pp / 100)
+    if more is None:
+        return "the drop lies on the gate, so more images like these would not settle it"
+    return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if answers flip on at these rates"
 
 
 def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
@@ -94,7 +114,7 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
                     "outcome": outcome,
                     "kind": "accuracy",
                     "reason": f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a "
-                    f"floor of {floor:.2%}, from the published {reference.top1:.2%}",
+                    f"floor of {floor:.2%}, from the published {reference.top1:.2%}{_say_partial(record)}",
                 }
             )
         )

@@ -6,8 +6,6 @@ its image's time of change: a bin of the right size and that time is kept (rsync
 
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -15,7 +13,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +22,13 @@ from pydantic import Field
 
 from seatrial.data.feed import load_pixels
 from seatrial.data.preprocess import hash_preprocess, normalise
+from seatrial.data.worker_process import start_process
 from seatrial.data.yuv import hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Mode
 from seatrial.store.files import describe_os_error, locked
-from seatrial.store.records import Record
+from seatrial.store.record import Record
 
 MANIFEST = "bins.json"
 PART = ".part"
@@ -109,7 +107,7 @@ def write_bins(
         StorageError: the disk is full or may not be written.
     """
     start = time.perf_counter()
-    manifest = _describe_bins(form)
+    manifest = describe_bins(form)
     wanted = name_bins(images)
     with locked(target):
         have = _open_folder(target, manifest)
@@ -160,7 +158,8 @@ def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.fl
     return pixels if form.mode.dtype == "uint8" else normalise(pixels[None], form.mode)[0]
 
 
-def _describe_bins(form: BinForm) -> BinManifest:
+def describe_bins(form: BinForm) -> BinManifest:
+    """What a folder of such bins says of itself."""
     mode, is_rgb = form.mode, form.pixels == "rgb"
     height, width = mode.input_size
     numbers = height * width * 3 if is_rgb else height * width * 3 // 2
@@ -216,7 +215,7 @@ def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, wo
     waiting: deque[Future[int]] = deque()
     # A forked process could inherit a lock that another thread of ours holds.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(others, spawn, initializer=_start_process) as pool:
+    with ProcessPoolExecutor(others, spawn, initializer=start_process) as pool:
         try:
             while chunks or waiting:
                 while chunks and len(waiting) < 2 * others:
@@ -231,19 +230,6 @@ def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, wo
             raise DataError(f"a process that wrote to {target} was killed", fix) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_process() -> None:
-    """Leave Ctrl-C to the parent, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, form: BinForm) -> int:

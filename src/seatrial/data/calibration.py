@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seatrial.data.labels import list_images, read_image_list, spread
+from seatrial.data.labels import LabelledImage, list_images, read_image_list, spread
 from seatrial.errors import DataError
-from seatrial.store.files import hash_file
+from seatrial.store.files import hash_bytes, hash_file
 
 
 def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
@@ -35,19 +35,29 @@ def hash_contents(images: Iterable[Path]) -> dict[str, int]:
     return {_hash(path): _size(path) for path in images}
 
 
-def check_apart(contents: Mapping[str, int], images: Sequence[Path]) -> None:
+def check_apart(contents: Mapping[str, int], images: Sequence[LabelledImage]) -> None:
     """Refuse images that stand among `contents`; only files of a size that occurs there are read.
+
+    Of images that were preprocessed before, the file that they were made of counts, where it is known.
 
     Raises:
         DataError: says how many and the first.
     """
     sizes = set(contents.values())
-    leaked = [path for path in images if _size(path) in sizes and _hash(path) in contents]
+    leaked = [image for image in images if _measure(image) in sizes and _identify(image) in contents]
     if leaked:
         raise DataError(
             f"{len(leaked)} of {len(images)} evaluation images were used for calibration, first {leaked[0]}",
             "calibrate with images that are never evaluated on, such as training images",
         )
+
+
+def _measure(image: LabelledImage) -> int:
+    return image.measure()[0] if image.content is None else image.content[0]
+
+
+def _identify(image: LabelledImage) -> str:
+    return hash_bytes(image.read()) if image.content is None else image.content[1]
 
 
 def _size(path: Path) -> int:

@@ -12,11 +12,12 @@ from PIL import Image
 
 from seatrial.data.aipp import Aipp, hash_aipp
 from seatrial.data.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.decode import read_file, read_image
+from seatrial.data.decode import decode_image, read_file
 from seatrial.data.preprocess import apply_pixel_steps, hash_preprocess, normalise
-from seatrial.data.yuv import decode_ycbcr, pack_yuv420sp
+from seatrial.data.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
+from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest
 
 
@@ -43,6 +44,17 @@ class Feed:
         return hash_preprocess(self.recipe) if self.aipp is None else hash_aipp(self.aipp, self.steps)
 
     @property
+    def pixels_hash(self) -> str:
+        """What identifies the bytes of `shape`, whatever is done to them afterwards; `bins.json` has the same."""
+        steps = tuple(step for step in self.steps if isinstance(step, Resize | CenterCrop))
+        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
+            return hash_preprocess(Mode(preprocess=steps))
+        if self.is_yuv:
+            return hash_yuv420sp(steps, "yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp")
+        plain = hash_preprocess(Mode(preprocess=steps))
+        return hash_value({"pixels": plain, "order": self.aipp.order, "channels": self.shape[2]})
+
+    @property
     def is_yuv(self) -> bool:
         """Whether the bytes are YUV420SP."""
         return self.aipp is not None and self.aipp.input_format == "YUV420SP_U8"
@@ -53,7 +65,15 @@ class Feed:
         Raises:
             DataError: the file is no image.
         """
-        return self.pack(load_pixels(path, self.steps, self.is_yuv))
+        return self.decode(read_file(path), str(path))
+
+    def decode(self, data: bytes, name: str) -> NDArray[np.uint8]:
+        """The bytes of one image file as uint8 of `shape`.
+
+        Raises:
+            DataError: they are no image; names `name`.
+        """
+        return self.pack(decode_pixels(data, name, self.steps, self.is_yuv))
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """RGB pixels (height, width, 3) of the size that the steps give, as uint8 of `shape`."""
@@ -111,7 +131,16 @@ def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> 
     Raises:
         DataError: the file is no image.
     """
-    image = decode_ycbcr(read_file(path), str(path)) if as_ycbcr else read_image(path)
+    return decode_pixels(read_file(path), str(path), steps, as_ycbcr)
+
+
+def decode_pixels(data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
+    """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
+
+    Raises:
+        DataError: they are no image; names `name`.
+    """
+    image = decode_ycbcr(data, name) if as_ycbcr else decode_image(data, name)
     return apply_pixel_steps(image, steps)
 
 

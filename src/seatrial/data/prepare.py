@@ -22,7 +22,7 @@ from seatrial.data.unpack import FETCH_AGAIN, Readable, TarStream, copy_out, rea
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_value, locked, make_folder, write_text
-from seatrial.store.records import Record
+from seatrial.store.record import Record
 
 MD5 = {
     "train": "1d675b47d978889d74fa0da5fadfb00e",

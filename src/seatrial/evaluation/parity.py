@@ -86,3 +86,26 @@ class Variety:
         """
         if self._images_differ and not self._answers_differ:
             raise ParityError(f"the engine gives {self._count} images the same answer, though they differ")
+
+
+ALIKE_LIMIT = 0.01
+"""Share of images that may have the logits of another one: near copies do, after int8's rounding."""
+LOOKED_AT = 32
+
+
+def find_alike(digests: NDArray[np.uint64]) -> list[tuple[int, int]]:
+    """Pairs of images that have the same logits, if there are so many that the images must be looked at.
+
+    Args:
+        digests: (n,), what identifies the logits of each image.
+
+    Returns:
+        At most `LOOKED_AT` pairs, evenly spaced: the first image with those logits, and a later one.
+    """
+    _, first_of, group = np.unique(digests, return_index=True, return_inverse=True)
+    first = first_of[group]
+    repeated = np.flatnonzero(first != np.arange(len(digests)))
+    if len(repeated) <= max(1, ALIKE_LIMIT * len(digests)) and len(repeated) < len(digests) - 1:
+        return []
+    chosen = repeated[np.linspace(0, len(repeated) - 1, min(LOOKED_AT, len(repeated))).astype(int)]
+    return [(int(first[index]), int(index)) for index in chosen]

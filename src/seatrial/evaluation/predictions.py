@@ -1,5 +1,6 @@
 """Predictions: per image its label, its five best classes and their scores, as Parquet sorted by id."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,24 +25,22 @@ class Predictions:
     """(n, k), best first."""
     scores: NDArray[np.float32]
     """(n, k), the logits of `classes`."""
+    logits: NDArray[np.float32] | None = None
+    """(n, classes) where they were kept."""
 
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all; the same bytes for the same answers."""
-        k = self.classes.shape[1]
-        table = pa.table(
-            {
-                "id": pa.array(self.ids, pa.string()),
-                "label": pa.array(self.labels, pa.int32()),
-                "classes": pa.FixedSizeListArray.from_arrays(pa.array(self.classes.ravel(), pa.int32()), k),
-                "scores": pa.FixedSizeListArray.from_arrays(pa.array(self.scores.ravel(), pa.float32()), k),
-            }
-        )
-        with replacing(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_parts(path, [self])
+
+    def take(self, rows: NDArray[np.integer]) -> "Predictions":
+        """Some of the answers, in the order of `rows`."""
+        ids = tuple(self.ids[row] for row in rows)
+        logits = None if self.logits is None else self.logits[rows]
+        return Predictions(ids, self.labels[rows], self.classes[rows], self.scores[rows], logits)
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
-        """Read predictions.
+        """Read predictions, their logits left out.
 
         Raises:
             UsageError: there is no such file.
@@ -50,8 +49,9 @@ class Predictions:
         if not path.is_file():
             raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
         try:
-            table = pq.read_table(path, page_checksum_verification=True)
-            ids, labels, classes, scores = (table[name] for name in ("id", "label", "classes", "scores"))
+            columns = ["id", "label", "classes", "scores"]
+            table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+            ids, labels, classes, scores = (table[name] for name in columns)
             return cls(
                 tuple(map(str, ids.cast(pa.string()).to_pylist())),
                 labels.cast(pa.int32()).to_numpy(),
@@ -63,12 +63,44 @@ class Predictions:
             raise RefusedFile(f"{path} holds no predictions ({reason})", "evaluate again") from None
 
 
+def write_parts(path: Path, parts: Iterable[Predictions]) -> None:
+    """Write predictions that come in parts as one Parquet file, a row group each, whole or not at all."""
+    with replacing(path) as temporary:
+        writer = None
+        for part in parts:
+            table = _to_table(part)
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd", write_page_checksum=True)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _to_table(part: Predictions) -> pa.Table:
+    columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string()), "label": pa.array(part.labels, pa.int32())}
+    matrices = {"classes": part.classes, "scores": part.scores}
+    if part.logits is not None:
+        matrices["logits"] = part.logits
+    for name, matrix in matrices.items():
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    return pa.table(columns)
+
+
 def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
     """The lists of a column as rows; ValueError where it holds no lists of one length."""
     if not pa.types.is_fixed_size_list(column.type):
         raise ValueError(f"{column.type} where lists of one length belong")
     width = column.type.list_size
     return column.combine_chunks().flatten().cast(kind).to_numpy().reshape(-1, width)  # type: ignore[no-any-return]
+
+
+def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:
+    """The reference's answers to the images of `ids`, which are sorted, if it has all of them; else all of its own."""
+    if reference.ids == tuple(ids):
+        return reference
+    row_of = {image: row for row, image in enumerate(reference.ids)}
+    if not row_of.keys() >= set(ids):
+        return reference
+    return reference.take(np.array([row_of[image] for image in ids], dtype=np.int64))
 
 
 def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) -> None:

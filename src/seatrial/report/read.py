@@ -7,14 +7,15 @@ from typing import TypeVar
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes.schema import Recipe
+from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     EngineManifest,
     GraphManifest,
     Measurement,
-    Record,
     RunManifest,
+    Throughput,
     TrainingRecord,
     Verdict,
 )
@@ -34,8 +35,9 @@ class Run:
     graph: GraphManifest | None
     training: TrainingRecord | None
     built: Mapping[str, EngineManifest]
-    """By engine name, like the next two; in the order of the run."""
+    """By engine name, like the next three; in the order of the run."""
     accuracy: Mapping[str, AccuracyRecord]
+    throughput: Mapping[str, Throughput]
     measurements: Mapping[str, Measurement]
 
     @property
@@ -73,6 +75,9 @@ def read_run(folder: Path) -> Run:
         training=_load(TrainingRecord, folder / "train" / "train.json"),
         built=_load_each(EngineManifest, {n: folder / "engines" / n / "engine.json" for n in manifest.engines}),
         accuracy=_load_each(AccuracyRecord, {n: folder / "evaluation" / f"{n}.json" for n in manifest.engines}),
+        throughput=_load_each(
+            Throughput, {n: folder / "evaluation" / f"{n}.throughput.json" for n in manifest.engines}
+        ),
         measurements=_load_each(Measurement, {n: folder / "bench" / f"{n}.json" for n in manifest.engines}),
     )
 

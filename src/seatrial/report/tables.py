@@ -98,7 +98,7 @@ def make_accuracy(run: Run) -> Table:
             write_percent(r.accuracy()),
             f"{write_percent(r.top1_interval[0])} to {write_percent(r.top1_interval[1])}",
             *(write_percent(r.accuracy(k)) for k in range(2, depth + 1)),
-            write_figures(r.images_per_s),
+            write_figures(run.throughput[name].images_per_s) if name in run.throughput else NOTHING,
         )
         for name, r in run.accuracy.items()
     )

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seatrial.store.records import Environment, Record
+from seatrial.store.record import Record
+from seatrial.store.records import Environment
 from seatrial.strict import Strict
 
 LABELS = "labels"

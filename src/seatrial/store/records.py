@@ -4,54 +4,12 @@ Old versions still load; a key that is not known is an error. Times end in `_s` 
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
 """
 
-import json
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field
 
-from seatrial.errors import RefusedFile, UsageError
-from seatrial.store.files import write_text
+from seatrial.store.record import Record
 from seatrial.strict import Strict
-
-
-class Record(Strict):
-    """What a stage stores."""
-
-    schema_: str = Field(alias="schema")
-
-    def save(self, path: Path) -> None:
-        """Write the record as JSON, whole or not at all."""
-        write_text(path, self.model_dump_json(by_alias=True, indent=1) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a record of this kind.
-
-        Raises:
-            UsageError: there is no such file, it may not be read, or it is a record of another kind.
-            RefusedFile: the file is not JSON, so it is damaged.
-        """
-        data = read_json(path)
-        expected = cls.model_fields["schema_"].default
-        if data.get("schema") != expected:
-            raise UsageError(f"{path} is a {data.get('schema', 'file without a schema')}, not a {expected}")
-        return cls.read(data, str(path))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`, under the conditions of `Record.load`."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no {path}") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise RefusedFile(f"{path} is damaged ({error})", "delete it and run the stage again") from None
-    if not isinstance(data, dict):
-        raise RefusedFile(f"{path} holds no record", "delete it and run the stage again")
-    return data
 
 
 class TensorSpec(Strict):
@@ -233,16 +191,33 @@ class Comparison(Strict):
     """Lower one-sided 95 % bound of the drop; negative is a gain."""
     high_pp: float
     """Upper one-sided 95 % bound of the drop."""
+    confidence: float = 0.95
+    """Of each bound, where it is another: a verdict that fell early needs more."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
 
 
+class Certainty(Strict):
+    """How an evaluation that stops as soon as its verdict is certain ended."""
+
+    limit_pp: float
+    """The drop of top-1 that is allowed."""
+    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    """INCONCLUSIVE only after the last image."""
+    looks: int
+    """Taken; see `evaluation.sequential`."""
+    confidence: float
+    """Of the last look."""
+    of_images: int
+    """In the set."""
+
+
 class AccuracyRecord(Record):
     """How one engine did on a labelled set: `evaluation/NAME.json`."""
 
-    schema_: Literal["seatrial/accuracy/1"] = Field(default="seatrial/accuracy/1", alias="schema")
+    schema_: Literal["seatrial/accuracy/2"] = Field(default="seatrial/accuracy/2", alias="schema")
     key: str
     name: str
     engine: str
@@ -256,26 +231,63 @@ class AccuracyRecord(Record):
     images_hash: str | None = None
     """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
     images: int
+    """That were answered."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Why an image has no answer, by id: it is missing, or cannot be read. Then this is partial."""
     classes: int
     hits: tuple[int, ...]
     """Images whose label is among the first 1, 2, … 5 classes."""
     top1_interval: tuple[float, float]
     """Wilson's 95 % score interval."""
     batch_size: int
-    workers: int
-    """Decoding threads."""
-    wall_s: float
-    """From the first file read to the last answer, engine already loaded."""
-    images_per_s: float
+    batch_invariant: bool | None = None
+    """Whether images got the same logits, to the bit, in another place of a batch and alone; None: not looked at."""
     predictions: str
     """The Parquet file, beside this record."""
     predictions_sha256: str
     versus: Comparison | None = None
+    certainty: Certainty | None = None
+    """Of an evaluation that was to stop as soon as it is certain."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:
         """Top-k accuracy as a fraction 0..1."""
         return self.hits[min(k, len(self.hits)) - 1] / self.images
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 held the times too, which now stand in a `Throughput` beside it."""
+        if data.get("schema") != "seatrial/accuracy/1":
+            return data
+        kept = {key: value for key, value in data.items() if key not in ("workers", "wall_s", "images_per_s")}
+        return {**kept, "schema": "seatrial/accuracy/2"}
+
+
+class Throughput(Record):
+    """How fast a whole set was evaluated, from files to stored answers: `evaluation/NAME.throughput.json`."""
+
+    schema_: Literal["seatrial/throughput/1"] = Field(default="seatrial/throughput/1", alias="schema")
+    key: str
+    """Of the accuracy record that it belongs to."""
+    name: str
+    images: int
+    wall_s: float
+    """From the first file read to the last answer, engine already loaded; of all sittings together."""
+    images_per_s: float
+    batch_size: int
+    workers: int
+    """That decoded: threads, or processes if many."""
+    callers: int
+    """Batches inside the engine at a time."""
+    decode_s: float
+    """Of all workers together."""
+    run_s: float
+    """Inside the engine, of all callers together."""
+    first_answer_s: float
+    """From opening the engine file to the first batch's answers, in the last sitting."""
+    sittings: int
+    """1 if it was never interrupted."""
+    peak_rss_bytes: int
 
 
 class Point(Strict):

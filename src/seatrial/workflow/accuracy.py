@@ -1,82 +1,267 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seatrial.bench.environment import machine_hash, read_environment
-from seatrial.data.feed import read_feed
+from seatrial.bench.worker import read_peak_rss
+from seatrial.data.feed import Feed, read_feed
+from seatrial.data.fitting import check_prepared
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import DataError, SeatrialError
-from seatrial.evaluation.pipeline import Evaluated, evaluate_session
-from seatrial.evaluation.predictions import Predictions, check_same_images
+from seatrial.engines.cpu import count_cores
+from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.evaluation.ledger import Ledger, Tally
+from seatrial.evaluation.pipeline import (
+    AnswerSource,
+    Clock,
+    answer_all,
+    check_variety,
+    collect_predictions,
+    is_batch_invariant,
+)
+from seatrial.evaluation.predictions import Predictions, check_same_images, restrict, write_parts
 from seatrial.evaluation.statistics import compare_answers, wilson_interval
+from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
-from seatrial.store.records import AccuracyRecord, Comparison
+from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Throughput
+from seatrial.workflow.certainty import bound_confidence, reach_certainty
 from seatrial.workflow.quantization import check_leak
+
+CALLERS = 8
+"""At most so many batches inside an engine that was not tuned."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSpec:
-    """What to evaluate on."""
+    """What to evaluate on, and how."""
 
-    images: Sequence[LabelledImage]
-    batch_size: int = 16
+    images: Sequence[LabelledImage] = ()
+    batch_size: int | None = None
+    """None takes what tuning found, else 16."""
     reference: Path | None = None
     """Predictions (Parquet) to hold the answers against."""
+    workers: int | None = None
+    """That decode; None takes one for each core."""
+    callers: int | None = None
+    """Batches inside the engine at a time; None takes what tuning found, else two for each core, at most `CALLERS`:
+    so that one waits while another runs."""
+    keep_logits: bool = False
+    """Store all logits beside the five best."""
+    identity: str | None = None
+    """What identifies `images` where their files do not: the hash of the set that a pack was made of."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why an image that was asked for is not among `images`, by id."""
+    allow_partial: bool = False
+    """Tell an accuracy also where images are missing or broken."""
+    resume: bool = True
+    """Go on with what an evaluation that was stopped has left."""
+    until_pp: float | None = None
+    """Take images in a random order, and stop as soon as it is certain that the drop of top-1 against the reference is
+    below or above this, in points."""
 
 
-def evaluate_engine(folder: Path, spec: EvaluateSpec, output: Path, progress: Progress = silent) -> AccuracyRecord:
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation needs to know, found out before any image is read."""
+
+    file: EngineFile
+    feed: Feed
+    spec: EvaluateSpec
+    plan: Plan
+    listing: str
+    """What identifies the images: `data.labels.hash_listing`."""
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Of the records: the engine folder's."""
+        return self.file.folder.name
+
+
+Answering = Callable[[Evaluation, NDArray[np.int64]], Iterator[Answers]]
+"""Has images answered, given by index."""
+
+
+def evaluate_engine(
+    folder: Path, spec: EvaluateSpec, output: Path, progress: Progress = silent, answering: Answering | None = None
+) -> AccuracyRecord:
     """Run a labelled set through an engine and write `output/NAME.json` and `.parquet`, or find them written.
+
+    Args:
+        answering: who runs the images; None does it in this process.
 
     Raises:
         UsageError: the folder is no engine folder.
-        DataError: an image is no image or was calibrated with, or the engine was built for another preprocessing.
-        ParityError: an answer is not a number, or all are the same.
+        DataError: images are missing, broken or were calibrated with, or the engine takes another preprocessing.
+        ParityError: an answer is not a number, or different images get the same one.
         NotComparable: the reference's predictions are of other images.
+    """
+    asked = prepare_evaluation(folder, spec, progress)
+    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial)
+    found = record is not None
+    if record is None:
+        record = _evaluate(asked, output, progress, answering)
+    if spec.reference is not None:
+        record = record.model_copy(update={"versus": compare_with(spec.reference, output, record)})
+    elif record.versus is not None:
+        record = record.model_copy(update={"versus": None})
+    record.save(output / f"{asked.name}.json")
+    shown = f"{asked.name}: top-1 {record.accuracy():.2%} of {record.images} images"
+    progress(Update("evaluate", note=f"already evaluated: {asked.name}" if found else shown))
+    return record
+
+
+def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress = silent) -> Evaluation:
+    """Read the engine folder and check everything that can be checked before an image is read.
+
+    Raises:
+        SeatrialError: as `evaluate_engine`.
     """
     file = read_engine(folder)
     feed = read_feed(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != feed.hash:
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
-    check_leak(file.manifest.graph, spec.images, progress)
-    name = folder.name
-    listing = hash_listing(spec.images)
-    key = _evaluation_key(file, spec, listing)
-    found = _find_evaluated(output / f"{name}.json", key)
-    if found is None:
-        engine = get_engine(file.manifest.engine)
-        with engine.open(file, file.manifest.device, spec.batch_size) as session:
-            evaluated = evaluate_session(session, spec.images, feed, spec.batch_size, progress)
-        evaluated.predictions.save(output / f"{name}.parquet")
-        described = _describe(file, name, key, evaluated, output / f"{name}.parquet")
-        record = described.model_copy(update={"images_hash": listing})
-    else:
-        record = found
-    versus = None if spec.reference is None else compare_with(spec.reference, output / record.predictions, name)
-    if spec.reference is not None and versus is not None:
-        versus = versus.model_copy(update={"doubts": find_differences(spec.reference, record)})
-    record = record.model_copy(update={"versus": versus})
-    record.save(output / f"{name}.json")
-    shown = f"{name}: top-1 {record.accuracy():.2%} of {record.images} images, {record.images_per_s:.0f} images/s"
-    progress(Update("evaluate", note=f"already evaluated: {name}" if found else shown))
+    if spec.missing and not spec.allow_partial:
+        refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
+    listing = spec.identity or hash_listing(spec.images)
+    check_prepared(spec.images, feed, file.manifest.input.dtype)
+    check_leak(file.manifest.graph, spec.images, listing, progress)
+    plan = make_plan(file, spec)
+    return Evaluation(file, feed, spec, plan, listing, _evaluation_key(file, spec, plan, listing))
+
+
+def _need_reference(spec: EvaluateSpec) -> Path:
+    """The reference of an evaluation that stops when it is certain."""
+    if spec.reference is None:
+        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
+    if spec.allow_partial:
+        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
+    if not spec.reference.is_file():
+        raise UsageError(f"there are no predictions {spec.reference}", "`seatrial evaluate` writes them")
+    return spec.reference
+
+
+def make_plan(file: EngineFile, spec: EvaluateSpec) -> Plan:
+    """What is asked, else what tuning found, else a default that follows from the cores."""
+    best = file.manifest.tuning.best if file.manifest.tuning else None
+    batch_size = spec.batch_size or (best.batch_size if best else 16)
+    return Plan(
+        batch_size=file.pick(batch_size)[1] or batch_size,
+        workers=spec.workers or count_cores(),
+        callers=spec.callers or (best.streams if best else min(CALLERS, 2 * count_cores())),
+        keep_logits=spec.keep_logits,
+    )
+
+
+@dataclass(slots=True)
+class _Sitting:
+    """What is only known while the engine is open."""
+
+    batch_invariant: bool | None = None
+    first_answer_s: float = 0.0
+    certainty: Certainty | None = None
+
+
+def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: Answering | None) -> AccuracyRecord:
+    images, spec = asked.spec.images, asked.spec
+    with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
+        if len(ledger.todo) < len(images):
+            already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
+            progress(Update("evaluate", note=f"{asked.name}: {already}"))
+        sitting = _Sitting()
+        if answering is None:
+            _answer_here(asked, ledger, sitting, progress)
+        else:
+            sitting.certainty = _answer(asked, ledger, lambda todo: answering(asked, todo), progress)
+        broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
+        left_out = dict(sorted({**spec.missing, **broken}.items()))
+        if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
+            refuse_partial(left_out, len(images) + len(spec.missing))
+        check_variety(ledger.tally, images, asked.feed)
+        predictions = output / f"{asked.name}.parquet"
+        write_parts(predictions, collect_predictions(ledger, images))
+        pace = _describe_pace(asked, ledger.tally, sitting)
+        pace.save(output / f"{asked.name}.throughput.json")
+        record = _describe(asked, ledger.tally, predictions, left_out, sitting)
+        record.save(output / f"{asked.name}.json")
+        ledger.remove()
+    progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
 
 
-def compare_with(reference: Path, predictions: Path, name: str) -> Comparison:
-    """Hold predictions against a reference's, image by image.
+def _answer_here(asked: Evaluation, ledger: Ledger, sitting: _Sitting, progress: Progress) -> None:
+    spec, plan, feed = asked.spec, asked.plan, asked.feed
+    told = f"{plan.workers} workers decode, {plan.callers} batches of {plan.batch_size} are inside the engine"
+    progress(Update("evaluate", note=f"{asked.name}: {told}; {count_cores()} cores"))
+    begun = time.perf_counter()
+    engine = get_engine(asked.file.manifest.engine)
+    with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+
+        def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
+            for batch in stream_answers(session, spec.images, feed, todo, plan):
+                sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
+                yield batch
+
+        sitting.certainty = _answer(asked, ledger, answer, progress)
+        sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
+
+
+def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: Progress) -> Certainty | None:
+    spec, clock = asked.spec, Clock(progress)
+
+    def answer_some(indices: NDArray[np.int64]) -> Tally:
+        todo = indices[~ledger.tally.done[indices]]
+        if len(todo):
+            answer_all(ledger, todo, answer, len(spec.images), clock)
+        return ledger.tally
+
+    if spec.until_pp is None:
+        answer_some(ledger.todo)
+        return None
+    assert spec.reference is not None
+    return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
+
+
+def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
+    """Refuse an accuracy over fewer images than were asked for.
+
+    Args:
+        left_out: why an image has no answer, by id.
+        asked: how many images there should be.
 
     Raises:
-        NotComparable: they are of other images or labels.
+        DataError: names the first ones.
     """
-    a, b = Predictions.load(reference), Predictions.load(predictions)
-    check_same_images(a, b, (reference.stem, name))
-    return compare_answers(a.classes[:, 0], b.classes[:, 0], a.labels, reference.stem)
+    listed = list(left_out.values())
+    shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
+    raise DataError(
+        f"{len(left_out)} of {asked} images have no answer: {shown}",
+        "mend them, or evaluate the rest with --allow-partial (what is answered is kept)",
+    )
+
+
+def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Comparison:
+    """Hold an evaluation's predictions against a reference's, image by image.
+
+    Raises:
+        NotComparable: the reference lacks some of the images, or has other labels.
+    """
+    ours = Predictions.load(output / record.predictions)
+    theirs = restrict(Predictions.load(reference), ours.ids)
+    check_same_images(theirs, ours, (reference.stem, record.name))
+    confidence = bound_confidence(record.certainty)
+    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
+    return compared.model_copy(update={"doubts": find_differences(reference, record)})
 
 
 def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
@@ -86,40 +271,50 @@ def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]
         checks = {
             "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
             "its weights are others": other.checkpoint_sha256 != record.checkpoint_sha256,
+            # Of a part of the images the hash is another anyway.
             "image files have changed since": None not in (other.images_hash, record.images_hash)
-            and other.images_hash != record.images_hash,
+            and other.images_hash != record.images_hash
+            and other.images == record.images,
         }
         return tuple(f"{reference.stem}: {text}" for text, differs in checks.items() if differs)
     return ()
 
 
-def _evaluation_key(file: EngineFile, spec: EvaluateSpec, listing: str) -> str:
+def _evaluation_key(file: EngineFile, spec: EvaluateSpec, plan: Plan, listing: str) -> str:
     return hash_value(
         {
-            "stage": "evaluate/1",
+            "stage": "evaluate/2",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
             "images": listing,
-            "batch_size": spec.batch_size,
+            "missing": sorted(spec.missing),
+            "batch_size": plan.batch_size,
+            "logits": spec.keep_logits,
+            "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
             "machine": machine_hash(read_environment()),
         }
     )
 
 
-def _find_evaluated(path: Path, key: str) -> AccuracyRecord | None:
+def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord | None:
     with contextlib.suppress(SeatrialError):
         record = AccuracyRecord.load(path)
         predictions = path.parent / record.predictions
-        if record.key == key and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
+        fits = record.key == key and (allow_partial or not record.left_out)
+        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
             return record
     return None
 
 
-def _describe(file: EngineFile, name: str, key: str, evaluated: Evaluated, predictions: Path) -> AccuracyRecord:
-    manifest, found = file.manifest, evaluated.predictions
-    counts = TopK.of(found.classes, found.labels)
+def _describe(
+    asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], sitting: _Sitting
+) -> AccuracyRecord:
+    manifest, images = asked.file.manifest, asked.spec.images
+    answered = np.flatnonzero(tally.answered)
+    labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
+    counts = TopK.of(tally.classes[answered], labels)
     return AccuracyRecord(
-        key=key,
-        name=name,
+        key=asked.key,
+        name=asked.name,
         engine=manifest.engine,
         device=manifest.device,
         precision=manifest.precision,
@@ -128,15 +323,35 @@ def _describe(file: EngineFile, name: str, key: str, evaluated: Evaluated, predi
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
+        images_hash=asked.listing,
         images=counts.count,
-        classes=evaluated.classes,
+        left_out=left_out,
+        classes=tally.width,
         hits=counts.hits,
         top1_interval=wilson_interval(counts.hits[0], counts.count),
-        batch_size=evaluated.batch_size,
-        workers=evaluated.workers,
-        wall_s=evaluated.wall_s,
-        images_per_s=counts.count / evaluated.wall_s,
+        batch_size=asked.plan.batch_size,
+        batch_invariant=sitting.batch_invariant,
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
+        certainty=sitting.certainty,
         environment=read_environment(),
+    )
+
+
+def _describe_pace(asked: Evaluation, tally: Tally, sitting: _Sitting) -> Throughput:
+    done, plan = int(tally.done.sum()), asked.plan
+    return Throughput(
+        key=asked.key,
+        name=asked.name,
+        images=done,
+        wall_s=tally.wall_s,
+        images_per_s=done / tally.wall_s,
+        batch_size=plan.batch_size,
+        workers=plan.workers,
+        callers=plan.callers,
+        decode_s=tally.decode_s,
+        run_s=tally.run_s,
+        first_answer_s=sitting.first_answer_s,
+        sittings=tally.sittings,
+        peak_rss_bytes=read_peak_rss(),
     )

@@ -146,7 +146,7 @@ def _read_calibration(
     if quantised is None:
         raise UsageError("--calibration is for int8, and no engine was asked for it", "write it like openvino:int8")
     contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
-    check_apart(contents, [image.path for image in images])
+    check_apart(contents, images)
     return contents
 
 

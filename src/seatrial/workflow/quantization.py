@@ -53,8 +53,7 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
         raise UsageError(f"{graph} computes in {manifest.precision} already", fix)
     paths = read_calibration(spec.calibration, spec.count)
     contents = hash_contents(paths)
-    evaluated = [image.path for image in spec.images]
-    check_apart(contents, evaluated)
+    check_apart(contents, spec.images)
     key = _quantization_key(manifest, spec, contents)
     found = find_graph(output, key)
     if found is not None:
@@ -62,7 +61,7 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
         return found
     from seatrial.export.make_int8 import Int8Job, make_int8
 
-    proof = spread(evaluated or paths, PARITY_IMAGES)
+    proof = spread([image.path for image in spec.images] or paths, PARITY_IMAGES)
     job = Int8Job(
         graph=graph,
         manifest=manifest,
@@ -79,8 +78,13 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
     return make_int8(job, progress)
 
 
-def check_leak(graph: GraphManifest, images: Sequence[LabelledImage], progress: Progress = silent) -> None:
+def check_leak(
+    graph: GraphManifest, images: Sequence[LabelledImage], identity: str, progress: Progress = silent
+) -> None:
     """Refuse to evaluate a graph on images that it was calibrated with; tell of a set that chose its float layers.
+
+    Args:
+        identity: of the set, as `data.labels.hash_listing` gives it.
 
     Raises:
         DataError: says how many and the first.
@@ -88,8 +92,12 @@ def check_leak(graph: GraphManifest, images: Sequence[LabelledImage], progress: 
     done = graph.calibration
     if done is None:
         return
-    check_apart(done.contents, [image.path for image in images])
-    if done.chosen_on is not None and done.chosen_on == hash_listing(images):
+    check_apart(done.contents, images)
+    unknown = sum(image.prepared is not None and image.content is None for image in images)
+    if unknown:
+        note = f"nothing tells what {unknown} preprocessed images were made of: they may have calibrated this graph"
+        progress(Update("evaluate", note=note))
+    if done.chosen_on is not None and done.chosen_on == identity:
         note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
         progress(Update("evaluate", note=note))
 

@@ -100,8 +100,11 @@ def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
     )
 
 
-def prepare_folder(engine: Path, images: Path, output: Path) -> Path:
+def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = None) -> Path:
     """Prepare the images of a folder for measuring an engine; they go beside `output`.
+
+    Args:
+        most: as for `prepare_pixels`.
 
     Raises:
         DataError: there is no such folder, or it holds no images.
@@ -110,13 +113,17 @@ def prepare_folder(engine: Path, images: Path, output: Path) -> Path:
     found = list_images(images)
     if not found:
         raise DataError(f"image folder {images} holds no images")
-    return prepare_pixels(found, feed, output.with_suffix(".npy"))
+    return prepare_pixels(found, feed, output.with_suffix(".npy"), most)
 
 
-def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path) -> Path:
-    """Store images as a graph takes them, uint8 (n, *feed.shape), for measuring processes to read."""
-    count = min(len(images), MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(feed.shape)))
-    pixels = load_batch(images[:count], feed)
+def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path, most: int | None = None) -> Path:
+    """Store images as a graph takes them, uint8 (n, *feed.shape), for measuring processes to read.
+
+    Args:
+        most: number of images to keep at most; None keeps what fits in `PIXELS_BYTES`.
+    """
+    most = most or min(MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(feed.shape)))
+    pixels = load_batch(images[:most], feed)
     with replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, pixels)
     return output

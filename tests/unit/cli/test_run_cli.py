@@ -31,10 +31,12 @@ HEAVY = [
 
 
 @pytest.fixture(autouse=True)
-def _keep_signal_handler() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def _keep_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    signal.alarm(0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

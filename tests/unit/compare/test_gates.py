@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
-from seatrial.compare.gates import judge_gates, judge_reference_drop, judge_same_at_batches
+from seatrial.compare.gates import judge_drop, judge_gates, judge_reference_drop, judge_same_at_batches
+from seatrial.evaluation.statistics import compare_answers
 from seatrial.store.records import AccuracyRecord, Comparison, Measurement
 
 
@@ -23,6 +25,15 @@ def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurem
 
 def change(record: AccuracyRecord, hits: int, images: int, interval: tuple[float, float]) -> AccuracyRecord:
     return record.model_copy(update={"hits": (hits, images), "images": images, "top1_interval": interval})
+
+
+def compare_counts(images: int, lost: int, gained: int) -> Comparison:
+    """A set in which the reference was always right but for the gains."""
+    labels = np.zeros(images, dtype=np.int64)
+    reference, answers = labels.copy(), labels.copy()
+    answers[:lost] = 1
+    reference[images - gained :] = 1
+    return compare_answers(reference, answers, labels, "torch")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,26 @@ def test_a_drop_is_judged_by_what_is_sure(
     assert found.engine == "openvino-bf16"
     assert f"fell 0.62 points against torch ({low_pp:.2f} to {high_pp:.2f} with 95 %" in found.reason
     assert "1 lost, 1 gained of 540 images); the gate is 1" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "told"),
+    [
+        (5, 5, "about 75 more images would settle it, if answers flip on at these rates"),
+        (27, 0, None),
+        (7, 2, "about 83,000 more images would settle it, if answers flip on at these rates"),
+    ],
+)
+def test_an_open_gate_says_what_would_settle_it(lost: int, gained: int, told: str | None) -> None:
+    found = judge_drop("int8", compare_counts(540, lost, gained), 1.0)
+    assert (found.outcome == "INCONCLUSIVE") == (told is not None)
+    assert found.reason.partition("the gate is 1")[2] == (f"; {told}" if told else "")
+
+
+def test_a_drop_on_the_gate_stays_open() -> None:
+    found = judge_drop("int8", compare_counts(1000, 15, 5), 1.0)
+    assert found.outcome == "INCONCLUSIVE"
+    assert found.reason.endswith("the drop lies on the gate, so more images like these would not settle it")
 
 
 def test_every_engine_but_the_reference_is_held_against_it(accuracies: dict[str, AccuracyRecord]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
+from seatrial.data.labels import LabelledImage
 from seatrial.errors import DataError
 
 
@@ -15,6 +16,10 @@ def write(folder: Path, *names: str) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(f"bytes of {path.name}".encode())
     return paths
+
+
+def label(*paths: Path) -> list[LabelledImage]:
+    return [LabelledImage(path.name, path, 0) for path in paths]
 
 
 def test_images_of_a_folder_evenly_spaced(tmp_path: Path) -> None:
@@ -62,22 +67,42 @@ def test_contents_are_known_by_their_bytes(tmp_path: Path) -> None:
 def test_an_overlap_is_named_whatever_the_file_is_called(tmp_path: Path) -> None:
     contents = hash_contents(write(tmp_path, "train/0.png", "train/1.png"))
     apart = write(tmp_path, "val/2.png", "val/30.png")
-    check_apart(contents, apart)
+    check_apart(contents, label(*apart))
     copy = tmp_path / "val/renamed.png"
     copy.write_bytes((tmp_path / "train/1.png").read_bytes())
     with pytest.raises(DataError, match=r"1 of 3 evaluation images were used for calibration, first .*renamed\.png"):
-        check_apart(contents, [*apart, copy])
+        check_apart(contents, label(*apart, copy))
 
 
 def test_only_files_of_a_known_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = hash_contents(write(tmp_path, "train/0.png"))
     (other,) = write(tmp_path, "val/1000.png")
-    monkeypatch.setattr("seatrial.data.calibration.hash_file", lambda path: pytest.fail(f"{path} was read"))
-    check_apart(contents, [other])
+    monkeypatch.setattr(LabelledImage, "read", lambda image: pytest.fail(f"{image} was read"))
+    check_apart(contents, label(other))
 
 
 def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"image .*gone\.png cannot be read"):
-        check_apart({}, [tmp_path / "gone.png"])
+        check_apart({}, label(tmp_path / "gone.png"))
     with pytest.raises(DataError, match=r"image .*gone\.png cannot be read"):
         hash_contents([tmp_path / "gone.png"])
+
+
+def test_an_overlap_is_found_in_an_archive_and_behind_prepared_images(tmp_path: Path) -> None:
+    contents = hash_contents(write(tmp_path, "train/0.png"))
+    (size,), (sha256,) = contents.values(), contents
+    shard = tmp_path / "shard.tar"
+    shard.write_bytes(b"header" + b"bytes of 0.png" + b"bytes of 9.png")
+    inside = LabelledImage("0.png", shard, 0, span=(6, size))
+    beside = LabelledImage("9.png", shard, 0, span=(6 + size, size))
+    made_of_it = LabelledImage("x.png", shard, 0, span=(0, 6), content=(size, sha256))
+    check_apart(contents, [beside])
+    for image in (inside, made_of_it):
+        with pytest.raises(DataError, match=rf"1 of 2 .* first {image.id} in .*shard\.tar"):
+            check_apart(contents, [beside, image])
+
+
+def test_an_archive_that_is_cut_off_names_the_image(tmp_path: Path) -> None:
+    (shard,) = write(tmp_path, "shard.tar")
+    with pytest.raises(DataError, match=r"image 0\.png in .*shard\.tar is cut off: .* after 3 of its 9 bytes"):
+        LabelledImage("0.png", shard, 0, span=(15, 9)).read()

@@ -9,6 +9,7 @@ from seatrial.evaluation.statistics import (
     Paired,
     compare_answers,
     drop_interval,
+    images_to_settle,
     mcnemar_p,
     score_statistic,
     wilson_interval,
@@ -83,6 +84,32 @@ def test_many_images_make_it_walds() -> None:
     paired = Paired(750_000, 20_000, 10_000, 220_000)
     spread = norm.ppf(0.95) * math.sqrt(30_000 - 10_000**2 / 1_000_000) / 1_000_000
     assert drop_interval(paired) == pytest.approx((0.01 - spread, 0.01 + spread), abs=2e-6)
+
+
+@pytest.mark.parametrize("counts", [(500, 5, 2, 33), (500, 9, 2, 29), (200, 0, 0, 10), (4000, 70, 30, 900)])
+def test_so_many_more_images_settle_it_and_no_fewer(counts: tuple[int, int, int, int]) -> None:
+    paired, gate = Paired(*counts), 0.01
+    low, high = drop_interval(paired)
+    more = images_to_settle(paired, gate)
+    assert low < gate < high and more is not None and more > 0
+    n = paired.count
+    # Sets of the same shares, so with fractions of flips.
+    statistics = [
+        abs(score_statistic(n + extra, paired.lost * (n + extra) / n, paired.gained * (n + extra) / n, gate))
+        for extra in (more - 1, more)
+    ]
+    assert statistics[0] < norm.ppf(0.95) <= statistics[1]
+
+
+def test_without_a_flip_it_is_known_how_many_settle_it() -> None:
+    # The upper bound z² / (n + z²) lies below the gate from n = z² · 99 = 267.9 on.
+    assert images_to_settle(Paired(200, 0, 0, 10), 0.01) == 268 - 210
+
+
+def test_a_settled_drop_needs_no_more_and_one_on_the_gate_can_have_none() -> None:
+    assert images_to_settle(Paired(990, 2, 2, 6), 0.01) == 0
+    assert images_to_settle(Paired(900, 60, 2, 38), 0.01) == 0
+    assert images_to_settle(Paired(970, 12, 2, 16), 0.01) is None
 
 
 def draw_high_bounds(accuracy: float, drop: float, flips: float, runs: int = 4000, images: int = 540) -> np.ndarray:

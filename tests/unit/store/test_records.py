@@ -5,14 +5,15 @@ import pytest
 
 from run_folder import Trial, build_run
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     EngineManifest,
     GraphManifest,
     Measurement,
-    Record,
     RunManifest,
+    Throughput,
     TrainingRecord,
     Verdict,
 )
@@ -23,6 +24,7 @@ STORED = {
     "model.onnx.json": GraphManifest,
     "engines/onnxruntime/engine.json": EngineManifest,
     "evaluation/onnxruntime.json": AccuracyRecord,
+    "evaluation/onnxruntime.throughput.json": Throughput,
     "bench/onnxruntime.json": Measurement,
     "train/train.json": TrainingRecord,
     "verdict.json": Verdict,
@@ -35,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_record_is_stored_in_a_run() -> None:
-    kinds = {kind for kind in Record.__subclasses__() if kind.__module__ == Record.__module__}
+    kinds = {kind for kind in Record.__subclasses__() if kind.__module__ == RunManifest.__module__}
     assert set(STORED.values()) == kinds
 
 
@@ -110,3 +112,12 @@ def test_accuracy_is_hits_over_images(run: Path) -> None:
     record = AccuracyRecord.load(run / "evaluation" / "onnxruntime.json")
     counted = record.model_copy(update={"images": 8, "hits": (2, 4, 6)})
     assert [counted.accuracy(), counted.accuracy(2), counted.accuracy(5)] == [0.25, 0.5, 0.75]
+
+
+def test_an_accuracy_of_the_first_version_still_loads(run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "evaluation/onnxruntime.json").read_text())
+    for key in ("left_out", "batch_invariant"):
+        del data[key]
+    old = {**data, "schema": "seatrial/accuracy/1", "workers": 2, "wall_s": 1.5, "images_per_s": 100.0}
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert AccuracyRecord.load(tmp_path / "old.json") == AccuracyRecord.load(run / "evaluation/onnxruntime.json")

@@ -50,6 +50,19 @@ def test_the_old_file_is_seen_until_the_block_ends(tmp_path: Path) -> None:
     assert list_names(tmp_path) == ["record.json"]
 
 
+def test_a_folder_of_many_files_may_be_left_to_the_operating_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    for flush in (True, False):
+        with replacing(tmp_path / f"folder-{flush}", flush) as temporary:
+            fill(temporary, a="a", b="b")
+        assert list_names(tmp_path / f"folder-{flush}") == ["a", "b"]
+        # The folder, its two files and the parent; else the parent alone.
+        assert len(flushed) == (4 if flush else 5)
+
+
 def test_the_old_file_stays_when_the_block_raises(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")

@@ -17,7 +17,8 @@ from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSe
 from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
-from seatrial.store.records import GraphManifest, Record, TensorSpec
+from seatrial.store.record import Record
+from seatrial.store.records import GraphManifest, TensorSpec
 
 BUILD = "atc.json"
 

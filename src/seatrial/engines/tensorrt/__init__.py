@@ -20,7 +20,8 @@ from seatrial.engines.tensorrt.options import Settings, read_settings
 from seatrial.engines.tensorrt.session import TensorRtSession, sizes
 from seatrial.errors import EngineError
 from seatrial.store.files import write_text
-from seatrial.store.records import GraphManifest, TensorSpec, read_json
+from seatrial.store.record import read_json
+from seatrial.store.records import GraphManifest, TensorSpec
 from seatrial.strict import Strict
 
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")

@@ -1,0 +1,65 @@
+"""Reasons to doubt what another tool told, whichever tool it was."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from seatrial.bench.stats import NOISE, P99_SAMPLES
+from seatrial.store.imported import ImportedPoint
+
+SHARE_99 = 99.0
+TOO_FAST = 1.05
+"""A rate that is above what the time of each batch allows by more than this cannot be."""
+WAITING = 0.8
+"""Below this share of it, batches were waited for."""
+
+
+def doubt_rate(point: ImportedPoint) -> str | None:
+    """Why rate and mean latency do not fit, by Little's law: batches in flight = rate × time of each."""
+    if point.latency is None or point.batch_size is None or point.streams is None:
+        return None
+    allowed = 1000 * point.batch_size * point.streams / point.latency.mean_ms
+    words = (
+        f"{point.latency.mean_ms:g} ms for {point.batch_size} images on "
+        f"{point.streams} {'stream' if point.streams == 1 else 'streams'}, which makes {allowed:.6g} images/s"
+    )
+    if point.images_per_s > TOO_FAST * allowed:
+        return f"{point.images_per_s:.6g} images/s contradict the mean latency of {words}"
+    if point.images_per_s < WAITING * allowed:
+        return f"only {point.images_per_s:.6g} images/s at a mean latency of {words}: time passed between runs"
+    return None
+
+
+def doubt_points(points: Sequence[ImportedPoint], models: Sequence[str | None]) -> Iterator[str]:
+    """What speaks against the figures: too few runs, a model made for another batch, repeats that disagree."""
+    for point, model in zip(points, models, strict=True):
+        label = f"batch {point.batch_size or 'not told'}"
+        yield from (f"{label}: {doubt}" for doubt in _doubt_point(point, model))
+    yield from _doubt_repeats(points)
+
+
+def _doubt_point(point: ImportedPoint, model: str | None) -> Iterator[str]:
+    latency = point.latency
+    if latency is not None and latency.count == 1:
+        yield f"one run only in {point.file}: no mean of anything"
+    elif latency is not None and any(float(share) >= SHARE_99 for share in latency.percentiles_ms):
+        if latency.count is None:
+            yield f"how many runs the 99th percentile rests on is not told in {point.file}; it takes {P99_SAMPLES}"
+        elif latency.count < P99_SAMPLES:
+            yield f"{latency.count} runs are too few to state a 99th percentile, which takes {P99_SAMPLES}"
+    made_for = re.search(r"bs_?(\d+)", model or "")
+    if made_for and point.batch_size and int(made_for[1]) != point.batch_size:
+        yield f"the model's name, {model}, says batch {made_for[1]}"
+
+
+def _doubt_repeats(points: Sequence[ImportedPoint]) -> Iterator[str]:
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for point in points:
+        key = (point.batch_size, point.scope, point.streams, point.input, point.chips)
+        groups.setdefault(key, []).append(point.images_per_s)
+    for (batch, scope, *_), rates in groups.items():
+        spread = max(rates) / min(rates) - 1
+        if spread > NOISE:
+            yield (
+                f"batch {batch or 'not told'}: {len(rates)} runs in scope {scope} disagree by {spread:.0%} "
+                f"(from {min(rates):.6g} to {max(rates):.6g} images/s)"
+            )

@@ -1,0 +1,241 @@
+"""A log as numbered lines, and what is looked for in it: templates such as `Throughput: {n} qps`."""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.imported import LogFile
+
+LARGEST_BYTES = 64 * 2**20
+NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CUT_SHORT = re.compile(r"[\d.,+-]$|[eE]$")
+_SHOWN = 80
+"""Characters of a line that an error quotes."""
+_NAME_LENGTH = 10
+"""A first word longer than this is a figure's name, and no common word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line and where it stands, counted from 1."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line that fits a template, and what stood at its placeholders."""
+
+    line: int
+    words: tuple[str, ...]
+
+    def figure(self, index: int = 0) -> float:
+        """The number at a `{n}`."""
+        return float(self.words[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A file, or some of its lines."""
+
+    file: LogFile
+    lines: tuple[Line, ...]
+    text: str
+    """The whole file, for formats that are not read by lines."""
+    cut_line: int | None = None
+    """A last line that ends in a number and in no line break: more digits may be lost, so it is not among `lines`."""
+
+    @property
+    def name(self) -> str:
+        """The file's name, as it was given."""
+        return self.file.name
+
+    def without(self, prefix: str) -> "Log":
+        """The same lines without what a logger put in front."""
+        pattern = re.compile(prefix)
+        lines = tuple(Line(line.number, pattern.sub("", line.text, count=1).strip()) for line in self.lines)
+        return replace(self, lines=lines)
+
+    def after(self, line: int) -> "Log":
+        """What follows a line."""
+        return replace(self, lines=tuple(one for one in self.lines if one.number > line))
+
+    def upto(self, line: int) -> "Log":
+        """What stands before a line, and the line."""
+        return replace(self, lines=tuple(one for one in self.lines if one.number <= line))
+
+    def split(self, start: str) -> tuple["Log", ...]:
+        """The parts that begin where a line matches `start`; lines before the first belong to it."""
+        pattern = re.compile(start)
+        begins = [index for index, line in enumerate(self.lines) if pattern.search(line.text)]
+        edges = [0, *begins[1:], len(self.lines)]
+        return tuple(replace(self, lines=self.lines[a:b]) for a, b in pairwise(edges))
+
+    def split_after(self, ends: Iterable[Found]) -> Iterator["Log"]:
+        """The parts that end with each of these lines; what follows the last is in none."""
+        start = 0
+        for end in ends:
+            yield self.after(start).upto(end.line)
+            start = end.line
+
+    def find(self, *templates: str) -> Found | None:
+        """The first line that fits one of `templates`: `{n}` is a number, `{w}` any words."""
+        return next(self.find_all(*templates), None)
+
+    def find_all(self, *templates: str) -> Iterator[Found]:
+        """All lines that fit one of `templates`."""
+        forms = [_compile(template) for template in templates]
+        for line in self.lines:
+            for form in forms:
+                if line.text.startswith(form.first_word) and (match := form.whole.fullmatch(line.text)):
+                    yield Found(line.number, match.groups())
+                    break
+
+    def need(self, *templates: str) -> Found:
+        """The first line that fits one of `templates`.
+
+        Raises:
+            RefusedFile: there is none; names the line that comes near, or the last one that there is.
+        """
+        found = self.find(*templates)
+        if found is not None:
+            return found
+        forms = [_compile(template) for template in templates]
+        near = next((line for line in self.lines for form in forms if form.begins(line.text)), None)
+        near = near or next((line for line in self.lines for form in forms if form.resembles(line.text)), None)
+        wanted = "' or '".join(_show(template) for template in templates)
+        if near is not None:
+            raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'")
+        raise RefusedFile(f"{self.name} has no line '{wanted}' {self.describe_end()}", "give the whole log")
+
+    def describe_end(self) -> str:
+        """How far there is something to read, for an error about what is missing."""
+        if self.cut_line is not None:
+            return f"before line {self.cut_line}, which breaks off in a number"
+        return f"up to line {self.lines[-1].number}" if self.lines else "at all"
+
+    def text_of(self, number: int) -> str:
+        """The text of a line."""
+        return next(line.text for line in self.lines if line.number == number)
+
+    def match(self, pattern: str) -> Found | None:
+        """The first line in which a regular expression is found, with its groups."""
+        compiled = re.compile(pattern)
+        for line in self.lines:
+            if found := compiled.search(line.text):
+                return Found(line.number, tuple(group or "" for group in found.groups()))
+        return None
+
+    def locate(self, text: str, occurrence: int = 0) -> int:
+        """The number of the line in which `text` stands for the nth time; 1 where it does not stand."""
+        position = -1
+        for _ in range(occurrence + 1):
+            position = self.text.find(text, position + 1)
+        return self.text.count("\n", 0, max(position, 0)) + 1
+
+    def parse_json(self, text: str, first_line: int = 1) -> Any:
+        """The JSON value in `text`.
+
+        Raises:
+            RefusedFile: it is none; names the line.
+        """
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise RefusedFile(f"{self.name} is no JSON: nested too deep") from None
+        except ValueError as error:
+            line = first_line + getattr(error, "lineno", 1) - 1
+            raise RefusedFile(
+                f"{self.name} line {line} is no JSON ({getattr(error, 'msg', error)})", "give the whole file"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A template, made ready to be looked for in many lines."""
+
+    first_word: str
+    start: re.Pattern[str]
+    whole: re.Pattern[str]
+
+    def begins(self, text: str) -> bool:
+        """Whether a line says what stands before the first placeholder."""
+        return bool(self.start.pattern and self.start.match(text))
+
+    def resembles(self, text: str) -> bool:
+        """Whether a line begins with the same word, long enough to be a name."""
+        return len(self.first_word) > _NAME_LENGTH and text.startswith(self.first_word)
+
+
+@functools.cache
+def _compile(template: str) -> _Form:
+    parts = re.split(r"(\{n\}|\{w\})", template)
+    # Tools line up their figures with any number of blanks.
+    patterns = [
+        {"{n}": f"({NUMBER})", "{w}": "(.*?)"}.get(part) or r"\s*".join(map(re.escape, part.split(" ")))
+        for part in parts
+    ]
+    return _Form(parts[0].split(" ")[0], re.compile(patterns[0]), re.compile("".join(patterns)))
+
+
+def _show(template: str) -> str:
+    return template.replace("{n}", "NUMBER").replace("{w}", "…")
+
+
+def load_log(path: Path) -> Log:
+    """Read a text file; line numbers are those that an editor shows.
+
+    Raises:
+        UsageError: there is no such file, or it may not be read.
+        RefusedFile: it is empty, too large, or no text in UTF-8.
+    """
+    content = _read_bytes(path)
+    if not content.strip():
+        raise RefusedFile(f"{path} is empty", "give the log that the tool printed")
+    text = _decode(path, content)
+    rows = text.split("\n")
+    # What stands after the last carriage return is what a terminal showed: progress bars are written over.
+    shown = [_COLOUR.sub("", row.rstrip("\r").rpartition("\r")[2]) for row in rows]
+    lines = [Line(number, row) for number, row in enumerate(shown, 1)]
+    last = lines.pop()
+    cut = bool(_CUT_SHORT.search(last.text.rstrip()))
+    if last.text and not cut:
+        lines.append(last)
+    file = LogFile(name=str(path), sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    return Log(file, tuple(lines), text, last.number if cut else None)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    if len(content) > LARGEST_BYTES:
+        raise RefusedFile(
+            f"{path} has more than {LARGEST_BYTES:,} bytes", "cut out the part from the tool's start to its summary"
+        )
+    return content
+
+
+def _decode(path: Path, content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise RefusedFile(f"{path} is UTF-16, not UTF-8", "convert it: iconv -f UTF-16 -t UTF-8")
+    if b"\x00" in content:
+        raise RefusedFile(f"{path} is binary, not a log", "give the text that the tool printed")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RefusedFile(f"{path} line {line} is not UTF-8", "convert it: iconv -t UTF-8") from None

@@ -1,0 +1,235 @@
+"""trtexec of TensorRT 7 to 11 (formats: `samples/common/sampleReporting.cpp` and `sampleOptions.cpp` of its tags).
+
+Three things changed between versions and decide what a figure means. TensorRT 7 prints 0 qps for an explicit batch. A
+query is a batch where the batch is explicit and an image where it is implicit (7 and 8). Copies are inside the clock
+up to 10 unless `--noDataTransfers`, and outside it from 11 on unless `--includeDataTransfers`.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seatrial.bench.vendor_logs.doubts import TOO_FAST, WAITING
+from seatrial.bench.vendor_logs.log import Found, Log
+from seatrial.bench.vendor_logs.reading import (
+    Asked,
+    Reader,
+    Reading,
+    join_runs,
+    lines_of,
+    read_count,
+    read_rate,
+    settle_batch,
+)
+from seatrial.bench.vendor_logs.trtexec_summary import OLD_HEADINGS, Summary, Times, read_summary
+from seatrial.errors import RefusedFile
+from seatrial.store.imported import ImportedPoint, Scope
+
+PREFIX = r"^\s*(?:\[[\d/]+-[\d:]+\]\s*)?(?:\[[VIWEF]\])?"
+SHAPES = (
+    r"Input inference shape\s*:\s*(\S+?)=(\d{1,9}(?:x\d{1,9})*)$",
+    r"(?:Created input|Input) binding for (\S+) with dimensions (\d{1,9}(?:x\d{1,9})*)(?!\d)",
+    r"--shapes=([^:\s]+):(\d{1,9}(?:x\d{1,9})*)(?!\d)",
+)
+IMAGE_AXES = 4
+"""A shape of images begins with the batch; with fewer axes the batch is implicit and not in it."""
+MORE_THAN_RUNS = 1.5
+"""With more queries than this for each run, queries are images."""
+WARNINGS = ("* GPU compute time is unstable{w}", "* Throughput may be bound by{w}", "* Multiple inference streams{w}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """How a run was set up."""
+
+    batch_size: int
+    images_per_query: int
+    streams: int
+    input: str | None
+    found: tuple[Found | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """Images per second in one scope, with how both are known and where they stand."""
+
+    scope: Scope
+    scope_because: str
+    images_per_s: float
+    because: str
+    times: Times
+    lines: dict[str, tuple[int, ...]]
+
+
+def read(log: Log, asked: Asked) -> Reading:
+    """One run of trtexec, or several in one file.
+
+    Raises:
+        RefusedFile: a run has no whole summary, or trtexec itself called it failed.
+        UsageError: the batch size is not told, or is another than asked.
+    """
+    return join_runs(log, [_read_run(part, asked) for part in log.without(PREFIX).split(r"^&&&& RUNNING ")])
+
+
+def _read_run(part: Log, asked: Asked) -> Reading:
+    failed = part.find("&&&& FAILED {w}")
+    if failed is not None:
+        raise RefusedFile(f"{part.name} line {failed.line}: trtexec calls this run failed")
+    version = _read_version(part)
+    setup = _read_setup(part, asked)
+    summary = read_summary(part, setup.images_per_query)
+    figures = tuple(_find_figures(part, summary, setup, version))
+    device = part.find("Selected Device: {w}")
+    model = part.match(r"--(?:onnx|loadEngine|uff|deploy|model)=(\S+)") or part.match(r"^Model: (\S+)")
+    precision, doubt = _read_precision(part)
+    return Reading(
+        tuple(_make_point(part, summary, setup, figure) for figure in figures),
+        version,
+        model.words[0] if model else None,
+        device.words[0] if device else None,
+        precision,
+        tuple(filter(None, (doubt, *_find_doubts(part, summary, setup, figures[0])))),
+    )
+
+
+def _read_version(part: Log) -> str | None:
+    """From `TensorRT version: 8.0.1`, `[TensorRT v8601]` (8.6.1), `[TensorRT v100200]` (10.2.0), or the wording."""
+    spelled = part.match(r"TensorRT version: (\d+(?:\.\d+)+)")
+    if spelled is not None:
+        return spelled.words[0]
+    packed = part.match(r"\[TensorRT v(\d{4,6})\]")
+    if packed is None:
+        return "7" if part.find(*OLD_HEADINGS) else None
+    number = int(packed.words[0])
+    unit = 10_000 if number >= 100_000 else 1_000
+    return f"{number // unit}.{number % unit // 100}.{number % 100}"
+
+
+def _read_setup(part: Log, asked: Asked) -> _Setup:
+    implicit = _find_implicit(part)
+    shape = next(filter(None, map(part.match, SHAPES)), None)
+    sizes = shape.words[1].split("x") if shape else []
+    streams = part.find("Inference Streams: {n}", "Streams: {n}")
+    told = implicit or shape
+    size = read_count(part, implicit) if implicit else int(sizes[0]) if len(sizes) >= IMAGE_AXES else None
+    batch_size = settle_batch(part, size, told.line if told else None, asked)
+    return _Setup(
+        batch_size,
+        batch_size if implicit else 1,
+        read_count(part, streams) if streams else 1,
+        ":".join(shape.words) if shape else None,
+        (told, streams),
+    )
+
+
+def _find_implicit(part: Log) -> Found | None:
+    """Where an implicit batch is told; `Batch: 1` also stands there when an engine of any explicit batch is loaded."""
+    flag, told = part.match(r"--batch=(\d{1,9})\b"), part.find("Batch: {n}")
+    if told is not None and told.figure() == 1 and flag is None and part.match("--loadEngine="):
+        return None
+    return told or flag
+
+
+def _read_scope(part: Log, summary: Summary, version: str | None) -> tuple[bool, str, Found | None]:
+    """Whether copies were inside the clock, how that is known, and where it stands."""
+    told = part.match(r"^Data transfers: (Enabled|Disabled)$")
+    if told is not None:
+        return told.words[0] == "Enabled", f"the log says 'Data transfers: {told.words[0]}'", told
+    if version is None and summary.copies is not None:
+        copied = any(copy.figure(2) > 0 for copy in summary.copies)
+        return copied, f"H2D and D2H latencies are {'not ' if copied else ''}0", summary.copies[0]
+    major = int((version or "7").split(".")[0])
+    switch = "--includeDataTransfers" if major >= 11 else "--noDataTransfers"
+    given = part.match(f"({switch})\\b")
+    usual = "leaves copies out" if major >= 11 else "times copies"
+    because = f"trtexec {major} {usual}, and {switch} was {'' if given else 'not '}given"
+    return (given is not None) == (major >= 11), because, given
+
+
+def _find_figures(part: Log, summary: Summary, setup: _Setup, version: str | None) -> Iterator[_Figure]:
+    """The rate that trtexec told, and the GPU's own where copies are in the first and queries do not overlap."""
+    timed, because, found = _read_scope(part, summary, version)
+    rate, words = _convert_rate(part, summary, setup)
+    told = (
+        (summary.queries_per_s, summary.walltime) if summary.queries_per_s.figure() == 0 else (summary.queries_per_s,)
+    )
+    times = summary.host if timed else summary.gpu
+    lines = lines_of(images_per_s=told, latency=times.found, scope=found)
+    yield _Figure("host" if timed else "device", because, rate, words, times, lines)
+    if timed and setup.streams == 1:
+        mean = summary.gpu.latency.mean_ms
+        words = f"1000 × batch {setup.batch_size} / mean GPU compute time {mean:g} ms"
+        lines = lines_of(images_per_s=summary.gpu.found, latency=summary.gpu.found)
+        rate = 1000 * setup.batch_size / mean
+        yield _Figure("device", "GPU compute time has no copies in it", rate, words, summary.gpu, lines)
+
+
+def _convert_rate(part: Log, summary: Summary, setup: _Setup) -> tuple[float, str]:
+    told, batch = summary.queries_per_s, setup.batch_size
+    count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
+    if told.figure() == 0 and summary.copies is None:
+        words = f"{count} batches of {batch} in {walltime:g} s: trtexec 7 prints 0 qps for an explicit batch"
+        return count * batch / walltime, words
+    rate = read_rate(part, told)
+    # A log of 7 may not say what a query is, but its times do: as many queries as runs, or many more.
+    many = summary.copies is None and rate * walltime > MORE_THAN_RUNS * count
+    if setup.images_per_query > 1 or many:
+        return rate, f"{told.words[0]} qps, images since the batch is implicit"
+    return rate * batch, f"{told.words[0]} qps × batch {batch}"
+
+
+def _make_point(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> ImportedPoint:
+    warmup = part.find("Warmup completed {n} queries over {n} ms")
+    copies = tuple(copy.figure(2) for copy in summary.copies) if summary.copies else (None, None)
+    batch, streams = setup.found
+    shared = lines_of(batch_size=batch, streams=streams, warmup=warmup, duration_s=summary.walltime)
+    return ImportedPoint(
+        file=part.name, batch_size=setup.batch_size, streams=setup.streams, input=setup.input,
+        scope=figure.scope, scope_because=figure.scope_because,
+        images_per_s=figure.images_per_s, images_per_s_because=figure.because, latency=figure.times.latency,
+        copy_in_ms=copies[0], copy_out_ms=copies[1],
+        warmup_runs=int(warmup.figure()) // setup.images_per_query if warmup else None,
+        warmup_s=warmup.figure(1) / 1000 if warmup else None,
+        duration_s=summary.walltime.figure(),
+        lines={**shared, **figure.lines},
+    )  # fmt: skip
+
+
+def _read_precision(part: Log) -> tuple[str | None, str | None]:
+    """The lowest precision that was allowed, and why that may not be what ran."""
+    told = part.find("Precision: {w}")
+    if part.match(r"--loadEngine="):
+        return None, "the engine was built elsewhere, and its log does not tell its precision"
+    if told is None:
+        return None, None
+    if told.words[0].startswith("Strongly Typed"):
+        return None, "the network is strongly typed: its precision is the graph's, and the log does not tell it"
+    allowed = re.findall(r"(?:FP|BF|INT)\d+", told.words[0].partition(" (")[0])
+    if len(allowed) < 2:
+        return (allowed[0].lower(), None) if allowed else (None, None)
+    words = f"'Precision: {told.words[0]}' is what was allowed; how much ran in {allowed[-1]} is not told"
+    return allowed[-1].lower(), words
+
+
+def _find_doubts(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> Iterator[str]:
+    label = f"batch {setup.batch_size}"
+    if figure.scope == "device":
+        yield f"{label}: copies were left out of the clock ({figure.scope_because}), which an application has to make"
+    if summary.copies and (figure.scope == "host") != any(copy.figure(2) > 0 for copy in summary.copies):
+        yield f"{label}: {figure.scope_because}, but the latencies of copies say otherwise"
+    gpu, host = (1000 * setup.batch_size * setup.streams / t.latency.mean_ms for t in (summary.gpu, summary.host))
+    if figure.images_per_s > TOO_FAST * gpu:
+        yield f"{label}: {figure.images_per_s:.6g} images/s contradict the GPU compute time, which allows {gpu:.6g}"
+    if figure.images_per_s < WAITING * host:
+        yield f"{label}: the GPU stood still between queries: latency allows {host:.6g} images/s"
+    if part.find("&&&& PASSED {w}") is None:
+        yield f"{label}: the log ends before trtexec says whether it passed"
+    for warning in part.find_all(*WARNINGS):
+        yield f"{label}: trtexec warns (line {warning.line}): {part.text_of(warning.line).lstrip('* ')}"
+
+
+READER = Reader(
+    marks=r"TensorRT\.trtexec|=== (?:Performance summary|Inference Options|Model Options) ===|total compute time: \d",
+    read=read,
+    own_error=r"(?:\[E\]\s*|^&&&& FAILED )(.+)",
+)

@@ -1,0 +1,130 @@
+"""`seatrial evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seatrial.cli.options import Folder, Json, Labels, Output
+from seatrial.cli.show import print_json, print_table, showing
+from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.store.records import AccuracyRecord, GraphManifest
+
+
+def evaluate(
+    folder: Folder,
+    images: Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")],
+    output: Output,
+    labels: Labels = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a run; default: what tuning found, else 16.", min=1)
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take so many images, each class in proportion.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the chance that chooses them.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)] = None,
+    streams: Annotated[
+        int | None,
+        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
+    ] = None,
+    logits: Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")] = False,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")
+    ] = True,
+    gate_pp: Annotated[
+        float | None, typer.Option(help="Judge the drop against --reference, in points; leaves with 0, 3 or 7.", min=0)
+    ] = None,
+    until_certain: Annotated[
+        bool,
+        typer.Option("--until-certain", help="Stop when the verdict is certain; the gate is --gate-pp or the card's."),
+    ] = False,
+    fake_images: Annotated[
+        int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
+    from seatrial.engines.base import read_engine
+    from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+    from seatrial.workflow.evaluation_set import SetSpec, read_set
+
+    limit_pp = choose_gate(read_engine(folder).manifest.graph, reference, gate_pp, until_certain)
+    asked = SetSpec(images, labels, limit, seed, fake_images)
+    spec = EvaluateSpec(
+        batch_size=batch_size,
+        reference=reference,
+        workers=workers,
+        callers=streams,
+        keep_logits=logits,
+        allow_partial=allow_partial,
+        resume=resume,
+        until_pp=limit_pp if until_certain else None,
+    )
+    with showing() as progress:
+        record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress)
+    if as_json:
+        print_json(record.model_dump(mode="json", by_alias=True))
+    else:
+        print_accuracy(record)
+    return judge(record, limit_pp, as_json)
+
+
+def choose_gate(
+    graph: "GraphManifest", reference: Path | None, gate_pp: float | None, until_certain: bool
+) -> float | None:
+    """The drop in points that is allowed, None if nothing is to be judged.
+
+    Raises:
+        UsageError: there is no reference to judge against, or no gate.
+    """
+    if gate_pp is None and not until_certain:
+        return None
+    if reference is None:
+        raise UsageError("a drop is judged against a reference", "give --reference FILE.parquet")
+    own = graph.recipe.get("gates", {}).get("reference_drop_pp")
+    if gate_pp is None and own is None:
+        raise UsageError(f"the card {graph.recipe['name']} has no gate reference_drop_pp", "give --gate-pp POINTS")
+    return own if gate_pp is None else gate_pp
+
+
+def judge(record: "AccuracyRecord", limit_pp: float | None, as_json: bool) -> int:
+    """Print the verdict, if one was asked for, and return its exit code."""
+    from seatrial.compare.gates import judge_reference_drop
+    from seatrial.compare.verdict import ACCURACY_FAILED, INCONCLUSIVE
+
+    if limit_pp is None:
+        return 0
+    gate = judge_reference_drop(record, limit_pp)
+    if not as_json:
+        print(f"{gate.outcome}: {gate.reason}")
+    return {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}[gate.outcome]
+
+
+def print_accuracy(record: "AccuracyRecord") -> None:
+    """A table, how it compares with the reference, and what must be known about it."""
+    header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
+    shares = [f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))]
+    low, high = record.top1_interval
+    print_table(
+        ["engine", "images", *header, "top-1, 95 %"],
+        [[record.name, str(record.images), *shares, f"{low:.2%} to {high:.2%}"]],
+    )
+    if record.left_out:
+        print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
+    if record.batch_invariant is False:
+        print("note: the same image gets other logits in another batch")
+    if record.versus is not None:
+        v = record.versus
+        print(
+            f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed"
+        )
+        for doubt in v.doubts:
+            print(f"doubt: {doubt}, so the drop may not be the engine's")

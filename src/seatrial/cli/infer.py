@@ -1,0 +1,81 @@
+"""`seatrial infer`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from seatrial.cli.options import Folder, Json
+from seatrial.cli.show import print_json, showing
+
+if TYPE_CHECKING:
+    from seatrial.workflow.inference import Inferred
+
+
+def infer(
+    folder: Folder,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help="A folder of .bin and .npy files or of images, an .info file, or files with commas between them; "
+            "without it, one batch is made up.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder for the folder of answers; without it, only times are told.")
+    ] = None,
+    dirname: Annotated[
+        str | None, typer.Option("--output-dirname", help="The folder in OUTPUT; default: the time.")
+    ] = None,
+    form: Annotated[
+        Literal["TXT", "BIN", "NPY"], typer.Option("--outfmt", help="Form of the answers.", case_sensitive=False)
+    ] = "BIN",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a run; default: the smallest compiled, 16 if free.", min=1)
+    ] = None,
+    loop: Annotated[int, typer.Option(help="Executions of each batch.", min=1)] = 1,
+    warmup: Annotated[int, typer.Option(help="Executions of the first batch that do not count.", min=0)] = 1,
+    layout: Annotated[
+        Literal["ais-bench", "benchmark"], typer.Option(help="Whose files to write: ais_bench's, or the older tool's.")
+    ] = "ais-bench",
+    pure_data: Annotated[
+        Literal["zero", "random"], typer.Option("--pure-data-type", help="What is made up without --input.")
+    ] = "zero",
+    everything: Annotated[bool, typer.Option("--display-all-summary", help="Tell the times of copies too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run files through an engine and write one file of answers for each, as the guides' tools do."""
+    from seatrial.workflow.inference import InferSpec, infer_engine
+
+    spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
+    with showing() as progress:
+        done = infer_engine(folder, spec, progress)
+    if as_json:
+        print_json(describe_inferred(done))
+    else:
+        print_inferred(done, layout, everything)
+
+
+def describe_inferred(done: "Inferred") -> dict[str, Any]:
+    """What was run, under the tool's names where it has some."""
+    from seatrial.evaluation.guide_format import name_times
+
+    performance, course, place = done.performance, done.course, done.place
+    return {
+        "folder": str(place.folder) if place else None, "summary": str(place.summary) if place else None,
+        "files": done.files, "images": course.images, "batches": course.batches, "batch_size": performance.batch_size,
+        **name_times(performance), "throughput": performance.images_per_s, "wall_s": course.stored_s,
+    }  # fmt: skip
+
+
+def print_inferred(done: "Inferred", layout: str, everything: bool) -> None:
+    """The lines of the layout's tool."""
+    from seatrial.evaluation.guide_format import write_performance, write_report
+
+    if layout == "benchmark":
+        print(write_report(done.performance, done.course), end="")
+        return
+    if done.place is not None:
+        print(f"[INFO] output path:{done.place.folder}")
+    print("\n".join(write_performance(done.performance, everything)))

@@ -1,0 +1,152 @@
+"""Predictions held against predictions, image by image and class by class; no device needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.errors import DataError
+from seatrial.evaluation.predictions import Predictions, check_same_images
+from seatrial.evaluation.statistics import compare_answers, wilson_interval
+from seatrial.metrics.topk import TopK
+from seatrial.store.records import Comparison
+
+FlipKind = Literal["lost", "gained", "wrong in both"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An image whose first class changed."""
+
+    id: str
+    label: int
+    reference: int
+    """The first class in the reference."""
+    answer: int
+    kind: FlipKind
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """What became of the images of one class."""
+
+    label: int
+    images: int
+    reference_right: int
+    right: int
+    lost: int
+    gained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How many of some predictions are right."""
+
+    name: str
+    images: int
+    hits: tuple[int, ...]
+    """Images whose label is among the first 1, 2, … 5 classes."""
+    shares: tuple[float, ...]
+    """`hits` as fractions of the images."""
+    intervals: tuple[tuple[float, float], ...]
+    """Wilson's 95 % score intervals of `shares`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreChange:
+    """The image whose best score changed most."""
+
+    id: str
+    reference: float
+    score: float
+    images: int
+    """Those whose best score changed at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How predictions differ from a reference's on the same images."""
+
+    versus: Comparison
+    flips: tuple[Flip, ...]
+    """Those lost first, then gained, then wrong in both; each in the order of the ids."""
+    classes: tuple[ClassChange, ...]
+    """Classes that lost or gained an image, those that lost most first."""
+    scores: ScoreChange | None
+    """None when all best scores are the same, to the last bit."""
+
+
+def relabel(predictions: Predictions, labels: Mapping[str, int], source: str) -> Predictions:
+    """The same answers against the labels of `source`, which may label more images.
+
+    Raises:
+        DataError: an image has no label there.
+    """
+    ids = predictions.ids
+    missing = [name for name in ids if name not in labels]
+    if missing:
+        raise DataError(
+            f"{source} has no label for {len(missing)} of {len(ids)} predicted images, first '{missing[0]}'",
+            "give the label file of these images",
+        )
+    return replace(predictions, labels=np.array([labels[name] for name in ids], dtype=np.int32))
+
+
+def count_right(predictions: Predictions, name: str) -> Accuracy:
+    """Top-1 to top-5 against the predictions' labels, each with its interval."""
+    counts = TopK.of(predictions.classes, predictions.labels)
+    shares = tuple(counts.accuracy(k) for k in range(1, len(counts.hits) + 1))
+    intervals = tuple(wilson_interval(hits, counts.count) for hits in counts.hits)
+    return Accuracy(name, counts.count, counts.hits, shares, intervals)
+
+
+def compare_predictions(reference: Predictions, other: Predictions, names: tuple[str, str]) -> Differences:
+    """Hold predictions against a reference's; `names` are what the two are called, the reference first.
+
+    Raises:
+        NotComparable: they are of other images or labels.
+    """
+    check_same_images(reference, other, names)
+    return Differences(
+        compare_answers(reference.classes[:, 0], other.classes[:, 0], reference.labels, names[0]),
+        _list_flips(reference, other),
+        _list_classes(reference, other),
+        _find_score_change(reference, other),
+    )
+
+
+def _list_flips(reference: Predictions, other: Predictions) -> tuple[Flip, ...]:
+    labels, before, after = reference.labels, reference.classes[:, 0], other.classes[:, 0]
+    differ = before != after
+    kinds: dict[FlipKind, NDArray[np.bool_]] = {
+        "lost": differ & (before == labels),
+        "gained": differ & (after == labels),
+        "wrong in both": differ & (before != labels) & (after != labels),
+    }
+    return tuple(
+        Flip(reference.ids[row], int(labels[row]), int(before[row]), int(after[row]), kind)
+        for kind, chosen in kinds.items()
+        for row in np.flatnonzero(chosen)
+    )
+
+
+def _list_classes(reference: Predictions, other: Predictions) -> tuple[ClassChange, ...]:
+    known, label = np.unique(reference.labels, return_inverse=True)
+    before, after = (found.classes[:, 0] == found.labels for found in (reference, other))
+    images, *counts = (
+        np.bincount(label, weights=chosen, minlength=len(known)).astype(int).tolist()
+        for chosen in (np.ones(len(label)), before, after, before & ~after, ~before & after)
+    )
+    changes = (ClassChange(*row) for row in zip(known.tolist(), images, *counts, strict=True))
+    return tuple(sorted((c for c in changes if c.lost or c.gained), key=lambda c: (c.gained - c.lost, c.label)))
+
+
+def _find_score_change(reference: Predictions, other: Predictions) -> ScoreChange | None:
+    before, after = reference.scores[:, 0].astype(np.float64), other.scores[:, 0].astype(np.float64)
+    distance = np.abs(before - after)
+    row = int(distance.argmax())
+    if not distance[row]:
+        return None
+    return ScoreChange(reference.ids[row], float(before[row]), float(after[row]), int((distance > 0).sum()))

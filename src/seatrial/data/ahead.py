@@ -1,0 +1,32 @@
+"""Loading ahead of use: in threads, in order, never more than a few at a time."""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Asked = TypeVar("Asked")
+Loaded = TypeVar("Loaded")
+
+
+def load_ahead(
+    wanted: Iterable[Asked], load: Callable[[Asked], Loaded], workers: int, held: int | None = None
+) -> Generator[Loaded]:
+    """What `load` makes of each of `wanted`, in order.
+
+    At most `held` results exist beside the one that was given out, one more than there are workers unless said.
+    What `load` raises is raised where its result would have come. Whoever stops early closes it.
+    """
+    waiting: deque[Future[Loaded]] = deque()
+    upcoming = iter(wanted)
+    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+        try:
+            for asked in itertools.islice(upcoming, held or workers + 1):
+                waiting.append(pool.submit(load, asked))
+            while waiting:
+                loaded = waiting.popleft().result()
+                waiting.extend(pool.submit(load, asked) for asked in itertools.islice(upcoming, 1))
+                yield loaded
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

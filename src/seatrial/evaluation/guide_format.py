@@ -1,0 +1,148 @@
+"""What the guides' inference tools write, to the byte: `ais_bench`, and the older `benchmark`."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+OutputFormat = Literal["TXT", "BIN", "NPY"]
+RULE = "-----------------Performance Summary------------------"
+PERCENTILE = "percentile(99%)"
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """How long each execution of one batch took, in milliseconds, in the order of the executions."""
+
+    batch_size: int
+    compute_ms: Sequence[float]
+    """The tool calls these NPU_compute_time."""
+    copy_in_ms: Sequence[float] = ()
+    """H2D_latency; empty where the engine does not tell copies from computing."""
+    copy_out_ms: Sequence[float] = ()
+    """D2H_latency."""
+
+    @property
+    def images_per_s(self) -> float:
+        """Batch size over the mean of the executions, copies left out; 0 where that mean is 0, as the tool has it."""
+        mean_ms = summarise_times(self.compute_ms)["mean"]
+        return 1000 * self.batch_size / mean_ms if mean_ms else 0
+
+    @property
+    def image_ms(self) -> float:
+        """Mean time of one image in the engine, copies included."""
+        parts = (self.copy_in_ms, self.compute_ms, self.copy_out_ms)
+        return sum(summarise_times(times)["mean"] for times in parts) / self.batch_size
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """When a run's last image had left each of its stages, in seconds from the start."""
+
+    images: int
+    batches: int
+    read_s: float
+    infer_s: float
+    stored_s: float
+
+
+def name_output(source: Path | str, index: int, form: OutputFormat) -> str:
+    """The name of an input's output: its own up to the first dot, `_`, the output's number."""
+    return f"{Path(source).name.split('.')[0]}_{index}.{form.lower()}"
+
+
+def encode_output(rows: NDArray[np.float32], form: OutputFormat) -> bytes:
+    """The file of one input's outputs, (images, classes)."""
+    if form == "TXT":
+        line = "%f " * rows.shape[1] + "\n"
+        return "".join(line % tuple(row) for row in rows.tolist()).encode("ascii")
+    if form == "BIN":
+        return rows.astype("<f4").tobytes()
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    return buffer.getvalue()
+
+
+def summarise_times(times_ms: Sequence[float]) -> dict[str, float]:
+    """The tool's figures of a list of times; zeros of an empty one."""
+    if not times_ms:
+        return {"min": 0.0, "max": 0.0, "mean": 0.0, "median": 0.0, PERCENTILE: 0.0, "count": 0}
+    times = np.asarray(times_ms, dtype=np.float64)
+    figures = (times.min(), times.max(), times.mean(), np.median(times), np.percentile(times, 99))
+    named = zip(("min", "max", "mean", "median", PERCENTILE), map(float, figures), strict=True)
+    return {**dict(named), "count": len(times)}
+
+
+def name_times(performance: Performance) -> dict[str, dict[str, float]]:
+    """The figures of the three lists, under the tool's names."""
+    return {
+        "NPU_compute_time": summarise_times(performance.compute_ms),
+        "H2D_latency": summarise_times(performance.copy_in_ms),
+        "D2H_latency": summarise_times(performance.copy_out_ms),
+    }
+
+
+def write_performance(performance: Performance, everything: bool = False) -> list[str]:
+    """The lines that `ais_bench` ends with; `everything` adds the copies."""
+    times = name_times(performance)
+    shown = ("H2D_latency", "NPU_compute_time", "D2H_latency") if everything else ("NPU_compute_time",)
+    mean_ms, rate = times["NPU_compute_time"]["mean"], performance.images_per_s
+    lines = [
+        RULE,
+        *(f"{name} (ms): {_list_figures(times[name])}" for name in shown),
+        f"throughput 1000*batchsize.mean({performance.batch_size})/NPU_compute_time.mean({mean_ms}): {rate}",
+        "-" * len(RULE),
+    ]
+    return [f"[INFO] {line}" for line in lines]
+
+
+def write_summary(
+    files: Iterable[tuple[str, str]], arguments: Sequence[str], performance: Performance, process: int
+) -> Iterator[str]:
+    """The JSON of `NAME_summary.json` in pieces, so that many files need no memory.
+
+    Args:
+        files: each input with the output that was made of it.
+        arguments: the words of the command.
+        process: its number.
+    """
+    yield '{"filesinfo": {'
+    for number, (source, output) in enumerate(files):
+        told = json.dumps({"infiles": [source], "outfiles": [output]})
+        yield f'{", " if number else ""}"{number}": {told}'
+    rest = {
+        "args": list(arguments),
+        **name_times(performance),
+        "throughput": performance.images_per_s,
+        "npu_compute_time_list": list(performance.compute_ms),
+        "pid": process,
+    }
+    yield "}, " + json.dumps(rest).removeprefix("{")
+
+
+def write_report(performance: Performance, course: Course) -> str:
+    """The five lines of the older tool's `perf_vision_batchsize_B_device_D.txt`, six digits a number.
+
+    What they mean is concluded from published ones: a stage's rate counts from the start until it is through, in images
+    or, for `post`, in batches; its latency is the inverse, but for `infer`, which tells its own time for an image.
+    """
+    images, batches = course.images, course.batches
+    read, post = images / course.read_s, batches / course.stored_s
+    infer, interface = images / course.infer_s, performance.images_per_s
+    return (
+        f"[e2e] throughputRate: {images / course.stored_s:g}, latency: {1000 * course.stored_s:g}\n"
+        f"[data read] throughputRate: {read:g}, moduleLatency: {1000 / read:g}\n"
+        f"[preprocess] throughputRate: {read:g}, moduleLatency: {1000 / read:g}\n"
+        f"[infer] throughputRate: {infer:g}, Interface throughputRate: {interface:g}, "
+        f"moduleLatency: {performance.image_ms:g}\n"
+        f"[post] throughputRate: {post:g}, moduleLatency: {1000 / post:g}\n"
+    )
+
+
+def _list_figures(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in figures.items() if name != "count")

@@ -1,0 +1,219 @@
+"""What an evaluation has finished so far: an append-only file, so that a killed one goes on and counts nothing twice.
+
+A line of JSON says what is evaluated; each entry after it is its length, its CRC-32 and its bytes, fsynced. The last
+entry may be torn by a crash: it is cut off, and its images are run again.
+"""
+
+import fcntl
+import io
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.errors import RunInUse, StorageError
+from seatrial.evaluation.stream import Answers
+from seatrial.store.files import describe_os_error, make_folder
+
+SCHEMA = "seatrial/ledger/1"
+COLUMNS = ("indices", "classes", "scores", "digests")
+
+
+@dataclass(slots=True)
+class Tally:
+    """Everything that is known of n images, by index."""
+
+    done: NDArray[np.bool_]
+    """Answered, or found to be broken."""
+    bad: dict[int, str] = field(default_factory=dict)
+    """Why an image could not be read."""
+    classes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0), np.int32))
+    """(n, k)"""
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """(n, k)"""
+    digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """(n,)"""
+    logits_at: NDArray[np.int64] | None = None
+    """(n,), where an image's logits begin in the ledger's file, in bytes."""
+    width: int = 0
+    """Classes that the engine tells apart; 0 until the first answer."""
+    decode_s: float = 0.0
+    run_s: float = 0.0
+    wall_s: float = 0.0
+    """Of all sittings together, each up to its last entry."""
+    sittings: int = 0
+    """How often the evaluation was begun or taken up again."""
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """(n,)"""
+        found = self.done.copy()
+        found[list(self.bad)] = False
+        return found
+
+
+class Ledger:
+    """The tally of one evaluation of `count` images, kept in a file.
+
+    Raises:
+        RunInUse: another process writes to it.
+        StorageError: the disk is full or may not be written.
+    """
+
+    def __init__(self, path: Path, key: str, count: int, resume: bool = True) -> None:
+        self.path, self.tally = path, Tally(np.zeros(count, bool))
+        make_folder(path.parent)
+        self._file = _open_alone(path)
+        header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
+        self._file.seek(0)
+        if resume and self._file.readline(1000) == header:
+            self._read_entries()
+        else:
+            self._file.truncate(0)
+            self._append(header)
+        self.tally.sittings += 1
+
+    @property
+    def todo(self) -> NDArray[np.int64]:
+        """Indices of the images that are left, ascending."""
+        return np.flatnonzero(~self.tally.done)
+
+    def add(self, answers: Sequence[Answers], seconds: float) -> None:
+        """Keep some answers for good; blocks until they are on the disk.
+
+        Args:
+            answers: none of images that are in the tally.
+            seconds: that they took, all overlapping work together.
+        """
+        bad = {index: why for batch in answers for index, why in (batch.bad or {}).items()}
+        facts = {
+            "sitting": self.tally.sittings,
+            "seconds": seconds,
+            "bad": list(bad.items()),
+            "width": max(batch.width for batch in answers),
+            "decode_s": sum(batch.decode_s for batch in answers),
+            "run_s": sum(batch.run_s for batch in answers),
+        }
+        arrays = {name: np.concatenate([getattr(batch, name) for batch in answers]) for name in COLUMNS}
+        if answers[0].logits is not None:
+            arrays["logits"] = np.concatenate([batch.logits for batch in answers if batch.logits is not None])
+        stream = io.BytesIO()
+        stream.write(json.dumps(facts).encode() + b"\n")
+        starts = {}
+        for name, array in arrays.items():
+            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+            starts[name] = stream.tell() - array.nbytes
+        entry = stream.getvalue()
+        at = self._file.seek(0, os.SEEK_END)
+        self._append(len(entry).to_bytes(8) + zlib.crc32(entry).to_bytes(4) + entry)
+        self._count(facts, arrays, at + 12 + starts.get("logits", 0))
+
+    def read_logits(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The kept logits (n, classes) of some images."""
+        assert self.tally.logits_at is not None
+        rows = np.empty((len(indices), self.tally.width), np.float32)
+        for row, index in zip(rows, indices, strict=True):
+            row[:] = np.frombuffer(
+                os.pread(self._file.fileno(), row.nbytes, int(self.tally.logits_at[index])), np.float32
+            )
+        return rows
+
+    def remove(self) -> None:
+        """Delete the file: the evaluation is stored elsewhere."""
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, data: bytes) -> None:
+        try:
+            # Not buffered: what could not be written must not be written later either.
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            error.filename = None
+            raise describe_os_error(error, self.path) from None
+
+    def _read_entries(self) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        while True:
+            at = self._file.tell()
+            head = self._file.read(12)
+            length = int.from_bytes(head[:8])
+            entry = self._file.read(length) if length <= end - at - 12 else b""
+            if not entry or zlib.crc32(entry) != int.from_bytes(head[8:]):
+                self._file.truncate(at)
+                return
+            self._count(*_parse_entry(entry, at + 12))
+
+    def _count(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]], logits_at: int) -> None:
+        tally, indices = self.tally, arrays["indices"]
+        bad = {int(index): str(why) for index, why in facts["bad"]}
+        if tally.done[indices].any() or tally.done[list(bad)].any():
+            raise StorageError(f"{self.path} counts an image twice", "delete it, and evaluate again")
+        if not tally.width:
+            tally.width = facts["width"]
+            k = arrays["classes"].shape[1]
+            tally.classes = np.zeros((len(tally.done), k), np.int32)
+            tally.scores = np.zeros((len(tally.done), k), np.float32)
+            tally.digests = np.zeros(len(tally.done), np.uint64)
+        for column in COLUMNS[1:]:
+            getattr(tally, column)[indices] = arrays[column]
+        if "logits" in arrays:
+            if tally.logits_at is None:
+                tally.logits_at = np.full(len(tally.done), -1, np.int64)
+            tally.logits_at[indices] = logits_at + 4 * tally.width * np.arange(len(indices))
+        tally.done[indices] = True
+        tally.done[list(bad)] = True
+        tally.bad |= bad
+        tally.decode_s += facts["decode_s"]
+        tally.run_s += facts["run_s"]
+        tally.wall_s += facts["seconds"]
+        tally.sittings = max(tally.sittings, facts["sitting"])
+
+
+def _open_alone(path: Path) -> FileIO:
+    """The file, opened to be read and to be appended to, and locked as long as it is open."""
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise describe_os_error(error, path) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if isinstance(error, BlockingIOError):
+            raise RunInUse(f"another process evaluates into {path.parent}", "wait for it") from None
+        raise describe_os_error(error, path) from None
+    return file
+
+
+def _parse_entry(entry: bytes, at: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
+    """The facts and arrays of an entry that stands at `at`, and where its logits begin."""
+    stream = io.BytesIO(entry)
+    facts = json.loads(stream.readline())
+    arrays, start = {}, 0
+    for name in (*COLUMNS, "logits"):
+        if stream.tell() < len(entry):
+            arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            start = at + stream.tell() - arrays[name].nbytes
+    return facts, arrays, start

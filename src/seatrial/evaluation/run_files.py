@@ -1,0 +1,122 @@
+"""Files through an engine, batch after batch: read ahead, run, checked, and each file's answers handed on."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.ahead import load_ahead
+from seatrial.engines.base import DeviceTimed, Session
+from seatrial.evaluation.guide_format import Course, Performance
+from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.progress import Progress, Update
+from seatrial.store.records import TensorSpec
+
+Store = Callable[[Path, NDArray[np.float32]], None]
+"""Takes a file's answers, (images, classes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files to feed, each of as many images."""
+
+    files: Sequence[Path]
+    images: int
+    """In each file."""
+    input: TensorSpec
+    read: Callable[[Path, NDArray[Any]], None]
+    """Fills its part of a batch, (images, …), with a file."""
+    readers: int = 2
+    """Threads that it is worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How often batches are executed."""
+
+    batch_size: int
+    """Every batch is full: the last one repeats its first file."""
+    loop: int = 1
+    warmup: int = 1
+    """Executions of the first batch that do not count."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Executes batches and keeps the time of each execution, as the session tells it or as it is seen from here."""
+
+    session: Session
+    compute_ms: list[float] = field(default_factory=list)
+    copy_in_ms: list[float] = field(default_factory=list)
+    copy_out_ms: list[float] = field(default_factory=list)
+
+    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Logits of one batch."""
+        if isinstance(self.session, DeviceTimed):
+            logits, times = self.session.run_timed(batch)
+            self.copy_in_ms.append(times.copy_in_ms)
+            self.compute_ms.append(times.device_ms)
+            self.copy_out_ms.append(times.copy_out_ms)
+            return logits
+        start = time.perf_counter()
+        logits = self.session.run(batch)
+        self.compute_ms.append(1000 * (time.perf_counter() - start))
+        return logits
+
+
+def run_source(
+    session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress
+) -> tuple[Performance, Course]:
+    """Run every file and hand its answers to `store`, in order; a few batches are held at a time, never the set.
+
+    Raises:
+        DataError: a file is not what it was said to be.
+        ParityError: an answer is not a number, or all are the same; names the file.
+    """
+    load = partial(load_full, source, repeats.batch_size)
+    chunks = partial(_cut, source.files, repeats.batch_size // source.images)
+    for batch in itertools.repeat(load(next(chunks())), repeats.warmup):
+        session.run(batch)
+    stopwatch, variety = Stopwatch(session), Variety()
+    done = batches = 0
+    start = time.perf_counter()
+    with closing(load_ahead(chunks(), load, source.readers)) as loaded:
+        for chunk, batch in zip(chunks(), loaded, strict=True):
+            read = time.perf_counter()
+            for _ in range(repeats.loop):
+                logits = stopwatch.run(batch)
+            ran = time.perf_counter()
+            count = len(chunk) * source.images
+            check_logits(logits[:count], [str(path) for path in chunk for _ in range(source.images)])
+            variety.see(batch[:count], logits[:count])
+            for path, answers in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
+                store(path, answers)
+            stored = time.perf_counter()
+            done, batches = done + len(chunk), batches + 1
+            rate = done * source.images / (stored - start)
+            progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
+    variety.check()
+    times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
+    course = Course(done * source.images, batches, read - start, ran - start, stored - start)
+    return Performance(repeats.batch_size, *times), course
+
+
+def load_full(source: Source, batch_size: int, files: Sequence[Path]) -> NDArray[Any]:
+    """A whole batch, (batch_size, …): what is missing is filled up with the first file."""
+    shape = (batch_size // source.images, source.images, *(size or 1 for size in source.input.shape[1:]))
+    parts: NDArray[Any] = np.empty(shape, source.input.dtype)
+    for part, path in zip(parts, files, strict=False):
+        source.read(path, part)
+    parts[len(files) :] = parts[0]
+    return parts.reshape(batch_size, *shape[2:])
+
+
+def _cut(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
+    return (files[begin : begin + size] for begin in range(0, len(files), size))

@@ -1,0 +1,166 @@
+"""Images through an opened engine at the engine's own speed: decoding, running and ranking overlap, memory is bounded.
+
+Batches are decoded by one set of threads into a few buffers that are reused, and run by another, each of which keeps
+one batch inside the engine. Whoever is behind is waited for, so no queue grows.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.feed import Feed
+from seatrial.data.labels import LabelledImage
+from seatrial.engines.base import Session, run_padded
+from seatrial.errors import DataError
+from seatrial.evaluation.decode_pool import DecodePool, Filled
+from seatrial.evaluation.parity import check_logits
+from seatrial.metrics.topk import rank_top
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many of what work at a time."""
+
+    batch_size: int = 16
+    """For an engine that takes any; one that is fixed to another takes its own."""
+    workers: int = 1
+    """That decode: threads, or processes if many."""
+    callers: int = 1
+    """Batches inside the engine."""
+    keep_logits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What became of one batch of n images."""
+
+    indices: NDArray[np.int64]
+    """(n,), of the images that were answered."""
+    classes: NDArray[np.int32]
+    """(n, k), best first."""
+    scores: NDArray[np.float32]
+    """(n, k), the logits of `classes`."""
+    digests: NDArray[np.uint64]
+    """(n,), what identifies all logits of an image."""
+    logits: NDArray[np.float32] | None = None
+    """(n, classes) if they are kept."""
+    width: int = 0
+    """Classes that the engine tells apart."""
+    bad: Mapping[int, str] | None = None
+    """Why an image could not be read, by index."""
+    decode_s: float = 0.0
+    """Time of the worker that read them."""
+    run_s: float = 0.0
+    """Time inside the engine."""
+
+
+def stream_answers(
+    session: Session, images: Sequence[LabelledImage], feed: Feed, todo: NDArray[np.int64], plan: Plan
+) -> Iterator[Answers]:
+    """Run the images whose indices stand in `todo`; batches come in the order in which they finish.
+
+    A session that takes uint8 images has the preprocessing tail in its graph; for others it is computed here.
+
+    Raises:
+        ParityError: an answer is not a number, or gives every class the same score.
+    """
+    size = session.input.shape[0] or plan.batch_size
+    batches = iter([todo[i : i + size] for i in range(0, len(todo), size)])
+    shape, dtype = row_form(images, feed)
+    slots = plan.workers + plan.callers + 1
+    done: SimpleQueue[tuple[int, Answers | BaseException]] = SimpleQueue()
+    # Runners read the buffers, so they end first.
+    with (
+        DecodePool(feed, (size, *shape), dtype, slots, plan.workers) as decoders,
+        ThreadPoolExecutor(plan.callers, thread_name_prefix="run") as runners,
+    ):
+        line = _Line(session, images, feed, plan, decoders, runners, done)
+        busy = sum(line.start(slot, next(batches, None)) for slot in range(slots))
+        try:
+            while busy:
+                slot, found = done.get()
+                if isinstance(found, BaseException):
+                    raise found
+                busy += line.start(slot, next(batches, None)) - 1
+                yield found
+        finally:
+            decoders.stop()
+            runners.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One batch's way from files to answers."""
+
+    session: Session
+    images: Sequence[LabelledImage]
+    feed: Feed
+    plan: Plan
+    decoders: DecodePool
+    runners: ThreadPoolExecutor
+    done: "SimpleQueue[tuple[int, Answers | BaseException]]"
+
+    def start(self, slot: int, indices: NDArray[np.int64] | None) -> bool:
+        """Begin with a batch in a slot; False when there is none left."""
+        if indices is None:
+            return False
+        filling = self.decoders.fill(slot, [self.images[i] for i in indices])
+        filling.add_done_callback(lambda filled: self._pass_on(slot, indices, filled))
+        return True
+
+    def _pass_on(self, slot: int, indices: NDArray[np.int64], filled: "Future[Filled]") -> None:
+        if filled.cancelled():
+            return
+        try:
+            self.runners.submit(self._run, slot, indices, filled.result())
+        except BrokenProcessPool:
+            fix = "memory may have run out: run it again with fewer --workers; what is answered is kept"
+            self.done.put((slot, DataError("a process that decoded images was killed", fix)))
+        except BaseException as error:
+            self.done.put((slot, error))
+
+    def _run(self, slot: int, indices: NDArray[np.int64], filled: Filled) -> None:
+        try:
+            self.done.put((slot, self._answer(self.decoders.buffers[slot][: len(indices)], indices, filled)))
+        except BaseException as error:
+            self.done.put((slot, error))
+
+    def _answer(self, rows: NDArray[Any], indices: NDArray[np.int64], filled: Filled) -> Answers:
+        bad = {int(indices[row]): why for row, why in filled.bad.items()}
+        good = np.array([row for row in range(len(indices)) if row not in filled.bad], dtype=np.int64)
+        start = time.perf_counter()
+        finished = rows if str(rows.dtype) == self.session.input.dtype else self.feed.finish(rows)
+        logits = run_padded(self.session, finished)[good]
+        run_s = time.perf_counter() - start
+        check_logits(logits, [self.images[i].id for i in indices[good]])
+        classes, scores = rank_top(logits)
+        return Answers(
+            indices=indices[good],
+            classes=classes,
+            scores=scores,
+            digests=np.array([digest_row(row) for row in logits], dtype=np.uint64),
+            logits=logits if self.plan.keep_logits else None,
+            width=logits.shape[1],
+            bad=bad,
+            decode_s=filled.seconds,
+            run_s=run_s,
+        )
+
+
+def digest_row(logits: NDArray[np.float32]) -> int:
+    """64 bits that identify one image's logits (classes,)."""
+    return int.from_bytes(hashlib.blake2b(logits.tobytes(), digest_size=8).digest())
+
+
+def row_form(images: Sequence[LabelledImage], feed: Feed) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of one image before the engine."""
+    prepared = images[0].prepared
+    return (feed.shape, "uint8") if prepared is None else (prepared.shape, prepared.dtype)

@@ -1,0 +1,114 @@
+"""What another tool measured, as it told it: a vendor's log has statistics where our own records have every sample."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from seatrial.store.record import Record
+from seatrial.store.records import Environment
+from seatrial.strict import Strict
+
+Scope = Literal["device", "host", "e2e"]
+"""What was inside the clock: the device's work, array in to logits out with the copies, or file to answer."""
+
+
+class LogFile(Strict):
+    """A file that figures were read from."""
+
+    name: str
+    """As it was given."""
+    sha256: str
+    size_bytes: PositiveInt
+
+
+class ToldLatency(Strict):
+    """Times of one run over a whole batch, as the tool told them; None is what it did not tell."""
+
+    count: PositiveInt | None = None
+    """Timed runs behind these figures."""
+    min_ms: NonNegativeFloat | None = None
+    mean_ms: PositiveFloat
+    median_ms: NonNegativeFloat | None = None
+    max_ms: NonNegativeFloat | None = None
+    percentiles_ms: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    """By percentage, such as "99" or "99.9", ranked by the tool's own rule."""
+
+
+class ImportedPoint(Strict):
+    """One batch size in one scope, out of one log."""
+
+    file: str
+    """The name of its `LogFile`."""
+    batch_size: PositiveInt | None
+    streams: PositiveInt | None
+    """Batches in flight at once."""
+    scope: Scope
+    scope_because: str
+    images_per_s: PositiveFloat
+    """Of one chip; the mean of them where several worked at once."""
+    images_per_s_because: str
+    """The figure that the log told and what it was multiplied by."""
+    images_per_s_card: PositiveFloat | None = None
+    """Of a whole card; None where nobody said how many chips it has."""
+    chips: PositiveInt = 1
+    """How many worked at once."""
+    input: str | None = None
+    """Shape or size of the network's input."""
+    latency: ToldLatency | None = None
+    copy_in_ms: NonNegativeFloat | None = None
+    """Mean time to bring a batch to the device."""
+    copy_out_ms: NonNegativeFloat | None = None
+    """Mean time to bring its answers back."""
+    warmup_runs: int | None = None
+    warmup_s: float | None = None
+    duration_s: float | None = None
+    """From the first timed run to the end of the last."""
+    lines: dict[str, tuple[int, ...]]
+    """Where each figure stands in the file, counted from 1."""
+
+
+class OwnRun(Strict):
+    """What we know beside the log, where the tool was the clock and one of our engines what it timed."""
+
+    engine: str
+    executed: dict[str, int]
+    """Layers by precision."""
+    graph_sha256: str
+    preprocess_hash: str
+    inputs: str
+    """What was fed: a folder of images, or random bytes, and how many different ones."""
+    scenario: str
+    preset: str
+    batch_size: PositiveInt
+    """Most images of one run of the engine."""
+    wait_ms: NonNegativeFloat
+    """How long an image waited at most for others to fill its batch."""
+    target_qps: PositiveFloat | None
+    """What the engine was sent a second, or offline what was expected of it; None where the tool waits for answers."""
+    target_latency_ms: PositiveFloat | None
+    """What the answers had to keep; None in a scenario without."""
+    unmet: tuple[str, ...]
+    """The conditions that the tool says were not met; empty for a valid run."""
+    sampled: NonNegativeInt
+    """Answers that were looked at again afterwards."""
+    differing: NonNegativeInt
+    """Those of them that the engine gave otherwise when it was asked again."""
+    environment: Environment
+
+
+class ImportedRecord(Record):
+    """Another tool's figures, with where each was read and why one may doubt it. What is None was not told."""
+
+    schema_: Literal["seatrial/imported/1"] = Field(default="seatrial/imported/1", alias="schema")
+    name: str
+    tool: str
+    tool_version: str | None
+    model: str | None
+    device: str | None
+    precision: str | None
+    chips_per_card: PositiveInt | None
+    files: tuple[LogFile, ...]
+    points: tuple[ImportedPoint, ...]
+    doubts: tuple[str, ...]
+    own: OwnRun | None = None
+    """None for a log that was only read."""

@@ -1,0 +1,72 @@
+"""`evaluate --until-certain`: images in a random order until it is certain whether the accuracy fell too far."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.labels import LabelledImage
+from seatrial.errors import DataError, NotComparable
+from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.predictions import Predictions
+from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
+from seatrial.evaluation.statistics import CONFIDENCE, Paired
+from seatrial.store.records import Certainty
+
+
+def list_looks(images: Sequence[LabelledImage]) -> Iterator[tuple[Look, NDArray[np.int64]]]:
+    """The looks at a set, and the indices of all images that must be answered by then."""
+    order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
+    for look in plan_looks(len(images)):
+        yield look, order[: look.images]
+
+
+def reach_certainty(
+    images: Sequence[LabelledImage],
+    reference: Predictions,
+    limit_pp: float,
+    answer: Callable[[NDArray[np.int64]], Tally],
+) -> Certainty:
+    """Have images answered, look by look, until the drop against the reference is certain to be below or above a limit.
+
+    Args:
+        answer: has the images of some indices answered, and returns all that is known then.
+
+    Raises:
+        NotComparable: the reference lacks some of the images.
+        DataError: an image cannot be read, so the look that it belongs to cannot be taken.
+    """
+    first_of = dict(zip(reference.ids, reference.classes[:, 0], strict=True))
+    lacking = [image.id for image in images if image.id not in first_of]
+    if lacking:
+        raise NotComparable(
+            f"the reference lacks {len(lacking)} of the {len(images)} images, first '{lacking[0]}'",
+            "evaluate the reference on all of them",
+        )
+    expected = np.array([first_of[image.id] for image in images])
+    labels = np.array([image.label for image in images])
+    looks = 0
+    for look, seen in list_looks(images):
+        tally = answer(seen)
+        looks += 1
+        if tally.bad:
+            told = "a look that lacks an image cannot be judged: mend it, or evaluate all with --allow-partial"
+            raise DataError(next(iter(tally.bad.values())), told)
+        paired = _count(expected[seen] == labels[seen], tally.classes[seen, 0] == labels[seen])
+        outcome = judge_look(paired, limit_pp / 100, look)
+        if outcome != "CONTINUE":
+            break
+    told_outcome = "INCONCLUSIVE" if outcome == "CONTINUE" else outcome
+    return Certainty(
+        limit_pp=limit_pp, outcome=told_outcome, looks=looks, confidence=1 - look.level, of_images=len(images)
+    )
+
+
+def _count(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> Paired:
+    counts = [int(n.sum()) for n in (right & other, right & ~other, ~right & other, ~right & ~other)]
+    return Paired(*counts)
+
+
+def bound_confidence(certainty: Certainty | None) -> float:
+    """The confidence of each bound of a drop: that of the look at which the verdict fell."""
+    return CONFIDENCE if certainty is None else certainty.confidence

@@ -1,0 +1,214 @@
+"""Evaluating a tiny network in onnxruntime: what is stored, what is refused, and when it stops."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from seatrial.cli import run_cli
+from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.errors import DataError, NotComparable, UsageError
+from seatrial.evaluation.predictions import Predictions
+from seatrial.evaluation.select import repeat_images
+from seatrial.store.records import AccuracyRecord, Throughput
+from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from tiny_trial import CLASSES, TinyTrial, make_trial
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
+    return make_trial(tmp_path_factory.mktemp("evaluate") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def engine(trial: TinyTrial) -> Path:
+    graph, folder = trial.folder / "model.onnx", trial.folder / "ort"
+    words = ["--checkpoint", str(trial.checkpoint), "--output", str(graph)]
+    assert run_cli(["export", str(trial.card), *words]) == 0
+    assert run_cli(["compile", str(graph), "--engine", "onnxruntime", "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(trial: TinyTrial) -> tuple[LabelledImage, ...]:
+    return read_labels(trial.images, trial.labels, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def reference(engine: Path, images: tuple[LabelledImage, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reference")
+    evaluate_engine(engine, EvaluateSpec(images), folder)
+    return folder / "ort.parquet"
+
+
+def test_what_is_stored_depends_on_neither_batch_nor_workers(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    record = evaluate_engine(engine, EvaluateSpec(images, 5, workers=3, callers=3), tmp_path)
+    assert (tmp_path / "ort.parquet").read_bytes() == reference.read_bytes()
+    assert (record.images, record.left_out, record.batch_size, record.batch_invariant) == (24, {}, 5, True)
+    pace = Throughput.load(tmp_path / "ort.throughput.json")
+    assert (pace.key, pace.images, pace.workers, pace.callers, pace.sittings) == (record.key, 24, 3, 3, 1)
+    assert pace.images_per_s == pytest.approx(24 / pace.wall_s) and pace.first_answer_s > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ort.json", "ort.parquet", "ort.throughput.json"]
+
+
+def test_all_logits_are_stored_on_request(engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
+    evaluate_engine(engine, EvaluateSpec(images, keep_logits=True), tmp_path)
+    table = pq.read_table(tmp_path / "ort.parquet")
+    logits = np.array(table["logits"].to_pylist(), dtype=np.float32)
+    assert logits.shape == (24, CLASSES)
+    np.testing.assert_array_equal(logits.argmax(axis=1), Predictions.load(tmp_path / "ort.parquet").classes[:, 0])
+
+
+@pytest.fixture
+def spoilt(images: tuple[LabelledImage, ...], tmp_path: Path) -> tuple[LabelledImage, ...]:
+    """The images, of which one is cut off."""
+    broken = tmp_path / images[3].id
+    broken.write_bytes(images[3].path.read_bytes()[:200])
+    return (*images[:3], replace(images[3], path=broken), *images[4:])
+
+
+def test_fewer_images_than_asked_are_no_accuracy(
+    engine: Path, spoilt: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(DataError, match=rf"1 of 24 images have no answer: image \S+{spoilt[3].id} is damaged"):
+        evaluate_engine(engine, EvaluateSpec(spoilt), output)
+    assert not (output / "ort.json").exists()
+    told: list[str] = []
+    spec = EvaluateSpec(spoilt, allow_partial=True)
+    record = evaluate_engine(engine, spec, output, lambda update: told.append(update.note))
+    assert any("24 of 24 images are answered already" in note for note in told)
+    assert record.images == 23 and list(record.left_out) == [spoilt[3].id]
+    assert Predictions.load(output / "ort.parquet").ids == tuple(i.id for i in spoilt if i is not spoilt[3])
+    with pytest.raises(DataError, match="1 of 24 images have no answer"):
+        evaluate_engine(engine, EvaluateSpec(spoilt), output)
+
+
+def test_missing_images_are_refused_before_any_work(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    missing = {"gone.JPEG": "gone.JPEG is labelled and not there"}
+    with pytest.raises(DataError, match=r"1 of 25 images have no answer: gone\.JPEG is labelled"):
+        evaluate_engine(engine, EvaluateSpec(images, missing=missing), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    spec = EvaluateSpec(images, missing=missing, allow_partial=True)
+    assert evaluate_engine(engine, spec, tmp_path / "out").left_out == missing
+
+
+def test_no_readable_image_is_no_accuracy_either(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    gone = tuple(replace(image, path=image.path.with_name("gone")) for image in images)
+    with pytest.raises(DataError, match="cannot be read"):
+        evaluate_engine(engine, EvaluateSpec(gone, allow_partial=True), tmp_path)
+
+
+def test_a_part_is_held_against_a_whole_reference(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    record = evaluate_engine(engine, EvaluateSpec(images[::2], reference=reference), tmp_path / "part")
+    assert record.versus is not None
+    assert (record.versus.images, record.versus.changed) == (12, 0)
+    with pytest.raises(NotComparable, match="12 only in the second"):
+        evaluate_engine(engine, EvaluateSpec(images, reference=tmp_path / "part" / "ort.parquet"), tmp_path / "whole")
+
+
+def make_reference(path: Path, images: tuple[LabelledImage, ...], judge: Callable[[int], int]) -> Path:
+    """Predictions for repeated images, whose first class `judge` gives by the image's index."""
+    order = sorted(range(len(images)), key=lambda index: images[index].id)
+    first = np.array([judge(index) for index in order])
+    classes = (first[:, None] + np.arange(4)) % CLASSES
+    labels = np.array([images[index].label for index in order], dtype=np.int32)
+    scores = np.ones(classes.shape, np.float32)
+    Predictions(tuple(images[i].id for i in order), labels, classes.astype(np.int32), scores).save(path)
+    return path
+
+
+def test_it_stops_as_soon_as_the_verdict_is_certain(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    many = repeat_images(images, 1500)
+    own = Predictions.load(reference)
+    first_of = dict(zip(own.ids, own.classes[:, 0], strict=True))
+    same = make_reference(tmp_path / "same.parquet", many, lambda index: int(first_of[many[index].id.split("#")[0]]))
+    spec = EvaluateSpec(many, reference=same, until_pp=10.0)
+    record = evaluate_engine(engine, spec, tmp_path / "pass")
+    assert record.certainty is not None and record.versus is not None
+    assert (record.certainty.outcome, record.certainty.of_images) == ("PASS", 1500)
+    assert record.images in (100, 200) and record.versus.changed == 0
+    assert record.versus.confidence == record.certainty.confidence > 0.95
+    right = make_reference(tmp_path / "right.parquet", many, lambda index: many[index].label)
+    failed = evaluate_engine(engine, replace(spec, reference=right), tmp_path / "fail")
+    assert failed.certainty is not None and failed.certainty.outcome == "FAIL" and failed.images == 100
+
+
+def test_a_verdict_that_falls_early_needs_every_image_and_a_reference(
+    engine: Path, spoilt: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="give --reference"):
+        evaluate_engine(engine, EvaluateSpec(spoilt, until_pp=1.0), tmp_path / "out")
+    spec = EvaluateSpec(spoilt, reference=reference, until_pp=1.0)
+    with pytest.raises(DataError, match=r"is damaged .* a look that lacks an image cannot be judged"):
+        evaluate_engine(engine, spec, tmp_path / "out")
+    with pytest.raises(UsageError, match="leave --allow-partial out"):
+        evaluate_engine(engine, replace(spec, allow_partial=True), tmp_path / "out")
+
+
+def evaluate_by_words(trial: TinyTrial, engine: Path, output: Path, *more: str) -> int:
+    words = ["evaluate", str(engine), "--images", str(trial.images), "--labels", str(trial.labels)]
+    return run_cli([*words, "--output", str(output), *more])
+
+
+def test_the_command_judges_a_gate(
+    trial: TinyTrial, engine: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    against = ["--reference", str(reference)]
+    assert evaluate_by_words(trial, engine, tmp_path, *against, "--gate-pp", "30") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("PASS: top-1 fell 0.00 points against ort")
+    assert evaluate_by_words(trial, engine, tmp_path, *against, "--gate-pp", "1") == 7
+    assert evaluate_by_words(trial, engine, tmp_path, *against, "--until-certain") == 0
+    assert "certain after 24 of 24 images" in capsys.readouterr().out
+    assert evaluate_by_words(trial, engine, tmp_path, "--gate-pp", "1") == 2
+
+
+def test_the_command_takes_a_stratified_part(trial: TinyTrial, engine: Path, tmp_path: Path) -> None:
+    assert evaluate_by_words(trial, engine, tmp_path / "a", "--limit", "8", "--seed", "3") == 0
+    found = Predictions.load(tmp_path / "a" / "ort.parquet")
+    assert np.bincount(found.labels).tolist() == [2, 2, 2, 2]
+    assert evaluate_by_words(trial, engine, tmp_path / "b", "--limit", "8", "--seed", "4") == 0
+    assert Predictions.load(tmp_path / "b" / "ort.parquet").ids != found.ids
+    assert evaluate_by_words(trial, engine, tmp_path, "--limit", "25") == 2
+    assert evaluate_by_words(trial, engine, tmp_path, "--limit", "2", "--fake-images", "99") == 2
+
+
+def test_the_command_prints_its_record(
+    trial: TinyTrial, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_by_words(trial, engine, tmp_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "ort.json").read_text())
+    assert AccuracyRecord.load(tmp_path / "ort.json").images == 24
+
+
+def test_every_kind_of_source_gives_the_same_bytes(
+    trial: TinyTrial, engine: Path, reference: Path, tmp_path: Path
+) -> None:
+    labels = ["--labels", str(trial.labels)]
+    pack, shard, listed = tmp_path / "val.pack", tmp_path / "val.tar", tmp_path / "val.txt"
+    assert run_cli(["data", "pack", str(trial.card), str(trial.images), *labels, "--output", str(pack)]) == 0
+    with tarfile.open(shard, "w") as archive:
+        for path in sorted(trial.images.iterdir(), reverse=True):
+            archive.add(path, path.name)
+    listed.write_text("".join(f"{path}\n" for path in sorted(trial.images.iterdir())))
+    for number, (source, more) in enumerate(((pack, []), (shard, labels), (listed, labels))):
+        output = tmp_path / str(number)
+        assert run_cli(["evaluate", str(engine), "--images", str(source), *more, "--output", str(output)]) == 0
+        assert (output / "ort.parquet").read_bytes() == reference.read_bytes()
+    whole, packed = (AccuracyRecord.load(folder / "ort.json") for folder in (reference.parent, tmp_path / "0"))
+    assert whole.images_hash == packed.images_hash
