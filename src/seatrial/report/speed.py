@@ -44,6 +44,12 @@ def _merge(engine: str, points: Sequence[Point]) -> Speed:
     return Speed(engine, streams, latency, scope, find_interval(processes, size, streams))
 
 
+def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:
+    """The most images per second, where 99 % of the batches take no longer than the budget; None if none is so fast."""
+    within = [s for s in speeds if budget_ms is None or s.latency.p99_ms <= budget_ms]
+    return max(within, key=lambda s: s.images_per_s, default=None)
+
+
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:
     """Figures by engine, in the order of the run; engines without samples are left out."""
     found = {name: speeds_of(measurement) for name, measurement in run.measurements.items()}
