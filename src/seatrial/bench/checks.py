@@ -21,12 +21,16 @@ from seatrial.store.measurement import Point
 
 LEAST_KNOWN = 2
 """Batches whose untimed answers are always taken, whatever the budget; these are taken twice."""
+KNOWN_ONE_IN = 8
+"""Of many inputs only some answers can be known: so often one of them comes, that a short run has some to look at."""
 MOST_KEPT = 32
 """Timed outputs that are kept to be looked at."""
 OF_SPREAD = 0.05
 """An output may differ by this share of what sets one image's logits apart from another's."""
 OF_ITSELF = 10
 """And by this many times what two untimed runs differ."""
+PROVES = 0.5
+"""Of the spread: a larger tolerance would let another image's answer pass."""
 ROUNDING = {"fp32": 1e-3}
 COARSE_ROUNDING = 1e-2
 """And by this share of the size of the logits: `ROUNDING` of a precision, else this, as an engine may run the same
@@ -76,6 +80,18 @@ class OutputCheck:
         for index in order[:LEAST_KNOWN]:
             self._differs_from_itself = max(self._differs_from_itself, _differ(ask(index), self._known[index]))
 
+    def order(self, inputs: int) -> list[int]:
+        """A rotation of the inputs with one of those known among any `KNOWN_ONE_IN`, at a random place there."""
+        known, rest = list(self._known), [index for index in range(inputs) if index not in self._known]
+        if len(known) * KNOWN_ONE_IN >= inputs:
+            return list(range(inputs))
+        order = []
+        for block, first in enumerate(range(0, len(rest), KNOWN_ONE_IN - 1)):
+            chosen = rest[first : first + KNOWN_ONE_IN - 1]
+            chosen.insert(self._random.randint(0, len(chosen)), known[block % len(known)])
+            order += chosen
+        return order
+
     def look(self, index: int, logits: NDArray[np.float32]) -> None:
         """Keep the timed answer to an input, or do not: every one has the same chance (Vitter's algorithm R)."""
         if index not in self._known:
@@ -90,15 +106,22 @@ class OutputCheck:
         """Hold what was kept against what is known.
 
         Raises:
-            ParityError: an output is not a number, or is not the one that the engine gives when nothing is timed.
+            ParityError: an output is not a number, or is not the one that the engine gives when nothing is timed, or
+                that one is another each time.
         """
         rows = np.concatenate(list(self._known.values()))
         if not np.isfinite(rows).all():
             raise ParityError("the engine gives logits that are not numbers", "`seatrial evaluate` names the images")
         size = float(np.sqrt(np.mean(np.sum(np.square(rows), axis=1)))) or 1.0
         spread = float(np.sqrt(np.mean(np.sum(np.square(rows - rows.mean(axis=0)), axis=1)))) / size
+        noise = self._differs_from_itself / size
+        if noise > max(PROVES * spread, self._rounding):
+            raise ParityError(
+                f"the engine answers the same batch twice with logits that differ by {noise:.2g} of their size, and "
+                f"those of different images differ by {spread:.2g}: it does not compute what it is given"
+            )
         errors = [_differ(logits, self._known[index]) / size for index, logits in self._kept]
-        tolerance = max(OF_SPREAD * spread, OF_ITSELF * self._differs_from_itself / size, self._rounding)
+        tolerance = max(OF_SPREAD * spread, min(OF_ITSELF * noise, PROVES * spread), self._rounding)
         wrong = sum(not error <= tolerance for error in errors)
         if wrong:
             raise ParityError(

@@ -15,7 +15,7 @@ from seatrial.data.batches import fill_row
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
-from seatrial.errors import EngineError
+from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
 
 Ran = tuple[NDArray[np.float32], StageTimes | None]
@@ -37,12 +37,12 @@ def make_ask(session: Session, engine: str, on_device: bool) -> Ask:
     """How a batch is run: with the device's own times, or without.
 
     Raises:
-        EngineError: the engine cannot tell them.
+        UsageError: the engine cannot tell them.
     """
     if not on_device:
         return lambda batch: (run_padded(session, batch), None)
     if not isinstance(session, DeviceTimed):
-        raise EngineError(
+        raise UsageError(
             f"{engine} cannot tell device time from copies on this device",
             "scope device needs tensorrt, ascend, or torch on cuda:N or npu:N; measure --scope host here",
         )

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from seatrial.bench.checks import PAIRS_TO_JUDGE
+from seatrial.bench.checks import PAIRS_TO_JUDGE, PROVES
 from seatrial.bench.environment import Conditions
 from seatrial.metrics.latency import Latency
 from seatrial.store.measurement import Environment, Point, Setting
@@ -17,8 +17,6 @@ CLOCK_STEPS = 1000
 """A sample of fewer steps of the clock is wrong by more than a thousandth."""
 BUSY = 0.2
 """A machine that is busier than this before the start is not quiet."""
-PROVES = 0.5
-"""A tolerance above this share of what sets answers apart lets another image's answer pass."""
 SWAPPED = 0.01
 """Swap in use above this share of the memory means that memory is short."""
 

@@ -151,18 +151,20 @@ class _Bench:
         work.run(work.inputs - 1)
         first_inference_ms = 1000 * (clock() - began)
         check = OutputCheck(precision) if job.check else None
+        order = list(range(work.inputs))
         if check:
             check.learn(lambda index: work.run(index)[0], work.inputs, CHECK_SHARE * job.limits.duration_s, clock)
+            order = check.order(work.inputs)
 
         def look(number: int, start: float, ran: Ran) -> None:
             logits, times = ran
             if times is not None:
                 self._told.append((start, times))
             if check:
-                check.look(number % work.inputs, logits)
+                check.look(order[number % len(order)], logits)
 
         load, before = Load(), read_clock(job.device)
-        samples = measure(lambda i: work.run(i % work.inputs), job.limits, job.streams, clock, look)
+        samples = measure(lambda i: work.run(order[i % len(order)]), job.limits, job.streams, clock, look)
         after, others, peak_rss_bytes = read_clock(job.device), load.read(), read_peak_rss()
         checked = self._describe_checks(check.judge()) if check else {}
         return Point(

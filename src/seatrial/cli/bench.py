@@ -50,6 +50,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed: every sample kept, fresh processes, outputs checked, doubts said aloud."""
+    from seatrial.report.doubts import merge_doubts
     from seatrial.workflow.speed import (
         PROCESSES,
         BenchSpec,
@@ -86,7 +87,7 @@ def bench(
         _print_scope(record, name, latency_budget_ms, len(scopes) > 1)
     for line in (*_describe_process(record.points, record.compile_s), *_describe_checks(record.points)):
         print(line)
-    for doubt in record.doubts:
+    for doubt in merge_doubts(record.doubts):
         print(f"doubt: {doubt}")
 
 
