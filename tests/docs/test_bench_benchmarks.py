@@ -1,4 +1,4 @@
-"""benchmarks/bench_statistics.py and bench.py: that they run, and that the first one does not overlook a bad interval."""
+"""benchmarks/bench_statistics.py and bench.py: that they run, and that the first does not overlook a bad interval."""
 
 from pathlib import Path
 from types import ModuleType
