@@ -11,12 +11,12 @@
 import math
 import operator
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from seatrial.errors import UsageError
 from seatrial.metrics.latency import Latency
-from seatrial.store.records import GateResult, Measurement
+from seatrial.store.measurement import Measurement, Scope
+from seatrial.store.records import GateResult
 
 _TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -32,6 +32,8 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
 }
 
+SCOPE: Scope = "host"
+"""What gates and ratios are about; device times and whole pipelines are not comparable with it."""
 Rates = Mapping[str, Mapping[int, float]]
 """Images per second by engine name and batch size."""
 
@@ -44,11 +46,9 @@ def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int, f
     """Images/s by engine and batch size; the best number of streams where several were measured."""
     rates: dict[str, dict[int, float]] = {}
     for name, measurement in measurements.items():
-        samples: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for point in measurement.points:
-            samples[point.batch_size, point.streams] += point.durations_ms
         rates[name] = {}
-        for (batch_size, streams), durations in samples.items():
+        for (_, streams, batch_size), points in measurement.by_setting(SCOPE).items():
+            durations = [ms for point in points for ms in point.durations_ms]
             found = Latency.of(durations, batch_size, streams).images_per_s
             rates[name][batch_size] = max(found, rates[name].get(batch_size, 0.0))
     return rates

@@ -63,5 +63,5 @@ def test_smallest_common_batch(tmp_path: Path) -> None:
 
 def test_table_marks_each_engines_best_batch(tmp_path: Path) -> None:
     rows = make_speed(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16))))).rows
-    assert rows[3] == ("openvino-bf16", "4", "160", "25.0", "25.8", "26.0", "5.7", "2", "best")
+    assert rows[3] == ("openvino-bf16", "4", "160", "96.2 to 266", "25.0", "25.8", "26.0", "5.7", "2", "best")
     assert [row[-1] for row in rows] == ["best", "", "", "best"]
