@@ -1,5 +1,6 @@
 """What the machine is, what is installed on it, and what else it was doing."""
 
+import contextlib
 import importlib.metadata
 import platform
 import warnings
@@ -38,6 +39,7 @@ def read_environment(packages: Sequence[str] = DEFAULT) -> Environment:
         cpu_flags=read_flags(),
         cores=count_cores(),
         memory_bytes=psutil.virtual_memory().total,
+        clock_mhz=_read_clock(),
         system=platform.platform(),
         python=platform.python_version(),
         versions=_read_versions(packages),
@@ -87,6 +89,14 @@ def _read_cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _read_clock() -> int | None:
+    # Virtual machines hide it, as zero or by having no such counter at all.
+    with contextlib.suppress(AttributeError, NotImplementedError, OSError):
+        frequency = psutil.cpu_freq()
+        return round(frequency.max) or None if frequency else None
+    return None
 
 
 def _read_versions(packages: Sequence[str]) -> dict[str, str]:

@@ -32,6 +32,8 @@ class Environment(Strict):
     cores: int
     """Usable by this process: affinity and cgroup limit are taken into account."""
     memory_bytes: int
+    clock_mhz: int | None = None
+    """The highest clock rate that the system lets the processor take; None where it does not tell."""
     system: str
     python: str
     versions: dict[str, str]
