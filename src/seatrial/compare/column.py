@@ -99,7 +99,8 @@ def name_model(told: str) -> str:
 def describe_machine(environment: Environment) -> str:
     """The machine in a few words, the last of which tells machines apart."""
     memory = round(environment.memory_bytes / 2**30)
-    return f"{environment.cpu}, {environment.cores} cores, {memory} GiB, {environment.system} ({machine_hash(environment)[:8]})"
+    size = f"{environment.cores} cores, {memory} GiB"
+    return f"{environment.cpu}, {size}, {environment.system} ({machine_hash(environment)[:8]})"
 
 
 def describe_clock(environment: Environment) -> str | None:

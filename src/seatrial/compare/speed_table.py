@@ -102,7 +102,7 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     bases = choose_basis(columns, spec.scope, spec.per)
     unlike = find_unlike(columns, bases)
     refuse_unlike(unlike, spec.allowed)
-    shown = tuple(_show(column, basis) for column, basis in zip(columns, bases, strict=True))
+    shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
     rates = {s.column.name: {size: figure.rate.value for size, figure in s.figures.items()} for s in shown}
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
     return SpeedTable(
@@ -115,7 +115,8 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     )
 
 
-def _show(column: Column, basis: Basis) -> Shown:
+def show_column(column: Column, basis: Basis) -> Shown:
+    """A column's figures in a scope and of a chip or a card."""
     factor = (column.chips_per_card or 1) if basis.unit == "card" else 1
     figures = column.figures[basis.scope]
     scaled = {size: Figure(figure.rate.scaled(factor), figure.streams) for size, figure in figures.items()}
