@@ -25,7 +25,9 @@ class SpeedChange:
     ratio: RatioColumn
     """Of now to then."""
     unlike: Mapping[Kind, Mapping[str, str]]
-    """What differs beside the engine: then nothing is to be concluded, unless it was allowed."""
+    """What differs beside the engine."""
+    refused: tuple[Kind, ...]
+    """What of it was not allowed: then nothing is to be concluded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Changes:
     verdict: Verdict
 
 
-def compare_speed(before: Column, after: Column) -> SpeedChange:
+def compare_speed(before: Column, after: Column, allowed: Collection[Kind] = ()) -> SpeedChange:
     """Hold a measurement against an earlier one of the same engine.
 
     Raises:
@@ -72,20 +74,20 @@ def compare_speed(before: Column, after: Column) -> SpeedChange:
     bases = choose_basis(columns)
     unlike = find_unlike(columns, bases, [kind for kind in KINDS if kind not in _MAY_DIFFER])
     then, now = (show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
-    return SpeedChange(then, now, divide_columns(now, then), unlike)
+    refused = tuple(kind for kind in unlike if kind not in allowed)
+    return SpeedChange(then, now, divide_columns(now, then), unlike, refused)
 
 
-def judge_slower(name: str, change: SpeedChange, limit_pct: float, allowed: Collection[Kind] = ()) -> GateResult:
+def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult:
     """FAIL when a batch size surely lost more than `limit_pct` of its rate, PASS when surely none did.
 
     "Surely" is the 95 % interval of the ratio. INCONCLUSIVE between, where there are no samples to draw an interval
     from, and where something else changed that was not allowed to: that is no regression of the engine.
     """
-    refused = [kind for kind in change.unlike if kind not in allowed]
     sizes = change.ratio.by_size
-    if refused:
+    if change.refused:
         outcome = "INCONCLUSIVE"
-        reason = "not comparable: " + "; ".join(say_unlike(kind, change.unlike[kind]) for kind in refused)
+        reason = "not comparable: " + "; ".join(say_unlike(kind, change.unlike[kind]) for kind in change.refused)
     elif not sizes:
         outcome, reason = "INCONCLUSIVE", "not comparable: no batch size was measured in both"
     else:

@@ -7,9 +7,10 @@ from seatrial.compare.column import Column, Figure, Kind, Unit
 from seatrial.compare.likeness import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
 from seatrial.compare.rate import Rate, divide
 from seatrial.compare.speed_expression import Rates, find_exceptions, judge_rates
+from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
 from seatrial.store.imported import Scope
-from seatrial.store.records import GateResult
+from seatrial.store.records import GateResult, Verdict
 from seatrial.strict import suggest
 
 SCOPES: Mapping[Scope, str] = {
@@ -59,6 +60,10 @@ class RatioColumn:
     best: Rate
     """Each at its own best batch size."""
 
+    def at(self, size: int | None) -> Rate | None:
+        """The ratio at a batch size; None where one of the two was not measured at it, or it is not told."""
+        return None if size is None else self.by_size.get(size)
+
     @property
     def exceptions(self) -> tuple[int, ...]:
         """Batch sizes at which the other one of the two is the faster."""
@@ -82,7 +87,9 @@ class SpeedTable:
     sizes: tuple[int | None, ...]
     ratios: tuple[RatioColumn, ...]
     gates: tuple[JudgedGate, ...]
-    allowed: Mapping[Kind, Mapping[str, str]]
+    verdict: Verdict | None
+    """Of all gates; None without any."""
+    unlike: Mapping[Kind, Mapping[str, str]]
     """What differs and was allowed: the columns' facts by name."""
     notes: tuple[str, ...]
     """What one must know of the figures; stands under the table in every format."""
@@ -105,12 +112,14 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
     rates = {s.column.name: {size: figure.rate.value for size, figure in s.figures.items()} for s in shown}
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
+    gates = tuple(_judge(text, rates) for text in spec.gates)
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),
         ratios=tuple(_divide_columns(shown, spec.baselines or names[:1])),
-        gates=tuple(_judge(text, rates) for text in spec.gates),
-        allowed=unlike,
+        gates=gates,
+        verdict=reach_verdict(names[0], [gate.result for gate in gates]) if gates else None,
+        unlike=unlike,
         notes=tuple(_write_notes(shown, unlike)),
     )
 

@@ -8,7 +8,7 @@ from seatrial.errors import UsageError
 from seatrial.store.record import read_json
 
 Comparable = Literal["predictions", "accuracy record", "speed record", "run"]
-TAKES = "compare takes files of predictions (.parquet), records (.json) of `evaluate`, `bench` or `import-log`, or run folders"
+TAKES = "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench` or `import-log`, or run folders"
 _SCHEMAS: dict[str, Comparable] = {
     "seatrial/accuracy": "accuracy record",
     "seatrial/measurement": "speed record",

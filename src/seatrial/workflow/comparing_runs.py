@@ -31,10 +31,15 @@ class ChangeSpec:
 
     gate_pp: float | None = None
     """Top-1, in percentage points; the card's `reference_drop_pp` unless given."""
-    max_slower_pct: float = MAX_SLOWER_PCT
-    """Images per second at any batch size, in percent."""
+    max_slower_pct: float | None = None
+    """Images per second at any batch size, in percent; `compare.changes.MAX_SLOWER_PCT` unless given."""
     allowed: Collection[Kind] = ()
     """Differences in spite of which speeds are judged."""
+
+    @property
+    def limit_pct(self) -> float:
+        """What is judged."""
+        return MAX_SLOWER_PCT if self.max_slower_pct is None else self.max_slower_pct
 
 
 def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
@@ -48,12 +53,12 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
     if len(folders) != 2 or folders[0].resolve() == folders[1].resolve():
         raise UsageError(f"compare takes two runs, not {len({f.resolve() for f in folders})}", "give the earlier first")
     before, after = (read_run(folder) for folder in folders)
-    first, second = names = name_files(folders)
+    names = name_files(folders)
     _check_same_task(before, after, names, spec)
     common = [name for name in before.engines if name in after.engines]
     if not common:
-        engines = " and ".join(", ".join(run.engines) for run in (before, after))
-        raise NotComparable(f"{first} and {second} have no engine in common ({engines})")
+        there = " and ".join(", ".join(run.engines) for run in (before, after))
+        raise NotComparable(f"{names[0]} and {names[1]} have no engine in common ({there})")
     limit_pp = after.recipe.gates.reference_drop_pp if spec.gate_pp is None else spec.gate_pp
     changed = find_changes(*(_run_facts(run) for run in (before, after)))
     engines: list[EngineChange] = []
@@ -70,7 +75,9 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         for label, run in zip(names, (before, after), strict=True)
     }
     verdict = reach_verdict(after.recipe.name, gates)
-    return Changes(first, second, tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict)
+    return Changes(
+        names[0], names[1], tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict
+    )
 
 
 def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
@@ -82,8 +89,8 @@ def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
     if len(paths) != 2:
         raise UsageError(f"--max-slower-pct judges two records, not {len(paths)}", "give the earlier first")
     before, after = read_columns(paths)
-    change = compare_speed(before, after)
-    verdict = reach_verdict(after.name, [judge_slower(after.name, change, spec.max_slower_pct, spec.allowed)])
+    change = compare_speed(before, after, spec.allowed)
+    verdict = reach_verdict(after.name, [judge_slower(after.name, change, spec.limit_pct)])
     engine = EngineChange(after.name, None, change, {})
     changed = find_changes(*({str(k): v for k, v in c.facts.items()} | {"made by": c.origin} for c in (before, after)))
     return Changes(before.name, after.name, (engine,), {}, changed, verdict)
@@ -109,7 +116,7 @@ def _compare_accuracy(
     except NotComparable as error:
         return None, [_leave_open("reference_drop_pp", "accuracy", name, f"not comparable: {error}")]
     assert found.differences is not None
-    change = AccuracyChange(*found.accuracies, found.differences)
+    change = AccuracyChange(found.accuracies[0], found.accuracies[1], found.differences)
     return change, [] if limit_pp is None else [judge_drop(name, found.differences.versus, limit_pp)]
 
 
@@ -120,8 +127,8 @@ def _compare_measured(
     if not all(there):
         return None, _miss("max_slower_pct", "speed", name, there, names)
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
-    change = compare_speed(*columns)
-    return change, [judge_slower(name, change, spec.max_slower_pct, spec.allowed)]
+    change = compare_speed(columns[0], columns[1], spec.allowed)
+    return change, [judge_slower(name, change, spec.limit_pct)]
 
 
 def _miss(gate: str, kind: str, name: str, there: Sequence[bool], names: Sequence[str]) -> list[GateResult]:
