@@ -20,14 +20,13 @@ class Layout(StrEnum):
 
 
 def round_half_up(value: float | Decimal, digits: int) -> str:
-    """A figure rounded once, from all the digits it has."""
-    exact = value if isinstance(value, Decimal) else Decimal(value)
-    return f"{exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
+    """A figure rounded once, from all the digits it has, a half upwards."""
+    return f"{Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
 
 
 def write_exact(value: float | Decimal, digits: int) -> str:
     """`round_half_up` without the zeros at its end, as the guides print figures: 5246.8."""
-    text = round_half_up(value if isinstance(value, Decimal) else Decimal(repr(value)), digits)
+    text = round_half_up(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
