@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _PREDICTIONS = ("--gate-pp", "--labels", "--limit")
 _TAKES = {
     "predictions": _PREDICTIONS,
-    "accuracy record": _PREDICTIONS,
-    "speed record": ("--baseline", "--gate", "--allow", "--scope", "--per", "--format"),
-    "run": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
-    "speed record with --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
+    "accuracy records": _PREDICTIONS,
+    "speed records": ("--baseline", "--gate", "--allow", "--scope", "--per", "--format"),
+    "runs": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
+    "speed records under --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
 }
 """The options that mean something, by what is compared."""
 
@@ -96,11 +96,12 @@ def _split(text: str | None) -> tuple[str, ...]:
 
 
 def _refuse_ignored(kind: str, given: Collection[str]) -> None:
+    things = kind if kind == "predictions" else f"{kind}s"
     if kind == "speed record" and "--max-slower-pct" in given:
-        kind = "speed record with --max-slower-pct"
+        things = "speed records under --max-slower-pct"
     for name in given:
-        if name not in _TAKES[kind]:
-            raise UsageError(f"{name} means nothing to a {kind}", f"what does: {' '.join(_TAKES[kind])}")
+        if name not in _TAKES[things]:
+            raise UsageError(f"{name} means nothing to {things}", f"what does: {' '.join(_TAKES[things])}")
 
 
 def _find_files(kind: str, paths: list[Path]) -> list[Path]:
