@@ -27,7 +27,7 @@ def write_changes(found: "Changes", layout: Layout) -> str:
         blocks.append(write_table(layout, ["what else changed", "before", "after"], changed, (0, 1, 2)))
     gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in found.verdict.gates]
     only = [f"only in {name}: {', '.join(engines)}" for name, engines in found.only.items()]
-    lines = [*only, *_say_allowed(found), *gates] or [
+    lines = [*only, *_say_notes(found), *gates] or [
         "nothing was judged: there is no gate, or nothing to hold it against"
     ]
     if layout is Layout.MARKDOWN:
@@ -42,12 +42,14 @@ def _escape(text: str) -> str:
 
 
 def _list_accuracy(engines: Sequence["EngineChange"]) -> list[list[str]]:
+    from seatrial.report.numbers import write_points
+
     rows = []
     for engine in engines:
         if engine.accuracy is None:
             continue
         before, after, v = engine.accuracy.before, engine.accuracy.after, engine.accuracy.differences.versus
-        drop = f"{v.drop_pp:.2f} ({v.low_pp:.2f} to {v.high_pp:.2f})"
+        drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
         counts = (str(v.lost), str(v.gained))
         rows.append([engine.name, f"{v.images:,}", f"{before.shares[0]:.2%}", f"{after.shares[0]:.2%}", drop, *counts])
     return rows
@@ -69,15 +71,18 @@ def _list_speed(engines: Sequence["EngineChange"]) -> list[list[str]]:
     return rows
 
 
-def _say_allowed(found: "Changes") -> list[str]:
+def _say_notes(found: "Changes") -> list[str]:
     from seatrial.compare.likeness import say_unlike
+    from seatrial.compare.speed_table import doubt_intervals
 
-    return [
-        f"note: {engine.name}: not alike, but allowed: {say_unlike(kind, values)}"
-        for engine in found.engines
-        for kind, values in (engine.speed.unlike.items() if engine.speed else ())
-        if engine.speed and kind not in engine.speed.refused
-    ]
+    notes = []
+    for engine in found.engines:
+        if engine.speed is None:
+            continue
+        allowed = {kind: told for kind, told in engine.speed.unlike.items() if kind not in engine.speed.refused}
+        notes += [f"{engine.name}: not alike, but allowed: {say_unlike(kind, told)}" for kind, told in allowed.items()]
+        notes += [f"{engine.name}: {doubt}" for doubt in doubt_intervals((engine.speed.before, engine.speed.after))]
+    return [f"note: {note}" for note in notes]
 
 
 def _list_changed(found: "Changes") -> list[list[str]]:

@@ -28,6 +28,8 @@ class Figure:
     """Images per second; of one chip."""
     streams: int | None
     """Batches in flight at once."""
+    processes: int | None = None
+    """How many the samples come from; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def read_measurement(record: Measurement, name: str) -> Column:
     for point in record.points:
         if point.durations_ms:
             groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
-    found = ((scope, size, Figure(measure_rate(group), n)) for (scope, size, n), group in groups.items())
+    found = ((scope, size, Figure(measure_rate(group), n, len(group))) for (scope, size, n), group in groups.items())
     facts: dict[Kind, str | None] = {
         "precision": record.precision,
         "model": record.recipe,

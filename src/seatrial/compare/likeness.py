@@ -48,9 +48,10 @@ def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Uni
         UsageError: a column has no figure at all, or none in the scope that was asked.
     """
     for column in columns:
-        known = ", ".join(column.figures) or "nothing"
-        if not column.figures or (scope is not None and scope not in column.figures):
-            raise UsageError(f"{column.name} was not measured in scope {scope or 'any'} (there is {known})")
+        if not column.figures:
+            raise UsageError(f"{column.name} holds no figures", "measure again")
+        if scope is not None and scope not in column.figures:
+            raise UsageError(f"{column.name} was not measured in scope {scope} (there is {', '.join(column.figures)})")
     common = [scope] if scope else [s for s in WIDEST_FIRST if all(s in column.figures for column in columns)]
     scopes = common[:1] * len(columns) or [next(s for s in WIDEST_FIRST if s in c.figures) for c in columns]
     units: list[Unit] = ["chip" if per == "chip" or c.chips_per_card is None else "card" for c in columns]
@@ -71,7 +72,7 @@ def find_unlike(
     if "scope" in kinds:
         facts["scope"] = {c.name: basis.scope for c, basis in zip(columns, bases, strict=True)}
     if "chips" in kinds:
-        facts["chips"] = {c.name: _say_unit(c, basis) for c, basis in zip(columns, bases, strict=True)}
+        facts["chips"] = {c.name: _say_unit(basis) for c, basis in zip(columns, bases, strict=True)}
     unlike: dict[Kind, dict[str, str]] = {}
     for kind, told in facts.items():
         known = {name: value for name, value in told.items() if value is not None}
@@ -82,7 +83,7 @@ def find_unlike(
     return {kind: {name: _shorten(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike}
 
 
-def _say_unit(column: Column, basis: Basis) -> str:
+def _say_unit(basis: Basis) -> str:
     return "one chip" if basis.unit == "chip" else "a card"
 
 

@@ -1,7 +1,7 @@
 """Records side by side: rates by batch size, ratios from full precision, and what the best batch does not tell."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seatrial.compare.column import Column, Figure, Kind, Unit
 from seatrial.compare.likeness import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
@@ -128,7 +128,7 @@ def show_column(column: Column, basis: Basis) -> Shown:
     """A column's figures in a scope and of a chip or a card."""
     factor = (column.chips_per_card or 1) if basis.unit == "card" else 1
     figures = column.figures[basis.scope]
-    scaled = {size: Figure(figure.rate.scaled(factor), figure.streams) for size, figure in figures.items()}
+    scaled = {size: replace(figure, rate=figure.rate.scaled(factor)) for size, figure in figures.items()}
     return Shown(column, basis, scaled)
 
 
@@ -165,7 +165,17 @@ def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]
         if silent and len(columns) > 1:
             notes.append(f"not told, so not compared: {thing} of {', '.join(silent)}")
     streams = [f"{s.column.name} {_say_streams(s)}" for s in shown if _say_streams(s)]
-    return notes + ([f"batches in flight at once: {'; '.join(streams)}"] if streams else [])
+    if streams:
+        notes.append(f"batches in flight at once: {'; '.join(streams)}")
+    return notes + doubt_intervals(shown)
+
+
+def doubt_intervals(shown: Sequence[Shown]) -> list[str]:
+    """A word on intervals that one process is behind."""
+    alone = [s.column.name for s in shown if any(figure.processes == 1 for figure in s.figures.values())]
+    if not alone:
+        return []
+    return [f"intervals of {', '.join(alone)} hold what one process varied by; another process may lie outside them"]
 
 
 def _say_streams(shown: Shown) -> str:

@@ -1,5 +1,6 @@
 """What lies at a path that `compare` was given, told by what it holds."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,11 @@ def _tell_folder(path: Path) -> Comparable:
 
 
 def name_files(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File or folder names without their ending, or whole paths where those are the same."""
-    stems = tuple(path.resolve().name if path.is_dir() else path.stem for path in paths)
-    return stems if len(set(stems)) == len(stems) else tuple(str(path) for path in paths)
+    """File or folder names without their ending, where two are the same from the first folder on that differs."""
+    whole = [path.resolve() if path.is_dir() else path.resolve().with_suffix("") for path in paths]
+    if len({path.name for path in whole}) == len(whole):
+        return tuple(path.name for path in whole)
+    if len(set(whole)) < len(whole):
+        return tuple(str(path) for path in paths)
+    above = Path(os.path.commonpath([str(path.parent) for path in whole]))
+    return tuple(path.relative_to(above).as_posix() for path in whole)

@@ -19,7 +19,8 @@ from seatrial.compare.gates import judge_drop
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import NotComparable, UsageError
 from seatrial.report.read import Run, read_run
-from seatrial.store.records import Environment, GateResult, Measurement
+from seatrial.store.record import read_json
+from seatrial.store.records import Environment, GateResult
 from seatrial.workflow.comparable import name_files
 from seatrial.workflow.comparing import CompareSpec, compare_files, find_predictions
 from seatrial.workflow.comparing_speed import read_columns
@@ -90,8 +91,9 @@ def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
         raise UsageError(f"--max-slower-pct judges two records, not {len(paths)}", "give the earlier first")
     before, after = read_columns(paths)
     change = compare_speed(before, after, spec.allowed)
-    verdict = reach_verdict(after.name, [judge_slower(after.name, change, spec.limit_pct)])
-    engine = EngineChange(after.name, None, change, {})
+    name = read_json(paths[1])["name"]
+    verdict = reach_verdict(name, [judge_slower(name, change, spec.limit_pct)])
+    engine = EngineChange(name, None, change, {})
     changed = find_changes(*({str(k): v for k, v in c.facts.items()} | {"made by": c.origin} for c in (before, after)))
     return Changes(before.name, after.name, (engine,), {}, changed, verdict)
 
@@ -123,7 +125,7 @@ def _compare_accuracy(
 def _compare_measured(
     name: str, runs: tuple[Run, Run], names: tuple[str, ...], spec: ChangeSpec
 ) -> tuple[SpeedChange | None, list[GateResult]]:
-    there = [name in run.measurements for run in runs]
+    there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
     if not all(there):
         return None, _miss("max_slower_pct", "speed", name, there, names)
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
