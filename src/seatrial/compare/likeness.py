@@ -10,8 +10,8 @@ from seatrial.store.imported import Scope
 from seatrial.strict import suggest
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WIDEST_FIRST: tuple[Scope, ...] = ("host", "device", "e2e")
-"""Which scope is taken where several are common: with the copies, as every engine of ours is timed."""
+PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
+"""Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
 _MENDS: Mapping[Kind, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
 _SHORT = 12
 """Digits of a hash that a person reads."""
@@ -41,7 +41,8 @@ def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Uni
     """Scope and unit for each column: the same for all, where all have it.
 
     Args:
-        scope: the one to take; else the first of `WIDEST_FIRST` that all have.
+        scope: the one to take; else the first of `PREFERRED` that all have, or that of the first column for each that
+            has it.
         per: whole cards unless told otherwise; a column that does not tell its card's chips stays with one chip.
 
     Raises:
@@ -52,8 +53,9 @@ def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Uni
             raise UsageError(f"{column.name} holds no figures", "measure again")
         if scope is not None and scope not in column.figures:
             raise UsageError(f"{column.name} was not measured in scope {scope} (there is {', '.join(column.figures)})")
-    common = [scope] if scope else [s for s in WIDEST_FIRST if all(s in column.figures for column in columns)]
-    scopes = common[:1] * len(columns) or [next(s for s in WIDEST_FIRST if s in c.figures) for c in columns]
+    known = [s for s in PREFERRED if s in columns[0].figures]
+    common = scope or next((s for s in known if all(s in column.figures for column in columns)), known[0])
+    scopes = [common if common in c.figures else next(s for s in PREFERRED if s in c.figures) for c in columns]
     units: list[Unit] = ["chip" if per == "chip" or c.chips_per_card is None else "card" for c in columns]
     return tuple(map(Basis, scopes, units))
 

@@ -178,6 +178,4 @@ def _engine_facts(run: Run, name: str) -> dict[str, str | None]:
             "options": ", ".join(f"{key}={value}" for key, value in sorted(built.options.items())),
             "graph": built.graph.sha256,
         }
-    return facts | (
-        {"measured on": describe_machine(measured.environment)} if isinstance(measured, Measurement) else {}
-    )
+    return facts | ({"measured on": describe_machine(measured.environment)} if measured else {})

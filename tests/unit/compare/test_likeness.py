@@ -75,6 +75,8 @@ def test_a_common_scope_is_taken_else_scopes_differ() -> None:
     assert choose_basis((both, replace(both, name="b"))) == (Basis("host", "card"),) * 2
     assert choose_basis((both, replace(both, name="b")), scope="device") == (Basis("device", "card"),) * 2
     assert unlike(B, replace(device, name="d")) == {"scope": {"b": "host", "d": "device"}}
+    e2e = replace(B, figures={"e2e": HOST["host"]})
+    assert [basis.scope for basis in choose_basis((device, e2e, both))] == ["device", "e2e", "device"]
     with pytest.raises(UsageError, match=r"b was not measured in scope e2e \(there is device\)"):
         choose_basis((device,), scope="e2e")
     with pytest.raises(UsageError, match="a holds no figures"):
