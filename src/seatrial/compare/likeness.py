@@ -54,8 +54,11 @@ def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Uni
         if scope is not None and scope not in column.figures:
             raise UsageError(f"{column.name} was not measured in scope {scope} (there is {', '.join(column.figures)})")
     known = [s for s in PREFERRED if s in columns[0].figures]
-    common = scope or next((s for s in known if all(s in column.figures for column in columns)), known[0])
-    scopes = [common if common in c.figures else next(s for s in PREFERRED if s in c.figures) for c in columns]
+    alike = [s for s in known if all(s in column.figures for column in columns)]
+    common: Scope = scope if scope is not None else (alike or known)[0]
+    scopes: list[Scope] = [
+        common if common in c.figures else next(s for s in PREFERRED if s in c.figures) for c in columns
+    ]
     units: list[Unit] = ["chip" if per == "chip" or c.chips_per_card is None else "card" for c in columns]
     return tuple(map(Basis, scopes, units))
 
