@@ -9,7 +9,8 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.evaluation.predictions import Predictions
 from seatrial.store.files import hash_file
-from seatrial.store.records import AccuracyRecord, GraphManifest, Measurement, RunManifest, Verdict
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
 from seatrial.workflow.accuracy import find_differences
 from tiny_trial import TinyTrial
 

@@ -20,7 +20,8 @@ from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, hash_value, locked
-from seatrial.store.records import AccuracyRecord, GateResult, Measurement, RunManifest, Verdict
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, store_weights

@@ -17,7 +17,7 @@ from seatrial.bench.worker import Job
 from seatrial.engines.base import read_engine
 from seatrial.errors import DataError, EngineError, ParityError, UsageError
 from seatrial.progress import Update
-from seatrial.store.records import Measurement, Point
+from seatrial.store.measurement import Measurement, Point
 
 QUICK = Limits(warmup_runs=2, warmup_s=0, duration_s=0, min_samples=6)
 POINT = Point(

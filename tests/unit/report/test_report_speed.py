@@ -8,7 +8,7 @@ from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.read import read_run
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_speed, make_summary
-from seatrial.store.records import Measurement
+from seatrial.store.measurement import Measurement
 
 
 def _change(folder: Path, name: str, **changes: object) -> None:

@@ -5,13 +5,13 @@ import pytest
 
 from run_folder import Trial, build_run
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.measurement import Measurement
 from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     EngineManifest,
     GraphManifest,
-    Measurement,
     RunManifest,
     Throughput,
     TrainingRecord,

@@ -20,7 +20,7 @@ from seatrial.engines.child import PYTHON, call_child
 from seatrial.errors import EngineError
 from seatrial.store.files import make_folder, replacing
 from seatrial.store.imported import ImportedPoint, ImportedRecord, OwnRun
-from seatrial.store.records import Environment
+from seatrial.store.measurement import Environment
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.loadgen.worker")
 PACKAGE = "mlcommons-loadgen"
