@@ -11,11 +11,10 @@
 import math
 import operator
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from seatrial.compare.column import read_measurement
 from seatrial.errors import UsageError
-from seatrial.metrics.latency import Latency
 from seatrial.store.records import GateResult, Measurement
 
 _TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
@@ -43,16 +42,10 @@ class _NotMeasured(Exception):
 
 def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int | None, float]]:
     """Images/s by engine and batch size; the best number of streams where several were measured."""
-    rates: dict[str, dict[int | None, float]] = {}
-    for name, measurement in measurements.items():
-        samples: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for point in measurement.points:
-            samples[point.batch_size, point.streams] += point.durations_ms
-        rates[name] = {}
-        for (batch_size, streams), durations in samples.items():
-            found = Latency.of(durations, batch_size, streams).images_per_s
-            rates[name][batch_size] = max(found, rates[name].get(batch_size, 0.0))
-    return rates
+    columns = {name: read_measurement(measurement, name) for name, measurement in measurements.items()}
+    return {
+        name: {size: figure.rate.value for size, figure in column.headline.items()} for name, column in columns.items()
+    }
 
 
 def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:

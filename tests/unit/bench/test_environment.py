@@ -75,3 +75,16 @@ def test_conditions_are_shares_and_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(used=4096))
     conditions = read_conditions(seconds=2.0)
     assert (conditions.busy, conditions.swap_bytes) == (0.5, 4096)
+
+
+@pytest.mark.parametrize(("highest", "told"), [(3500.4, 3500), (0.0, None), (None, None), (NotImplementedError, None)])
+def test_a_clock_is_told_where_the_system_tells_it(
+    highest: float | type[Exception] | None, told: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> object:
+        if isinstance(highest, type):
+            raise highest
+        return None if highest is None else SimpleNamespace(current=800.0, min=400.0, max=highest)
+
+    monkeypatch.setattr(psutil, "cpu_freq", read)
+    assert read_environment(()).clock_mhz == told
