@@ -39,8 +39,7 @@ def compare(
         list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
     ] = None,
     allow: Annotated[
-        str | None,
-        typer.Option(help="Differences to allow: scope,chips,precision,model,graph,preprocess,machine,clock."),
+        str | None, typer.Option(help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock.")
     ] = None,
     scope: Annotated[
         Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
@@ -49,12 +48,10 @@ def compare(
         Literal["chip", "card"] | None, typer.Option(help="Records: images/s of a chip or a whole card (default).")
     ] = None,
     max_slower_pct: Annotated[
-        float | None,
-        typer.Option(help="Two runs or records: how much slower B may be at any batch size, in %; runs: 5.", min=0.0),
+        float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
     ] = None,
     gate_pp: Annotated[
-        float | None,
-        typer.Option(help="Runs, predictions: judge B's drop of top-1, in points; runs: the card's.", min=0.0),
+        float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0)
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")

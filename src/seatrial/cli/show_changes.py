@@ -77,6 +77,8 @@ def _say_notes(found: "Changes") -> list[str]:
 
     notes = []
     for engine in found.engines:
+        if engine.accuracy is not None:
+            notes += [f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts]
         if engine.speed is None:
             continue
         allowed = {kind: told for kind, told in engine.speed.unlike.items() if kind not in engine.speed.refused}

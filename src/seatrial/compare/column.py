@@ -15,6 +15,8 @@ Unit = Literal["chip", "card"]
 Kind = Literal["scope", "chips", "precision", "model", "graph", "preprocess", "machine", "clock"]
 """What may differ between columns that must not stand beside each other unasked."""
 
+PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
+"""Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
 _ONE_CHIP = ("ais_bench", "benchmark", "ascend")
 """Tools and engines that drive one chip, of which a card may have several."""
 _MODEL_FILE = re.compile(r"(_bs\d+)?(\.(om|onnx|prototxt|xml))?$")
@@ -45,6 +47,11 @@ class Column:
     figures: Mapping[Scope, Mapping[int | None, Figure]]
     """By batch size, None where nobody told it; the best number of streams where there are several."""
     doubts: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> Mapping[int | None, Figure]:
+        """The figures in the first of the `PREFERRED` scopes that there is; empty without any."""
+        return next((self.figures[scope] for scope in PREFERRED if scope in self.figures), {})
 
 
 def read_measurement(record: Measurement, name: str) -> Column:
@@ -107,4 +114,4 @@ def describe_machine(environment: Environment) -> str:
 
 def describe_clock(environment: Environment) -> str | None:
     """The clock rate that the processor was allowed."""
-    return None if environment.clock_mhz is None else f"{environment.clock_mhz} MHz"
+    return None if environment.clock_mhz is None else f"{environment.clock_mhz:.0f} MHz"

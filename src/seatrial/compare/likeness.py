@@ -4,14 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from seatrial.compare.column import Column, Kind, Unit
+from seatrial.compare.column import PREFERRED, Column, Kind, Unit
 from seatrial.errors import NotComparable, UsageError
 from seatrial.store.imported import Scope
 from seatrial.strict import suggest
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
-"""Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
 _MENDS: Mapping[Kind, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
 _SHORT = 12
 """Digits of a hash that a person reads."""

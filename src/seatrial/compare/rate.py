@@ -4,16 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import stdtrit
-
 from seatrial.metrics.latency import Latency
+from seatrial.metrics.rate import find_interval
 from seatrial.store.measurement import Point
-
-BLOCKS = 10
-"""A single process is cut into so many stretches of consecutive samples: neighbours are alike, stretches hardly."""
-LEVEL = 0.975
-"""Of each bound, so that both together hold 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +25,12 @@ class Rate:
 
 
 def measure_rate(points: Sequence[Point]) -> Rate:
-    """The rate of points of one batch size and number of streams, all their samples together.
-
-    The interval is Student's on the logarithm of what each process reached; of what each stretch of it reached, where
-    there is one process.
-    """
+    """The rate of points of one batch size and number of streams, all their samples together, with its interval."""
     size, streams = points[0].batch_size, points[0].streams
     samples = [point.durations_ms for point in points]
     value = Latency.of([ms for durations in samples for ms in durations], size, streams).images_per_s
-    groups = samples if len(samples) > 1 else _cut(samples[0])
-    if len(groups) < 2:
-        return Rate(value)
-    logs = np.log([Latency.of(group, size, streams).images_per_s for group in groups])
-    half = float(stdtrit(len(groups) - 1, LEVEL)) * float(logs.std(ddof=1)) / math.sqrt(len(groups))
-    return Rate(value, value * math.exp(-half), value * math.exp(half))
-
-
-def _cut(durations_ms: Sequence[float]) -> list[Sequence[float]]:
-    count = min(BLOCKS, len(durations_ms))
-    return [block.tolist() for block in np.array_split(np.asarray(durations_ms, dtype=np.float64), count)]
+    interval = find_interval(samples, size, streams)
+    return Rate(value) if interval is None else Rate(value, interval.low, interval.high)
 
 
 def divide(of: Rate, to: Rate) -> Rate:

@@ -13,9 +13,9 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
+from seatrial.compare.column import read_measurement
 from seatrial.errors import UsageError
-from seatrial.metrics.latency import Latency
-from seatrial.store.measurement import Measurement, Scope
+from seatrial.store.measurement import Measurement
 from seatrial.store.records import GateResult
 
 _TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
@@ -33,8 +33,6 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
 }
 
-SCOPE: Scope = "host"
-"""What gates and ratios are about; device times and whole pipelines are not comparable with it."""
 Rates = Mapping[str, Mapping[int | None, float]]
 """Images per second by engine name and batch size, which None stands for where nobody told it."""
 
@@ -45,14 +43,10 @@ class _NotMeasured(Exception):
 
 def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int | None, float]]:
     """Images/s by engine and batch size; the best number of streams where several were measured."""
-    rates: dict[str, dict[int | None, float]] = {}
-    for name, measurement in measurements.items():
-        rates[name] = {}
-        for (_, streams, batch_size), points in measurement.by_setting(SCOPE).items():
-            durations = [ms for point in points for ms in point.durations_ms]
-            found = Latency.of(durations, batch_size, streams).images_per_s
-            rates[name][batch_size] = max(found, rates[name].get(batch_size, 0.0))
-    return rates
+    columns = {name: read_measurement(measurement, name) for name, measurement in measurements.items()}
+    return {
+        name: {size: figure.rate.value for size, figure in column.headline.items()} for name, column in columns.items()
+    }
 
 
 def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:

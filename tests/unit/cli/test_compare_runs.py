@@ -129,6 +129,16 @@ def test_what_else_changed_is_listed(here: Path, capsys: pytest.CaptureFixture[s
     assert "| onnxruntime | 1.31.0 | 1.32.0 |" in told
 
 
+def test_another_preprocessing_is_doubted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_pair(here, *BEFORE[:2])
+    for path in (here / "tuesday").rglob("*.json"):
+        path.write_text(path.read_text().replace("f" * 64, "7" * 64))
+    assert run_line("compare monday tuesday") == 7
+    told = capsys.readouterr().out
+    assert "note: onnxruntime: against onnxruntime: its images came through another preprocessing\n" in told
+    assert f"not comparable: preprocess: {'f' * 12} (monday), {'7' * 12} (tuesday)" in told
+
+
 def test_json_holds_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pair(here, BEFORE[0], steady(ORT, 36, 50), INT8)
     assert run_line("compare monday tuesday --json") == 4
