@@ -248,6 +248,8 @@ class AccuracyRecord(Record):
     versus: Comparison | None = None
     certainty: Certainty | None = None
     """Of an evaluation that was to stop as soon as it is certain."""
+    doubts: tuple[str, ...] = ()
+    """Why another run may give other answers."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:
@@ -279,6 +281,8 @@ class Throughput(Record):
     """That decoded: threads, or processes if many."""
     callers: int
     """Batches inside the engine at a time."""
+    sessions: int = 1
+    """Engine sessions at a time, each with so many workers and callers: one for each actor of a cluster."""
     decode_s: float
     """Of all workers together."""
     run_s: float
