@@ -11,8 +11,8 @@ from seatrial.cli.show import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.data.labels import LabelledImage
     from seatrial.cluster.connection import RayCluster
+    from seatrial.data.labels import LabelledImage
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
 

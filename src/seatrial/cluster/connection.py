@@ -26,10 +26,9 @@ from seatrial.cluster.versions import find_common
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.pipeline import AnswerSource
-from seatrial.evaluation.stream import Answers, Plan
+from seatrial.evaluation.stream import Answers
 from seatrial.progress import Progress, Update
 from seatrial.store.files import hash_file
-from seatrial.store.records import Environment
 from seatrial.workflow.accuracy import Evaluation, Sitting
 
 BARREN = 3
@@ -69,7 +68,7 @@ class RayCluster:
     """A Ray cluster that answers: see `workflow.accuracy.Answering`.
 
     Raises:
-        EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ in software.
+        EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ.
     """
 
     def __init__(self, spec: ClusterSpec, device: str) -> None:
@@ -78,9 +77,18 @@ class RayCluster:
         except importlib.metadata.PackageNotFoundError:
             raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'") from None
         self._spec, self._resource = spec, find_resource(device)
-        self._link: _Link | None = _Link(spec.address, self._resource)
+        self._connect()
         try:
-            self._survey(self._link)
+            self._seats = plan_seats(self._nodes, spec.actors, spec.cpus_per_actor)
+            self.environment = find_common(self._nodes, read_environment())
+        except SeatrialError:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        self._link: _Link | None = _Link(self._spec.address, self._resource)
+        try:
+            self._nodes: tuple[Node, ...] = self._link.hear()
         except BaseException:
             self.close()
             raise
@@ -129,12 +137,6 @@ class RayCluster:
     ) -> None:
         self.close()
 
-    def _survey(self, link: "_Link") -> None:
-        nodes = link.hear()
-        self._nodes: tuple[Node, ...] = nodes
-        self._seats: Seats = plan_seats(nodes, self._spec.actors, self._spec.cpus_per_actor)
-        self.environment: Environment = find_common(nodes, read_environment())
-
     def _answer(self, asked: Evaluation, todo: NDArray[np.int64], progress: Progress) -> Iterator[Outcome]:
         """The outcomes of all chunks, each once; those that were with a machine that went away are run again."""
         left = _pack_chunks(asked, todo, self.sessions)
@@ -153,12 +155,10 @@ class RayCluster:
 
     def _run(self, name: str, work: Work, progress: Progress) -> Iterator[Reply | Lost]:
         assert self._link is not None
-        plan, there = (
-            work.brief.plan,
-            f"{work.actors} actors with {work.brief.cpus} CPUs on {len(self._nodes)} machines",
-        )
-        lanes = f"in each {LANES * plan.workers} decode, {LANES * plan.callers} batches of {plan.batch_size} are inside"
-        progress(Update("evaluate", note=f"{name}: {there}; {lanes} the engine"))
+        plan = work.brief.plan
+        there = f"{work.actors} actors with {work.brief.cpus} CPUs each on {len(self._nodes)} machines"
+        lanes = f"{LANES * plan.workers} workers decode, {LANES * plan.callers} batches of {plan.batch_size}"
+        progress(Update("evaluate", note=f"{name}: {there}; in each {lanes} are inside the engine"))
         self._link.send(work)
         while True:
             told = self._link.hear(lambda: progress(Update("evaluate", note=QUIET)))
@@ -170,9 +170,11 @@ class RayCluster:
         """Connect anew: what is left is laid out over the machines that are left."""
         gone = ", ".join(lost.addresses)
         progress(Update("evaluate", note=f"{name}: {gone} of the cluster went away; its images are run again"))
+        before = self._seats
         self.close()
-        self._link = _Link(self._spec.address, self._resource)
-        self._survey(self._link)
+        self._connect()
+        room = plan_seats(self._nodes, None, before.cpus)
+        self._seats = Seats(min(room.actors, before.actors), before.cpus)
 
     def _make_brief(self, asked: Evaluation) -> Brief:
         plan, folder = asked.plan, asked.file.folder.absolute()

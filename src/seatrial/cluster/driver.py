@@ -70,7 +70,6 @@ def _redirect_output(log: Path) -> None:
 def _connected(address: str) -> Iterator[None]:
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'") from None
     start = f"start it with `ray start --head`, let machines join it with `ray start --address={_example(address)}`"
@@ -119,6 +118,9 @@ def _survey(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     ask = ray.remote(num_cpus=0, max_retries=1)(read_environment)
     there = [NodeAffinitySchedulingStrategy(node.id, soft=False) for node in nodes]
     asked = [ask.options(scheduling_strategy=place).remote() for place in there]
+    # Takes seconds, as the machines do.
+    import ray.data
+
     found = []
     for node, reference in zip(nodes, asked, strict=True):
         try:
@@ -180,9 +182,9 @@ def _make_dataset(work: Work, packed: Any) -> Any:
         # One more waits at the actor, so that no lane is ever idle.
         max_tasks_in_flight_per_actor=LANES + 1,
     )
-    needs = {} if work.resource is None else {"resources": {work.resource: 1}}
-    if work.resource == "GPU":
-        needs = {"num_gpus": 1}
+    needs: dict[str, Any] = {}
+    if work.resource is not None:
+        needs = {"num_gpus": 1} if work.resource == "GPU" else {"resources": {work.resource: 1}}
     return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         ChunkMapper,
         batch_size=1,

@@ -274,7 +274,7 @@ class Throughput(Record):
     name: str
     images: int
     wall_s: float
-    """From the first file read to the last answer, engine already loaded; of all sittings together."""
+    """From the first file read to the last answer, engine already loaded (on a cluster not yet); of all sittings."""
     images_per_s: float
     batch_size: int
     workers: int
