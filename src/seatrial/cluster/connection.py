@@ -147,7 +147,8 @@ class RayCluster:
             for told in self._run(asked.name, work, progress):
                 if isinstance(told, Lost):
                     self._replace_link(told, asked.name, progress)
-                elif left.pop(told.number, None) is not None:
+                    break
+                if left.pop(told.number, None) is not None:
                     yield _unpack(told)
             barren = 0 if len(left) < before else barren + 1
             if barren == BARREN:
