@@ -98,4 +98,4 @@ def test_a_node_dies_and_the_answers_are_those_of_one_machine(
     for name in ("colours.parquet", "colours.json"):
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     told = "\n".join(notes)
-    assert "3 actors with 2 CPUs each on 2 machines" in told and "went away; its images are run again" in told
+    assert "3 actors of 2 CPUs on 2 machines" in told and "went away; its images are run again" in told

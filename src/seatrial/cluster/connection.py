@@ -21,7 +21,15 @@ from numpy.typing import NDArray
 from seatrial.bench.environment import read_environment
 from seatrial.cluster.driver import serve
 from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, Reply, Seats, Work
-from seatrial.cluster.seats import LANES, MOST_WORKERS, find_resource, plan_seats, split_chunks
+from seatrial.cluster.seats import (
+    LANES,
+    MOST_WORKERS,
+    count_of,
+    describe_seats,
+    find_resource,
+    plan_seats,
+    split_chunks,
+)
 from seatrial.cluster.versions import find_common
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
@@ -157,7 +165,7 @@ class RayCluster:
     def _run(self, name: str, work: Work, progress: Progress) -> Iterator[Reply | Lost]:
         assert self._link is not None
         plan = work.brief.plan
-        there = f"{work.actors} actors with {work.brief.cpus} CPUs each on {len(self._nodes)} machines"
+        there = f"{describe_seats(self._seats)} on {count_of(len(self._nodes), 'machine')}"
         lanes = f"{LANES * plan.workers} workers decode, {LANES * plan.callers} batches of {plan.batch_size}"
         progress(Update("evaluate", note=f"{name}: {there}; in each {lanes} are inside the engine"))
         self._link.send(work)

@@ -45,6 +45,8 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     """
     start_process()
     _redirect_output(log)
+    # Neither told to anybody, nor a process that would collect it.
+    os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
     try:
         with _connected(address):
             nodes = _survey(_list_nodes(resource))
@@ -72,22 +74,19 @@ def _connected(address: str) -> Iterator[None]:
         import ray
     except ImportError as error:
         raise EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'") from None
-    start = f"start it with `ray start --head`, let machines join it with `ray start --address={_example(address)}`"
     try:
         _check_reachable(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
+        where = "on this machine" if address in ("auto", "local") else f"at {address}"
         reason = " ".join(str(error).split())[:200]
-        fix = f"{start}, and run this on one of them"
-        raise EngineError(f"no Ray cluster can be used at {address} ({reason})", fix) from None
+        joined = "HOST:6379" if address in ("auto", "local") else address
+        fix = f"`ray start --head` begins one, `ray start --address={joined}` joins it; run this on one of its machines"
+        raise EngineError(f"no Ray cluster can be used {where} ({reason})", fix) from None
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def _example(address: str) -> str:
-    return address if ":" in address else "HOST:6379"
 
 
 def _check_reachable(address: str) -> None:

@@ -49,7 +49,17 @@ def plan_seats(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> S
             return Seats(actors or room, size)
     has = "; ".join(_describe(node) for node in nodes) or "no machine with a CPU to give"
     fix = f"give --actors {room} or less, or fewer --cpus-per-actor" if room else "add machines with `ray start`"
-    raise EngineError(f"the cluster has no room for {actors or 1} actors with {size} CPUs each ({has})", fix)
+    raise EngineError(f"the cluster has no room for {describe_seats(Seats(actors or 1, size))} ({has})", fix)
+
+
+def describe_seats(seats: Seats) -> str:
+    """As `3 actors of 4 CPUs`."""
+    return f"{count_of(seats.actors, 'actor')} of {count_of(seats.cpus, 'CPU')}"
+
+
+def count_of(count: int, what: str) -> str:
+    """As `1 machine` or `2 machines`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def count_room(node: Node, cpus: int) -> int:
@@ -59,8 +69,8 @@ def count_room(node: Node, cpus: int) -> int:
 
 
 def _describe(node: Node) -> str:
-    devices = "" if node.devices is None else f", {node.devices} devices"
-    return f"{node.address}: {node.cpus} CPUs{devices}"
+    devices = "" if node.devices is None else f", {count_of(node.devices, 'device')}"
+    return f"{node.address}: {count_of(node.cpus, 'CPU')}{devices}"
 
 
 def split_chunks(todo: NDArray[np.int64], batch_size: int, actors: int) -> dict[int, NDArray[np.int64]]:

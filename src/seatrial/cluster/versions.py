@@ -38,6 +38,6 @@ def check_versions(expected: Mapping[str, str], found: Mapping[str, str], where:
     for name in sorted(expected.keys() & found.keys()):
         if expected[name] != found[name]:
             raise EngineError(
-                f"{where} has {name} {found[name]}, other machines of the cluster have {expected[name]}",
+                f"{where} has {name} {found[name]}, others of the cluster have {expected[name]}",
                 f"install {name} {expected[name]} there: answers must not depend on who gives them",
             )

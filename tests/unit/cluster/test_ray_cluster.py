@@ -142,10 +142,11 @@ def test_what_is_told_and_stored_of_a_cluster(
     with spread(monkeypatch, [(NODES, lose_a_machine), (NODES[:1], answer_all)]) as cluster:
         spec = EvaluateSpec(images, 8)
         evaluate_engine(engine.folder, spec, tmp_path, lambda update: notes.append(update.note), cluster)
+    each = "in each 4 workers decode, 4 batches of 8 are inside the engine"
     assert [note for note in notes if note][:3] == [
-        "colours: 2 actors with 4 CPUs each on 2 machines; in each 4 workers decode, 4 batches of 8 are inside the engine",
+        f"colours: 2 actors of 4 CPUs on 2 machines; {each}",
         "colours: y of the cluster went away; its images are run again",
-        "colours: 1 actors with 4 CPUs each on 1 machines; in each 4 workers decode, 4 batches of 8 are inside the engine",
+        f"colours: 1 actor of 4 CPUs on 1 machine; {each}",
     ]
     pace = Throughput.load(tmp_path / "colours.throughput.json")
     assert (pace.workers, pace.callers, pace.sessions, pace.images) == (4, 4, 1, COUNT) and pace.first_answer_s > 0
@@ -293,5 +294,5 @@ def test_a_machine_that_sees_other_images_is_refused(engine: EngineFile, images:
 
 
 def test_a_machine_with_other_software_is_refused(engine: EngineFile, images: tuple[LabelledImage, ...]) -> None:
-    with pytest.raises(EngineError, match=r"has numpy .*, other machines of the cluster have 0\.1"):
+    with pytest.raises(EngineError, match=r"has numpy .*, others of the cluster have 0\.1"):
         Evaluator(make_brief(engine, images, versions={"numpy": "0.1"}), lambda: pytest.fail("not asked"))

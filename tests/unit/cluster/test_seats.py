@@ -41,10 +41,10 @@ def test_each_actor_has_a_device() -> None:
 @pytest.mark.parametrize(
     ("cpus", "actors", "each", "told"),
     [
-        ((), None, None, r"1 actors with 1 CPUs each \(no machine with a CPU to give\); add machines"),
-        ((4, 4), 3, 4, r"3 actors with 4 CPUs each \(10\.0\.0\.0: 4 CPUs; .*\); give --actors 2 or less"),
-        ((4, 4), 9, None, r"9 actors with 1 CPUs each .* give --actors 8 or less"),
-        ((4, 4), None, 5, r"1 actors with 5 CPUs each .* add machines"),
+        ((), None, None, r"no room for 1 actor of 1 CPU \(no machine with a CPU to give\); add machines"),
+        ((4, 4), 3, 4, r"3 actors of 4 CPUs \(10\.0\.0\.0: 4 CPUs; .*\); give --actors 2 or less"),
+        ((4, 4), 9, None, r"9 actors of 1 CPU \(.* give --actors 8 or less"),
+        ((4, 4), None, 5, r"1 actor of 5 CPUs \(.* add machines"),
     ],
 )
 def test_what_finds_no_room_is_refused(cpus: tuple[int, ...], actors: int | None, each: int | None, told: str) -> None:

@@ -30,9 +30,7 @@ def test_the_most_common_machine_stands_for_all() -> None:
 def test_machines_that_differ_in_software_are_refused() -> None:
     nodes = [make_node("x", numpy="2"), make_node("y", pillow="3"), make_node("z", numpy="2.1")]
     assert find_common(nodes[:2], OURS).versions
-    with pytest.raises(
-        EngineError, match=r"^z has numpy 2\.1, other machines of the cluster have 2; install numpy 2 there"
-    ):
+    with pytest.raises(EngineError, match=r"^z has numpy 2\.1, others of the cluster have 2; install numpy 2 there"):
         find_common(nodes, OURS)
 
 
