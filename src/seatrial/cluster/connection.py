@@ -36,6 +36,7 @@ from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.pipeline import AnswerSource
 from seatrial.evaluation.stream import Answers
 from seatrial.progress import Progress, Update
+from seatrial.report.numbers import count_of
 from seatrial.store.files import hash_file
 from seatrial.workflow.accuracy import Evaluation, Sitting
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from seatrial.cluster.messages import Node, Seats
 from seatrial.errors import EngineError
 from seatrial.evaluation.decode_pool import MOST_THREADS
+from seatrial.report.numbers import count_of
 
 LANES = 2
 """Chunks that an actor works on at a time: the next is decoded while the last batches of one are run."""
@@ -55,11 +56,6 @@ def plan_seats(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> S
 def describe_seats(seats: Seats) -> str:
     """As `3 actors of 4 CPUs`."""
     return f"{count_of(seats.actors, 'actor')} of {count_of(seats.cpus, 'CPU')}"
-
-
-def count_of(count: int, what: str) -> str:
-    """As `1 machine` or `2 machines`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def count_room(node: Node, cpus: int) -> int:
