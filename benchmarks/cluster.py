@@ -1,11 +1,11 @@
 """What spreading an evaluation costs: the same images on this machine alone and on a Ray cluster of this one machine.
 
-    python benchmarks/cluster.py --folder WORK [--images 5000] [--rounds 3] [--network resnet50] [--engine openvino:fp32]
+    python benchmarks/cluster.py --folder WORK [--images 5000] [--rounds 3] [--network resnet50] [--engine openvino]
     python benchmarks/cluster.py --folder WORK --engine-folder DIR --source FOLDER [--labels FILE] …
 
-Without an engine folder one of the cards' networks is compiled (weights of a rule, see networks.py) and fed 192 pictures,
-again and again under other names. The cluster runs before the clock does, as a real one would. Each round runs both; their
-predictions are checked to be equal to the byte. Stop everything else on the machine first.
+Without an engine folder one of the cards' networks is compiled (weights of a rule, see networks.py) and fed 192
+pictures, again and again under other names. The cluster runs before the clock does, as a real one would. Each round
+runs both; their predictions are checked to be equal to the byte. Stop everything else on the machine first.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def time_spread(engine: Path, spec: EvaluateSpec, output: Path, address: str) ->
 
 def print_row(label: str, run: Timed) -> None:
     """One line of the table."""
-    times = f"{run.whole_s:>9.1f}{run.connect_s:>12.1f}{run.pace.first_answer_s:>15.1f}"
+    times = f"{run.whole_s:>9.1f}{run.connect_s:>12.1f}{run.pace.first_answer_s:>17.1f}"
     print(f"{label:<16}{times}{run.images_per_s:>11.0f}", flush=True)
 
 
@@ -136,7 +136,7 @@ def main() -> None:
     spec = EvaluateSpec(list_pictures(asked, engine))
     machine = read_environment()
     print(f"{engine.name}, {asked.images} images, {machine.cpu}, {machine.cores} cores, ray {read_ray_version()}")
-    print(f"{'':<16}{'whole, s':>9}{'connect, s':>12}{'first answer, s':>15}{'images/s':>11}")
+    print(f"{'':<16}{'whole, s':>9}{'connect, s':>12}{'first answer, s':>17}{'images/s':>11}")
     whole, rate = [], []
     with run_cluster(count_cores()) as address:
         for number in range(asked.rounds):
@@ -152,9 +152,8 @@ def main() -> None:
             assert answers[0] == answers[1], "the answers differ"
             whole.append(spread.whole_s / alone.whole_s)
             rate.append(alone.images_per_s / spread.images_per_s)
-    print(
-        f"\noverhead, the whole: {statistics.median(whole) - 1:+.1%}; once under way: {statistics.median(rate) - 1:+.1%}"
-    )
+    shown = [f"{statistics.median(ratios) - 1:+.1%}" for ratios in (whole, rate)]
+    print(f"\noverhead (medians): {shown[0]} of the whole, {shown[1]} once it is under way")
 
 
 def read_ray_version() -> str:

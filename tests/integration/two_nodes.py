@@ -9,8 +9,8 @@ ends all.
 import os
 import sys
 
-# Workers are begun when they are needed, not one for each CPU that the nodes claim to have.
-os.environ |= {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
+# Workers are begun when they are needed, not one for each CPU that the nodes claim to have, and yield to nobody.
+os.environ |= {"RAY_prestart_worker_first_driver": "0", "RAY_worker_niceness": "0"}
 CPUS = 4
 BEATS = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
 

@@ -24,7 +24,6 @@ from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, 
 from seatrial.cluster.seats import (
     LANES,
     MOST_WORKERS,
-    count_of,
     describe_seats,
     find_resource,
     plan_seats,
