@@ -15,7 +15,7 @@ SeatrialError
 Exit codes 3, 4 and 7 are also a verdict's: see `compare.verdict`.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class SeatrialError(Exception):
@@ -27,6 +27,10 @@ class SeatrialError(Exception):
         self.problem = problem
         self.fix = fix
         super().__init__(problem if fix is None else f"{problem}; {fix}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str | None]]:
+        """Let another process get both parts back."""
+        return type(self), (self.problem, self.fix)
 
 
 class UsageError(SeatrialError):

@@ -10,33 +10,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from fake_engine import CLASSES, FakeSession, answer, make_recipe
+from fake_engine import FakeSession, answer, make_recipe
+from noise_images import list_noise
 from seatrial.data.feed import make_feed
-from seatrial.data.labels import LabelledImage
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, collect_predictions
 from seatrial.evaluation.predictions import write_parts
-from seatrial.evaluation.select import repeat_images
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.progress import silent
-
-DISTINCT = 50
-
-
-def list_noise(folder: Path, count: int) -> tuple[LabelledImage, ...]:
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
-    images = []
-    for index in range(DISTINCT):
-        path = folder / f"{index:02d}.png"
-        picture = Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8))
-        if not path.exists():
-            picture.save(path)
-        images.append(LabelledImage(path.name, path, index % CLASSES))
-    return repeat_images(images, count)
 
 
 def main(folder: Path, count: int) -> None:

@@ -88,6 +88,11 @@ def _say(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def name_machine(environment: Environment) -> str:
+    """What may move the last bits of an answer where the software is the same: the CPU and its flags."""
+    return f"{environment.cpu} ({' '.join(environment.cpu_flags)})"
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What else the machine was doing when a measurement began."""

@@ -1,5 +1,6 @@
 """`seatrial evaluate`."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from seatrial.cli.show import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
+    from seatrial.cluster.connection import RayCluster
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
 
@@ -48,6 +50,15 @@ def evaluate(
     fake_images: Annotated[
         int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
     ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Spread it over a Ray cluster: ray, ray:HOST:PORT, or ray:local to start one.")
+    ] = None,
+    actors: Annotated[
+        int | None, typer.Option(help="Engine sessions on the cluster; default: as many as there is room for.", min=1)
+    ] = None,
+    cpus_per_actor: Annotated[
+        int | None, typer.Option(help="Default: those of the smallest machine, at most 8.", min=1)
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
@@ -55,7 +66,8 @@ def evaluate(
     from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
     from seatrial.workflow.evaluation_set import SetSpec, read_set
 
-    limit_pp = choose_gate(read_engine(folder).manifest.graph, reference, gate_pp, until_certain)
+    file = read_engine(folder)
+    limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
     asked = SetSpec(images, labels, limit, seed, fake_images)
     spec = EvaluateSpec(
         batch_size=batch_size,
@@ -67,13 +79,31 @@ def evaluate(
         resume=resume,
         until_pp=limit_pp if until_certain else None,
     )
-    with showing() as progress:
-        record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress)
+    with showing() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as answering:
+        record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress, answering)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         print_accuracy(record)
     return judge(record, limit_pp, as_json)
+
+
+def connect(
+    cluster: str | None, actors: int | None, cpus_per_actor: int | None, device: str
+) -> "AbstractContextManager[RayCluster | None]":
+    """The cluster that is asked for; None is this process.
+
+    Raises:
+        UsageError: there is none that the other options are about.
+        EngineError: it cannot be reached, or has no room.
+    """
+    if cluster is None:
+        if actors is not None or cpus_per_actor is not None:
+            raise UsageError("--actors and --cpus-per-actor say how a cluster is used", "give --cluster ray")
+        return nullcontext()
+    from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
+
+    return RayCluster(ClusterSpec(parse_cluster(cluster), actors, cpus_per_actor), device)
 
 
 def choose_gate(
@@ -120,6 +150,8 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
     if record.batch_invariant is False:
         print("note: the same image gets other logits in another batch")
+    for doubt in record.doubts:
+        print(f"doubt: {doubt}")
     if record.versus is not None:
         v = record.versus
         print(

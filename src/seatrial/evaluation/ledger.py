@@ -51,6 +51,8 @@ class Tally:
     """Of all sittings together, each up to its last entry."""
     sittings: int = 0
     """How often the evaluation was begun or taken up again."""
+    machines: set[str] = field(default_factory=set)
+    """That answered, if they were others than this one: `Answers.machine`."""
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -101,6 +103,7 @@ class Ledger:
             "width": max(batch.width for batch in answers),
             "decode_s": sum(batch.decode_s for batch in answers),
             "run_s": sum(batch.run_s for batch in answers),
+            "machines": sorted({batch.machine for batch in answers} - {""}),
         }
         arrays = {name: np.concatenate([getattr(batch, name) for batch in answers]) for name in COLUMNS}
         if answers[0].logits is not None:
@@ -189,6 +192,8 @@ class Ledger:
         tally.run_s += facts["run_s"]
         tally.wall_s += facts["seconds"]
         tally.sittings = max(tally.sittings, facts["sitting"])
+        # Entries that an older version wrote have none.
+        tally.machines.update(facts.get("machines", ()))
 
 
 def _open_alone(path: Path) -> FileIO:

@@ -60,6 +60,8 @@ class Answers:
     """Time of the worker that read them."""
     run_s: float = 0.0
     """Time inside the engine."""
+    machine: str = ""
+    """Who answered (`bench.environment.name_machine`), if it was another process."""
 
 
 def stream_answers(

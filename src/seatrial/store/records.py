@@ -238,6 +238,8 @@ class AccuracyRecord(Record):
     versus: Comparison | None = None
     certainty: Certainty | None = None
     """Of an evaluation that was to stop as soon as it is certain."""
+    doubts: tuple[str, ...] = ()
+    """Why another run may give other answers."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:
@@ -262,13 +264,15 @@ class Throughput(Record):
     name: str
     images: int
     wall_s: float
-    """From the first file read to the last answer, engine already loaded; of all sittings together."""
+    """From the first file read to the last answer, engine already loaded (on a cluster not yet); of all sittings."""
     images_per_s: float
     batch_size: int
     workers: int
     """That decoded: threads, or processes if many."""
     callers: int
     """Batches inside the engine at a time."""
+    sessions: int = 1
+    """Engine sessions at a time, each with so many workers and callers: one for each actor of a cluster."""
     decode_s: float
     """Of all workers together."""
     run_s: float

@@ -2,14 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.environment import machine_hash, read_environment
+from seatrial.bench.environment import machine_hash, name_machine, read_environment
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting import check_prepared
@@ -33,7 +35,7 @@ from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
-from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Throughput
+from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Environment, Throughput
 from seatrial.workflow.certainty import bound_confidence, reach_certainty
 from seatrial.workflow.quantization import check_leak
 
@@ -81,6 +83,7 @@ class Evaluation:
     listing: str
     """What identifies the images: `data.labels.hash_listing`."""
     key: str
+    answering: "Answering"
 
     @property
     def name(self) -> str:
@@ -88,8 +91,64 @@ class Evaluation:
         return self.file.folder.name
 
 
-Answering = Callable[[Evaluation, NDArray[np.int64]], Iterator[Answers]]
-"""Has images answered, given by index."""
+@dataclass(slots=True)
+class Sitting:
+    """What is only known once the engine was open."""
+
+    batch_invariant: bool | None = None
+    first_answer_s: float = 0.0
+    certainty: Certainty | None = None
+
+
+class Answering(Protocol):
+    """Who runs the images."""
+
+    @property
+    def environment(self) -> Environment:
+        """The machine that does; of several the most common kind."""
+        ...
+
+    @property
+    def cores(self) -> int:
+        """For each engine session."""
+        ...
+
+    @property
+    def sessions(self) -> int:
+        """Engine sessions at a time."""
+        ...
+
+    def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> AbstractContextManager[AnswerSource]:
+        """Get ready; what that gives has images answered, by their indices, until the context ends."""
+        ...
+
+
+class Here:
+    """This process runs the images."""
+
+    sessions = 1
+
+    def __init__(self) -> None:
+        self.environment = read_environment()
+        self.cores = count_cores()
+
+    @contextmanager
+    def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
+        """Open the engine, and see at the end whether batches change its answers."""
+        spec, plan, feed = asked.spec, asked.plan, asked.feed
+        told = f"{plan.workers} workers decode, {plan.callers} batches of {plan.batch_size} are inside the engine"
+        progress(Update("evaluate", note=f"{asked.name}: {told}; {self.cores} cores"))
+        begun = time.perf_counter()
+        engine = get_engine(asked.file.manifest.engine)
+        with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+
+            def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
+                for batch in stream_answers(session, spec.images, feed, todo, plan):
+                    sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
+                    yield batch
+
+            yield answer
+            sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
 
 
 def evaluate_engine(
@@ -106,11 +165,11 @@ def evaluate_engine(
         ParityError: an answer is not a number, or different images get the same one.
         NotComparable: the reference's predictions are of other images.
     """
-    asked = prepare_evaluation(folder, spec, progress)
+    asked = prepare_evaluation(folder, spec, progress, answering or Here())
     record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial)
     found = record is not None
     if record is None:
-        record = _evaluate(asked, output, progress, answering)
+        record = _evaluate(asked, output, progress)
     if spec.reference is not None:
         record = record.model_copy(update={"versus": compare_with(spec.reference, output, record)})
     elif record.versus is not None:
@@ -121,7 +180,7 @@ def evaluate_engine(
     return record
 
 
-def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress = silent) -> Evaluation:
+def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, answering: Answering) -> Evaluation:
     """Read the engine folder and check everything that can be checked before an image is read.
 
     Raises:
@@ -136,8 +195,9 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress = si
     listing = spec.identity or hash_listing(spec.images)
     check_prepared(spec.images, feed, file.manifest.input.dtype)
     check_leak(file.manifest.graph, spec.images, listing, progress)
-    plan = make_plan(file, spec)
-    return Evaluation(file, feed, spec, plan, listing, _evaluation_key(file, spec, plan, listing))
+    plan = make_plan(file, spec, answering.cores)
+    key = _evaluation_key(file, spec, plan.batch_size, listing, answering.environment)
+    return Evaluation(file, feed, spec, plan, listing, key, answering)
 
 
 def _need_reference(spec: EvaluateSpec) -> Path:
@@ -151,38 +211,27 @@ def _need_reference(spec: EvaluateSpec) -> Path:
     return spec.reference
 
 
-def make_plan(file: EngineFile, spec: EvaluateSpec) -> Plan:
+def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
     """What is asked, else what tuning found, else a default that follows from the cores."""
     best = file.manifest.tuning.best if file.manifest.tuning else None
     batch_size = spec.batch_size or (best.batch_size if best else 16)
     return Plan(
         batch_size=file.pick(batch_size)[1] or batch_size,
-        workers=spec.workers or count_cores(),
-        callers=spec.callers or (best.streams if best else min(CALLERS, 2 * count_cores())),
+        workers=spec.workers or cores,
+        callers=spec.callers or (best.streams if best else min(CALLERS, 2 * cores)),
         keep_logits=spec.keep_logits,
     )
 
 
-@dataclass(slots=True)
-class _Sitting:
-    """What is only known while the engine is open."""
-
-    batch_invariant: bool | None = None
-    first_answer_s: float = 0.0
-    certainty: Certainty | None = None
-
-
-def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: Answering | None) -> AccuracyRecord:
+def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
             progress(Update("evaluate", note=f"{asked.name}: {already}"))
-        sitting = _Sitting()
-        if answering is None:
-            _answer_here(asked, ledger, sitting, progress)
-        else:
-            sitting.certainty = _answer(asked, ledger, lambda todo: answering(asked, todo), progress)
+        sitting = Sitting()
+        with asked.answering.open(asked, sitting, progress) as answer:
+            sitting.certainty = _answer(asked, ledger, answer, progress)
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
@@ -197,23 +246,6 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress, answering: An
         ledger.remove()
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
-
-
-def _answer_here(asked: Evaluation, ledger: Ledger, sitting: _Sitting, progress: Progress) -> None:
-    spec, plan, feed = asked.spec, asked.plan, asked.feed
-    told = f"{plan.workers} workers decode, {plan.callers} batches of {plan.batch_size} are inside the engine"
-    progress(Update("evaluate", note=f"{asked.name}: {told}; {count_cores()} cores"))
-    begun = time.perf_counter()
-    engine = get_engine(asked.file.manifest.engine)
-    with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
-
-        def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
-            for batch in stream_answers(session, spec.images, feed, todo, plan):
-                sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
-                yield batch
-
-        sitting.certainty = _answer(asked, ledger, answer, progress)
-        sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
 
 
 def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: Progress) -> Certainty | None:
@@ -280,17 +312,19 @@ def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]
     return ()
 
 
-def _evaluation_key(file: EngineFile, spec: EvaluateSpec, plan: Plan, listing: str) -> str:
+def _evaluation_key(
+    file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, environment: Environment
+) -> str:
     return hash_value(
         {
             "stage": "evaluate/2",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
             "images": listing,
             "missing": sorted(spec.missing),
-            "batch_size": plan.batch_size,
+            "batch_size": batch_size,
             "logits": spec.keep_logits,
             "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
-            "machine": machine_hash(read_environment()),
+            "machine": machine_hash(environment),
         }
     )
 
@@ -306,7 +340,7 @@ def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord
 
 
 def _describe(
-    asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], sitting: _Sitting
+    asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], sitting: Sitting
 ) -> AccuracyRecord:
     manifest, images = asked.file.manifest, asked.spec.images
     answered = np.flatnonzero(tally.answered)
@@ -334,11 +368,19 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        environment=read_environment(),
+        doubts=_find_doubts(asked.answering.environment, tally),
+        environment=asked.answering.environment,
     )
 
 
-def _describe_pace(asked: Evaluation, tally: Tally, sitting: _Sitting) -> Throughput:
+def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
+    kinds = sorted(tally.machines | {name_machine(environment)})
+    if len(kinds) == 1:
+        return ()
+    return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:
     done, plan = int(tally.done.sum()), asked.plan
     return Throughput(
         key=asked.key,
@@ -349,6 +391,7 @@ def _describe_pace(asked: Evaluation, tally: Tally, sitting: _Sitting) -> Throug
         batch_size=plan.batch_size,
         workers=plan.workers,
         callers=plan.callers,
+        sessions=asked.answering.sessions,
         decode_s=tally.decode_s,
         run_s=tally.run_s,
         first_answer_s=sitting.first_answer_s,

@@ -1,0 +1,226 @@
+"""The process that talks to Ray: it names the machines, has chunks mapped by Ray Data, and tells what comes of them.
+
+It is a process of its own because Ray prints what happens on its nodes to stdout, takes over signals, may end its
+process when a node goes away, and starts anew most reliably in a new one.
+"""
+
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from seatrial.bench.environment import read_environment
+from seatrial.cluster.engine_folder import pack_engine
+from seatrial.cluster.evaluator import ChunkMapper
+from seatrial.cluster.messages import Crash, Lost, Node, Reply, Work
+from seatrial.cluster.seats import LANES
+from seatrial.data.worker_process import start_process
+from seatrial.engines.base import read_engine
+from seatrial.errors import EngineError, SeatrialError
+
+WATCH_S = 1.0
+"""Machines are counted so often."""
+SURVEY_S = 60.0
+"""So long may a machine take to say what it is."""
+DEATH_S = 60.0
+"""An actor that is gone may be the first sign of its machine's death: Ray notices that by missing heartbeats."""
+RETRIES = 8
+"""Of a chunk in one execution. Calls to a dying machine count too, so that it must be more than a few."""
+
+
+def serve(address: str, resource: str | None, channel: Connection, log: Path) -> None:
+    """Connect to the cluster at `address`, tell its nodes, wait for `Work` and tell its replies; None ends it.
+
+    Args:
+        log: where Ray's own words go.
+    """
+    start_process()
+    _redirect_output(log)
+    # Neither told to anybody, nor a process that would collect it.
+    os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
+    try:
+        with _connected(address):
+            nodes = _survey(_list_nodes(resource))
+            channel.send(nodes)
+            for reply in _map_chunks(channel.recv(), nodes):
+                channel.send(reply)
+            channel.send(None)
+    except SeatrialError as error:
+        channel.send(error)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # Nobody listens any more.
+    except Exception:
+        channel.send(Crash(traceback.format_exc()))
+
+
+def _redirect_output(log: Path) -> None:
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    try:
+        import ray
+    except ImportError as error:
+        raise EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'") from None
+    try:
+        _check_reachable(address)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "on this machine" if address in ("auto", "local") else f"at {address}"
+        reason = " ".join(str(error).split())[:200]
+        joined = "HOST:6379" if address in ("auto", "local") else address
+        fix = f"`ray start --head` begins one, `ray start --address={joined}` joins it; run this on one of its machines"
+        raise EngineError(f"no Ray cluster can be used {where} ({reason})", fix) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ask for a connection, as Ray would wait long for an answer."""
+    host, colon, port = address.rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def _list_nodes(resource: str | None) -> tuple[Node, ...]:
+    """The machines that live and have CPUs to give, and the device where one is needed."""
+    import ray
+
+    found = []
+    for node in ray.nodes():
+        has = node["Resources"]
+        devices = None if resource is None else int(has.get(resource, 0))
+        if node["Alive"] and has.get("CPU", 0) >= 1 and devices != 0:
+            found.append(Node(node["NodeID"], node["NodeManagerAddress"], int(has["CPU"]), devices))
+    return tuple(sorted(found, key=lambda node: node.id))
+
+
+def _survey(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Ask each machine what it is."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ask = ray.remote(num_cpus=0, max_retries=1)(read_environment)
+    there = [NodeAffinitySchedulingStrategy(node.id, soft=False) for node in nodes]
+    asked = [ask.options(scheduling_strategy=place).remote() for place in there]
+    # Takes seconds, as the machines do.
+    import ray.data
+
+    found = []
+    for node, reference in zip(nodes, asked, strict=True):
+        try:
+            found.append(replace(node, environment=ray.get(reference, timeout=SURVEY_S)))
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            fix = "install the same seatrial there, and look at `ray status`"
+            raise EngineError(f"{node.address} of the cluster cannot run seatrial ({reason})", fix) from None
+    return tuple(found)
+
+
+def _map_chunks(work: Work, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
+    """What comes of the chunks, in any order; ends early with `Lost` where a machine went away."""
+    import ray
+
+    heard: queue.Queue[Reply | BaseException | None] = queue.Queue(maxsize=64)
+    packed = ray.put(pack_engine(read_engine(work.brief.folder)))
+    threading.Thread(target=_listen, args=(work, packed, heard), daemon=True).start()
+    checked = time.monotonic()
+    while True:
+        try:
+            found = heard.get(timeout=WATCH_S)
+            if found is None:
+                return
+            if isinstance(found, BaseException):
+                yield _explain(found, nodes)
+                return
+            yield found
+        except queue.Empty:
+            pass  # Machines are looked after also where nothing comes.
+        if time.monotonic() - checked >= WATCH_S:
+            checked = time.monotonic()
+            lost = _find_lost(nodes)
+            if lost is not None:
+                yield lost
+                return
+
+
+def _listen(work: Work, packed: Any, heard: "queue.Queue[Reply | BaseException | None]") -> None:
+    try:
+        for rows in _make_dataset(work, packed).iter_batches(batch_size=None, batch_format="pyarrow"):
+            for row in rows.to_pylist():
+                heard.put(Reply(row["number"], row["content"]))
+        heard.put(None)
+    except BaseException as error:
+        heard.put(error)
+
+
+def _make_dataset(work: Work, packed: Any) -> Any:
+    """A block for each chunk, mapped by a pool of actors."""
+    import ray.data
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    rows = [{"number": number, "content": content} for number, content in work.chunks.items()]
+    pool = ray.data.ActorPoolStrategy(
+        size=min(work.actors, len(rows)),
+        max_concurrent_calls_per_actor=LANES,
+        enable_true_multi_threading=True,
+        # One more waits at the actor, so that no lane is ever idle.
+        max_tasks_in_flight_per_actor=LANES + 1,
+    )
+    needs: dict[str, Any] = {}
+    if work.resource is not None:
+        needs = {"num_gpus": 1} if work.resource == "GPU" else {"resources": {work.resource: 1}}
+    return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        ChunkMapper,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=pool,
+        fn_constructor_args=(work.brief, packed),
+        num_cpus=work.brief.cpus,
+        max_restarts=-1,
+        max_task_retries=RETRIES,
+        **needs,
+    )
+
+
+def _find_lost(nodes: tuple[Node, ...]) -> Lost | None:
+    import ray
+
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    gone = tuple(node.address for node in nodes if node.id not in alive)
+    return Lost(gone) if gone else None
+
+
+def _explain(error: BaseException, nodes: tuple[Node, ...]) -> Lost:
+    """The loss of a machine that an error of Ray's is a sign of.
+
+    Raises:
+        EngineError: no machine was lost.
+    """
+    from ray.exceptions import RayError, RayTaskError
+
+    if not isinstance(error, RayError) or isinstance(error, RayTaskError):
+        raise error
+    until = time.monotonic() + DEATH_S
+    while time.monotonic() < until:
+        lost = _find_lost(nodes)
+        if lost is not None:
+            return lost
+        time.sleep(WATCH_S)
+    reason = " ".join(str(error).split())[:200]
+    fix = "memory may have run out: give fewer --actors with more --cpus-per-actor; what is answered is kept"
+    raise EngineError(f"processes of the cluster that ran images died again and again ({reason})", fix)

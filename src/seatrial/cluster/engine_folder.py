@@ -1,0 +1,72 @@
+"""An engine folder sent to machines that do not have it: kept there under the sha256 of its manifest."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.engines.base import MANIFEST, EngineFile, read_engine
+from seatrial.errors import RefusedFile, SeatrialError
+from seatrial.store.files import describe_os_error, hash_bytes, make_folder, replacing
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEngine:
+    """The files of an engine folder."""
+
+    name: str
+    files: dict[str, bytes]
+    """By their names in the folder."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest, which holds those of all other files."""
+        return hash_bytes(self.files[MANIFEST])
+
+
+def pack_engine(file: EngineFile) -> PackedEngine:
+    """Read everything that belongs to an engine folder, and nothing else that lies there."""
+    names = (MANIFEST, *(model.path for model in file.manifest.files), *file.manifest.companions)
+    return PackedEngine(file.folder.name, {name: (file.folder / name).read_bytes() for name in names})
+
+
+def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], cache: Path | None = None) -> EngineFile:
+    """The engine folder with that manifest: `folder` if it is here too, else what `fetch` brings, kept for the next.
+
+    Args:
+        cache: where machines keep what was sent; None is `$XDG_CACHE_HOME/seatrial/engines`.
+
+    Raises:
+        RefusedFile: what was brought is not what its manifest says.
+        StorageError: it cannot be written.
+    """
+    own = folder / MANIFEST
+    if own.is_file() and hash_bytes(own.read_bytes()) == sha256:
+        return read_engine(folder)
+    root = make_folder(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial/engines")
+    target = root / sha256 / folder.name
+    try:
+        with (root / f"{sha256}.lock").open("w") as lock:
+            # Other actors of this machine wait here while one writes.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return _read_kept(target) or _unpack(fetch(), sha256, target)
+    except OSError as error:
+        raise describe_os_error(error, target) from None
+
+
+def _read_kept(target: Path) -> EngineFile | None:
+    try:
+        return read_engine(target)
+    except SeatrialError:
+        return None
+
+
+def _unpack(packed: PackedEngine, sha256: str, target: Path) -> EngineFile:
+    if packed.sha256 != sha256:
+        raise RefusedFile(f"engine {packed.name} has changed since the evaluation began", "run the same command again")
+    with replacing(target) as temporary:
+        for name, data in packed.files.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_bytes(data)
+    return read_engine(target)

@@ -1,0 +1,109 @@
+"""What an actor does: it keeps one engine session open and answers chunk after chunk."""
+
+import pickle
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from seatrial.bench.environment import name_machine, read_environment
+from seatrial.cluster.cores import take_cores
+from seatrial.cluster.engine_folder import PackedEngine, find_engine
+from seatrial.cluster.messages import Brief, Chunk, Outcome
+from seatrial.cluster.seats import LANES, find_resource
+from seatrial.cluster.versions import check_versions
+from seatrial.data.feed import read_feed
+from seatrial.engines import get_engine
+from seatrial.engines.base import EngineFile, Session
+from seatrial.errors import DataError, SeatrialError
+from seatrial.evaluation.pipeline import is_batch_invariant
+from seatrial.evaluation.stream import Answers, stream_answers
+
+MOUNT = "every machine of the cluster must see the images under the same path"
+
+
+class Evaluator:
+    """Answers chunks with an engine that is opened once.
+
+    Raises:
+        SeatrialError: engine, images or versions here are not what the evaluation needs.
+    """
+
+    def __init__(self, brief: Brief, fetch: Callable[[], PackedEngine]) -> None:
+        environment = read_environment()
+        self._brief, self._machine = brief, name_machine(environment)
+        check_versions(brief.versions, environment.versions, platform.node())
+        _check_images(brief)
+        file = find_engine(brief.folder, brief.sha256, fetch)
+        self._feed = read_feed(file.manifest.graph)
+        self._cores = take_cores(brief.cpus)
+        self._session = _open_engine(file, brief)
+
+    def answer(self, chunk: Chunk) -> Outcome:
+        """Run the images of a chunk; may be called from `LANES` threads at once.
+
+        Raises:
+            ParityError: an answer is not a number, or gives every class the same score.
+        """
+        brief, session, feed = self._brief, self._session, self._feed
+        places = np.arange(len(chunk.images))
+        answers = [
+            self._restore(found, chunk) for found in stream_answers(session, chunk.images, feed, places, brief.plan)
+        ]
+        first = chunk.number == 0
+        invariant = is_batch_invariant(session, brief.probe, feed, brief.plan.batch_size) if first else None
+        return Outcome(answers, invariant)
+
+    def _restore(self, found: Answers, chunk: Chunk) -> Answers:
+        bad = {int(chunk.indices[place]): why for place, why in (found.bad or {}).items()}
+        return replace(found, indices=chunk.indices[found.indices], bad=bad, machine=self._machine)
+
+
+def _check_images(brief: Brief) -> None:
+    image, node = brief.probe[0], platform.node()
+    try:
+        size = image.measure()[0]
+    except DataError as error:
+        raise DataError(f"{node} does not see the images: {error.problem}", MOUNT) from None
+    if size != brief.probe_bytes:
+        raise DataError(f"image {image} has {size} bytes on {node} and {brief.probe_bytes} here", MOUNT)
+
+
+def _open_engine(file: EngineFile, brief: Brief) -> Session:
+    device = file.manifest.device
+    # Of several devices of a machine Ray shows an actor its own alone, which is then the first.
+    seen = device if find_resource(device) is None else f"{device.partition(':')[0]}:0"
+    engine = get_engine(file.manifest.engine)
+    return engine.open(file, seen, brief.plan.batch_size, LANES * brief.plan.callers)
+
+
+class ChunkMapper:
+    """An `Evaluator` as Ray Data wants it: tables of one row in and out, and errors that are values.
+
+    An exception would have the chunk tried again, and arrive as Ray's.
+    """
+
+    def __init__(self, brief: Brief, packed: Any) -> None:
+        import ray
+
+        self._evaluator: Evaluator | SeatrialError
+        try:
+            self._evaluator = Evaluator(brief, lambda: ray.get(packed))
+        except SeatrialError as error:
+            self._evaluator = error
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """Answer the chunk in the row's `content`."""
+        reply = self._answer(pickle.loads(rows["content"][0].as_py()))
+        return pa.table({"number": rows["number"], "content": [pickle.dumps(reply)]})
+
+    def _answer(self, chunk: Chunk) -> Outcome | SeatrialError:
+        if isinstance(self._evaluator, SeatrialError):
+            return self._evaluator
+        try:
+            return self._evaluator.answer(chunk)
+        except SeatrialError as error:
+            return error

@@ -1,0 +1,298 @@
+"""How an evaluation is spread and put together again; what Ray does is scripted here, and real in tests/integration."""
+
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from colour_graph import make_colour_graph
+from fake_engine import CLASSES, make_recipe
+from noise_images import list_noise
+from seatrial.bench.environment import read_environment
+from seatrial.cluster import connection
+from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
+from seatrial.cluster.engine_folder import pack_engine
+from seatrial.cluster.evaluator import Evaluator
+from seatrial.cluster.messages import Brief, Chunk, Lost, Node, Reply, Work
+from seatrial.data.feed import make_feed
+from seatrial.data.labels import LabelledImage
+from seatrial.engines.base import EngineFile
+from seatrial.engines.build import BuildSpec, build_engine
+from seatrial.engines.builder import compile_here
+from seatrial.errors import DataError, EngineError, ParityError, SeatrialError, UsageError
+from seatrial.evaluation.stream import Plan
+from seatrial.progress import Update
+from seatrial.store.files import manifest_path
+from seatrial.store.records import AccuracyRecord, GraphManifest, Throughput
+from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+
+COUNT = 203
+NODES = tuple(Node(name, name, 4, None, read_environment()) for name in ("x", "y"))
+Told = Iterator[Reply | Lost | SeatrialError | None]
+Script = Callable[[Work, Evaluator], Told]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineFile:
+    folder = tmp_path_factory.mktemp("engine")
+    graph = make_colour_graph(folder)
+    manifest = GraphManifest.load(manifest_path(graph))
+    manifest.model_copy(update={"preprocess_hash": make_feed(make_recipe()).hash}).save(manifest_path(graph))
+    return build_engine(graph, BuildSpec("onnxruntime"), folder / "colours", compile=compile_here)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
+    return list_noise(tmp_path / "noise", COUNT)
+
+
+class ScriptedLink:
+    """Stands for the process that talks to Ray: machines, then what the script makes of the work."""
+
+    scripts: list[tuple[tuple[Node, ...], Script]]
+    closed: int
+
+    def __init__(self, address: str, resource: str | None) -> None:
+        self.nodes, self.script = self.scripts.pop(0)
+        self.told: Iterator[Any] = iter([self.nodes])
+
+    def send(self, work: Work) -> None:
+        self.told = self.script(work, Evaluator(work.brief, lambda: pytest.fail("the engine is here")))
+
+    def hear(self, quiet: Callable[[], None] = lambda: None) -> Any:
+        told = next(self.told)
+        if isinstance(told, SeatrialError):
+            raise told
+        return told
+
+    def close(self) -> None:
+        type(self).closed += 1
+
+
+def answer(work: Work, evaluator: Evaluator) -> Iterator[Reply]:
+    """All chunks, the last first."""
+    for number in sorted(work.chunks, reverse=True):
+        outcome = evaluator.answer(pickle.loads(work.chunks[number]))
+        yield Reply(number, pickle.dumps(outcome))
+
+
+def answer_all(work: Work, evaluator: Evaluator) -> Told:
+    yield from answer(work, evaluator)
+    yield None
+
+
+def answer_twice(work: Work, evaluator: Evaluator) -> Told:
+    for reply in answer(work, evaluator):
+        yield reply
+        yield reply
+    yield None
+
+
+def lose_a_machine(work: Work, evaluator: Evaluator) -> Told:
+    some = answer(work, evaluator)
+    yield next(some)
+    yield next(some)
+    yield Lost(("y",))
+
+
+def lose_all(work: Work, evaluator: Evaluator) -> Told:
+    yield Lost(("x", "y"))
+
+
+def spread(monkeypatch: pytest.MonkeyPatch, scripts: list[tuple[tuple[Node, ...], Script]], **asked: Any) -> RayCluster:
+    monkeypatch.setattr(ScriptedLink, "scripts", scripts, raising=False)
+    monkeypatch.setattr(ScriptedLink, "closed", 0, raising=False)
+    monkeypatch.setattr(connection, "_Link", ScriptedLink)
+    return RayCluster(ClusterSpec(**asked), "cpu")
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        [(NODES, answer_all)],
+        [(NODES, answer_twice)],
+        [(NODES, lose_a_machine), (NODES[:1], answer_all)],
+        [(NODES, lose_all), (NODES, lose_all), (NODES[:1], lose_a_machine), (NODES[:1], answer_twice)],
+    ],
+    ids=["once", "doubles", "a machine lost", "many lost"],
+)
+def test_the_files_are_those_of_one_machine(
+    scripts: list[tuple[tuple[Node, ...], Script]], monkeypatch: pytest.MonkeyPatch, engine: EngineFile,
+    images: tuple[LabelledImage, ...], tmp_path: Path,
+) -> None:  # fmt: skip
+    spec = EvaluateSpec(images, 8, keep_logits=True)
+    evaluate_engine(engine.folder, spec, tmp_path / "alone")
+    links = len(scripts)
+    with spread(monkeypatch, scripts, actors=3) as cluster:
+        record = evaluate_engine(engine.folder, spec, tmp_path / "spread", answering=cluster)
+    for name in ("colours.parquet", "colours.json"):
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert (record.images, record.batch_invariant, record.doubts) == (COUNT, True, ())
+    assert ScriptedLink.closed == links
+
+
+def test_what_is_told_and_stored_of_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    notes: list[str] = []
+    with spread(monkeypatch, [(NODES, lose_a_machine), (NODES[:1], answer_all)]) as cluster:
+        spec = EvaluateSpec(images, 8)
+        evaluate_engine(engine.folder, spec, tmp_path, lambda update: notes.append(update.note), cluster)
+    each = "in each 4 workers decode, 4 batches of 8 are inside the engine"
+    assert [note for note in notes if note][:3] == [
+        f"colours: 2 actors of 4 CPUs on 2 machines; {each}",
+        "colours: y of the cluster went away; its images are run again",
+        f"colours: 1 actor of 4 CPUs on 1 machine; {each}",
+    ]
+    pace = Throughput.load(tmp_path / "colours.throughput.json")
+    assert (pace.workers, pace.callers, pace.sessions, pace.images) == (4, 4, 1, COUNT) and pace.first_answer_s > 0
+
+
+def test_it_goes_on_where_one_machine_was_stopped(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    def stop(update: Update) -> None:
+        if update.done >= 40:
+            raise KeyboardInterrupt
+
+    spec = EvaluateSpec(images, 8)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_engine(engine.folder, spec, tmp_path / "both", stop)
+    asked: list[int] = []
+
+    def count_and_answer(work: Work, evaluator: Evaluator) -> Told:
+        asked.extend(len(pickle.loads(chunk).images) for chunk in work.chunks.values())
+        return answer_all(work, evaluator)
+
+    with spread(monkeypatch, [(NODES, count_and_answer)]) as cluster:
+        evaluate_engine(engine.folder, spec, tmp_path / "both", answering=cluster)
+    assert 0 < sum(asked) <= COUNT - 40
+    evaluate_engine(engine.folder, spec, tmp_path / "alone")
+    assert (tmp_path / "both/colours.parquet").read_bytes() == (tmp_path / "alone/colours.parquet").read_bytes()
+
+
+def test_an_error_of_an_actor_is_the_error(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    def fail(work: Work, evaluator: Evaluator) -> Told:
+        yield Reply(0, pickle.dumps(ParityError("not a number", "mend it")))
+
+    with spread(monkeypatch, [(NODES, fail)]) as cluster, pytest.raises(ParityError) as caught:
+        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+    assert (caught.value.problem, caught.value.fix) == ("not a number", "mend it")
+    assert ScriptedLink.closed == 1 and not (tmp_path / "colours.json").exists()
+
+
+def test_machines_that_only_come_and_go_end_it(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    with (
+        spread(monkeypatch, [(NODES, lose_all)] * 4) as cluster,
+        pytest.raises(EngineError, match="go away faster than they answer"),
+    ):
+        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+
+
+def test_another_kind_of_cpu_is_a_doubt(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    other = read_environment().model_copy(update={"cpu": "Abacus", "cpu_flags": ("beads",)})
+
+    def answer_as_two(work: Work, evaluator: Evaluator) -> Told:
+        for reply in answer(work, evaluator):
+            yield reply
+            monkeypatch.setattr(evaluator, "_machine", "Abacus (beads)")
+        yield None
+
+    nodes = (*NODES, Node("z", "z", 4, None, other))
+    with spread(monkeypatch, [(nodes, answer_as_two)]) as cluster:
+        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+    assert record.environment == read_environment()
+    (doubt,) = AccuracyRecord.load(tmp_path / "colours.json").doubts
+    assert doubt.startswith("answered by 2 kinds of CPU") and "Abacus (beads)" in doubt
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [({"workers": 9}, "--workers 9 is more than an actor can have"), ({"until_pp": 1.0}, "until a verdict is certain")],
+)
+def test_what_a_cluster_cannot_do_is_refused(
+    asked: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch, engine: EngineFile,
+    images: tuple[LabelledImage, ...], tmp_path: Path,
+) -> None:  # fmt: skip
+    evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path / "reference")
+    spec = EvaluateSpec(images, reference=tmp_path / "reference/colours.parquet", **asked)
+    with spread(monkeypatch, [(NODES, answer_all)]) as cluster, pytest.raises(UsageError, match=told):
+        evaluate_engine(engine.folder, spec, tmp_path / "spread", answering=cluster)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("ray", "auto"),
+        ("ray:auto", "auto"),
+        ("ray:local", "local"),
+        ("ray:head:6379", "head:6379"),
+        ("ray:[::1]:1", "[::1]:1"),
+    ],
+)
+def test_clusters_are_named_so(text: str, address: str) -> None:
+    assert parse_cluster(text) == address
+
+
+@pytest.mark.parametrize("text", ["spark", "ray:", "ray:head", "ray://head:10001", "ray:head:port", ""])
+def test_other_names_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write it like ray, ray:HOST:6379 or ray:local"):
+        parse_cluster(text)
+
+
+def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "serve", die)
+    with pytest.raises(EngineError, match=r"the process that talks to Ray died \(it was the end\)"):
+        RayCluster(ClusterSpec(), "cpu")
+    assert not [thread for thread in threading.enumerate() if "ray" in thread.name]
+
+
+def die(address: str, resource: str | None, channel: object, log: Path) -> None:
+    log.write_text("begun\nit was the end\n\n")
+
+
+def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes: Any) -> Brief:
+    asked = {"cpus": 64, "versions": {}, "probe": images[:4], "probe_bytes": images[0].measure()[0], **changes}
+    return Brief(engine.folder, pack_engine(engine).sha256, Plan(4), **asked)
+
+
+def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
+    engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    broken = LabelledImage("broken", tmp_path / "broken.png", 0)
+    broken.path.write_bytes(images[0].path.read_bytes()[:60])
+    evaluator = Evaluator(make_brief(engine, images), lambda: pytest.fail("the engine is here"))
+    some, indices = (*images[:5], broken, *images[5:7]), np.array([3, 10, 11, 12, 40, 41, 50, 60])
+    outcome = evaluator.answer(Chunk(2, some, indices))
+    assert outcome.batch_invariant is None
+    assert sorted(np.concatenate([found.indices for found in outcome.answers])) == [3, 10, 11, 12, 40, 50, 60]
+    assert [(index, "damaged" in why) for found in outcome.answers for index, why in (found.bad or {}).items()] == [
+        (41, True)
+    ]
+    assert {found.width for found in outcome.answers} == {CLASSES} and all(found.machine for found in outcome.answers)
+    assert evaluator.answer(Chunk(0, images[:2], np.arange(2))).batch_invariant is True
+
+
+def test_a_machine_that_sees_other_images_is_refused(engine: EngineFile, images: tuple[LabelledImage, ...]) -> None:
+    gone = LabelledImage("gone", Path("/nowhere/gone.png"), 0)
+    for changes, told in (
+        ({"probe": (gone,)}, "does not see the images: image /nowhere/gone.png cannot be read"),
+        ({"probe_bytes": 1}, "bytes on .* and 1 here; every machine of the cluster must see the images"),
+    ):
+        with pytest.raises(DataError, match=told):
+            Evaluator(make_brief(engine, images, **changes), lambda: pytest.fail("not asked"))
+
+
+def test_a_machine_with_other_software_is_refused(engine: EngineFile, images: tuple[LabelledImage, ...]) -> None:
+    with pytest.raises(EngineError, match=r"has numpy .*, others of the cluster have 0\.1"):
+        Evaluator(make_brief(engine, images, versions={"numpy": "0.1"}), lambda: pytest.fail("not asked"))
