@@ -58,7 +58,7 @@ def test_precisions_are_not_mixed_unasked(bench: Path, capsys: pytest.CaptureFix
         told = capsys.readouterr().out
         assert "not alike, but allowed: precision: fp32 (torch), bf16 (openvino-bf16)" in told
         assert "doubt: openvino-bf16: the first half of the samples is 6 % faster than the second" in told
-    assert run_line(f"compare {records} --allow precison") == 2
+    assert run_line(f"compare {records} --allow sharpness") == 2
 
 
 def test_another_machine_is_refused(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
