@@ -11,7 +11,7 @@ from seatrial.evaluation.predictions import Predictions
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
-from seatrial.workflow.accuracy import find_differences
+from seatrial.workflow.reference import find_differences
 from tiny_trial import TinyTrial
 
 ENGINES = ("torch", "onnxruntime", "openvino")

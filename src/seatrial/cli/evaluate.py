@@ -139,6 +139,9 @@ def judge(record: "AccuracyRecord", limit_pp: float | None, as_json: bool) -> in
 
 def print_accuracy(record: "AccuracyRecord") -> None:
     """A table, how it compares with the reference, and what must be known about it."""
+    if record.fake:
+        print(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
+        return
     header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
     shares = [f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))]
     low, high = record.top1_interval

@@ -224,6 +224,8 @@ class AccuracyRecord(Record):
     """That were answered."""
     left_out: dict[str, str] = Field(default_factory=dict)
     """Why an image has no answer, by id: it is missing, or cannot be read. Then this is partial."""
+    fake: bool = False
+    """Some images stand in it under several names (`--fake-images`), so that its figures are no accuracy."""
     classes: int
     hits: tuple[int, ...]
     """Images whose label is among the first 1, 2, … 5 classes."""

@@ -14,8 +14,8 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, GateResult
-from seatrial.workflow.accuracy import find_differences
 from seatrial.workflow.comparable import name_files
+from seatrial.workflow.reference import find_differences
 
 
 @dataclass(frozen=True, slots=True)

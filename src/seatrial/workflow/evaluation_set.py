@@ -37,6 +37,8 @@ def read_set(folder: Path, asked: SetSpec, spec: EvaluateSpec, progress: Progres
     """
     if asked.limit is not None and asked.fake is not None:
         raise UsageError("--limit takes fewer images and --fake-images more", "give one of them")
+    if asked.fake is not None and spec.reference is not None:
+        raise UsageError("--fake-images tries a long run, whose accuracy is none to compare", "leave --reference out")
     manifest = read_engine(folder).manifest
     expected = describe_input(read_feed(manifest.graph), manifest.input.dtype)
     classes = manifest.graph.recipe["network"]["classes"]
@@ -47,4 +49,4 @@ def read_set(folder: Path, asked: SetSpec, spec: EvaluateSpec, progress: Progres
     elif asked.fake is not None:
         images, identity = repeat_images(images, asked.fake), None
     missing = {name: f"{name} has a label and is not there" for name in listing.missing}
-    return replace(spec, images=images, identity=identity, missing=missing)
+    return replace(spec, images=images, identity=identity, missing=missing, fake=asked.fake is not None)
