@@ -1,6 +1,8 @@
 """How an evaluation is spread and put together again; what Ray does is scripted here, and real in tests/integration."""
 
+import importlib.metadata
 import pickle
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +13,9 @@ import pytest
 
 from colour_graph import make_colour_graph
 from fake_engine import CLASSES, make_recipe
-from noise_images import list_noise
+from noise_images import DISTINCT, list_noise
 from seatrial.bench.environment import read_environment
+from seatrial.cli import run_cli
 from seatrial.cluster import connection
 from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
 from seatrial.cluster.engine_folder import pack_engine
@@ -296,3 +299,32 @@ def test_a_machine_that_sees_other_images_is_refused(engine: EngineFile, images:
 def test_a_machine_with_other_software_is_refused(engine: EngineFile, images: tuple[LabelledImage, ...]) -> None:
     with pytest.raises(EngineError, match=r"has numpy .*, others of the cluster have 0\.1"):
         Evaluator(make_brief(engine, images, versions={"numpy": "0.1"}), lambda: pytest.fail("not asked"))
+
+
+def test_without_ray_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", find_nothing)
+    with pytest.raises(EngineError, match=r"^Ray is not installed; pip install 'seatrial\[ray\]'$"):
+        RayCluster(ClusterSpec(), "cpu")
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(
+        EngineError, match=rf"no Ray cluster can be used at 127\.0\.0\.1:{port} \(.*refused\); `ray start"
+    ):
+        RayCluster(ClusterSpec(f"127.0.0.1:{port}"), "cpu")
+
+
+def test_options_of_a_cluster_need_one(engine: EngineFile, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    list_noise(tmp_path / "noise", 1)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{index:02d}.png 0\n" for index in range(DISTINCT)))
+    words = ["evaluate", str(engine.folder), "--images", str(tmp_path / "noise"), "--labels", str(labels)]
+    for option in ("--actors", "--cpus-per-actor"):
+        assert run_cli([*words, "--output", str(tmp_path / "out"), option, "2"]) == 2
+        assert capsys.readouterr().err.endswith("say how a cluster is used; give --cluster ray\n")

@@ -21,9 +21,9 @@ def test_two_processes_have_students_interval_on_the_logarithm() -> None:
 
 
 def test_one_process_is_cut_into_stretches() -> None:
-    # Two samples, two stretches: as two processes of one sample each.
-    one = measure_rate([make_point(2, (10.0, 20.0))])
-    two = measure_rate([make_point(2, (10.0,)), make_point(2, (20.0,))])
+    # Four samples, two stretches: as two processes of two samples each.
+    one = measure_rate([make_point(2, (9.0, 11.0, 19.0, 21.0))])
+    two = measure_rate([make_point(2, (9.0, 11.0)), make_point(2, (19.0, 21.0))])
     assert one == two
     # Forty samples, ten stretches that are alike although each scatters.
     even = measure_rate([make_point(1, (8.0, 12.0, 9.0, 11.0) * 10)])
