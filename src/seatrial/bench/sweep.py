@@ -104,12 +104,21 @@ def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
         recipe=manifest.graph.recipe["name"],
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
-        inputs=f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}",
+        inputs=describe_inputs(spec),
         compile_s=manifest.compile_s,
         points=(),
         doubts=(),
         environment=read_environment(),
     )
+
+
+def describe_inputs(spec: SweepSpec) -> str:
+    """What is fed, by scope where they differ."""
+    arrays = f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}"
+    if "e2e" not in spec.scopes:
+        return arrays
+    files = f"files of {spec.files}"
+    return files if spec.scopes == ("e2e",) else f"{arrays}; scope e2e {files}"
 
 
 def run_worker(job: Job) -> Point:
