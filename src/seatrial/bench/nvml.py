@@ -52,9 +52,10 @@ class Gpu:
         return self._read(_Memory, "MemoryInfo")
 
     def _read(self, kind: Any, name: str, *asked: int) -> Any:
+        # Drivers add functions, and drop old ones.
+        call = getattr(self._library, f"nvmlDeviceGet{name}", None)
         value = kind()
-        failed = getattr(self._library, f"nvmlDeviceGet{name}")(self._handle, *asked, ctypes.byref(value))
-        return None if failed else value
+        return None if call is None or call(self._handle, *asked, ctypes.byref(value)) else value
 
     def _read_text(self, name: str, *asked: Any) -> str | None:
         text = ctypes.create_string_buffer(96)

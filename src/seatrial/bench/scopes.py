@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.inputs import choose_rows
+from seatrial.bench.inputs import choose_rows, to_input
 from seatrial.data.batches import fill_row
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
 from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
+from seatrial.store.records import TensorSpec
 
 Ran = tuple[NDArray[np.float32], StageTimes | None]
 """Logits, and the times that the device told."""
@@ -67,8 +68,8 @@ class FileWork:
     while another runs, as in `seatrial evaluate`.
     """
 
-    def __init__(self, ask: Ask, files: Sequence[Path], feed: Feed, finish: bool, workers: int) -> None:
-        self._ask, self._feed, self._finish = ask, feed, finish
+    def __init__(self, ask: Ask, files: Sequence[Path], spec: TensorSpec, feed: Feed, workers: int) -> None:
+        self._ask, self._spec, self._feed = ask, spec, feed
         self._images = [LabelledImage(path.name, path, -1) for path in files]
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._buffers: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
@@ -86,7 +87,7 @@ class FileWork:
         try:
             for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._feed), range(len(images))):
                 pass
-            logits, times = self._ask(self._feed.finish(buffer) if self._finish else buffer)
+            logits, times = self._ask(to_input(buffer, self._spec, self._feed))
         finally:
             self._buffers.put(buffer)
         rank_top(logits)

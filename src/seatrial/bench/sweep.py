@@ -72,7 +72,8 @@ def sweep(
     """
     file = read_engine(folder)
     _check_spec(file, spec)
-    environment = read_environment()
+    described = _describe(file, spec, key)
+    environment = described.environment
     if spec.threads is not None:
         environment = environment.model_copy(update={"cores": spec.threads})
     conditions = read_conditions()
@@ -80,11 +81,21 @@ def sweep(
     points, unmeasured = _Sweep(file, spec, kept, progress).run()
     kept.clear()
     check_caching(file.manifest.engine, points)
-    doubts = (*doubt_padding(file, spec.batch_sizes), *_doubt_sittings(kept, len(points)))
+    doubts = (
+        *doubt_padding(file, spec.batch_sizes),
+        *_doubt_sittings(kept, len(points)),
+        *find_doubts(points, environment, conditions),
+    )
+    measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts, "environment": environment}
+    return described.model_copy(update=measured)
+
+
+def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
+    """What is measured, without a sample."""
     manifest = file.manifest
     return Measurement(
         key=key,
-        name=folder.resolve().name,
+        name=file.folder.resolve().name,
         engine=manifest.engine,
         sdk_version=manifest.sdk_version,
         device=spec.device or manifest.device,
@@ -93,13 +104,21 @@ def sweep(
         recipe=manifest.graph.recipe["name"],
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
-        inputs=f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}",
+        inputs=describe_inputs(spec),
         compile_s=manifest.compile_s,
-        points=tuple(points),
-        unmeasured=unmeasured,
-        doubts=(*doubts, *find_doubts(points, environment, conditions)),
-        environment=environment,
+        points=(),
+        doubts=(),
+        environment=read_environment(),
     )
+
+
+def describe_inputs(spec: SweepSpec) -> str:
+    """What is fed, by scope where they differ."""
+    arrays = f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}"
+    if "e2e" not in spec.scopes:
+        return arrays
+    files = f"files of {spec.files}"
+    return files if spec.scopes == ("e2e",) else f"{arrays}; scope e2e {files}"
 
 
 def run_worker(job: Job) -> Point:

@@ -118,7 +118,8 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
     Loading is timed with the SDK's import in it, the file's bytes already in the page cache.
 
     Raises:
-        EngineError: SDK or device is missing, or the engine cannot tell the device's times.
+        EngineError: SDK or device is missing.
+        UsageError: the engine cannot tell the device's times.
         DataError: the images are missing, or not what the engine takes.
         ParityError: timed outputs are not those of an untimed run.
     """
@@ -153,7 +154,7 @@ class _Bench:
         files = list_images(job.files) if job.files else []
         if not files:
             raise DataError(f"{job.files or 'no folder'} holds no images", "scope e2e takes a folder with --images")
-        work = FileWork(self._ask, files, self._feed, self._spec.dtype != "uint8", count_cores())
+        work = FileWork(self._ask, files, self._spec, self._feed, count_cores())
         closing.callback(work.close)
         return work.rotate(job.batch_size, job.streams)
 

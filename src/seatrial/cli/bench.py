@@ -18,35 +18,44 @@ if TYPE_CHECKING:
     from seatrial.workflow.speed import BenchSpec
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
+DURATION_S = 5.0
+
+Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
+Fed = Annotated[
+    Path | None, typer.Option(help="Folder of images to feed; default: those of the run around ENGINE, or noise.")
+]
+Scopes = Annotated[
+    str, typer.Option(help="device: computing alone; host: array in to logits out; e2e: JPEG files to top-k.")
+]
+Streams = Annotated[int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)]
+Duration = Annotated[
+    float | None, typer.Option(help="Seconds that each process measures a point at least; default: 5.", min=0.01)
+]
+Loop = Annotated[
+    int | None, typer.Option(help="Runs of each point, and the guides' summary; in one process by default.", min=1)
+]
+Processes = Annotated[int | None, typer.Option(help="Fresh processes for each point; default: 5.", min=1)]
+Budget = Annotated[
+    float | None, typer.Option(help="Tell the best batch size whose 99th percentile is no longer.", min=0)
+]
+Stop = Annotated[
+    bool, typer.Option("--stop-when-saturated", help="Leave larger batches out once two gave no more images/s.")
+]
 
 
 def bench(
     folder: Folder,
-    output: Annotated[Path, typer.Option("--output", help="The record to write (.json).")],
+    output: Record,
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16,32,64.")] = "1,4,8,16",
-    scope: Annotated[
-        str, typer.Option(help="device: computing alone; host: array in to logits out; e2e: JPEG files to top-k.")
-    ] = "host",
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of images to feed; default: those of the run around ENGINE, or noise.")
-    ] = None,
-    streams: Annotated[
-        int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)
-    ] = None,
-    duration: Annotated[
-        float | None, typer.Option(help="Seconds that each process measures a point at least; default: 5.", min=0.01)
-    ] = None,
-    loop: Annotated[
-        int | None, typer.Option(help="Runs of each point and the guides' summary; in one process by default.", min=1)
-    ] = None,
+    scope: Scopes = "host",
+    images: Fed = None,
+    streams: Streams = None,
+    duration: Duration = None,
+    loop: Loop = None,
     min_samples: Annotated[int, typer.Option(help="Samples of each process at least.", min=1)] = 50,
-    processes: Annotated[int | None, typer.Option(help="Fresh processes for each point; default: 5.", min=1)] = None,
-    latency_budget_ms: Annotated[
-        float | None, typer.Option(help="Tell the best batch size whose 99th percentile is below.", min=0)
-    ] = None,
-    stop_when_saturated: Annotated[
-        bool, typer.Option("--stop-when-saturated", help="Leave larger batches out once two gave no more images/s.")
-    ] = False,
+    processes: Processes = None,
+    latency_budget_ms: Budget = None,
+    stop_when_saturated: Stop = False,
     force: Annotated[bool, typer.Option("--force", help="Measure anew what this machine measured before.")] = False,
     scenario: Scenario = None,
     preset: Preset = None,
@@ -60,46 +69,45 @@ def bench(
     )
     if asked.is_load():
         return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
-    from seatrial.report.doubts import merge_doubts
-    from seatrial.workflow.speed import (
-        PROCESSES,
-        BenchSpec,
-        bench_engine,
-        choose_streams,
-        find_prepared,
-        prepare_folder,
-        write_guide_summaries,
-    )
+    from seatrial.workflow import speed
 
     if loop is not None and duration is not None:
         raise UsageError("--loop and --duration both say how long to measure", "give one of them")
     scopes = cast("tuple[Scope, ...]", read_scopes(scope))
     with showing() as progress:
-        spec = BenchSpec(
+        spec = speed.BenchSpec(
             batch_sizes=read_sizes(batch_size),
-            duration_s=0 if loop else duration or 5.0,
+            duration_s=0 if loop else duration or DURATION_S,
             min_samples=loop or min_samples,
-            processes=processes or (1 if loop else PROCESSES),
-            # Device times are told one run after the other.
-            streams=streams or (1 if "device" in scopes else choose_streams(folder, None)),
-            images=prepare_folder(folder, images, output) if images else find_prepared(folder),
+            processes=processes or (1 if loop else speed.PROCESSES),
+            # A device's times are those of one run after the other.
+            streams=streams or (1 if "device" in scopes else speed.choose_streams(folder, None)),
+            images=speed.prepare_folder(folder, images, output) if images else speed.find_prepared(folder),
             scopes=scopes,
             files=images if "e2e" in scopes else None,
             stop_when_saturated=stop_when_saturated,
         )
-        record = bench_engine(folder, spec, output, progress, force)
-    lines = write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
+        record = speed.bench_engine(folder, spec, output, progress, force)
+    lines = speed.write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
         return 0
-    print("\n".join([*lines, ""]) if lines else "", end="")
-    for name in scopes:
-        _print_scope(record, name, latency_budget_ms, len(scopes) > 1)
-    for line in (*_describe_process(record.points, record.compile_s), *_describe_checks(record.points)):
+    for line in lines:
+        print(line)
+    _print_record(record, scopes, latency_budget_ms)
+    return 0
+
+
+def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms: float | None) -> None:
+    from seatrial.report.doubts import merge_doubts
+
+    for scope in scopes:
+        _print_scope(record, scope, budget_ms, len(scopes) > 1)
+    print(_describe_costs(record.points, record.compile_s))
+    for line in _describe_checks(record.points):
         print(line)
     for doubt in merge_doubts(record.doubts):
         print(f"doubt: {doubt}")
-    return 0
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
@@ -146,7 +154,7 @@ def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
             yield {"scope": scope, "streams": speed.streams, **asdict(speed.latency), "interval": interval}
 
 
-def _describe_process(points: "tuple[Point, ...]", compile_s: float | None) -> list[str]:
+def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str:
     """What else it costs to have the engine: medians and the largest."""
     import statistics
 
@@ -157,7 +165,7 @@ def _describe_process(points: "tuple[Point, ...]", compile_s: float | None) -> l
     parts.append(f"memory up to {max(point.peak_rss_bytes for point in points) / 2**20:,.0f} MiB")
     held = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
     parts += [f"on the device {max(held) / 2**20:,.0f} MiB"] if held else []
-    return [", ".join(parts)]
+    return ", ".join(parts)
 
 
 def _describe_checks(points: "tuple[Point, ...]") -> list[str]:

@@ -96,12 +96,16 @@ def bench_engine(
     measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
     measured = _doubt_change(found, measured)
     measured.save(output)
-    for scope in spec.scopes:
+    _tell_best(folder.name, measured, spec.scopes, progress)
+    return measured
+
+
+def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
+    for scope in scopes:
         best = find_best(speeds_of(measured, scope))
         if best is not None:
-            note = f"{folder.name}: best {best.images_per_s:.1f} images/s, at batch {best.batch}"
+            note = f"{name}: best {best.images_per_s:.1f} images/s, at batch {best.batch}"
             progress(Update("bench", note=note if scope == "host" else f"{note}, scope {scope}"))
-    return measured
 
 
 def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:

@@ -110,6 +110,11 @@ def test_the_list_ends_at_what_is_no_gpu(told: str | None, visible: list[int | s
     assert list_visible(2, {} if told is None else {"CUDA_VISIBLE_DEVICES": told}) == visible
 
 
+def test_a_driver_without_a_function_tells_the_rest(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(FakeLibrary, "nvmlDeviceGetCurrentClocksThrottleReasons")
+    assert read_clock("cuda:0") == (1755, False)
+
+
 def test_without_a_driver_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "LIBRARY", "libno-such-driver.so.1")
     list_gpus.cache_clear()

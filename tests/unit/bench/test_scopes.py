@@ -140,7 +140,7 @@ def test_several_streams_have_buffers_of_their_own(photos: Path, write_engine: C
         both_in.wait(timeout=30)
         return np.array([levels(batch)], dtype=np.float32), None
 
-    files = FileWork(ask, sorted(photos.iterdir()), feed, finish=False, workers=2)
+    files = FileWork(ask, sorted(photos.iterdir()), Session(None).input, feed, workers=2)
     work = files.rotate(batch_size=2, streams=2)
     assert work.inputs == 4
     with ThreadPoolExecutor(2) as callers:

@@ -36,7 +36,8 @@ def test_two_scopes_a_budget_and_what_was_checked(place: Path, capsys: pytest.Ca
     assert any(line.startswith("doubt: batch 1, 2, scope e2e: measured in one process") for line in lines)
     record = Measurement.load(place / "two.json")
     assert [point.setting for point in record.points] == [("host", 1, 1), ("host", 1, 2), ("e2e", 1, 1), ("e2e", 1, 2)]
-    assert record.inputs.endswith("two.npy") and record.compile_s is not None
+    assert record.inputs == f"images of {place / 'two.npy'}; scope e2e files of {place / 'trial' / 'val'}"
+    assert record.compile_s is not None
     assert {point.outputs_error for point in record.points} == {0.0}
 
 
