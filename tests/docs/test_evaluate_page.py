@@ -39,6 +39,7 @@ def test_a_command_of_the_page_runs(words: list[str]) -> None:
 
 def test_the_figures_are_those_that_were_printed() -> None:
     printed = (ROOT / "benchmarks" / "results" / "evaluate.txt").read_text(encoding="utf-8").splitlines()
-    shown = re.findall(r"```\n(.*?)```", read_page(PAGE), re.DOTALL)
+    shown = re.split(r"^```.*\n", read_page(PAGE), flags=re.MULTILINE)[1::2]
+    shown = [block for block in shown if not block.startswith("$")]
     lines = [line for block in shown for line in block.splitlines()]
     assert lines and set(lines) <= set(printed)
