@@ -12,18 +12,16 @@ import pyarrow.parquet as pq
 from seatrial.metrics.topk import TopK
 from seatrial.recipes import load_recipe
 from seatrial.store.files import hash_file
+from seatrial.store.measurement import Environment, Measurement, Point
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     Comparison,
     EngineManifest,
     EngineModel,
-    Environment,
     Epoch,
     GateResult,
     GraphManifest,
-    Measurement,
-    Point,
     RunManifest,
     StepParity,
     TensorSpec,

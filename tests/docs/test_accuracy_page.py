@@ -1,27 +1,21 @@
 """What the page on accuracy says is run, and the figures on it are those that were printed."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.sequential import plan_looks
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+PAGE = read_page("docs/accuracy.md")
 RESULTS = (ROOT / "benchmarks" / "results" / "sequential.txt").read_text(encoding="utf-8")
 IMAGES, CLASSES = 2000, 20
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the page's console blocks."""
-    blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    return [shlex.split(line)[2:] for block in blocks for line in block.splitlines() if line.startswith("$ seatrial ")]
 
 
 def draw_answers(path: Path, seed: int, ids: tuple[str, ...], reference: Predictions | None = None) -> Predictions:
@@ -53,13 +47,13 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[:60])
+@pytest.mark.parametrize("words", read_commands("docs/accuracy.md"), ids=lambda words: " ".join(words)[:60])
 def test_a_command_of_the_page_runs(words: list[str]) -> None:
     assert run_cli(words) == (7 if "--gate-pp" in words else 0)
 
 
 def test_the_page_shows_what_the_first_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    run_cli(read_commands()[0])
+    run_cli(read_commands("docs/accuracy.md")[0])
     assert capsys.readouterr().out in PAGE
 
 

@@ -1,26 +1,19 @@
 """What the page on Ascend says is run, on an emulated machine."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ascend_machine import emulate_ascend
+from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from seatrial.engines.ascend.options import OPTIONS
 from tiny_trial import make_trial
 
-PAGE = (Path(__file__).parents[2] / "docs" / "ascend.md").read_text(encoding="utf-8")
+PAGE = read_page("docs/ascend.md")
 AIPP = "aipp_op { aipp_mode: static input_format: RGB888_U8 mean_chn_0: 124 mean_chn_1: 116 mean_chn_2: 104 }\n"
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the page's console blocks, continuation lines joined."""
-    blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +29,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[:50])
+@pytest.mark.parametrize("words", read_commands("docs/ascend.md"), ids=lambda words: " ".join(words)[:50])
 def test_a_command_of_the_page_runs(words: list[str]) -> None:
     measures = ("--duration", "0.01", "--min-samples", "2") if words[0] == "bench" else ()
     assert run_cli([*words, *measures]) == 0

@@ -1,7 +1,6 @@
 """What the page on other tools' logs says is run, on the sample logs."""
 
 import re
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from golden_logs import LOGS
+from pages import read_commands, read_page
 from seatrial.bench.vendor_logs import READERS
 from seatrial.cli import run_cli
 
-PAGE = (Path(__file__).parents[2] / "docs" / "import-log.md").read_text(encoding="utf-8")
-COMMANDS = [shlex.split(line)[1:] for line in re.findall(r"^\$ (seatrial .+)$", PAGE, re.MULTILINE)]
+PAGE = read_page("docs/import-log.md")
+COMMANDS = read_commands("docs/import-log.md")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,22 +1,16 @@
 """What the page on `infer` says is run, and prints what it shows."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from tiny_trial import make_trial
 
-PAGE = (Path(__file__).parents[2] / "docs" / "infer.md").read_text(encoding="utf-8")
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the page's console blocks."""
-    lines = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)).splitlines()
-    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
+PAGE = read_page("docs/infer.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +25,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[:50])
+@pytest.mark.parametrize("words", read_commands("docs/infer.md"), ids=lambda words: " ".join(words)[:50])
 def test_a_command_of_the_page_runs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(words) == 0
     if words[-1] == "TXT" and "benchmark" not in words:

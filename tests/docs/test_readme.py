@@ -1,7 +1,6 @@
 """What the README says is run: every `seatrial` command of it, on files of the names that it uses."""
 
 import re
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden_logs import LOGS
+from pages import read_commands
 from seatrial import __version__
 from seatrial.cli import run_cli
 from tiny_trial import make_trial
@@ -16,13 +16,6 @@ from tiny_trial import make_trial
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FAST = ("--bench-duration", "0.01", "--bench-samples", "2", "--batch-size", "1")
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the README's console blocks, continuation lines joined."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +32,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_the_readme_has_commands() -> None:
-    verbs = {words[0] for words in read_commands()}
+    verbs = {words[0] for words in read_commands("README.md")}
     assert {"run", "recipes", "train", "export", "quantize", "compile", "evaluate", "bench", "report", "data"} <= verbs
 
 
-@pytest.mark.parametrize("words", [w for w in read_commands() if w[0] != "demo"], ids=lambda w: " ".join(w)[:40])
+@pytest.mark.parametrize(
+    "words", [w for w in read_commands("README.md") if w[0] != "demo"], ids=lambda w: " ".join(w)[:40]
+)
 def test_a_command_of_the_readme_runs(words: list[str], place: Path) -> None:
-    measures = {"run": FAST, "bench": ("--duration", "0.01", "--min-samples", "2")}.get(words[0], ())
+    measures = {"run": FAST, "bench": ("--duration", "0.01", "--min-samples", "2", "--processes", "1")}.get(
+        words[0], ()
+    )
     assert run_cli([*words, *measures]) == 0
 
 

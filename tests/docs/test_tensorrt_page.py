@@ -1,25 +1,17 @@
 """What the page on TensorRT says is run, on an emulated GPU."""
 
 import re
-import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from emulators.tensorrt_sdk import install_tensorrt
+from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from seatrial.engines.tensorrt.options import MAX_BATCH_SIZE, OPT_BATCH_SIZE, OPTIONS
 from tiny_trial import make_trial
 
-PAGE = (Path(__file__).parents[2] / "docs" / "tensorrt.md").read_text(encoding="utf-8")
-
-
-def read_commands() -> list[list[str]]:
-    """The `seatrial` lines of the page's console blocks, continuation lines joined."""
-    blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
+PAGE = read_page("docs/tensorrt.md")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +27,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[:50])
+@pytest.mark.parametrize("words", read_commands("docs/tensorrt.md"), ids=lambda words: " ".join(words)[:50])
 def test_a_command_of_the_page_runs(words: list[str]) -> None:
     measures = ("--duration", "0.01", "--min-samples", "2") if words[0] == "bench" else ()
     assert run_cli([*words, *measures]) == 0

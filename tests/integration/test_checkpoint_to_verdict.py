@@ -9,8 +9,9 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.evaluation.predictions import Predictions
 from seatrial.store.files import hash_file
-from seatrial.store.records import AccuracyRecord, GraphManifest, Measurement, RunManifest, Verdict
-from seatrial.workflow.accuracy import find_differences
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
+from seatrial.workflow.reference import find_differences
 from tiny_trial import TinyTrial
 
 ENGINES = ("torch", "onnxruntime", "openvino")

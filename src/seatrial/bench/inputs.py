@@ -34,9 +34,9 @@ def read_pixels(path: Path, feed: Feed) -> NDArray[np.uint8]:
     return pixels
 
 
-def make_random_pixels(feed: Feed, seed: int) -> NDArray[np.uint8]:
+def make_random_pixels(feed: Feed, seed: int, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
     """Images (n, *feed.shape) of random bytes: zeros would be faster on some chips than any photograph."""
-    return np.random.default_rng(seed).integers(0, 256, (RANDOM_IMAGES, *feed.shape), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (count, *feed.shape), dtype=np.uint8)
 
 
 def make_batches(
@@ -48,10 +48,24 @@ def make_batches(
     """
     batch_bytes = batch_size * math.prod(size or 1 for size in spec.shape[1:]) * np.dtype(spec.dtype).itemsize
     count = max(2 * streams, -(-ROTATED_BYTES // batch_bytes))
+    return [to_input(pixels[chosen], spec, feed) for chosen in choose_rows(len(pixels), count, batch_size)]
+
+
+def choose_rows(images: int, batches: int, batch_size: int) -> NDArray[np.intp]:
+    """Which images make which batch, (batches, batch_size): each once before any comes again, in another order."""
     rng = np.random.default_rng(0)
-    rounds = -(-count * batch_size // len(pixels))
-    order = np.concatenate([rng.permutation(len(pixels)) for _ in range(rounds)])[: count * batch_size]
-    return [to_input(pixels[chosen], spec, feed) for chosen in order.reshape(count, batch_size)]
+    rounds = -(-batches * batch_size // images)
+    order = np.concatenate([rng.permutation(images) for _ in range(rounds)])
+    return order[: batches * batch_size].reshape(batches, batch_size)
+
+
+def make_fresh(
+    pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, feed: Feed, rng: np.random.Generator
+) -> NDArray[Any]:
+    """A batch that nobody has seen: images moved down by some rows, their lowest bits drawn anew."""
+    chosen = pixels[rng.integers(len(pixels), size=batch_size)]
+    moved = np.roll(chosen, int(rng.integers(pixels.shape[1])), axis=1)
+    return to_input(moved ^ rng.integers(0, 2, moved.shape, dtype=np.uint8), spec, feed)
 
 
 def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:

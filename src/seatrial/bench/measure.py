@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -14,6 +14,7 @@ from seatrial.strict import Strict
 
 Clock = Callable[[], float]
 """Seconds from any fixed moment."""
+Answer = TypeVar("Answer")
 
 
 class Limits(Strict):
@@ -47,12 +48,18 @@ class Samples:
 
 
 def measure(
-    run: Callable[[int], object], limits: Limits, streams: int = 1, clock: Clock = time.perf_counter
+    run: Callable[[int], Answer],
+    limits: Limits,
+    streams: int = 1,
+    clock: Clock = time.perf_counter,
+    look: Callable[[int, float, Answer], None] | None = None,
 ) -> Samples:
     """Call `run` again and again from `streams` threads at once; blocks until the limits are met.
 
     Args:
         run: takes the number of the run, from 0 on over warm-up and samples, so that the caller rotates inputs.
+        look: is shown each sample's number, start (as `clock` told it) and answer after its end was noted: what it
+            does is in no sample of its stream. It is called from all threads.
 
     Raises:
         Exception: whatever `run` raised first; the other streams stop after the run they are in.
@@ -64,8 +71,10 @@ def measure(
             while (begun := recorder.begin()) is not None:
                 index, sampled = begun
                 start = clock()
-                run(index)
+                answer = run(index)
                 recorder.end(sampled, start, clock())
+                if sampled and look is not None:
+                    look(index, start, answer)
         finally:
             recorder.stop()
 

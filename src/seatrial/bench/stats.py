@@ -2,11 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from seatrial.bench.checks import PAIRS_TO_JUDGE, PROVES
 from seatrial.bench.environment import Conditions
 from seatrial.metrics.latency import Latency
-from seatrial.store.records import Environment, Point
+from seatrial.store.measurement import Environment, Point, Setting
 
 NOISE = 0.05
 """Variation, drift or disagreement above this share is worth a word: what others measure is often no larger."""
@@ -23,18 +24,16 @@ SWAPPED = 0.01
 def find_doubts(points: Sequence[Point], environment: Environment, conditions: Conditions) -> tuple[str, ...]:
     """Why these points may not tell the truth: a sentence for each reason, naming its batch size.
 
-    Points of the same batch size and streams are repeats of one another, each from its own process.
+    Points of the same setting are repeats of one another, each from its own process.
     """
-    repeats: dict[tuple[int, int], list[Point]] = {}
+    repeats: dict[Setting, list[Point]] = {}
     for point in points:
-        repeats.setdefault((point.batch_size, point.streams), []).append(point)
-    found = list(_doubt_machine(environment, conditions))
-    for (batch_size, streams), group in repeats.items():
+        repeats.setdefault(point.setting, []).append(point)
+    found = [*_doubt_machine(environment, conditions), *_doubt_pairs(points)]
+    for (scope, streams, batch_size), group in repeats.items():
         label = f"batch {batch_size}" + (f" on {streams} streams" if streams > 1 else "")
-        for check in (_doubt_warmup, _doubt_variation, _doubt_drift, _doubt_repeats, _doubt_count, _doubt_clock):
-            reason = check(group)
-            if reason is not None:
-                found.append(f"{label}: {reason}")
+        label += "" if scope == "host" else f", scope {scope}"
+        found += [f"{label}: {reason}" for check in CHECKS if (reason := check(group)) is not None]
     return tuple(found)
 
 
@@ -48,6 +47,18 @@ def _doubt_machine(environment: Environment, conditions: Conditions) -> Iterator
         yield (
             f"{conditions.swap_bytes / 2**20:,.0f} MiB of memory lay in swap at the start: "
             "memory is short, and fetching it back slows runs down"
+        )
+    if conditions.on_battery:
+        yield "the machine ran on its battery, which slows many down; plug it in"
+
+
+def _doubt_pairs(points: Sequence[Point]) -> Iterator[str]:
+    looked = [point for point in points if point.outputs_checked is not None]
+    pairs = sum(len(point.fresh_ms) for point in looked)
+    if looked and pairs < PAIRS_TO_JUDGE:
+        yield (
+            f"{pairs} pairs of a new and a repeated batch are too few to tell whether the engine keeps answers, "
+            f"which takes {PAIRS_TO_JUDGE}"
         )
 
 
@@ -106,3 +117,50 @@ def _doubt_clock(group: Sequence[Point]) -> str | None:
     if shortest_ms >= CLOCK_STEPS * step_ms:
         return None
     return f"a run takes {shortest_ms:.3g} ms, too short for a clock that counts in steps of {step_ms:.3g} ms"
+
+
+def _doubt_processes(group: Sequence[Point]) -> str | None:
+    if len(group) > 1:
+        return None
+    return "measured in one process, whose interval knows nothing of how much processes differ; give --processes 5"
+
+
+def _doubt_others(group: Sequence[Point]) -> str | None:
+    busy = max(point.others_busy or 0.0 for point in group)
+    if busy <= BUSY:
+        return None
+    return f"other processes used {busy:.0%} of the processors while it was measured"
+
+
+def _doubt_pace(group: Sequence[Point]) -> str | None:
+    told = [point.pace for point in group if point.pace is not None]
+    if any(pace.throttled for pace in told):
+        return "the driver said that heat or power held the clock back"
+    slowest = min((pace.after_mhz / pace.before_mhz for pace in told if pace.before_mhz), default=1.0)
+    if slowest >= 1 - NOISE:
+        return None
+    return f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"
+
+
+def _doubt_outputs(group: Sequence[Point]) -> str | None:
+    looked = [point for point in group if point.outputs_checked is not None]
+    if looked and not sum(point.outputs_checked or 0 for point in looked):
+        return "none of its timed outputs was checked: there were too few samples"
+    if any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in looked):
+        return "answers to different images hardly differ, so comparing timed with untimed outputs proves little"
+    return None
+
+
+CHECKS: tuple[Callable[[Sequence[Point]], str | None], ...] = (
+    _doubt_warmup,
+    _doubt_variation,
+    _doubt_drift,
+    _doubt_repeats,
+    _doubt_processes,
+    _doubt_count,
+    _doubt_clock,
+    _doubt_others,
+    _doubt_pace,
+    _doubt_outputs,
+)
+"""What is asked of the points of one setting."""

@@ -1,12 +1,15 @@
-"""A sweep over batch sizes and streams, each point measured in a fresh process."""
+"""A sweep over scopes, streams and batch sizes, each point measured in fresh processes, round by round."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PositiveInt, ValidationError
 
+from seatrial.bench.checks import check_caching
 from seatrial.bench.environment import read_conditions, read_environment
+from seatrial.bench.ledger import Ledger
 from seatrial.bench.measure import Limits
 from seatrial.bench.stats import find_doubts
 from seatrial.bench.worker import Job
@@ -16,10 +19,13 @@ from seatrial.engines.cpu import count_cores
 from seatrial.errors import EngineError, UsageError
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.records import Measurement, Point
+from seatrial.store.measurement import Measurement, Point, Scope, Setting, Unmeasured
 from seatrial.strict import Strict
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.worker")
+GAIN = 1.02
+"""A larger batch that gives less than this much more than the best smaller one adds nothing; two, and it is
+saturated."""
 
 
 class SweepSpec(Strict):
@@ -28,10 +34,13 @@ class SweepSpec(Strict):
     batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
     streams: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
     """Each batch size is measured with each of these numbers of concurrent callers."""
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("host",)
     device: str | None = None
     """None takes the one it was compiled for."""
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    files: Path | None = None
+    """The folder of image files that scope e2e reads."""
     seed: int = 0
     """Of the random bytes."""
     limits: Limits = Limits()
@@ -39,42 +48,77 @@ class SweepSpec(Strict):
     """Repeats of every point, each in its own process, one whole round after another."""
     threads: PositiveInt | None = None
     """Cores that each process may use; None leaves it all there are."""
+    stop_when_saturated: bool = False
+    """Leave larger batches out once two in a row gave no more; goes from small to large."""
 
 
-def sweep(folder: Path, spec: SweepSpec, progress: Progress = silent, key: str = "") -> Measurement:
+def sweep(
+    folder: Path, spec: SweepSpec, progress: Progress = silent, key: str = "", ledger: Path | None = None
+) -> Measurement:
     """Measure every point of `spec`; blocks until all are done.
+
+    A batch that does not fit into memory, or whose process dies, is told in the record and the others are measured.
 
     Args:
         key: the content address under which the caller keeps the record; empty for one that is not to be reused.
+        ledger: a folder that keeps each point until all are done; what an earlier sitting left in it under the same
+            key is not measured again.
 
     Raises:
         UsageError: the folder is no engine folder, none of its files takes a batch size, or there are fewer cores.
-        EngineError: SDK or device is missing, or a measuring process died.
+        EngineError: SDK or device is missing, or not one point could be measured.
         DataError: the images are missing, or not what the engine takes.
+        ParityError: timed outputs are not those of an untimed run, or the engine keeps answers.
     """
     file = read_engine(folder)
     _check_spec(file, spec)
-    environment = read_environment()
+    described = _describe(file, spec, key)
+    environment = described.environment
     if spec.threads is not None:
         environment = environment.model_copy(update={"cores": spec.threads})
     conditions = read_conditions()
-    points = _run_all(_list_jobs(file, spec), progress)
+    kept = Ledger(ledger, key)
+    points, unmeasured = _Sweep(file, spec, kept, progress).run()
+    kept.clear()
+    check_caching(file.manifest.engine, points)
+    doubts = (
+        *doubt_padding(file, spec.batch_sizes),
+        *_doubt_sittings(kept, len(points)),
+        *find_doubts(points, environment, conditions),
+    )
+    measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts, "environment": environment}
+    return described.model_copy(update=measured)
+
+
+def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
+    """What is measured, without a sample."""
     manifest = file.manifest
     return Measurement(
         key=key,
-        name=folder.resolve().name,
+        name=file.folder.resolve().name,
         engine=manifest.engine,
+        sdk_version=manifest.sdk_version,
         device=spec.device or manifest.device,
         precision=manifest.precision,
         executed=manifest.executed,
         recipe=manifest.graph.recipe["name"],
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
-        inputs=f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}",
-        points=tuple(points),
-        doubts=(*_doubt_padding(file, spec), *find_doubts(points, environment, conditions)),
-        environment=environment,
+        inputs=describe_inputs(spec),
+        compile_s=manifest.compile_s,
+        points=(),
+        doubts=(),
+        environment=read_environment(),
     )
+
+
+def describe_inputs(spec: SweepSpec) -> str:
+    """What is fed, by scope where they differ."""
+    arrays = f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}"
+    if "e2e" not in spec.scopes:
+        return arrays
+    files = f"files of {spec.files}"
+    return files if spec.scopes == ("e2e",) else f"{arrays}; scope e2e {files}"
 
 
 def run_worker(job: Job) -> Point:
@@ -93,7 +137,76 @@ def run_worker(job: Job) -> Point:
         raise EngineError(f"{what} gave no measurement but {answer[:80]!r}") from None
 
 
-def _list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
+class _Sweep:
+    """The points of a spec, measured one after the other."""
+
+    def __init__(self, file: EngineFile, spec: SweepSpec, ledger: Ledger, progress: Progress) -> None:
+        self._spec, self._ledger, self._progress = spec, ledger, progress
+        self._jobs = list_jobs(file, spec)
+        self._given_up: dict[Setting, Unmeasured] = {}
+        self._rates: dict[Setting, float] = {}
+        self._facts: dict[str, str] = {}
+
+    def run(self) -> tuple[list[Point], tuple[Unmeasured, ...]]:
+        """Every point, and why others have none.
+
+        Raises:
+            EngineError: no point could be measured; the error is the first one's.
+        """
+        points: list[Point] = []
+        first_error: EngineError | None = None
+        for number, job in enumerate(self._jobs):
+            self._tell(number, {"batch": str(job.batch_size)})
+            if job.setting in self._given_up or self._is_saturated(job):
+                continue
+            try:
+                point = self._ledger.find(job, number) or run_worker(job)
+            except EngineError as error:
+                first_error = first_error or error
+                self._given_up[job.setting] = _give_up(job, error.problem)
+                continue
+            self._ledger.keep(job, number, point)
+            points.append(point)
+            self._note(point)
+        self._tell(len(self._jobs), {})
+        if first_error and not points:
+            raise first_error
+        return points, tuple(self._given_up.values())
+
+    def _note(self, point: Point) -> None:
+        rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
+        # The first round decides what is saturated, so that later ones repeat the same points.
+        self._rates.setdefault(point.setting, rate)
+        self._facts = {"images/s": f"{rate:,.1f}"}
+
+    def _tell(self, done: int, facts: dict[str, str]) -> None:
+        self._progress(Update("bench", done, len(self._jobs), "points", self._facts | facts))
+
+    def _is_saturated(self, job: Job) -> bool:
+        if not self._spec.stop_when_saturated or job.setting in self._rates:
+            return False
+        scope, streams, batch_size = job.setting
+        smaller = [
+            rate for (s, n, size), rate in self._rates.items() if (s, n) == (scope, streams) and size < batch_size
+        ]
+        saturated = is_saturated(smaller)
+        if saturated:
+            self._given_up[job.setting] = _give_up(job, "left out: two smaller batches in a row gave no more images/s")
+        return saturated
+
+
+def is_saturated(rates: Sequence[float]) -> bool:
+    """Whether the last two of the rates of growing batches gave nothing more than the best before each of them."""
+    return len(rates) > 2 and all(rates[i] < GAIN * max(rates[:i]) for i in (len(rates) - 2, len(rates) - 1))
+
+
+def _give_up(job: Job, reason: str) -> Unmeasured:
+    return Unmeasured(batch_size=job.batch_size, streams=job.streams, scope=job.scope, reason=reason)
+
+
+def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
+    """All points of a spec, in the order in which they are measured."""
+    sizes = sorted(spec.batch_sizes) if spec.stop_when_saturated else spec.batch_sizes
     # Repeats go round by round, so that a machine that changes its pace shows in all points alike.
     return [
         Job(
@@ -102,27 +215,23 @@ def _list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
             batch_size=batch_size,
             streams=streams,
             threads=spec.threads,
+            scope=scope,
             images=spec.images.resolve() if spec.images else None,
+            files=spec.files.resolve() if spec.files else None,
             seed=spec.seed,
             limits=spec.limits,
         )
         for _ in range(spec.processes)
+        for scope in spec.scopes
         for streams in spec.streams
-        for batch_size in spec.batch_sizes
+        for batch_size in sizes
     ]
 
 
-def _run_all(jobs: list[Job], progress: Progress) -> list[Point]:
-    points: list[Point] = []
-    facts: dict[str, str] = {}
-    for job in jobs:
-        progress(Update("bench", len(points), len(jobs), "points", facts | {"batch": str(job.batch_size)}))
-        point = run_worker(job)
-        points.append(point)
-        latency = Latency.of(point.durations_ms, point.batch_size, point.streams)
-        facts = {"images/s": f"{latency.images_per_s:,.1f}"}
-    progress(Update("bench", len(jobs), len(jobs), "points", facts))
-    return points
+def _doubt_sittings(ledger: Ledger, points: int) -> list[str]:
+    if not ledger.found:
+        return []
+    return [f"{ledger.found} of its {points} points are of an earlier sitting: the machine may have changed since"]
 
 
 def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
@@ -134,6 +243,10 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
                 f"{file.folder} has no file that takes batch {batch_size} (its batch sizes: {sizes})",
                 f"compile it with `--batch-size {batch_size}`",
             )
+    if "device" in spec.scopes and max(spec.streams) > 1:
+        raise UsageError("scope device is measured with one caller", "leave --streams out, or measure --scope host")
+    if "e2e" in spec.scopes and spec.files is None:
+        raise UsageError("scope e2e reads image files", "give the folder with --images")
     if spec.threads is None:
         return
     if not hasattr(os, "sched_setaffinity"):
@@ -142,8 +255,9 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
         raise UsageError(f"{spec.threads} threads were asked for, and there are {count_cores()} cores to use")
 
 
-def _doubt_padding(file: EngineFile, spec: SweepSpec) -> list[str]:
-    built_for = {batch_size: file.pick(batch_size)[1] for batch_size in spec.batch_sizes}
+def doubt_padding(file: EngineFile, batch_sizes: Sequence[int]) -> list[str]:
+    """Which batch sizes run in files that were built for larger ones."""
+    built_for = {batch_size: file.pick(batch_size)[1] for batch_size in batch_sizes}
     return [
         f"batch {batch_size}: it ran in a file built for batch {built}, so {1 - batch_size / built:.0%} of the work "
         f"was padding; compile it with `--batch-size {batch_size}` for its own speed"

@@ -3,26 +3,39 @@
 How it is called and how it tells of errors: see `engines.child`.
 """
 
+import contextlib
 import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
-from seatrial.bench.measure import Clock, Limits, measure
-from seatrial.data.feed import read_feed
+from seatrial.bench.checks import Compared, OutputCheck, time_pairs
+from seatrial.bench.environment import Load, read_clock
+from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
+from seatrial.bench.measure import Clock, Limits, Samples, measure
+from seatrial.bench.nvml import find_gpu
+from seatrial.bench.scopes import Ask, FileWork, Ran, Work, feed_arrays, make_ask
+from seatrial.data.feed import Feed, read_feed
+from seatrial.data.labels import list_images
 from seatrial.engines import get_engine
-from seatrial.engines.base import Engine, EngineFile, read_engine, run_padded
+from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
 from seatrial.engines.child import serve_job
-from seatrial.errors import EngineError
-from seatrial.store.records import Point
+from seatrial.engines.cpu import count_cores
+from seatrial.errors import DataError, EngineError
+from seatrial.store.measurement import Pace, Point, Scope, Setting
 from seatrial.strict import Strict
+
+CHECK_SHARE = 0.1
+"""Of the asked duration may go into untimed outputs, and as much into pairs of new and repeated batches."""
 
 
 class Job(Strict):
@@ -35,13 +48,23 @@ class Job(Strict):
     streams: PositiveInt = 1
     threads: PositiveInt | None = None
     """Cores that the process may use; None leaves it all there are."""
+    scope: Scope = "host"
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    files: Path | None = None
+    """The folder of image files that scope e2e reads."""
     seed: int = 0
     """Of the random bytes."""
     options: dict[str, str] | None = None
     """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
+    check: bool = True
+    """Whether outputs and caching are looked at: see `bench.checks`."""
+
+    @property
+    def setting(self) -> Setting:
+        """What its repeats in other processes have in common with it."""
+        return self.scope, self.streams, self.batch_size
 
 
 def main() -> int:
@@ -65,50 +88,142 @@ def run_or_refuse(job: Job, file: EngineFile) -> Point:
     Raises:
         EngineError: as `run_job`, or the batch does not fit into memory.
     """
-    try:
+    with explain_memory(job.batch_size, job.device):
         return run_job(job, file, get_engine(file.manifest.engine))
+
+
+@contextmanager
+def explain_memory(batch_size: int, device: str) -> Iterator[None]:
+    """Say which batch it was that did not fit into memory.
+
+    Raises:
+        EngineError: it did not.
+    """
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         # torch and openvino raise a RuntimeError of their own words where numpy raises MemoryError.
         if isinstance(error, MemoryError) or any(
             word in str(error).lower() for word in ("memory", "bad_alloc", "alloc")
         ):
             raise EngineError(
-                f"batch {job.batch_size} does not fit into memory on {job.device}", "take a smaller --batch-size"
+                f"batch {batch_size} does not fit into memory on {device}", "take a smaller --batch-size"
             ) from None
         raise
 
 
 def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:
-    """Open the engine file, warm it up and time it, each run on the next of many different batches.
+    """Open the engine file, warm it up and time it, each run on the next of many different inputs.
 
     Loading is timed with the SDK's import in it, the file's bytes already in the page cache.
 
     Raises:
         EngineError: SDK or device is missing.
+        UsageError: the engine cannot tell the device's times.
         DataError: the images are missing, or not what the engine takes.
+        ParityError: timed outputs are not those of an untimed run.
     """
     feed = read_feed(file.manifest.graph)
+    gpu = find_gpu(job.device)
+    held = gpu.used_bytes() if gpu else None
     began = clock()
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         load_s = clock() - began
-        spec = session.input
-        pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed)
-        batches = make_batches(pixels, job.batch_size, spec, feed, job.streams)
+        ask = make_ask(session, file.manifest.engine, job.scope == "device")
+        bench = _Bench(job, session, feed, ask, clock)
+        with contextlib.ExitStack() as closing:
+            point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
+        holds = gpu.used_bytes() if gpu else None
+    memory = None if held is None or holds is None else max(0, holds - held)
+    return point.model_copy(update={"device_memory_bytes": memory})
+
+
+class _Bench:
+    """One point's measurement on an opened session."""
+
+    def __init__(self, job: Job, session: Session, feed: Feed, ask: Ask, clock: Clock) -> None:
+        self._job, self._spec, self._feed, self._ask, self._clock = job, session.input, feed, ask, clock
+        self._pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed)
+        self._told: list[tuple[float, StageTimes]] = []
+
+    def make_work(self, closing: contextlib.ExitStack) -> Work:
+        job = self._job
+        if job.scope != "e2e":
+            batches = make_batches(self._pixels, job.batch_size, self._spec, self._feed, job.streams)
+            return feed_arrays(self._ask, batches)
+        files = list_images(job.files) if job.files else []
+        if not files:
+            raise DataError(f"{job.files or 'no folder'} holds no images", "scope e2e takes a folder with --images")
+        work = FileWork(self._ask, files, self._spec, self._feed, count_cores())
+        closing.callback(work.close)
+        return work.rotate(job.batch_size, job.streams)
+
+    def run(self, work: Work, load_s: float, precision: str) -> Point:
+        job, clock = self._job, self._clock
         began = clock()
-        run_padded(session, batches[-1])
+        work.run(work.inputs - 1)
         first_inference_ms = 1000 * (clock() - began)
-        samples = measure(lambda i: run_padded(session, batches[i % len(batches)]), job.limits, job.streams, clock)
-    return Point(
-        batch_size=job.batch_size,
-        streams=job.streams,
-        load_s=load_s,
-        first_inference_ms=first_inference_ms,
-        warmup=samples.warmup + 1,
-        steady=samples.steady,
-        starts_s=samples.starts_s,
-        durations_ms=samples.durations_ms,
-        peak_rss_bytes=read_peak_rss(),
-    )
+        check = OutputCheck(precision) if job.check else None
+        order = list(range(work.inputs))
+        if check:
+            check.learn(lambda index: work.run(index)[0], work.inputs, CHECK_SHARE * job.limits.duration_s, clock)
+            order = check.order(work.inputs)
+
+        def look(number: int, start: float, ran: Ran) -> None:
+            logits, times = ran
+            if times is not None:
+                self._told.append((start, times))
+            if check:
+                check.look(order[number % len(order)], logits)
+
+        load, before = Load(), read_clock(job.device)
+        samples = measure(lambda i: work.run(order[i % len(order)]), job.limits, job.streams, clock, look)
+        after, others, peak_rss_bytes = read_clock(job.device), load.read(), read_peak_rss()
+        checked = self._describe_checks(check.judge()) if check else {}
+        return Point(
+            batch_size=job.batch_size,
+            streams=job.streams,
+            scope=job.scope,
+            load_s=load_s,
+            first_inference_ms=first_inference_ms,
+            warmup=samples.warmup + 1,
+            steady=samples.steady,
+            starts_s=samples.starts_s,
+            **self._read_times(samples),
+            **checked,
+            peak_rss_bytes=peak_rss_bytes,
+            others_busy=None if others is None else round(others, 4),
+            pace=Pace(before_mhz=before[0], after_mhz=after[0], throttled=after[1]) if before and after else None,
+        )
+
+    def _read_times(self, samples: Samples) -> dict[str, tuple[float, ...]]:
+        """Of the host's clock, or of the device's where that was asked."""
+        if self._job.scope != "device":
+            return {"durations_ms": samples.durations_ms}
+        times = [told for _, told in sorted(self._told, key=lambda entry: entry[0])]
+        names = {"durations_ms": "device_ms", "copy_in_ms": "copy_in_ms", "copy_out_ms": "copy_out_ms"}
+        return {field: tuple(round(getattr(t, name), 6) for t in times) for field, name in names.items()}
+
+    def _describe_checks(self, compared: Compared) -> dict[str, Any]:
+        job, rng = self._job, np.random.default_rng()
+
+        def make() -> NDArray[Any]:
+            return make_fresh(self._pixels, job.batch_size, self._spec, self._feed, rng)
+
+        pairs = time_pairs(self._time_ms, make, make(), CHECK_SHARE * job.limits.duration_s, self._clock)
+        return {
+            "outputs_checked": compared.checked,
+            "outputs_error": compared.error,
+            "outputs_tolerance": compared.tolerance,
+            "outputs_spread": compared.spread,
+            "fresh_ms": pairs[0],
+            "repeated_ms": pairs[1],
+        }
+
+    def _time_ms(self, batch: NDArray[Any]) -> float:
+        start = self._clock()
+        _, times = self._ask(batch)
+        return 1000 * (self._clock() - start) if times is None else times.device_ms
 
 
 def restrict_cores(threads: int | None) -> None:

@@ -6,8 +6,10 @@ import typer
 
 from seatrial import __version__
 from seatrial.cli import (
+    bench,
     compare,
     data,
+    diagnose,
     doctor,
     engines,
     evaluate,
@@ -44,8 +46,8 @@ def make_app() -> typer.Typer:
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
     prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, quantize.quantize, engines.compile)
-    judge = (infer.infer, evaluate.evaluate, guide.score, engines.bench, import_log.import_log, compare.compare)
-    together = (run.report, run.run, run.demo)
+    judge = (infer.infer, evaluate.evaluate, guide.score, diagnose.diagnose, bench.bench, import_log.import_log)
+    together = (compare.compare, run.report, run.run, run.demo)
     for verb in (*prepare, *judge, *together):
         app.command()(verb)
     return app

@@ -1,118 +1,155 @@
 """`seatrial compare`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.show import print_json, showing
+from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.compare.predictions import Accuracy, Differences
-    from seatrial.workflow.comparing import Compared
+    from seatrial.compare.speed_table import TableSpec
+    from seatrial.workflow.comparing import CompareSpec
+    from seatrial.workflow.comparing_runs import ChangeSpec
+
+_PREDICTIONS = ("--gate-pp", "--labels", "--limit")
+_TAKES = {
+    "predictions": _PREDICTIONS,
+    "accuracy records": _PREDICTIONS,
+    "speed records": ("--baseline", "--gate", "--allow", "--scope", "--per", "--format"),
+    "runs": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
+    "speed records under --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
+}
+"""The options that mean something, by what is compared."""
 
 
 def compare(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="A [B]", help="Predictions (.parquet) of `evaluate`; A is the reference.")
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="A [B…]", help="Records of `bench` and `import-log`, two runs, or predictions."),
     ],
-    gate_pp: Annotated[float | None, typer.Option(help="Judge B's drop of top-1, in points.", min=0.0)] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Judge by this file of `NAME CLASS` lines, not by the labels in A and B.")
+    baseline: Annotated[
+        str | None, typer.Option(help="Records: what the others are divided by, NAME or NAME,NAME; default: the first.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="Images and classes to list; JSON has them all.", min=0)] = 10,
+    gate: Annotated[
+        list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
+    ] = None,
+    allow: Annotated[
+        str | None, typer.Option(help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock.")
+    ] = None,
+    scope: Annotated[
+        Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
+    ] = None,
+    per: Annotated[
+        Literal["chip", "card"] | None, typer.Option(help="Records: images/s of a chip or a whole card (default).")
+    ] = None,
+    max_slower_pct: Annotated[
+        float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
+    ] = None,
+    gate_pp: Annotated[
+        float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Predictions: images and classes to list, 10 unless given.", min=0)
+    ] = None,
+    layout: Annotated[
+        Layout | None, typer.Option("--format", help="Records and runs: guide is the Ascend guides' Markdown table.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Hold predictions against a reference's on the same images: what flipped, where, and whether it matters."""
+    """Hold records, runs or predictions against each other; what must not stand side by side is refused."""
+    from seatrial.compare.likeness import check_kinds
+    from seatrial.compare.speed_table import TableSpec
+    from seatrial.workflow.comparable import tell_kind
+    from seatrial.workflow.comparing import CompareSpec
+    from seatrial.workflow.comparing_runs import ChangeSpec
+
+    given = {
+        "--baseline": baseline, "--gate": gate, "--allow": allow, "--scope": scope, "--per": per, "--labels": labels,
+        "--max-slower-pct": max_slower_pct, "--gate-pp": gate_pp, "--limit": limit, "--format": layout,
+    }  # fmt: skip
+    kind = tell_kind(paths)
+    _refuse_ignored(kind, [name for name, value in given.items() if value is not None])
+    allowed = check_kinds(_split(allow))
+    if kind in ("predictions", "accuracy record"):
+        spec = CompareSpec(_find_files(kind, paths), labels, gate_pp)
+        return _compare_predictions(spec, 10 if limit is None else limit, as_json)
+    if kind == "run" or max_slower_pct is not None:
+        asked = ChangeSpec(gate_pp, max_slower_pct, allowed)
+        return _compare_changes(kind, paths, asked, layout or Layout.TABLE, as_json)
+    table = TableSpec(_split(baseline), gate or (), allowed, scope, per)
+    return _compare_records(paths, table, layout or Layout.TABLE, as_json)
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _refuse_ignored(kind: str, given: Collection[str]) -> None:
+    things = kind if kind == "predictions" else f"{kind}s"
+    if kind == "speed record" and "--max-slower-pct" in given:
+        things = "speed records under --max-slower-pct"
+    for name in given:
+        if name not in _TAKES[things]:
+            raise UsageError(f"{name} means nothing to {things}", f"what does: {' '.join(_TAKES[things])}")
+
+
+def _find_files(kind: str, paths: list[Path]) -> list[Path]:
+    from seatrial.workflow.comparing import find_predictions
+
+    return [find_predictions(path) for path in paths] if kind == "accuracy record" else paths
+
+
+def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
+    from seatrial.cli.show_predictions import list_compared, print_compared
     from seatrial.compare.verdict import ACCURACY_FAILED, INCONCLUSIVE
-    from seatrial.workflow.comparing import CompareSpec, compare_files
+    from seatrial.workflow.comparing import compare_files
 
     with showing() as progress:
-        found = compare_files(CompareSpec(files, labels, gate_pp), progress)
+        found = compare_files(spec, progress)
     if as_json:
-        print_json(_write_json(found))
+        print_json(list_compared(found))
     else:
-        _print_accuracies(found.accuracies)
-        if found.differences is not None:
-            _print_differences(found.differences, found.accuracies[1].name, limit)
-        if found.gate is not None:
-            print(f"\n{found.gate.outcome}: {found.gate.reason}")
+        print_compared(found, limit)
     codes = {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}
     return codes[found.gate.outcome] if found.gate else 0
 
 
-def _write_json(found: "Compared") -> dict[str, object]:
-    from dataclasses import asdict
+def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: Layout, as_json: bool) -> int:
+    from seatrial.cli.show_changes import list_changes, write_changes
+    from seatrial.workflow.comparing_runs import compare_measurements, compare_runs
 
-    values: dict[str, object] = {"accuracies": [asdict(accuracy) for accuracy in found.accuracies]}
-    if found.differences is not None:
-        values |= {
-            "versus": found.differences.versus.model_dump(mode="json"),
-            "flips": [asdict(flip) for flip in found.differences.flips],
-            "classes": [asdict(change) for change in found.differences.classes],
-            "scores": asdict(found.differences.scores) if found.differences.scores else None,
-        }
-    if found.gate is not None:
-        values["gate"] = found.gate.model_dump(mode="json")
-    return values
+    if layout is Layout.GUIDE:
+        raise UsageError("--format guide is the table of several records", "take --format markdown")
+    found = compare_runs(paths, spec) if kind == "run" else compare_measurements(paths, spec)
+    _print(write_changes, list_changes, found, layout, as_json)
+    return found.verdict.exit_code
 
 
-def _print_accuracies(accuracies: Sequence["Accuracy"]) -> None:
-    rows = []
-    for k in range(max(len(accuracy.hits) for accuracy in accuracies)):
-        cells = [_write_accuracy(accuracy, k) if k < len(accuracy.hits) else "" for accuracy in accuracies]
-        rows.append([f"top-{k + 1}", *cells])
-    print_table([f"{accuracies[0].images} images", *(accuracy.name for accuracy in accuracies)], rows)
+def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_json: bool) -> int:
+    from seatrial.cli.show_speed import list_speeds, write_speeds
+    from seatrial.workflow.comparing_speed import compare_records
+
+    found = compare_records(paths, spec)
+    _print(write_speeds, list_speeds, found, layout, as_json)
+    return found.verdict.exit_code if found.verdict else 0
 
 
-def _write_accuracy(accuracy: "Accuracy", k: int) -> str:
-    low, high = accuracy.intervals[k]
-    return f"{accuracy.shares[k]:.2%} ({100 * low:.2f} to {100 * high:.2f})"
-
-
-def _print_differences(found: "Differences", name: str, limit: int) -> None:
-    v = found.versus
-    print(
-        f"\n{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-        f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed; McNemar's p {v.p_value:.2g}"
-    )
-    if found.scores is None:
-        print("all best scores are the same")
+def _print(
+    write: Callable[[Any, Layout], str],
+    listed: Callable[[Any], dict[str, Any]],
+    found: Any,
+    layout: Layout,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(listed(found))
     else:
-        s = found.scores
-        print(
-            f"{s.images} of {v.images} best scores differ, most that of {s.id}: {s.score:g} against {s.reference:g} "
-            f"(by {abs(s.score - s.reference):.2g})"
-        )
-    for doubt in v.doubts:
-        print(f"doubt: {doubt}, so the drop may not be the engine's")
-    _print_classes(found, name, limit)
-    _print_flips(found, name, limit)
-
-
-def _print_classes(found: "Differences", name: str, limit: int) -> None:
-    if not (found.classes and limit):
-        return
-    rows = []
-    for c in found.classes[:limit]:
-        shares = (f"{c.reference_right / c.images:.1%}", f"{c.right / c.images:.1%}")
-        rows.append([str(c.label), str(c.images), *shares, str(c.lost), str(c.gained)])
-    print("\nclasses that lost most")
-    print_table(["class", "images", found.versus.reference, name, "lost", "gained"], rows)
-    _print_rest(len(found.classes) - limit, "classes")
-
-
-def _print_flips(found: "Differences", name: str, limit: int) -> None:
-    if not (found.flips and limit):
-        return
-    rows = [[f.id, str(f.label), str(f.reference), str(f.answer), f.kind] for f in found.flips[:limit]]
-    print("\nimages whose answer changed")
-    print_table(["image", "label", found.versus.reference, name, ""], rows, left=(0, 4))
-    _print_rest(len(found.flips) - limit, "images")
-
-
-def _print_rest(count: int, things: str) -> None:
-    if count > 0:
-        print(f"… and {count} more {things}: see --limit and --json")
+        print(write(found, layout))

@@ -55,6 +55,41 @@ def check(
 
 
 @app.command()
+def pack(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Images: a folder, a list, .tar archives.")],
+    output: Annotated[Path, typer.Option("--output", help="The file to write (.pack).")],
+    labels: Labels = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; default: one for each core.", min=1)] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Do without images that have a label but are not there.")
+    ] = False,
+    aipp: Annotated[Path | None, typer.Option(help="AIPP configuration of the engines that will take it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decode a labelled set once, as a card crops it, into one file that `evaluate` takes for any engine."""
+    from seatrial.workflow.packing import PackSpec, pack_images
+
+    with showing() as progress:
+        report = pack_images(PackSpec(recipe, source, output, labels, workers, allow_partial, aipp), progress)
+    made, count = report.index, len(report.index.ids)
+    if as_json:
+        columns = {"missing", "ids", "labels", "source_bytes", "source_sha256", "crc32"}
+        facts = made.model_dump(mode="json", by_alias=True, exclude=columns)
+        counts = {
+            "images": count,
+            "missing": len(made.missing),
+            "size_bytes": report.size_bytes,
+            "wall_s": report.wall_s,
+        }
+        print_json({"pack": str(output), **facts, **counts})
+        return
+    rate = f" at {count / report.wall_s:.0f} images/s" if report.wall_s else ""
+    shape = "x".join(map(str, made.shape))
+    print(f"{output}: {count} images{rate}, each {made.dtype} {shape}; {report.size_bytes:,} bytes")
+
+
+@app.command()
 def prepare(
     output: Output,
     train: Annotated[Path | None, typer.Option(help="ILSVRC2012_img_train.tar.")] = None,

@@ -1,4 +1,4 @@
-"""`seatrial compile` and `bench`."""
+"""`seatrial compile`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Folder, Json, Output, read_pairs, read_sizes
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.options import Json, Output, read_pairs, read_sizes
+from seatrial.cli.show import print_json, showing
 
 
 def compile(
@@ -56,40 +56,3 @@ def compile(
     )
     if built.tuning is not None:
         print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")
-
-
-def bench(
-    folder: Folder,
-    output: Annotated[Path, typer.Option("--output", help="The record to write (.json).")],
-    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16.")] = "1,4,8,16",
-    images: Annotated[Path | None, typer.Option(help="Folder of images to feed; default: random bytes.")] = None,
-    duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
-    min_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
-    processes: Annotated[int, typer.Option(help="Fresh processes for each point.", min=1)] = 1,
-    streams: Annotated[
-        int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure an engine's speed, array in to logits out, each point in a fresh process, every sample kept."""
-    from seatrial.workflow.speed import BenchSpec, bench_engine, choose_streams, prepare_folder
-
-    with showing() as progress:
-        callers = choose_streams(folder, streams)
-        pixels = prepare_folder(folder, images, output) if images else None
-        spec = BenchSpec(read_sizes(batch_size), duration, min_samples, processes, callers, images=pixels)
-        record = bench_engine(folder, spec, output, progress)
-    if as_json:
-        print_json(record.model_dump(mode="json", by_alias=True))
-        return
-    from seatrial.metrics.latency import Latency
-
-    rows = []
-    for size in dict.fromkeys(point.batch_size for point in record.points):
-        samples = [d for p in record.points if p.batch_size == size for d in p.durations_ms]
-        figures = Latency.of(samples, size, callers)
-        times = (figures.median_ms, figures.p90_ms, figures.p99_ms)
-        rows.append([str(size), f"{figures.images_per_s:.1f}", *(f"{t:.2f}" for t in times), str(figures.samples)])
-    print_table(["batch", "images/s", "median ms", "p90 ms", "p99 ms", "samples"], rows)
-    for doubt in record.doubts:
-        print(f"doubt: {doubt}")

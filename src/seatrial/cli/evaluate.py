@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Folder, Images, Json, Labels, Output
+from seatrial.cli.options import Folder, Json, Labels, Output
 from seatrial.cli.show import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.cluster.connection import RayCluster
-    from seatrial.data.labels import LabelledImage
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
 
 def evaluate(
     folder: Folder,
-    images: Images,
+    images: Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")],
     output: Output,
     labels: Labels = None,
     batch_size: Annotated[
@@ -32,7 +31,7 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)] = None,
     streams: Annotated[
         int | None,
-        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 4.", min=1),
+        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
     ] = None,
     logits: Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")] = False,
     allow_partial: Annotated[
@@ -63,28 +62,25 @@ def evaluate(
     as_json: Json = False,
 ) -> int:
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
-    from seatrial.data.labels import read_labels
     from seatrial.engines.base import read_engine
     from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+    from seatrial.workflow.evaluation_set import SetSpec, read_set
 
     file = read_engine(folder)
-    graph = file.manifest.graph
-    found = read_labels(images, labels, graph.recipe["network"]["classes"])
-    limit_pp = choose_gate(graph, reference, gate_pp, until_certain)
-    chosen = choose_images(found, limit, seed, fake_images)
+    limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
+    asked = SetSpec(images, labels, limit, seed, fake_images)
     spec = EvaluateSpec(
-        chosen,
-        batch_size,
-        reference,
-        workers,
-        streams,
-        logits,
+        batch_size=batch_size,
+        reference=reference,
+        workers=workers,
+        callers=streams,
+        keep_logits=logits,
         allow_partial=allow_partial,
         resume=resume,
         until_pp=limit_pp if until_certain else None,
     )
     with showing() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as answering:
-        record = evaluate_engine(folder, spec, output, progress, answering)
+        record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress, answering)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
@@ -141,25 +137,11 @@ def judge(record: "AccuracyRecord", limit_pp: float | None, as_json: bool) -> in
     return {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}[gate.outcome]
 
 
-def choose_images(
-    images: "tuple[LabelledImage, ...]", limit: int | None, seed: int, fake: int | None
-) -> "tuple[LabelledImage, ...]":
-    """The images to evaluate: all, a stratified part, or some of them many times under other names.
-
-    Raises:
-        UsageError: the options contradict each other.
-    """
-    from seatrial.evaluation.select import repeat_images, select_images
-
-    if limit is not None and fake is not None:
-        raise UsageError("--limit takes fewer images and --fake-images more", "give one of them")
-    if fake is not None:
-        return repeat_images(images, fake)
-    return images if limit is None else select_images(images, limit, seed)
-
-
 def print_accuracy(record: "AccuracyRecord") -> None:
     """A table, how it compares with the reference, and what must be known about it."""
+    if record.fake:
+        print(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
+        return
     header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
     shares = [f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))]
     low, high = record.top1_interval

@@ -45,10 +45,11 @@ def import_log(
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
         return
-    _print_record(record, output)
+    print_imported(record, output)
 
 
-def _print_record(record: "ImportedRecord", output: Path) -> None:
+def print_imported(record: "ImportedRecord", output: Path) -> None:
+    """A table of the figures, where each was read, and why one may doubt them."""
     version = f" {record.tool_version}" if record.tool_version else ""
     facts = f"{record.device or NOT_TOLD}, precision {record.precision or NOT_TOLD}, model {record.model or NOT_TOLD}"
     print(f"{output}: {record.tool}{version}; device {facts}")

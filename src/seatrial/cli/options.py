@@ -32,6 +32,22 @@ def read_sizes(text: str) -> tuple[int, ...]:
     return sizes
 
 
+def read_scopes(text: str) -> tuple[str, ...]:
+    """Scopes from `device,host,e2e`.
+
+    Raises:
+        UsageError: one is not a scope, or stands twice.
+    """
+    known = ("device", "host", "e2e")
+    scopes = tuple(part.strip() for part in text.split(","))
+    wrong = next((scope for scope in scopes if scope not in known), None)
+    if wrong is not None:
+        raise UsageError(f"--scope {text}: there is no scope '{wrong}'", f"scopes: {', '.join(known)}")
+    if len(set(scopes)) < len(scopes):
+        raise UsageError(f"--scope {text} names a scope twice")
+    return scopes
+
+
 def read_pairs(options: Sequence[str]) -> dict[str, str]:
     """Engine options from `K=V` words.
 

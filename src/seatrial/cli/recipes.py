@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
 from seatrial.cli.show import print_json, print_table, showing
 
@@ -69,6 +70,29 @@ def claims(
         print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
     computed = [claim for claim in found if claim.recomputed]
     print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures hold")
+
+
+@app.command()
+def tables(
+    recipe: Annotated[str | None, typer.Argument(help="One recipe; default: all that come with seatrial.")] = None,
+    layout: Annotated[
+        Layout, typer.Option("--format", help="guide prints the table as the guide should have it, of whole cards.")
+    ] = Layout.TABLE,
+    as_json: Json = False,
+) -> None:
+    """Rebuild the guides' performance tables from their raw figures, with what they printed beside and marked."""
+    from seatrial.cli.show_guides import list_guide, write_guide
+    from seatrial.recipes import list_cards, load_recipe
+    from seatrial.recipes.tables import rebuild_table
+
+    rebuilt = [rebuild_table(load_recipe(name)) for name in ([recipe] if recipe else list_cards())]
+    found = [table for table in rebuilt if table is not None]
+    if as_json:
+        print_json({"tables": [list_guide(table) for table in found]})
+    elif recipe and not found:
+        print(f"{recipe} has no guide that prints ratios")
+    else:
+        print("\n\n".join(write_guide(table, layout) for table in found))
 
 
 @app.command()

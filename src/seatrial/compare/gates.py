@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.evaluation.statistics import Paired, images_to_settle
 from seatrial.recipes.schema import Recipe
-from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Measurement
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, Comparison, GateResult
 
 
 def judge_gates(

@@ -11,14 +11,15 @@
 import math
 import operator
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from seatrial.compare.column import read_measurement
 from seatrial.errors import UsageError
-from seatrial.metrics.latency import Latency
-from seatrial.store.records import GateResult, Measurement
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import GateResult
 
 _TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
+_BEST = re.compile(r"\bbest\s*\(([^()]*)\)")
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -32,36 +33,35 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
 }
 
-Rates = Mapping[str, Mapping[int, float]]
-"""Images per second by engine name and batch size."""
+Rates = Mapping[str, Mapping[int | None, float]]
+"""Images per second by engine name and batch size, which None stands for where nobody told it."""
 
 
 class _NotMeasured(Exception):
     """The expression names what this run has no figure for."""
 
 
-def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int, float]]:
+def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int | None, float]]:
     """Images/s by engine and batch size; the best number of streams where several were measured."""
-    rates: dict[str, dict[int, float]] = {}
-    for name, measurement in measurements.items():
-        samples: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for point in measurement.points:
-            samples[point.batch_size, point.streams] += point.durations_ms
-        rates[name] = {}
-        for (batch_size, streams), durations in samples.items():
-            found = Latency.of(durations, batch_size, streams).images_per_s
-            rates[name][batch_size] = max(found, rates[name].get(batch_size, 0.0))
-    return rates
+    columns = {name: read_measurement(measurement, name) for name, measurement in measurements.items()}
+    return {
+        name: {size: figure.rate.value for size, figure in column.headline.items()} for name, column in columns.items()
+    }
 
 
 def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:
+    """`judge_rates` of everything that was measured."""
+    return judge_rates(text, read_rates(measurements))
+
+
+def judge_rates(text: str, rates: Rates) -> GateResult:
     """PASS or FAIL by the figures; INCONCLUSIVE when one of them was not measured.
 
     Raises:
         UsageError: the expression cannot be read.
     """
     try:
-        left, comparison, right = SpeedExpression(text, read_rates(measurements)).evaluate()
+        left, comparison, right = SpeedExpression(text, rates).evaluate()
     except _NotMeasured as missing:
         outcome, reason = "INCONCLUSIVE", f"{text}: {missing}"
     else:
@@ -70,6 +70,15 @@ def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResul
     return GateResult.model_validate(
         {"gate": "speed", "engine": "", "outcome": outcome, "kind": "speed", "reason": reason}
     )
+
+
+def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
+    """Batch sizes at which the expression fails, were each `best()` in it the figure at that size."""
+    names = {match[1].strip() for match in _BEST.finditer(text)}
+    sizes = [set(rates.get(name, {})) - {None} for name in names]
+    common = sorted(size for size in set.intersection(*sizes) if size is not None) if sizes else []
+    failed = (judge_rates(_BEST.sub(rf"at(\1, {size})", text), rates).outcome == "FAIL" for size in common)
+    return tuple(size for size, fails in zip(common, failed, strict=True) if fails)
 
 
 class SpeedExpression:

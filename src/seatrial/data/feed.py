@@ -14,9 +14,10 @@ from seatrial.data.aipp import Aipp, hash_aipp
 from seatrial.data.apply_aipp import apply_aipp, fit_aipp, input_shape
 from seatrial.data.decode import decode_image, read_file
 from seatrial.data.preprocess import apply_pixel_steps, hash_preprocess, normalise
-from seatrial.data.yuv import decode_ycbcr, pack_yuv420sp
+from seatrial.data.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
+from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest
 
 
@@ -41,6 +42,17 @@ class Feed:
     def hash(self) -> str:
         """What identifies this preprocessing."""
         return hash_preprocess(self.recipe) if self.aipp is None else hash_aipp(self.aipp, self.steps)
+
+    @property
+    def pixels_hash(self) -> str:
+        """What identifies the bytes of `shape`, whatever is done to them afterwards; `bins.json` has the same."""
+        steps = tuple(step for step in self.steps if isinstance(step, Resize | CenterCrop))
+        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
+            return hash_preprocess(Mode(preprocess=steps))
+        if self.is_yuv:
+            return hash_yuv420sp(steps, "yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp")
+        plain = hash_preprocess(Mode(preprocess=steps))
+        return hash_value({"pixels": plain, "order": self.aipp.order, "channels": self.shape[2]})
 
     @property
     def is_yuv(self) -> bool:

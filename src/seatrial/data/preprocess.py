@@ -37,18 +37,12 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
 
 
 def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> Image.Image:
-    """Resize to `step.size`, or so that the short side is `step.short_side`.
+    """Resize to what `find_target` says; an image of that size is left alone.
 
-    The long side is truncated, and an image whose short side fits is left alone: torchvision's
-    `_compute_resized_output_size`. Of what the `crop` that follows will cut off, as much is not made at all as leaves
-    every bit of the rest as it is.
+    Of what the `crop` that follows will cut off, as much is not made at all as leaves every bit of the rest as it is.
     """
     width, height = image.size
-    if step.size is not None:
-        target = (step.size[1], step.size[0])
-    elif step.short_side is not None:
-        short, long = step.short_side, int(step.short_side * max(width, height) / min(width, height))
-        target = (short, long) if width <= height else (long, short)
+    target = find_target(image.size, step)
     if target == image.size:
         return image
     # Rows first, then columns, as Pillow always did; from 13.0 on it would take the cheaper order, and that moves up
@@ -62,6 +56,19 @@ def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> 
         image = image.crop((left, 0, left + kept[0], height))
     rows, start, end = _find_span(height, target[1], top, kept[1])
     return image.resize((kept[0], rows), kind, box=(0, start, kept[0], end))
+
+
+def find_target(size: tuple[int, int], step: Resize) -> tuple[int, int]:
+    """Width and height that an image of `size` (width, height) is resized to: `step.size`, or a short side.
+
+    The long side is truncated: torchvision's `_compute_resized_output_size`.
+    """
+    if step.short_side is None:
+        assert step.size is not None
+        return step.size[1], step.size[0]
+    width, height = size
+    short, long = step.short_side, int(step.short_side * max(width, height) / min(width, height))
+    return (short, long) if width <= height else (long, short)
 
 
 def _find_span(source: int, target: int, offset: int, kept: int) -> tuple[int, float, float]:

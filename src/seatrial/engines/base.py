@@ -198,12 +198,15 @@ def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:
 
 def run_padded(session: Session, batch: NDArray[Any]) -> NDArray[np.float32]:
     """Run a batch that may be smaller than the session's fixed one: pad with its first image, drop the padding."""
-    fixed = session.input.shape[0]
-    short = 0 if fixed is None else fixed - len(batch)
+    return session.run(pad_batch(batch, session.input))[: len(batch)]
+
+
+def pad_batch(batch: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """The batch, filled up with its first image where `spec` is fixed to a larger one."""
+    short = 0 if spec.shape[0] is None else spec.shape[0] - len(batch)
     if short <= 0:
-        return session.run(batch)
-    filler = np.broadcast_to(batch[:1], (short, *batch.shape[1:]))
-    return session.run(np.concatenate([batch, filler]))[: len(batch)]
+        return batch
+    return np.concatenate([batch, np.broadcast_to(batch[:1], (short, *batch.shape[1:]))])
 
 
 def check_executed(engine: str, precision: str, executed: Mapping[str, int]) -> None:

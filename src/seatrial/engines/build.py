@@ -1,6 +1,7 @@
 """Compile a graph into an engine folder: whole, described by its engine.json, or not there at all."""
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +74,11 @@ def build_engine(
         folder.mkdir()
         sizes = choose_sizes(manifest, spec.batch_sizes)
         job = CompileJob(graph.resolve(), manifest, folder, sizes, spec.precision, spec.device, spec.options)
+        began = time.perf_counter()
         built = compile(spec.engine, job)
-        _describe(manifest, spec, folder, built, key).save(folder / MANIFEST)
+        took_s = time.perf_counter() - began
+        described = _describe(manifest, spec, folder, built, key)
+        described.model_copy(update={"compile_s": round(took_s, 3)}).save(folder / MANIFEST)
     return EngineFile(output, EngineManifest.load(output / MANIFEST))
 
 

@@ -1,5 +1,6 @@
 """Image files decoded into batch buffers that are used again and again, by threads or by processes."""
 
+import math
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import psutil
 from numpy.typing import DTypeLike, NDArray
 
 from seatrial.data.batches import fill_row
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.data.worker_process import start_process
-from seatrial.errors import DataError
+from seatrial.errors import DataError, UsageError
 
 MOST_THREADS = 4
 """More workers than this are processes: of an image's 2.5 ms about a tenth holds the interpreter lock."""
@@ -44,11 +46,16 @@ class DecodePool:
         self._memory: SharedMemory | None = None
         self._pool: Executor
         layout = (slots, *shape)
+        size = math.prod(layout) * np.dtype(dtype).itemsize
+        if size > psutil.virtual_memory().available:
+            raise UsageError(
+                f"{slots} batches of {shape[0]} images take {size / 2**30:.1f} GiB, and there is no room for them",
+                "take a smaller --batch-size",
+            )
         if workers <= MOST_THREADS:
             self.buffers: NDArray[Any] = np.empty(layout, dtype)
             self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
             return
-        size = int(np.prod(layout)) * np.dtype(dtype).itemsize
         self._memory = SharedMemory(create=True, size=size)
         self.buffers = np.ndarray(layout, dtype, self._memory.buf)
         # A forked process could inherit a lock that another thread of ours holds.

@@ -1,6 +1,7 @@
 """What an ONNX file says of itself, read back from the file, and what it answers."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -97,7 +98,17 @@ def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size
 def run_graph(
     model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """Logits of a graph in onnxruntime on the CPU, in pieces; a fixed batch is padded with the last image.
+    """What `open_graph` answers to some images at once."""
+    return open_graph(model, batch_size)(images)
+
+
+def open_graph(
+    model: onnx.ModelProto, batch_size: int | None = None, optimise: bool = True
+) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
+    """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with the last image.
+
+    Args:
+        optimise: without it every node runs as it stands in the graph.
 
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.
@@ -106,8 +117,11 @@ def run_graph(
         import onnxruntime
     except ImportError:
         raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
+    settings = onnxruntime.SessionOptions()
+    if not optimise:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but this
         reason = " ".join(str(error).split())[:200]
         raise EngineError(
@@ -115,13 +129,17 @@ def run_graph(
         ) from None
     name = session.get_inputs()[0].name
     size = batch_size or CHUNK
-    logits = []
-    for start in range(0, len(images), size):
-        chunk = images[start : start + size]
-        short = size - len(chunk) if batch_size else 0
-        filled = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
-        logits.append(session.run(None, {name: filled})[0][: len(chunk)])
-    return np.concatenate(logits)
+
+    def answer(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        logits = []
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            short = size - len(chunk) if batch_size else 0
+            filled = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
+            logits.append(session.run(None, {name: filled})[0][: len(chunk)])
+        return np.concatenate(logits)
+
+    return answer
 
 
 def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:

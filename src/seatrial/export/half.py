@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import check_parity, measure_parity
+from seatrial.export.cut import cut_body
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.twin import WEIGHTED, TwinJob, check_answers, check_ends, is_preprocessing, store_twin
 from seatrial.store.records import GraphManifest
@@ -46,7 +47,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         EngineError: onnxruntime is missing, or a weight, an end or the opset is not what it should be.
     """
     tail = [node for node in model.graph.node if is_preprocessing(node)]
-    body = _cut_off(model, tail)
+    body = cut_body(model)
     converted: onnx.ModelProto = _load_converter()(body, keep_io_types=True)
     graph = converted.graph
     for values, own in ((graph.input, model.graph.input), (graph.output, model.graph.output)):
@@ -108,23 +109,6 @@ def sort_nodes(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
             raise EngineError(f"the converted graph has a circle at '{rest[0].name}'")
         waiting = rest
     return ordered
-
-
-def _cut_off(model: onnx.ModelProto, tail: Sequence[onnx.NodeProto]) -> onnx.ModelProto:
-    """The graph behind the nodes of `tail`; its input is their float32 output."""
-    body: onnx.ModelProto = onnx.shape_inference.infer_shapes(model)
-    if not tail:
-        return body
-    made = {name for node in tail for name in node.output}
-    used = {name for node in tail for name in node.input}
-    kept = [node for node in body.graph.node if not is_preprocessing(node)]
-    (border,) = made.intersection(name for node in kept for name in node.input)
-    value = next(value for value in body.graph.value_info if value.name == border)
-    weights = [weight for weight in body.graph.initializer if weight.name not in used]
-    infos = [info for info in body.graph.value_info if info.name not in made]
-    graph = onnx.helper.make_graph(kept, body.graph.name, [value], body.graph.output, weights, value_info=infos)
-    body.graph.CopyFrom(graph)
-    return body
 
 
 def _load_converter() -> Any:

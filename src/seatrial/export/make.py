@@ -50,7 +50,7 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     recipe = job.feed.recipe
     network = load_network(recipe.network, job.checkpoint)
     floats = job.feed.finish(job.pixels)
-    reference = _run_torch(network, floats)
+    reference = run_network(network, floats)
     check_logits(reference, [f"image {i}" for i in range(len(reference))])
     variety = Variety()
     variety.see(job.pixels, reference)
@@ -75,7 +75,7 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
             check("fuse preprocessing" if aipp is None else "fuse AIPP", model, job.pixels)
         onnx.save(model, temporary)
     if job.plain is not None:
-        parity.append(_compare_feeds(job, reference, _run_torch(network, normalise(job.plain, recipe)), progress))
+        parity.append(_compare_feeds(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
     manifest = _describe(job, model, tuple(parity))
     manifest.save(manifest_path(job.output))
     return manifest
@@ -91,7 +91,8 @@ def _compare_feeds(
     return found
 
 
-def _run_torch(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits of normalised images (n, 3, height, width), in pieces."""
     with torch.inference_mode():
         parts = [network(torch.from_numpy(floats[i : i + CHUNK])).numpy() for i in range(0, len(floats), CHUNK)]
     return np.concatenate(parts)

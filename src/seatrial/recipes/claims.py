@@ -72,7 +72,7 @@ def _check_all(recipe: Recipe) -> Iterator[Claim]:
 
 
 def _compare(name: str, what: str, stated: str, exact: Decimal) -> Claim:
-    correct = _round_half_up(exact, _count_digits(stated))
+    correct = round_half_up(exact, count_digits(stated))
     holds = Decimal(stated) == correct
     cut_off = Decimal(stated) == exact.quantize(correct, ROUND_DOWN)
     kind: Kind = "rounding" if cut_off and not holds else "arithmetic"
@@ -80,11 +80,13 @@ def _compare(name: str, what: str, stated: str, exact: Decimal) -> Claim:
     return Claim(name, what, stated, _show(exact.normalize() if exact == correct else correct), kind, holds, note)
 
 
-def _count_digits(printed: str) -> int:
+def count_digits(printed: str) -> int:
+    """Decimals of a printed figure."""
     return len(printed.partition(".")[2])
 
 
-def _round_half_up(value: Decimal, digits: int) -> Decimal:
+def round_half_up(value: Decimal, digits: int) -> Decimal:
+    """Rounded as people do, a half upwards."""
     return value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 
@@ -94,7 +96,7 @@ def _show(value: Decimal | float) -> str:
 
 
 def _show_percent(fraction: Decimal) -> str:
-    return f"{_round_half_up(100 * fraction, 3).normalize():f} %"
+    return f"{round_half_up(100 * fraction, 3).normalize():f} %"
 
 
 def _work_out(equation: str, where: str) -> tuple[Decimal, str]:
@@ -118,7 +120,7 @@ def _evaluate(node: ast.expr) -> Decimal:
 
 def _check_column(name: str, column: Published) -> Iterator[Claim]:
     """How a column's figures were come by, and which of them is the best."""
-    figures = _figures(column)
+    figures = read_figures(column)
     for batch, printed in column.derivation.items():
         exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
         yield _compare(name, f"{column.label}, batch {batch}: {printed}", stated, exact)
@@ -131,21 +133,23 @@ def _check_column(name: str, column: Published) -> Iterator[Claim]:
         yield _compare(name, f"{column.label}, best (batch {batch})", column.best, figures[batch])
 
 
-def _figures(column: Published) -> dict[str, Decimal]:
+def read_figures(column: Published) -> dict[str, Decimal]:
+    """A column's images/s by batch size, as printed."""
     return {batch: Decimal(str(value)) for batch, value in column.images_per_s.items()}
 
 
 def _correct_figures(name: str, column: Published) -> dict[str, Decimal]:
     """The column with every figure that its own derivation contradicts replaced by the right one."""
-    figures = _figures(column)
+    figures = read_figures(column)
     for batch, printed in column.derivation.items():
         exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
         if batch in figures:
-            figures[batch] = _round_half_up(exact, _count_digits(stated))
+            figures[batch] = round_half_up(exact, count_digits(stated))
     return figures
 
 
-def _pick(figures: Mapping[str, Decimal], batch: str) -> Decimal:
+def pick_batch(figures: Mapping[str, Decimal], batch: str) -> Decimal:
+    """The figure at a batch size, or the highest for `best`."""
     return max(figures.values()) if batch == "best" else figures[batch]
 
 
@@ -154,8 +158,8 @@ def _check_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> I
     of, to = columns[ratio.of], columns[ratio.to]
     for batch, stated in ratio.stated.items():
         what = f"{ratio.of} / {ratio.to}, {batch if batch == 'best' else f'batch {batch}'}"
-        claim = _compare(name, what, stated, _pick(_figures(of), batch) / _pick(_figures(to), batch))
-        right = _pick(_correct_figures(name, of), batch) / _pick(_correct_figures(name, to), batch)
+        claim = _compare(name, what, stated, pick_batch(read_figures(of), batch) / pick_batch(read_figures(to), batch))
+        right = pick_batch(_correct_figures(name, of), batch) / pick_batch(_correct_figures(name, to), batch)
         from_right = _compare(name, what, stated, right)
         if claim.holds and not from_right.holds:
             note = "follows from a figure of its columns that is wrong itself"
@@ -163,7 +167,8 @@ def _check_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> I
         yield claim
 
 
-def _per_card(name: str, column: Published) -> dict[str, Decimal]:
+def count_per_card(name: str, column: Published) -> dict[str, Decimal]:
+    """Images/s of a whole card, with figures that their own derivation contradicts put right; `name` is the card's."""
     chips = column.chips_per_card if column.per == "chip" else 1
     return {batch: value * chips for batch, value in _correct_figures(name, column).items()}
 
@@ -172,17 +177,17 @@ def _judge_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> I
     """What the guide concludes: like with like, the threshold, and the batches that it does not mention."""
     of, to = columns[ratio.of], columns[ratio.to]
     yield from _check_likeness(name, ratio, of, to)
-    cards, others = _per_card(name, of), _per_card(name, to)
+    cards, others = count_per_card(name, of), count_per_card(name, to)
     batches = [batch for batch in cards if batch in others]
     floor = Decimal(str(ratio.at_least if ratio.at_least is not None else 1))
     asked = f"at least {floor}"
     if ratio.at_least is not None and ratio.judged == "best":
-        best = _pick(cards, "best") / _pick(others, "best")
+        best = pick_batch(cards, "best") / pick_batch(others, "best")
         what = f"{ratio.of} / {ratio.to} per card, best against best"
-        yield Claim(name, what, asked, f"{_round_half_up(best, 3)}", "threshold", holds=best >= floor)
+        yield Claim(name, what, asked, f"{round_half_up(best, 3)}", "threshold", holds=best >= floor)
     below = [batch for batch in batches if cards[batch] / others[batch] < floor]
     shown = below or [min(batches, key=lambda b: cards[b] / others[b])]
-    found = ", ".join(f"{_round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
+    found = ", ".join(f"{round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
     found = found if below else f"no less than {found}"
     kind: Kind = "threshold" if ratio.judged == "every" else "scope"
     note = "the guide judges the best batch only" if below and ratio.judged == "best" else ""
@@ -192,13 +197,13 @@ def _judge_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> I
 def _check_likeness(name: str, ratio: Ratio, of: Published, to: Published) -> Iterator[Claim]:
     chips = [column.chips_per_card if column.per == "chip" else 1 for column in (of, to)]
     if chips[0] != chips[1]:
-        best = _pick(_per_card(name, of), "best") / _pick(_per_card(name, to), "best")
+        best = pick_batch(count_per_card(name, of), "best") / pick_batch(count_per_card(name, to), "best")
         stated = ratio.stated.get("best", "")
-        digits = _count_digits(stated) or 3
+        digits = count_digits(stated) or 3
         one, other = (f"one chip of {n}" if n > 1 else "a card" for n in chips)
         what = f"{ratio.of} / {ratio.to}, best, per card"
         note = f"the guide sets {one} against {other}"
-        yield Claim(name, what, stated, str(_round_half_up(best, digits)), "scope", holds=False, note=note)
+        yield Claim(name, what, stated, str(round_half_up(best, digits)), "scope", holds=False, note=note)
     if "unknown" not in (of.scope, to.scope) and of.scope != to.scope:
         what = f"{ratio.of} / {ratio.to} are timed alike"
         yield Claim(name, what, "compared", f"{of.scope} time against {to.scope} time", "scope", holds=False)
@@ -209,11 +214,11 @@ def _check_training(name: str, rows: tuple[TrainingRow, ...]) -> Iterator[Claim]
     for one in (row for row in rows if row.cards == 1):
         for many in (row for row in rows if row.device == one.device and row.cards > 1):
             gain = Decimal(str(many.images_per_s)) / Decimal(str(one.images_per_s))
-            percent = _round_half_up(100 * gain / many.cards, 1)
+            percent = round_half_up(100 * gain / many.cards, 1)
             holds = gain <= many.cards
             what = f"training on {many.device}: {many.cards} cards over one"
             stated = f"{_show(many.images_per_s)} / {_show(one.images_per_s)}"
-            correct = f"{_round_half_up(gain, 3)} times, {percent} % of linear"
+            correct = f"{round_half_up(gain, 3)} times, {percent} % of linear"
             note = "" if holds else "more than linear: the rows are not the same work" + _tell_batches(one, many)
             yield Claim(name, what, stated, correct, "scaling", holds, note)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_BATCH = re.compile(r"^batch (\d+): ")
+_BATCH = re.compile(r"^batch (\d+)((?: on \d+ streams)?(?:, scope \w+)?): ")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _GAP = "\x01"
 """Where a number stood; no doubt holds this character."""
@@ -15,7 +15,7 @@ def merge_doubts(doubts: Iterable[str]) -> list[str]:
     for doubt in doubts:
         batch = _BATCH.match(doubt)
         text = doubt[batch.end() :] if batch else doubt
-        shape = f"{'batch' if batch else ''}\0{_NUMBER.sub(_GAP, text)}"
+        shape = f"{'batch' + batch.group(2) if batch else ''}\0{_NUMBER.sub(_GAP, text)}"
         groups.setdefault(shape, []).append((batch.group(1) if batch else "", [text, *_NUMBER.findall(text)]))
     return [_say(shape.partition("\0"), members) for shape, members in groups.items()]
 
@@ -28,7 +28,7 @@ def _say(shape: tuple[str, str, str], members: list[tuple[str, list[str]]]) -> s
         columns = zip(*(numbers[1:] for _, numbers in members), strict=True)
         ranges = iter([_range(column) for column in columns])
         text = re.sub(_GAP, lambda _: next(ranges), shape[2])
-    return f"batch {', '.join(dict.fromkeys(sizes))}: {text}" if sizes else text
+    return f"batch {', '.join(dict.fromkeys(sizes))}{shape[0].removeprefix('batch')}: {text}" if sizes else text
 
 
 def _range(numbers: Iterable[str]) -> str:

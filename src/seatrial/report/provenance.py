@@ -107,6 +107,11 @@ def make_doubts(run: Run) -> Table:
 def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
+    measured += [
+        (name, f"batch {absent.batch_size} has no speed: {absent.reason}")
+        for name, m in run.measurements.items()
+        for absent in m.unmeasured
+    ]
     accuracy, speed = run.accuracy, run.measurements
     misfits = {
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),

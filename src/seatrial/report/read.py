@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes.schema import Recipe
+from seatrial.store.measurement import Measurement
 from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     EngineManifest,
     GraphManifest,
-    Measurement,
     RunManifest,
     Throughput,
     TrainingRecord,

@@ -1,11 +1,12 @@
 """Speed figures of a run, computed from every stored sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.metrics.latency import Latency
+from seatrial.metrics.rate import RateInterval, find_interval
 from seatrial.report.read import Run
-from seatrial.store.records import Measurement, Point
+from seatrial.store.measurement import Measurement, Point, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,9 @@ class Speed:
     engine: str
     streams: int
     latency: Latency
+    scope: Scope = "host"
+    interval: RateInterval | None = None
+    """Of `images_per_s`, 95 %."""
 
     @property
     def images_per_s(self) -> float:
@@ -28,19 +32,22 @@ class Speed:
         return size if self.streams == 1 else f"{size} on {self.streams} streams"
 
 
-def speeds_of(measurement: Measurement) -> tuple[Speed, ...]:
+def speeds_of(measurement: Measurement, scope: Scope = "host") -> tuple[Speed, ...]:
     """Figures by streams and batch size, smallest first."""
-    groups: dict[tuple[int, int], list[Point]] = {}
-    for point in measurement.points:
-        if point.durations_ms:
-            groups.setdefault((point.streams, point.batch_size), []).append(point)
-    return tuple(_merge(measurement.name, points) for _, points in sorted(groups.items()))
+    return tuple(_merge(measurement.name, points) for points in measurement.by_setting(scope).values())
 
 
-def _merge(engine: str, points: list[Point]) -> Speed:
-    size, streams = points[0].batch_size, points[0].streams
-    latency = Latency.of([ms for point in points for ms in point.durations_ms], size, streams)
-    return Speed(engine, streams, latency)
+def _merge(engine: str, points: Sequence[Point]) -> Speed:
+    scope, streams, size = points[0].setting
+    processes = [point.durations_ms for point in points]
+    latency = Latency.of([ms for samples in processes for ms in samples], size, streams)
+    return Speed(engine, streams, latency, scope, find_interval(processes, size, streams))
+
+
+def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:
+    """The most images per second, where 99 % of the batches take no longer than the budget; None if none is so fast."""
+    within = [s for s in speeds if budget_ms is None or s.latency.p99_ms <= budget_ms]
+    return max(within, key=lambda s: s.images_per_s, default=None)
 
 
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:

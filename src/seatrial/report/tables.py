@@ -175,12 +175,14 @@ def make_speed(run: Run) -> Table:
     )
     columns = (
         ENGINE,
-        *numbers("Batch size", "Images/s", "Median, ms", "90 %, ms", "99 %, ms", "Variation, %", "Samples"),
+        *numbers("Batch size", "Images/s", "95 % interval", "Median, ms", "90 %, ms", "99 %, ms"),
+        *numbers("Variation, %", "Samples"),
         Column("Best"),
     )
     note = (
         "Times are for one whole batch, from images in memory to answers in memory: 90 % of the samples took at most "
-        "the time under 90 %. Variation is the standard deviation in percent of the mean. Each sample is one timed run."
+        "the time under 90 %. The interval is Student's over the processes that measured, or over stretches of one. "
+        "Variation is the standard deviation in percent of the mean. Each sample is one timed run."
     )
     return Table("Speed by batch size", note, columns, rows, "Speed was not measured in this run.")
 
@@ -191,11 +193,18 @@ def _write_speed(name: str, speed: Speed, is_best: bool) -> tuple[str, ...]:
         name,
         speed.batch,
         write_figures(speed.images_per_s),
+        write_interval(speed),
         *(write_figures(ms) for ms in (times.median_ms, times.p90_ms, times.p99_ms)),
         f"{100 * times.variation:.1f}",
         write_count(times.samples),
         "best" if is_best else "",
     )
+
+
+def write_interval(speed: Speed) -> str:
+    """The bounds of a rate."""
+    found = speed.interval
+    return NOTHING if found is None else f"{write_figures(found.low)} to {write_figures(found.high)}"
 
 
 def make_ratios(run: Run) -> Table:

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
 from seatrial.strict import Strict
 
@@ -66,6 +67,35 @@ class ImportedPoint(Strict):
     """Where each figure stands in the file, counted from 1."""
 
 
+class OwnRun(Strict):
+    """What we know beside the log, where the tool was the clock and one of our engines what it timed."""
+
+    engine: str
+    executed: dict[str, int]
+    """Layers by precision."""
+    graph_sha256: str
+    preprocess_hash: str
+    inputs: str
+    """What was fed: a folder of images, or random bytes, and how many different ones."""
+    scenario: str
+    preset: str
+    batch_size: PositiveInt
+    """Most images of one run of the engine."""
+    wait_ms: NonNegativeFloat
+    """How long an image waited at most for others to fill its batch."""
+    target_qps: PositiveFloat | None
+    """What the engine was sent a second, or offline what was expected of it; None where the tool waits for answers."""
+    target_latency_ms: PositiveFloat | None
+    """What the answers had to keep; None in a scenario without."""
+    unmet: tuple[str, ...]
+    """The conditions that the tool says were not met; empty for a valid run."""
+    sampled: NonNegativeInt
+    """Answers that were looked at again afterwards."""
+    differing: NonNegativeInt
+    """Those of them that the engine gave otherwise when it was asked again."""
+    environment: Environment
+
+
 class ImportedRecord(Record):
     """Another tool's figures, with where each was read and why one may doubt it. What is None was not told."""
 
@@ -80,3 +110,5 @@ class ImportedRecord(Record):
     files: tuple[LogFile, ...]
     points: tuple[ImportedPoint, ...]
     doubts: tuple[str, ...]
+    own: OwnRun | None = None
+    """None for a log that was only read."""

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.store.measurement import Environment as Environment
+from seatrial.store.measurement import Measurement as Measurement
+from seatrial.store.measurement import Point as Point
 from seatrial.store.record import Record
 from seatrial.strict import Strict
 
@@ -21,21 +24,6 @@ class TensorSpec(Strict):
     """Sizes by axis; None is a free batch."""
     layout: Literal["NCHW", "NHWC", "NC", "YUV420SP"]
     """YUV420SP is (n, height · 3/2, width, 1): the rows of Y, then half as many of interleaved U and V."""
-
-
-class Environment(Strict):
-    """The machine and the software of a record, as facts."""
-
-    cpu: str
-    cpu_flags: tuple[str, ...]
-    """Only those that decide what a classifier can run on: see `engines.cpu`."""
-    cores: int
-    """Usable by this process: affinity and cgroup limit are taken into account."""
-    memory_bytes: int
-    system: str
-    python: str
-    versions: dict[str, str]
-    """Installed distributions that matter to a result."""
 
 
 class CheckpointManifest(Record):
@@ -165,6 +153,8 @@ class EngineManifest(Record):
     executed: dict[str, int]
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
+    compile_s: float | None = None
+    """That compiling took, the reading back included."""
     tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
@@ -234,6 +224,8 @@ class AccuracyRecord(Record):
     """That were answered."""
     left_out: dict[str, str] = Field(default_factory=dict)
     """Why an image has no answer, by id: it is missing, or cannot be read. Then this is partial."""
+    fake: bool = False
+    """Some images stand in it under several names (`--fake-images`), so that its figures are no accuracy."""
     classes: int
     hits: tuple[int, ...]
     """Images whose label is among the first 1, 2, … 5 classes."""
@@ -292,45 +284,6 @@ class Throughput(Record):
     sittings: int
     """1 if it was never interrupted."""
     peak_rss_bytes: int
-
-
-class Point(Strict):
-    """One batch size in one fresh process, with every sample."""
-
-    batch_size: int
-    streams: int
-    scope: Literal["host"] = "host"
-    """Array in to logits out, copies included."""
-    load_s: float
-    first_inference_ms: float
-    warmup: int
-    """Runs before the first sample."""
-    steady: bool = True
-    """Whether warm-up ended because times had settled, not because its time was up."""
-    starts_s: tuple[float, ...]
-    """Start of each sample after the first one's start."""
-    durations_ms: tuple[float, ...]
-    peak_rss_bytes: int
-
-
-class Measurement(Record):
-    """How fast one engine was: `bench/NAME.json`."""
-
-    schema_: Literal["seatrial/measurement/1"] = Field(default="seatrial/measurement/1", alias="schema")
-    key: str
-    name: str
-    engine: str
-    device: str
-    precision: str
-    executed: dict[str, int]
-    recipe: str
-    graph_sha256: str
-    preprocess_hash: str
-    inputs: str
-    """What was fed: a folder of images, or random bytes."""
-    points: tuple[Point, ...]
-    doubts: tuple[str, ...]
-    environment: Environment
 
 
 class Epoch(Strict):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seatrial.bench.environment import machine_hash, name_machine, read_environment
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.feed import Feed, read_feed
+from seatrial.data.fitting import check_prepared
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
@@ -28,25 +29,26 @@ from seatrial.evaluation.pipeline import (
     collect_predictions,
     is_batch_invariant,
 )
-from seatrial.evaluation.predictions import Predictions, check_same_images, restrict, write_parts
-from seatrial.evaluation.statistics import compare_answers, wilson_interval
+from seatrial.evaluation.predictions import Predictions, write_parts
+from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
-from seatrial.store.records import AccuracyRecord, Certainty, Comparison, Environment, Throughput
-from seatrial.workflow.certainty import bound_confidence, reach_certainty
+from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
+from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.quantization import check_leak
+from seatrial.workflow.reference import check_reference, compare_with
 
-CALLERS = 4
-"""At most so many batches inside an engine that was not tuned: enough to hide what happens between two of them."""
+CALLERS = 8
+"""At most so many batches inside an engine that was not tuned."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateSpec:
     """What to evaluate on, and how."""
 
-    images: Sequence[LabelledImage]
+    images: Sequence[LabelledImage] = ()
     batch_size: int | None = None
     """None takes what tuning found, else 16."""
     reference: Path | None = None
@@ -54,15 +56,20 @@ class EvaluateSpec:
     workers: int | None = None
     """That decode; None takes one for each core."""
     callers: int | None = None
-    """Batches inside the engine at a time; None takes what tuning found, else one for each core, at most `CALLERS`."""
+    """Batches inside the engine at a time; None takes what tuning found, else two for each core, at most `CALLERS`:
+    so that one waits while another runs."""
     keep_logits: bool = False
     """Store all logits beside the five best."""
+    identity: str | None = None
+    """What identifies `images` where their files do not: the hash of the set that a pack was made of."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why an image that was asked for is not among `images`, by id."""
     allow_partial: bool = False
     """Tell an accuracy also where images are missing or broken."""
     resume: bool = True
-    """Go on with what an evaluation that was stopped has left."""
+    """Go on with what an evaluation that was stopped has left, or take what one that was finished found."""
+    fake: bool = False
+    """Some images are others under another name, so that no accuracy follows."""
     until_pp: float | None = None
     """Take images in a random order, and stop as soon as it is certain that the drop of top-1 against the reference is
     below or above this, in points."""
@@ -162,7 +169,7 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial)
+    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial) if spec.resume else None
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -188,9 +195,12 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     if spec.missing and not spec.allow_partial:
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
-    check_leak(file.manifest.graph, spec.images, progress)
+    listing = spec.identity or hash_listing(spec.images)
+    check_prepared(spec.images, feed, file.manifest.input.dtype)
+    if spec.reference is not None:
+        check_reference(spec.reference, spec.images, folder.name)
+    check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, answering.cores)
-    listing = hash_listing(spec.images)
     key = _evaluation_key(file, spec, plan.batch_size, listing, answering.environment)
     return Evaluation(file, feed, spec, plan, listing, key, answering)
 
@@ -209,11 +219,13 @@ def _need_reference(spec: EvaluateSpec) -> Path:
 def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
     """What is asked, else what tuning found, else a default that follows from the cores."""
     best = file.manifest.tuning.best if file.manifest.tuning else None
-    batch_size = spec.batch_size or (best.batch_size if best else 16)
+    wanted = min(spec.batch_size or (best.batch_size if best else 16), max(1, len(spec.images)))
+    batch_size = file.pick(wanted)[1] or wanted
+    batches = max(1, -(-len(spec.images) // batch_size))
     return Plan(
-        batch_size=file.pick(batch_size)[1] or batch_size,
-        workers=spec.workers or cores,
-        callers=spec.callers or (best.streams if best else min(CALLERS, cores)),
+        batch_size=batch_size,
+        workers=min(spec.workers or cores, batches),
+        callers=min(spec.callers or (best.streams if best else min(CALLERS, 2 * cores)), batches),
         keep_logits=spec.keep_logits,
     )
 
@@ -273,36 +285,8 @@ def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
     shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
     raise DataError(
         f"{len(left_out)} of {asked} images have no answer: {shown}",
-        "mend them, or evaluate the rest with --allow-partial (what is answered is kept)",
+        "mend them, or evaluate the rest with --allow-partial, which keeps what is answered",
     )
-
-
-def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Comparison:
-    """Hold an evaluation's predictions against a reference's, image by image.
-
-    Raises:
-        NotComparable: the reference lacks some of the images, or has other labels.
-    """
-    ours = Predictions.load(output / record.predictions)
-    theirs = restrict(Predictions.load(reference), ours.ids)
-    check_same_images(theirs, ours, (reference.stem, record.name))
-    confidence = bound_confidence(record.certainty)
-    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
-    return compared.model_copy(update={"doubts": find_differences(reference, record)})
-
-
-def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
-    """What else than the engine differs from the reference's evaluation, from the record beside its predictions."""
-    with contextlib.suppress(SeatrialError):
-        other = AccuracyRecord.load(reference.with_suffix(".json"))
-        checks = {
-            "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
-            "its weights are others": other.checkpoint_sha256 != record.checkpoint_sha256,
-            "image files have changed since": None not in (other.images_hash, record.images_hash)
-            and other.images_hash != record.images_hash,
-        }
-        return tuple(f"{reference.stem}: {text}" for text, differs in checks.items() if differs)
-    return ()
 
 
 def _evaluation_key(
@@ -316,6 +300,7 @@ def _evaluation_key(
             "missing": sorted(spec.missing),
             "batch_size": batch_size,
             "logits": spec.keep_logits,
+            "fake": spec.fake,
             "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
             "machine": machine_hash(environment),
         }
@@ -353,6 +338,7 @@ def _describe(
         images_hash=asked.listing,
         images=counts.count,
         left_out=left_out,
+        fake=asked.spec.fake,
         classes=tally.width,
         hits=counts.hits,
         top1_interval=wilson_interval(counts.hits[0], counts.count),

@@ -1,4 +1,4 @@
-"""`seatrial compare`: what was evaluated before, held against each other without a device."""
+"""`seatrial compare` of predictions: held against each other, or judged by other labels, without a device."""
 
 import contextlib
 from collections.abc import Sequence
@@ -8,18 +8,14 @@ from pathlib import Path
 from seatrial.compare.gates import judge_drop
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.record import read_json
+from seatrial.report.read import check_file_name
+from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, GateResult
-from seatrial.workflow.accuracy import find_differences
-
-TAKES = "compare takes one or two files of predictions (.parquet) today"
-_FOLDERS = {
-    "run.json": ("a run folder", "give files of its evaluation/"),
-    "engine.json": ("an engine folder", "`seatrial evaluate` makes predictions with it"),
-}
+from seatrial.workflow.comparable import name_files
+from seatrial.workflow.reference import find_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,8 @@ class CompareSpec:
     """Judge by this label file instead of the labels that stand in the files."""
     gate_pp: float | None = None
     """The drop of top-1 to judge against, in percentage points."""
+    names: tuple[str, ...] = ()
+    """What the files are called; their own names unless given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,13 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     """Count what is right in predictions, and hold the second against the first.
 
     Raises:
-        UsageError: a file is not there or holds something else, there are too many, or a gate has nothing to judge.
+        UsageError: there are too many, or a gate has nothing to judge.
         DataError: an image has no label in the label file, or there is no image at all.
         NotComparable: the two are of other images or labels.
         RefusedFile: a file is damaged.
     """
     if not 1 <= len(spec.files) <= 2:
-        raise UsageError(f"{TAKES}, not {len(spec.files)}")
+        raise UsageError(f"compare takes one or two files of predictions, not {len(spec.files)}")
     if spec.gate_pp is not None and len(spec.files) < 2:
         raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
     labels = None if spec.labels is None else parse_label_file(spec.labels)
@@ -69,7 +67,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
             if spare:
                 progress(Update("compare", note=f"images of {spec.labels} that are not in {path}: {spare}"))
         found.append(predictions)
-    names = name_files(spec.files)
+    names = spec.names or name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
     if len(found) < 2:
         return Compared(accuracies, None, None)
@@ -80,42 +78,34 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     return Compared(accuracies, differences, gate)
 
 
-def load_predictions(path: Path) -> Predictions:
-    """The predictions in a file that is told to be one by what it holds.
+def find_predictions(record: Path) -> Path:
+    """The predictions that belong to an accuracy record.
 
     Raises:
-        UsageError: it is not there, or is something else that is named.
+        UsageError: they no longer stand beside it.
+        RefusedFile: they are not those that it was counted from, or it names a file elsewhere.
+    """
+    held = AccuracyRecord.load(record)
+    check_file_name(held.predictions, record)
+    path = record.parent / held.predictions
+    if not path.is_file():
+        raise UsageError(f"{path}, the predictions of {record}, is not there", "evaluate again")
+    if hash_file(path) != held.predictions_sha256:
+        raise RefusedFile(f"{path} is not the file that {record} was counted from", "evaluate again")
+    return path
+
+
+def load_predictions(path: Path) -> Predictions:
+    """The predictions in a file.
+
+    Raises:
         DataError: it holds no image.
         RefusedFile: it is damaged.
     """
-    if not path.exists():
-        raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
-    if other := describe_other(path):
-        kind, fix = other
-        raise UsageError(f"{path} is {kind}: {TAKES}", fix)
     predictions = Predictions.load(path)
     if not predictions.ids:
         raise DataError(f"{path} holds predictions of no image")
     return predictions
-
-
-def describe_other(path: Path) -> tuple[str, str | None] | None:
-    """What lies at `path`, and what to give in its place; None if it is a Parquet file, as predictions are."""
-    if path.is_dir():
-        known = (told for name, told in _FOLDERS.items() if (path / name).is_file())
-        return next(known, ("a folder", None))
-    try:
-        with path.open("rb") as file:
-            if file.read(4) == b"PAR1":
-                return None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-    with contextlib.suppress(SeatrialError):
-        record = read_json(path)
-        beside = record.get("predictions")
-        fix = f"give {path.parent / beside}" if isinstance(beside, str) else None
-        return f"a record ({record['schema']})" if "schema" in record else "JSON, but no record", fix
-    return "no file of predictions", None
 
 
 def _find_doubts(reference: Path, other: Path) -> tuple[str, ...]:
@@ -124,9 +114,3 @@ def _find_doubts(reference: Path, other: Path) -> tuple[str, ...]:
         record = AccuracyRecord.load(other.with_suffix(".json"))
         return find_differences(reference, record) if record.predictions == other.name else ()
     return ()
-
-
-def name_files(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File names without their ending, or whole paths where those are the same."""
-    stems = tuple(path.stem for path in paths)
-    return stems if len(set(stems)) == len(stems) else tuple(map(str, paths))

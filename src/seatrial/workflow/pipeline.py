@@ -20,7 +20,8 @@ from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file, hash_value, locked
-from seatrial.store.records import AccuracyRecord, GateResult, Measurement, RunManifest, Verdict
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, store_weights
@@ -253,6 +254,8 @@ def _bench_all(
         min_samples=spec.bench_min_samples,
         # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
         warmup_budget_s=max(2.0, min(10.0, spec.bench_duration_s)),
+        # A run is there to judge a port; `seatrial bench` is there for a speed that has to stand up.
+        processes=1,
         images=pixels,
     )
     return {

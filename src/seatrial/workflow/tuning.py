@@ -155,6 +155,7 @@ class Tuner:
             images=self._tune.images,
             options={**manifest.options, **threads},
             limits=limits,
+            check=False,
         )
 
 

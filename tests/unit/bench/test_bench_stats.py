@@ -6,7 +6,7 @@ import pytest
 from seatrial.bench.environment import Conditions
 from seatrial.bench.stats import P99_SAMPLES, find_doubts
 from seatrial.metrics.latency import Latency
-from seatrial.store.records import Environment, Point
+from seatrial.store.measurement import Environment, Pace, Point
 
 MACHINE = Environment(cpu="Chip", cpu_flags=(), cores=2, memory_bytes=10**9, system="Linux", python="3.12", versions={})
 QUIET = Conditions(busy=0.02, swap_bytes=0)
@@ -30,7 +30,8 @@ STEADY = make_point([10.0, 10.1, 9.9] * 153)
 
 
 def doubts(*points: Point, conditions: Conditions = QUIET) -> tuple[str, ...]:
-    return find_doubts(points, MACHINE, conditions)
+    """What is found beside the one process, which most of these points are measured in."""
+    return tuple(d for d in find_doubts(points, MACHINE, conditions) if "measured in one process" not in d)
 
 
 def test_an_honest_run_is_not_accused() -> None:
@@ -89,6 +90,57 @@ def test_busy_machine_and_swap() -> None:
     assert "35% of the processors" in busy
     assert "100 MiB" in swap
     assert doubts(STEADY, conditions=Conditions(busy=0.2, swap_bytes=10**7)) == ()
+
+
+def test_one_process_is_a_doubt_and_two_are_not() -> None:
+    (doubt,) = find_doubts([STEADY], MACHINE, QUIET)
+    assert doubt.startswith("batch 4: measured in one process")
+    assert find_doubts([STEADY, STEADY], MACHINE, QUIET) == ()
+
+
+def test_scopes_do_not_repeat_one_another() -> None:
+    found = doubts(make_point([10.0] * 230), make_point([10.0] * 230, scope="e2e", streams=2))
+    assert [d.partition(":")[0] for d in found] == ["batch 4", "batch 4 on 2 streams, scope e2e"]
+
+
+def test_the_battery_is_a_doubt() -> None:
+    (doubt,) = doubts(STEADY, conditions=Conditions(busy=0.0, swap_bytes=0, on_battery=True))
+    assert "battery" in doubt
+
+
+@pytest.mark.parametrize(("busy", "doubted"), [(0.2, False), (0.31, True), (None, False)])
+def test_others_that_work_meanwhile(busy: float | None, doubted: bool) -> None:
+    found = doubts(STEADY, STEADY.model_copy(update={"others_busy": busy}))
+    assert found == (("batch 4: other processes used 31% of the processors while it was measured",) if doubted else ())
+
+
+@pytest.mark.parametrize(
+    ("pace", "words"),
+    [
+        (Pace(before_mhz=3000, after_mhz=2860), None),
+        (Pace(before_mhz=3000, after_mhz=2700), "the clock fell by 10% while"),
+        (Pace(before_mhz=1980, after_mhz=1980, throttled=True), "heat or power held the clock back"),
+    ],
+)
+def test_a_clock_that_falls(pace: Pace, words: str | None) -> None:
+    found = doubts(STEADY, STEADY.model_copy(update={"pace": pace}))
+    assert len(found) == (words is not None)
+    assert all(words in doubt for doubt in found if words)
+
+
+def looked(**changes: Any) -> Point:
+    told = {"outputs_checked": 4, "outputs_tolerance": 0.01, "outputs_spread": 0.3, "fresh_ms": (1.0,) * 5}
+    return STEADY.model_copy(update={**told, "repeated_ms": (1.0,) * 5, **changes})
+
+
+def test_checks_that_could_not_be_made_are_doubts() -> None:
+    assert doubts(looked(), looked()) == ()
+    (few,) = doubts(looked())
+    assert few.startswith("5 pairs of a new and a repeated batch are too few")
+    (unseen,) = doubts(*[looked(outputs_checked=0)] * 2)
+    assert "none of its timed outputs was checked" in unseen
+    (alike,) = doubts(looked(), looked(outputs_spread=0.019))
+    assert "hardly differ" in alike
 
 
 def test_streams_share_the_rate() -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from seatrial.bench import sweep as sweep_module
 from seatrial.bench.environment import Conditions
+from seatrial.bench.ledger import Ledger
 from seatrial.bench.measure import Limits
-from seatrial.bench.sweep import SweepSpec, run_worker, sweep
+from seatrial.bench.sweep import SweepSpec, is_saturated, list_jobs, run_worker, sweep
 from seatrial.bench.worker import Job
-from seatrial.errors import DataError, EngineError, UsageError
+from seatrial.engines.base import read_engine
+from seatrial.errors import DataError, EngineError, ParityError, UsageError
 from seatrial.progress import Update
-from seatrial.store.records import Measurement, Point
+from seatrial.store.measurement import Measurement, Point
 
 QUICK = Limits(warmup_runs=2, warmup_s=0, duration_s=0, min_samples=6)
 POINT = Point(
@@ -128,6 +130,117 @@ def test_padding_is_a_doubt_and_a_larger_batch_an_error(
     ]
     with pytest.raises(UsageError, match=r"no file that takes batch 9 \(its batch sizes: 2, 8\); compile it with"):
         sweep(folder, SweepSpec(batch_sizes=(9,)))
+
+
+def test_a_batch_that_has_no_memory_is_a_row_and_the_others_go_on(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Job] = []
+
+    def answer(job: Job) -> Point:
+        jobs.append(job)
+        if job.batch_size == 64:
+            raise EngineError("batch 64 does not fit into memory on cpu", "take a smaller --batch-size")
+        return POINT.model_copy(update={"batch_size": job.batch_size})
+
+    monkeypatch.setattr(sweep_module, "run_worker", answer)
+    measured = sweep(write_engine("fake"), SweepSpec(batch_sizes=(1, 64, 4), processes=3, limits=QUICK))
+    assert [job.batch_size for job in jobs] == [1, 64, 4, 1, 4, 1, 4], "it is not tried again"
+    assert [point.batch_size for point in measured.points] == [1, 4, 1, 4, 1, 4]
+    (absent,) = measured.unmeasured
+    assert (absent.setting, absent.reason) == (("host", 1, 64), "batch 64 does not fit into memory on cpu")
+
+
+@pytest.mark.parametrize(
+    ("rates", "saturated"),
+    [
+        ((100, 101), False),
+        ((100, 101, 104), False),
+        ((100, 101, 101.9), True),
+        ((100, 150, 120, 200), False),
+        ((100, 150, 152, 120), True),
+    ],
+)
+def test_saturation_takes_two_batches_without_gain(rates: tuple[float, ...], saturated: bool) -> None:
+    assert is_saturated(rates) == saturated
+
+
+def test_a_saturated_sweep_leaves_the_rest_out_of_every_round(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[int] = []
+
+    def answer(job: Job) -> Point:
+        jobs.append(job.batch_size)
+        # 100, 200, 200, 200 images/s; the second round would look different.
+        times = {1: 10.0, 2: 10.0, 4: 20.0, 8: 40.0}[job.batch_size] / (1 + (len(jobs) > 4))
+        return POINT.model_copy(update={"batch_size": job.batch_size, "durations_ms": (times,) * 6})
+
+    monkeypatch.setattr(sweep_module, "run_worker", answer)
+    spec = SweepSpec(batch_sizes=(8, 32, 1, 4, 2, 16), processes=2, limits=QUICK, stop_when_saturated=True)
+    measured = sweep(write_engine("fake"), spec)
+    assert jobs == [1, 2, 4, 8] * 2
+    assert [(u.batch_size, "no more images/s" in u.reason) for u in measured.unmeasured] == [(16, True), (32, True)]
+
+
+def test_a_sweep_that_was_stopped_goes_on(
+    write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[int] = []
+    folder, ledger = write_engine("fake"), tmp_path / ".bench.points"
+
+    def answer(job: Job) -> Point:
+        jobs.append(job.batch_size)
+        if len(jobs) == 3:
+            raise KeyboardInterrupt
+        return POINT.model_copy(update={"batch_size": job.batch_size})
+
+    monkeypatch.setattr(sweep_module, "run_worker", answer)
+    spec = SweepSpec(batch_sizes=(1, 4), processes=2, limits=QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(folder, spec, key="abc", ledger=ledger)
+    sorted(ledger.iterdir())[1].write_text("{cut off")
+    measured = sweep(folder, spec, key="abc", ledger=ledger)
+    assert jobs == [1, 4, 1, 4, 1, 4], "the damaged point and the two that were not reached"
+    assert [point.batch_size for point in measured.points] == [1, 4, 1, 4]
+    assert any(doubt.startswith("1 of its 4 points are of an earlier sitting") for doubt in measured.doubts)
+    assert not ledger.exists()
+
+
+def test_points_of_another_sweep_are_not_taken(
+    write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_engine("fake")
+    ledger = Ledger(tmp_path / ".bench.points", "other machine")
+    job = list_jobs(read_engine(folder), SweepSpec(limits=QUICK))[0]
+    ledger.keep(job, 0, POINT)
+    assert ledger.find(job, 0) == POINT
+    assert ledger.find(job.model_copy(update={"seed": 1}), 0) is None
+    assert Ledger(tmp_path / ".bench.points", "abc").find(job, 0) is None
+
+
+def test_an_engine_that_keeps_answers_is_refused_and_its_points_forgotten(
+    write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cheat = POINT.model_copy(update={"fresh_ms": (2.0,) * 5, "repeated_ms": (1.0,) * 5})
+    monkeypatch.setattr(sweep_module, "run_worker", lambda job: cheat)
+    with pytest.raises(ParityError, match=r"fake runs a batch that it has seen 2\.0 times as fast"):
+        sweep(write_engine("fake"), SweepSpec(processes=2, limits=QUICK), key="abc", ledger=tmp_path / "points")
+    assert not (tmp_path / "points").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scopes": ("host", "device"), "streams": (1, 2)}, "scope device is measured with one caller"),
+        ({"scopes": ("e2e",)}, "scope e2e reads image files; give the folder with --images"),
+    ],
+)
+def test_scopes_that_cannot_be_are_refused_before(
+    changes: dict[str, tuple[str, ...]], words: str, write_engine: Callable[..., Path]
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        sweep(write_engine("fake"), SweepSpec.model_validate(changes))
 
 
 @pytest.mark.parametrize(

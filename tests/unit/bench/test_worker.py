@@ -55,7 +55,7 @@ def small_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_point_is_what_the_clock_says(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     seconds = itertools.count()
-    job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK)
+    job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK, check=False)
     engine = FakeEngine()
     point = run_job(job, read_engine(folder), engine, clock=lambda: float(next(seconds)))
     assert engine.asked == ("npu:1", 2, 1)
@@ -71,7 +71,7 @@ def test_a_point_is_what_the_clock_says(write_engine: Callable[..., Path]) -> No
 def test_inputs_rotate(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     engine = FakeEngine()
-    run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK), read_engine(folder), engine)
+    run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK, check=False), read_engine(folder), engine)
     first, *ran = engine.session.batches
     assert [batch is ran[i % 3] for i, batch in enumerate(ran)] == [True] * 6
     assert len({batch.tobytes() for batch in ran}) == 3
@@ -83,6 +83,22 @@ def test_a_smaller_batch_is_padded_to_the_files(write_engine: Callable[..., Path
     engine = FakeEngine()
     run_job(Job(folder=folder, device="cpu", batch_size=3, limits=QUICK), read_engine(folder), engine)
     assert {len(batch) for batch in engine.session.batches} == {4}
+
+
+def test_untimed_runs_and_pairs_stand_around_the_timed_ones(write_engine: Callable[..., Path]) -> None:
+    folder = write_engine("fake")
+    engine = FakeEngine()
+    point = run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK), read_engine(folder), engine)
+    # First, two known and asked again, one of warm-up, five timed, two and then three pairs with the repeated batch.
+    assert len(engine.session.batches) == 1 + 4 + 1 + 5 + 2 + 6
+    rotated = {batch.tobytes() for batch in engine.session.batches[:11]}
+    pairs = [batch.tobytes() for batch in engine.session.batches[11:]]
+    repeated = pairs[0]
+    assert len(rotated) == 3 and not rotated & set(pairs)
+    assert sorted(pairs.count(batch) for batch in set(pairs)) == [1, 1, 1, 5] and pairs.count(repeated) == 5
+    assert (len(point.fresh_ms), len(point.repeated_ms)) == (3, 3)
+    assert point.outputs_checked in (3, 4), "of five timed runs over three inputs, two of them known"
+    assert (point.outputs_error, point.others_busy) == (0.0, None)
 
 
 def test_every_stream_gives_samples(write_engine: Callable[..., Path]) -> None:
@@ -99,7 +115,7 @@ def test_given_images_are_fed(write_engine: Callable[..., Path], tmp_path: Path)
     folder = write_engine("fake")
     np.save(tmp_path / "images.npy", np.full((5, 4, 6, 3), 77, dtype=np.uint8))
     engine = FakeEngine()
-    job = Job(folder=folder, device="cpu", batch_size=2, images=tmp_path / "images.npy", limits=QUICK)
+    job = Job(folder=folder, device="cpu", batch_size=2, images=tmp_path / "images.npy", limits=QUICK, check=False)
     run_job(job, read_engine(folder), engine)
     assert all((batch == 77).all() for batch in engine.session.batches)
     with pytest.raises(DataError, match="cannot be read"):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,17 +118,16 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("path", "code", "told"),
     [
-        (
-            "trial",
-            2,
-            "trial is a run folder: compare takes one or two files of predictions (.parquet) today",
-        ),
-        ("trial/evaluation", 2, "trial/evaluation is a folder: compare takes"),
-        ("trial/evaluation/torch.json", 2, "torch.json is a record (seatrial/accuracy/1): compare takes"),
-        ("trial/bench/torch.json", 2, "torch.json is a record (seatrial/measurement/1): compare takes"),
-        ("words.txt", 2, "words.txt is no file of predictions: compare takes"),
-        ("list.json", 2, "list.json is JSON, but no record: compare takes"),
-        ("nothing.parquet", 2, "there are no predictions nothing.parquet"),
+        ("trial", 2, "torch.parquet is predictions and trial a run; compare takes one kind at a time"),
+        ("trial/evaluation", 2, "trial/evaluation is a folder, but no run; compare takes predictions"),
+        ("trial/evaluation/torch.json", 2, "and trial/evaluation/torch.json an accuracy record; compare takes one"),
+        ("trial/bench/torch.json", 2, "and trial/bench/torch.json a speed record; compare takes one kind"),
+        ("trial/engines/torch", 2, "trial/engines/torch is an engine folder; `seatrial evaluate` and `bench` make"),
+        ("trial/run.json", 2, "trial/run.json is a seatrial/run/1; compare takes predictions"),
+        ("words.txt", 2, "words.txt is no record; compare takes predictions"),
+        ("list.json", 2, "list.json is a JSON without a schema; compare takes"),
+        ("half.json", 8, "half.json is damaged"),
+        ("nothing.parquet", 2, "there is no nothing.parquet; compare takes"),
         ("cut.parquet", 8, "cut.parquet holds no predictions"),
     ],
 )
@@ -137,19 +137,37 @@ def test_what_else_lies_there_is_named(
     (here / "trial").symlink_to(run)
     (here / "words.txt").write_text("a few words\n")
     (here / "list.json").write_text("{}")
+    (here / "half.json").write_text('{"schema": ')
     (here / "cut.parquet").write_bytes((here / "torch.parquet").read_bytes()[:-9])
     assert run_line(f"compare torch.parquet {path}") == code
     assert told in capsys.readouterr().err
 
 
-def test_an_accuracy_record_leads_to_its_predictions(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_line(f"compare {run}/evaluation/torch.json") == 2
-    assert f"give {run}/evaluation/torch.parquet" in capsys.readouterr().err
+def test_accuracy_records_lead_to_their_predictions(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [run / "evaluation" / f"{name}.json" for name in ("torch", "openvino-int8")]
+    assert run_line(f"compare {records[0]} {records[1]} --gate-pp 1") == 3
+    assert "openvino-int8 against torch: drop" in capsys.readouterr().out
+    shutil.copytree(run / "evaluation", here / "moved")
+    save(here / "moved" / "torch.parquet", 3)
+    assert run_line("compare moved/torch.json") == 8
+    assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
+    (here / "moved" / "torch.parquet").unlink()
+    assert run_line("compare moved/torch.json") == 2
+
+
+@pytest.mark.parametrize(
+    "option", ["--baseline torch", "--gate best(a)>1", "--allow scope", "--max-slower-pct 3", "--format markdown"]
+)
+def test_an_option_that_means_nothing_to_predictions_is_an_error(
+    option: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(f"compare torch.parquet int8.parquet {option}") == 2
+    assert f"{option.split()[0]} means nothing to predictions; what does: --gate-pp" in capsys.readouterr().err
 
 
 def test_a_gate_needs_a_reference_and_three_are_too_many(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line("compare int8.parquet --gate-pp 1") == 2
     assert "give the reference's predictions first" in capsys.readouterr().err
     assert run_line("compare torch.parquet int8.parquet int8.parquet") == 2
-    assert "takes one or two files of predictions (.parquet) today, not 3" in capsys.readouterr().err
+    assert "takes one or two files of predictions, not 3" in capsys.readouterr().err
     assert run_line("compare") == 2

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from colour_graph import make_colour_graph
+from dying_process import die
 from fake_engine import CLASSES, make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.bench.environment import read_environment
@@ -145,14 +146,14 @@ def test_what_is_told_and_stored_of_a_cluster(
     with spread(monkeypatch, [(NODES, lose_a_machine), (NODES[:1], answer_all)]) as cluster:
         spec = EvaluateSpec(images, 8)
         evaluate_engine(engine.folder, spec, tmp_path, lambda update: notes.append(update.note), cluster)
-    each = "in each 4 workers decode, 4 batches of 8 are inside the engine"
+    each = "in each 4 workers decode, 8 batches of 8 are inside the engine"
     assert [note for note in notes if note][:3] == [
         f"colours: 2 actors of 4 CPUs on 2 machines; {each}",
         "colours: y of the cluster went away; its images are run again",
         f"colours: 1 actor of 4 CPUs on 1 machine; {each}",
     ]
     pace = Throughput.load(tmp_path / "colours.throughput.json")
-    assert (pace.workers, pace.callers, pace.sessions, pace.images) == (4, 4, 1, COUNT) and pace.first_answer_s > 0
+    assert (pace.workers, pace.callers, pace.sessions, pace.images) == (4, 8, 1, COUNT) and pace.first_answer_s > 0
 
 
 def test_it_goes_on_where_one_machine_was_stopped(
@@ -258,10 +259,6 @@ def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest
     with pytest.raises(EngineError, match=r"the process that talks to Ray died \(it was the end\)"):
         RayCluster(ClusterSpec(), "cpu")
     assert not [thread for thread in threading.enumerate() if "ray" in thread.name]
-
-
-def die(address: str, resource: str | None, channel: object, log: Path) -> None:
-    log.write_text("begun\nit was the end\n\n")
 
 
 def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes: Any) -> Brief:

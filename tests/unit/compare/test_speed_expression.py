@@ -3,9 +3,9 @@ import builtins
 import pytest
 
 from run_folder import TORCH, Ship, Trial, build_run, make_point
-from seatrial.compare.speed_expression import SpeedExpression, judge_speed, read_rates
+from seatrial.compare.speed_expression import SpeedExpression, find_exceptions, judge_speed, read_rates
 from seatrial.errors import UsageError
-from seatrial.store.records import Measurement
+from seatrial.store.measurement import Measurement
 
 RATES = {"310": {1: 100.0, 8: 400.0}, "310P": {1: 200.0, 8: 600.0}, "openvino-bf16": {4: 50.0}, "a.b_c": {1: 1.0}}
 
@@ -134,7 +134,18 @@ def test_rates_are_those_of_all_processes_and_the_best_streams(measurements: dic
         make_point(2, (30.0, 30.0)),
         make_point(2, (50.0, 50.0), streams=4),
         make_point(8, (100.0,)),
+        # The device alone is faster, and is no speed to hold against a host's.
+        make_point(8, (1.0,)).model_copy(update={"scope": "device"}),
     )
     measured = {"npu": measurements["torch"].model_copy(update={"points": points})}
     # One stream: 2 · 4 images in 80 ms, 100/s; four streams: 2 · 2 in 100 ms, times 4, 160/s.
     assert read_rates(measured)["npu"] == {2: pytest.approx(160), 8: pytest.approx(80)}
+
+
+def test_exceptions_are_the_batches_at_which_a_gate_would_fail() -> None:
+    rates = {"a": {1: 10.0, 4: 50.0, 8: 90.0, None: 900.0}, "b": {1: 11.0, 4: 50.0, 8: 80.0, 16: 85.0}}
+    assert find_exceptions("best(a) >= best( b )", rates) == (1,)
+    assert find_exceptions("best (a) >= 1.1*best(b)", rates) == (1, 4)
+    assert find_exceptions("best(a) > at(b, 4)", rates) == (1, 4)
+    assert find_exceptions("best(a) > best(nobody)", rates) == ()
+    assert find_exceptions("at(a, 1) > 100", rates) == ()

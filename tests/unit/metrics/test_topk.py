@@ -55,3 +55,10 @@ def test_counts_of_other_depths_do_not_add_up() -> None:
 
 def test_no_images_have_no_accuracy() -> None:
     assert math.isnan(TopK.of(np.empty((0, 5), dtype=np.int32), np.empty(0, dtype=np.int32)).accuracy())
+
+
+def test_ranks_are_those_of_a_stable_sort() -> None:
+    rng = np.random.default_rng(2)
+    for logits in (rng.standard_normal((30, 1000)), rng.integers(-2, 3, (30, 40)), np.zeros((0, 9))):
+        expected = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+        np.testing.assert_array_equal(rank_top(logits.astype(np.float32))[0], expected)

@@ -24,3 +24,8 @@ def test_without_doubts_there_is_nothing_to_say() -> None:
 
 def test_a_hash_sign_is_no_gap() -> None:
     assert merge_doubts(["batch 1: run 3 of #7", "batch 2: run 4 of #7"]) == ["batch 1, 2: run 3 to 4 of #7"]
+
+
+def test_streams_and_scopes_stay_apart() -> None:
+    doubts = ["batch 1 on 2 streams: noisy", "batch 4 on 2 streams: noisy", "batch 4, scope e2e: noisy", "noisy"]
+    assert merge_doubts(doubts) == ["batch 1, 4 on 2 streams: noisy", "batch 4, scope e2e: noisy", "noisy"]

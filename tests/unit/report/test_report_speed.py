@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
+from seatrial.report.provenance import find_doubts
 from seatrial.report.read import read_run
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_speed, make_summary
-from seatrial.store.records import Measurement
+from seatrial.store.measurement import Measurement, Unmeasured
 
 
 def _change(folder: Path, name: str, **changes: object) -> None:
@@ -63,5 +64,20 @@ def test_smallest_common_batch(tmp_path: Path) -> None:
 
 def test_table_marks_each_engines_best_batch(tmp_path: Path) -> None:
     rows = make_speed(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16))))).rows
-    assert rows[3] == ("openvino-bf16", "4", "160", "25.0", "25.8", "26.0", "5.7", "2", "best")
+    assert rows[3] == ("openvino-bf16", "4", "160", "96.2 to 266", "25.0", "25.8", "26.0", "5.7", "2", "best")
     assert [row[-1] for row in rows] == ["best", "", "", "best"]
+
+
+def test_other_scopes_stay_out_of_tables_and_ratios(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH,)))
+    device = make_point(1, (1.0, 1.0)).model_copy(update={"scope": "device"})
+    _change(tmp_path, "torch", points=(make_point(1, (50.0, 50.0)), device))
+    (speed,) = all_speeds(read_run(tmp_path))["torch"]
+    assert (speed.scope, speed.images_per_s) == ("host", pytest.approx(20.0))
+
+
+def test_a_batch_without_speed_is_a_doubt(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH,)))
+    absent = Unmeasured(batch_size=64, streams=1, scope="host", reason="it does not fit into memory")
+    _change(tmp_path, "torch", unmeasured=(absent,))
+    assert ("torch", "batch 64 has no speed: it does not fit into memory") in find_doubts(read_run(tmp_path))

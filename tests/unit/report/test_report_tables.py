@@ -8,7 +8,8 @@ from run_folder import BF16, INT8, MACHINE, TORCH, Ship, Trial, build_run, wilso
 from seatrial.report import provenance, tables
 from seatrial.report.page import make_page
 from seatrial.report.read import read_run
-from seatrial.store.records import AccuracyRecord, EngineManifest, Measurement
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, EngineManifest
 
 THREE = Trial(ships=(TORCH, BF16, INT8), trained=True)
 

@@ -1,6 +1,7 @@
 """Evaluating a tiny network in onnxruntime: what is stored, what is refused, and when it stops."""
 
 import json
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_a_part_is_held_against_a_whole_reference(
     record = evaluate_engine(engine, EvaluateSpec(images[::2], reference=reference), tmp_path / "part")
     assert record.versus is not None
     assert (record.versus.images, record.versus.changed) == (12, 0)
-    with pytest.raises(NotComparable, match="12 only in the second"):
+    with pytest.raises(NotComparable, match=r"ort lacks 12 of the 24 images .* first 'image_001\.JPEG'"):
         evaluate_engine(engine, EvaluateSpec(images, reference=tmp_path / "part" / "ort.parquet"), tmp_path / "whole")
 
 
@@ -193,3 +194,47 @@ def test_the_command_prints_its_record(
     assert evaluate_by_words(trial, engine, tmp_path, "--json") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "ort.json").read_text())
     assert AccuracyRecord.load(tmp_path / "ort.json").images == 24
+
+
+def test_every_kind_of_source_gives_the_same_bytes(
+    trial: TinyTrial, engine: Path, reference: Path, tmp_path: Path
+) -> None:
+    labels = ["--labels", str(trial.labels)]
+    pack, shard, listed = tmp_path / "val.pack", tmp_path / "val.tar", tmp_path / "val.txt"
+    assert run_cli(["data", "pack", str(trial.card), str(trial.images), *labels, "--output", str(pack)]) == 0
+    with tarfile.open(shard, "w") as archive:
+        for path in sorted(trial.images.iterdir(), reverse=True):
+            archive.add(path, path.name)
+    listed.write_text("".join(f"{path}\n" for path in sorted(trial.images.iterdir())))
+    for number, (source, more) in enumerate(((pack, []), (shard, labels), (listed, labels))):
+        output = tmp_path / str(number)
+        assert run_cli(["evaluate", str(engine), "--images", str(source), *more, "--output", str(output)]) == 0
+        assert (output / "ort.parquet").read_bytes() == reference.read_bytes()
+    whole, packed = (AccuracyRecord.load(folder / "ort.json") for folder in (reference.parent, tmp_path / "0"))
+    assert whole.images_hash == packed.images_hash
+
+
+def test_other_labels_in_the_reference_are_refused_before_any_image_is_run(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    relabelled = tuple(replace(image, label=(image.label + 1) % CLASSES) for image in images)
+    with pytest.raises(NotComparable, match="ort was evaluated with other labels: 24 differ"):
+        evaluate_engine(engine, EvaluateSpec(relabelled, reference=reference), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_repeated_images_are_no_accuracy(
+    trial: TinyTrial, engine: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_by_words(trial, engine, tmp_path, "--fake-images", "100") == 0
+    assert capsys.readouterr().out == "ort: 100 images, many of them the same under several names: no accuracy\n"
+    assert AccuracyRecord.load(tmp_path / "ort.json").fake
+    assert evaluate_by_words(trial, engine, tmp_path, "--fake-images", "100", "--reference", str(reference)) == 2
+
+
+def test_no_more_is_made_than_there_are_images(
+    trial: TinyTrial, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = ("--batch-size", "1000000", "--workers", "500", "--streams", "500")
+    assert evaluate_by_words(trial, engine, tmp_path, *many) == 0
+    assert "1 workers decode, 1 batches of 24 are inside the engine" in capsys.readouterr().err

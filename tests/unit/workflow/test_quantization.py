@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.labels import LabelledImage, Prepared, hash_listing, read_labels
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import DataError, UsageError
 from seatrial.export.graph import load_graph, run_graph
@@ -111,11 +111,15 @@ def test_a_budget_puts_layers_back_and_says_what_chose_them(
     assert any(note.startswith("these 100 images chose") and "do not prove" in note for note in notes)
     manifest = GraphManifest.load(tmp_path / "int8.onnx.json")
     again: list[Update] = []
-    check_leak(manifest, labelled, again.append)
+    check_leak(manifest, labelled, hash_listing(labelled), again.append)
     assert len(again) == 1 and "do not prove its accuracy" in again[0].note
     again.clear()
-    check_leak(manifest, labelled[1:], again.append)
+    check_leak(manifest, labelled[1:], hash_listing(labelled[1:]), again.append)
     assert again == []
+    form = Prepared("uint8", (32, 32, 3), None)
+    foreign = [replace(image, prepared=form, content=content) for image in labelled[:3] for content in (None, (1, "a"))]
+    check_leak(manifest, foreign, hash_listing(foreign), again.append)
+    assert len(again) == 1 and "nothing tells what 3 preprocessed images were made of" in again[0].note
 
 
 def test_an_engine_is_not_evaluated_on_what_calibrated_it(

@@ -9,7 +9,8 @@ from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.progress import Update, silent
-from seatrial.store.records import EngineManifest, Point, Setting
+from seatrial.store.measurement import Point
+from seatrial.store.records import EngineManifest, Setting
 from seatrial.workflow import tuning
 from seatrial.workflow.engines import compile_graph
 from seatrial.workflow.tuning import ROUNDS, Tuner, TuneSpec, list_series, tune_graph

@@ -25,6 +25,7 @@ SCOPE = "LoadGen's clock runs from a sample in host memory to its answer there"
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")
 UNNAMED = "PySUT"
 """What LoadGen's Python binding calls every system."""
+ONE_SYSTEM = "it is a system's figure: how many devices worked is not told"
 
 
 def read(log: Log, asked: Asked) -> Reading:
@@ -100,14 +101,29 @@ def _read_rate(
 
 def _find_doubts(part: Log, scenario: str, result: Found) -> Iterator[str]:
     if result.words[0] != "VALID":
-        reasons = [line.text for line in part.lines if line.text.endswith(": NO")]
-        yield f"the result is {result.words[0]} (line {result.line})" + (f": {'; '.join(reasons)}" if reasons else "")
+        reasons = "; ".join(_list_unmet(part))
+        yield f"the result is {result.words[0]} (line {result.line})" + (f": {reasons}" if reasons else "")
     if scenario == "Server":
         yield "the rate is the load that was offered, which the device may not have been at the end of"
     errors = part.match(r"^(\d{1,9}) ERRORS? encountered")
     if errors is not None:
         yield f"LoadGen counted {errors.words[0]} errors (line {errors.line}); its detailed log tells them"
-    yield "it is a system's figure: how many devices worked is not told"
+    yield ONE_SYSTEM
+
+
+def read_unmet(log: Log) -> tuple[str, ...]:
+    """The conditions that a run did not meet, in LoadGen's words; empty where the result is VALID.
+
+    Raises:
+        RefusedFile: there is no result.
+    """
+    plain = log.without(r"^\s+")
+    result = plain.need("Result is : {w}").words[0]
+    return () if result == "VALID" else _list_unmet(plain) or (f"Result is {result}",)
+
+
+def _list_unmet(part: Log) -> tuple[str, ...]:
+    return tuple(line.text for line in part.lines if line.text.endswith(": NO"))
 
 
 READER = Reader(

@@ -1,0 +1,85 @@
+"""The four ways in which LoadGen asks, and what a job for it says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from seatrial.strict import Strict
+
+MLPERF_LIBRARY = 1024
+"""Images that MLPerf's rules keep in memory for ResNet-50; LoadGen asks for them at random."""
+QUICK_LIBRARY = 256
+MLPERF_S = 600
+"""What MLPerf's rules let a run last at least."""
+TARGET_LATENCY_MS = 15.0
+"""What MLPerf allows 99 % of a server's ResNet-50 queries."""
+WAIT_SHARE = 0.1
+"""Of the target latency, an image waits at most for others to fill its batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One way of asking."""
+
+    name: str
+    """LoadGen's."""
+    images: int | None
+    """In a query; None lets LoadGen choose: offline sends all in one."""
+    least_queries: int
+    """Fewer are never valid: LoadGen's early stopping states a 90th percentile from 64 queries on, and a 99th from 459,
+    662 where one of them may be late. Offline counts images and has no such rule."""
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "offline": Scenario("Offline", None, 1),
+    "single-stream": Scenario("SingleStream", 1, 64),
+    "multi-stream": Scenario("MultiStream", 8, 662),
+    "server": Scenario("Server", 1, 662),
+}
+PRESETS: Mapping[str, int] = {"quick": QUICK_LIBRARY, "mlperf": MLPERF_LIBRARY}
+"""Each preset with the images that it keeps in memory."""
+
+
+class LoadJob(Strict):
+    """What the process that LoadGen runs in is asked."""
+
+    folder: Path
+    """The engine folder."""
+    device: str
+    scenario: Literal["offline", "single-stream", "multi-stream", "server"]
+    preset: Literal["quick", "mlperf"]
+    """`mlperf` takes MLPerf's durations, counts and seeds, as far as they ask more than the fields below."""
+    duration_s: PositiveFloat
+    min_queries: PositiveInt
+    """Images in scenario offline."""
+    batch_size: PositiveInt
+    """Most images of one run of the engine."""
+    streams: PositiveInt = 1
+    target_qps: PositiveFloat | None = None
+    """What a server is sent a second; offline, what is expected of it: None is found while warming up."""
+    target_latency_ms: PositiveFloat = TARGET_LATENCY_MS
+    wait_ms: NonNegativeFloat = 0.0
+    """How long an image waits at most for others to fill its batch."""
+    images: Path | None = None
+    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    seed: int = 0
+    """Of the random bytes."""
+    logs: Path
+    """The folder for LoadGen's files."""
+
+
+class Played(Strict):
+    """What that process tells beside LoadGen's own files."""
+
+    queries: PositiveInt
+    library: PositiveInt
+    """Different images."""
+    target_qps: PositiveFloat | None
+    """As it was given to LoadGen; None in scenarios without."""
+    sampled: NonNegativeInt
+    """Answers that LoadGen wrote down during the run."""
+    differing: NonNegativeInt
+    """Those of them that the engine answers otherwise without LoadGen."""

@@ -1,0 +1,263 @@
+"""The process in which LoadGen drives an engine: `python -m seatrial.bench.loadgen.worker`.
+
+It takes a `LoadJob` on stdin and answers with a `Played` on stdout; how it tells of errors: see `engines.child`. What
+LoadGen found stands in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.bench.inputs import make_random_pixels, read_pixels, to_input
+from seatrial.bench.loadgen.batcher import Batcher
+from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadJob, Played
+from seatrial.bench.measure import Limits, measure
+from seatrial.bench.worker import explain_memory
+from seatrial.data.feed import read_feed
+from seatrial.engines import get_engine
+from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
+from seatrial.engines.child import serve_job
+
+SAMPLED = 64
+"""Answers that LoadGen writes down during the run."""
+WARMUP_S = 1.0
+"""Least time of warm-up; a tenth of a run that is shorter than ten seconds."""
+
+
+def main() -> NoReturn:
+    """Do the job on stdin; the exit code is 0, or the error's."""
+    code = 1
+    try:
+        code = serve_job(play_job)
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    # After an error LoadGen's threads wait for answers that will never come, and nothing else ends them.
+    os._exit(code)
+
+
+def play_job(asked: Mapping[str, Any]) -> str:
+    """One job, played: a `Played` as JSON."""
+    job = LoadJob.read(asked, "the job")
+    file = read_engine(job.folder)
+    with explain_memory(job.batch_size, job.device):
+        return play(job, file, get_engine(file.manifest.engine)).model_dump_json()
+
+
+def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
+    """Open the engine file, warm it up, let LoadGen ask, and ask for the answers that it wrote down once more.
+
+    Raises:
+        EngineError: SDK or device is missing.
+        DataError: the images are missing, or not what the engine takes.
+    """
+    import mlperf_loadgen
+
+    feed = read_feed(file.manifest.graph)
+    library = PRESETS[job.preset]
+    pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed, library)
+    with engine.open(file, job.device, job.batch_size, job.streams) as session:
+        classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, feed))
+        settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
+        queries = drive(mlperf_loadgen, classifier, settings, job)
+        sampled = read_answers((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))
+        sent = {"offline": settings.offline_expected_qps, "server": settings.server_target_qps}
+        return Played(
+            queries=queries,
+            library=classifier.count,
+            target_qps=sent.get(job.scenario),
+            sampled=len(sampled),
+            differing=count_differing(classifier, sampled, job.batch_size),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """An engine and the images that LoadGen asks for by number, all in memory and as the engine takes them."""
+
+    session: Session
+    inputs: NDArray[Any]
+
+    @property
+    def count(self) -> int:
+        """Images there are."""
+        return len(self.inputs)
+
+    def classify(self, indices: Sequence[int]) -> NDArray[np.int32]:
+        """The best class of each image."""
+        classes: NDArray[np.int32] = run_padded(self.session, self.inputs[indices]).argmax(axis=1).astype(np.int32)
+        return classes
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the engine was at its fastest while it warmed up: LoadGen draws its queries by it beforehand, and a
+    run that is through them ends, be it too early."""
+
+    batch_ms: float
+    images_per_s: float
+
+
+def warm_up(classifier: Classifier, job: LoadJob) -> Pace:
+    """Run full batches until times settle, and a server's smaller ones once, which some engines prepare each for."""
+    any_size = job.scenario == "server" and classifier.session.input.shape[0] is None
+    for size in range(1, job.batch_size) if any_size else ():
+        classifier.classify([index % classifier.count for index in range(size)])
+    batches = [
+        [(start + index) % classifier.count for index in range(job.batch_size)]
+        for start in range(0, classifier.count, job.batch_size)
+    ]
+    seconds = min(WARMUP_S, job.duration_s / 10)
+    limits = Limits(
+        warmup_runs=4, warmup_s=seconds, warmup_budget_s=10 * seconds, duration_s=seconds, min_samples=5 * job.streams
+    )
+    samples = measure(lambda run: classifier.classify(batches[run % len(batches)]), limits, job.streams)
+    batch_ms = min(samples.durations_ms)
+    return Pace(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
+
+
+def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
+    """LoadGen's `TestSettings`."""
+    scenario = SCENARIOS[job.scenario]
+    settings = loadgen.TestSettings()
+    least_ms = least_queries = 0
+    if job.preset == "mlperf":
+        # LoadGen carries MLPerf's rules: an empty user.conf leaves them as they are.
+        settings.FromConfig(os.devnull, "resnet50", scenario.name, 1)
+        least_ms, least_queries = settings.min_duration_ms, settings.min_query_count
+        # The library's own size; the override would ask for images that a smaller one lacks.
+        settings.performance_sample_count_override = 0
+    settings.scenario = getattr(loadgen.TestScenario, scenario.name)
+    settings.mode = loadgen.TestMode.PerformanceOnly
+    settings.min_duration_ms = max(round(1000 * job.duration_s), least_ms)
+    settings.min_query_count = max(job.min_queries, least_queries)
+    settings.accuracy_log_sampling_target = SAMPLED
+    settings.offline_expected_qps = job.target_qps or pace.images_per_s
+    settings.server_target_qps = job.target_qps or settings.server_target_qps
+    settings.server_target_latency_ns = round(1e6 * job.target_latency_ms)
+    rounds = -(-(scenario.images or 1) // (job.batch_size * job.streams))
+    # Twice as many as that pace needs; those that are left over cost nothing, while offline sends all it has drawn.
+    expected_ns = 1e6 * rounds * pace.batch_ms / 2
+    settings.single_stream_expected_latency_ns = settings.multi_stream_expected_latency_ns = expected_ns
+    return settings
+
+
+class System:
+    """What LoadGen calls the system under test: takes queries, counts them, and answers them in batches."""
+
+    def __init__(self, loadgen: Any, classifier: Classifier, job: LoadJob) -> None:
+        self.queries = 0
+        self.ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        """Gets what went wrong, or None when the test is over."""
+        self._loadgen, self._classifier, self._batch_size = loadgen, classifier, job.batch_size
+        self._given_up = threading.Event()
+        # Queries of the streams come one after another: handing each to another thread would only cost time.
+        one_by_one = job.scenario.endswith("stream") and job.streams == 1
+        self._batcher = None if one_by_one else Batcher(self._answer, job.batch_size, job.streams, job.wait_ms / 1000)
+        self._take = self._answer if self._batcher is None else self._batcher.put
+
+    def issue(self, samples: Sequence[Any]) -> None:
+        """One query of LoadGen's."""
+        self.queries += 1
+        self._take(samples)
+
+    def give_up(self, error: BaseException) -> None:
+        """Answer nothing more."""
+        self._given_up.set()
+        self.ended.put(error)
+
+    def close(self) -> None:
+        """Return when no thread uses the engine any more."""
+        if self._batcher is not None:
+            self._batcher.close()
+
+    def _answer(self, samples: Sequence[Any]) -> None:
+        # No exception may reach LoadGen, which would abort the process.
+        try:
+            for start in range(0, len(samples), self._batch_size):
+                if self._given_up.is_set():
+                    return
+                complete(self._loadgen, self._classifier, samples[start : start + self._batch_size])
+        except BaseException as error:
+            self.give_up(error)
+
+
+def complete(loadgen: Any, classifier: Classifier, samples: Sequence[Any]) -> None:
+    """Answer samples with their classes, four bytes each."""
+    classes = classifier.classify([sample.index for sample in samples])
+    # LoadGen has copied what it keeps of the bytes when the call returns.
+    first, step = classes.ctypes.data, classes.itemsize
+    loadgen.QuerySamplesComplete(
+        [loadgen.QuerySampleResponse(sample.id, first + step * row, step) for row, sample in enumerate(samples)]
+    )
+
+
+def drive(loadgen: Any, classifier: Classifier, settings: Any, job: LoadJob) -> int:
+    """Let LoadGen ask until it has enough; the number of its queries.
+
+    Raises:
+        Exception: whatever the engine raised first; LoadGen's own threads are then left waiting.
+    """
+    system = System(loadgen, classifier, job)
+
+    def test() -> None:
+        try:
+            run_test(loadgen, system, classifier.count, settings, job.logs)
+            system.ended.put(None)
+        except BaseException as error:
+            system.give_up(error)
+
+    threading.Thread(target=test, daemon=True).start()
+    error = system.ended.get()
+    system.close()
+    if error is not None:
+        raise error
+    return system.queries
+
+
+def run_test(loadgen: Any, system: System, library: int, settings: Any, logs: Path) -> None:
+    """One test of LoadGen; blocks until it has written its files."""
+    log = loadgen.LogSettings()
+    log.enable_trace = False
+    log.log_output.outdir = str(logs)
+    log.log_output.copy_summary_to_stdout = False
+    under_test = loadgen.ConstructSUT(system.issue, lambda: None)
+    # The whole library lies in memory before LoadGen asks for it.
+    images = loadgen.ConstructQSL(library, library, lambda indices: None, lambda indices: None)
+    # Without a name it would take an audit.config that happens to lie in the current folder.
+    loadgen.StartTestWithLogSettings(under_test, images, settings, log, "")
+    loadgen.DestroyQSL(images)
+    loadgen.DestroySUT(under_test)
+
+
+def read_answers(text: str) -> list[tuple[int, int]]:
+    """Image and class of each answer in LoadGen's `mlperf_log_accuracy.json`."""
+    entries = json.loads(text)
+    return [
+        (entry["qsl_idx"], int.from_bytes(bytes.fromhex(entry["data"]), sys.byteorder, signed=True))
+        for entry in entries
+    ]
+
+
+def count_differing(classifier: Classifier, sampled: Sequence[tuple[int, int]], batch_size: int) -> int:
+    """How many of these answers the engine does not give again."""
+    differing = 0
+    for start in range(0, len(sampled), batch_size):
+        part = sampled[start : start + batch_size]
+        again = classifier.classify([index for index, _ in part])
+        differing += sum(told != int(found) for (_, told), found in zip(part, again, strict=True))
+    return differing
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""`seatrial bench`."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from seatrial.cli.load import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
+from seatrial.cli.options import Folder, Json, read_scopes, read_sizes
+from seatrial.cli.show import print_json, print_table, showing
+from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.report.speed import Speed
+    from seatrial.store.measurement import Measurement, Point, Scope
+    from seatrial.workflow.speed import BenchSpec
+
+HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
+DURATION_S = 5.0
+
+Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
+Fed = Annotated[
+    Path | None, typer.Option(help="Folder of images to feed; default: those of the run around ENGINE, or noise.")
+]
+Scopes = Annotated[
+    str, typer.Option(help="device: computing alone; host: array in to logits out; e2e: JPEG files to top-k.")
+]
+Streams = Annotated[int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)]
+Duration = Annotated[
+    float | None, typer.Option(help="Seconds that each process measures a point at least; default: 5.", min=0.01)
+]
+Loop = Annotated[
+    int | None, typer.Option(help="Runs of each point, and the guides' summary; in one process by default.", min=1)
+]
+Processes = Annotated[int | None, typer.Option(help="Fresh processes for each point; default: 5.", min=1)]
+Budget = Annotated[
+    float | None, typer.Option(help="Tell the best batch size whose 99th percentile is no longer.", min=0)
+]
+Stop = Annotated[
+    bool, typer.Option("--stop-when-saturated", help="Leave larger batches out once two gave no more images/s.")
+]
+
+
+def bench(
+    folder: Folder,
+    output: Record,
+    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16,32,64.")] = "1,4,8,16",
+    scope: Scopes = "host",
+    images: Fed = None,
+    streams: Streams = None,
+    duration: Duration = None,
+    loop: Loop = None,
+    min_samples: Annotated[int, typer.Option(help="Samples of each process at least.", min=1)] = 50,
+    processes: Processes = None,
+    latency_budget_ms: Budget = None,
+    stop_when_saturated: Stop = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure anew what this machine measured before.")] = False,
+    scenario: Scenario = None,
+    preset: Preset = None,
+    target_qps: TargetQps = None,
+    target_latency_ms: TargetLatency = None,
+    as_json: Json = False,
+) -> int:
+    """Measure an engine's speed: every sample kept, fresh processes, outputs checked, doubts said aloud."""
+    asked = LoadWords(
+        scenario, preset, target_qps, target_latency_ms, duration or 10.0, min_samples, processes or 1, streams
+    )
+    if asked.is_load():
+        return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
+    from seatrial.workflow import speed
+
+    if loop is not None and duration is not None:
+        raise UsageError("--loop and --duration both say how long to measure", "give one of them")
+    scopes = cast("tuple[Scope, ...]", read_scopes(scope))
+    with showing() as progress:
+        spec = speed.BenchSpec(
+            batch_sizes=read_sizes(batch_size),
+            duration_s=0 if loop else duration or DURATION_S,
+            min_samples=loop or min_samples,
+            processes=processes or (1 if loop else speed.PROCESSES),
+            # A device's times are those of one run after the other.
+            streams=streams or (1 if "device" in scopes else speed.choose_streams(folder, None)),
+            images=speed.prepare_folder(folder, images, output) if images else speed.find_prepared(folder),
+            scopes=scopes,
+            files=images if "e2e" in scopes else None,
+            stop_when_saturated=stop_when_saturated,
+        )
+        record = speed.bench_engine(folder, spec, output, progress, force)
+    lines = speed.write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
+    if as_json:
+        print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
+        return 0
+    for line in lines:
+        print(line)
+    _print_record(record, scopes, latency_budget_ms)
+    return 0
+
+
+def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms: float | None) -> None:
+    from seatrial.report.doubts import merge_doubts
+
+    for scope in scopes:
+        _print_scope(record, scope, budget_ms, len(scopes) > 1)
+    print(_describe_costs(record.points, record.compile_s))
+    for line in _describe_checks(record.points):
+        print(line)
+    for doubt in merge_doubts(record.doubts):
+        print(f"doubt: {doubt}")
+
+
+def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
+    from seatrial.report.speed import find_best, speeds_of
+
+    if named:
+        print(f"scope {scope}")
+    speeds = speeds_of(record, scope)
+    if speeds:
+        print_table(HEADER, [_write_row(speed) for speed in speeds])
+    for absent in record.unmeasured:
+        if absent.scope == scope:
+            print(f"batch {absent.batch_size}: not measured: {absent.reason}")
+    best = find_best(speeds)
+    if best is not None:
+        print(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")
+    if budget_ms is not None:
+        within = find_best(speeds, budget_ms)
+        told = f"batch {within.batch}, {within.images_per_s:.1f} images/s" if within else "no batch size"
+        print(f"best with 99 % of its batches within {budget_ms:g} ms: {told}")
+
+
+def _write_row(speed: "Speed") -> list[str]:
+    from seatrial.report.tables import write_interval
+
+    t = speed.latency
+    times = (t.min_ms, t.mean_ms, t.median_ms, t.p90_ms, t.p95_ms, t.p99_ms, t.standard_deviation_ms)
+    return [
+        speed.batch,
+        f"{speed.images_per_s:.1f}",
+        write_interval(speed),
+        *(f"{ms:.2f}" for ms in times),
+        str(t.samples),
+    ]
+
+
+def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
+    """What the table shows, by name."""
+    from seatrial.report.speed import speeds_of
+
+    for scope in dict.fromkeys(point.scope for point in record.points):
+        for speed in speeds_of(record, scope):
+            interval = asdict(speed.interval) if speed.interval else None
+            yield {"scope": scope, "streams": speed.streams, **asdict(speed.latency), "interval": interval}
+
+
+def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str:
+    """What else it costs to have the engine: medians and the largest."""
+    import statistics
+
+    load_s = statistics.median(point.load_s for point in points)
+    first_ms = statistics.median(point.first_inference_ms for point in points)
+    parts = [f"compiled in {compile_s:.3g} s"] if compile_s is not None else []
+    parts += [f"loaded in {load_s:.3g} s", f"first run {first_ms:.3g} ms"]
+    parts.append(f"memory up to {max(point.peak_rss_bytes for point in points) / 2**20:,.0f} MiB")
+    held = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
+    parts += [f"on the device {max(held) / 2**20:,.0f} MiB"] if held else []
+    return ", ".join(parts)
+
+
+def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
+    """What was done against figures of work that was not done."""
+    import statistics
+
+    checked = sum(point.outputs_checked or 0 for point in points)
+    off = max((point.outputs_error or 0.0 for point in points), default=0.0)
+    ratios = [f / r for point in points for f, r in zip(point.fresh_ms, point.repeated_ms, strict=True)]
+    lines = []
+    if checked:
+        lines.append(f"checked: {checked} timed outputs are those of untimed runs (off by up to {off:.1g})")
+    if ratios:
+        ratio = statistics.median(ratios)
+        lines.append(f"checked: a repeated batch runs {ratio:.2f} times as fast as a new one ({len(ratios)} pairs)")
+    return lines
+
+
+def _write_command(folder: Path, spec: "BenchSpec", output: Path) -> list[str]:
+    """The words that measure it so again."""
+    words = ["seatrial", "bench", str(folder), "--batch-size", ",".join(map(str, spec.batch_sizes))]
+    return [*words, "--loop", str(spec.min_samples), "--scope", ",".join(spec.scopes), "--output", str(output)]

@@ -1,0 +1,59 @@
+"""`seatrial diagnose`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seatrial.cli.options import Json
+from seatrial.cli.show import print_json, print_table, showing
+
+if TYPE_CHECKING:
+    from seatrial.store.diagnosis import StageDiagnosis
+
+NOTHING = "–"
+
+
+def diagnose(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `seatrial run` wrote.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of images; default: the run's own.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="File of `NAME CLASS` lines; default: the run's, class folders beside --images.")
+    ] = None,
+    bins: Annotated[
+        Path | None, typer.Option(help=".bin files of these images, to hold against the card's preprocessing.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Images at most, evenly spaced.", min=1)] = 128,
+    as_json: Json = False,
+) -> int:
+    """Find the first stage of a run that moves the answers further than noise; writes RUN/diagnosis.json.
+
+    Leaves with 3 if a stage does, with 7 if none does but one could not be run here.
+    """
+    from seatrial.workflow.diagnose import DiagnoseSpec, diagnose_run
+
+    with showing() as progress:
+        found = diagnose_run(DiagnoseSpec(folder, images, labels, bins, limit), progress)
+    if as_json:
+        print_json(found.model_dump(mode="json", by_alias=True))
+        return found.exit_code
+    header = ["stage", "images", "top-1", "against", "relative error", "largest error", "flips", "floor", "verdict"]
+    print_table(header, [_write_row(stage) for stage in found.stages], (0, 3, 8))
+    for stage in found.stages:
+        if stage.reason and stage.stage != found.first:
+            print(f"{stage.stage}: {stage.reason}")
+    for finding in found.findings:
+        print(f"finding: {finding}")
+    print(found.conclusion)
+    return found.exit_code
+
+
+def _write_row(stage: "StageDiagnosis") -> list[str]:
+    distance = stage.distance
+    figures = [NOTHING, NOTHING, NOTHING]
+    if distance is not None:
+        figures = [f"{distance.relative_error:.1e}", f"{distance.largest_error:.1e}", str(distance.flips)]
+    top1 = NOTHING if stage.top1 is None else f"{stage.top1:.2%}"
+    floor = NOTHING if stage.floor is None else f"{stage.floor:.1e}"
+    against = stage.against or NOTHING
+    return [stage.stage, str(stage.images), top1, against, *figures, floor, stage.verdict]

@@ -1,0 +1,46 @@
+"""Images per second with what chance may have added to them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seatrial.metrics.latency import Latency
+from seatrial.metrics.rate import find_interval
+from seatrial.store.measurement import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Images per second, or a ratio of two such rates."""
+
+    value: float
+    low: float | None = None
+    """Lower bound of the 95 % interval; None where only a figure is known."""
+    high: float | None = None
+
+    def scaled(self, factor: float) -> "Rate":
+        """The same for `factor` of them."""
+        bounds = (None if bound is None else factor * bound for bound in (self.low, self.high))
+        return Rate(factor * self.value, *bounds)
+
+
+def measure_rate(points: Sequence[Point]) -> Rate:
+    """The rate of points of one batch size and number of streams, all their samples together, with its interval."""
+    size, streams = points[0].batch_size, points[0].streams
+    samples = [point.durations_ms for point in points]
+    value = Latency.of([ms for durations in samples for ms in durations], size, streams).images_per_s
+    interval = find_interval(samples, size, streams)
+    return Rate(value) if interval is None else Rate(value, interval.low, interval.high)
+
+
+def divide(of: Rate, to: Rate) -> Rate:
+    """How many times as fast; bounds only where both have them.
+
+    The two errors are independent: as shares they add like the sides of a right angle.
+    """
+    value = of.value / to.value
+    if of.low is None or of.high is None or to.low is None or to.high is None:
+        return Rate(value)
+    down = math.hypot(math.log(of.value / of.low), math.log(to.high / to.value))
+    up = math.hypot(math.log(of.high / of.value), math.log(to.value / to.low))
+    return Rate(value, value * math.exp(-down), value * math.exp(up))

@@ -1,0 +1,183 @@
+"""Records side by side: rates by batch size, ratios from full precision, and what the best batch does not tell."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from seatrial.compare.column import Column, Figure, Kind, Unit
+from seatrial.compare.likeness import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
+from seatrial.compare.rate import Rate, divide
+from seatrial.compare.speed_expression import Rates, find_exceptions, judge_rates
+from seatrial.compare.verdict import reach_verdict
+from seatrial.errors import UsageError
+from seatrial.store.imported import Scope
+from seatrial.store.records import GateResult, Verdict
+from seatrial.strict import suggest
+
+SCOPES: Mapping[Scope, str] = {
+    "host": "array in to logits out, with the copies",
+    "device": "the device's own work, without the copies",
+    "e2e": "file to answer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """How columns are set beside each other."""
+
+    baselines: Sequence[str] = ()
+    """Names of the columns that the others are divided by; the first column unless given."""
+    gates: Sequence[str] = ()
+    """Speed expressions over the columns' names."""
+    allowed: Collection[Kind] = ()
+    """Differences that are told instead of refused."""
+    scope: Scope | None = None
+    per: Unit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A column in the scope and unit that it is shown in."""
+
+    column: Column
+    basis: Basis
+    figures: Mapping[int | None, Figure]
+    """By batch size, of one chip or of a whole card as `basis` says."""
+
+    @property
+    def best(self) -> tuple[int | None, Figure]:
+        """The batch size of the most images per second, and the figure."""
+        return max(self.figures.items(), key=lambda item: item[1].rate.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RatioColumn:
+    """How many times as fast one column is as another."""
+
+    of: str
+    to: str
+    by_size: Mapping[int, Rate]
+    """At the batch sizes that both were measured at."""
+    best: Rate
+    """Each at its own best batch size."""
+
+    def at(self, size: int | None) -> Rate | None:
+        """The ratio at a batch size; None where one of the two was not measured at it, or it is not told."""
+        return None if size is None else self.by_size.get(size)
+
+    @property
+    def exceptions(self) -> tuple[int, ...]:
+        """Batch sizes at which the other one of the two is the faster."""
+        faster = self.best.value >= 1
+        return tuple(size for size, ratio in self.by_size.items() if ratio.value != 1 and (ratio.value > 1) != faster)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGate:
+    """A speed gate, and the batch sizes at which it would not hold."""
+
+    result: GateResult
+    exceptions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedTable:
+    """Columns that may stand beside each other, or were allowed to."""
+
+    columns: tuple[Shown, ...]
+    sizes: tuple[int | None, ...]
+    ratios: tuple[RatioColumn, ...]
+    gates: tuple[JudgedGate, ...]
+    verdict: Verdict | None
+    """Of all gates; None without any."""
+    unlike: Mapping[Kind, Mapping[str, str]]
+    """What differs and was allowed: the columns' facts by name."""
+    notes: tuple[str, ...]
+    """What one must know of the figures; stands under the table in every format."""
+
+
+def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
+    """Set columns beside each other.
+
+    Raises:
+        NotComparable: they differ in something that was not allowed.
+        UsageError: a baseline is no column, or a gate cannot be read.
+    """
+    names = [column.name for column in columns]
+    for name in spec.baselines:
+        if name not in names:
+            raise UsageError(f"--baseline {name} is none of the records", suggest(name, names))
+    bases = choose_basis(columns, spec.scope, spec.per)
+    unlike = find_unlike(columns, bases)
+    refuse_unlike(unlike, spec.allowed)
+    shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
+    rates = {s.column.name: {size: figure.rate.value for size, figure in s.figures.items()} for s in shown}
+    sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
+    gates = tuple(_judge(text, rates) for text in spec.gates)
+    return SpeedTable(
+        columns=shown,
+        sizes=tuple(sizes),
+        ratios=tuple(_divide_columns(shown, spec.baselines or names[:1])),
+        gates=gates,
+        verdict=reach_verdict(names[0], [gate.result for gate in gates]) if gates else None,
+        unlike=unlike,
+        notes=tuple(_write_notes(shown, unlike)),
+    )
+
+
+def show_column(column: Column, basis: Basis) -> Shown:
+    """A column's figures in a scope and of a chip or a card."""
+    factor = (column.chips_per_card or 1) if basis.unit == "card" else 1
+    figures = column.figures[basis.scope]
+    scaled = {size: replace(figure, rate=figure.rate.scaled(factor)) for size, figure in figures.items()}
+    return Shown(column, basis, scaled)
+
+
+def _divide_columns(shown: Sequence[Shown], baselines: Sequence[str]) -> list[RatioColumn]:
+    by_name = {s.column.name: s for s in shown}
+    others = [s for s in shown if s.column.name not in baselines]
+    return [divide_columns(other, by_name[name]) for other in others for name in baselines]
+
+
+def divide_columns(of: Shown, to: Shown) -> RatioColumn:
+    """One column over another, at every batch size of both and at the best of each."""
+    common = [size for size in of.figures if size is not None and size in to.figures]
+    by_size = {size: divide(of.figures[size].rate, to.figures[size].rate) for size in common}
+    return RatioColumn(of.column.name, to.column.name, by_size, divide(of.best[1].rate, to.best[1].rate))
+
+
+def _judge(text: str, rates: Rates) -> JudgedGate:
+    return JudgedGate(judge_rates(text, rates), find_exceptions(text, rates))
+
+
+def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:
+    columns = [s.column for s in shown]
+    notes = []
+    if "scope" not in unlike:
+        scope = shown[0].basis.scope
+        notes.append(f"scope {scope}: {SCOPES[scope]}")
+    if "chips" not in unlike and any(c.chips_per_card != 1 for c in columns):
+        chips = ", ".join(f"{c.name} {c.chips_per_card or 'not told'}" for c in columns)
+        whose = "one chip's" if shown[0].basis.unit == "chip" else "a whole card's"
+        notes.append(f"images/s are {whose}; chips on a card: {chips}")
+    notes += [f"not alike, but allowed: {say_unlike(kind, values)}" for kind, values in unlike.items()]
+    for kind, thing in (("precision", "the precision"), ("model", "the model")):
+        silent = [c.name for c in columns if c.facts.get(kind) is None]  # type: ignore[call-overload]
+        if silent and len(columns) > 1:
+            notes.append(f"not told, so not compared: {thing} of {', '.join(silent)}")
+    streams = [f"{s.column.name} {_say_streams(s)}" for s in shown if _say_streams(s)]
+    if streams:
+        notes.append(f"batches in flight at once: {'; '.join(streams)}")
+    return notes + doubt_intervals(shown)
+
+
+def doubt_intervals(shown: Sequence[Shown]) -> list[str]:
+    """A word on intervals that one process is behind."""
+    alone = [s.column.name for s in shown if any(figure.processes == 1 for figure in s.figures.values())]
+    if not alone:
+        return []
+    return [f"intervals of {', '.join(alone)} hold what one process varied by; another process may lie outside them"]
+
+
+def _say_streams(shown: Shown) -> str:
+    several = {size: figure.streams for size, figure in shown.figures.items() if (figure.streams or 1) > 1}
+    return ", ".join(f"{count} at batch {size}" for size, count in several.items())

@@ -1,0 +1,146 @@
+"""Bins as images that were preprocessed before: what they are, and which label is whose."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from seatrial.data.bins import MANIFEST, BinManifest
+from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
+from seatrial.data.sources.listing import Place, Request, label_places, require_labels
+from seatrial.errors import DataError
+from seatrial.progress import Update
+from seatrial.recipes.schema import Size
+
+BIN = ".bin"
+
+
+def read_bin_folder(request: Request) -> ImageListing:
+    """The bins directly in a folder, hidden ones left out.
+
+    Raises:
+        DataError: no label file, names that do not agree, or bins of unknown or differing size.
+    """
+    names = (entry.name for entry in os.scandir(request.source) if not entry.name.startswith("."))
+    paths = [request.source / name for name in names if name.lower().endswith(BIN)]
+    by_id = parse_label_file(require_labels(request, "a folder of bins"))
+    form = find_form(paths, request)
+    return label_places({i: Place(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}, by_id, request)
+
+
+def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str, Path]:
+    """Bins by the ids of the images that they were made of; both are matched up to the first dot of their names.
+
+    A bin that belongs to none keeps its own name.
+
+    Raises:
+        DataError: two ids or two bins cannot be told apart so.
+    """
+    ids: dict[str, str] = {}
+    for image in by_id:
+        other = ids.setdefault(image.split(".")[0], image)
+        if other != image:
+            raise DataError(f"'{other}' and '{image}' of the label file would have bins of one name")
+    found: dict[str, Path] = {}
+    for path in paths:
+        image = ids.get(path.name.split(".")[0], path.name)
+        other_path = found.setdefault(image, path)
+        if other_path != path:
+            raise DataError(f"{other_path} and {path} both stand for '{image}'", "remove one of them")
+    return found
+
+
+def find_form(paths: Sequence[Path], request: Request, size: Size | None = None) -> Prepared:
+    """What each of the bins is: as their `bins.json` says, else as their size in bytes tells.
+
+    Args:
+        size: height and width, where something says them.
+
+    Raises:
+        DataError: they are of several forms, their size tells nothing, or some are of another size than the rest.
+    """
+    sizes = _measure(paths)
+    most = Counter(sizes.values()).most_common(1)[0][0]
+    forms = set(_read_manifests(paths))
+    if len(forms) > 1:
+        raise DataError(f"the bins of {request.source} are of {len(forms)} preprocessings", "give those of one folder")
+    told = forms.pop()
+    form = told or _judge(most, request, size)
+    if size is not None and _find_size(form) not in (None, size):
+        raise DataError(
+            f"{request.source} says height×width {_join(size)}, and its bins are {form.dtype} {_join(form.shape)}",
+            "`seatrial preprocess --info FILE` writes one that is right",
+        )
+    wrong = sorted(str(path) for path, found in sizes.items() if found != form.size_bytes)
+    if wrong:
+        raise DataError(
+            f"of {len(paths)} bins, {count_names(f'do not hold {form.size_bytes} bytes', wrong)}",
+            "remove them and run `seatrial preprocess` again",
+        )
+    if told is None:
+        note = f"no {MANIFEST} tells how the bins of {request.source} were preprocessed: by their size they are "
+        request.progress(Update("images", note=f"{note}{form.dtype} {_join(form.shape)}"))
+    return form
+
+
+def _measure(paths: Sequence[Path]) -> dict[Path, int]:
+    sizes = {}
+    for path in paths:
+        try:
+            sizes[path] = os.stat(path).st_size
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from None
+    return sizes
+
+
+def _read_manifests(paths: Sequence[Path]) -> Iterator[Prepared | None]:
+    for folder in {path.parent for path in paths}:
+        if not (folder / MANIFEST).exists():
+            yield None
+            continue
+        told = BinManifest.load(folder / MANIFEST)
+        height, width = told.height, told.width
+        shapes = {"HWC": (height, width, 3), "CHW": (3, height, width), "YUV420SP": (height * 3 // 2, width, 1)}
+        yield Prepared(told.dtype, shapes[told.layout], told.preprocess_hash)
+
+
+def _judge(size_bytes: int, request: Request, size: Size | None) -> Prepared:
+    """The one form of this many bytes: the engine's input, else RGB pixels or floats of a known size, else a square."""
+    expected = request.expected
+    known = size or (None if expected is None else _find_size(expected))
+    if known is not None:
+        forms = [_pixels(known), _floats(known)]
+    else:
+        sides = {_pixels: math.isqrt(size_bytes // 3), _floats: math.isqrt(size_bytes // 12)}
+        forms = [make((side, side)) for make, side in sides.items()]
+    if expected is not None:
+        forms.insert(0, Prepared(expected.dtype, expected.shape, None))
+    fitting = [form for form in dict.fromkeys(forms) if form.size_bytes == size_bytes]
+    if not fitting or (known is None and expected is None and len(fitting) > 1):
+        tried = " nor ".join(f"{form.dtype} {_join(form.shape)}" for form in fitting or dict.fromkeys(forms))
+        state = tried.replace("nor", "or") if fitting else f"neither {tried}"
+        raise DataError(
+            f"the bins of {request.source} hold {size_bytes} bytes each: {state}",
+            f"`seatrial preprocess` writes a {MANIFEST} that says what they are",
+        )
+    return fitting[0]
+
+
+def _pixels(size: Size) -> Prepared:
+    return Prepared("uint8", (*size, 3), None)
+
+
+def _floats(size: Size) -> Prepared:
+    return Prepared("float32", (3, *size), None)
+
+
+def _find_size(form: Prepared) -> Size | None:
+    """Height and width; None of YUV420SP and of pixels with a spare channel."""
+    if form.dtype == "float32":
+        return form.shape[1:]
+    return form.shape[:2] if form.shape[2] == 3 else None
+
+
+def _join(sizes: tuple[int, ...]) -> str:
+    return "×".join(map(str, sizes))

@@ -1,0 +1,71 @@
+"""What is asked of a source of images, and how what it holds gets its labels."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.data.labels import EVERY, ImageListing, LabelledImage, Prepared, check_classes, find_missing
+from seatrial.errors import DataError
+from seatrial.progress import Progress, silent
+
+PARTIAL = f"{EVERY}; --allow-partial does without those that are not there"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which images, and with which labels."""
+
+    source: Path
+    labels: Path | None
+    classes: int
+    """How many the network tells apart."""
+    allow_partial: bool = False
+    expected: Prepared | None = None
+    """What the engine takes: settles what bins are that do not say it themselves."""
+    progress: Progress = silent
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image lies, and what its bytes are: see `LabelledImage`."""
+
+    path: Path
+    span: tuple[int, int] | None = None
+    prepared: Prepared | None = None
+
+
+def label_places(
+    places: Mapping[str, Place], by_id: Mapping[str, int], request: Request, gone: Set[str] = frozenset()
+) -> ImageListing:
+    """Give places their labels by id; those in `gone` are known by name only.
+
+    Raises:
+        DataError: ids stand on one side only, though not all were asked for, or the network lacks a class.
+    """
+    missing = match_ids(by_id.keys(), places.keys(), request)
+    check_classes(by_id.items(), request.classes, str(request.labels or request.source))
+    there = sorted(places.keys() - gone)
+    images = (LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in ((i, places[i]) for i in there))
+    return ImageListing(tuple(images), tuple(sorted({*gone, *missing})))
+
+
+def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str, ...]:
+    """Ids that have a label but no image, sorted.
+
+    Raises:
+        DataError: ids stand on one side only, though not all were asked for.
+    """
+    fix = EVERY if request.allow_partial else PARTIAL
+    labels = request.labels or request.source
+    return find_missing(labelled, have, labels, request.source, request.allow_partial, fix)
+
+
+def require_labels(request: Request, what: str) -> Path:
+    """The label file.
+
+    Raises:
+        DataError: there is none, and `what` does not tell classes.
+    """
+    if request.labels is None:
+        raise DataError(f"{request.source} is {what}, which tells no classes", "give --labels FILE")
+    return request.labels

@@ -1,0 +1,86 @@
+"""Images that a file lists: paths, one a line, or the guides' `.info` lines."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from seatrial.data.info_file import read_info
+from seatrial.data.labels import ImageListing, count_names, parse_label_file, read_text_lines, split_label_line
+from seatrial.data.sources.bin_files import BIN, find_form, name_bins_by_id
+from seatrial.data.sources.listing import PARTIAL, Place, Request, label_places, require_labels
+from seatrial.errors import DataError
+from seatrial.recipes.schema import Size
+
+
+def read_list(request: Request) -> ImageListing:
+    """Lines `PATH`, labelled by file name, or `PATH CLASS` where no label file is given; ids are then the paths.
+
+    Relative paths are seen from the list's folder.
+
+    Raises:
+        DataError: a line of another form, a file that is not there, or labels that do not agree.
+    """
+    lines = [line.strip() for line in read_text_lines(request.source, "image list") if line.strip()]
+    folder = request.source.parent
+    if not lines:
+        raise DataError(f"image list {request.source} is empty")
+    if request.labels is not None:
+        return _label_by_name([folder / line for line in lines], request)
+    by_path: dict[str, int] = {}
+    for line in lines:
+        pair = split_label_line(line)
+        if pair is None:
+            raise DataError(
+                f"'{line[:80]}' of {request.source} is not `PATH CLASS`", "or give --labels FILE for plain paths"
+            )
+        if pair[0] in by_path:
+            raise DataError(f"'{pair[0]}' stands twice in {request.source}")
+        by_path[pair[0]] = pair[1]
+    return _label({text: folder / text for text in by_path}, by_path, request)
+
+
+def read_info_list(request: Request) -> ImageListing:
+    """The files of an `.info` file; bins are of the size that it says.
+
+    Relative paths are seen from the current folder, as the guides' tools see them.
+
+    Raises:
+        DataError: as `read_list`, and bins of several sizes or of another than it says.
+    """
+    require_labels(request, "an .info file")
+    lines = read_info(request.source)
+    sizes = {(line.height, line.width) for line in lines}
+    are_bins = lines[0].path.lower().endswith(BIN)
+    if are_bins and len(sizes) > 1:
+        raise DataError(f"{request.source} names bins of {len(sizes)} sizes", "an engine takes those of one")
+    return _label_by_name([Path(line.path) for line in lines], request, next(iter(sizes)) if are_bins else None)
+
+
+def _label_by_name(paths: list[Path], request: Request, size: Size | None = None) -> ImageListing:
+    by_name = parse_label_file(require_labels(request, "a list of paths"))
+    if _are_bins(paths, request):
+        return _label(name_bins_by_id(paths, by_name), by_name, request, size)
+    found: dict[str, Path] = {}
+    for path in paths:
+        other = found.setdefault(path.name, path)
+        if other is not path:
+            raise DataError(f"{request.source} names two files '{path.name}': {other} and {path}", "remove one of them")
+    return _label(found, by_name, request, size)
+
+
+def _label(
+    paths: Mapping[str, Path], by_id: Mapping[str, int], request: Request, size: Size | None = None
+) -> ImageListing:
+    gone = {image for image, path in paths.items() if not path.is_file()}
+    if gone and (not request.allow_partial or len(gone) == len(paths)):
+        shown = count_names("files that are not there", sorted(str(paths[image]) for image in gone))
+        raise DataError(f"{request.source} names {shown}", PARTIAL if len(gone) < len(paths) else None)
+    there = [path for image, path in paths.items() if image not in gone]
+    form = find_form(there, request, size) if _are_bins(there, request) else None
+    return label_places({image: Place(path, None, form) for image, path in paths.items()}, by_id, request, gone)
+
+
+def _are_bins(paths: list[Path], request: Request) -> bool:
+    bins = [path for path in paths if path.suffix.lower() == BIN]
+    if bins and len(bins) < len(paths):
+        raise DataError(f"{request.source} names {len(bins)} bins, first {bins[0]}, among {len(paths)} files")
+    return bool(bins)

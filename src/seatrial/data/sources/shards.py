@@ -1,0 +1,185 @@
+"""Images in tar archives, in WebDataset's naming or in class folders; they stay there and are read by offset."""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seatrial.data.labels import IMAGE_SUFFIXES, ImageListing, count_names, parse_label_file
+from seatrial.data.sources.listing import Place, Request, label_places
+from seatrial.data.sources.tar_index import Member, read_index
+from seatrial.errors import DataError
+from seatrial.progress import Update
+
+LONGEST_LABEL = {"cls": 64, "json": 1 << 20}
+"""What may tell an image's class, by suffix: the first that does; and the most bytes that one may have."""
+MOST_SHARDS = 1_000_000
+FIX = 'give every image a NAME.cls, or a NAME.json with a whole number as "label", or --labels FILE'
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What archives hold, by key: a member's name up to the first dot of its last part."""
+
+    images: dict[str, tuple[Path, Member]] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=lambda: {suffix: {} for suffix in LONGEST_LABEL})
+    """By the suffix of what tells them."""
+
+    def add_image(self, key: str, path: Path, member: Member) -> None:
+        """Take an image in.
+
+        Raises:
+            DataError: its key has one already.
+        """
+        other, known = self.images.setdefault(key, (path, member))
+        if known is not member:
+            where = f"'{known.name}' of {other} and '{member.name}' of {path}"
+            raise DataError(f"{where} have one key, '{key}'", "rename one of them: a key ends at the first dot")
+
+    def add_class(self, key: str, path: Path, member: Member, descriptor: int) -> None:
+        """Read the class that a member tells; JSON may tell other things.
+
+        Raises:
+            DataError: it is no class, or one of its kind stands there already.
+        """
+        suffix = member.name.rpartition(".")[2].lower()
+        if key in self.classes[suffix]:
+            raise DataError(f"'{member.name}' of {path} stands twice", "remove one of them")
+        label = _read_class(path, member, descriptor)
+        if label is not None:
+            self.classes[suffix][key] = label
+
+    def merge_classes(self) -> dict[str, int]:
+        """Classes by key."""
+        return {key: label for of_kind in reversed(self.classes.values()) for key, label in of_kind.items()}
+
+
+def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
+    """The images of tar archives, labelled by the label file, by `.cls` or `.json` members, or by their folders.
+
+    Raises:
+        DataError: an image without a class or a class without an image, a name that stands twice, or no images.
+        RefusedFile: an archive is compressed, damaged or unsafe.
+    """
+    gone = [str(path) for path in paths if not path.is_file()]
+    if gone:
+        raise DataError(f"of {len(paths)} archives, {count_names('are not there', gone)}")
+    contents = Contents()
+    for done, path in enumerate(paths, start=1):
+        _read_shard(path, contents, request.labels is None)
+        request.progress(Update("images", done, len(paths), "archives", {"images": f"{len(contents.images):,}"}))
+    if not contents.images:
+        raise DataError(
+            f"{request.source} holds no images", "`seatrial data prepare` unpacks ImageNet's own archives of archives"
+        )
+    if request.labels is not None:
+        return label_places(_name_by_base(contents.images.values()), parse_label_file(request.labels), request)
+    if any(contents.classes.values()):
+        return label_places(*_match_classes(contents), request)
+    return label_places(*_read_class_folders(contents.images.values(), request), request)
+
+
+def _read_shard(path: Path, contents: Contents, with_classes: bool) -> None:
+    """Take in what an archive holds; hidden members, and what is neither image nor class, are passed over."""
+    with path.open("rb") as file:
+        for member in read_index(path):
+            folder, _, base = member.name.rpartition("/")
+            stem, _, rest = base.partition(".")
+            key = f"{folder}/{stem}" if folder else stem
+            if not stem:
+                continue
+            if f".{rest.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES:
+                contents.add_image(key, path, member)
+            elif with_classes and rest.lower() in LONGEST_LABEL:
+                contents.add_class(key, path, member, file.fileno())
+
+
+def expand_braces(pattern: str) -> list[Path]:
+    """The paths of `shard-{000..012}.tar`; numbers keep their zeros.
+
+    Raises:
+        DataError: a range of another form, or with more numbers than archives can be.
+    """
+    parts: list[list[str]] = []
+    count = 1
+    for index, part in enumerate(re.split(r"\{(\d+\.\.\d+)\}", pattern)):
+        if index % 2 == 0:
+            parts.append([part])
+            continue
+        first, last = part.split("..")
+        count *= max(0, int(last) + 1 - int(first))
+        if not 0 < count <= MOST_SHARDS or (len(first) != len(last) and first.startswith("0")):
+            raise DataError(f"'{{{part}}}' of {pattern} is no range", "write it like shard-{000..012}.tar")
+        parts.append([f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)])
+    return [Path("".join(words)) for words in itertools.product(*parts)]
+
+
+def _place(path: Path, member: Member) -> Place:
+    return Place(path, (member.offset, member.size_bytes))
+
+
+def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, Place]:
+    """By the last part of their names, as label files have it."""
+    found: dict[str, Place] = {}
+    for path, member in images:
+        base = member.name.rpartition("/")[2]
+        if base in found:
+            raise DataError(f"'{base}' stands twice, in {found[base].path} and in {path}", "rename one of them")
+        found[base] = _place(path, member)
+    return found
+
+
+def _match_classes(contents: Contents) -> tuple[dict[str, Place], dict[str, int]]:
+    """Places and classes by id: the image's name, or the key where it has none."""
+    classes = contents.merge_classes()
+    bare = [f"{member.name} of {path}" for key, (path, member) in contents.images.items() if key not in classes]
+    if bare:
+        raise DataError(f"of {len(contents.images)} images, {count_names('have no class beside them', bare)}", FIX)
+    ids = {key: member.name for key, (_, member) in contents.images.items()}
+    places = {member.name: _place(path, member) for path, member in contents.images.values()}
+    return places, {ids.get(key, key): label for key, label in classes.items()}
+
+
+def _read_class(path: Path, member: Member, descriptor: int) -> int | None:
+    """The class that a `.cls` or `.json` member tells; None where JSON tells none."""
+    suffix = member.name.rpartition(".")[2].lower()
+    data = b"" if member.size_bytes > LONGEST_LABEL[suffix] else os.pread(descriptor, member.size_bytes, member.offset)
+    if suffix == "json":
+        return _parse_json(data)
+    if not data.strip().isdigit():
+        raise DataError(f"'{member.name}' of {path} ({member.size_bytes:,} bytes) is not a class in digits", FIX)
+    return int(data)
+
+
+def _parse_json(data: bytes) -> int | None:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    label = found.get("label") if isinstance(found, dict) else None
+    return label if type(label) is int and label >= 0 else None
+
+
+def _read_class_folders(
+    images: Iterable[tuple[Path, Member]], request: Request
+) -> tuple[dict[str, Place], Mapping[str, int]]:
+    """Places and classes by CLASS/NAME, classes numbered in the order of the folders' names."""
+    found: dict[str, Place] = {}
+    roots: dict[str, str] = {}
+    for path, member in images:
+        parts = member.name.rsplit("/", 2)
+        if len(parts) == 1:
+            raise DataError(f"{request.source} tells no classes: '{member.name}' lies in no folder", FIX)
+        roots.setdefault("/".join(parts[:-2]), member.name)
+        if len(roots) > 1:
+            first, other = roots.values()
+            raise DataError(f"class folders of {request.source} lie in several places: '{first}' and '{other}'", FIX)
+        found["/".join(parts[-2:])] = _place(path, member)
+    folders = sorted({image.partition("/")[0] for image in found})
+    if len(folders) != request.classes:
+        raise DataError(f"{request.source} has {len(folders)} class folders, the network {request.classes} classes")
+    numbers = {folder: number for number, folder in enumerate(folders)}
+    return found, {image: numbers[image.partition("/")[0]] for image in found}

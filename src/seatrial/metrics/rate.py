@@ -1,0 +1,66 @@
+"""How sure a rate is, when a few processes took many samples each that are not independent of one another.
+
+What repeats itself independently is the process: memory layout, clock, neighbours and the whole course of its samples
+come anew with each. So the interval is Student's over the logarithms of the processes' mean times (Kalibera and Jones,
+"Rigorous benchmarking in reasonable time", 2013: repeat at the highest level that varies). The mean of a process
+carries its samples' noise in it, correlated or not, so nothing has to be assumed of them. A bootstrap of five
+processes cannot do it: resampling five values loses a fifth of their variance and ignores the tails of Student's t.
+One process alone tells only its own noise: then the same interval is over the means of `BLOCKS` blocks of
+consecutive samples, each long enough to be nearly independent of its neighbours.
+`benchmarks/bench_statistics.py` simulates both beside three bootstraps.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from seatrial.metrics.latency import Latency
+
+CONFIDENCE = 0.95
+BLOCKS = 10
+"""Fewer would widen the interval by Student's t, more would make the blocks too short to be independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateInterval:
+    """Where a rate lies with `CONFIDENCE`, in images per second."""
+
+    low: float
+    high: float
+    processes: int
+    """1 says nothing of how much processes differ."""
+
+
+def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1) -> RateInterval | None:
+    """The interval of the rate of all streams together.
+
+    Args:
+        processes: samples in milliseconds, each of one batch, by process and in the order of their starts.
+
+    Returns:
+        None where nothing repeats: one process with fewer samples than two blocks.
+    """
+    repeats = processes if len(processes) > 1 else split_blocks(processes[0]) if processes else ()
+    if len(repeats) < 2:
+        return None
+    half = half_width(np.log([float(np.mean(repeat)) for repeat in repeats]))
+    pooled = Latency.of([ms for samples in processes for ms in samples], batch_size, streams).images_per_s
+    return RateInterval(pooled * math.exp(-half), pooled * math.exp(half), len(processes))
+
+
+def half_width(values: NDArray[np.float64]) -> float:
+    """Half of Student's interval for the mean of independent values."""
+    count = len(values)
+    quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+    return quantile * float(values.std(ddof=1)) / math.sqrt(count)
+
+
+def split_blocks(samples: Sequence[float]) -> list[Sequence[float]]:
+    """Consecutive blocks of equal length, `BLOCKS` or as many as there are pairs; samples left over go to none."""
+    count = min(BLOCKS, len(samples) // 2)
+    length = len(samples) // count if count else 0
+    return [samples[i * length : (i + 1) * length] for i in range(count)]

@@ -1,0 +1,106 @@
+"""The performance tables of the guides, worked out again from their raw figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from seatrial.recipes.claims import (
+    Claim,
+    check_claims,
+    count_digits,
+    count_per_card,
+    pick_batch,
+    read_figures,
+    round_half_up,
+)
+from seatrial.recipes.schema import Published, Ratio, Recipe
+
+BEST = "best"
+_FINDINGS = ("arithmetic", "rounding", "inherited", "threshold", "scope")
+"""Kinds of claims that are about the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideColumn:
+    """A device's images/s, by batch size and `best`."""
+
+    label: str
+    of_one_chip: bool
+    """The guide prints what one of several chips does."""
+    printed: Mapping[str, Decimal]
+    per_card: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class GuideRatio:
+    """One device over another, by batch size and `best`."""
+
+    of: str
+    to: str
+    digits: int
+    """That the guide prints."""
+    printed: Mapping[str, str]
+    exact: Mapping[str, Decimal]
+    """Of the printed columns."""
+    right: Mapping[str, Decimal]
+    """Of whole cards and of figures that are right themselves."""
+    wrong: frozenset[str]
+    """Where the guide printed another figure than `right`, rounded half up to as many digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideTable:
+    """One guide's table."""
+
+    recipe: str
+    title: str
+    batches: tuple[str, ...]
+    """The last one is `best`."""
+    columns: tuple[GuideColumn, ...]
+    ratios: tuple[GuideRatio, ...]
+    findings: tuple[Claim, ...]
+    """What the guide got wrong in it, or left out."""
+
+
+def rebuild_table(recipe: Recipe) -> GuideTable | None:
+    """The table of a card's guide; None where the guide prints no ratios."""
+    if recipe.guide is None or not recipe.guide.ratios:
+        return None
+    named = {name for ratio in recipe.guide.ratios for name in (ratio.of, ratio.to)}
+    columns = {column.label: column for column in recipe.published if column.label in named}
+    batches = sorted({batch for column in columns.values() for batch in column.images_per_s}, key=int)
+    return GuideTable(
+        recipe=recipe.name,
+        title=recipe.guide.title,
+        batches=(*batches, BEST),
+        columns=tuple(_rebuild_column(recipe.name, column) for column in columns.values()),
+        ratios=tuple(_rebuild_ratio(recipe.name, ratio, columns) for ratio in recipe.guide.ratios),
+        findings=tuple(claim for claim in check_claims(recipe) if not claim.holds and claim.kind in _FINDINGS),
+    )
+
+
+def _rebuild_column(name: str, column: Published) -> GuideColumn:
+    one_chip = column.per == "chip" and column.chips_per_card > 1
+    return GuideColumn(
+        column.label, one_chip, _with_best(read_figures(column)), _with_best(count_per_card(name, column))
+    )
+
+
+def _with_best(figures: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {**figures, BEST: pick_batch(figures, BEST)}
+
+
+def _rebuild_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> GuideRatio:
+    exact = _divide(*(_with_best(read_figures(columns[label])) for label in (ratio.of, ratio.to)))
+    right = _divide(*(_with_best(count_per_card(name, columns[label])) for label in (ratio.of, ratio.to)))
+    wrong = {
+        batch
+        for batch, printed in ratio.stated.items()
+        if Decimal(printed) != round_half_up(right[batch], count_digits(printed))
+    }
+    digits = max(map(count_digits, ratio.stated.values()), default=3)
+    return GuideRatio(ratio.of, ratio.to, digits, ratio.stated, exact, right, frozenset(wrong))
+
+
+def _divide(of: Mapping[str, Decimal], to: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {batch: figure / to[batch] for batch, figure in of.items() if batch in to}

@@ -1,0 +1,152 @@
+"""The records of speed: `bench/NAME.json`, every sample kept, and the machine that it was measured on."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from seatrial.store.record import Record
+from seatrial.strict import Strict
+
+Scope = Literal["device", "host", "e2e"]
+"""What a time covers. *device*: computing alone, on the device's own clock. *host*: array in to logits out, copies
+included. *e2e*: JPEG files to top-k: reading, decoding, preprocessing, running and ranking."""
+Setting = tuple[Scope, int, int]
+"""Scope, streams and batch size."""
+
+
+class Accelerator(Strict):
+    """One GPU or NPU, as its driver tells."""
+
+    name: str
+    driver: str | None = None
+    memory_bytes: int | None = None
+    clock_mhz: float | None = None
+    """The highest that it can run at."""
+    power_limit_w: float | None = None
+
+
+class Environment(Strict):
+    """The machine and the software of a record, as facts."""
+
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    """Only those that decide what a classifier can run on: see `engines.cpu`."""
+    cores: int
+    """Usable by this process: affinity and cgroup limit are taken into account."""
+    memory_bytes: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    """Installed distributions that matter to a result."""
+    memory_limit_bytes: int | None = None
+    """Of the cgroup; None is no limit, or not told."""
+    governor: str | None = None
+    """How the system chooses the CPU's clock; None where it does not tell, as most virtual machines."""
+    clock_mhz: float | None = None
+    """The highest that the CPU can run at, where told."""
+    accelerators: tuple[Accelerator, ...] = ()
+
+
+class Pace(Strict):
+    """How fast the hardware's clock ran before and after the samples of a point."""
+
+    before_mhz: float
+    after_mhz: float
+    throttled: bool = False
+    """The driver said that heat or power held it back."""
+
+
+class Point(Strict):
+    """One batch size in one fresh process, with every sample."""
+
+    batch_size: int
+    streams: int
+    scope: Scope = "host"
+    load_s: float
+    first_inference_ms: float
+    warmup: int
+    """Runs before the first sample."""
+    steady: bool = True
+    """Whether warm-up ended because times had settled, not because its time was up."""
+    starts_s: tuple[float, ...]
+    """Start of each sample after the first one's start."""
+    durations_ms: tuple[float, ...]
+    copy_in_ms: tuple[float, ...] = ()
+    """Of each sample of scope device, beside its duration."""
+    copy_out_ms: tuple[float, ...] = ()
+    peak_rss_bytes: int
+    device_memory_bytes: int | None = None
+    """That this process held on the accelerator, where the driver tells."""
+    outputs_checked: int | None = None
+    """Timed runs whose logits were held against those of an untimed run; None: not looked at."""
+    outputs_error: float | None = None
+    """The largest difference among them, in shares of the size of an image's logits: see `bench.checks`."""
+    outputs_tolerance: float | None = None
+    """What that may be, from how much the engine differs from itself when nothing is timed."""
+    outputs_spread: float | None = None
+    """What sets one image's logits apart from another's: a tolerance near it proves nothing."""
+    fresh_ms: tuple[float, ...] = ()
+    """Runs of batches that were never seen before, each beside one of `repeated_ms`."""
+    repeated_ms: tuple[float, ...] = ()
+    """Runs of one and the same batch: an engine that remembers answers is faster at these."""
+    others_busy: float | None = None
+    """Share 0..1 of all processor time that other processes used while samples were taken."""
+    pace: Pace | None = None
+
+    @property
+    def setting(self) -> Setting:
+        """What it has in common with its repeats in other processes."""
+        return self.scope, self.streams, self.batch_size
+
+
+class Unmeasured(Strict):
+    """A point that was asked for and has no samples."""
+
+    batch_size: int
+    streams: int
+    scope: Scope
+    reason: str
+
+    @property
+    def setting(self) -> Setting:
+        """Scope, streams and batch size."""
+        return self.scope, self.streams, self.batch_size
+
+
+class Measurement(Record):
+    """How fast one engine was: `bench/NAME.json`."""
+
+    schema_: Literal["seatrial/measurement/2"] = Field(default="seatrial/measurement/2", alias="schema")
+    key: str
+    name: str
+    engine: str
+    sdk_version: str | None = None
+    device: str
+    precision: str
+    executed: dict[str, int]
+    recipe: str
+    graph_sha256: str
+    preprocess_hash: str
+    inputs: str
+    """What was fed: a folder of images, or random bytes."""
+    compile_s: float | None = None
+    """That compiling the engine's files took, where it was noted."""
+    points: tuple[Point, ...]
+    unmeasured: tuple[Unmeasured, ...] = ()
+    doubts: tuple[str, ...]
+    environment: Environment
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 knew the scope host only, and fewer facts; all that it lacks has a default."""
+        if data.get("schema") != "seatrial/measurement/1":
+            return data
+        return {**data, "schema": "seatrial/measurement/2"}
+
+    def by_setting(self, scope: Scope | None = None) -> dict[Setting, tuple[Point, ...]]:
+        """Points that repeat one another, by scope, streams and batch size, smallest first; of one scope or of all."""
+        groups: dict[Setting, list[Point]] = {}
+        for point in self.points:
+            if point.durations_ms and scope in (None, point.scope):
+                groups.setdefault(point.setting, []).append(point)
+        return {setting: tuple(groups[setting]) for setting in sorted(groups)}

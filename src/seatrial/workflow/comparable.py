@@ -1,0 +1,77 @@
+"""What lies at a path that `compare` was given, told by what it holds."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from seatrial.errors import UsageError
+from seatrial.store.record import read_json
+
+Comparable = Literal["predictions", "accuracy record", "speed record", "run"]
+TAKES = "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench` or `import-log`, or run folders"
+_SCHEMAS: dict[str, Comparable] = {
+    "seatrial/accuracy": "accuracy record",
+    "seatrial/measurement": "speed record",
+    "seatrial/imported": "speed record",
+}
+
+
+def tell_kind(paths: Sequence[Path]) -> Comparable:
+    """What all of `paths` are.
+
+    Raises:
+        UsageError: one is not there or holds something else, or they are of several kinds.
+        RefusedFile: a JSON file is damaged.
+    """
+    kinds = {path: _tell_one(path) for path in paths}
+    first, kind = next(iter(kinds.items()))
+    other = next((path for path in paths if kinds[path] != kind), None)
+    if other is not None:
+        raise UsageError(
+            f"{first} is {_article(kind)} and {other} {_article(kinds[other])}", "compare takes one kind at a time"
+        )
+    return kind
+
+
+def _article(kind: Comparable) -> str:
+    return kind if kind == "predictions" else f"an {kind}" if kind[0] == "a" else f"a {kind}"
+
+
+def _tell_one(path: Path) -> Comparable:
+    if not path.exists():
+        raise UsageError(f"there is no {path}", TAKES)
+    if path.is_dir():
+        return _tell_folder(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    if head.startswith(b"PAR1"):
+        return "predictions"
+    if not head.lstrip().startswith(b"{"):
+        raise UsageError(f"{path} is no record", TAKES)
+    schema = str(read_json(path).get("schema", "JSON without a schema"))
+    if schema.rpartition("/")[0] not in _SCHEMAS:
+        raise UsageError(f"{path} is a {schema}", TAKES)
+    return _SCHEMAS[schema.rpartition("/")[0]]
+
+
+def _tell_folder(path: Path) -> Comparable:
+    if (path / "run.json").is_file():
+        return "run"
+    if (path / "engine.json").is_file():
+        raise UsageError(f"{path} is an engine folder", "`seatrial evaluate` and `bench` make records with it")
+    raise UsageError(f"{path} is a folder, but no run", TAKES)
+
+
+def name_files(paths: Sequence[Path]) -> tuple[str, ...]:
+    """File or folder names without their ending, where two are the same from the first folder on that differs."""
+    whole = [path.resolve() if path.is_dir() else path.resolve().with_suffix("") for path in paths]
+    if len({path.name for path in whole}) == len(whole):
+        return tuple(path.name for path in whole)
+    if len(set(whole)) < len(whole):
+        return tuple(str(path) for path in paths)
+    above = Path(os.path.commonpath([str(path.parent) for path in whole]))
+    return tuple(path.relative_to(above).as_posix() for path in whole)

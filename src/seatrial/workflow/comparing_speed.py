@@ -1,0 +1,42 @@
+"""`seatrial compare` of records of speed: what `bench` and `import-log` wrote, in one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seatrial.compare.column import Column, read_imported, read_measurement
+from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
+from seatrial.errors import UsageError
+from seatrial.store.imported import ImportedRecord
+from seatrial.store.measurement import Measurement
+from seatrial.store.record import read_json
+from seatrial.workflow.comparable import name_files
+
+
+def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
+    """Set records of speed beside each other; each is called by the name it holds, or by its path if two share one.
+
+    Raises:
+        NotComparable: they differ in something that was not allowed.
+        UsageError: a file is no record of speed, stands twice, or a baseline or a gate cannot be read.
+        RefusedFile: a file is damaged.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("a record is given twice", "give each once")
+    return make_table(read_columns(paths), spec)
+
+
+def read_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
+    """Records of speed as columns, under the conditions of `compare_records`."""
+    records = [_load(path) for path in paths]
+    names: tuple[str, ...] = tuple(record.name for record in records)
+    if len(set(names)) < len(names):
+        names = name_files(paths)
+    return tuple(
+        read_measurement(record, name) if isinstance(record, Measurement) else read_imported(record, name)
+        for record, name in zip(records, names, strict=True)
+    )
+
+
+def _load(path: Path) -> Measurement | ImportedRecord:
+    imported = str(read_json(path).get("schema", "")).startswith("seatrial/imported/")
+    return ImportedRecord.load(path) if imported else Measurement.load(path)

@@ -1,0 +1,72 @@
+"""What the page on speed says is run, and the figures on it are those that were printed."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seatrial.bench import checks, measure, stats, sweep
+from seatrial.cli import run_cli
+from seatrial.metrics.rate import BLOCKS
+from seatrial.workflow.speed import PROCESSES, BenchSpec
+from tiny_trial import make_trial
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "benchmarks" / "results" / "bench_statistics.txt").read_text(encoding="utf-8")
+
+
+def read_commands() -> list[list[str]]:
+    """The `seatrial` lines of the page's console blocks."""
+    lines = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)).splitlines()
+    return [shlex.split(line.removeprefix("$ "))[1:] for line in lines if line.startswith("$ seatrial ")]
+
+
+@pytest.fixture(scope="module")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder in which the page's names exist."""
+    folder = tmp_path_factory.mktemp("page")
+    trial = make_trial(folder / "imagenet", images=6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ["--checkpoint", str(trial.checkpoint), "--images", str(trial.images), "--output", "model.onnx"]
+        assert run_cli(["export", str(trial.card), *words]) == 0
+        assert run_cli(["compile", "model.onnx", "--engine", "openvino", "--output", "engines/openvino"]) == 0
+        yield
+
+
+@pytest.mark.usefixtures("_place")
+@pytest.mark.parametrize("words", read_commands(), ids=lambda words: " ".join(words)[-40:])
+def test_a_command_of_the_page_runs(words: list[str]) -> None:
+    if "--loop" in words:
+        words = [*words, "--loop", "3"]
+    else:
+        words = [*words, "--duration", "0.01", "--min-samples", "2", "--processes", "1"]
+    assert run_cli(words) == 0
+    assert Path(words[words.index("--output") + 1]).exists()
+
+
+def test_the_table_is_what_was_printed() -> None:
+    assert RESULTS.strip() in PAGE
+    assert RESULTS.strip().endswith("ours is outside 93% to 97% in 0 of 6 judged lines")
+
+
+def test_the_rules_on_the_page_are_those_of_the_code() -> None:
+    assert (PROCESSES, BLOCKS, BenchSpec().duration_s, BenchSpec().min_samples) == (5, 10, 5.0, 50)
+    assert (stats.BUSY, stats.NOISE, stats.SWAPPED, stats.P99_SAMPLES, stats.CLOCK_STEPS) == (
+        0.2,
+        0.05,
+        0.01,
+        459,
+        1000,
+    )
+    assert (checks.OF_SPREAD, checks.OF_ITSELF, checks.ROUNDING["fp32"], checks.COARSE_ROUNDING) == (
+        0.05,
+        10,
+        1e-3,
+        1e-2,
+    )
+    assert (checks.FASTER, checks.SIGNIFICANCE, checks.PAIRS_TO_JUDGE, sweep.GAIN) == (1.1, 0.001, 10, 1.02)
+    assert measure.Limits().steady_within == 0.03 and BenchSpec().warmup_budget_s == 10

@@ -1,0 +1,86 @@
+"""`seatrial bench` on a real engine; how long it measures is as little as may be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seatrial.cli import run_cli
+from seatrial.store.measurement import Measurement
+from tiny_trial import make_trial
+
+QUICK = ["--duration", "0.01", "--min-samples", "2", "--processes", "1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an engine and its images."""
+    folder = tmp_path_factory.mktemp("bench")
+    trial = make_trial(folder / "trial", images=6)
+    words = ["--checkpoint", str(trial.checkpoint), "--images", str(trial.images), "--output", str(folder / "m.onnx")]
+    assert run_cli(["export", str(trial.card), *words]) == 0
+    assert run_cli(["compile", str(folder / "m.onnx"), "--engine", "onnxruntime", "--output", str(folder / "ort")]) == 0
+    return folder
+
+
+def test_two_scopes_a_budget_and_what_was_checked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = ["--images", str(place / "trial" / "val"), "--scope", "host,e2e", "--latency-budget-ms", "0.0001"]
+    words = ["bench", str(place / "ort"), "--batch-size", "1,2", "--output", str(place / "two.json"), *images, *QUICK]
+    assert run_cli(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("scope")] == ["scope host", "scope e2e"]
+    assert lines[1].split()[:6] == ["batch", "images/s", "95", "%", "interval", "min"]
+    assert lines.count("best with 99 % of its batches within 0.0001 ms: no batch size") == 2
+    assert any(line.startswith("compiled in ") and " loaded in " in line for line in lines)
+    assert any(line.startswith("checked: a repeated batch runs") for line in lines)
+    assert any(line.startswith("doubt: batch 1, 2, scope e2e: measured in one process") for line in lines)
+    record = Measurement.load(place / "two.json")
+    assert [point.setting for point in record.points] == [("host", 1, 1), ("host", 1, 2), ("e2e", 1, 1), ("e2e", 1, 2)]
+    assert record.inputs == f"images of {place / 'two.npy'}; scope e2e files of {place / 'trial' / 'val'}"
+    assert record.compile_s is not None
+    assert {point.outputs_error for point in record.points} == {0.0}
+
+
+def test_a_loop_prints_the_guides_summary_and_writes_theirs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", str(place / "ort"), "--batch-size", "2", "--loop", "3", "--output", str(place / "loop.json")]
+    assert run_cli(words) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "[INFO] -----------------Performance Summary------------------\n[INFO] NPU_compute_time (ms)"
+    )
+    summary = json.loads((place / "loop_bs2_summary.json").read_text())
+    (point,) = Measurement.load(place / "loop.json").points
+    assert summary["npu_compute_time_list"] == list(point.durations_ms) and len(point.durations_ms) == 3
+    assert f"throughput 1000*batchsize.mean(2)/NPU_compute_time.mean({sum(point.durations_ms) / 3}" in shown
+    assert summary["args"][:2] == ["seatrial", "bench"] and "--loop" in summary["args"]
+
+
+def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(place / "json.json"), "--json", *QUICK]
+    assert run_cli(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    (figures,) = told["figures"]
+    assert (figures["scope"], figures["batch_size"]) == ("host", 1)
+    assert figures["samples"] == len(told["points"][0]["durations_ms"])
+    assert figures["interval"] is None or figures["interval"]["low"] <= figures["images_per_s"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--scope", "wall"], 2, "there is no scope 'wall'; scopes: device, host, e2e"),
+        (["--scope", "host,host"], 2, "names a scope twice"),
+        (["--scope", "e2e"], 2, "scope e2e reads image files; give the folder with --images"),
+        (["--scope", "device"], 2, "onnxruntime cannot tell device time from copies on this device"),
+        (["--loop", "3", "--duration", "1"], 2, "--loop and --duration both say how long to measure"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    words: list[str], code: int, told: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = QUICK[2:] if "--loop" in words else QUICK
+    command = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(place / "no.json"), *words, *limits]
+    assert run_cli(command) == code
+    error = capsys.readouterr().err
+    assert told in error and "Traceback" not in error
+    assert not (place / "no.json").exists()
