@@ -56,6 +56,8 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
             channel.send(None)
     except SeatrialError as error:
         channel.send(error)
+    except ImportError as error:
+        channel.send(EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'"))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # Nobody listens any more.
     except Exception:
@@ -70,13 +72,12 @@ def _redirect_output(log: Path) -> None:
 
 @contextmanager
 def _connected(address: str) -> Iterator[None]:
-    try:
-        import ray
-    except ImportError as error:
-        raise EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'") from None
+    import ray
+
+    alone = {"include_dashboard": False} if address == "local" else {}
     try:
         _check_reachable(address)
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except (OSError, RuntimeError, ValueError) as error:
         where = "on this machine" if address in ("auto", "local") else f"at {address}"
         reason = " ".join(str(error).split())[:200]
@@ -172,7 +173,10 @@ def _make_dataset(work: Work, packed: Any) -> Any:
     """A block for each chunk, mapped by a pool of actors."""
     import ray.data
 
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Whoever waits for busy CPUs is told so, and may wait.
+    context.execution_no_progress_timeout_s = -1
     rows = [{"number": number, "content": content} for number, content in work.chunks.items()]
     pool = ray.data.ActorPoolStrategy(
         size=min(work.actors, len(rows)),
