@@ -22,7 +22,7 @@ def read_bin_folder(request: Request) -> ImageListing:
     Raises:
         DataError: no label file, names that do not agree, or bins of unknown or differing size.
     """
-    names = (entry.name for entry in os.scandir(request.source) if not entry.name.startswith("."))
+    names = [entry.name for entry in os.scandir(request.source) if not entry.name.startswith(".")]
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
     by_id = parse_label_file(require_labels(request, "a folder of bins"))
     form = find_form(paths, request)
