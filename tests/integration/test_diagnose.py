@@ -30,6 +30,7 @@ ENGINES = ",".join(("onnxruntime", OPENVINO, "onnxruntime:int8"))
 GRAPHS = ["export", "simplify", "stored graph", "fused preprocessing"]
 CHAIN = ["labels", *GRAPHS, "torch", "onnxruntime", NAME, "model-int8.onnx", "onnxruntime-int8"]
 Fault = Callable[[Path], None]
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +140,8 @@ def test_a_changed_file_is_a_finding_by_itself(run: Path) -> None:
     [
         (faults.resize_as_opencv, "float", "resized without antialiasing (as OpenCV's bilinear does)"),
         (faults.swap_colours, "float", "red and blue are swapped (BGR for RGB)"),
-        (faults.shift_crop, "uint8", "the crop lies 1 lower and 2 further left (pixels)"),
-        (faults.make_pixels, "transposed", "the layout is the other one"),
+        pytest.param(faults.shift_crop, "uint8", "the crop lies 1 lower and 2 further left (pixels)", marks=SLOW),
+        pytest.param(faults.make_pixels, "transposed", "the layout is the other one", marks=SLOW),
     ],
     ids=["resize", "colours", "crop", "layout"],
 )
