@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.errors import UsageError
+from seatrial.recipes.training import Fraction, Presets
 from seatrial.strict import Strict, suggest
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 Size = tuple[PositiveInt, PositiveInt]
 """Height, width."""
@@ -176,25 +176,6 @@ class Gates(Strict):
     speed: tuple[str, ...] = ()
 
 
-class Train(Strict):
-    """How to train it; every one of these is an option of `seatrial train` too."""
-
-    epochs: PositiveInt = 90
-    batch_size: PositiveInt = 256
-    learning_rate: PositiveFloat = 0.1
-    classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
-    than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
-    momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    warmup_epochs: Annotated[float, Field(ge=0)] = 5
-    label_smoothing: Fraction = 0.1
-    min_scale: Annotated[float, Field(gt=0, le=1)] = 0.08
-    """Smallest share of the image's area that a random crop takes."""
-    flip: bool = True
-    """Mirror half of the images; digits and letters must not be mirrored."""
-
-
 class Published(Strict):
     """Throughput that somebody published, as printed: one column of a table."""
 
@@ -304,7 +285,7 @@ class Guide(Strict):
     errata: tuple[Erratum, ...] = ()
 
 
-class Recipe(Strict):
+class Recipe(Presets):
     """One model, as a page: what it is, how it sees images, how good it must be."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -320,7 +301,6 @@ class Recipe(Strict):
     """Other ways to write images to files, for `seatrial preprocess --mode`."""
     reference: Reference | None = None
     gates: Gates = Gates()
-    train: Train = Train()
     published: tuple[Published, ...] = ()
     guide: Guide | None = None
 

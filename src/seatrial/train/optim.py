@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from seatrial.recipes.schema import Train
+from seatrial.recipes.training import Train
 
 
 def make_optimizer(network: nn.Module, settings: Train) -> torch.optim.SGD:

@@ -16,7 +16,7 @@ from seatrial.engines.cpu import has_fast_bf16
 from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.recipes.schema import Train
+from seatrial.recipes.training import Train
 from seatrial.store.files import hash_file, hash_value, locked, replacing
 from seatrial.store.records import Epoch, TrainingRecord
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from seatrial.recipes.schema import Train
+from seatrial.recipes.training import Train
 from seatrial.train.optim import learning_rate_at, make_optimizer
 
 SETTINGS = Train(epochs=5, learning_rate=0.8, warmup_epochs=1, momentum=0.5, weight_decay=0.1)

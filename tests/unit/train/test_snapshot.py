@@ -6,7 +6,7 @@ from torch import nn
 
 from full_disk import limited_files
 from seatrial.errors import RefusedFile, StorageError
-from seatrial.recipes.schema import Train
+from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch
 from seatrial.train.optim import make_optimizer
 from seatrial.train.snapshot import Snapshot, load_snapshot, save_snapshot

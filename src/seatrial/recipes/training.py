@@ -1,0 +1,106 @@
+"""What a card may say about training: settings, and named presets of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from seatrial.strict import Strict
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+EXECUTION = frozenset({"workers", "print_freq", "checkpoint_every", "device", "dist_backend", "on_bad_image"})
+"""Settings that say how the work is done and never what comes out of it."""
+
+
+class Train(Strict):
+    """How to train it; every one of these is an option of `seatrial train` too."""
+
+    epochs: PositiveInt = 90
+    batch_size: PositiveInt = 256
+    """Images a step, over all processes."""
+    accumulate: PositiveInt = 1
+    """In how many parts a step's images go through the network, one after the other."""
+    max_train_steps: PositiveInt | None = None
+    """Steps of an epoch at most."""
+    max_eval_steps: PositiveInt | None = None
+    """Batches of a validation at most; what it then counts is said to be a part."""
+
+    optimizer: Literal["sgd", "lars", "adamw"] = "sgd"
+    learning_rate: PositiveFloat = 0.1
+    classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
+    than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
+    momentum: Fraction = 0.9
+    nesterov: bool = True
+    weight_decay: NotNegative = 1e-4
+    """Of matrices alone: BatchNorm and biases have none."""
+    lr_schedule: Literal["cosine", "step", "linear"] = "cosine"
+    """How the rate falls after the warm-up: along half a cosine or a line to nothing, or by a factor at some epochs."""
+    lr_step_epochs: tuple[PositiveInt, ...] = (30, 60, 80)
+    lr_step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    warmup_epochs: NotNegative = 5
+    label_smoothing: Fraction = 0.1
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay a step of a moving average of the weights, which is then what is validated and kept; 0 keeps none."""
+
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    """Precision of the arithmetic; weights and optimiser stay fp32. auto: bf16 where the device is fast at it."""
+    loss_scale: Literal["dynamic"] | PositiveFloat = "dynamic"
+    """Of fp16."""
+    sync_bn: bool = False
+    """BatchNorm over the images of all processes, not of each."""
+    channels_last: bool = True
+    compile: bool = False
+    """Through torch.compile."""
+
+    size: PositiveInt | None = None
+    """Height and width that training sees; the card's input size unless given. Validation keeps the card's."""
+    min_scale: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the image's area that a random crop takes."""
+    flip: bool = True
+    """Mirror half of the images; digits and letters must not be mirrored."""
+    augment: Literal["none", "trivial"] = "none"
+    """trivial: TrivialAugmentWide, https://arxiv.org/abs/2103.10158."""
+    random_erasing: Fraction = 0.0
+    """Probability, https://arxiv.org/abs/1708.04896."""
+    mixup: NotNegative = 0.0
+    """Alpha of https://arxiv.org/abs/1710.09412; 0 is off."""
+    cutmix: NotNegative = 0.0
+    """Alpha of https://arxiv.org/abs/1905.04899; 0 is off. With mixup, each batch has one of the two, at random."""
+    repeats: PositiveInt = 1
+    """How often an epoch shows an image, each time another crop; it then shows so many times fewer images."""
+
+    seed: NonNegativeInt = 0
+    """Of weights, order and crops."""
+    workers: PositiveInt | None = None
+    """That decode images, of each process; as many as there are cores for it unless given."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    print_freq: PositiveInt = 10
+    """Steps between two lines of the log."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between two snapshots beside the one after each epoch."""
+    device: str = "cpu"
+    dist_backend: Literal["auto", "gloo", "nccl", "hccl"] = "auto"
+    """Between processes; auto is the device's own."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide what comes out."""
+        return {k: v for k, v in self.model_dump(mode="json").items() if k not in EXECUTION}
+
+
+class Presets(Strict):
+    """A card's `[train]` with its presets, each a few settings that replace those of `[train]`."""
+
+    train: Train = Train()
+    presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _valid(self) -> "Presets":
+        for name, settings in self.presets.items():
+            unknown = settings.keys() - Train.model_fields.keys()
+            if unknown:
+                raise ValueError(f"presets.{name}: unknown key '{min(unknown)}'")
+            Train.model_validate({**self.train.model_dump(), **settings})
+        return self
