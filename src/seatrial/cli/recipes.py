@@ -80,19 +80,22 @@ def tables(
     ] = Layout.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Rebuild the guides' performance tables from their raw figures, with what they printed beside and marked."""
+    """Rebuild the guides' tables of speed from their raw figures, with what they printed beside and marked."""
     from seatrial.cli.show_guides import list_guide, write_guide
+    from seatrial.cli.show_training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
-    from seatrial.recipes.tables import rebuild_table
+    from seatrial.recipes.tables import rebuild_table, rebuild_training
 
-    rebuilt = [rebuild_table(load_recipe(name)) for name in ([recipe] if recipe else list_cards())]
-    found = [table for table in rebuilt if table is not None]
+    recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
+    found = [table for table in map(rebuild_table, recipes) if table is not None]
+    trained = [table for table in map(rebuild_training, recipes) if table is not None]
     if as_json:
-        print_json({"tables": [list_guide(table) for table in found]})
-    elif recipe and not found:
-        print(f"{recipe} has no guide that prints ratios")
+        print_json({"tables": [*map(list_guide, found)], "training": [*map(list_training_guide, trained)]})
+    elif recipe and not found and not trained:
+        print(f"{recipe} has no guide that prints ratios or training results")
     else:
-        print("\n\n".join(write_guide(table, layout) for table in found))
+        written = [write_guide(table, layout) for table in found]
+        print("\n\n".join([*written, *(write_training_guide(table, layout) for table in trained)]))
 
 
 @app.command()

@@ -35,6 +35,19 @@ class TrainSpec:
     """What to change of the card's `[train]`."""
     seed: int = 0
     force: bool = False
+    preset: str | None = None
+    """Of the card's; `settings` go over it."""
+    resume: Literal["auto"] | Path | None = "auto"
+    """auto goes on from the snapshot in `output`, where there is one."""
+    nproc: int = 1
+    """Processes on this machine."""
+    evaluate_only: bool = False
+    performance: bool = False
+    synthetic: bool = False
+    """Random images, so that no file is read."""
+    track: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    dllogger: bool = False
+    guide_format: bool = False
 
 
 def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
