@@ -27,9 +27,11 @@ class Line:
 
     def find(self, option: str) -> str | None:
         """The value of an option of ours."""
-        for word, following in zip(self.rest, (*self.rest[1:], ""), strict=True):
-            if word == option or word.startswith(f"{option}="):
-                return following if word == option else word.partition("=")[2]
+        for place, word in enumerate(self.rest):
+            if word == option:
+                return "".join(self.rest[place + 1 : place + 2])
+            if word.startswith(f"{option}="):
+                return word.partition("=")[2]
         return None
 
     @property
@@ -85,10 +87,11 @@ def translate(words: Sequence[str], started: bool = False) -> Translation:
         meant = flag.meaning(value, line)
         if meant and not meant[0].startswith("--"):
             recipes += meant
-        elif meant and (meant[0] in options or line.find(meant[0]) is not None):
+            notes.append(f"{spelt} is the recipe here")
+            continue
+        if meant and (meant[0] in options or line.find(meant[0]) is not None):
             raise UsageError(f"{spelt} is {meant[0]} here, which is given too", "give one of them")
-        else:
-            options += meant
+        options += meant
         if " ".join(meant) != spelt.replace("=", " ", 1):
             notes.append(f"{spelt} is {' '.join(meant)} here" if meant else f"{spelt} falls away: {flag.ours}")
     return Translation((*recipes, *rest, *options), tuple(notes))
