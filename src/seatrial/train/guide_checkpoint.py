@@ -1,0 +1,69 @@
+"""`checkpoint.pth.tar` and `model_best.pth.tar` as pytorch/examples' main.py and the guides' scripts write them."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seatrial.store.files import link_or_copy, replacing
+
+LAST, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
+_OURS = frozenset({"share"})
+"""What only our optimisers' groups have."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideState:
+    """What stands in such a file."""
+
+    epoch: int
+    """Whole epochs so far, which is the number of the next one counted from 0."""
+    arch: str
+    state_dict: Mapping[str, Any]
+    best_top1: float
+    """The best validation so far, 0..1."""
+    optimizer: Mapping[str, Any]
+
+
+def save_guide_checkpoint(folder: Path, state: GuideState, is_best: bool) -> None:
+    """Write the checkpoint, and give it its second name if it is the best so far; each is whole or as it was.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    content = {
+        "epoch": state.epoch,
+        "arch": state.arch,
+        "state_dict": dict(state.state_dict),
+        # Their scripts move it to a device, so it is a tensor, and they count in percent.
+        "best_acc1": torch.tensor(100 * state.best_top1),
+        "optimizer": dict(state.optimizer),
+    }
+    # torch's own writer hides a full disk behind an error of its own.
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    with replacing(folder / LAST) as temporary:
+        temporary.write_bytes(packed.getbuffer())
+    if is_best:
+        with replacing(folder / BEST) as temporary:
+            link_or_copy(folder / LAST, temporary)
+
+
+def join_groups(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Any]:
+    """The state of an optimiser as if it had one group of all the network's parameters in their order, as theirs has.
+
+    Our groups differ in weight decay and rate; the one group has those of the first.
+    """
+    state = optimizer.state_dict()
+    ours = {id(p): number for group, told in zip(optimizer.param_groups, state["param_groups"], strict=True)
+            for p, number in zip(group["params"], told["params"], strict=True)}  # fmt: skip
+    order = [ours[id(parameter)] for parameter in network.parameters() if id(parameter) in ours]
+    first = {name: value for name, value in state["param_groups"][0].items() if name not in _OURS}
+    return {
+        "state": {place: state["state"][number] for place, number in enumerate(order) if number in state["state"]},
+        "param_groups": [{**first, "params": list(range(len(order)))}],
+    }
