@@ -1,13 +1,16 @@
 """`seatrial recipes`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
 from seatrial.cli.show import print_json, print_table, showing
+
+if TYPE_CHECKING:
+    from seatrial.recipes import Recipe
 
 app = typer.Typer(help="List the recipes, or show one.", rich_markup_mode=None)
 
@@ -33,17 +36,34 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")], as_json: Json = False
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    preset: Annotated[str | None, typer.Option(help="Print what `train --preset` would train with instead.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print a card as it was written, after checking it."""
     from seatrial.recipes import load_recipe
     from seatrial.recipes.load import find_card
 
     checked = load_recipe(recipe)
-    if as_json:
+    if preset is not None:
+        _print_preset(checked, preset, as_json)
+    elif as_json:
         print_json(checked.model_dump(mode="json", exclude_none=True))
     else:
         print(find_card(recipe).read_text(encoding="utf-8"), end="")
+
+
+def _print_preset(recipe: "Recipe", preset: str, as_json: bool) -> None:
+    settings, said = recipe.train.model_dump(mode="json"), recipe.find_preset(preset)
+    if as_json:
+        print_json({**settings, **said})
+        return
+    of_card = recipe.train.model_fields_set
+    sources = ("preset" if name in said else "card" if name in of_card else "default" for name in settings)
+    values = ("none" if v is None else str(v) for v in {**settings, **said}.values())
+    print_table(
+        ["setting", "value", "from"], list(map(list, zip(settings, values, sources, strict=True))), left=(0, 1, 2)
+    )
 
 
 @app.command()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seatrial.recipes.claims import Claim
     from seatrial.recipes.tables import TrainingGuide
     from seatrial.store.records import Epoch
-    from seatrial.store.training_speed import TrainingSpeed
+    from seatrial.store.training_speed import TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
 """Of the table in which the guides give their results."""
@@ -22,13 +22,17 @@ def write_epochs(epochs: Sequence["Epoch"]) -> str:
     from seatrial.report.terminal import write_columns
 
     rows = [
-        [f"{e.epoch}", f"{e.loss:.3f}", f"{e.train_top1:.2%}", f"{e.val_top1:.2%}", f"{e.images_per_s:.0f}"]
+        [str(e.epoch), f"{e.loss:.3f}", _share(e.train_top1), _share(e.val_top1), f"{e.images_per_s:.0f}"]
         for e in epochs
     ]
     return write_columns([["epoch", "loss", "train top-1", "held-out top-1", "images/s"], *rows], (0,))
 
 
-def write_final_result(speed: "TrainingSpeed") -> str:
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def write_final_result(speed: "TrainingSpeedRecord") -> str:
     """The lines that the guides' scripts end with."""
     accuracy = "" if speed.top1 is None else f"{100 * speed.top1:.3f}"
     return "\n".join(
@@ -41,7 +45,7 @@ def write_final_result(speed: "TrainingSpeed") -> str:
     )
 
 
-def write_speed(speed: "TrainingSpeed") -> str:
+def write_speed(speed: "TrainingSpeedRecord") -> str:
     """What the guides' block does not say of its figure."""
     from seatrial.metrics.rate import find_rate_interval
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from seatrial.store.records import TrainingRecord
     from seatrial.workflow.training import TrainSpec
 
-Tracker = Literal["tensorboard", "mlflow"]
-TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
+TRACKERS = ("tensorboard", "mlflow")
 PERFORMANCE = {"epochs": 1, "max_train_steps": 1001, "max_eval_steps": 51}
 """What `--performance` trains unless told otherwise: where the guides' train_performance_1p.sh breaks off."""
 
@@ -53,7 +52,9 @@ def train(
         str,
         typer.Option(metavar="<auto|path>", help="Go on from the snapshot in --output if there is one, or from FILE."),
     ] = "auto",
-    evaluate: Annotated[bool, typer.Option("--evaluate", help="Only validate the weights of --resume.")] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Only validate: --resume FILE, or what was trained.")
+    ] = False,
     nproc: Annotated[int, typer.Option(help="Processes on this machine; torchrun runs them.", min=1)] = 1,
     performance: Annotated[bool, typer.Option("--performance", help="Measure the speed of training.")] = False,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Random images, no files.")] = False,
@@ -88,8 +89,6 @@ def train(
         dllogger=dllogger,
         guide_format=guide_format,
     )
-    if evaluate and resume == "auto":
-        raise UsageError("--evaluate does not say of what", "give the weights: --resume FILE")
     if is_first():
         with showing() as progress:
             _print(train_recipe(spec, progress), spec, as_json)
@@ -114,13 +113,12 @@ def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
         print(f"checkpoint: {spec.output / record.checkpoint} ({record.precision})")
 
 
-def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Path:
+def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Path | None:
     if folder is not None and data is not None:
         raise UsageError(f"{folder} and --data both say where the images are", "give one of them")
-    found = data or folder
-    if found is None and not synthetic:
+    if folder is None and data is None and not synthetic:
         raise UsageError("Missing option '--data'", "or --synthetic, for random images")
-    return found or Path()
+    return data or folder
 
 
 def _need(output: Path | None) -> Path:
@@ -129,11 +127,11 @@ def _need(output: Path | None) -> Path:
     return output
 
 
-def _read_trackers(text: str | None) -> "tuple[Tracker, ...]":
+def _read_trackers(text: str | None) -> tuple[str, ...]:
     from seatrial.strict import suggest
 
     found = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
     for name in found:
         if name not in TRACKERS:
             raise UsageError(f"--track {name}: there is no such tracker", suggest(name, list(TRACKERS)))
-    return cast("tuple[Tracker, ...]", found)
+    return found

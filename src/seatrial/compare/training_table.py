@@ -8,7 +8,7 @@ from seatrial.bench.environment import machine_hash
 from seatrial.compare.rate import Rate, divide
 from seatrial.errors import NotComparable, UsageError
 from seatrial.metrics.rate import find_rate_interval
-from seatrial.store.training_speed import TrainingSpeed
+from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.strict import suggest
 
 Kind = Literal["model", "data", "size"]
@@ -26,7 +26,7 @@ class TrainingRow:
     """One training as a row of the table."""
 
     name: str
-    speed: TrainingSpeed
+    speed: TrainingSpeedRecord
     rate: Rate
     """Images per second of all devices."""
 
@@ -64,7 +64,7 @@ class TrainingTable:
     notes: tuple[str, ...]
 
 
-def make_training_table(speeds: Mapping[str, TrainingSpeed], allowed: Collection[str] = ()) -> TrainingTable:
+def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Collection[str] = ()) -> TrainingTable:
     """Set trainings beside each other, by name.
 
     Raises:
@@ -88,7 +88,7 @@ def make_training_table(speeds: Mapping[str, TrainingSpeed], allowed: Collection
     return TrainingTable(rows, tuple(_find_scalings(rows)), tuple(notes))
 
 
-def _find_unlike(speeds: Mapping[str, TrainingSpeed]) -> dict[Kind, dict[str, str]]:
+def _find_unlike(speeds: Mapping[str, TrainingSpeedRecord]) -> dict[Kind, dict[str, str]]:
     return {
         "model": {name: speed.recipe for name, speed in speeds.items()},
         "data": {name: "random images" if speed.synthetic else "files" for name, speed in speeds.items()},
@@ -100,7 +100,7 @@ def _say(kind: Kind, told: Mapping[str, str]) -> str:
     return f"{kind}: " + ", ".join(f"{value} ({name})" for name, value in told.items())
 
 
-def _rate(speed: TrainingSpeed) -> Rate:
+def _rate(speed: TrainingSpeedRecord) -> Rate:
     interval = find_rate_interval(speed.images, speed.seconds)
     return Rate(speed.images_per_s, *((interval.low, interval.high) if interval else ()))
 
@@ -121,7 +121,7 @@ def _kind(row: TrainingRow) -> tuple[str, str]:
     return row.speed.recipe, row.speed.device.partition(":")[0]
 
 
-def _find_other_work(one: TrainingSpeed, many: TrainingSpeed) -> list[str]:
+def _find_other_work(one: TrainingSpeedRecord, many: TrainingSpeedRecord) -> list[str]:
     """What differs between two trainings beside the number of devices."""
     facts = {
         "precision": (one.precision, many.precision),

@@ -35,7 +35,7 @@ class Train(Strict):
     """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
     than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
     momentum: Fraction = 0.9
-    """Of sgd and lars."""
+    """Of sgd and lars; of adamw the first beta."""
     nesterov: bool = True
     """Nesterov's momentum, of sgd."""
     weight_decay: NotNegative = 1e-4

@@ -8,7 +8,7 @@ from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
 
 
-class TrainingSpeed(Record):
+class TrainingSpeedRecord(Record):
     """The steps of a training, what was trained and on what."""
 
     schema_: Literal["seatrial/training-speed/1"] = Field(default="seatrial/training-speed/1", alias="schema")

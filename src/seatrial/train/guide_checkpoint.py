@@ -1,13 +1,12 @@
 """`checkpoint.pth.tar` and `model_best.pth.tar` as pytorch/examples' main.py and the guides' scripts write them."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from seatrial.store.files import link_or_copy, replacing
 
@@ -53,17 +52,16 @@ def save_guide_checkpoint(folder: Path, state: GuideState, is_best: bool) -> Non
             link_or_copy(folder / LAST, temporary)
 
 
-def join_groups(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Any]:
-    """The state of an optimiser as if it had one group of all the network's parameters in their order, as theirs has.
+def join_groups(state: Mapping[str, Any], ours: Sequence[str], theirs: Sequence[str]) -> dict[str, Any]:
+    """The state of an optimiser as if it had one group of all parameters, as theirs has.
 
     Our groups differ in weight decay and rate; the one group has those of the first.
+
+    Args:
+        ours: names of the parameters in the order of our groups.
+        theirs: the same names in the order of the network.
     """
-    state = optimizer.state_dict()
-    ours = {id(p): number for group, told in zip(optimizer.param_groups, state["param_groups"], strict=True)
-            for p, number in zip(group["params"], told["params"], strict=True)}  # fmt: skip
-    order = [ours[id(parameter)] for parameter in network.parameters() if id(parameter) in ours]
+    number = {name: place for place, name in enumerate(ours)}
+    kept = {place: state["state"][number[name]] for place, name in enumerate(theirs) if number[name] in state["state"]}
     first = {name: value for name, value in state["param_groups"][0].items() if name not in _OURS}
-    return {
-        "state": {place: state["state"][number] for place, number in enumerate(order) if number in state["state"]},
-        "param_groups": [{**first, "params": list(range(len(order)))}],
-    }
+    return {"state": kept, "param_groups": [{**first, "params": list(range(len(theirs)))}]}

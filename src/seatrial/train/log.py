@@ -1,4 +1,4 @@
-"""What a training writes while it runs: `train.jsonl` and lines on the screen always, other tools' forms on request."""
+"""Who is told of a training: `train.jsonl` and lines on the screen always, other tools' forms on request."""
 
 import json
 import math
@@ -133,29 +133,24 @@ def _is_before(line: bytes, step: int, epochs: int) -> bool:
 
 
 class ScreenLines:
-    """Progress for a person: a bar's step each time, a line every `print_freq` steps and after each epoch."""
+    """A line for a person every `print_freq` steps."""
 
     def __init__(self, settings: Train, progress: Progress) -> None:
         self.settings = settings
         self.progress = progress
 
     def on_step(self, step: Step) -> None:
-        """The step's figures."""
-        facts = {"loss": f"{step.loss:.3f}"}
-        if step.top1 is not None:
-            facts["top-1"] = f"{step.top1:.1%}"
-        facts |= {"images/s": f"{step.images_per_s:.0f}", "lr": f"{step.learning_rate:.4g}"}
-        self.progress(Update("train", step.step, step.steps, "steps", facts))
-        if step.step % self.settings.print_freq == 0:
-            place = f"epoch {step.epoch}/{self.settings.epochs}, step {step.epoch_step}/{step.epoch_steps}"
-            waited = step.data_s / (step.data_s + step.compute_s)
-            told = ", ".join(f"{name} {value}" for name, value in facts.items())
-            self.progress(Update("train", note=f"{place}: {told}, waited {waited:.0%}"))
+        """The figures of this step alone."""
+        if step.step % self.settings.print_freq:
+            return
+        place = f"epoch {step.epoch}/{self.settings.epochs}, step {step.epoch_step}/{step.epoch_steps}"
+        right = "" if step.top1 is None else f", top-1 {step.top1:.1%}"
+        pace = f"{step.images_per_s:.0f} images/s, {step.data_s / (step.data_s + step.compute_s):.0%} of it waiting"
+        note = f"{place}: loss {step.loss:.3f}{right}, lr {step.learning_rate:.4g}, {pace}"
+        self.progress(Update("train", note=note))
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """The epoch's figures."""
-        note = f"epoch {epoch.epoch}/{self.settings.epochs}: loss {epoch.loss:.3f}, held-out top-1 {epoch.val_top1:.2%}"
-        self.progress(Update("train", note=note))
+        """The loop tells of it itself."""
 
     def close(self) -> None:
         """Nothing is held."""

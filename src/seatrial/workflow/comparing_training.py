@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.compare.training_table import TrainingTable, make_training_table
 from seatrial.errors import UsageError
-from seatrial.store.training_speed import TrainingSpeed
+from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.workflow.comparable import name_files
 
 
@@ -19,7 +19,7 @@ def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> T
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("a record is given twice", "give each once")
-    speeds = [TrainingSpeed.load(path) for path in paths]
+    speeds = [TrainingSpeedRecord.load(path) for path in paths]
     names: tuple[str, ...] = tuple(speed.name for speed in speeds)
     if len(set(names)) < len(names):
         names = name_files(paths)

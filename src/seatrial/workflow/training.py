@@ -28,8 +28,8 @@ class TrainSpec:
     """What to train on and where to put it."""
 
     recipe: str
-    data: Path
-    """`train/CLASS/NAME` beside `val/CLASS/NAME`, or a flat `val/` with `val_label.txt`."""
+    data: Path | None
+    """`train/CLASS/NAME` beside `val/CLASS/NAME`, or a flat `val/` with `val_label.txt`; None for synthetic images."""
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What to change of the card's `[train]`."""
@@ -37,7 +37,7 @@ class TrainSpec:
     force: bool = False
     preset: str | None = None
     """Of the card's; `settings` go over it."""
-    resume: Literal["auto"] | Path | None = "auto"
+    resume: Literal["auto"] | Path = "auto"
     """auto goes on from the snapshot in `output`, where there is one."""
     nproc: int = 1
     """Processes on this machine."""
@@ -45,7 +45,7 @@ class TrainSpec:
     performance: bool = False
     synthetic: bool = False
     """Random images, so that no file is read."""
-    track: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    track: tuple[str, ...] = ()
     dllogger: bool = False
     guide_format: bool = False
 
@@ -59,6 +59,8 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
         TrainingDiverged: the loss is no longer a number.
     """
     recipe = override_settings(load_recipe(spec.recipe), spec.settings)
+    if spec.data is None:
+        raise UsageError("there is nothing to work on", "give --data FOLDER")
     train, val = read_training_set(spec.data, recipe.network.classes)
     if len(train) < 2:
         raise DataError(f"{spec.data / 'train'} holds {len(train)} images; BatchNorm needs at least 2 in a batch")

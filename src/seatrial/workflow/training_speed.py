@@ -7,7 +7,7 @@ from pathlib import Path
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
 from seatrial.store.records import Environment, Epoch
-from seatrial.store.training_speed import TrainingSpeed
+from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.train.events import Step
 
 SPEED = "training-speed.json"
@@ -33,7 +33,7 @@ class SpeedContext:
     synthetic: bool = False
 
 
-def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: SpeedContext) -> TrainingSpeed:
+def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: SpeedContext) -> TrainingSpeedRecord:
     """The record of a training's steps, the first ones left out.
 
     Raises:
@@ -45,7 +45,7 @@ def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: Spee
         raise UsageError("a training without a step has no speed", "give it more images, or --synthetic")
     settings = context.recipe.train
     height, width = context.recipe.input_size
-    return TrainingSpeed(
+    return TrainingSpeedRecord(
         name=f"{context.processes}p-{context.device.partition(':')[0].upper()}",
         recipe=context.recipe.name,
         device=context.device,
@@ -78,11 +78,11 @@ def _doubt(timed: Sequence[Step], context: SpeedContext) -> list[str]:
     return doubts
 
 
-def load_speed(output: Path) -> TrainingSpeed:
+def load_speed(output: Path) -> TrainingSpeedRecord:
     """The record that a training with `performance` left in its folder.
 
     Raises:
         UsageError: there is none.
         RefusedFile: it is damaged.
     """
-    return TrainingSpeed.load(output / SPEED)
+    return TrainingSpeedRecord.load(output / SPEED)

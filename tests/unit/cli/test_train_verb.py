@@ -10,13 +10,12 @@ from seatrial.bench.environment import read_environment
 from seatrial.cli import run_cli
 from seatrial.cli.train import PERFORMANCE
 from seatrial.progress import Progress, silent
-from seatrial.recipes import load_recipe
 from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch, TrainingRecord
-from seatrial.store.training_speed import TrainingSpeed
 from seatrial.workflow import training
 from seatrial.workflow.training import TrainSpec
 from seatrial.workflow.training_speed import SPEED
+from training_speeds import make_speed
 
 LEAST = ["train", "resnet50", "--data", "images", "--output", "out"]
 EPOCH = Epoch(
@@ -146,7 +145,6 @@ def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> No
         (["--amp", "fp32"], "Invalid value for '--amp': fp32: Input should be 'auto', 'off', 'bf16' or 'fp16'"),
         (["--loss-scale", "-1"], "Invalid value for '--loss-scale': -1: Input should be 'dynamic' or Input should be "
          "greater than 0"),
-        (["--evaluate"], "--evaluate does not say of what; give the weights: --resume FILE"),
         (["--track", "tensorbord"], "--track tensorbord: there is no such tracker; did you mean 'tensorboard'?"),
         (["--ND"], "--ND is not taken here; --channels-last and --no-channels-last are the layouts there are"),
         (["elsewhere"], "elsewhere and --data both say where the images are; give one of them"),
@@ -180,30 +178,6 @@ def test_processes_behind_the_first_are_silent(
     monkeypatch.setenv("RANK", "1")
     assert run_cli([*LEAST, "--lr", "1"]) == 0
     assert len(asked) == 1 and capsys.readouterr() == ("", "")
-
-
-def make_speed(**changes: Any) -> TrainingSpeed:
-    facts: dict[str, Any] = {
-        "name": "1p-CPU",
-        "recipe": "resnet50",
-        "device": "cpu",
-        "processes": 1,
-        "batch_size": 8,
-        "size": (32, 32),
-        "precision": "bf16",
-        "synthetic": True,
-        "settings": load_recipe("resnet50").train.model_dump(mode="json"),
-        "excluded": 10,
-        "images": (8,) * 20,
-        "data_s": (0.1,) * 20,
-        "compute_s": (0.3,) * 20,
-        "epochs": 1,
-        "top1": 0.5,
-        "loss": 1.0,
-        "wall_s": 12.4,
-        "environment": read_environment(("torch",)),
-    }
-    return TrainingSpeed(**{**facts, **changes})
 
 
 def test_performance_prints_the_guides_block_and_what_it_does_not_say(
