@@ -33,14 +33,15 @@ def train(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
+        "seed": seed,
     }
     with showing() as progress:
-        record = train_recipe(TrainSpec(recipe, data, output, settings, seed, force), progress)
+        record = train_recipe(TrainSpec(recipe, data, output, settings, force=force), progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
         return
     rows = [
-        [f"{e.epoch}", f"{e.loss:.3f}", f"{e.train_top1:.2%}", f"{e.val_top1:.2%}", f"{e.images_per_s:.0f}"]
+        [f"{e.epoch}", f"{e.loss:.3f}", f"{e.train_top1 or 0:.2%}", f"{e.val_top1 or 0:.2%}", f"{e.images_per_s:.0f}"]
         for e in record.epochs
     ]
     print_table(["epoch", "loss", "train top-1", "held-out top-1", "images/s"], rows)
