@@ -1,6 +1,5 @@
 """`seatrial train`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from seatrial.cli.options import Json
 from seatrial.cli.setting_options import SettingsCommand, given_settings
 from seatrial.cli.show import print_json, showing, tell
 from seatrial.errors import UsageError
+from seatrial.train.place import read_place
 
 if TYPE_CHECKING:
     from seatrial.store.records import TrainingRecord
@@ -26,16 +26,12 @@ class TrainCommand(SettingsCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take our own words and, translated, theirs."""
-        ours = translate(args, started="TORCHELASTIC_RUN_ID" in os.environ)
-        if is_first():
+        place = read_place()
+        ours = translate(args, place.launched)
+        if place.first:
             for note in ours.notes:
                 tell("note", note)
         return super().parse_args(ctx, list(ours.words))
-
-
-def is_first() -> bool:
-    """Whether this process is the only or the first one of a training: the others have nothing to tell."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def train(
@@ -89,7 +85,7 @@ def train(
         dllogger=dllogger,
         guide_format=guide_format,
     )
-    if is_first():
+    if read_place().first:
         with showing() as progress:
             _print(train_recipe(spec, progress), spec, as_json)
     else:

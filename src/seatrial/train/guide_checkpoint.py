@@ -8,7 +8,11 @@ from typing import Any
 
 import torch
 
+from seatrial.models.build import sketch_network
+from seatrial.recipes.schema import Recipe
 from seatrial.store.files import link_or_copy, replacing
+from seatrial.train.optim import group_parameters
+from seatrial.train.snapshot import Snapshot
 
 LAST, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
 _OURS = frozenset({"share"})
@@ -26,6 +30,26 @@ class GuideState:
     best_top1: float
     """The best validation so far, 0..1."""
     optimizer: Mapping[str, Any]
+
+
+class GuideKeeper:
+    """Writes them after each epoch, with the weights that were validated."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        sketch = sketch_network(recipe.network)
+        self.folder = folder
+        self.arch = recipe.network.name
+        self.ours = [name for group in group_parameters(sketch) for name, _ in group]
+        self.theirs = [name for name, _ in sketch.named_parameters()]
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Write the state between two epochs."""
+        at = snapshot.standing
+        optimizer = {} if snapshot.optimizer is None else join_groups(snapshot.optimizer, self.ours, self.theirs)
+        weights = snapshot.network if snapshot.average is None else snapshot.average
+        last = at.epochs[-1].val_top1 if at.epochs else None
+        state = GuideState(at.epoch, self.arch, weights, at.best_top1, optimizer)
+        save_guide_checkpoint(self.folder, state, is_best=last is None or last >= at.best_top1)
 
 
 def save_guide_checkpoint(folder: Path, state: GuideState, is_best: bool) -> None:

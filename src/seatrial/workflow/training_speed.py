@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
-from seatrial.store.records import Environment, Epoch
+from seatrial.store.records import Epoch, TrainingRecord
 from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.train.events import Step
 
@@ -21,16 +21,12 @@ FEW = 20
 class SpeedContext:
     """What one must know of the steps."""
 
+    record: TrainingRecord
     recipe: Recipe
     """With the settings that it was trained by."""
-    device: str
-    precision: str
-    environment: Environment
     wall_s: float
     """From the start of the training to its end."""
-    processes: int = 1
     machines: int = 1
-    synthetic: bool = False
 
 
 def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: SpeedContext) -> TrainingSpeedRecord:
@@ -43,19 +39,19 @@ def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: Spee
     timed = steps[excluded:]
     if not timed:
         raise UsageError("a training without a step has no speed", "give it more images, or --synthetic")
-    settings = context.recipe.train
+    record, settings = context.record, context.recipe.train
     height, width = context.recipe.input_size
     return TrainingSpeedRecord(
-        name=f"{context.processes}p-{context.device.partition(':')[0].upper()}",
-        recipe=context.recipe.name,
-        device=context.device,
-        processes=context.processes,
+        name=f"{record.world_size}p-{record.device.partition(':')[0].upper()}",
+        recipe=record.recipe,
+        device=record.device,
+        processes=record.world_size,
         machines=context.machines,
         batch_size=settings.batch_size,
         size=(settings.size, settings.size) if settings.size else (height, width),
-        precision=context.precision,
-        synthetic=context.synthetic,
-        settings=settings.model_dump(mode="json"),
+        precision=record.precision,
+        synthetic=record.synthetic,
+        settings=record.settings,
         excluded=excluded,
         images=tuple(step.images for step in timed),
         data_s=tuple(step.data_s for step in timed),
@@ -65,7 +61,7 @@ def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: Spee
         loss=timed[-1].loss,
         wall_s=context.wall_s,
         doubts=tuple(_doubt(timed, context)),
-        environment=context.environment,
+        environment=record.environment,
     )
 
 
@@ -73,8 +69,9 @@ def _doubt(timed: Sequence[Step], context: SpeedContext) -> list[str]:
     doubts = []
     if len(timed) < FEW:
         doubts.append(f"only {len(timed)} steps were timed")
-    if context.device.startswith("cpu") and context.processes > context.machines:
-        doubts.append(f"{context.processes // context.machines} processes share the cores of one machine")
+    processes = context.record.world_size // context.machines
+    if context.record.device.startswith("cpu") and processes > 1:
+        doubts.append(f"{processes} processes share the cores of one machine")
     return doubts
 
 

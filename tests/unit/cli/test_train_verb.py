@@ -176,6 +176,7 @@ def test_processes_behind_the_first_are_silent(
     asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert run_cli([*LEAST, "--lr", "1"]) == 0
     assert len(asked) == 1 and capsys.readouterr() == ("", "")
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from seatrial.errors import UsageError
-from seatrial.recipes import load_recipe
+from seatrial.recipes import Recipe, load_recipe
+from seatrial.store.records import TrainingRecord
 from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.train.events import Step
 from seatrial.train.log import StepSampler
@@ -15,15 +16,18 @@ from training_speeds import make_environment, make_speed
 from training_steps import make_epoch, make_step
 
 
-def make_context(**changes: Any) -> SpeedContext:
+def make_context(recipe: Recipe | None = None, machines: int = 1, **changes: Any) -> SpeedContext:
+    trained = recipe or load_recipe("resnet50")
     facts: dict[str, Any] = {
-        "recipe": load_recipe("resnet50"),
-        "device": "npu:0",
+        "key": "0",
+        "recipe": trained.name,
+        "settings": trained.train.model_dump(mode="json"),
         "precision": "fp16",
+        "device": "npu:0",
+        "epochs": (),
         "environment": make_environment(),
-        "wall_s": 60.0,
     }
-    return SpeedContext(**{**facts, **changes})
+    return SpeedContext(TrainingRecord(**{**facts, **changes}), trained, 60.0, machines)
 
 
 def make_steps(count: int, slow: int = 0) -> list[Step]:
@@ -63,7 +67,7 @@ def test_what_is_known_of_the_training_stands_in_the_record() -> None:
     sampler.on_epoch(make_epoch(1))
     sampler.on_epoch(make_epoch(2))
     sampler.close()
-    speed = describe_speed(sampler.steps, sampler.epochs, make_context(processes=8, synthetic=True))
+    speed = describe_speed(sampler.steps, sampler.epochs, make_context(world_size=8, synthetic=True))
     assert (speed.name, speed.recipe, speed.epochs, speed.top1) == ("8p-NPU", "resnet50", 2, 0.25)
     assert (speed.size, speed.batch_size, speed.cards, speed.synthetic) == ((224, 224), 512, 8, True)
     assert speed.loss == make_steps(30)[-1].loss
@@ -76,7 +80,7 @@ def test_training_may_see_smaller_images_than_the_network() -> None:
 
 
 def test_processes_on_one_cpu_are_one_device() -> None:
-    speed = describe_speed(make_steps(30), [], make_context(device="cpu", processes=4, machines=2))
+    speed = describe_speed(make_steps(30), [], make_context(device="cpu", world_size=4, machines=2))
     assert (speed.cards, speed.doubts) == (2, ("2 processes share the cores of one machine",))
 
 
