@@ -1,6 +1,7 @@
 """What a training came to: its epochs, its speed as the guides print it, and several speeds beside each other."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli.layouts import Layout, write_exact, write_ratio, write_table
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from seatrial.compare.training_table import Scaling, TrainingRow, TrainingTable
     from seatrial.recipes.claims import Claim
     from seatrial.recipes.tables import TrainingGuide
-    from seatrial.store.records import Epoch
+    from seatrial.store.records import Epoch, TrainingRecord
     from seatrial.store.training_speed import TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
@@ -26,6 +27,19 @@ def write_epochs(epochs: Sequence["Epoch"]) -> str:
         for e in epochs
     ]
     return write_columns([["epoch", "loss", "train top-1", "held-out top-1", "images/s"], *rows], (0,))
+
+
+def write_outcome(record: "TrainingRecord", output: Path) -> str:
+    """Where the checkpoint is, and what one must know of its accuracy."""
+    lines = [f"checkpoint: {output / record.checkpoint} ({record.precision})"] if record.checkpoint else []
+    if record.validation is not None:
+        found = record.validation
+        counted = f"{found.images} of {found.of_images}" if found.is_partial else str(found.images)
+        told = f"top-1 {found.top1:.3%}, top-5 {found.top5:.3%}, loss {found.loss:.4f}"
+        lines.append(f"held-out: {told}; {counted} images, each counted once")
+    if record.bad_images:
+        lines.append(f"left out: {len(record.bad_images)} images that could not be read, by name in the record")
+    return "\n".join(lines)
 
 
 def _share(value: float | None) -> str:

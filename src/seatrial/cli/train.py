@@ -93,7 +93,7 @@ def train(
 
 
 def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
-    from seatrial.cli.show_training import write_epochs, write_final_result, write_speed
+    from seatrial.cli.show_training import write_epochs, write_final_result, write_outcome, write_speed
     from seatrial.workflow.training_speed import load_speed
 
     if spec.performance:
@@ -105,8 +105,9 @@ def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
     elif as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
-        print(write_epochs(record.epochs))
-        print(f"checkpoint: {spec.output / record.checkpoint} ({record.precision})")
+        if record.epochs:
+            print(write_epochs(record.epochs))
+        print(write_outcome(record, spec.output))
 
 
 def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Path | None:

@@ -133,7 +133,7 @@ def _is_before(line: bytes, step: int, epochs: int) -> bool:
 
 
 class ScreenLines:
-    """A line for a person every `print_freq` steps."""
+    """A line for a person every `print_freq` steps of an epoch."""
 
     def __init__(self, settings: Train, progress: Progress) -> None:
         self.settings = settings
@@ -141,7 +141,7 @@ class ScreenLines:
 
     def on_step(self, step: Step) -> None:
         """The figures of this step alone."""
-        if step.step % self.settings.print_freq:
+        if step.epoch_step % self.settings.print_freq:
             return
         place = f"epoch {step.epoch}/{self.settings.epochs}, step {step.epoch_step}/{step.epoch_steps}"
         right = "" if step.top1 is None else f", top-1 {step.top1:.1%}"

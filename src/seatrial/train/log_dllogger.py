@@ -36,7 +36,7 @@ _OF_EPOCH = {"loss": "train.loss", "train_top1": "train.top1", "images_per_s": "
 
 
 class DLLogger:
-    """Writes both files: a line every `print_freq` steps and one for each epoch, both counted from 0."""
+    """Writes both files: a line every `print_freq` steps of an epoch and one for each epoch, both counted from 0."""
 
     def __init__(self, job: "LogJob", now: Callable[[], datetime] = datetime.now) -> None:
         self.every = job.settings.print_freq
@@ -48,8 +48,8 @@ class DLLogger:
             self._write_json("METADATA", {"metric": name, "metadata": {"unit": unit, "format": form}})
 
     def on_step(self, step: Step) -> None:
-        """Every `print_freq` steps."""
-        if step.step % self.every:
+        """Every `print_freq` steps of an epoch."""
+        if step.epoch_step % self.every:
             return
         known = {"train.top1": step.top1, "train.top5": step.top5}
         data = {

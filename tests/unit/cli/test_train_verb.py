@@ -12,6 +12,7 @@ from seatrial.cli.train import PERFORMANCE
 from seatrial.progress import Progress, silent
 from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch, TrainingRecord
+from seatrial.store.training import Validation
 from seatrial.workflow import training
 from seatrial.workflow.training import TrainSpec
 from seatrial.workflow.training_speed import SPEED
@@ -170,6 +171,21 @@ def test_what_is_wrong_is_told_in_one_line(
 def test_what_is_missing_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(words) == 2
     assert capsys.readouterr().err == f"seatrial: {told}\n"
+
+
+def test_a_validation_says_how_many_images_it_counted(
+    asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = training.train_recipe
+    validation = Validation(images=23, of_images=24, top1=0.5, top5=1.0, loss=1.25, seconds=1.0)
+    changes = {"epochs": (), "checkpoint": "", "validation": validation, "bad_images": {"x.jpg": "no image"}}
+    monkeypatch.setattr(training, "train_recipe", lambda *words: plain(*words).model_copy(update=changes))
+    assert run_cli([*LEAST, "--evaluate"]) == 0
+    assert asked[0].evaluate_only
+    assert capsys.readouterr().out.splitlines() == [
+        "held-out: top-1 50.000%, top-5 100.000%, loss 1.2500; 23 of 24 images, each counted once",
+        "left out: 1 images that could not be read, by name in the record",
+    ]
 
 
 def test_processes_behind_the_first_are_silent(

@@ -38,7 +38,7 @@ def test_steps_and_epochs_are_counted_from_0_and_only_some_are_told(logger: DLLo
     told = (tmp_path / "dllogger.log").read_text().splitlines()
     assert [line.partition(" - ")[2].partition("  ")[0] for line in told] == [
         "Epoch: 0 Iteration: 1",
-        "Epoch: 1 Iteration: 0",
+        "Epoch: 1 Iteration: 1",
         "Epoch: 1",
     ]
     assert told[0] == (

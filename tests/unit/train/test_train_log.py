@@ -111,12 +111,12 @@ def test_a_full_disk_is_a_storage_error_that_names_the_log(room: int, tmp_path: 
 def test_the_screen_has_a_line_every_few_steps() -> None:
     told: list[Update] = []
     lines = ScreenLines(Train(epochs=2, print_freq=2), told.append)
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         lines.on_step(make_step(number))
-    lines.on_step(make_step(4, top1=None))
+    lines.on_step(make_step(5, top1=None))
     assert [update.note for update in told] == [
         "epoch 1/2, step 2/3: loss 2.500, top-1 25.0%, lr 0.02, 16 images/s, 20% of it waiting",
-        "epoch 2/2, step 1/3: loss 2.000, lr 0.04, 16 images/s, 20% of it waiting",
+        "epoch 2/2, step 2/3: loss 1.750, lr 0.05, 16 images/s, 20% of it waiting",
     ]
 
 
