@@ -85,6 +85,7 @@ def train(
         dllogger=dllogger,
         guide_format=guide_format,
     )
+    _refuse_ignored(spec)
     if read_place().first:
         with showing() as progress:
             _print(train_recipe(spec, progress), spec, as_json)
@@ -108,6 +109,21 @@ def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
         if record.epochs:
             print(write_epochs(record.epochs))
         print(write_outcome(record, spec.output))
+
+
+def _refuse_ignored(spec: "TrainSpec") -> None:
+    mode = "--evaluate" if spec.evaluate_only else "--performance" if spec.performance else None
+    given = {
+        "--performance": spec.evaluate_only and spec.performance,
+        "--synthetic": spec.evaluate_only and spec.synthetic,
+        "--track": bool(spec.track),
+        "--dllogger": spec.dllogger,
+        "--guide-format": spec.guide_format,
+        "--force": spec.force,
+    }
+    ignored = next((option for option, is_given in given.items() if is_given), None)
+    if mode is not None and ignored is not None:
+        raise UsageError(f"{ignored} means nothing to {mode}, which trains nothing to keep", "leave one of them out")
 
 
 def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Path | None:

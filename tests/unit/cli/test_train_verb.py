@@ -97,7 +97,7 @@ def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_other_options(asked: list[TrainSpec]) -> None:
     words = "--preset guide-8p --nproc 2 --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
-    assert run_cli([*LEAST, *words.split(), "--resume", "there/snapshot.pt", "--evaluate"]) == 0
+    assert run_cli([*LEAST, *words.split(), "--resume", "there/snapshot.pt"]) == 0
     assert asked == [
         TrainSpec(
             recipe="resnet50",
@@ -111,7 +111,6 @@ def test_the_other_options(asked: list[TrainSpec]) -> None:
             force=True,
             track=("mlflow", "tensorboard"),
             resume=Path("there/snapshot.pt"),
-            evaluate_only=True,
         )
     ]
 
@@ -148,6 +147,10 @@ def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> No
          "greater than 0"),
         (["--track", "tensorbord"], "--track tensorbord: there is no such tracker; did you mean 'tensorboard'?"),
         (["--ND"], "--ND is not taken here; --channels-last and --no-channels-last are the layouts there are"),
+        (["--evaluate", "--performance"], "--performance means nothing to --evaluate, which trains nothing to keep; "
+         "leave one of them out"),
+        (["--performance", "--guide-format"], "--guide-format means nothing to --performance, which trains nothing to "
+         "keep; leave one of them out"),
         (["elsewhere"], "elsewhere and --data both say where the images are; give one of them"),
     ],
 )  # fmt: skip
