@@ -22,6 +22,8 @@ class SeatrialError(Exception):
     """What was asked, what was found and what to do, in one line."""
 
     exit_code: ClassVar[int]
+    told = False
+    """By another process on the same terminal, so that this one need not."""
 
     def __init__(self, problem: str, fix: str | None = None) -> None:
         self.problem = problem

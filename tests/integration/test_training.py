@@ -75,7 +75,7 @@ def test_a_loss_that_is_no_number_stops(tiny_trial: TinyTrial, tmp_path: Path) -
     ("options", "code", "words"),
     [
         (["--data", "/nowhere"], 6, "data folder /nowhere is not there"),
-        (["--learning-rate", "-1"], 2, "'learning_rate' is -1.0"),
+        (["--learning-rate", "-1"], 2, "'--learning-rate': -1: Input should be greater than 0"),
         (["--epochs", "many"], 2, "--epochs"),
     ],
 )
