@@ -14,6 +14,7 @@ from seatrial.data.labels import LabelledImage
 from seatrial.errors import SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
+from seatrial.train.launch import PRELOADED
 from seatrial.workflow.training import TrainSpec, train_recipe
 from tiny_trial import TinyTrial
 
@@ -35,7 +36,7 @@ def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:
     All such processes are forked from one that has torch loaded.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["seatrial.workflow.sitting", "timm"])
+    context.set_forkserver_preload(list(PRELOADED))
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_train, args=(spec, there))
     process.start()
