@@ -10,6 +10,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from seatrial.errors import EngineError, Interrupted, SeatrialError
@@ -19,10 +20,15 @@ from seatrial.progress import Progress, Update, silent
 Result = TypeVar("Result")
 Work = Callable[[Progress], Result]
 
+START = "forkserver"
+"""All processes are forked from a clean one that has the libraries loaded, which takes seconds for each otherwise."""
+PRELOADED = ("seatrial.train.loop", "timm")
 STOP_S = 30
 """That processes have to save and leave after a signal; longer than a step should take."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """That torch's launcher takes for itself."""
+TALKATIVE = ("torch.distributed.elastic", "torch.multiprocessing")
+"""Loggers of torch's launcher, each with a level of its own."""
 
 
 class Channel(Protocol):
@@ -48,11 +54,14 @@ def launch(work: Work[Result], processes: int, progress: Progress = silent) -> R
         EngineError: a process was killed.
     """
     torch = import_extra("torch")
-    channel = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    context = torch.multiprocessing.get_context(START)
+    context.set_forkserver_preload(list(PRELOADED))
+    channel = context.SimpleQueue()
     errors: list[SeatrialError | str] = []
     listening = threading.Thread(target=_listen, args=(channel, progress, errors), daemon=True)
     listening.start()
     try:
+        import_module("torch.distributed.launcher.api")
         with _kept_handlers(), _quiet(), tempfile.TemporaryDirectory(prefix="seatrial-") as folder:
             return _run(work, processes, channel, folder)
     except _Failed as failed:
@@ -87,6 +96,7 @@ def _run(work: Work[Result], processes: int, channel: Channel, folder: str) -> R
         local_addr="localhost",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=folder),
+        start_method=START,
         shutdown_timeout=STOP_S,
     )
     try:
@@ -125,6 +135,11 @@ def _listen(channel: Channel, progress: Progress, errors: list[SeatrialError | s
 
 def _explain(failed: _Failed, errors: list[SeatrialError | str]) -> Exception:
     """What to raise: a process's own words where it had any."""
+    if failed.exit_code < 0:
+        return EngineError(
+            f"process {failed.process} of the training was killed by {signal.Signals(-failed.exit_code).name}",
+            "if memory ran out, take a smaller --batch-size; the same command goes on from the last snapshot",
+        )
     for error in errors:
         if isinstance(error, SeatrialError):
             return error
@@ -132,12 +147,7 @@ def _explain(failed: _Failed, errors: list[SeatrialError | str]) -> Exception:
         return RuntimeError(f"process {failed.process} of the training failed\n{errors[0]}")
     if failed.exit_code == Interrupted.exit_code:
         return Interrupted("stopped", "the same command goes on where it stopped")
-    if failed.exit_code >= 0:
-        return RuntimeError(f"process {failed.process} of the training left with {failed.exit_code} and said nothing")
-    return EngineError(
-        f"process {failed.process} of the training was killed by {signal.Signals(-failed.exit_code).name}",
-        "if memory ran out, take a smaller --batch-size; the same command goes on from the last snapshot",
-    )
+    return RuntimeError(f"process {failed.process} of the training left with {failed.exit_code} and said nothing")
 
 
 @contextmanager
@@ -157,17 +167,12 @@ def _kept_handlers() -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's launcher from telling in twenty lines what we tell in one."""
-    handler, loggers = (
-        logging.NullHandler(),
-        [logging.getLogger(f"torch.{n}") for n in ("distributed", "multiprocessing")],
-    )
-    propagated = [logger.propagate for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(TALKATIVE)]
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, propagate in zip(loggers, propagated, strict=True):
-            logger.removeHandler(handler)
-            logger.propagate = propagate
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

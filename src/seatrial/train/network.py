@@ -35,12 +35,13 @@ class TrainedNetwork:
         if self.world.size > 1:
             ids = None if self.world.device.type == "cpu" else [self.world.device]
             whole = nn.parallel.DistributedDataParallel(whole, device_ids=ids, gradient_as_bucket_view=True)
-        return torch.compile(whole) if compiled else whole
+        # The plain one stays as it is, for validation's odd batches would be compiled once more.
+        return torch.compile(whole) if compiled else whole  # type: ignore[return-value]
 
     @property
     def kept(self) -> nn.Module:
         """The network that is validated and stored: the average where there is one."""
-        return self.plain if self.average is None else self.average.module  # type: ignore[no-any-return]
+        return self.plain if self.average is None else self.average.module
 
     def update_average(self, step: int) -> None:
         """Take the weights after a step, counted from 1, into the average, which begins with the first's."""
