@@ -1,28 +1,33 @@
-"""Image files decoded into batch buffers that are used again and again, by threads or by processes."""
+"""Batch buffers that are used again and again, their rows filled with images by threads or by processes."""
 
 import math
 import multiprocessing
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
-from seatrial.data.batches import fill_row
-from seatrial.data.feed import Feed
-from seatrial.data.labels import LabelledImage
 from seatrial.data.worker_process import start_process
 from seatrial.errors import DataError, UsageError
 
 MOST_THREADS = 4
 """More workers than this are processes: of an image's 2.5 ms about a tenth holds the interpreter lock."""
+SHARED = Path("/dev/shm")
+"""Where Linux has what processes share."""
+
+Asked = TypeVar("Asked")
+FillRow = Callable[[NDArray[Any], Asked], None]
+"""Puts what is asked for into a row, or raises a DataError; other processes get a copy of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +40,26 @@ class Filled:
     """Time of one worker."""
 
 
-class DecodePool:
+class DecodePool(Generic[Asked]):
     """Workers that fill the buffers (batch size, *shape of one image) of a few slots.
 
     A slot belongs to whoever asked to fill it until the next time it is filled.
     """
 
-    def __init__(self, feed: Feed, shape: tuple[int, ...], dtype: DTypeLike, slots: int, workers: int) -> None:
-        self._feed, self._stopped = feed, Event()
+    def __init__(
+        self, fill_row: FillRow[Asked], shape: tuple[int, ...], dtype: DTypeLike, slots: int, workers: int
+    ) -> None:
+        """Start the workers; `shape` is that of one slot's buffer.
+
+        Raises:
+            UsageError: there is no room for the buffers.
+        """
+        self._fill_row, self._stopped = fill_row, Event()
         self._memory: SharedMemory | None = None
         self._pool: Executor
         layout = (slots, *shape)
         size = math.prod(layout) * np.dtype(dtype).itemsize
-        if size > psutil.virtual_memory().available:
-            raise UsageError(
-                f"{slots} batches of {shape[0]} images take {size / 2**30:.1f} GiB, and there is no room for them",
-                "take a smaller --batch-size",
-            )
+        _check_room(slots, shape[0], size, workers > MOST_THREADS)
         if workers <= MOST_THREADS:
             self.buffers: NDArray[Any] = np.empty(layout, dtype)
             self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -60,14 +68,14 @@ class DecodePool:
         self.buffers = np.ndarray(layout, dtype, self._memory.buf)
         # A forked process could inherit a lock that another thread of ours holds.
         spawn = multiprocessing.get_context("spawn")
-        asked = (self._memory.name, layout, np.dtype(dtype).str, feed)
+        asked = (self._memory.name, layout, np.dtype(dtype).str, fill_row)
         self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_decoder, initargs=asked)
 
-    def fill(self, slot: int, images: Sequence[LabelledImage]) -> Future[Filled]:
-        """Start to fill the first rows of a slot's buffer."""
+    def fill(self, slot: int, asked: Sequence[Asked], first: int = 0) -> Future[Filled]:
+        """Start to fill rows of a slot's buffer, one after the other from `first` on; one worker does it."""
         if self._memory is not None:
-            return self._pool.submit(_fill_shared, slot, images)
-        return self._pool.submit(fill_rows, self.buffers[slot], images, self._feed, self._stopped)
+            return self._pool.submit(_fill_shared, slot, asked, first)
+        return self._pool.submit(fill_rows, self.buffers[slot], asked, self._fill_row, first, self._stopped)
 
     def stop(self) -> None:
         """Begin nothing more; what is in hand ends soon."""
@@ -93,30 +101,46 @@ class DecodePool:
         self.close()
 
 
-def fill_rows(rows: NDArray[Any], images: Sequence[LabelledImage], feed: Feed, stopped: Event | None = None) -> Filled:
-    """Put `images` into the first of `rows`, one each; a broken one leaves its row all 0."""
+def fill_rows(
+    rows: NDArray[Any],
+    asked: Sequence[Asked],
+    fill_row: FillRow[Asked],
+    first: int = 0,
+    stopped: Event | None = None,
+) -> Filled:
+    """Put what is asked for into `rows`, one each from `first` on; what is broken leaves its row all 0."""
     start = time.perf_counter()
     bad = {}
-    for row, image in enumerate(images):
+    for row, wanted in enumerate(asked, start=first):
         if stopped is not None and stopped.is_set():
             break
         try:
-            fill_row(rows[row], image, feed)
+            fill_row(rows[row], wanted)
         except DataError as error:
             rows[row] = 0
             bad[row] = error.problem
     return Filled(bad, time.perf_counter() - start)
 
 
+def _check_room(slots: int, images: int, size: int, shared: bool) -> None:
+    """Refuse buffers for which there is no memory; beyond the room in /dev/shm a process would die of writing them."""
+    what = f"{slots} batches of {images} images take {size / 2**30:.1f} GiB"
+    if size > psutil.virtual_memory().available:
+        raise UsageError(f"{what}, and there is no room for them", "take a smaller --batch-size")
+    if shared and SHARED.is_dir() and size > shutil.disk_usage(SHARED).free:
+        fix = f"a container gets more by --shm-size; up to {MOST_THREADS} --workers need none"
+        raise UsageError(f"{what}, and there is no room for them in {SHARED}", fix)
+
+
 _shared: dict[str, Any] = {}
-"""Of a decoding process: its view of the buffers, the memory under it, and the preprocessing."""
+"""Of a decoding process: its view of the buffers, the memory under it, and what fills a row."""
 
 
-def _start_decoder(name: str, layout: tuple[int, ...], dtype: str, feed: Feed) -> None:
+def _start_decoder(name: str, layout: tuple[int, ...], dtype: str, fill_row: FillRow[Any]) -> None:
     start_process()
     memory = SharedMemory(name=name)
-    _shared.update(memory=memory, buffers=np.ndarray(layout, dtype, memory.buf), feed=feed)
+    _shared.update(memory=memory, buffers=np.ndarray(layout, dtype, memory.buf), fill_row=fill_row)
 
 
-def _fill_shared(slot: int, images: Sequence[LabelledImage]) -> Filled:
-    return fill_rows(_shared["buffers"][slot], images, _shared["feed"])
+def _fill_shared(slot: int, asked: Sequence[Any], first: int) -> Filled:
+    return fill_rows(_shared["buffers"][slot], asked, _shared["fill_row"], first)
