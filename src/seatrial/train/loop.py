@@ -22,8 +22,9 @@ from seatrial.models.build import build_network
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Epoch
-from seatrial.train.batches import count_steps, iterate_epoch
+from seatrial.train.batches import Loader
 from seatrial.train.optim import learning_rate_at, make_optimizer, set_learning_rate
+from seatrial.train.order import Share
 from seatrial.train.snapshot import Snapshot, load_snapshot, save_snapshot
 
 
@@ -53,8 +54,10 @@ class Trainer:
         self.network = build_network(job.recipe.network).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.network, self.settings)
         self.loss = nn.CrossEntropyLoss(label_smoothing=self.settings.label_smoothing)
-        self.steps = count_steps(len(job.train), min(self.settings.batch_size, len(job.train)))
         mean, std = job.recipe.normalisation
+        seeded = self.settings.model_copy(update={"seed": job.seed})
+        self.loader = Loader(job.train, seeded, job.recipe.input_size, Share(), count_cores(), mean)
+        self.steps = self.loader.steps
         self.mean = torch.tensor(mean).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(std).view(1, 3, 1, 1) * 255
         self.bf16 = job.precision == "bf16"
@@ -86,8 +89,8 @@ class Trainer:
         self.network.train()
         start = time.perf_counter()
         losses, seen, right = 0.0, 0, 0
-        batches = iterate_epoch(self.job.train, self.job.recipe, self.job.seed, number, count_cores())
-        for step, (pixels, labels) in enumerate(batches, start=number * self.steps):
+        for step, batch in enumerate(self.loader.epoch(number), start=number * self.steps):
+            pixels, labels = batch.pixels, batch.labels
             rate = learning_rate_at(step, self.steps, self.settings)
             loss, logits = self.train_step(pixels, torch.from_numpy(labels), rate)
             if not math.isfinite(loss):
