@@ -38,25 +38,45 @@ def read_training_set(
         DataError: nothing there, classes that are in one part only, or labels and images that do not agree.
         RefusedFile: an archive or a pack is damaged or unsafe.
     """
-    if not data.is_dir():
-        raise DataError(f"data folder {data} is not there", "`seatrial data make-demo` makes one to try")
-    train, val = (_find_source(data, name) for name in ("train", "val"))
+    sources = {name: _find_source(data, name) for name in ("train", "val")}
     # A class that one of them lacks is named before it is missed by number.
-    _compare_classes(data, _list_folders(train), _list_folders(val))
-    train_images, val_images = (
-        read_images(source.path, source.labels, classes, expected=expected, progress=progress).images
-        for source in (train, val)
-    )
-    _compare_classes(data, _number_folders(train_images).keys(), _number_folders(val_images).keys())
-    for images in (train_images, val_images):
-        _check_prepared(images, expected)
-    if train_images[0].prepared is not None:
-        height, width, _ = train_images[0].prepared.shape
-        progress(Update("images", note=f"crops are taken from the {height}×{width} pixels that {train.path} holds"))
-    return train_images, val_images
+    _compare_classes(data, *(_list_folders(source) for source in sources.values()))
+    train, val = (_read_source(source, classes, progress, expected) for source in sources.values())
+    _compare_classes(data, _number_folders(train).keys(), _number_folders(val).keys())
+    if train[0].prepared is not None:
+        height, width, _ = train[0].prepared.shape
+        progress(Update("images", note=f"crops are taken from the {height}×{width} pixels of {sources['train'].path}"))
+    return train, val
+
+
+def read_held_out(
+    data: Path, classes: int, progress: Progress = silent, expected: Prepared | None = None
+) -> tuple[LabelledImage, ...]:
+    """The held-out images alone, as `read_training_set` gives them; there need be no others.
+
+    Raises:
+        DataError: nothing there, or labels and images that do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
+    """
+    return _read_source(_find_source(data, "val"), classes, progress, expected)
+
+
+def _read_source(
+    source: _Source, classes: int, progress: Progress, expected: Prepared | None
+) -> tuple[LabelledImage, ...]:
+    images = read_images(source.path, source.labels, classes, expected=expected, progress=progress).images
+    for image in images:
+        form = image.prepared
+        if form is not None and (expected is None or form.dtype != "uint8" or not form.fits(expected)):
+            raise DataError(
+                f"{image} was preprocessed, and not as the card crops its pixels", "give image files, or a pack of them"
+            )
+    return images
 
 
 def _find_source(data: Path, name: str) -> _Source:
+    if not data.is_dir():
+        raise DataError(f"data folder {data} is not there", "`seatrial data make-demo` makes one to try")
     there = [path for path in (data / name, data / f"{name}.tar", data / f"{name}.pack") if path.exists()]
     shards = sorted(path.name for path in data.glob(f"{name}-*.tar"))
     if shards:
@@ -97,18 +117,6 @@ def _compare_classes(data: Path, train: Set[str], val: Set[str]) -> None:
     """Classes are numbered in the order of the folders' names, so both parts must have the same."""
     if not train or not val or train == val:
         return
-    only = [
-        f"only in {name}: {count_names('classes', sorted(names))}"
-        for name, names in (("train", train - val), ("val", val - train))
-        if names
-    ]
-    raise DataError(f"the class folders of {data} differ, {'; '.join(only)}", "both must have the same")
-
-
-def _check_prepared(images: Sequence[LabelledImage], expected: Prepared | None) -> None:
-    for image in images:
-        form = image.prepared
-        if form is not None and (expected is None or form.dtype != "uint8" or not form.fits(expected)):
-            raise DataError(
-                f"{image} was preprocessed, and not as the card crops its pixels", "give image files, or a pack of them"
-            )
+    parts = (("train", train - val), ("val", val - train))
+    only = [count_names(f"only in {name}", sorted(names)) for name, names in parts if names]
+    raise DataError(f"the class folders of {data} differ: {', '.join(only)}", "both must have the same")

@@ -90,6 +90,11 @@ class Loader:
         """Of an epoch."""
         return self._order.steps
 
+    @property
+    def batch_size(self) -> int:
+        """Images of a step, over all processes."""
+        return self._order.batch_size
+
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
 
@@ -212,6 +217,11 @@ class SyntheticLoader:
     def steps(self) -> int:
         """Of an epoch."""
         return self._order.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step, over all processes."""
+        return self._order.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The one batch, as often as an epoch has steps from `first_step` on."""

@@ -14,7 +14,7 @@ from seatrial.data.fitting import describe_input
 from seatrial.data.labels import LabelledImage
 from seatrial.data.pack import write_pack
 from seatrial.data.sources import read_images
-from seatrial.data.training_set import read_training_set
+from seatrial.data.training_set import read_held_out, read_training_set
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
@@ -55,6 +55,8 @@ def test_class_folders_are_numbered_in_the_order_of_their_names(tmp_path: Path) 
     check(train)
     check(val, 1)
     assert [image.id for image in val] == ["n01/val0.png", "n02/val0.png", "n03/val0.png"]
+    (tmp_path / "train").rename(tmp_path / "elsewhere")
+    assert read_held_out(tmp_path, 3) == val
 
 
 def test_archives_and_shards_stand_for_folders(tmp_path: Path) -> None:
@@ -86,22 +88,23 @@ def test_a_flat_folder_has_a_label_file_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("train", "val", "told"),
     [
-        (("a", "b", "c"), ("a", "b"), r"only in train: 1 classes \('c'\)"),
-        (("a", "b", "c"), ("a", "b", "d"), r"only in train: 1 classes \('c'\); only in val: 1 classes \('d'\)"),
+        (("a", "b", "c"), ("a", "b"), r"data differ: 1 only in train \('c'\); both"),
+        (("a", "b", "c"), ("a", "b", "d"), r"data differ: 1 only in train \('c'\), 1 only in val \('d'\); both"),
     ],
 )
 def test_a_class_that_one_part_lacks_is_named(
     train: tuple[str, ...], val: tuple[str, ...], told: str, archived: bool, tmp_path: Path
 ) -> None:
-    make_folders(tmp_path / "train", train)
+    data = tmp_path / "data"
+    make_folders(data / "train", train)
     if archived:
-        archive(make_folders(tmp_path / "made", val), tmp_path / "val.tar")
+        archive(make_folders(tmp_path / "made", val), data / "val.tar")
         # An archive's folders are not looked at before they are counted.
         told = told if len(val) == 3 else r"val\.tar has 2 class folders, the network 3 classes"
     else:
-        make_folders(tmp_path / "val", val)
+        make_folders(data / "val", val)
     with pytest.raises(DataError, match=told):
-        read_training_set(tmp_path, 3)
+        read_training_set(data, 3)
 
 
 def test_the_number_of_classes_must_be_the_networks(tmp_path: Path) -> None:
@@ -112,7 +115,7 @@ def test_the_number_of_classes_must_be_the_networks(tmp_path: Path) -> None:
 
 
 def test_one_source_stands_for_each_part(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="data folder .*/none is not there; `seatrial data make-demo` makes one to try"):
+    with pytest.raises(DataError, match=r"data folder .*/none is not there; `seatrial data make-demo` makes one"):
         read_training_set(tmp_path / "none", 3)
     make_folders(tmp_path / "train")
     with pytest.raises(DataError, match=r"holds no 'val'; a folder \(of .*\), a \.tar, a \.pack, or val-000\.tar, …$"):
@@ -135,7 +138,7 @@ def test_packs_may_be_of_the_cards_own_pixels(tmp_path: Path) -> None:
     train, val = read_training_set(tmp_path / "data", 3, notes.append, describe_input(FEED, "uint8"))
     assert [image.label for image in train] == [image.label for image in val] == [0, 0, 1, 1, 2, 2]
     assert [set(image.read()) for image in train] == [{image.label} for image in train]
-    assert notes[-1].note == f"crops are taken from the 4×6 pixels that {tmp_path}/data/train.pack holds"
+    assert notes[-1].note == f"crops are taken from the 4×6 pixels of {tmp_path}/data/train.pack"
     other = make_recipe(preprocess=[{"step": "resize", "size": [4, 6]}, {"step": "to_float"}])
     for expected in (None, describe_input(make_feed(other), "uint8")):
         with pytest.raises(DataError, match="was preprocessed, and not as the card crops its pixels; give image files"):
