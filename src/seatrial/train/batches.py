@@ -115,6 +115,9 @@ class Loader:
                 slot = self._filling.popleft().slot
                 if (following := next(coming, None)) is not None:
                     self._filling.append(self._fill(pool, number, slot, following))
+        except BrokenProcessPool:
+            fix = "memory may have run out: run it again with fewer --workers"
+            raise DataError("a process that decoded images was killed", fix) from None
         finally:
             parts = [part for batch in self._filling for part in batch.parts]
             for part in parts:
@@ -156,11 +159,7 @@ class Loader:
         return Drawn(self._images[index], (self._settings.seed, epoch, index, repetition))
 
     def _finish(self, pool: DecodePool[Drawn], epoch: int, filling: _Filling) -> Batch:
-        try:
-            bad = {row: why for part in filling.parts for row, why in part.result().bad.items()}
-        except BrokenProcessPool:
-            fix = "memory may have run out: run it again with fewer --workers"
-            raise DataError("a process that decoded images was killed", fix) from None
+        bad = {row: why for part in filling.parts for row, why in part.result().bad.items()}
         rows = pool.buffers[filling.slot]
         images = [self._images[index] for index in self._share.take(filling.step)[:, 0].tolist()]
         for row, why in sorted(bad.items()):

@@ -1,3 +1,4 @@
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -25,6 +26,17 @@ def test_rows_are_filled_from_the_first_that_is_said(workers: int) -> None:
         assert [found.result().bad for found in filled] == [{3: "one is broken"}, {}, {0: "one is broken"}]
         assert pool.buffers[:, :, 0].tolist() == [[0, 9, -1, -1, -1], [8, -1, 7, 0, -1]]
         np.testing.assert_array_equal(pool.buffers[:, :, 0], pool.buffers[:, :, 1])
+
+
+def fill_group(row: np.ndarray, _: object) -> None:
+    row[:] = os.getpgrp()
+
+
+def test_a_signal_to_the_group_does_not_reach_decoding_processes() -> None:
+    """The parent may have to use them before it leaves."""
+    with DecodePool(fill_group, (1, 1), np.int64, 1, 5) as pool:
+        pool.fill(0, [None]).result()
+        assert pool.buffers[0, 0, 0] not in (0, os.getpgrp())
 
 
 def test_rows_are_filled_without_a_pool_too() -> None:
