@@ -42,7 +42,7 @@ class Loader(Protocol):
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Of an epoch, as many as are wanted."""
         ...
 
     @property
@@ -57,6 +57,10 @@ class Loader(Protocol):
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The batches of an epoch from a step on; whoever stops early closes it."""
+        ...
+
+    def close(self) -> None:
+        """End its workers."""
         ...
 
 
@@ -77,11 +81,6 @@ class TrainJob:
     """On the first process."""
     keepers: Sequence[Callable[[Snapshot], None]] = ()
     """Given the state after every epoch, on the first process."""
-
-
-def count_steps(loader: Loader, settings: Train) -> int:
-    """Steps of an epoch."""
-    return min(loader.steps, settings.max_train_steps or loader.steps)
 
 
 def check_parts(settings: Train, batch_size: int, world: World, has_batch_norm: bool) -> None:

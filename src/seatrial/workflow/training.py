@@ -8,9 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from seatrial.data.labels import LabelledImage, hash_listing, read_class_folders, read_labels
+from seatrial.data.feed import make_feed
+from seatrial.data.fitting import describe_input
+from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.data.preprocess import hash_preprocess
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.data.training_set import read_held_out, read_training_set
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.progress import Progress, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import Train
@@ -85,7 +88,9 @@ def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, A
     return recipe.model_copy(update={"train": train})
 
 
-def read_images(spec: TrainSpec, classes: int) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+def read_images(
+    spec: TrainSpec, recipe: Recipe, progress: Progress
+) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
     """The training images, none if they are synthetic or not asked for, and the held-out ones.
 
     Raises:
@@ -96,11 +101,10 @@ def read_images(spec: TrainSpec, classes: int) -> tuple[tuple[LabelledImage, ...
         if spec.synthetic and not spec.evaluate_only:
             return (), ()
         raise UsageError("there is nothing to work on", "give --data FOLDER")
-    if not spec.data.is_dir():
-        raise DataError(f"data folder {spec.data} is not there", "`seatrial data make-demo` makes one to try")
-    labels = spec.data / "val_label.txt"
-    train = () if spec.synthetic or spec.evaluate_only else read_class_folders(spec.data / "train", classes)
-    return train, read_labels(spec.data / "val", labels if labels.exists() else None, classes)
+    classes, expected = recipe.network.classes, describe_input(make_feed(recipe), "uint8")
+    if spec.synthetic or spec.evaluate_only:
+        return (), read_held_out(spec.data, classes, progress, expected)
+    return read_training_set(spec.data, classes, progress, expected)
 
 
 def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage]) -> str:

@@ -1,5 +1,6 @@
 """What a training may begin with: our snapshots, and other trainers' checkpoints."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_another_networks_weights_are_refused(recipe: Recipe, tmp_path: Path) ->
 def make_snapshot(recipe: Recipe) -> Snapshot:
     network = build_network(recipe.network)
     optimizer = make_optimizer(network, recipe.train)
-    for _, parameter in sum(group_parameters(network), []):
+    for _, parameter in itertools.chain(*group_parameters(network)):
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     standing = Standing(epoch=1, step=2, sums=Sums(loss=3.0, images=4), best_top1=0.5)
