@@ -26,6 +26,7 @@ from seatrial.train.world import World
 
 DIVERGED = "diverged.txt"
 """Beside the snapshot: the images of the step whose loss was no number."""
+SMALLER = "try a smaller --learning-rate"
 NAMED = 3
 """Of them are named on the terminal."""
 
@@ -75,6 +76,7 @@ class Trainer:
             self.stepper.precision.scaler.load_state_dict(start.scaler)
         self.at = start.standing
         self.at.resumed += 1
+        self.saved = f"the one it went on from, of step {self.number()}"
         self.say(f"going on after epoch {self.at.epoch} of {self.settings.epochs}", step=self.at.step)
 
     def run(self) -> None:
@@ -184,6 +186,8 @@ class Trainer:
         rate = learning_rate_at((self.at.epoch + 1) * self.steps - 1, self.steps, self.settings)
         epoch = self.at.sums.to_epoch(self.at.epoch + 1, rate, self.job.mix is not None)
         held_out = ""
+        with self.world.together():
+            self.check_weights()
         if self.job.val:
             found = self.validate()
             epoch = epoch.model_copy(update={"val_top1": found.top1, "val_top5": found.top5, "val_loss": found.loss})
@@ -201,12 +205,15 @@ class Trainer:
 
         Raises:
             DataError: one cannot be read.
+            TrainingDiverged: the loss is no number.
             Interrupted: a process was asked to stop.
         """
         try:
             self.validation, bad = self.validator.run(self.network, lambda: self.stop.asked)
         except Stopped:
             self.leave()
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"{error.problem}; last good checkpoint: {self.saved}", SMALLER) from None
         self.bad.update(bad)
         return self.validation
 
@@ -224,19 +231,26 @@ class Trainer:
         )
 
     def save(self) -> None:
-        """Write a snapshot, unless the weights went bad in the last step, whose loss was still that of good ones."""
+        """Write a snapshot, never of bad weights; every process waits until it is written."""
         if self.job.folder is None:
             return
         with self.world.together():
             if self.world.first:
-                if not is_finite(self.network.plain):
-                    raise TrainingDiverged(
-                        f"the weights are no longer numbers after step {self.number()}; "
-                        f"last good checkpoint: {self.saved}",
-                        "try a smaller --learning-rate",
-                    )
+                self.check_weights()
                 save_snapshot(self.job.folder, self.take())
         self.saved = f"{self.job.folder / SNAPSHOT} of step {self.number()}"
+
+    def check_weights(self) -> None:
+        """Refuse weights that went bad in the last step, whose loss was still that of good ones.
+
+        Raises:
+            TrainingDiverged: names the step.
+        """
+        if not is_finite(self.network.plain):
+            raise TrainingDiverged(
+                f"the weights are no longer numbers after step {self.number()}; last good checkpoint: {self.saved}",
+                SMALLER,
+            )
 
     def keep(self) -> None:
         """Give the state after an epoch to whoever keeps it in another form."""
@@ -270,7 +284,7 @@ class Trainer:
             raise TrainingDiverged(
                 f"the loss became {loss} at step {launched.number + 1} (epoch {self.at.epoch + 1}) with "
                 f"{', '.join(names[:NAMED])}{more}; last good checkpoint: {self.saved}",
-                "try a smaller --learning-rate",
+                SMALLER,
             )
 
     def say(self, note: str, step: int = 0) -> None:

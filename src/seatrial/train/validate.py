@@ -1,5 +1,6 @@
 """Validation that counts every held-out image exactly once, on any number of processes."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from seatrial.data.ahead import load_ahead
 from seatrial.data.batches import fill_row
 from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, SeatrialError
+from seatrial.errors import DataError, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.training import Validation
@@ -80,6 +81,7 @@ class Validator:
         Raises:
             Stopped: a process was.
             DataError: an image cannot be read, and bad ones are not to be skipped; or there is none left.
+            TrainingDiverged: the loss is no number.
         """
         started = time.perf_counter()
         network.even_out()
@@ -89,6 +91,8 @@ class Validator:
         images, loss, hits1, hits5 = totals.tolist()
         if images == 0:
             raise DataError("no held-out image could be read", "mend the data set")
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the loss on held-out images is {loss}: these weights are of no use")
         validation = Validation(
             images=int(images),
             of_images=len(self.images),
