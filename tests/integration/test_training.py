@@ -275,7 +275,7 @@ def test_a_part_of_an_epoch_and_of_a_validation_is_told(tiny_trial: TinyTrial, t
     ("options", "code", "words"),
     [
         (["--data", "/nowhere"], 6, "data folder /nowhere is not there"),
-        (["--learning-rate", "-1"], 2, "'learning_rate' is -1.0"),
+        (["--learning-rate", "-1"], 2, "'--learning-rate': -1: Input should be greater than 0"),
         (["--epochs", "many"], 2, "--epochs"),
     ],
 )

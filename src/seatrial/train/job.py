@@ -79,6 +79,11 @@ class TrainJob:
     """Given the state after every epoch, on the first process."""
 
 
+def count_steps(loader: Loader, settings: Train) -> int:
+    """Steps of an epoch."""
+    return min(loader.steps, settings.max_train_steps or loader.steps)
+
+
 def check_parts(settings: Train, batch_size: int, world: World, has_batch_norm: bool) -> None:
     """Refuse a step that leaves a process less than its network can do something with.
 

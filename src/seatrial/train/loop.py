@@ -13,7 +13,7 @@ from seatrial.progress import Progress, Update
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
 from seatrial.train.events import Step
-from seatrial.train.job import Batch, TrainJob, check_parts
+from seatrial.train.job import Batch, TrainJob, check_parts, count_steps
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimizer
 from seatrial.train.snapshot import SNAPSHOT, Snapshot, save_snapshot
@@ -57,7 +57,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network.plain, self.settings)
         self.stepper = Stepper(job.recipe, self.network, self.optimizer, world, job.mix)
         self.validator = Validator(job.recipe, job.val, world, progress)
-        self.steps = min(job.loader.steps, self.settings.max_train_steps or job.loader.steps)
+        self.steps = count_steps(job.loader, self.settings)
         self.at = Standing()
         self.bad: dict[str, str] = {}
         self.validation: Validation | None = None

@@ -24,6 +24,11 @@ class Place:
         """Whether this is the one that writes files and talks."""
         return self.rank == 0
 
+    @property
+    def machines(self) -> int:
+        """Of the training, if all have as many processes as this one."""
+        return -(-self.size // self.local_size)
+
 
 def read_place(environment: Mapping[str, str] = os.environ) -> Place:
     """What torchrun says of this process.

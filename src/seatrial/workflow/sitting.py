@@ -1,8 +1,9 @@
 """One process's part of `seatrial train`, from joining the others to the record; alone, it is all of it."""
 
 import contextlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, locked, replacing
 from seatrial.store.records import TrainingRecord
-from seatrial.train.job import TrainJob
+from seatrial.train.events import Listener
+from seatrial.train.guide_checkpoint import GuideKeeper
+from seatrial.train.job import TrainJob, count_steps
+from seatrial.train.log import LogJob, ScreenLines, StepSampler, open_listeners
 from seatrial.train.loop import Trainer
 from seatrial.train.network import TrainedNetwork
+from seatrial.train.place import read_place
 from seatrial.train.plain_loader import PlainLoader
 from seatrial.train.precision import choose_amp
 from seatrial.train.resume import begin_epoch_anew, read_start
 from seatrial.train.snapshot import PREVIOUS, SNAPSHOT, Snapshot, clear_leftovers, delete_snapshots, find_snapshot
+from seatrial.train.standing import Standing
 from seatrial.train.stopping import noticing_signals
 from seatrial.train.validate import Stopped, Validator
 from seatrial.train.world import World, count_decoders, join_world
 from seatrial.workflow.training import (
     CHECKPOINT,
-    PERFORMANCE,
     RECORD,
     VALIDATION,
     TrainSpec,
@@ -33,6 +38,7 @@ from seatrial.workflow.training import (
     identify_training,
     read_images,
 )
+from seatrial.workflow.training_speed import SPEED, SpeedContext, describe_speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def _train(sitting: Sitting) -> TrainingRecord:
             return done
         start = _find_start(sitting, key, given)
         with noticing_signals() as stop:
-            trainer = Trainer(_make_job(sitting, key, spec.output), world, sitting.tell, stop)
+            trainer = Trainer(_make_job(sitting, key, spec.output, start), world, sitting.tell, stop)
             if start is not None:
                 trainer.take_up(start)
             trainer.run()
@@ -145,14 +151,28 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
     return world.share(start)
 
 
-def _make_job(sitting: Sitting, key: str, folder: Path | None) -> TrainJob:
+def _make_job(sitting: Sitting, key: str, folder: Path | None, start: Snapshot | None = None) -> TrainJob:
     world, settings = sitting.world, sitting.recipe.train
     with world.together():
         if len(sitting.train) < 2:
             raise DataError(f"{sitting.spec.data} holds {len(sitting.train)} images to train on, and 2 are the least")
     workers = count_decoders(settings, world)
     loader = PlainLoader(sitting.train, sitting.recipe, world.rank, world.size, workers)
-    return TrainJob(sitting.recipe, loader, sitting.val, key, folder)
+    job = TrainJob(sitting.recipe, loader, sitting.val, key, folder)
+    if folder is None:
+        return job
+    at = start.standing if start is not None else Standing()
+    listeners = _listen(sitting, key, (at.epoch * count_steps(loader, settings) + at.step, at.epoch))
+    keepers = (GuideKeeper(folder, sitting.recipe),) if sitting.spec.guide_format and world.first else ()
+    return replace(job, listeners=listeners, keepers=keepers)
+
+
+def _listen(sitting: Sitting, key: str, done: tuple[int, int]) -> list[Listener]:
+    """Who is told of every step, in the first process; `done` are the steps and the whole epochs behind it."""
+    spec, recipe = sitting.spec, sitting.recipe
+    job = LogJob(spec.output, recipe.name, key, recipe.train, *done, track=spec.track, dllogger=spec.dllogger)
+    with sitting.world.together():
+        return open_listeners(job, sitting.tell) if sitting.world.first else []
 
 
 def _finish(sitting: Sitting, trainer: Trainer) -> TrainingRecord:
@@ -174,13 +194,16 @@ def _measure(sitting: Sitting) -> TrainingRecord:
     with sitting.world.together():
         if sitting.spec.resume != "auto":
             raise UsageError("a performance run takes nothing up", "leave out --resume or --performance")
+    sampler, began = StepSampler(), time.perf_counter()
+    job = replace(_make_job(sitting, "", None), listeners=(sampler, ScreenLines(sitting.recipe.train, sitting.tell)))
     with noticing_signals() as stop:
-        trainer = Trainer(_make_job(sitting, "", None), sitting.world, sitting.tell, stop)
+        trainer = Trainer(job, sitting.world, sitting.tell, stop)
         trainer.run()
     record = _describe_training(sitting, trainer)
     with sitting.world.together():
         if sitting.world.first:
-            record.save(sitting.spec.output / PERFORMANCE)
+            context = SpeedContext(record, sitting.recipe, time.perf_counter() - began, read_place().machines)
+            describe_speed(sampler.steps, sampler.epochs, context).save(sitting.spec.output / SPEED)
     return sitting.world.share(record)
 
 

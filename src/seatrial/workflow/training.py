@@ -16,13 +16,12 @@ from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import Train
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import TrainingRecord
-from seatrial.strict import suggest
 from seatrial.train.launch import launch
 from seatrial.train.place import read_place
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
-VALIDATION, PERFORMANCE = "validation.json", "performance.json"
-"""Records of `evaluate_only` and `performance`."""
+VALIDATION = "validation.json"
+"""The record of `evaluate_only`; that of `performance` is `training_speed.SPEED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +79,7 @@ def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, A
     Raises:
         UsageError: a preset or setting that is not known, or a value that it may not have.
     """
-    if preset is not None and preset not in recipe.presets:
-        known = list(recipe.presets)
-        raise UsageError(f"{recipe.name} has no preset '{preset}'", suggest(preset, known) if known else None)
-    named = recipe.presets[preset] if preset is not None else {}
+    named = recipe.find_preset(preset) if preset is not None else {}
     given = {k: v for k, v in settings.items() if v is not None}
     train = Train.read({**recipe.train.model_dump(), **named, **given}, "training settings")
     return recipe.model_copy(update={"train": train})
