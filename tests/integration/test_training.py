@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
 from full_disk import limited_files
 from seatrial.cli import run_cli
@@ -115,9 +114,7 @@ def test_a_signal_is_obeyed_at_the_end_of_a_step(tiny_trial: TinyTrial, tmp_path
     assert any(note.startswith("going on after epoch 1 of 4, step ") for note in notes)
 
 
-def test_a_full_disk_leaves_a_good_snapshot(
-    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_a_good_snapshot(tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path) -> None:
     limits = []
 
     def fill(update: Update) -> None:

@@ -1,8 +1,8 @@
 """One process's part of `seatrial train`, from joining the others to the record; alone, it is all of it."""
 
-import contextlib
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, locked, replacing
 from seatrial.store.records import TrainingRecord
+from seatrial.train.batches import Loader, SyntheticLoader
 from seatrial.train.events import Listener
 from seatrial.train.guide_checkpoint import GuideKeeper
-from seatrial.train.job import TrainJob, count_steps
+from seatrial.train.job import TrainJob
 from seatrial.train.log import LogJob, ScreenLines, StepSampler, open_listeners
 from seatrial.train.loop import Trainer
+from seatrial.train.mix import Mix
 from seatrial.train.network import TrainedNetwork
+from seatrial.train.order import Share
 from seatrial.train.place import read_place
-from seatrial.train.plain_loader import PlainLoader
 from seatrial.train.precision import choose_amp
 from seatrial.train.resume import begin_epoch_anew, read_start
 from seatrial.train.snapshot import PREVIOUS, SNAPSHOT, Snapshot, clear_leftovers, delete_snapshots, find_snapshot
@@ -39,6 +41,9 @@ from seatrial.workflow.training import (
     read_images,
 )
 from seatrial.workflow.training_speed import SPEED, SpeedContext, describe_speed
+
+SYNTHETIC_IMAGES = 1_281_167
+"""Of an epoch: ImageNet's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,9 @@ class Sitting:
 def sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
     """What `train_recipe` does in each process."""
     with join_world(recipe.train) as world:
-        with world.together():
-            train, val = read_images(spec, recipe.network.classes)
         tell = progress if world.first else silent
+        with world.together():
+            train, val = read_images(spec, recipe, tell)
         sitting = Sitting(spec, recipe, world, tell, train, val, choose_amp(recipe.train, world.device))
         _check_same_images(sitting)
         if spec.evaluate_only:
@@ -90,17 +95,18 @@ def _train(sitting: Sitting) -> TrainingRecord:
             sitting.tell(Update("train", note=f"already trained: {spec.output / CHECKPOINT}"))
             return done
         start = _find_start(sitting, key, given)
-        with noticing_signals() as stop:
-            trainer = Trainer(_make_job(sitting, key, spec.output, start), world, sitting.tell, stop)
+        job = _make_job(sitting, key, spec.output, start)
+        with closing(job.loader), noticing_signals() as stop:
+            trainer = Trainer(job, world, sitting.tell, stop)
             if start is not None:
                 trainer.take_up(start)
             trainer.run()
         return _finish(sitting, trainer)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _locked_by_first(sitting: Sitting) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         with sitting.world.together():
             if sitting.world.first:
                 stack.enter_context(locked(sitting.spec.output))
@@ -117,7 +123,8 @@ def _read_given(sitting: Sitting) -> tuple[str, Snapshot | None]:
     key, given = "", None
     with world.together():
         if world.first:
-            key = identify_training(sitting.recipe, sitting.precision, (*sitting.train, *sitting.val))
+            images = None if sitting.spec.synthetic else (*sitting.train, *sitting.val)
+            key = identify_training(sitting.recipe, sitting.precision, images)
             if isinstance(path, Path) and not _is_own(path, sitting.spec.output):
                 given, note = read_start(path, sitting.recipe)
                 sitting.tell(Update("train", note=note))
@@ -153,18 +160,24 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
 
 def _make_job(sitting: Sitting, key: str, folder: Path | None, start: Snapshot | None = None) -> TrainJob:
     world, settings = sitting.world, sitting.recipe.train
-    with world.together():
-        if len(sitting.train) < 2:
-            raise DataError(f"{sitting.spec.data} holds {len(sitting.train)} images to train on, and 2 are the least")
-    workers = count_decoders(settings, world)
-    loader = PlainLoader(sitting.train, sitting.recipe, world.rank, world.size, workers)
-    job = TrainJob(sitting.recipe, loader, sitting.val, key, folder)
+    loader, mix = _make_loader(sitting), Mix(settings, sitting.recipe.network.classes)
+    job = TrainJob(sitting.recipe, loader, sitting.val, key, folder, mix if mix else None)
     if folder is None:
         return job
     at = start.standing if start is not None else Standing()
-    listeners = _listen(sitting, key, (at.epoch * count_steps(loader, settings) + at.step, at.epoch))
+    listeners = _listen(sitting, key, (at.epoch * loader.steps + at.step, at.epoch))
     keepers = (GuideKeeper(folder, sitting.recipe),) if sitting.spec.guide_format and world.first else ()
     return replace(job, listeners=listeners, keepers=keepers)
+
+
+def _make_loader(sitting: Sitting) -> Loader | SyntheticLoader:
+    world, recipe, settings = sitting.world, sitting.recipe, sitting.recipe.train
+    share = Share(world.rank, world.size)
+    size = recipe.input_size if settings.size is None else (settings.size, settings.size)
+    if sitting.spec.synthetic:
+        return SyntheticLoader(SYNTHETIC_IMAGES, recipe.network.classes, settings, size, share)
+    mean, _ = recipe.normalisation
+    return Loader(sitting.train, settings, size, share, count_decoders(settings, world), mean)
 
 
 def _listen(sitting: Sitting, key: str, done: tuple[int, int]) -> list[Listener]:
@@ -196,7 +209,7 @@ def _measure(sitting: Sitting) -> TrainingRecord:
             raise UsageError("a performance run takes nothing up", "leave out --resume or --performance")
     sampler, began = StepSampler(), time.perf_counter()
     job = replace(_make_job(sitting, "", None), listeners=(sampler, ScreenLines(sitting.recipe.train, sitting.tell)))
-    with noticing_signals() as stop:
+    with closing(job.loader), noticing_signals() as stop:
         trainer = Trainer(job, sitting.world, sitting.tell, stop)
         trainer.run()
     record = _describe_training(sitting, trainer)

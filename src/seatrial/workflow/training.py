@@ -8,9 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from seatrial.data.labels import LabelledImage, hash_listing, read_class_folders, read_labels
+from seatrial.data.feed import make_feed
+from seatrial.data.fitting import describe_input
+from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.data.preprocess import hash_preprocess
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.data.training_set import read_held_out, read_training_set
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.progress import Progress, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import Train
@@ -30,7 +33,7 @@ class TrainSpec:
 
     recipe: str
     data: Path | None
-    """`train/CLASS/NAME` beside `val/CLASS/NAME`, or a flat `val/` with `val_label.txt`; None for synthetic images."""
+    """What `data.training_set.read_training_set` reads; None for synthetic images."""
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What to change of the card's `[train]`, and of the preset."""
@@ -85,25 +88,27 @@ def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, A
     return recipe.model_copy(update={"train": train})
 
 
-def read_images(spec: TrainSpec, classes: int) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+def read_images(
+    spec: TrainSpec, recipe: Recipe, progress: Progress = silent
+) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
     """The training images, none if they are synthetic or not asked for, and the held-out ones.
 
     Raises:
         UsageError: there is no data to work on.
-        DataError: a folder is missing, or labels and files do not agree.
+        DataError: a part is missing, or labels and files do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
     """
+    if spec.synthetic and not spec.evaluate_only:
+        return (), ()
     if spec.data is None:
-        if spec.synthetic and not spec.evaluate_only:
-            return (), ()
         raise UsageError("there is nothing to work on", "give --data FOLDER")
-    if not spec.data.is_dir():
-        raise DataError(f"data folder {spec.data} is not there", "`seatrial data make-demo` makes one to try")
-    labels = spec.data / "val_label.txt"
-    train = () if spec.synthetic or spec.evaluate_only else read_class_folders(spec.data / "train", classes)
-    return train, read_labels(spec.data / "val", labels if labels.exists() else None, classes)
+    expected = describe_input(make_feed(recipe), "uint8")
+    if spec.evaluate_only:
+        return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
+    return read_training_set(spec.data, recipe.network.classes, progress, expected)
 
 
-def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage]) -> str:
+def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> str:
     """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes."""
     return hash_value(
         {
@@ -111,7 +116,7 @@ def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledI
             "network": recipe.network.model_dump(),
             "preprocess": hash_preprocess(recipe),
             "settings": {**recipe.train.identity, "amp": precision},
-            "images": hash_listing(images),
+            "images": "synthetic" if images is None else hash_listing(images),
             "versions": {name: version(name) for name in ("torch", "timm")},
         }
     )

@@ -13,16 +13,12 @@ CPU = torch.device("cpu")
     ("asked", "fast", "chosen"),
     [("off", True, "fp32"), ("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
 )
-def test_auto_is_bf16_where_it_is_fast(
-    asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_is_bf16_where_it_is_fast(asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seatrial.train.precision, "has_fast_bf16", lambda: fast)
     assert choose_amp(Train(amp=asked), CPU) == chosen
 
 
-@pytest.mark.parametrize(
-    ("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
-)
+@pytest.mark.parametrize(("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
 def test_the_network_computes_in_it_and_answers_in_float32(amp: str, dtype: torch.dtype) -> None:
     network, seen = nn.Linear(3, 2), []
     network.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))

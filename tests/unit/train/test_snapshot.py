@@ -148,7 +148,7 @@ def test_without_a_whole_one_the_user_decides(folder: Path) -> None:
 )
 def test_a_file_of_something_else_is_refused(value: object, tmp_path: Path) -> None:
     torch.save(value, tmp_path / "snapshot.pt")
-    with pytest.raises(RefusedFile, match="is no (whole )?snapshot of a training; delete it to train from the start"):
+    with pytest.raises(RefusedFile, match=r"is no (whole )?snapshot of a training; delete it to train from the start"):
         find_snapshot(tmp_path, "k")
 
 
