@@ -241,7 +241,7 @@ def main() -> None:
     """Measure what was asked and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {"table": print_table, "vendors": print_vendors, "overhead": print_overhead, "tune": print_tune}
-    parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts))
+    parser.add_argument("parts", nargs="*", default=[], choices=[*parts, []], help="default: all")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", type=lambda text: text.split(","), default=NETWORKS)
     parser.add_argument("--engines", type=lambda text: text.split(","), default=list(ASKED))
@@ -255,7 +255,7 @@ def main() -> None:
         f"{k} {v}" for k, v in environment.versions.items() if k in ("torch", "onnxruntime", "openvino")
     )
     print(f"{environment.cpu}, {environment.cores} cores, {' '.join(environment.cpu_flags)}; {versions}", flush=True)
-    for part in asked.parts:
+    for part in asked.parts or parts:
         parts[part](asked)
 
 

@@ -258,7 +258,7 @@ def print_memory(bench: Bench) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["table", "memory", "timm", []], default=["table", "memory"])
+    parser.add_argument("what", nargs="*", choices=["table", "memory", "timm", []], default=[])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default="resnet50,spnasnet_100")
     parser.add_argument("--images", type=int, default=1024)
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     asked = parser.parse_args()
+    asked.what = asked.what or ["table", "memory"]
     asked.folder.mkdir(parents=True, exist_ok=True)
     names = asked.networks.split(",")
     images = asked.folder / "jpegs"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError, RefusedFile
-from seatrial.store.files import hash_value
+from seatrial.store.files import hash_values
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 """Of the formats that `data.decode` reads."""
@@ -285,7 +285,7 @@ def hash_listing(images: Iterable[LabelledImage]) -> str:
     Raises:
         DataError: a file went away, or was only a link to nothing.
     """
-    return hash_value([[image.id, image.label, *image.measure()] for image in images])
+    return hash_values([image.id, image.label, *image.measure()] for image in images)
 
 
 def check_folder(folder: Path) -> None:

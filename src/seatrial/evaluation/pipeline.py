@@ -107,7 +107,9 @@ def is_batch_invariant(session: Session, images: Sequence[LabelledImage], feed: 
 def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
     """The answers in the order of the images' ids, in parts of the same size whatever the batches were."""
     tally = ledger.tally
-    order = np.array(sorted(np.flatnonzero(tally.answered), key=lambda index: images[int(index)].id), dtype=np.int64)
+    order = np.array(
+        sorted(np.flatnonzero(tally.answered).tolist(), key=lambda index: images[index].id), dtype=np.int64
+    )
     for start in range(0, len(order), PART):
         rows = order[start : start + PART]
         yield Predictions(

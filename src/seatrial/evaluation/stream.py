@@ -77,7 +77,7 @@ def stream_answers(
         ParityError: an answer is not a number, or gives every class the same score.
     """
     size = session.input.shape[0] or plan.batch_size
-    batches = iter([todo[i : i + size] for i in range(0, len(todo), size)])
+    batches = (todo[i : i + size] for i in range(0, len(todo), size))
     shape, dtype = row_form(images, feed)
     slots = plan.workers + plan.callers + 1
     done: SimpleQueue[tuple[int, Answers | BaseException]] = SimpleQueue()

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,8 +133,20 @@ def hash_bytes(data: bytes) -> str:
 
 def hash_value(value: Any) -> str:
     """The sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hash_bytes(text.encode())
+    return hash_bytes(_to_canonical(value).encode())
+
+
+def hash_values(values: Iterable[Any]) -> str:
+    """What `hash_value` makes of a list of them, of which there are never two in memory."""
+    sha = hashlib.sha256(b"[")
+    for index, value in enumerate(values):
+        sha.update(f"{',' if index else ''}{_to_canonical(value)}".encode())
+    sha.update(b"]")
+    return sha.hexdigest()
+
+
+def _to_canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from seatrial.store.files import (
     describe_os_error,
     hash_file,
     hash_value,
+    hash_values,
     link_or_copy,
     locked,
     make_folder,
@@ -263,6 +264,11 @@ def test_a_values_hash_is_that_of_its_canonical_json() -> None:
 def test_what_json_cannot_say_has_no_hash() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         hash_value({"loss": float("nan")})
+
+
+@pytest.mark.parametrize("values", [[], [1], [["é", 2.5], {"b": 1, "a": None}, "x"]])
+def test_a_list_hashes_the_same_in_parts(values: list[object]) -> None:
+    assert hash_values(iter(values)) == hash_value(values)
 
 
 def test_a_link_shares_the_bytes_and_a_copy_stands_in_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,109 @@
+"""Training speed on a GPU: random images with and without torch.compile, then JPEG files.
+
+    python benchmarks/gpu_train.py --folder WORK [--networks resnet50,…] [--batch-size 256] [--device cuda] [--steps 60]
+
+Each line is one `seatrial train --performance` in a process of its own, fp16 and channels_last; every timed step stands
+in its record. JPEG files are noise of 500x375 pixels, made at the first run. The last column is the share of the time that the
+device waited for images: where it is large the cores that decode are the limit, and their own rate stands below.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from networks import NETWORKS
+from preprocess import make_jpegs
+
+from seatrial.bench.environment import read_environment
+from seatrial.data.labels import LabelledImage, list_images
+from seatrial.engines.cpu import count_cores
+from seatrial.recipes import load_recipe
+from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.train.batches import Loader, Share
+
+FILES, HELD_OUT = 4096, 64
+GOAL = 3500.0
+"""Images/s of ResNet-50 on a card of the H200's class."""
+
+
+def make_data(folder: Path) -> Path:
+    """Class folders of JPEG files, all of one class."""
+    data = folder / "imagenet"
+    if not data.exists():
+        made = folder / "making"
+        shutil.rmtree(made, ignore_errors=True)
+        for part, count in (("train", FILES), ("val", HELD_OUT)):
+            make_jpegs(made / part / "n0", count)
+        made.rename(data)
+    return data
+
+
+def measure(asked: argparse.Namespace, network: str, name: str, *more: str) -> TrainingSpeedRecord | None:
+    """One training; prints its line."""
+    output: Path = asked.folder / f"speed-{network}-{name}"
+    words = ["train", network, "--output", str(output), "--performance", "--amp", asked.amp, "--device", asked.device]
+    words += ["--batch-size", str(asked.batch_size), "--max-train-steps", str(asked.steps), "--max-eval-steps", "1"]
+    ran = subprocess.run([sys.executable, "-m", "seatrial", *words, *more], capture_output=True, text=True)
+    if ran.returncode:
+        print(f"{network:<20}{name:<22}{ran.stderr.strip().splitlines()[-1]}", flush=True)
+        return None
+    speed = TrainingSpeedRecord.load(output / "training-speed.json")
+    shown = f"{speed.images_per_s:>9.0f}{1000 * sum(speed.seconds) / len(speed.images):>10.1f}{speed.data_share:>9.1%}"
+    print(f"{network:<20}{name:<22}{shown}", flush=True)
+    return speed
+
+
+def measure_decoding(data: Path, batch_size: int) -> float:
+    """Images per second that the cores crop, resize and mirror when nothing else runs."""
+    import time
+
+    recipe = load_recipe("resnet50")
+    images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train" / "n0")]
+    settings = recipe.train.model_copy(update={"batch_size": batch_size})
+    loader = Loader(images, settings, recipe.input_size, Share(0, 1), count_cores())
+    begun, count = 0.0, 0
+    for batch in loader.epoch(0):
+        count += len(batch.labels) if begun else 0
+        begun = begun or time.perf_counter()
+    return count / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--amp", default="fp16")
+    parser.add_argument("--skip-compile", action="store_true")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    machine = read_environment()
+    devices = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
+    print(f"{devices}; {machine.cpu}, {machine.cores} cores; torch {machine.versions.get('torch')}; {asked.amp}")
+    print(f"{'network':<20}{'images':<22}{'images/s':>9}{'ms/step':>10}{'waiting':>9}", flush=True)
+    found = {}
+    for network in asked.networks.split(","):
+        found[network] = measure(asked, network, "random", "--synthetic")
+        if not asked.skip_compile:
+            measure(asked, network, "random, compiled", "--synthetic", "--compile")
+    data = make_data(asked.folder)
+    name = asked.networks.split(",")[0]
+    files, random = measure(asked, name, "JPEG files", "--data", str(data)), found[name]
+    if files is not None and random is not None:
+        share = files.images_per_s / random.images_per_s
+        print(f"{name} from JPEG files: {share:.1%} of random images (85 % are wanted, or what the cores decode)")
+        print(f"the cores decode {measure_decoding(data, asked.batch_size):.0f} images/s with nothing beside it")
+    best = found.get("resnet50")
+    if best is not None:
+        print(
+            f"resnet50, random images: {best.images_per_s:.0f} images/s, goal {GOAL:.0f} on a card of the H200's class"
+        )
+
+
+if __name__ == "__main__":
+    main()
