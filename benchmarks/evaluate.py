@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,13 @@ from networks import HELD_OUT, OPSET, make_checkpoint, make_graphs, make_picture
 from preprocess import make_jpegs, write_as_the_guide
 
 from seatrial.bench.environment import read_environment
-from seatrial.data.batches import load_batch
+from seatrial.data.batches import fill_row, load_batch
+from seatrial.data.decode_pool import fill_rows
 from seatrial.data.feed import make_feed, read_feed
 from seatrial.data.labels import LabelledImage, list_images
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
 from seatrial.engines.cpu import count_cores
-from seatrial.evaluation.decode_pool import fill_rows
 from seatrial.evaluation.predictions import Predictions
 from seatrial.export.spec import ExportSpec
 from seatrial.progress import silent
@@ -141,7 +142,8 @@ def measure_preprocess(file: EngineFile, paths: list[Path]) -> float:
     """Seconds of one core for an image: read, decoded, resized, cropped."""
     feed = read_feed(file.manifest.graph)
     rows = np.empty((len(paths), *feed.shape), np.uint8)
-    return fill_rows(rows, [LabelledImage(path.name, path, 0) for path in paths], feed).seconds / len(paths)
+    images = [LabelledImage(path.name, path, 0) for path in paths]
+    return fill_rows(rows, images, partial(fill_row, feed=feed)).seconds / len(paths)
 
 
 def run_timm(bench: Bench, count: int) -> tuple[float, float]:

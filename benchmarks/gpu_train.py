@@ -3,14 +3,15 @@
     python benchmarks/gpu_train.py --folder WORK [--networks resnet50,…] [--batch-size 256] [--device cuda] [--steps 60]
 
 Each line is one `seatrial train --performance` in a process of its own, fp16 and channels_last; every timed step stands
-in its record. JPEG files are noise of 500x375 pixels, made at the first run. The last column is the share of the time that the
-device waited for images: where it is large the cores that decode are the limit, and their own rate stands below.
+in its record. JPEG files of 500x375 pixels are made at the first run. The last column is the share of the time that
+the device waited for images: where it is large the cores that decode are the limit, and their rate stands below.
 """
 
 import argparse
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from networks import NETWORKS
@@ -57,8 +58,6 @@ def measure(asked: argparse.Namespace, network: str, name: str, *more: str) -> T
 
 def measure_decoding(data: Path, batch_size: int) -> float:
     """Images per second that the cores crop, resize and mirror when nothing else runs."""
-    import time
-
     recipe = load_recipe("resnet50")
     images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train" / "n0")]
     settings = recipe.train.model_copy(update={"batch_size": batch_size})

@@ -33,7 +33,7 @@ def run_cli(arguments: Sequence[str]) -> int:
     except ClickException as error:
         return _fail(" ".join(error.format_message().split()), 2)
     except SeatrialError as error:
-        return _fail(str(error), error.exit_code)
+        return error.exit_code if error.told else _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(STOPPED, Interrupted.exit_code)
     except (BrokenPipeError, SystemExit):

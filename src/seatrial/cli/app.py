@@ -45,7 +45,9 @@ def make_app() -> typer.Typer:
     app.command()(doctor.doctor)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
-    prepare = (guide.preprocess, train.train, graphs.export, graphs.simplify, quantize.quantize, engines.compile)
+    app.command()(guide.preprocess)
+    app.command(cls=train.TrainCommand)(train.train)
+    prepare = (graphs.export, graphs.simplify, quantize.quantize, engines.compile)
     judge = (infer.infer, evaluate.evaluate, guide.score, diagnose.diagnose, bench.bench, import_log.import_log)
     together = (compare.compare, run.report, run.run, run.demo)
     for verb in (*prepare, *judge, *together):

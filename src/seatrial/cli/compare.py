@@ -21,6 +21,7 @@ _TAKES = {
     "predictions": _PREDICTIONS,
     "accuracy records": _PREDICTIONS,
     "speed records": ("--baseline", "--gate", "--allow", "--scope", "--per", "--format"),
+    "training speeds": ("--allow", "--format"),
     "runs": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
     "speed records under --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
 }
@@ -30,7 +31,10 @@ _TAKES = {
 def compare(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="A [B…]", help="Records of `bench` and `import-log`, two runs, or predictions."),
+        typer.Argument(
+            metavar="A [B…]",
+            help="Records of `bench` and `import-log`, of `train --performance`, two runs, or predictions.",
+        ),
     ],
     baseline: Annotated[
         str | None, typer.Option(help="Records: what the others are divided by, NAME or NAME,NAME; default: the first.")
@@ -39,7 +43,11 @@ def compare(
         list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
     ] = None,
     allow: Annotated[
-        str | None, typer.Option(help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock.")
+        str | None,
+        typer.Option(
+            help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock; of trainings "
+            "model,data,size."
+        ),
     ] = None,
     scope: Annotated[
         Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
@@ -77,6 +85,8 @@ def compare(
     }  # fmt: skip
     kind = tell_kind(paths)
     _refuse_ignored(kind, [name for name, value in given.items() if value is not None])
+    if kind == "training speed":
+        return _compare_trainings(paths, _split(allow), layout or Layout.TABLE, as_json)
     allowed = check_kinds(_split(allow))
     if kind in ("predictions", "accuracy record"):
         spec = CompareSpec(_find_files(kind, paths), labels, gate_pp)
@@ -140,6 +150,14 @@ def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_js
     found = compare_records(paths, spec)
     _print(write_speeds, list_speeds, found, layout, as_json)
     return found.verdict.exit_code if found.verdict else 0
+
+
+def _compare_trainings(paths: list[Path], allowed: tuple[str, ...], layout: Layout, as_json: bool) -> int:
+    from seatrial.cli.show_training import list_trainings, write_trainings
+    from seatrial.workflow.comparing_training import compare_trainings
+
+    _print(write_trainings, list_trainings, compare_trainings(paths, allowed), layout, as_json)
+    return 0
 
 
 def _print(

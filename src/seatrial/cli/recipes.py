@@ -1,13 +1,16 @@
 """`seatrial recipes`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
 from seatrial.cli.show import print_json, print_table, showing
+
+if TYPE_CHECKING:
+    from seatrial.recipes import Recipe
 
 app = typer.Typer(help="List the recipes, or show one.", rich_markup_mode=None)
 
@@ -33,17 +36,34 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")], as_json: Json = False
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    preset: Annotated[str | None, typer.Option(help="Print what `train --preset` would train with instead.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Print a card as it was written, after checking it."""
     from seatrial.recipes import load_recipe
     from seatrial.recipes.load import find_card
 
     checked = load_recipe(recipe)
-    if as_json:
+    if preset is not None:
+        _print_preset(checked, preset, as_json)
+    elif as_json:
         print_json(checked.model_dump(mode="json", exclude_none=True))
     else:
         print(find_card(recipe).read_text(encoding="utf-8"), end="")
+
+
+def _print_preset(recipe: "Recipe", preset: str, as_json: bool) -> None:
+    settings, said = recipe.train.model_dump(mode="json"), recipe.find_preset(preset)
+    if as_json:
+        print_json({**settings, **said})
+        return
+    of_card = recipe.train.model_fields_set
+    sources = ("preset" if name in said else "card" if name in of_card else "default" for name in settings)
+    values = ("none" if v is None else str(v) for v in {**settings, **said}.values())
+    print_table(
+        ["setting", "value", "from"], list(map(list, zip(settings, values, sources, strict=True))), left=(0, 1, 2)
+    )
 
 
 @app.command()
@@ -80,19 +100,22 @@ def tables(
     ] = Layout.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Rebuild the guides' performance tables from their raw figures, with what they printed beside and marked."""
+    """Rebuild the guides' tables of speed from their raw figures, with what they printed beside and marked."""
     from seatrial.cli.show_guides import list_guide, write_guide
+    from seatrial.cli.show_training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
-    from seatrial.recipes.tables import rebuild_table
+    from seatrial.recipes.tables import rebuild_table, rebuild_training
 
-    rebuilt = [rebuild_table(load_recipe(name)) for name in ([recipe] if recipe else list_cards())]
-    found = [table for table in rebuilt if table is not None]
+    recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
+    found = [table for table in map(rebuild_table, recipes) if table is not None]
+    trained = [table for table in map(rebuild_training, recipes) if table is not None]
     if as_json:
-        print_json({"tables": [list_guide(table) for table in found]})
-    elif recipe and not found:
-        print(f"{recipe} has no guide that prints ratios")
+        print_json({"tables": [*map(list_guide, found)], "training": [*map(list_training_guide, trained)]})
+    elif recipe and not found and not trained:
+        print(f"{recipe} has no guide that prints ratios or training results")
     else:
-        print("\n\n".join(write_guide(table, layout) for table in found))
+        written = [write_guide(table, layout) for table in found]
+        print("\n\n".join([*written, *(write_training_guide(table, layout) for table in trained)]))
 
 
 @app.command()

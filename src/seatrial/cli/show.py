@@ -68,10 +68,12 @@ class PlainLines:
         self.first = self.done = 0
 
     def __call__(self, update: Update) -> None:
-        """Show a note at once, counted work every ten seconds with the time that is left."""
+        """Show a note at once, counted work with the time that is left where its stage had no line for ten seconds."""
         now = self.clock()
         if update.note:
-            self._print(update.stage, update.note)
+            tell(update.stage, update.note)
+            if update.stage == self.stage:
+                self.shown = now
             return
         # Less done than before: another engine begins the same stage.
         if update.stage != self.stage or update.done < self.done:
@@ -84,10 +86,12 @@ class PlainLines:
         left = (now - self.started) / done * (update.total - update.done) if done else 0
         facts = "".join(f", {name} {value}" for name, value in update.facts.items())
         counted = f"{update.done}/{update.total} {update.unit}"
-        self._print(update.stage, f"{counted}{facts}, {left:.0f} s left")
+        tell(update.stage, f"{counted}{facts}, {left:.0f} s left")
 
-    def _print(self, stage: str, text: str) -> None:
-        print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
+
+def tell(stage: str, text: str) -> None:
+    """A line on stderr."""
+    print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> None:

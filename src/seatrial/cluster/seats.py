@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.cluster.messages import Node, Seats
+from seatrial.data.decode_pool import MOST_THREADS
 from seatrial.errors import EngineError
-from seatrial.evaluation.decode_pool import MOST_THREADS
 from seatrial.report.numbers import count_of
 
 LANES = 2

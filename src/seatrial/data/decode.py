@@ -55,13 +55,35 @@ def decode_image(data: bytes, name: str) -> Image.Image:
     Raises:
         DataError: the bytes are no image, or a cut off one; names `name`.
     """
-    if _is_plain_jpeg(data):
-        try:
-            return Image.fromarray(_decode_jpeg(data))
-        except ValueError as error:
-            # Pillow knows more odd files, and says what is wrong with the others; but it paints a hole grey.
-            if "premature end" in str(error):
-                raise DataError(f"image {name} is damaged ({error})", MEND) from None
+    pixels = _decode_plain(data, name)
+    return _decode_other(data, name) if pixels is None else Image.fromarray(pixels)
+
+
+def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The pixels of `decode_image`, (height, width, 3), without the copy into Pillow's own memory.
+
+    Raises:
+        DataError: the bytes are no image, or a cut off one; names `name`.
+    """
+    pixels = _decode_plain(data, name)
+    return np.asarray(_decode_other(data, name)) if pixels is None else pixels
+
+
+def _decode_plain(data: bytes, name: str) -> NDArray[np.uint8] | None:
+    if not _is_plain_jpeg(data):
+        return None
+    try:
+        # Pillow's defaults: exact IDCT and smooth chroma upsampling.
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=False, fastupsample=False)
+        return pixels
+    except ValueError as error:
+        # Pillow knows more odd files, and says what is wrong with the others; but it paints a hole grey.
+        if "premature end" in str(error):
+            raise DataError(f"image {name} is damaged ({error})", MEND) from None
+        return None
+
+
+def _decode_other(data: bytes, name: str) -> Image.Image:
     try:
         with _open(data) as image:
             image.load()
@@ -79,12 +101,6 @@ def _open(data: bytes) -> Image.Image:
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(data), formats=FORMATS)
-
-
-def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
-    # Pillow's defaults: exact IDCT and smooth chroma upsampling.
-    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=False, fastupsample=False)
-    return pixels
 
 
 def _is_plain_jpeg(data: bytes) -> bool:

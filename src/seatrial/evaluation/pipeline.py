@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.batches import fill_row
+from seatrial.data.decode_pool import fill_rows
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
-from seatrial.evaluation.decode_pool import fill_rows
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.parity import find_alike
 from seatrial.evaluation.predictions import Predictions
@@ -80,7 +82,7 @@ def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed) -> 
     rows = np.empty((2, *shape), dtype)
     for pair in pairs:
         first, later = (images[int(answered[i])] for i in pair)
-        fill_rows(rows, (first, later), feed)
+        fill_rows(rows, (first, later), partial(fill_row, feed=feed))
         if (rows[0] != rows[1]).any():
             alike = len(answered) - len(np.unique(tally.digests[answered]))
             raise ParityError(
@@ -94,7 +96,7 @@ def is_batch_invariant(session: Session, images: Sequence[LabelledImage], feed: 
     size = min(session.input.shape[0] or batch_size, len(images))
     shape, dtype = row_form(images, feed)
     rows = np.empty((size, *shape), dtype)
-    fill_rows(rows, images[:size], feed)
+    fill_rows(rows, images[:size], partial(fill_row, feed=feed))
     batch = rows if dtype == session.input.dtype else feed.finish(rows)
     together = run_padded(session, batch)
     moved = np.roll(run_padded(session, np.roll(batch, 1, axis=0)), -1, axis=0)

@@ -10,17 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.batches import fill_row
+from seatrial.data.decode_pool import DecodePool, Filled
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import DataError
-from seatrial.evaluation.decode_pool import DecodePool, Filled
 from seatrial.evaluation.parity import check_logits
 from seatrial.metrics.topk import rank_top
 
@@ -81,7 +83,7 @@ def stream_answers(
     done: SimpleQueue[tuple[int, Answers | BaseException]] = SimpleQueue()
     # Runners read the buffers, so they end first.
     with (
-        DecodePool(feed, (size, *shape), dtype, slots, plan.workers) as decoders,
+        DecodePool(partial(fill_row, feed=feed), (size, *shape), dtype, slots, plan.workers) as decoders,
         ThreadPoolExecutor(plan.callers, thread_name_prefix="run") as runners,
     ):
         line = _Line(session, images, feed, plan, decoders, runners, done)
@@ -106,7 +108,7 @@ class _Line:
     images: Sequence[LabelledImage]
     feed: Feed
     plan: Plan
-    decoders: DecodePool
+    decoders: DecodePool[LabelledImage]
     runners: ThreadPoolExecutor
     done: "SimpleQueue[tuple[int, Answers | BaseException]]"
 

@@ -13,12 +13,15 @@ consecutive samples, each long enough to be nearly independent of its neighbours
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from seatrial.metrics.latency import Latency
+
+Sample = TypeVar("Sample")
 
 CONFIDENCE = 0.95
 BLOCKS = 10
@@ -52,6 +55,20 @@ def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams
     return RateInterval(pooled * math.exp(-half), pooled * math.exp(half), len(processes))
 
 
+def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> RateInterval | None:
+    """The interval of images per second over consecutive steps of one process, each with its images and its time.
+
+    Student's over the logarithms of the rates of blocks of steps; None where there are fewer steps than two blocks.
+    """
+    blocks = split_blocks(list(zip(images, seconds, strict=True)))
+    if len(blocks) < 2:
+        return None
+    rates = [sum(count for count, _ in block) / sum(time for _, time in block) for block in blocks]
+    half = half_width(np.log(rates))
+    pooled = sum(images) / sum(seconds)
+    return RateInterval(pooled * math.exp(-half), pooled * math.exp(half), 1)
+
+
 def half_width(values: NDArray[np.float64]) -> float:
     """Half of Student's interval for the mean of independent values."""
     count = len(values)
@@ -59,7 +76,7 @@ def half_width(values: NDArray[np.float64]) -> float:
     return quantile * float(values.std(ddof=1)) / math.sqrt(count)
 
 
-def split_blocks(samples: Sequence[float]) -> list[Sequence[float]]:
+def split_blocks(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
     """Consecutive blocks of equal length, `BLOCKS` or as many as there are pairs; samples left over go to none."""
     count = min(BLOCKS, len(samples) // 2)
     length = len(samples) // count if count else 0

@@ -1,7 +1,7 @@
 """What a card may say: the page of one model, and what a porting guide said about it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -335,6 +335,17 @@ class Recipe(Presets):
             known = suggest(name, list(self.modes)) if self.modes else "it has only its main preprocessing"
             raise UsageError(f"{self.name} has no mode '{name}'", known)
         return self.modes[name]
+
+    def find_preset(self, name: str) -> dict[str, Any]:
+        """What the preset called `name` puts in the place of settings of `[train]`.
+
+        Raises:
+            UsageError: the card has no such preset; names the nearest.
+        """
+        if name not in self.presets:
+            known = suggest(name, list(self.presets)) if self.presets else "it has none"
+            raise UsageError(f"{self.name} has no preset '{name}'", known)
+        return self.presets[name]
 
 
 def _check_columns(published: Sequence[Published], ratios: Sequence[Ratio]) -> None:

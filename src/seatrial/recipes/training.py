@@ -17,6 +17,7 @@ class Train(Strict):
     """How to train it; every one of these is an option of `seatrial train` too."""
 
     epochs: PositiveInt = 90
+    """Passes over the training images."""
     batch_size: PositiveInt = 256
     """Images a step, over all processes."""
     accumulate: PositiveInt = 1
@@ -27,20 +28,28 @@ class Train(Strict):
     """Batches of a validation at most; what it then counts is said to be a part."""
 
     optimizer: Literal["sgd", "lars", "adamw"] = "sgd"
+    """lars is for batches of many thousands, https://arxiv.org/abs/1708.03888."""
     learning_rate: PositiveFloat = 0.1
+    """Highest of the schedule."""
     classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
     than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
     momentum: Fraction = 0.9
+    """Of sgd and lars; of adamw the first beta."""
     nesterov: bool = True
+    """Nesterov's momentum, of sgd."""
     weight_decay: NotNegative = 1e-4
     """Of matrices alone: BatchNorm and biases have none."""
     lr_schedule: Literal["cosine", "step", "linear"] = "cosine"
     """How the rate falls after the warm-up: along half a cosine or a line to nothing, or by a factor at some epochs."""
     lr_step_epochs: tuple[PositiveInt, ...] = (30, 60, 80)
+    """Where the schedule step lowers the rate."""
     lr_step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What it multiplies the rate by."""
     warmup_epochs: NotNegative = 5
+    """In which the rate rises along a line."""
     label_smoothing: Fraction = 0.1
+    """Share of the label given to all classes."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay a step of a moving average of the weights, which is then what is validated and kept; 0 keeps none."""
 
@@ -51,6 +60,7 @@ class Train(Strict):
     sync_bn: bool = False
     """BatchNorm over the images of all processes, not of each."""
     channels_last: bool = True
+    """Memory layout of the images."""
     compile: bool = False
     """Through torch.compile."""
 
@@ -76,11 +86,13 @@ class Train(Strict):
     workers: PositiveInt | None = None
     """That decode images, of each process; as many as there are cores for it unless given."""
     on_bad_image: Literal["error", "skip"] = "error"
+    """What becomes of a file that is no image; skipped ones are counted and named."""
     print_freq: PositiveInt = 10
     """Steps between two lines of the log."""
     checkpoint_every: PositiveInt | None = None
     """Steps between two snapshots beside the one after each epoch."""
     device: str = "cpu"
+    """Such as cpu, cuda, cuda:1 or npu:0; of several processes each takes one, so then without a number."""
     dist_backend: Literal["auto", "gloo", "nccl", "hccl"] = "auto"
     """Between processes; auto is the device's own."""
 

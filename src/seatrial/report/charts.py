@@ -130,6 +130,7 @@ def draw_training(run: Run) -> Figure | None:
         {"epoch": e.epoch, "top1": 100 * top1, "images": images}
         for e in epochs
         for images, top1 in zip(shown, (e.train_top1, e.val_top1), strict=True)
+        if top1 is not None
     ]
     colour = alt.Color("images:N", scale=alt.Scale(domain=shown, range=[_PALE, _INK]), legend=_legend(shown))
     top1 = _by_epoch(answers, None).encode(y=alt.Y("top1:Q", title="top-1, %").scale(zero=False), color=colour)

@@ -262,8 +262,8 @@ def make_training(run: Run) -> Table:
         (
             str(e.epoch),
             write_figures(e.loss),
-            write_percent(e.train_top1),
-            write_percent(e.val_top1),
+            "" if e.train_top1 is None else write_percent(e.train_top1),
+            "" if e.val_top1 is None else write_percent(e.val_top1),
             write_figures(e.learning_rate),
             write_figures(e.images_per_s),
             write_figures(e.seconds),

@@ -12,6 +12,8 @@ from seatrial.store.measurement import Environment as Environment
 from seatrial.store.measurement import Measurement as Measurement
 from seatrial.store.measurement import Point as Point
 from seatrial.store.record import Record
+from seatrial.store.training import Epoch as Epoch
+from seatrial.store.training import TrainingRecord as TrainingRecord
 from seatrial.strict import Strict
 
 
@@ -284,32 +286,6 @@ class Throughput(Record):
     sittings: int
     """1 if it was never interrupted."""
     peak_rss_bytes: int
-
-
-class Epoch(Strict):
-    """One pass over the training images."""
-
-    epoch: int
-    loss: float
-    train_top1: float
-    val_top1: float
-    learning_rate: float
-    images_per_s: float
-    seconds: float
-
-
-class TrainingRecord(Record):
-    """How a checkpoint was trained: `train.json` beside it."""
-
-    schema_: Literal["seatrial/training/1"] = Field(default="seatrial/training/1", alias="schema")
-    key: str
-    recipe: str
-    checkpoint: str
-    checkpoint_sha256: str
-    settings: dict[str, Any]
-    precision: str
-    epochs: tuple[Epoch, ...]
-    environment: Environment
 
 
 class GateResult(Strict):

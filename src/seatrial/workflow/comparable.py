@@ -8,12 +8,16 @@ from typing import Literal
 from seatrial.errors import UsageError
 from seatrial.store.record import read_json
 
-Comparable = Literal["predictions", "accuracy record", "speed record", "run"]
-TAKES = "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench` or `import-log`, or run folders"
+Comparable = Literal["predictions", "accuracy record", "speed record", "training speed", "run"]
+TAKES = (
+    "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench`, `import-log` or "
+    "`train --performance`, or run folders"
+)
 _SCHEMAS: dict[str, Comparable] = {
     "seatrial/accuracy": "accuracy record",
     "seatrial/measurement": "speed record",
     "seatrial/imported": "speed record",
+    "seatrial/training-speed": "training speed",
 }
 
 

@@ -1,26 +1,30 @@
 """`seatrial train`: a card and a data set to a checkpoint with its record."""
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from seatrial.bench.environment import read_environment
-from seatrial.data.labels import LabelledImage, hash_listing, read_class_folders, read_labels
+from seatrial.data.feed import make_feed
+from seatrial.data.fitting import describe_input
+from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.data.preprocess import hash_preprocess
-from seatrial.engines import get_engine
-from seatrial.engines.base import check_device
-from seatrial.engines.cpu import has_fast_bf16
-from seatrial.errors import DataError, SeatrialError, UsageError
-from seatrial.progress import Progress, Update, silent
+from seatrial.data.training_set import read_held_out, read_training_set
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.progress import Progress, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import Train
-from seatrial.store.files import hash_file, hash_value, locked, replacing
-from seatrial.store.records import Epoch, TrainingRecord
+from seatrial.store.files import hash_file, hash_value
+from seatrial.store.records import TrainingRecord
+from seatrial.train.launch import launch
+from seatrial.train.place import read_place
 
-CHECKPOINT, RECORD, SNAPSHOT = "checkpoint.safetensors", "train.json", "snapshot.pt"
+CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
+VALIDATION = "validation.json"
+"""The record of `evaluate_only`; that of `performance` is `training_speed.SPEED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,88 +32,98 @@ class TrainSpec:
     """What to train on and where to put it."""
 
     recipe: str
-    data: Path
-    """`train/CLASS/NAME` beside `val/CLASS/NAME`, or a flat `val/` with `val_label.txt`."""
+    data: Path | None
+    """What `data.training_set.read_training_set` reads; None for synthetic images."""
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What to change of the card's `[train]`."""
-    seed: int = 0
+    """What to change of the card's `[train]`, and of the preset."""
+    preset: str | None = None
     force: bool = False
+    resume: Literal["auto"] | Path = "auto"
+    """auto goes on from a snapshot of this very training in `output`; a file is what a new one begins with."""
+    nproc: int = 1
+    """Processes to start on this machine; more machines need torchrun."""
+    evaluate_only: bool = False
+    performance: bool = False
+    """Train for the speed: no checkpoint, no snapshot, nothing taken up."""
+    synthetic: bool = False
+    """On random pixels, without files."""
+    track: tuple[str, ...] = ()
+    dllogger: bool = False
+    guide_format: bool = False
 
 
 def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
-    """Train, or find it done; a training that was stopped goes on after its last whole epoch.
+    """Train, or find it done; a training that was stopped goes on where it was.
+
+    Under torchrun this is one process of many, and all return the first one's record; with `nproc` the processes are
+    started here.
 
     Raises:
-        UsageError: no such recipe or setting.
+        UsageError: no such recipe, setting or preset; a batch that cannot be shared among the processes.
         DataError: the data set is not of the layout above, or a file is no image.
+        EngineError: device or backend is not there, or a process was killed.
+        RefusedFile: snapshots or the file to go on from are damaged, or another network's.
+        StorageError: a file cannot be written; the snapshot before it is as it was.
         TrainingDiverged: the loss is no longer a number.
+        Interrupted: a signal came, and a snapshot was written.
     """
-    recipe = override_settings(load_recipe(spec.recipe), spec.settings)
-    train, val = read_training_set(spec.data, recipe.network.classes)
-    if len(train) < 2:
-        raise DataError(f"{spec.data / 'train'} holds {len(train)} images; BatchNorm needs at least 2 in a batch")
-    check_device("cpu", get_engine("torch").probe())
-    precision: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"
-    key = _training_key(recipe, spec.seed, (*train, *val), precision)
-    with locked(spec.output):
-        done = None if spec.force else _find_done(spec.output, key)
-        if done is not None:
-            progress(Update("train", note=f"already trained: {spec.output / CHECKPOINT}"))
-            return done
-        from seatrial.train.loop import Trainer, TrainJob
-
-        snapshot = spec.output / SNAPSHOT
-        if spec.force:
-            snapshot.unlink(missing_ok=True)
-        trainer = Trainer(TrainJob(recipe, train, val, snapshot, key, precision, spec.seed), progress)
-        epochs = trainer.run()
-        _save_weights(trainer.network.state_dict(), spec.output / CHECKPOINT)
-        record = _describe(recipe, spec.output, key, epochs, precision)
-        record.save(spec.output / RECORD)
-        snapshot.unlink()
-    return record
+    recipe = choose_settings(load_recipe(spec.recipe), spec.preset, spec.settings)
+    if spec.nproc <= 1:
+        return _sit(spec, recipe, progress)
+    if read_place().launched:
+        raise UsageError("torchrun has started the processes already", "leave out --nproc")
+    return launch(functools.partial(_sit, replace(spec, nproc=1), recipe), spec.nproc, progress)
 
 
-def override_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-    """The recipe with some of its `[train]` settings changed.
+def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, Any]) -> Recipe:
+    """The recipe with a preset's and some other settings instead of those of its `[train]`.
 
     Raises:
-        UsageError: a setting that is not known, or a value that it may not have.
+        UsageError: a preset or setting that is not known, or a value that it may not have.
     """
-    changed = {**recipe.train.model_dump(), **{k: v for k, v in settings.items() if v is not None}}
-    return recipe.model_copy(update={"train": Train.read(changed, "training settings")})
+    named = recipe.find_preset(preset) if preset is not None else {}
+    given = {k: v for k, v in settings.items() if v is not None}
+    train = Train.read({**recipe.train.model_dump(), **named, **given}, "training settings")
+    return recipe.model_copy(update={"train": train})
 
 
-def read_training_set(data: Path, classes: int) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
-    """Training and held-out images of a data set.
+def read_images(
+    spec: TrainSpec, recipe: Recipe, progress: Progress = silent
+) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+    """The training images, none if they are synthetic or not asked for, and the held-out ones.
 
     Raises:
-        DataError: a folder is missing, or labels and files do not agree.
+        UsageError: there is no data to work on.
+        DataError: a part is missing, or labels and files do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
     """
-    if not data.is_dir():
-        raise DataError(f"data folder {data} is not there", "`seatrial data make-demo` makes one to try")
-    labels = data / "val_label.txt"
-    train = read_class_folders(data / "train", classes)
-    return train, read_labels(data / "val", labels if labels.exists() else None, classes)
+    if spec.synthetic and not spec.evaluate_only:
+        return (), ()
+    if spec.data is None:
+        raise UsageError("there is nothing to work on", "give --data FOLDER")
+    expected = describe_input(make_feed(recipe), "uint8")
+    if spec.evaluate_only:
+        return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
+    return read_training_set(spec.data, recipe.network.classes, progress, expected)
 
 
-def _training_key(recipe: Recipe, seed: int, images: tuple[LabelledImage, ...], precision: str) -> str:
+def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> str:
+    """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes."""
     return hash_value(
         {
-            "stage": "train/1",
+            "stage": "train/2",
             "network": recipe.network.model_dump(),
             "preprocess": hash_preprocess(recipe),
-            "settings": recipe.train.model_dump(),
-            "seed": seed,
-            "images": hash_listing(images),
-            "precision": precision,
+            "settings": {**recipe.train.identity, "amp": precision},
+            "images": "synthetic" if images is None else hash_listing(images),
             "versions": {name: version(name) for name in ("torch", "timm")},
         }
     )
 
 
-def _find_done(output: Path, key: str) -> TrainingRecord | None:
+def find_done(output: Path, key: str) -> TrainingRecord | None:
+    """The record of this training if it is done and its checkpoint is whole."""
     with contextlib.suppress(SeatrialError):
         record = TrainingRecord.load(output / RECORD)
         weights = output / record.checkpoint
@@ -118,25 +132,8 @@ def _find_done(output: Path, key: str) -> TrainingRecord | None:
     return None
 
 
-def _save_weights(state: dict[str, Any], path: Path) -> None:
-    from safetensors.torch import save
+def _sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
+    # Here and not above, so that what needs no torch starts without it.
+    from seatrial.workflow.sitting import sit
 
-    # safetensors' own save_file hides a full disk behind an error of its own.
-    packed = save({name: tensor.contiguous() for name, tensor in state.items()})
-    with replacing(path) as temporary:
-        temporary.write_bytes(packed)
-
-
-def _describe(recipe: Recipe, output: Path, key: str, epochs: tuple[Epoch, ...], precision: str) -> TrainingRecord:
-    if not epochs:
-        raise UsageError("training had no epoch")
-    return TrainingRecord(
-        key=key,
-        recipe=recipe.name,
-        checkpoint=CHECKPOINT,
-        checkpoint_sha256=hash_file(output / CHECKPOINT),
-        settings=recipe.train.model_dump(mode="json"),
-        precision=precision,
-        epochs=epochs,
-        environment=read_environment(),
-    )
+    return sit(spec, recipe, progress)

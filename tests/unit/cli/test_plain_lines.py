@@ -47,6 +47,12 @@ def test_counted_work_is_shown_every_ten_seconds_with_the_time_left(capsys: pyte
     ]
 
 
+def test_a_note_of_the_stage_puts_the_count_off(capsys: pytest.CaptureFixture[str]) -> None:
+    note = Update("train", note="epoch 1/2, step 5/10")
+    lines = play(capsys, (0, ("train", 1, 9)), (8, note), (12, ("train", 2, 9)), (19, ("train", 4, 9)))
+    assert lines == ["     train  epoch 1/2, step 5/10", "     train  4/9 images, 32 s left"]
+
+
 def test_facts_stand_behind_the_count(capsys: pytest.CaptureFixture[str]) -> None:
     facts = {"loss": "1.27", "images/s": "75"}
     lines = play(capsys, (0, ("train", 1, 5)), (12, Update("train", 3, 5, "steps", facts)))

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seatrial.metrics.latency import Latency
-from seatrial.metrics.rate import BLOCKS, find_interval, half_width, split_blocks
+from seatrial.metrics.rate import BLOCKS, RateInterval, find_interval, find_rate_interval, half_width, split_blocks
 
 T_4 = 2.7764451  # Student's two-sided 95 % with four degrees of freedom, from any table
 RUNS = 300
@@ -62,3 +62,18 @@ def test_the_interval_covers_the_truth(between: float, within: float, correlatio
         hits += found.low <= 100 <= found.high
     # 95 % of 300 is 285 with a standard error of 3.8. The percentile bootstrap of processes covers 82 %, of samples 30.
     assert 0.92 <= hits / RUNS <= 0.98
+
+
+def test_steps_of_one_process_are_cut_into_blocks() -> None:
+    """Ten blocks whose rates are 8 and 16 by turns: Student's interval of ten logarithms, worked out by hand."""
+    seconds = [1.0, 1.0, 0.5, 0.5] * 5
+    found = find_rate_interval([8] * 20, seconds)
+    half = 2.262157 * (math.log(2) / 2) * math.sqrt(10 / 9) / math.sqrt(10)
+    pooled = 160 / 15
+    assert found is not None and found.processes == 1
+    assert (found.low, found.high) == pytest.approx((pooled * math.exp(-half), pooled * math.exp(half)), rel=1e-6)
+
+
+def test_too_few_steps_have_no_interval() -> None:
+    assert find_rate_interval([8, 8, 8], [1.0, 2.0, 3.0]) is None
+    assert find_rate_interval([8] * 4, [1.0] * 4) == RateInterval(8.0, 8.0, 1)

@@ -1,0 +1,122 @@
+"""A data set to train on: what lies under `train` and what under `val`, each any source of labelled images."""
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.data.labels import LabelledImage, Prepared, count_names
+from seatrial.data.sources import read_images
+from seatrial.errors import DataError
+from seatrial.progress import Progress, Update, silent
+
+KINDS = "a folder (of class folders, images with a label file, or .tar archives), a .tar, a .pack, or {name}-000.tar, …"
+SHARD = re.compile(r"-(\d+)\.tar")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the images of one part lie."""
+
+    path: Path
+    """A file, a folder, or a name with a range of numbers in it."""
+    labels: Path | None
+
+
+def read_training_set(
+    data: Path, classes: int, progress: Progress = silent, expected: Prepared | None = None
+) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
+    """Training and held-out images of a data set, in the order of their ids.
+
+    Each lies in `data` under its name, `train` or `val`, as one of `KINDS`; a NAME_label.txt beside it is its labels.
+
+    Args:
+        classes: how many the network tells apart.
+        expected: the card's own pixels (`data.fitting.describe_input`), which a pack may hold; else none may.
+
+    Raises:
+        DataError: nothing there, classes that are in one part only, or labels and images that do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
+    """
+    sources = {name: _find_source(data, name) for name in ("train", "val")}
+    # A class that one of them lacks is named before it is missed by number.
+    _compare_classes(data, *(_list_folders(source) for source in sources.values()))
+    train, val = (_read_source(source, classes, progress, expected) for source in sources.values())
+    _compare_classes(data, _number_folders(train).keys(), _number_folders(val).keys())
+    if train[0].prepared is not None:
+        height, width, _ = train[0].prepared.shape
+        progress(Update("images", note=f"crops are taken from the {height}×{width} pixels of {sources['train'].path}"))
+    return train, val
+
+
+def read_held_out(
+    data: Path, classes: int, progress: Progress = silent, expected: Prepared | None = None
+) -> tuple[LabelledImage, ...]:
+    """The held-out images alone, as `read_training_set` gives them; there need be no others.
+
+    Raises:
+        DataError: nothing there, or labels and images that do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
+    """
+    return _read_source(_find_source(data, "val"), classes, progress, expected)
+
+
+def _read_source(
+    source: _Source, classes: int, progress: Progress, expected: Prepared | None
+) -> tuple[LabelledImage, ...]:
+    images = read_images(source.path, source.labels, classes, expected=expected, progress=progress).images
+    for image in images:
+        form = image.prepared
+        if form is not None and (expected is None or form.dtype != "uint8" or not form.fits(expected)):
+            raise DataError(
+                f"{image} was preprocessed, and not as the card crops its pixels", "give image files, or a pack of them"
+            )
+    return images
+
+
+def _find_source(data: Path, name: str) -> _Source:
+    if not data.is_dir():
+        raise DataError(f"data folder {data} is not there", "`seatrial data make-demo` makes one to try")
+    there = [path for path in (data / name, data / f"{name}.tar", data / f"{name}.pack") if path.exists()]
+    shards = sorted(path.name for path in data.glob(f"{name}-*.tar"))
+    if shards:
+        there.append(data / _join_shards(name, shards))
+    if not there:
+        raise DataError(f"{data} holds no '{name}'", KINDS.format(name=name))
+    if len(there) > 1:
+        found = " and ".join(path.name for path in there)
+        raise DataError(f"{data} holds {found}", f"leave one of them, or name the others otherwise than '{name}'")
+    labels = data / f"{name}_label.txt"
+    return _Source(there[0], labels if labels.exists() else None)
+
+
+def _join_shards(name: str, shards: Sequence[str]) -> str:
+    """`train-{000..012}.tar`: reading that tells which numbers are missing."""
+    numbers = [match[1] for shard in shards if (match := SHARD.fullmatch(shard.removeprefix(name)))]
+    if len(numbers) < len(shards) or len({len(number) for number in numbers}) > 1:
+        raise DataError(f"{len(shards)} archives, first {shards[0]}, are not all named like {name}-000.tar")
+    return f"{name}-{{{numbers[0]}..{numbers[-1]}}}.tar"
+
+
+def _list_folders(source: _Source) -> Set[str]:
+    """Names of class folders; none for another kind of source."""
+    if source.labels is not None or not source.path.is_dir():
+        return set()
+    return {path.name for path in source.path.iterdir() if path.is_dir() and not path.name.startswith(".")}
+
+
+def _number_folders(images: Sequence[LabelledImage]) -> dict[str, int]:
+    """Classes by folder where ids are CLASS/NAME; none where folders and classes are not one to one."""
+    pairs = {(image.id.rpartition("/")[0], image.label) for image in images}
+    folders = dict(pairs)
+    one_to_one = len(folders) == len(pairs) == len({label for _, label in pairs})
+    return folders if one_to_one and "" not in folders else {}
+
+
+def _compare_classes(data: Path, train: Set[str], val: Set[str]) -> None:
+    """Classes are numbered in the order of the folders' names, so both parts must have the same."""
+    if not train or not val or train == val:
+        return
+    parts = (("train", train - val), ("val", val - train))
+    only = [count_names(f"only in {name}", sorted(names)) for name, names in parts if names]
+    raise DataError(f"the class folders of {data} differ: {', '.join(only)}", "both must have the same")

@@ -1,0 +1,79 @@
+"""What a training tells, held against one that nobody stopped; its files in the guides' form; its speed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.cli import run_cli
+from seatrial.progress import Update
+from seatrial.train.guide_checkpoint import BEST, LAST
+from seatrial.train.log import LOG
+from seatrial.workflow.training import TrainSpec, train_recipe
+from seatrial.workflow.training_speed import load_speed
+from tiny_trial import TinyTrial
+
+CLOCKS = {"images_per_s", "data_s", "compute_s", "seconds"}
+
+
+class _Stop(Exception):
+    """What a test throws out of a training."""
+
+
+def read(output: Path) -> list[dict[str, Any]]:
+    """The log without what a clock told."""
+    lines = [json.loads(line) for line in (output / LOG).read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in CLOCKS} for line in lines]
+
+
+def stop_at(step: int, update: Update) -> None:
+    """A kill, as far as the files can tell: no snapshot is written on the way out."""
+    if update.done == step:
+        raise _Stop
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_stopped_training_has_told_each_step_once(step: int, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    whole, stopped = (TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path / name) for name in ("a", "b"))
+    train_recipe(whole)
+    with pytest.raises(_Stop):
+        train_recipe(stopped, lambda update: stop_at(step, update))
+    assert read(stopped.output)[-1]["step"] == step
+    train_recipe(stopped)
+    assert [(line["event"], line["step"]) for line in read(stopped.output)] == [
+        ("step", 1), ("step", 2), ("step", 3), ("epoch", 3), ("step", 4), ("step", 5), ("step", 6), ("epoch", 6),
+    ]  # fmt: skip
+    assert read(stopped.output) == read(whole.output)
+
+
+def test_another_training_in_the_same_folder_begins_its_log_anew(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    for rate in (0.01, 0.02):
+        settings = {"epochs": 1, "learning_rate": rate, "warmup_epochs": 0}
+        train_recipe(TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, settings))
+    assert [line["step"] for line in read(tmp_path)] == [1, 2, 3, 3]
+    assert read(tmp_path)[0]["lr"] == 0.02
+
+
+def test_export_takes_what_guide_format_wrote(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
+    assert run_cli([*words, "--guide-format", "--ema", "0.5"]) == 0
+    for name in (LAST, BEST):
+        export = ["export", str(tiny_trial.card), "--checkpoint", str(tmp_path / name)]
+        assert run_cli([*export, "--output", str(tmp_path / f"{name}.onnx")]) == 0
+    assert run_cli([*words[:-1], str(tmp_path / "on"), "--resume", str(tmp_path / LAST), "--epochs", "3"]) == 0
+    assert [line["epoch"] for line in read(tmp_path / "on") if line["event"] == "epoch"] == [3]
+
+
+def test_the_speed_of_a_training_is_kept_step_by_step(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
+    assert run_cli([*words, "--performance", "--epochs", "2", "--max-train-steps", "2"]) == 0
+    speed = load_speed(tmp_path)
+    assert (speed.name, speed.excluded, speed.images, speed.epochs) == ("1p-CPU", 2, (8, 8), 2)
+    assert (speed.recipe, speed.batch_size, speed.size, speed.machines) == ("tiny", 8, (32, 32), 1)
+    assert speed.doubts == ("only 2 steps were timed",)
+    assert speed.wall_s > sum(speed.seconds) > 0
+    assert f"Final Performance images/sec : {speed.images_per_s:.3f}\n" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {"training-speed.json"}

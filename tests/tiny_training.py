@@ -1,0 +1,115 @@
+"""Trainings small enough for tests, and what other processes do in them; here so that spawned ones find it by name."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from seatrial.data.labels import LabelledImage
+from seatrial.errors import SeatrialError
+from seatrial.progress import Progress, Update
+from seatrial.recipes import Recipe
+from seatrial.train.launch import PRELOADED
+from seatrial.workflow.training import TrainSpec, train_recipe
+from tiny_trial import CLASSES, TinyTrial
+
+FAST = {"amp": "off", "batch_size": 12}
+"""On any machine the same arithmetic."""
+
+
+def make_card(trial: TinyTrial, network: str, **train: Any) -> Path:
+    """The trial's card for another network: test_resnet is small, test_convnext small and without BatchNorm."""
+    card = trial.folder / f"{network}.toml"
+    if not card.exists():
+        card.write_text(trial.card.read_text().replace("resnet18", network))
+    return card
+
+
+def make_data(trial: TinyTrial, folder: Path, val: int) -> Path:
+    """The trial's training images, and as many held-out ones as asked, each under several names."""
+    folder.mkdir(parents=True)
+    (folder / "train").symlink_to(trial.folder / "train")
+    images = sorted(trial.images.iterdir())
+    for index in range(val):
+        image = images[index % len(images)]
+        of_class = folder / "val" / f"class_{index % CLASSES}"
+        of_class.mkdir(parents=True, exist_ok=True)
+        (of_class / f"{index:03d}.JPEG").symlink_to(image)
+    return folder
+
+
+def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:
+    """Train in a process of its own; it sends what it tells, in words, and leaves with the command's exit code.
+
+    All such processes are forked from one that has torch loaded.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(spec, there))
+    process.start()
+    there.close()
+    return process, here
+
+
+def read_until(told: Connection, word: str) -> bool:
+    """Wait until a process says something with `word` in it; False if it ends before."""
+    try:
+        while word not in told.recv():
+            pass
+    except EOFError:
+        return False
+    return True
+
+
+def _train(spec: TrainSpec, told: Connection) -> None:
+    def tell(update: Update) -> None:
+        told.send(update.note or f"{update.stage} {update.done}")
+
+    try:
+        train_recipe(spec, tell)
+    except SeatrialError as error:
+        told.send(str(error))
+        sys.exit(error.exit_code)
+
+
+def answer_or_fail(how: str, progress: Progress) -> str:
+    """What a launched process does in `test_launch`: the second of two fails in one of several ways."""
+    rank = os.environ["RANK"]
+    progress(Update("train", note=f"{rank} of {os.environ['WORLD_SIZE']}"))
+    if rank == "1" and how == "user error":
+        raise SeatrialErrorOfTest("there is no such thing", "look elsewhere")
+    if rank == "1" and how == "bug":
+        raise ZeroDivisionError("a bug of ours")
+    if rank == "1" and how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how != "well":
+        signal.pause()
+    return f"answer of {rank}"
+
+
+class SeatrialErrorOfTest(SeatrialError):
+    """An error with an exit code that no other has."""
+
+    exit_code = 42
+
+
+def validate_sets(recipe: Recipe, images: Sequence[LabelledImage], counts: Sequence[int], progress: Progress) -> Any:
+    """Validate a fresh network on the first images of a set, so many each time: (images, top-1, top-5, loss)."""
+    from seatrial.train.network import TrainedNetwork
+    from seatrial.train.validate import Validator
+    from seatrial.train.world import join_world
+
+    with join_world(recipe.train) as world:
+        network = TrainedNetwork(recipe, world)
+        found = []
+        for count in counts:
+            validation, _ = Validator(recipe, images[:count], world, progress).run(network, lambda: False)
+            hits = (validation.top1 * validation.images, validation.top5 * validation.images)
+            found.append((validation.images, *hits, validation.loss))
+        return found

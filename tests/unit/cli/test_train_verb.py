@@ -1,0 +1,219 @@
+"""`seatrial train`: what its words become, with the training itself replaced by a recorder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.bench.environment import read_environment
+from seatrial.cli import run_cli
+from seatrial.cli.train import PERFORMANCE
+from seatrial.progress import Progress, silent
+from seatrial.recipes.training import Train
+from seatrial.store.records import Epoch, TrainingRecord
+from seatrial.store.training import Validation
+from seatrial.workflow import training
+from seatrial.workflow.training import TrainSpec
+from seatrial.workflow.training_speed import SPEED
+from training_speeds import make_speed
+
+LEAST = ["train", "resnet50", "--data", "images", "--output", "out"]
+EPOCH = Epoch(
+    epoch=1, loss=2.5, train_top1=0.25, val_top1=0.5, learning_rate=0.1, images_per_s=64.0, seconds=1.0
+)  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
+    """What the training was asked for."""
+    specs: list[TrainSpec] = []
+
+    def record(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
+        specs.append(spec)
+        return TrainingRecord(
+            key="0",
+            recipe=spec.recipe,
+            checkpoint="checkpoint.safetensors",
+            checkpoint_sha256="0",
+            settings={},
+            precision="bf16",
+            epochs=(EPOCH,),
+            environment=read_environment(()),
+        )
+
+    monkeypatch.setattr(training, "train_recipe", record)
+    monkeypatch.delenv("RANK", raising=False)
+    return specs
+
+
+def test_what_is_not_said_is_left_to_the_card(asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(LEAST) == 0
+    assert asked == [TrainSpec("resnet50", Path("images"), Path("out"))]
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch   loss  train top-1  held-out top-1  images/s",
+        "1      2.500       25.00%          50.00%        64",
+        "checkpoint: out/checkpoint.safetensors (bf16)",
+    ]
+
+
+WORDS: dict[str, tuple[list[str], Any]] = {
+    "epochs": (["3"], 3),
+    "learning_rate": (["0.5"], 0.5),
+    "optimizer": (["lars"], "lars"),
+    "lr_step_epochs": (["3,4"], (3, 4)),
+    "loss_scale": (["1024"], 1024.0),
+    "max_train_steps": (["7"], 7),
+    "device": (["npu:1"], "npu:1"),
+    "seed": (["0"], 0),
+}
+
+
+def test_every_setting_is_an_option(asked: list[TrainSpec]) -> None:
+    for name, field in Train.model_fields.items():
+        option = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            words: list[list[str]] = [[option], [option.replace("--", "--no-")]]
+            values: list[Any] = [True, False]
+        elif name in WORDS:
+            words, values = [[option, *WORDS[name][0]]], [WORDS[name][1]]
+        else:
+            value = field.default if field.default is not None else 1
+            words, values = [[f"{option}={value}"]], [value]
+        for word, value in zip(words, values, strict=True):
+            assert run_cli([*LEAST, *word]) == 0, name
+            assert asked[-1].settings == {name: value}
+
+
+def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert all(field.description for field in Train.model_fields.values())
+    assert run_cli(["train", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, field in Train.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in shown
+        assert " ".join((field.description or "").split())[:20] in shown
+    assert "<sgd|lars|adamw>" in shown and "<dynamic|float>" in shown and "--flip / --no-flip" in shown
+
+
+def test_the_other_options(asked: list[TrainSpec]) -> None:
+    words = "--preset guide-8p --nproc 2 --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
+    assert run_cli([*LEAST, *words.split(), "--resume", "there/snapshot.pt"]) == 0
+    assert asked == [
+        TrainSpec(
+            recipe="resnet50",
+            data=Path("images"),
+            output=Path("out"),
+            preset="guide-8p",
+            nproc=2,
+            synthetic=True,
+            dllogger=True,
+            guide_format=True,
+            force=True,
+            track=("mlflow", "tensorboard"),
+            resume=Path("there/snapshot.pt"),
+        )
+    ]
+
+
+def test_the_guides_words_are_noted_and_become_ours(asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
+    line = "train --data_path=/data -a resnet50 -b256 --lr 0.2 --amp --save_ckpt_path out"
+    assert run_cli(line.split()) == 0
+    (spec,) = asked
+    assert (spec.recipe, spec.data, spec.output) == ("resnet50", Path("/data"), Path("out"))
+    assert spec.settings == {"batch_size": 256, "learning_rate": 0.2, "amp": "fp16"}
+    assert capsys.readouterr().err.splitlines() == [
+        "      note  --data_path=/data is --data /data here",
+        "      note  -a resnet50 is the recipe here",
+        "      note  -b256 is --batch-size 256 here",
+        "      note  --lr 0.2 is --learning-rate 0.2 here",
+        "      note  --amp is --amp fp16 here",
+        "      note  --save_ckpt_path out is --output out here",
+    ]
+
+
+def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> None:
+    assert run_cli(["train", "/data", "-a", "resnet50", "--output", "out"]) == 0
+    assert (asked[0].recipe, asked[0].data) == ("resnet50", Path("/data"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--epochs", "many"], "Invalid value for '--epochs': many: Input should be a valid integer, unable to parse "
+         "string as an integer"),
+        (["--learning-rate", "-1"], "Invalid value for '--learning-rate': -1: Input should be greater than 0"),
+        (["--amp", "fp32"], "Invalid value for '--amp': fp32: Input should be 'auto', 'off', 'bf16' or 'fp16'"),
+        (["--loss-scale", "-1"], "Invalid value for '--loss-scale': -1: Input should be 'dynamic' or Input should be "
+         "greater than 0"),
+        (["--track", "tensorbord"], "--track tensorbord: there is no such tracker; did you mean 'tensorboard'?"),
+        (["--ND"], "--ND is not taken here; --channels-last and --no-channels-last are the layouts there are"),
+        (["--evaluate", "--performance"], "--performance means nothing to --evaluate, which trains nothing to keep; "
+         "leave one of them out"),
+        (["--performance", "--guide-format"], "--guide-format means nothing to --performance, which trains nothing to "
+         "keep; leave one of them out"),
+        (["elsewhere"], "elsewhere and --data both say where the images are; give one of them"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line(
+    words: list[str], told: str, asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli([*LEAST, *words]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith("seatrial: ") and shown.err.count("\n") == 1
+    assert shown.err.removeprefix("seatrial: ").rstrip() == told
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "resnet50", "--output", "out"], "Missing option '--data'; or --synthetic, for random images"),
+        (["train", "resnet50", "--data", "images"], "Missing option '--output'"),
+    ],
+)
+def test_what_is_missing_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(words) == 2
+    assert capsys.readouterr().err == f"seatrial: {told}\n"
+
+
+def test_a_validation_says_how_many_images_it_counted(
+    asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = training.train_recipe
+    validation = Validation(images=23, of_images=24, top1=0.5, top5=1.0, loss=1.25, seconds=1.0)
+    changes = {"epochs": (), "checkpoint": "", "validation": validation, "bad_images": {"x.jpg": "no image"}}
+    monkeypatch.setattr(training, "train_recipe", lambda *words: plain(*words).model_copy(update=changes))
+    assert run_cli([*LEAST, "--evaluate"]) == 0
+    assert asked[0].evaluate_only
+    assert capsys.readouterr().out.splitlines() == [
+        "held-out: top-1 50.000%, top-5 100.000%, loss 1.2500; 23 of 24 images, each counted once",
+        "left out: 1 images that could not be read, by name in the record",
+    ]
+
+
+def test_processes_behind_the_first_are_silent(
+    asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run_cli([*LEAST, "--lr", "1"]) == 0
+    assert len(asked) == 1 and capsys.readouterr() == ("", "")
+
+
+def test_performance_prints_the_guides_block_and_what_it_does_not_say(
+    asked: list[TrainSpec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_speed().save(tmp_path / SPEED)
+    words = ["train", "resnet50", "--synthetic", "--output", str(tmp_path), "--performance", "--epochs", "2"]
+    assert run_cli(words) == 0
+    assert asked[0].performance and asked[0].settings == {**PERFORMANCE, "epochs": 2}
+    assert capsys.readouterr().out == (
+        "------------------ Final result ------------------\n"
+        "Final Performance images/sec : 20.000\n"
+        "Final Train Accuracy : 50.000\n"
+        "E2E Training Duration sec : 12\n\n"
+        "20 steps of 8 random images at 32x32 in bf16 on 1 × cpu, the first 10 left out: 95 % interval 20 to 20, of "
+        "this process\nwaiting for images took 25.0% of the time, the rest 75.0%\n"
+    )
+    assert run_cli([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == "seatrial/training-speed/1"

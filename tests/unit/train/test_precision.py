@@ -1,0 +1,54 @@
+import pytest
+import torch
+from torch import nn
+
+import seatrial.train.precision
+from seatrial.recipes.training import Train
+from seatrial.train.precision import Precision, choose_amp
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("asked", "fast", "chosen"),
+    [("off", True, "fp32"), ("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
+)
+def test_auto_is_bf16_where_it_is_fast(asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seatrial.train.precision, "has_fast_bf16", lambda: fast)
+    assert choose_amp(Train(amp=asked), CPU) == chosen
+
+
+@pytest.mark.parametrize(("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_the_network_computes_in_it_and_answers_in_float32(amp: str, dtype: torch.dtype) -> None:
+    network, seen = nn.Linear(3, 2), []
+    network.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    assert Precision(Train(amp=amp), CPU).run(network, torch.ones(1, 3)).dtype == torch.float32
+    assert seen == [dtype] and network.weight.dtype == torch.float32
+
+
+def step(precision: Precision, gradient: float) -> float:
+    """How far one step of plain descent at rate 1 goes along a gradient."""
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    precision.scaler.scale(weight.sum() * gradient).backward()
+    precision.step(optimizer)
+    return -float(weight.detach())
+
+
+def test_a_dynamic_scale_gives_way_and_the_step_is_left_out() -> None:
+    precision = Precision(Train(amp="fp16"), CPU)
+    first = precision.scaler.get_scale()
+    assert step(precision, 3.0) == 3.0 and precision.scaler.get_scale() == first
+    assert step(precision, float("inf")) == 0.0 and precision.scaler.get_scale() == first / 2
+
+
+def test_a_static_scale_stays() -> None:
+    precision = Precision(Train(amp="fp16", loss_scale=1024), CPU)
+    for gradient in (3.0, float("inf"), 5.0):
+        assert step(precision, gradient) == (gradient if gradient < 10 else 0.0)
+        assert precision.scaler.get_scale() == 1024
+
+
+def test_other_precisions_scale_nothing() -> None:
+    precision = Precision(Train(amp="bf16", loss_scale=1024), CPU)
+    assert step(precision, 3.0) == 3.0 and precision.scaler.state_dict() == {}
