@@ -174,6 +174,7 @@ def check_output(path: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent):
             occupied = path.exists() and path.stat().st_size > 0
     except OSError as error:
+        error.filename = None  # The temporary name means nothing to a user.
         raise describe_os_error(error, path) from None
     if occupied and _tell_schema(path).rpartition("/")[0] not in SPEED_RECORDS:
         raise UsageError(f"{path} is no record of speed, and would be lost", "choose another --output")

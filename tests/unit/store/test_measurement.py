@@ -97,3 +97,5 @@ def test_where_no_file_can_stand_is_known_before_the_work(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         check_output(tmp_path / "file" / "a.json")
+    with pytest.raises(StorageError, match=r"^/proc(/a\.json)? "):
+        check_output(Path("/proc/a.json"))
