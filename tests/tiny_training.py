@@ -16,7 +16,7 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.train.launch import PRELOADED
 from seatrial.workflow.training import TrainSpec, train_recipe
-from tiny_trial import TinyTrial
+from tiny_trial import CLASSES, TinyTrial
 
 FAST = {"amp": "off", "batch_size": 12}
 """On any machine the same arithmetic."""
@@ -28,6 +28,19 @@ def make_card(trial: TinyTrial, network: str, **train: Any) -> Path:
     if not card.exists():
         card.write_text(trial.card.read_text().replace("resnet18", network))
     return card
+
+
+def make_data(trial: TinyTrial, folder: Path, val: int) -> Path:
+    """The trial's training images, and as many held-out ones as asked, each under several names."""
+    folder.mkdir(parents=True)
+    (folder / "train").symlink_to(trial.folder / "train")
+    images = sorted(trial.images.iterdir())
+    for index in range(val):
+        image = images[index % len(images)]
+        of_class = folder / "val" / f"class_{index % CLASSES}"
+        of_class.mkdir(parents=True, exist_ok=True)
+        (of_class / f"{index:03d}.JPEG").symlink_to(image)
+    return folder
 
 
 def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:

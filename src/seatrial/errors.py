@@ -5,6 +5,7 @@ SeatrialError
 │   └── RunInUse          2    another process works in this run folder
 ├── ParityError           3    outputs that disagree, are NaN, or never change
 ├── EngineError           5    engine or device missing, or it did not give what was asked
+│   └── LostProcess       5    another process of the same work went away
 ├── DataError             6    images or labels that are missing, broken or contradictory
 ├── NotComparable         7    figures that must not stand beside each other
 ├── RefusedFile           8    corrupt, unsafe, or another network's file
@@ -55,6 +56,10 @@ class EngineError(SeatrialError):
     """An engine or device is missing, or did not give what was asked."""
 
     exit_code = 5
+
+
+class LostProcess(EngineError):
+    """Another process of the same work went away without a word."""
 
 
 class DataError(SeatrialError):

@@ -1,15 +1,20 @@
 """`seatrial train` on a miniature data set: resumes to the same bits, is done once, and its checkpoint exports."""
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
+from full_disk import limited_files
 from seatrial.cli import run_cli
-from seatrial.errors import TrainingDiverged
+from seatrial.errors import Interrupted, StorageError, TrainingDiverged, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import TrainingRecord
+from seatrial.train.snapshot import read_snapshot
 from seatrial.workflow.training import TrainSpec, train_recipe
+from tiny_training import FAST, make_card, make_data, read_until, start_training
 from tiny_trial import TinyTrial
 
 
@@ -20,29 +25,149 @@ def trained(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> 
     return output
 
 
-class _Stop(Exception):
-    """What a test throws out of a training."""
+def make_spec(trial: TinyTrial, output: Path, network: str = "test_resnet", **settings: Any) -> TrainSpec:
+    """A training of eight steps in four epochs, with a snapshot after each step but an epoch's last."""
+    card = make_card(trial, network)
+    return TrainSpec(str(card), trial.folder, output, {**FAST, "epochs": 4, "checkpoint_every": 1, **settings})
 
 
-def test_a_stopped_training_ends_in_the_same_bits(tiny_trial: TinyTrial, trained: Path, tmp_path: Path) -> None:
-    def stop(update: Update) -> None:
-        if "epoch 1/2" in update.note:
-            stop.seen = True  # type: ignore[attr-defined]
-        elif getattr(stop, "seen", False) and update.done:
-            raise _Stop
+@pytest.fixture(scope="module")
+def undisturbed(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> TrainingRecord:
+    return train_recipe(make_spec(tiny_trial, tmp_path_factory.mktemp("undisturbed")))
 
-    spec = TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path)
-    with pytest.raises(_Stop):
-        train_recipe(spec, stop)
-    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+def compare(found: TrainingRecord, undisturbed: TrainingRecord) -> None:
+    """The same weights to the bit, and the same course."""
+    assert found.checkpoint_sha256 == undisturbed.checkpoint_sha256
+    course = [(e.loss, e.train_top1, e.train_top5, e.val_top1, e.val_loss) for e in undisturbed.epochs]
+    assert [(e.loss, e.train_top1, e.train_top5, e.val_top1, e.val_loss) for e in found.epochs] == course
+
+
+def test_killed_at_several_steps_it_ends_in_the_same_bits(
+    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
+) -> None:
+    spec, kills = make_spec(tiny_trial, tmp_path), 0
+    for word in ("train 2", "validate", "train 7"):
+        process, told = start_training(spec)
+        if read_until(told, word):
+            process.kill()
+            kills += 1
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    record = train_recipe(spec)
+    compare(record, undisturbed)
+    assert kills == 3 and 2 <= record.resumed <= 3
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".lock", "checkpoint.safetensors", "train.json", "train.jsonl"]
+
+
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "train 3"), (signal.SIGINT, "validate")])
+def test_a_signal_saves_and_leaves(
+    number: signal.Signals, word: str, tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
+) -> None:
+    spec = make_spec(tiny_trial, tmp_path, checkpoint_every=None)
+    process, told = start_training(spec)
+    assert read_until(told, word)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    assert read_until(told, "; the same command goes on there")
+    process.join()
+    assert process.exitcode == 130
+    record = train_recipe(spec)
+    compare(record, undisturbed)
+    assert record.resumed == 1
+
+
+def test_a_validation_that_is_stopped_is_made_anew(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    data = make_data(tiny_trial, tmp_path / "data", val=65)
     notes: list[str] = []
+
+    def stop(update: Update) -> None:
+        notes.append(update.note)
+        if update.stage == "validate" and update.done == 1 and not (tmp_path / "parted" / "snapshot.pt").exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def make(name: str) -> TrainSpec:
+        spec = make_spec(tiny_trial, tmp_path / name, epochs=1, checkpoint_every=None)
+        return TrainSpec(spec.recipe, data, spec.output, spec.settings)
+
+    whole = train_recipe(make("whole"))
+    with pytest.raises(Interrupted, match="stopped after step 2 of 2"):
+        train_recipe(make("parted"), stop)
+    compare(train_recipe(make("parted"), stop), whole)
+    assert "going on after epoch 0 of 1, step 2 of 2" in notes
+    assert whole.validation is not None and whole.validation.images == 65
+
+
+def test_a_signal_is_obeyed_at_the_end_of_a_step(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    def tell(update: Update) -> None:
+        notes.append(update.note)
+        if update.done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    spec = make_spec(tiny_trial, tmp_path)
+    with pytest.raises(Interrupted, match=r"stopped after step [34] of 8; the same command goes on there"):
+        train_recipe(spec, tell)
+    train_recipe(spec, tell)
+    assert any(note.startswith("going on after epoch 1 of 4, step ") for note in notes)
+
+
+def test_a_full_disk_leaves_a_good_snapshot(tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path) -> None:
+    limits = []
+
+    def fill(update: Update) -> None:
+        if update.done == 5 and not limits:
+            limits.append(limited_files(100_000))
+            limits[0].__enter__()
+
+    spec = make_spec(tiny_trial, tmp_path)
+    try:
+        with pytest.raises(StorageError, match=r"snapshot\.pt cannot be written"):
+            train_recipe(spec, fill)
+    finally:
+        limits[0].__exit__(None, None, None)
+    assert (tmp_path / "snapshot.pt").exists() and not list(tmp_path.glob(".snapshot*"))
+    compare(train_recipe(spec), undisturbed)
+
+
+def test_a_damaged_snapshot_gives_way_to_the_one_before(
+    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
+) -> None:
+    spec, notes = make_spec(tiny_trial, tmp_path), []
+    process, told = start_training(spec)
+    assert read_until(told, "train 6")
+    process.kill()
+    process.join()
+    newest = tmp_path / "snapshot.pt"
+    newest.write_bytes(newest.read_bytes()[:-1000])
     record = train_recipe(spec, lambda update: notes.append(update.note))
-    assert "going on after epoch 1 of 2" in notes
-    whole, resumed = load_file(trained / "checkpoint.safetensors"), load_file(tmp_path / "checkpoint.safetensors")
-    assert all((whole[name] == resumed[name]).all() for name in whole)
-    undisturbed = TrainingRecord.load(trained / "train.json")
-    assert [e.loss for e in record.epochs] == [e.loss for e in undisturbed.epochs]
-    assert not (tmp_path / "snapshot.pt").exists()
+    assert any("is damaged and was put aside as snapshot.damaged.pt" in note for note in notes)
+    compare(record, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ema": 0.9, "optimizer": "lars"},
+        {"amp": "fp16", "loss_scale": "dynamic", "optimizer": "adamw", "learning_rate": 0.001},
+        {"amp": "bf16", "accumulate": 2, "lr_schedule": "linear"},
+    ],
+)
+def test_whatever_is_kept_of_a_training_is_in_its_snapshot(
+    settings: dict[str, Any], tiny_trial: TinyTrial, tmp_path: Path
+) -> None:
+    def stop(update: Update) -> None:
+        if update.done == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = train_recipe(make_spec(tiny_trial, tmp_path / "whole", **settings))
+    parted = make_spec(tiny_trial, tmp_path / "parted", **settings)
+    with pytest.raises(Interrupted):
+        train_recipe(parted, stop)
+    compare(train_recipe(parted), whole)
+    assert whole.precision == {"off": "fp32"}.get(settings.get("amp", "off"), settings.get("amp"))
 
 
 def test_a_finished_training_is_not_done_again(
@@ -64,11 +189,83 @@ def test_other_settings_are_another_training(tiny_trial: TinyTrial, tmp_path: Pa
     assert len(run(1).epochs) == 1 and len(run(2).epochs) == 2
 
 
-def test_a_loss_that_is_no_number_stops(tiny_trial: TinyTrial, tmp_path: Path) -> None:
-    spec = TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"learning_rate": 1e30})
-    with pytest.raises(TrainingDiverged, match=r"the loss became \w+ at step \d+ .*; try a smaller --learning-rate"):
+def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_snapshot(
+    tiny_trial: TinyTrial, tmp_path: Path
+) -> None:
+    spec = make_spec(tiny_trial, tmp_path, learning_rate=1e30, warmup_epochs=0, max_train_steps=2)
+    with pytest.raises(TrainingDiverged) as raised:
         train_recipe(spec)
-    assert not (tmp_path / "checkpoint.safetensors").exists()
+    told = str(raised.value)
+    assert told.startswith("the loss became nan at step 2 (epoch 1) with ")
+    assert told.endswith("; try a smaller --learning-rate")
+    named = (tmp_path / "diverged.txt").read_text().splitlines()
+    assert len(named) == 12 and all(Path(name).is_file() for name in named)
+    assert f"{named[2]} and 9 more (all in {tmp_path / 'diverged.txt'}); " in told
+    assert f"; last good checkpoint: {tmp_path / 'snapshot.pt'} of step 1; " in told
+    assert read_snapshot(tmp_path / "snapshot.pt").standing.step == 1
+
+
+def test_weights_that_went_bad_in_the_last_step_are_not_kept(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    spec = make_spec(tiny_trial, tmp_path, learning_rate=1e38, warmup_epochs=0, max_train_steps=1, weight_decay=1e3)
+    with pytest.raises(TrainingDiverged, match="the weights are no longer numbers after step 1; last"):
+        train_recipe(spec)
+    assert not (tmp_path / "snapshot.pt").exists()
+
+
+def test_a_training_goes_on_from_a_file(tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path) -> None:
+    first = make_spec(tiny_trial, tmp_path / "first")
+
+    def stop(update: Update) -> None:
+        if update.done == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train_recipe(first, stop)
+    snapshot = tmp_path / "moved.pt"
+    (tmp_path / "first" / "snapshot.pt").rename(snapshot)
+
+    def go_on(name: str, **settings: Any) -> TrainingRecord:
+        spec = make_spec(tiny_trial, tmp_path / name, **settings)
+        return train_recipe(TrainSpec(spec.recipe, spec.data, spec.output, spec.settings, resume=snapshot))
+
+    # The same training, elsewhere.
+    compare(go_on("same"), undisturbed)
+    # Another one: from the beginning of the epoch that the snapshot was in.
+    longer = go_on("longer", epochs=5)
+    assert [e.epoch for e in longer.epochs] == [1, 2, 3, 4, 5] and longer.resumed == 1
+    assert longer.key != undisturbed.key
+    with pytest.raises(UsageError, match=r"there is no checkpoint .*snapshot\.pt"):
+        train_recipe(TrainSpec(first.recipe, first.data, first.output, resume=first.output / "snapshot.pt"))
+
+
+def test_weights_are_validated_without_training(tiny_trial: TinyTrial, undisturbed: TrainingRecord) -> None:
+    trained = undisturbed
+    output = tiny_trial.folder / "validated"
+    spec = make_spec(tiny_trial, output)
+    train_recipe(spec)
+    found = train_recipe(TrainSpec(spec.recipe, spec.data, output, spec.settings, evaluate_only=True))
+    assert trained.validation is not None and found.validation is not None and found.epochs == ()
+    assert (found.validation.top1, found.validation.loss) == (trained.validation.top1, trained.validation.loss)
+    assert TrainingRecord.load(output / "validation.json") == found
+    assert TrainingRecord.load(output / "train.json").checkpoint_sha256 == trained.checkpoint_sha256
+    with pytest.raises(UsageError, match="holds no checkpoint to validate; give --resume FILE"):
+        train_recipe(TrainSpec(spec.recipe, spec.data, output / "none", evaluate_only=True))
+
+
+def test_a_performance_run_keeps_the_record_alone(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    spec = make_spec(tiny_trial, tmp_path, epochs=7)
+    found = train_recipe(TrainSpec(spec.recipe, spec.data, tmp_path, spec.settings, performance=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["training-speed.json"]
+    assert found.speed is not None and (found.speed.steps, found.speed.skipped_steps) == (4, 10)
+    assert found.performance and found.checkpoint == ""
+
+
+def test_a_part_of_an_epoch_and_of_a_validation_is_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    notes: list[str] = []
+    spec = make_spec(tiny_trial, tmp_path, epochs=1, max_train_steps=1, max_eval_steps=1)
+    record = train_recipe(spec, lambda update: notes.append(update.note))
+    assert record.validation is not None and not record.validation.is_partial  # 24 images are one step
+    assert len(notes) > 1 and record.epochs[0].loss > 0
 
 
 @pytest.mark.parametrize(

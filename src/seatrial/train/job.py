@@ -1,67 +1,18 @@
 """What a training is given: its images, where its snapshots go, and who is told."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.training import Train
+from seatrial.train.batches import Loader, SyntheticLoader
 from seatrial.train.events import Listener
 from seatrial.train.snapshot import Snapshot
 from seatrial.train.step import Mixing
 from seatrial.train.world import World
-
-
-class Batch(Protocol):
-    """This process's images of a step."""
-
-    @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """(n, height, width, 3), valid until the next batch is asked for."""
-        ...
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """(n,)."""
-        ...
-
-    @property
-    def images(self) -> Sequence[LabelledImage]:
-        """Where they came from."""
-        ...
-
-
-class Loader(Protocol):
-    """The input pipeline of this process."""
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch, as many as are wanted."""
-        ...
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a step, over all processes."""
-        ...
-
-    @property
-    def bad(self) -> dict[str, str]:
-        """Why an image was skipped, by id, as far as this process saw."""
-        ...
-
-    def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
-        """The batches of an epoch from a step on; whoever stops early closes it."""
-        ...
-
-    def close(self) -> None:
-        """End its workers."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +20,7 @@ class TrainJob:
     """What to train on, where snapshots go, and who is told."""
 
     recipe: Recipe
-    loader: Loader
+    loader: Loader | SyntheticLoader
     val: Sequence[LabelledImage]
     """Empty: there is no validation."""
     key: str

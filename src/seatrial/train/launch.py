@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-from seatrial.errors import EngineError, Interrupted, SeatrialError
+from seatrial.errors import Interrupted, LostProcess, SeatrialError
 from seatrial.models.build import import_extra
 from seatrial.progress import Progress, Update, silent
 
@@ -51,7 +51,7 @@ def launch(work: Work[Result], processes: int, progress: Progress = silent) -> R
     Raises:
         SeatrialError: what a process raised.
         Interrupted: a signal came; the processes had `STOP_S` to leave.
-        EngineError: a process was killed.
+        LostProcess: a process was killed.
     """
     torch = import_extra("torch")
     context = torch.multiprocessing.get_context(START)
@@ -136,15 +136,15 @@ def _listen(channel: Channel, progress: Progress, errors: list[SeatrialError | s
 def _explain(failed: _Failed, errors: list[SeatrialError | str]) -> Exception:
     """What to raise: a process's own words where it had any."""
     if failed.exit_code < 0:
-        return EngineError(
+        return LostProcess(
             f"process {failed.process} of the training was killed by {signal.Signals(-failed.exit_code).name}",
             "if memory ran out, take a smaller --batch-size; the same command goes on from the last snapshot",
         )
-    for error in errors:
+    # One that only lost another has less to say than that other.
+    for error in sorted(errors, key=lambda error: isinstance(error, LostProcess)):
         if isinstance(error, SeatrialError):
             return error
-    if errors:
-        return RuntimeError(f"process {failed.process} of the training failed\n{errors[0]}")
+        return RuntimeError(f"process {failed.process} of the training failed\n{error}")
     if failed.exit_code == Interrupted.exit_code:
         return Interrupted("stopped", "the same command goes on where it stopped")
     return RuntimeError(f"process {failed.process} of the training left with {failed.exit_code} and said nothing")

@@ -2,18 +2,19 @@
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, Interrupted, SeatrialError, TrainingDiverged
+from seatrial.errors import Interrupted, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
-from seatrial.train.events import Step
-from seatrial.train.job import Batch, TrainJob, check_parts
+from seatrial.train.batches import Batch
+from seatrial.train.events import Listener, Step
+from seatrial.train.job import TrainJob, check_parts
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimizer
 from seatrial.train.snapshot import SNAPSHOT, Snapshot, save_snapshot
@@ -26,6 +27,7 @@ from seatrial.train.world import World
 
 DIVERGED = "diverged.txt"
 """Beside the snapshot: the images of the step whose loss was no number."""
+SMALLER = "try a smaller --learning-rate"
 NAMED = 3
 """Of them are named on the terminal."""
 
@@ -63,6 +65,8 @@ class Trainer:
         self.launched: _Launched | None = None
         self.sitting = 0
         """Steps since the training was begun or taken up."""
+        self.trouble: SeatrialError | None = None
+        """What a listener raised, to be raised where all processes meet."""
         self.saved = "none yet"
         """The last good snapshot, in words."""
 
@@ -75,6 +79,7 @@ class Trainer:
             self.stepper.precision.scaler.load_state_dict(start.scaler)
         self.at = start.standing
         self.at.resumed += 1
+        self.saved = f"the one it went on from, of step {self.number()}"
         self.say(f"going on after epoch {self.at.epoch} of {self.settings.epochs}", step=self.at.step)
 
     def run(self) -> None:
@@ -118,19 +123,18 @@ class Trainer:
 
     def launch(self, number: int, batches: Generator[Batch], began: float) -> _Launched:
         """Wait for a step's images and set it going; on a GPU it is not done when this returns."""
-        error: SeatrialError | None = None
+        error = self.trouble
         batch: Batch | None = None
         try:
             batch = next(batches)
         except SeatrialError as raised:
-            error = raised
+            error = error or raised
         count = 0 if batch is None else len(batch.labels)
         stopped, said = self.world.meet(error, self.stop.asked, count, time.perf_counter() - began)
         if stopped:
             self.leave()
         counts, waits = said.T
-        if batch is None or counts.min() == 0:
-            raise DataError(f"a process has no image it could read in step {number + 1}", "mend the data set")
+        assert batch is not None  # Or there would have been an error.
         rate = learning_rate_at(number, self.steps, self.settings)
         total = int(counts.sum())
         facts = self.stepper.run(batch.pixels, batch.labels, number, rate, total)
@@ -171,19 +175,28 @@ class Trainer:
         sums.loss, sums.images = sums.loss + loss, sums.images + step.images
         sums.hits1, sums.hits5 = sums.hits1 + hits1, sums.hits5 + hits5
         sums.seconds, sums.data_s = sums.seconds + step.data_s + step.compute_s, sums.data_s + step.data_s
-        for listener in self.job.listeners:
-            listener.on_step(step)
+        self.tell(lambda listener: listener.on_step(step))
         facts = {"loss": f"{sums.loss / sums.images:.3f}"}
         if step.top1 is not None:
             facts["top-1"] = f"{sums.hits1 / sums.images:.1%}"
         facts["images/s"] = f"{sums.images / sums.seconds:.0f}"
         self.progress(Update("train", step.step, step.steps, "steps", facts))
 
+    def tell(self, say: Callable[[Listener], None]) -> None:
+        """Let every listener know something."""
+        try:
+            for listener in self.job.listeners:
+                say(listener)
+        except SeatrialError as error:
+            self.trouble = error
+
     def end_epoch(self) -> None:
         """Validate, and close the epoch."""
         rate = learning_rate_at((self.at.epoch + 1) * self.steps - 1, self.steps, self.settings)
         epoch = self.at.sums.to_epoch(self.at.epoch + 1, rate, self.job.mix is not None)
         held_out = ""
+        with self.world.together():
+            self.check_weights()
         if self.job.val:
             found = self.validate()
             epoch = epoch.model_copy(update={"val_top1": found.top1, "val_top5": found.top5, "val_loss": found.loss})
@@ -192,8 +205,7 @@ class Trainer:
             held_out = f", held-out top-1 {found.top1:.2%}{part}"
         self.at.epoch, self.at.step, self.at.sums = self.at.epoch + 1, 0, Sums()
         self.at.epochs = (*self.at.epochs, epoch)
-        for listener in self.job.listeners:
-            listener.on_epoch(epoch)
+        self.tell(lambda listener: listener.on_epoch(epoch))
         self.say(f"epoch {self.at.epoch}/{self.settings.epochs}: loss {epoch.loss:.3f}{held_out}")
 
     def validate(self) -> Validation:
@@ -201,12 +213,15 @@ class Trainer:
 
         Raises:
             DataError: one cannot be read.
+            TrainingDiverged: the loss is no number.
             Interrupted: a process was asked to stop.
         """
         try:
             self.validation, bad = self.validator.run(self.network, lambda: self.stop.asked)
         except Stopped:
             self.leave()
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"{error.problem}; last good checkpoint: {self.saved}", SMALLER) from None
         self.bad.update(bad)
         return self.validation
 
@@ -224,23 +239,32 @@ class Trainer:
         )
 
     def save(self) -> None:
-        """Write a snapshot, unless the weights went bad in the last step, whose loss was still that of good ones."""
+        """Write a snapshot, never of bad weights; every process waits until it is written."""
         if self.job.folder is None:
             return
         with self.world.together():
             if self.world.first:
-                if not is_finite(self.network.plain):
-                    raise TrainingDiverged(
-                        f"the weights are no longer numbers after step {self.number()}; "
-                        f"last good checkpoint: {self.saved}",
-                        "try a smaller --learning-rate",
-                    )
+                self.check_weights()
                 save_snapshot(self.job.folder, self.take())
         self.saved = f"{self.job.folder / SNAPSHOT} of step {self.number()}"
+
+    def check_weights(self) -> None:
+        """Refuse weights that went bad in the last step, whose loss was still that of good ones.
+
+        Raises:
+            TrainingDiverged: names the step.
+        """
+        if not is_finite(self.network.plain):
+            raise TrainingDiverged(
+                f"the weights are no longer numbers after step {self.number()}; last good checkpoint: {self.saved}",
+                SMALLER,
+            )
 
     def keep(self) -> None:
         """Give the state after an epoch to whoever keeps it in another form."""
         with self.world.together():
+            if self.trouble is not None:
+                raise self.trouble
             for keeper in self.job.keepers:
                 keeper(self.take())
 
@@ -270,7 +294,7 @@ class Trainer:
             raise TrainingDiverged(
                 f"the loss became {loss} at step {launched.number + 1} (epoch {self.at.epoch + 1}) with "
                 f"{', '.join(names[:NAMED])}{more}; last good checkpoint: {self.saved}",
-                "try a smaller --learning-rate",
+                SMALLER,
             )
 
     def say(self, note: str, step: int = 0) -> None:

@@ -1,5 +1,7 @@
 """Validation that counts every held-out image exactly once, on any number of processes."""
 
+import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,7 +16,7 @@ from seatrial.data.ahead import load_ahead
 from seatrial.data.batches import fill_row
 from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, SeatrialError
+from seatrial.errors import DataError, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.training import Validation
@@ -26,6 +28,8 @@ from seatrial.train.world import World, count_decoders
 
 LEAST_BATCH = 64
 """Images of a validation's step, over all processes, where training takes fewer."""
+TASK = 16
+"""Images that a worker loads at a time."""
 
 
 class Stopped(Exception):
@@ -34,12 +38,20 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class Loaded:
-    """One process's part of a step."""
+    """Images of a step that one process has, or some of them."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     bad: dict[str, str] = field(default_factory=dict)
     """Why an image is not among them, by id."""
+
+
+def join(pieces: Sequence[Loaded]) -> Loaded:
+    """Pieces of a step as one; empty where there are none."""
+    if not pieces:
+        return Loaded(np.empty(0, np.uint8), np.empty(0, np.int64))
+    bad = {name: why for piece in pieces for name, why in piece.bad.items()}
+    return Loaded(np.concatenate([p.pixels for p in pieces]), np.concatenate([p.labels for p in pieces]), bad)
 
 
 class Counts:
@@ -80,6 +92,7 @@ class Validator:
         Raises:
             Stopped: a process was.
             DataError: an image cannot be read, and bad ones are not to be skipped; or there is none left.
+            TrainingDiverged: the loss is no number.
         """
         started = time.perf_counter()
         network.even_out()
@@ -89,6 +102,8 @@ class Validator:
         images, loss, hits1, hits5 = totals.tolist()
         if images == 0:
             raise DataError("no held-out image could be read", "mend the data set")
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the loss on held-out images is {loss}: these weights are of no use")
         validation = Validation(
             images=int(images),
             of_images=len(self.images),
@@ -101,12 +116,13 @@ class Validator:
 
     def _count(self, network: TrainedNetwork, asked: Callable[[], bool]) -> Counts:
         counts, parts, kept = Counts(), self.split(), network.kept.eval()
-        loads = load_ahead(parts, self.load, self.workers, 2 * self.workers)
+        pieces = [[part[i : i + TASK] for i in range(0, len(part), TASK)] for part in parts]
+        loads = load_ahead(itertools.chain(*pieces), self.load, self.workers, 2 * self.workers)
         with closing(loads), torch.inference_mode():
-            for number in range(len(parts)):
+            for number, of_step in enumerate(pieces, start=1):
                 error: SeatrialError | None = None
                 try:
-                    loaded = next(loads)
+                    loaded = join(list(itertools.islice(loads, len(of_step))))
                     counts.bad.update(loaded.bad)
                     # The last step may have fewer images than there are processes.
                     if len(loaded.labels):
@@ -116,7 +132,7 @@ class Validator:
                     error = raised
                 if self.world.meet(error, asked())[0]:
                     raise Stopped
-                self.progress(Update("validate", number + 1, len(parts), "steps"))
+                self.progress(Update("validate", number, len(parts), "steps"))
         return counts
 
     def split(self) -> list[Sequence[LabelledImage]]:

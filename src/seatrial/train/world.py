@@ -17,7 +17,7 @@ from torch import distributed
 from seatrial.engines import get_engine
 from seatrial.engines.base import check_device
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import EngineError, SeatrialError, UsageError
+from seatrial.errors import EngineError, LostProcess, SeatrialError, UsageError
 from seatrial.recipes.training import Train
 from seatrial.train.place import Place, read_place
 
@@ -153,7 +153,7 @@ def join_world(settings: Train) -> Iterator[World]:
     except RuntimeError as error:
         if not _is_lost_peer(error):
             raise
-        raise EngineError(
+        raise LostProcess(
             "another process of this training is gone", "the same command goes on from the last snapshot"
         ) from None
     finally:

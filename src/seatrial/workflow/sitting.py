@@ -1,8 +1,8 @@
 """One process's part of `seatrial train`, from joining the others to the record; alone, it is all of it."""
 
-import contextlib
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from seatrial.workflow.training import (
 from seatrial.workflow.training_speed import SPEED, SpeedContext, describe_speed
 
 SYNTHETIC_IMAGES = 1_281_167
-"""An epoch of ImageNet's."""
+"""Of an epoch: ImageNet's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _train(sitting: Sitting) -> TrainingRecord:
             return done
         start = _find_start(sitting, key, given)
         job = _make_job(sitting, key, spec.output, start)
-        with noticing_signals() as stop, contextlib.closing(job.loader):
+        with closing(job.loader), noticing_signals() as stop:
             trainer = Trainer(job, world, sitting.tell, stop)
             if start is not None:
                 trainer.take_up(start)
@@ -104,9 +104,9 @@ def _train(sitting: Sitting) -> TrainingRecord:
         return _finish(sitting, trainer)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _locked_by_first(sitting: Sitting) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         with sitting.world.together():
             if sitting.world.first:
                 stack.enter_context(locked(sitting.spec.output))
@@ -123,7 +123,8 @@ def _read_given(sitting: Sitting) -> tuple[str, Snapshot | None]:
     key, given = "", None
     with world.together():
         if world.first:
-            key = identify_training(sitting.recipe, sitting.precision, (*sitting.train, *sitting.val))
+            images = None if sitting.spec.synthetic else (*sitting.train, *sitting.val)
+            key = identify_training(sitting.recipe, sitting.precision, images)
             if isinstance(path, Path) and not _is_own(path, sitting.spec.output):
                 given, note = read_start(path, sitting.recipe)
                 sitting.tell(Update("train", note=note))
@@ -158,28 +159,25 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
 
 
 def _make_job(sitting: Sitting, key: str, folder: Path | None, start: Snapshot | None = None) -> TrainJob:
-    world, recipe = sitting.world, sitting.recipe
-    with world.together():
-        loader = _make_loader(sitting)
-    mix = Mix(recipe.train, recipe.network.classes)
-    job = TrainJob(recipe, loader, sitting.val, key, folder, mix or None)
+    world, settings = sitting.world, sitting.recipe.train
+    loader, mix = _make_loader(sitting), Mix(settings, sitting.recipe.network.classes)
+    job = TrainJob(sitting.recipe, loader, sitting.val, key, folder, mix if mix else None)
     if folder is None:
         return job
     at = start.standing if start is not None else Standing()
     listeners = _listen(sitting, key, (at.epoch * loader.steps + at.step, at.epoch))
-    keepers = (GuideKeeper(folder, recipe),) if sitting.spec.guide_format and world.first else ()
+    keepers = (GuideKeeper(folder, sitting.recipe),) if sitting.spec.guide_format and world.first else ()
     return replace(job, listeners=listeners, keepers=keepers)
 
 
 def _make_loader(sitting: Sitting) -> Loader | SyntheticLoader:
-    world, recipe, images = sitting.world, sitting.recipe, sitting.train
-    settings, share = recipe.train, Share(world.rank, world.size)
-    size = (settings.size, settings.size) if settings.size else recipe.input_size
+    world, recipe, settings = sitting.world, sitting.recipe, sitting.recipe.train
+    share = Share(world.rank, world.size)
+    size = recipe.input_size if settings.size is None else (settings.size, settings.size)
     if sitting.spec.synthetic:
         return SyntheticLoader(SYNTHETIC_IMAGES, recipe.network.classes, settings, size, share)
-    if len(images) < 2:
-        raise DataError(f"{sitting.spec.data} holds {len(images)} images to train on, and 2 are the least")
-    return Loader(images, settings, size, share, count_decoders(settings, world), recipe.normalisation[0])
+    mean, _ = recipe.normalisation
+    return Loader(sitting.train, settings, size, share, count_decoders(settings, world), mean)
 
 
 def _listen(sitting: Sitting, key: str, done: tuple[int, int]) -> list[Listener]:
@@ -211,7 +209,7 @@ def _measure(sitting: Sitting) -> TrainingRecord:
             raise UsageError("a performance run takes nothing up", "leave out --resume or --performance")
     sampler, began = StepSampler(), time.perf_counter()
     job = replace(_make_job(sitting, "", None), listeners=(sampler, ScreenLines(sitting.recipe.train, sitting.tell)))
-    with noticing_signals() as stop, contextlib.closing(job.loader):
+    with closing(job.loader), noticing_signals() as stop:
         trainer = Trainer(job, sitting.world, sitting.tell, stop)
         trainer.run()
     record = _describe_training(sitting, trainer)

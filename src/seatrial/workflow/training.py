@@ -33,7 +33,7 @@ class TrainSpec:
 
     recipe: str
     data: Path | None
-    """`train/CLASS/NAME` beside `val/CLASS/NAME`, or a flat `val/` with `val_label.txt`; None for synthetic images."""
+    """What `data.training_set.read_training_set` reads; None for synthetic images."""
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What to change of the card's `[train]`, and of the preset."""
@@ -89,25 +89,26 @@ def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, A
 
 
 def read_images(
-    spec: TrainSpec, recipe: Recipe, progress: Progress
+    spec: TrainSpec, recipe: Recipe, progress: Progress = silent
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
     """The training images, none if they are synthetic or not asked for, and the held-out ones.
 
     Raises:
         UsageError: there is no data to work on.
-        DataError: a folder is missing, or labels and files do not agree.
+        DataError: a part is missing, or labels and files do not agree.
+        RefusedFile: an archive or a pack is damaged or unsafe.
     """
+    if spec.synthetic and not spec.evaluate_only:
+        return (), ()
     if spec.data is None:
-        if spec.synthetic and not spec.evaluate_only:
-            return (), ()
         raise UsageError("there is nothing to work on", "give --data FOLDER")
-    classes, expected = recipe.network.classes, describe_input(make_feed(recipe), "uint8")
-    if spec.synthetic or spec.evaluate_only:
-        return (), read_held_out(spec.data, classes, progress, expected)
-    return read_training_set(spec.data, classes, progress, expected)
+    expected = describe_input(make_feed(recipe), "uint8")
+    if spec.evaluate_only:
+        return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
+    return read_training_set(spec.data, recipe.network.classes, progress, expected)
 
 
-def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage]) -> str:
+def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> str:
     """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes."""
     return hash_value(
         {
@@ -115,7 +116,7 @@ def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledI
             "network": recipe.network.model_dump(),
             "preprocess": hash_preprocess(recipe),
             "settings": {**recipe.train.identity, "amp": precision},
-            "images": hash_listing(images),
+            "images": "synthetic" if images is None else hash_listing(images),
             "versions": {name: version(name) for name in ("torch", "timm")},
         }
     )

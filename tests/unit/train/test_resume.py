@@ -1,6 +1,5 @@
 """What a training may begin with: our snapshots, and other trainers' checkpoints."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import nn
 from seatrial.errors import RefusedFile
 from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.train.optim import group_parameters, load_optimizer, make_optimizer
+from seatrial.train.optim import load_optimizer, make_optimizer
 from seatrial.train.resume import begin_epoch_anew, read_start
 from seatrial.train.snapshot import Snapshot, save_snapshot
 from seatrial.train.standing import Standing, Sums
@@ -90,7 +89,7 @@ def test_another_networks_weights_are_refused(recipe: Recipe, tmp_path: Path) ->
 def make_snapshot(recipe: Recipe) -> Snapshot:
     network = build_network(recipe.network)
     optimizer = make_optimizer(network, recipe.train)
-    for _, parameter in itertools.chain(*group_parameters(network)):
+    for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     standing = Standing(epoch=1, step=2, sums=Sums(loss=3.0, images=4), best_top1=0.5)
