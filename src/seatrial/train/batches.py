@@ -25,6 +25,8 @@ SLOTS = 3
 """Batches in memory where another device computes: one in use, the others being filled."""
 TASK = 16
 """Images that a worker fills at a time, at most."""
+TURNS = 4
+"""Tasks for each worker where a batch is waited for, so that all end at about the same time."""
 MOST_BAD = 0.01
 """Part of the images that may be skipped; one always may."""
 CHECK = "`seatrial data check` finds them all"
@@ -153,9 +155,10 @@ class Loader:
 
     def _fill(self, pool: DecodePool[Drawn], epoch: int, slot: int, step: NDArray[np.int64]) -> _Filling:
         drawn = [self._draw(epoch, index, repetition) for index, repetition in self._share.take(step).tolist()]
-        # Each worker has a part of every batch; repetitions of an image stay together, to be decoded once.
+        tasks = self._workers * (TURNS if self._slots == 1 else 1)
+        # Repetitions of an image stay together, to be decoded once.
         repeats = self._settings.repeats
-        length = repeats * -(-min(TASK, -(-len(drawn) // self._workers)) // repeats)
+        length = repeats * -(-min(TASK, -(-len(drawn) // tasks)) // repeats)
         parts = [pool.fill(slot, drawn[row : row + length], row) for row in range(0, len(drawn), length)]
         return _Filling(slot, step, parts)
 
