@@ -90,7 +90,7 @@ def answer_or_fail(how: str, progress: Progress) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
     if how != "well":
         signal.pause()
-    return f"answer of {rank}"
+    return f"answer of {rank} in {Path.cwd()}"
 
 
 class SeatrialErrorOfTest(SeatrialError):
@@ -113,3 +113,36 @@ def validate_sets(recipe: Recipe, images: Sequence[LabelledImage], counts: Seque
             hits = (validation.top1 * validation.images, validation.top5 * validation.images)
             found.append((validation.images, *hits, validation.loss))
         return found
+
+
+def talk(progress: Progress) -> dict[str, Any]:
+    """Everything that processes say to one another, for `test_world`; what the first one heard."""
+    import torch
+
+    from seatrial.errors import DataError
+    from seatrial.recipes.training import Train
+    from seatrial.train.world import join_world
+
+    with join_world(Train()) as world:
+        rank = world.rank
+        tensor, buffer = torch.full((2,), float(rank + 1)), torch.full((2,), rank)
+        world.spread_first([buffer])
+        heard: dict[str, Any] = {
+            "collect": world.collect([rank, 10 * rank]).tolist(),
+            "meet": [part if isinstance(part, bool) else part.tolist() for part in world.meet(None, rank == 1, rank)],
+            "add_up": world.add_up(tensor).tolist(),
+            "spread": world.gather(buffer.tolist()),
+            "share": world.gather(world.share(f"from {rank}")),
+            "threads": torch.get_num_threads(),
+        }
+        try:
+            with world.together():
+                if rank == 1:
+                    raise DataError("process 1 has it")
+        except DataError as error:
+            heard["together"] = world.gather((str(error), error.told))
+        try:
+            world.meet(DataError("and again") if rank == 1 else None, False)
+        except DataError as error:
+            heard["again"] = str(error)
+        return heard

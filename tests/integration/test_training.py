@@ -12,7 +12,10 @@ from seatrial.cli import run_cli
 from seatrial.errors import Interrupted, StorageError, TrainingDiverged, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import TrainingRecord
+from seatrial.train.events import Step
+from seatrial.train.log import JsonLines
 from seatrial.train.snapshot import read_snapshot
+from seatrial.workflow import sitting
 from seatrial.workflow.training import TrainSpec, train_recipe
 from tiny_training import FAST, make_card, make_data, read_until, start_training
 from tiny_trial import TinyTrial
@@ -97,6 +100,35 @@ def test_a_validation_that_is_stopped_is_made_anew(tiny_trial: TinyTrial, tmp_pa
     compare(train_recipe(make("parted"), stop), whole)
     assert "going on after epoch 0 of 1, step 2 of 2" in notes
     assert whole.validation is not None and whole.validation.images == 65
+
+
+def test_a_training_that_only_lacked_its_checkpoint_is_validated_again(
+    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    spec = make_spec(tiny_trial, tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(sitting, "_finish", die)
+        train_recipe(spec)
+    record = train_recipe(spec)
+    compare(record, undisturbed)
+    assert record.validation is not None and undisturbed.validation is not None
+    assert record.validation.loss == undisturbed.validation.loss
+
+
+def test_a_log_that_cannot_be_written_stops_the_training(
+    tiny_trial: TinyTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: JsonLines, step: Step) -> None:
+        if step.step == 3:
+            raise StorageError("no space left to write train.jsonl")
+
+    monkeypatch.setattr(JsonLines, "on_step", fail)
+    with pytest.raises(StorageError, match=r"train\.jsonl"):
+        train_recipe(make_spec(tiny_trial, tmp_path))
+    assert (tmp_path / "snapshot.pt").exists()
 
 
 def test_a_signal_is_obeyed_at_the_end_of_a_step(tiny_trial: TinyTrial, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _run(work: Work[Result], processes: int, channel: Channel, folder: str) -> R
         shutdown_timeout=STOP_S,
     )
     try:
-        results: dict[int, Result] = elastic_launch(config, _work)(work, channel)
+        results: dict[int, Result] = elastic_launch(config, _work)(work, channel, os.getcwd())
     except ChildFailedError as error:
         process, failure = error.get_first_failure()
         raise _Failed(process, failure.exitcode) from None
@@ -109,8 +109,10 @@ def _run(work: Work[Result], processes: int, channel: Channel, folder: str) -> R
     return results[0]
 
 
-def _work(work: Work[Result], channel: Channel) -> Result | None:
+def _work(work: Work[Result], channel: Channel, folder: str) -> Result | None:
     """What each process does; leaves with the error's exit code, and says what it was."""
+    # What they are forked from may have been started elsewhere.
+    os.chdir(folder)
     first = os.environ["RANK"] == "0"
     try:
         result = work(channel.put if first else silent)

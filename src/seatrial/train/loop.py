@@ -97,6 +97,9 @@ class Trainer:
                 self.end_epoch()
                 self.save()
                 self.keep()
+            if self.validation is None and self.job.val:
+                # It was stopped after its last snapshot, or began with weights that were trained before.
+                self.validate()
         finally:
             for listener in self.job.listeners:
                 listener.close()

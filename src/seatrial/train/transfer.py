@@ -37,9 +37,9 @@ class Readback:
     def __init__(self, tensor: torch.Tensor) -> None:
         # To memory that is pinned, so that the copy runs behind the step and not the host behind the copy.
         self._host = tensor.to("cpu", non_blocking=True)
-        self._done: torch.Event | None = None
+        self._done: Any = None
         if tensor.device.type != "cpu":
-            self._done = torch.Event(tensor.device)
+            self._done = torch.get_device_module(tensor.device).Event()
             self._done.record()
 
     def read(self) -> list[float]:

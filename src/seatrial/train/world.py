@@ -199,6 +199,8 @@ def _take_device(kind: str, index: str, place: Place) -> torch.device:
             torch.set_num_threads(max(1, count_cores() // place.local_size))
     else:
         torch.get_device_module(device).set_device(device)
+        # Images have one size, so that the fastest kernels are looked for once.
+        torch.backends.cudnn.benchmark = True
     return device
 
 

@@ -2,18 +2,28 @@
 
 import functools
 import signal
+from pathlib import Path
 
 import pytest
 
+import seatrial
 from seatrial.errors import EngineError, SeatrialError
 from seatrial.train.launch import launch
 from tiny_training import answer_or_fail
 
 
-def test_the_first_process_answers_and_tells(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_first_process_answers_and_tells(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Also where the package was found by a relative path.
+    monkeypatch.syspath_prepend(str(Path(seatrial.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
     notes: list[str] = []
     before = signal.getsignal(signal.SIGTERM)
-    assert launch(functools.partial(answer_or_fail, "well"), 2, lambda u: notes.append(u.note)) == "answer of 0"
+    assert (
+        launch(functools.partial(answer_or_fail, "well"), 2, lambda u: notes.append(u.note))
+        == f"answer of 0 in {tmp_path}"
+    )
     assert notes == ["0 of 2"]
     assert signal.getsignal(signal.SIGTERM) == before
     assert capfd.readouterr() == ("", "")
