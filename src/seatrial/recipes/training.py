@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.strict import Strict
 
@@ -34,7 +34,7 @@ class Train(Strict):
     classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
     than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
-    momentum: Fraction = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd and lars; of adamw the first beta."""
     nesterov: bool = True
     """Nesterov's momentum, of sgd."""
@@ -47,7 +47,7 @@ class Train(Strict):
     lr_step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """What it multiplies the rate by."""
     warmup_epochs: NotNegative = 5
-    """In which the rate rises along a line."""
+    """In which the rate rises along a line; never more than half of the epochs."""
     label_smoothing: Fraction = 0.1
     """Share of the label given to all classes."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -81,7 +81,7 @@ class Train(Strict):
     repeats: PositiveInt = 1
     """How often an epoch shows an image, each time another crop; it then shows so many times fewer images."""
 
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of weights, order and crops."""
     workers: PositiveInt | None = None
     """That decode images, of each process; as many as there are cores for it unless given."""
