@@ -1,5 +1,6 @@
 """What a card may say about training: settings, and named presets of them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -100,6 +101,17 @@ class Train(Strict):
     def identity(self) -> dict[str, Any]:
         """The settings that decide what comes out."""
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in EXECUTION}
+
+
+def find_idle(train: Train, given: Iterable[str]) -> list[str]:
+    """Of the settings that were given, those that change nothing beside the others."""
+    idle = {
+        "loss_scale": train.amp != "fp16",
+        "nesterov": train.optimizer == "adamw",
+        "lr_step_epochs": train.lr_schedule != "step",
+        "lr_step_factor": train.lr_schedule != "step",
+    }
+    return [name for name in given if idle.get(name)]
 
 
 class Presets(Strict):
