@@ -106,10 +106,24 @@ def _train(sitting: Sitting) -> TrainingRecord:
         job = _make_job(sitting, key, spec.output, start)
         with closing(job.loader), noticing_signals() as stop:
             trainer = Trainer(job, world, sitting.tell, stop)
+            sitting.tell(Update("train", note=_describe_work(sitting, trainer)))
             if start is not None:
                 trainer.take_up(start)
             trainer.run()
         return _finish(sitting, trainer)
+
+
+def _describe_work(sitting: Sitting, trainer: Trainer) -> str:
+    """What is about to be done, in a line."""
+    world, settings, loader = sitting.world, sitting.recipe.train, trainer.job.loader
+    parameters = sum(parameter.numel() for parameter in trainer.network.plain.parameters())
+    images = "random images" if sitting.spec.synthetic else f"{len(sitting.train):,} images"
+    whole = f"{settings.epochs} × {loader.steps:,} steps of {loader.batch_size} images"
+    each = f", {loader.batch_size / world.size:g} on each of {world.size} processes" if world.size > 1 else ""
+    return (
+        f"{sitting.recipe.network.name}, {parameters:,} parameters, {sitting.precision} on {world.device}; "
+        f"{images}, {len(sitting.val):,} held out; {whole}{each}"
+    )
 
 
 @contextmanager
