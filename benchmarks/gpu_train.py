@@ -3,14 +3,15 @@
     python benchmarks/gpu_train.py --folder WORK [--networks resnet50,…] [--batch-size 256] [--device cuda] [--steps 60]
 
 Each line is one `seatrial train --performance` in a process of its own, fp16 and channels_last; every timed step stands
-in its record. JPEG files are noise of 500x375 pixels, made at the first run. The last column is the share of the time that the
-device waited for images: where it is large the cores that decode are the limit, and their own rate stands below.
+in its record. JPEG files of 500x375 pixels are made at the first run. The last column is the share of the time that
+the device waited for images: where it is large the cores that decode are the limit, and their rate stands below.
 """
 
 import argparse
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from networks import NETWORKS
@@ -29,13 +30,15 @@ GOAL = 3500.0
 
 
 def make_data(folder: Path) -> Path:
-    """Class folders of JPEG files, all of one class."""
+    """JPEG files of which nobody asks what they show."""
     data = folder / "imagenet"
     if not data.exists():
         made = folder / "making"
         shutil.rmtree(made, ignore_errors=True)
         for part, count in (("train", FILES), ("val", HELD_OUT)):
-            make_jpegs(made / part / "n0", count)
+            make_jpegs(made / part, count)
+            lines = [f"{path.name} {index % 1000}\n" for index, path in enumerate(list_images(made / part))]
+            (made / f"{part}_label.txt").write_text("".join(lines), encoding="utf-8")
         made.rename(data)
     return data
 
@@ -57,10 +60,8 @@ def measure(asked: argparse.Namespace, network: str, name: str, *more: str) -> T
 
 def measure_decoding(data: Path, batch_size: int) -> float:
     """Images per second that the cores crop, resize and mirror when nothing else runs."""
-    import time
-
     recipe = load_recipe("resnet50")
-    images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train" / "n0")]
+    images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train")]
     settings = recipe.train.model_copy(update={"batch_size": batch_size})
     loader = Loader(images, settings, recipe.input_size, Share(0, 1), count_cores())
     begun, count = 0.0, 0
@@ -83,7 +84,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     machine = read_environment()
-    devices = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
+    devices = ", ".join(card.name for card in machine.accelerators) or "no GPU"
     print(f"{devices}; {machine.cpu}, {machine.cores} cores; torch {machine.versions.get('torch')}; {asked.amp}")
     print(f"{'network':<20}{'images':<22}{'images/s':>9}{'ms/step':>10}{'waiting':>9}", flush=True)
     found = {}

@@ -290,10 +290,8 @@ def main() -> None:
                         print(case, found[network, str(size), precision, loop][-1], file=sys.stderr, flush=True)
     environment = read_environment()
     print(f"{environment.cpu}, {environment.cores} cores; Python {environment.python}")
-    print(
-        f"batches of {asked.batch_size} from JPEG files, {asked.workers} workers; {asked.steps} steps after {WARMUP}; "
-    )
-    print(f"medians of {asked.rounds} rounds")
+    print(f"batches of {asked.batch_size} from JPEG files of 500×375, {asked.workers} workers; ", end="")
+    print(f"{asked.steps} steps after {WARMUP}, medians of {asked.rounds} rounds")
     print_table(found)
 
 

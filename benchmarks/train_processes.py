@@ -12,7 +12,6 @@
 import argparse
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import altair
 import numpy as np
+import psutil
 from safetensors.numpy import load_file
 
 from seatrial.data.demo import make_demo
@@ -113,37 +113,61 @@ def start_machine(card: Path, output: Path, port: int, log: Path) -> subprocess.
     with log.open("ab") as file:
         return subprocess.Popen(
             [*agent, "--max-restarts", "3", *words, "--amp", "off", *ELASTIC],
-            stdout=file, stderr=file, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=file, stderr=file, env={**os.environ, **ENVIRONMENT},
         )  # fmt: skip
 
 
-ELASTIC = ("--epochs", "3", "--batch-size", "24", "--checkpoint-every", "10", "--seed", "1")
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""The second for torchrun: with a shared store (torch 2.15), an agent that was there before never tells one that comes
+later where the first process listens."""
+ELASTIC = ("--epochs", "2", "--batch-size", "24", "--checkpoint-every", "10", "--seed", "1")
 
 
 def print_elastic(folder: Path) -> None:
     """A machine dies in the middle and comes back."""
-    card, output = write_card(folder, SMALL), folder / "elastic"
+    card = write_card(folder, SMALL)
+    outputs = [folder / "elastic", folder / "calm"]
+    for output in outputs:
+        train_on_two(card, output, disturbed=output == outputs[0])
+        record = json.loads((output / "train.json").read_text(encoding="utf-8"))
+        ended = f"{len(record['epochs'])} epochs, taken up again {record['resumed']} times"
+        print(f"  {output.name}: {ended}, {len(read_losses(output))} steps in the log", flush=True)
+    weights = [load_file(output / "checkpoint.safetensors") for output in outputs]
+    same = all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    print(f"  weights beside those of two machines that nobody disturbed: {'the same bits' if same else 'DIFFERENT'}")
+
+
+def train_on_two(card: Path, output: Path, disturbed: bool) -> None:
+    """Train on two machines, one of which dies on the way and comes back if this is to be disturbed."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    for old in output.glob("*"):
+    logs = [output.with_name(f"{output.name}-{number}.log") for number in (0, 1)]
+    for old in [*output.glob("*"), *(log for log in logs if log.exists())]:
         old.unlink()
-    logs = [folder / f"elastic-{number}.log" for number in (0, 1)]
-    machines = [start_machine(card, output, port, log) for log in logs]
-    wait_for_step(output, 30)
-    begun = time.monotonic()
-    kill(machines[1])
-    print(f"elastic: machine 2 of 2 killed after step {len(read_losses(output))}")
-    machines[1] = start_machine(card, output, port, logs[1])
+    machines = [start_machine(card, output, port, logs[0])]
+    wait_for_port(port)  # The first keeps what all agree on.
+    machines.append(start_machine(card, output, port, logs[1]))
+    if disturbed:
+        wait_for_step(output, 30)
+        kill(machines[1])
+        print(f"elastic: machine 2 of 2 killed after step {len(read_losses(output))}, and started again", flush=True)
+        machines[1] = start_machine(card, output, port, logs[1])
     codes = [machine.wait(600) for machine in machines]
-    print(f"  started again; both ended with {codes[0]} and {codes[1]} after {time.monotonic() - begun:.0f} s more")
-    record = json.loads((output / "train.json").read_text(encoding="utf-8"))
-    logged = f"{len(read_losses(output))} steps in the log"
-    print(f"  {len(record['epochs'])} epochs, taken up again {record['resumed']} time, {logged}")
-    train(card, folder / "calm", *ELASTIC, "--nproc", "2", "--force")
-    weights = [load_file(place / "checkpoint.safetensors") for place in (output, folder / "calm")]
-    same = all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-    print(f"  weights beside those of two processes that nobody disturbed: {'the same bits' if same else 'DIFFERENT'}")
+    if any(codes):
+        raise SystemExit(f"they ended with {codes}: see {logs[0]} and {logs[1]}")
+
+
+def wait_for_port(port: int) -> None:
+    """Until somebody listens."""
+    until = time.monotonic() + 60
+    while True:
+        with socket.socket() as asking:
+            if asking.connect_ex(("localhost", port)) == 0:
+                return
+        if time.monotonic() > until:
+            raise SystemExit("torchrun did not start")
+        time.sleep(0.2)
 
 
 def wait_for_step(output: Path, step: int) -> None:
@@ -156,13 +180,10 @@ def wait_for_step(output: Path, step: int) -> None:
 
 
 def kill(machine: subprocess.Popen[bytes]) -> None:
-    """The agent and its process, at once: whatever is of its session."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getsid(int(entry.name)) == machine.pid:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    """The agent and its processes, at once, which are in sessions of their own."""
+    agent = psutil.Process(machine.pid)
+    for process in [agent, *agent.children(recursive=True)]:
+        process.kill()
     machine.wait()
 
 

@@ -214,11 +214,41 @@ def test_a_finished_training_is_not_done_again(
     assert shown.out.splitlines()[0].split() == ["epoch", "loss", "train", "top-1", "held-out", "top-1", "images/s"]
 
 
-def test_other_settings_are_another_training(tiny_trial: TinyTrial, tmp_path: Path) -> None:
-    def run(epochs: int) -> TrainingRecord:
-        return train_recipe(TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"epochs": epochs}))
+def test_a_setting_that_changes_nothing_is_noted(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
+    assert run_cli([*words, "--loss-scale", "1024", "--amp", "off", "--max-train-steps", "1"]) == 0
+    assert "--loss-scale changes nothing beside the other settings" in capsys.readouterr().err
 
-    assert len(run(1).epochs) == 1 and len(run(2).epochs) == 2
+
+def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    def make(epochs: int, **how: Any) -> TrainSpec:
+        return TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"epochs": epochs}, **how)
+
+    def stop(update: Update) -> None:
+        if update.done == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def list_files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    train_recipe(make(1))
+    finished = list_files()
+    with pytest.raises(
+        UsageError, match=r"checkpoint\.safetensors is of another training \(epochs 1, now 2\); .*--force"
+    ):
+        train_recipe(make(2))
+    assert list_files() == finished
+    with pytest.raises(Interrupted):
+        train_recipe(make(2, force=True), stop)
+    stopped = list_files()
+    for resume in ("auto", tmp_path / "snapshot.pt"):
+        with pytest.raises(UsageError, match=r"snapshot\.pt, after epoch 1 and \d steps, is of a training with other"):
+            train_recipe(make(3, resume=resume))
+    assert list_files() == stopped
+    # What is left of the first does not keep the second from going on.
+    assert len(train_recipe(make(2)).epochs) == 2
 
 
 def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_snapshot(
@@ -268,6 +298,14 @@ def test_a_training_goes_on_from_a_file(tiny_trial: TinyTrial, undisturbed: Trai
     assert longer.key != undisturbed.key
     with pytest.raises(UsageError, match=r"there is no checkpoint .*snapshot\.pt"):
         train_recipe(TrainSpec(first.recipe, first.data, first.output, resume=first.output / "snapshot.pt"))
+
+
+def test_weights_alone_are_a_beginning_and_no_going_on(tiny_trial: TinyTrial, trained: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    weights = trained / "checkpoint.safetensors"
+    spec = TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"max_train_steps": 1}, resume=weights)
+    train_recipe(spec, lambda update: notes.append(update.note))
+    assert f"{weights}: weights" in notes and not any("going on" in note for note in notes)
 
 
 def test_weights_are_validated_without_training(tiny_trial: TinyTrial, undisturbed: TrainingRecord) -> None:

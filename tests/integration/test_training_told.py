@@ -50,7 +50,7 @@ def test_a_stopped_training_has_told_each_step_once(step: int, tiny_trial: TinyT
 def test_another_training_in_the_same_folder_begins_its_log_anew(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     for rate in (0.01, 0.02):
         settings = {"epochs": 1, "learning_rate": rate, "warmup_epochs": 0}
-        train_recipe(TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, settings))
+        train_recipe(TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, settings, force=True))
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 3, 3]
     assert read(tmp_path)[0]["lr"] == 0.02
 

@@ -100,7 +100,7 @@ def _doubt_repeats(group: Sequence[Point]) -> str | None:
         return None
     return (
         f"its {len(group)} processes disagree by {spread:.0%} "
-        f"(medians from {min(medians):.3g} to {max(medians):.3g} ms): a single one of them proves little"
+        f"(fastest median {min(medians):.3g} ms, slowest {max(medians):.3g} ms): a single one of them proves little"
     )
 
 

@@ -260,7 +260,7 @@ def doubt_padding(file: EngineFile, batch_sizes: Sequence[int]) -> list[str]:
     built_for = {batch_size: file.pick(batch_size)[1] for batch_size in batch_sizes}
     return [
         f"batch {batch_size}: it ran in a file built for batch {built}, so {1 - batch_size / built:.0%} of the work "
-        f"was padding; compile it with `--batch-size {batch_size}` for its own speed"
+        "was padding; `compile --batch-size` with that size gives its own speed"
         for batch_size, built in built_for.items()
         if built is not None and built > batch_size
     ]

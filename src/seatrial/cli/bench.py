@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
 DURATION_S = 5.0
+MIN_SAMPLES = 50
 
 Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
 Fed = Annotated[
     Path | None, typer.Option(help="Folder of images to feed; default: those of the run around ENGINE, or noise.")
 ]
 Scopes = Annotated[
-    str, typer.Option(help="device: computing alone; host: array in to logits out; e2e: JPEG files to top-k.")
+    str | None,
+    typer.Option(help="device: computing alone; host: array in to logits out (default); e2e: JPEG files to top-k."),
 ]
 Streams = Annotated[int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)]
 Duration = Annotated[
@@ -34,6 +36,7 @@ Duration = Annotated[
 Loop = Annotated[
     int | None, typer.Option(help="Runs of each point, and the guides' summary; in one process by default.", min=1)
 ]
+Samples = Annotated[int | None, typer.Option(help="Samples of each process at least; default: 50.", min=1)]
 Processes = Annotated[int | None, typer.Option(help="Fresh processes for each point; default: 5.", min=1)]
 Budget = Annotated[
     float | None, typer.Option(help="Tell the best batch size whose 99th percentile is no longer.", min=0)
@@ -47,12 +50,12 @@ def bench(
     folder: Folder,
     output: Record,
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16,32,64.")] = "1,4,8,16",
-    scope: Scopes = "host",
+    scope: Scopes = None,
     images: Fed = None,
     streams: Streams = None,
     duration: Duration = None,
     loop: Loop = None,
-    min_samples: Annotated[int, typer.Option(help="Samples of each process at least.", min=1)] = 50,
+    min_samples: Samples = None,
     processes: Processes = None,
     latency_budget_ms: Budget = None,
     stop_when_saturated: Stop = False,
@@ -64,24 +67,30 @@ def bench(
     as_json: Json = False,
 ) -> int:
     """Measure an engine's speed: every sample kept, fresh processes, outputs checked, doubts said aloud."""
+    seconds, least = duration or 10.0, min_samples or MIN_SAMPLES
+    ours = {"--scope": scope, "--loop": loop, "--latency-budget-ms": latency_budget_ms}
+    unheard = [name for name, value in ours.items() if value is not None]
+    unheard += ["--stop-when-saturated"] if stop_when_saturated else []
     asked = LoadWords(
-        scenario, preset, target_qps, target_latency_ms, duration or 10.0, min_samples, processes or 1, streams
+        scenario, preset, target_qps, target_latency_ms, seconds, least, processes or 1, streams, tuple(unheard)
     )
     if asked.is_load():
         return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
+    from seatrial.store.measurement import check_output
     from seatrial.workflow import speed
 
-    if loop is not None and duration is not None:
-        raise UsageError("--loop and --duration both say how long to measure", "give one of them")
-    scopes = cast("tuple[Scope, ...]", read_scopes(scope))
+    if loop is not None:
+        _check_loop(duration, min_samples, streams)
+    scopes = cast("tuple[Scope, ...]", read_scopes(scope or "host"))
+    check_output(output)
     with showing() as progress:
         spec = speed.BenchSpec(
             batch_sizes=read_sizes(batch_size),
             duration_s=0 if loop else duration or DURATION_S,
-            min_samples=loop or min_samples,
+            min_samples=loop or least,
             processes=processes or (1 if loop else speed.PROCESSES),
-            # A device's times are those of one run after the other.
-            streams=streams or (1 if "device" in scopes else speed.choose_streams(folder, None)),
+            # A device's times are those of one run after the other, and so are the guides'.
+            streams=streams or (1 if loop or "device" in scopes else speed.choose_streams(folder, None)),
             images=speed.prepare_folder(folder, images, output) if images else speed.find_prepared(folder),
             scopes=scopes,
             files=images if "e2e" in scopes else None,
@@ -98,6 +107,15 @@ def bench(
     return 0
 
 
+def _check_loop(duration: float | None, min_samples: int | None, streams: int | None) -> None:
+    """The guides measure so many runs of one caller; a setting that would be ignored is an error."""
+    for name, value in (("--duration", duration), ("--min-samples", min_samples)):
+        if value is not None:
+            raise UsageError(f"--loop and {name} both say how long to measure", "give one of them")
+    if (streams or 1) > 1:
+        raise UsageError("the guides' summary is that of one caller, so --loop takes no --streams", "leave one out")
+
+
 def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms: float | None) -> None:
     from seatrial.report.doubts import merge_doubts
 
@@ -111,7 +129,7 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
-    from seatrial.report.speed import find_best, speeds_of
+    from seatrial.report.speed import find_best, say_unmeasured, speeds_of
 
     if named:
         print(f"scope {scope}")
@@ -120,7 +138,7 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         print_table(HEADER, [_write_row(speed) for speed in speeds])
     for absent in record.unmeasured:
         if absent.scope == scope:
-            print(f"batch {absent.batch_size}: not measured: {absent.reason}")
+            print(say_unmeasured(absent, record))
     best = find_best(speeds)
     if best is not None:
         print(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")

@@ -40,6 +40,8 @@ class LoadWords:
     min_samples: int
     processes: int
     streams: int | None
+    unheard: tuple[str, ...] = ()
+    """Options that were given and mean nothing to a load."""
 
     def is_load(self) -> bool:
         """Whether LoadGen is asked for.
@@ -49,6 +51,8 @@ class LoadWords:
         """
         if self.scenario is not None and self.processes > 1:
             raise UsageError("--scenario runs in one process", "leave --processes out")
+        if self.scenario is not None and self.unheard:
+            raise UsageError(f"{self.unheard[0]} means nothing to --scenario", "leave it out")
         options = {
             "--preset": self.preset,
             "--target-qps": self.target_qps,
@@ -64,8 +68,10 @@ def print_load(
     folder: Path, words: LoadWords, batch_sizes: tuple[int, ...], output: Path, images: Path | None, as_json: bool
 ) -> int:
     """Let LoadGen ask the engine in `folder`, tell what it found, and return the exit code."""
+    from seatrial.store.measurement import check_output
     from seatrial.workflow.loading import LoadSpec, judge_load, load_engine
 
+    check_output(output)
     assert words.scenario is not None
     spec = LoadSpec(
         words.scenario,

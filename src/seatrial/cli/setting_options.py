@@ -84,10 +84,10 @@ def _name_values(annotation: Any) -> Iterator[str]:
 
 def _make_parser(field: "FieldInfo") -> Callable[[str], Any]:
     """A reader of the field's values as they are written on a command line; lists have commas."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     annotated: Any = Annotated[field.annotation, field]
-    adapter = TypeAdapter(annotated)
+    adapter = TypeAdapter(annotated, config=ConfigDict(allow_inf_nan=False))
 
     def parse(text: str) -> Any:
         try:

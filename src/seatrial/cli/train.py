@@ -59,7 +59,7 @@ def train(
     guide_format: Annotated[
         bool, typer.Option("--guide-format", help="Also write checkpoint.pth.tar and model_best.pth.tar.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train again from the start, even if it is done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train from the start, whatever --output holds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a card's network; settings that are not given are the preset's, then the card's. Stopped, it goes on.

@@ -88,6 +88,7 @@ class SpeedExpression:
         self.text = text
         self.rates = rates
         self.missing: list[str] = []
+        self.named: set[str] = set()
         self.tokens = self._split(text)
 
     def evaluate(self) -> tuple[float, str, float]:
@@ -106,6 +107,8 @@ class SpeedExpression:
         right = self._sum()
         if self.tokens:
             raise self._refuse(f"'{self.tokens[0]}' stands too much")
+        if not self.named:
+            raise self._refuse("it names no figure, so it always comes out the same")
         return left, str(comparison), right
 
     def _split(self, text: str) -> list[str | float]:
@@ -127,6 +130,7 @@ class SpeedExpression:
             raise self._refuse("best() takes a name")
         if function == "at" and not (name and batch.isdecimal()):
             raise self._refuse("at() takes a name and a batch size")
+        self.named.add(name)
         rates = self.rates.get(name)
         if not rates:
             self.missing.append(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")

@@ -106,6 +106,8 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     for name in spec.baselines:
         if name not in names:
             raise UsageError(f"--baseline {name} is none of the records", suggest(name, names))
+    if spec.baselines and set(names) <= set(spec.baselines):
+        raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
     bases = choose_basis(columns, spec.scope, spec.per)
     unlike = find_unlike(columns, bases)
     refuse_unlike(unlike, spec.allowed)
@@ -151,10 +153,10 @@ def _judge(text: str, rates: Rates) -> JudgedGate:
 
 def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:
     columns = [s.column for s in shown]
-    notes = []
-    if "scope" not in unlike:
-        scope = shown[0].basis.scope
-        notes.append(f"scope {scope}: {SCOPES[scope]}")
+    scope = shown[0].basis.scope
+    bounded = any(figure.rate.low is not None for s in shown for figure in s.figures.values())
+    where = "each in its own scope" if "scope" in unlike else f"scope {scope}: {SCOPES[scope]}"
+    notes = [f"images/s{' with 95 % intervals' if bounded else ''}, {where}"]
     if "chips" not in unlike and any(c.chips_per_card != 1 for c in columns):
         chips = ", ".join(f"{c.name} {c.chips_per_card or 'not told'}" for c in columns)
         whose = "one chip's" if shown[0].basis.unit == "chip" else "a whole card's"

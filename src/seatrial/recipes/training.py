@@ -1,8 +1,9 @@
 """What a card may say about training: settings, and named presets of them."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.strict import Strict
 
@@ -34,7 +35,7 @@ class Train(Strict):
     classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
     than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
-    momentum: Fraction = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Of sgd and lars; of adamw the first beta."""
     nesterov: bool = True
     """Nesterov's momentum, of sgd."""
@@ -47,7 +48,7 @@ class Train(Strict):
     lr_step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """What it multiplies the rate by."""
     warmup_epochs: NotNegative = 5
-    """In which the rate rises along a line."""
+    """In which the rate rises along a line; never more than half of the epochs."""
     label_smoothing: Fraction = 0.1
     """Share of the label given to all classes."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -81,7 +82,7 @@ class Train(Strict):
     repeats: PositiveInt = 1
     """How often an epoch shows an image, each time another crop; it then shows so many times fewer images."""
 
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of weights, order and crops."""
     workers: PositiveInt | None = None
     """That decode images, of each process; as many as there are cores for it unless given."""
@@ -100,6 +101,17 @@ class Train(Strict):
     def identity(self) -> dict[str, Any]:
         """The settings that decide what comes out."""
         return {k: v for k, v in self.model_dump(mode="json").items() if k not in EXECUTION}
+
+
+def find_idle(train: Train, given: Iterable[str]) -> list[str]:
+    """Of the settings that were given, those that change nothing beside the others."""
+    idle = {
+        "loss_scale": train.amp != "fp16",
+        "nesterov": train.optimizer == "adamw",
+        "lr_step_epochs": train.lr_schedule != "step",
+        "lr_step_factor": train.lr_schedule != "step",
+    }
+    return [name for name in given if idle.get(name)]
 
 
 class Presets(Strict):

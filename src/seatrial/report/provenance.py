@@ -6,6 +6,7 @@ from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.read import AnyRecord, Run
+from seatrial.report.speed import say_unmeasured
 from seatrial.report.tables import ENGINE, Column, Table
 from seatrial.store.records import TensorSpec
 
@@ -107,11 +108,7 @@ def make_doubts(run: Run) -> Table:
 def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
-    measured += [
-        (name, f"batch {absent.batch_size} has no speed: {absent.reason}")
-        for name, m in run.measurements.items()
-        for absent in m.unmeasured
-    ]
+    measured += [(name, say_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured]
     accuracy, speed = run.accuracy, run.measurements
     misfits = {
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),

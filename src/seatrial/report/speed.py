@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from seatrial.metrics.latency import Latency
 from seatrial.metrics.rate import RateInterval, find_interval
 from seatrial.report.read import Run
-from seatrial.store.measurement import Measurement, Point, Scope
+from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,13 @@ def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed 
     """The most images per second, where 99 % of the batches take no longer than the budget; None if none is so fast."""
     within = [s for s in speeds if budget_ms is None or s.latency.p99_ms <= budget_ms]
     return max(within, key=lambda s: s.images_per_s, default=None)
+
+
+def say_unmeasured(absent: Unmeasured, measurement: Measurement) -> str:
+    """Why a batch size has no samples, or those of fewer processes than were asked for."""
+    done = sum(point.setting == absent.setting for point in measurement.points)
+    outcome = f"given up after {done} process{'es' if done > 1 else ''}" if done else "not measured"
+    return f"batch {absent.batch_size}: {outcome}: {absent.reason}"
 
 
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:

@@ -28,7 +28,9 @@ def describe_os_error(error: OSError, path: Path) -> StorageError:
         return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")
     if error.errno in NOT_ALLOWED:
         return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
-    return StorageError(f"{where} cannot be written ({error.strerror or error})", "choose another --output")
+    # numpy tells of a write that was cut short by an error without a number.
+    words = error.strerror or (error.args[0] if error.args else error)
+    return StorageError(f"{where} cannot be written ({words})", "choose another --output")
 
 
 def _existing_parent(path: Path) -> Path:

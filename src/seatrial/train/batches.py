@@ -22,9 +22,11 @@ from seatrial.train.augment import Drawn, make_augment
 from seatrial.train.order import Order, Share
 
 SLOTS = 3
-"""Batches in memory: one in use, the others being filled."""
+"""Batches in memory where another device computes: one in use, the others being filled."""
 TASK = 16
 """Images that a worker fills at a time, at most."""
+TURNS = 4
+"""Tasks for each worker where a batch is waited for, so that all end at about the same time."""
 MOST_BAD = 0.01
 """Part of the images that may be skipped; one always may."""
 CHECK = "`seatrial data check` finds them all"
@@ -52,7 +54,10 @@ class _Filling:
 
 
 class Loader:
-    """Batches of one process, decoded and augmented on all its cores while others are in use.
+    """Batches of one process, decoded and augmented on all its cores while the device works on others.
+
+    Where the CPU is the device, they are not: torch's threads wait for each other in turns, and a worker beside them
+    costs three times what it takes alone. There each batch is filled when it is asked for.
 
     The workers are kept from epoch to epoch, until it is closed.
     """
@@ -82,6 +87,7 @@ class Loader:
         self._order = Order(len(images), settings)
         self._count = self._order.count_share(share)
         self._augment = make_augment(settings, size, mean)
+        self._slots = 1 if settings.device == "cpu" else SLOTS
         self._filling: deque[_Filling] = deque()
         self._pool: DecodePool[Drawn] | None = None
 
@@ -108,7 +114,7 @@ class Loader:
         pool, order, size = self._start(), self._order.draw(number), self._order.batch_size
         coming = (order[step * size : (step + 1) * size] for step in range(first_step, self.steps))
         try:
-            for slot, step in zip(range(SLOTS), coming, strict=False):
+            for slot, step in zip(range(self._slots), coming, strict=False):
                 self._filling.append(self._fill(pool, number, slot, step))
             while self._filling:
                 yield self._finish(pool, number, self._filling[0])
@@ -142,16 +148,17 @@ class Loader:
     def _start(self) -> DecodePool[Drawn]:
         if self._pool is None:
             shape = (self._count, *self._augment.size, 3)
-            self._pool = DecodePool(self._augment, shape, np.uint8, SLOTS, self._workers)
+            self._pool = DecodePool(self._augment, shape, np.uint8, self._slots, self._workers)
             # Processes and shared memory would outlive a loader that nobody closed.
             weakref.finalize(self, self._pool.close)
         return self._pool
 
     def _fill(self, pool: DecodePool[Drawn], epoch: int, slot: int, step: NDArray[np.int64]) -> _Filling:
         drawn = [self._draw(epoch, index, repetition) for index, repetition in self._share.take(step).tolist()]
-        # Each worker has a part of every batch; repetitions of an image stay together, to be decoded once.
+        tasks = self._workers * (TURNS if self._slots == 1 else 1)
+        # Repetitions of an image stay together, to be decoded once.
         repeats = self._settings.repeats
-        length = repeats * -(-min(TASK, -(-len(drawn) // self._workers)) // repeats)
+        length = repeats * -(-min(TASK, -(-len(drawn) // tasks)) // repeats)
         parts = [pool.fill(slot, drawn[row : row + length], row) for row in range(0, len(drawn), length)]
         return _Filling(slot, step, parts)
 

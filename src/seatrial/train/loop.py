@@ -80,7 +80,8 @@ class Trainer:
         self.at = start.standing
         self.at.resumed += 1
         self.saved = f"the one it went on from, of step {self.number()}"
-        self.say(f"going on after epoch {self.at.epoch} of {self.settings.epochs}", step=self.at.step)
+        if self.number():
+            self.say(f"going on after epoch {self.at.epoch} of {self.settings.epochs}", step=self.at.step)
 
     def run(self) -> None:
         """Train to the last epoch.

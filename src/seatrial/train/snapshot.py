@@ -16,6 +16,7 @@ from seatrial.train.standing import Standing
 SNAPSHOT, PREVIOUS, DAMAGED = "snapshot.pt", "snapshot.previous.pt", "snapshot.damaged.pt"
 FORMAT = "seatrial/snapshot/2"
 START_AGAIN = "delete it to train from the start"
+ELSEWHERE = "choose another --output, there with --resume FILE to begin with it, or --force to replace it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
     A damaged one is put aside, so that the next does not make it the previous one.
 
     Raises:
+        UsageError: it is another training's, which this one would overwrite.
         RefusedFile: there are snapshots, and none of them is whole.
     """
     damage: list[RefusedFile] = []
@@ -89,7 +91,11 @@ def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
             note = f"{folder / SNAPSHOT} is damaged and was put aside as {DAMAGED}; the one before it is taken"
         if found.key == key:
             return found, note
-        return None, f"{path} belongs to a training with other settings or data; this one begins anew"
+        raise UsageError(
+            f"{path}, after epoch {found.standing.epoch} and {found.standing.step} steps, is of a training with other "
+            "settings, data or versions",
+            ELSEWHERE,
+        )
     if damage:
         raise RefusedFile(damage[0].problem, START_AGAIN)
     return None, ""

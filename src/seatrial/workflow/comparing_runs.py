@@ -52,8 +52,10 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         NotComparable: they have no engine in common, or are of different networks.
         RefusedFile: a record or a file of predictions is damaged, or does not belong to its record.
     """
-    if len(folders) != 2 or folders[0].resolve() == folders[1].resolve():
-        raise UsageError(f"compare takes two runs, not {len({f.resolve() for f in folders})}", "give the earlier first")
+    if len(folders) != 2:
+        raise UsageError(f"compare takes two runs, not {len(folders)}", "give the earlier first")
+    if folders[0].resolve() == folders[1].resolve():
+        raise UsageError(f"{folders[0]} and {folders[1]} are the same run", "give the earlier first")
     before, after = (read_run(folder) for folder in folders)
     names = name_files(folders)
     _check_same_task(before, after, names, spec)

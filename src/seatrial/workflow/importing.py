@@ -10,6 +10,7 @@ from seatrial.bench.vendor_logs.reading import Asked, Reading
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile
+from seatrial.store.measurement import check_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,11 @@ def import_logs(spec: ImportSpec, output: Path, progress: Progress = silent) -> 
         UsageError: no such tool or file, another tool's log, the same log twice, or a batch size that is nowhere told.
         RefusedFile: a file is no log, or holds no whole result; names the line.
         NotComparable: the logs are of several tools, versions, devices or precisions.
+        StorageError: the record cannot be stored at `output`.
     """
     if output.resolve() in {path.resolve() for path in spec.files}:
         raise UsageError(f"--output {output} is one of the logs", "choose another --output")
+    check_output(output)
     found = tuple(_read_all(spec, progress))
     _check_alike(found)
     record = _make_record(spec, found, output.stem)

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seatrial.bench.environment import read_environment
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, Interrupted, UsageError
+from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, locked, replacing
@@ -26,7 +26,15 @@ from seatrial.train.order import Share
 from seatrial.train.place import read_place
 from seatrial.train.precision import choose_amp
 from seatrial.train.resume import begin_epoch_anew, read_start
-from seatrial.train.snapshot import PREVIOUS, SNAPSHOT, Snapshot, clear_leftovers, delete_snapshots, find_snapshot
+from seatrial.train.snapshot import (
+    ELSEWHERE,
+    PREVIOUS,
+    SNAPSHOT,
+    Snapshot,
+    clear_leftovers,
+    delete_snapshots,
+    find_snapshot,
+)
 from seatrial.train.standing import Standing
 from seatrial.train.stopping import noticing_signals
 from seatrial.train.validate import Stopped, Validator
@@ -154,8 +162,27 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
             found, note = find_snapshot(output, key)
             if note:
                 sitting.tell(Update("train", note=note))
+            if found is None and not sitting.spec.force:
+                _refuse_other(sitting, key)
             start = found or given
     return world.share(start)
+
+
+def _refuse_other(sitting: Sitting, key: str) -> None:
+    """Leave what another training ended with in `output` as it is.
+
+    Raises:
+        UsageError: there is such a checkpoint; says which settings it had instead.
+    """
+    output, ours = sitting.spec.output, sitting.recipe.train.identity
+    record = None
+    with suppress(SeatrialError):
+        record = TrainingRecord.load(output / RECORD)
+    if record is None or record.key == key or not (output / record.checkpoint).is_file():
+        return
+    unlike = [f"{name} {was}, now {ours[name]}" for name, was in record.settings.items() if ours.get(name, was) != was]
+    told = "; ".join(unlike) or "other data, network, beginning or versions"
+    raise UsageError(f"{output / record.checkpoint} is of another training ({told})", ELSEWHERE)
 
 
 def _make_job(sitting: Sitting, key: str, folder: Path | None, start: Snapshot | None = None) -> TrainJob:

@@ -170,7 +170,7 @@ def write_guide_summaries(measured: Measurement, output: Path, command: Sequence
 
 
 def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = None) -> Path:
-    """Prepare the images of a folder for measuring an engine; they go beside `output`.
+    """Prepare the images of a folder for measuring an engine; they go beside `output`, as NAME.images.npy.
 
     Args:
         most: as for `prepare_pixels`.
@@ -182,7 +182,7 @@ def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = 
     found = list_images(images)
     if not found:
         raise DataError(f"image folder {images} holds no images")
-    return prepare_pixels(found, feed, output.with_suffix(".npy"), most)
+    return prepare_pixels(found, feed, output.with_name(f"{output.stem}.images.npy"), most)
 
 
 def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path, most: int | None = None) -> Path:

@@ -14,9 +14,9 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.data.preprocess import hash_preprocess
 from seatrial.data.training_set import read_held_out, read_training_set
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.progress import Progress, silent
+from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.recipes.training import Train
+from seatrial.recipes.training import Train, find_idle
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import TrainingRecord
 from seatrial.train.launch import launch
@@ -69,6 +69,8 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
         Interrupted: a signal came, and a snapshot was written.
     """
     recipe = choose_settings(load_recipe(spec.recipe), spec.preset, spec.settings)
+    for name in find_idle(recipe.train, spec.settings):
+        progress(Update("train", note=f"--{name.replace('_', '-')} changes nothing beside the other settings"))
     if spec.nproc <= 1:
         return _sit(spec, recipe, progress)
     if read_place().launched:

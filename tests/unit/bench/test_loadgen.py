@@ -114,7 +114,7 @@ def test_a_run_that_was_too_short_is_inconclusive(
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "speed" / "fake.json").read_text())
     assert told["own"]["unmet"] == ["Min duration satisfied : NO"]
-    assert told["own"]["inputs"] == f"images of {tmp_path / 'speed' / 'fake.npy'}; 3 different ones"
+    assert told["own"]["inputs"] == f"images of {tmp_path / 'speed' / 'fake.images.npy'}; 3 different ones"
     assert (told["points"][0]["batch_size"], told["points"][0]["latency"]) == (16, None)
 
 
@@ -238,6 +238,10 @@ def test_what_does_not_fit_the_scenario_is_refused(
         (("--preset", "mlperf"), "--preset is for a load of LoadGen's; give --scenario too"),
         (("--target-qps", "5"), "--target-qps is for a load"),
         (("--scenario", "offline", "--processes", "2"), "--scenario runs in one process"),
+        (("--scenario", "offline", "--loop", "3"), "--loop means nothing to --scenario"),
+        (("--scenario", "offline", "--scope", "e2e"), "--scope means nothing to --scenario"),
+        (("--scenario", "offline", "--latency-budget-ms", "3"), "--latency-budget-ms means nothing to --scenario"),
+        (("--scenario", "offline", "--stop-when-saturated"), "--stop-when-saturated means nothing to --scenario"),
     ],
 )
 def test_an_option_that_would_be_ignored_is_refused(

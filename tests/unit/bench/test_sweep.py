@@ -126,7 +126,7 @@ def test_padding_is_a_doubt_and_a_larger_batch_an_error(
     doubts = sweep(folder, SweepSpec(batch_sizes=(2, 6), limits=QUICK)).doubts
     assert [d for d in doubts if "padding" in d] == [
         "batch 6: it ran in a file built for batch 8, so 25% of the work was padding; "
-        "compile it with `--batch-size 6` for its own speed"
+        "`compile --batch-size` with that size gives its own speed"
     ]
     with pytest.raises(UsageError, match=r"no file that takes batch 9 \(its batch sizes: 2, 8\); compile it with"):
         sweep(folder, SweepSpec(batch_sizes=(9,)))

@@ -36,7 +36,7 @@ def test_two_scopes_a_budget_and_what_was_checked(place: Path, capsys: pytest.Ca
     assert any(line.startswith("doubt: batch 1, 2, scope e2e: measured in one process") for line in lines)
     record = Measurement.load(place / "two.json")
     assert [point.setting for point in record.points] == [("host", 1, 1), ("host", 1, 2), ("e2e", 1, 1), ("e2e", 1, 2)]
-    assert record.inputs == f"images of {place / 'two.npy'}; scope e2e files of {place / 'trial' / 'val'}"
+    assert record.inputs == f"images of {place / 'two.images.npy'}; scope e2e files of {place / 'trial' / 'val'}"
     assert record.compile_s is not None
     assert {point.outputs_error for point in record.points} == {0.0}
 
@@ -73,14 +73,27 @@ def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.Capture
         (["--scope", "e2e"], 2, "scope e2e reads image files; give the folder with --images"),
         (["--scope", "device"], 2, "onnxruntime cannot tell device time from copies on this device"),
         (["--loop", "3", "--duration", "1"], 2, "--loop and --duration both say how long to measure"),
+        (["--loop", "3", "--min-samples", "9"], 2, "--loop and --min-samples both say how long to measure"),
+        (["--loop", "3", "--streams", "2"], 2, "the guides' summary is that of one caller"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
     words: list[str], code: int, told: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = QUICK[2:] if "--loop" in words else QUICK
+    limits = QUICK[4:] if "--loop" in words else QUICK
     command = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(place / "no.json"), *words, *limits]
     assert run_cli(command) == code
     error = capsys.readouterr().err
     assert told in error and "Traceback" not in error
     assert not (place / "no.json").exists()
+
+
+@pytest.mark.parametrize("more", [["--scenario", "offline"], []])
+def test_a_file_that_is_no_record_is_not_overwritten(
+    more: list[str], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"a graph")
+    words = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(tmp_path / "m.onnx"), *more]
+    assert run_cli([*words, *QUICK]) == 2
+    assert "m.onnx is no record of speed, and would be lost" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

@@ -45,7 +45,7 @@ def test_records_stand_side_by_side(bench: Path, capsys: pytest.CaptureFixture[s
     assert best.split()[0] == "best"
     assert "onnxruntime is 1.667 × torch, each at its best batch size\n" in told
     assert "torch: torch on cpu, fp32\n" in told
-    assert "note: scope host: array in to logits out, with the copies" in told
+    assert "note: images/s with 95 % intervals, scope host: array in to logits out, with the copies" in told
 
 
 def test_precisions_are_not_mixed_unasked(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,11 +177,18 @@ def test_runs_that_have_nothing_in_common_are_refused(here: Path, capsys: pytest
     assert "monday is a run of resnet50 and tuesday of resnet18" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", ["monday", "monday monday", "monday tuesday monday"])
-def test_runs_come_in_twos(line: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("monday", "compare takes two runs, not 1"),
+        ("monday monday", "monday and monday are the same run"),
+        ("monday tuesday monday", "compare takes two runs, not 3"),
+    ],
+)
+def test_runs_come_in_twos(line: str, told: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pair(here, *BEFORE[:2])
     assert run_line(f"compare {line}") == 2
-    assert "give the earlier first" in capsys.readouterr().err
+    assert f"{told}; give the earlier first" in capsys.readouterr().err
 
 
 def test_changed_predictions_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,3 +56,10 @@ def test_help_names_every_tool(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     shown = capsys.readouterr().out
     assert all(tool in shown for tool in READERS)
+
+
+def test_a_file_that_is_no_record_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "card.toml").write_text("name = 'mine'")
+    assert run("trtexec", LOGS / "trtexec-8.6.log", "--output", tmp_path / "card.toml") == 2
+    assert "card.toml is no record of speed" in capsys.readouterr().err
+    assert (tmp_path / "card.toml").read_text() == "name = 'mine'"

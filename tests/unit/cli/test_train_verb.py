@@ -145,6 +145,9 @@ def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> No
         (["--amp", "fp32"], "Invalid value for '--amp': fp32: Input should be 'auto', 'off', 'bf16' or 'fp16'"),
         (["--loss-scale", "-1"], "Invalid value for '--loss-scale': -1: Input should be 'dynamic' or Input should be "
          "greater than 0"),
+        (["--learning-rate", "inf"], "Invalid value for '--learning-rate': inf: Input should be a finite number"),
+        (["--momentum", "1"], "Invalid value for '--momentum': 1: Input should be less than 1"),
+        (["--seed", str(2**63)], f"Invalid value for '--seed': {2**63}: Input should be less than {2**63}"),
         (["--track", "tensorbord"], "--track tensorbord: there is no such tracker; did you mean 'tensorboard'?"),
         (["--ND"], "--ND is not taken here; --channels-last and --no-channels-last are the layouts there are"),
         (["--evaluate", "--performance"], "--performance means nothing to --evaluate, which trains nothing to keep; "

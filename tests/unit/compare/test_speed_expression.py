@@ -37,8 +37,8 @@ def evaluate(text: str) -> tuple[float, str, float]:
     ],
 )
 def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
-    assert evaluate(f"{text} >= 1") == (pytest.approx(value), ">=", 1)
-    assert evaluate(f"1<{text}") == (1, "<", pytest.approx(value))
+    assert evaluate(f"{text} >= at(a.b_c, 1)") == (pytest.approx(value), ">=", 1)
+    assert evaluate(f"at(a.b_c,1)<{text}") == (1, "<", pytest.approx(value))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,8 @@ def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
         "at(, 8) >= 3",
         "mean(310P) >= 3",
         "310P >= 3",
+        "3 > 2",
+        "1.2 * (2 + 3) >= 6",
         "__import__('os').getcwd() > 3",
     ],
 )

@@ -73,7 +73,7 @@ def test_what_was_allowed_is_told_under_the_table() -> None:
     table = compare(CHIP, other, allowed=["precision"])
     assert "not alike, but allowed: precision: fp16 (310), int8 (310P)" in table.notes
     assert "not told, so not compared: the model of 310P" in table.notes
-    assert table.notes[0] == "scope device: the device's own work, without the copies"
+    assert table.notes[0] == "images/s, scope device: the device's own work, without the copies"
 
 
 def test_streams_are_told() -> None:
@@ -84,4 +84,9 @@ def test_streams_are_told() -> None:
 def test_scopes_that_differ_are_told_instead_of_one_scope() -> None:
     host = replace(GPU, figures={"host": GPU.figures["device"]})
     notes = compare(CARD, host, allowed=["scope"]).notes
-    assert notes == ("not alike, but allowed: scope: device (310P), host (T4)",)
+    assert notes == ("images/s, each in its own scope", "not alike, but allowed: scope: device (310P), host (T4)")
+
+
+def test_baselines_leave_something_to_divide() -> None:
+    with pytest.raises(UsageError, match="--baseline names every record"):
+        compare(CARD, GPU, baselines=["310P", "T4"])

@@ -80,6 +80,6 @@ def test_what_is_not_alike_is_refused_unless_it_is_allowed(changes: dict[str, ob
 
 def test_an_unknown_difference_names_the_nearest() -> None:
     with pytest.raises(
-        UsageError, match="--allow modell: there is no such difference of trainings; did you mean 'model'"
+        UsageError, match="--allow modelx: there is no such difference of trainings; did you mean 'model'"
     ):
-        make_training_table({"a": make_speed()}, ["modell"])
+        make_training_table({"a": make_speed()}, ["modelx"])

@@ -7,7 +7,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.cli.guide_flags import translate
 from seatrial.recipes import load_recipe
-from seatrial.recipes.training import Train
+from seatrial.recipes.training import Train, find_idle
 
 CARD = load_recipe("resnet50")
 APEX = {"amp": "fp16", "loss_scale": 1024, "nesterov": False}
@@ -95,3 +95,10 @@ def test_a_preset_is_shown_with_where_each_setting_comes_from(capsys: pytest.Cap
 def test_an_unknown_preset_names_the_nearest(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["recipes", "show", *words]) == 2
     assert capsys.readouterr().err == f"seatrial: {told}\n"
+
+
+def test_settings_that_change_nothing_are_found() -> None:
+    given = ["loss_scale", "nesterov", "lr_step_epochs", "lr_step_factor", "epochs"]
+    assert find_idle(Train(optimizer="adamw"), given) == given[:-1]
+    assert find_idle(Train(amp="fp16", lr_schedule="step"), given) == []
+    assert find_idle(Train(optimizer="adamw"), ["epochs"]) == []

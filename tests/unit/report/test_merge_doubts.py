@@ -1,6 +1,10 @@
 """Doubts that say the same of several batch sizes are said once, and no number is lost from its range."""
 
+from run_folder import MACHINE, make_point
+from seatrial.bench.environment import Conditions
+from seatrial.bench.stats import find_doubts
 from seatrial.report.doubts import merge_doubts
+from seatrial.store.measurement import Point
 
 
 def test_the_same_doubt_about_several_batches_is_said_once() -> None:
@@ -29,3 +33,15 @@ def test_a_hash_sign_is_no_gap() -> None:
 def test_streams_and_scopes_stay_apart() -> None:
     doubts = ["batch 1 on 2 streams: noisy", "batch 4 on 2 streams: noisy", "batch 4, scope e2e: noisy", "noisy"]
     assert merge_doubts(doubts) == ["batch 1, 4 on 2 streams: noisy", "batch 4, scope e2e: noisy", "noisy"]
+
+
+def test_ranges_of_what_processes_and_padding_say_can_be_read() -> None:
+    def measure(batch_size: int, *ms: float) -> list[Point]:
+        return [make_point(batch_size, (each,) * 500) for each in ms]
+
+    environment, conditions = MACHINE, Conditions(busy=0.0, swap_bytes=0)
+    doubts = find_doubts([*measure(1, 10, 11), *measure(8, 30, 36)], environment, conditions)
+    assert merge_doubts(doubts) == [
+        "batch 1, 8: its 2 processes disagree by 10 to 20% (fastest median 10 to 30 ms, slowest 11 to 36 ms): "
+        "a single one of them proves little"
+    ]

@@ -7,7 +7,7 @@ import pytest
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.provenance import find_doubts
 from seatrial.report.read import read_run
-from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
+from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio, say_unmeasured
 from seatrial.report.tables import make_speed, make_summary
 from seatrial.store.measurement import Measurement, Unmeasured
 
@@ -80,4 +80,14 @@ def test_a_batch_without_speed_is_a_doubt(tmp_path: Path) -> None:
     build_run(tmp_path, Trial(ships=(TORCH,)))
     absent = Unmeasured(batch_size=64, streams=1, scope="host", reason="it does not fit into memory")
     _change(tmp_path, "torch", unmeasured=(absent,))
-    assert ("torch", "batch 64 has no speed: it does not fit into memory") in find_doubts(read_run(tmp_path))
+    assert ("torch", "batch 64: not measured: it does not fit into memory") in find_doubts(read_run(tmp_path))
+
+
+@pytest.mark.parametrize(("done", "told"), [(0, "not measured"), (1, "given up after 1 process"), (2, "2 processes")])
+def test_a_batch_that_is_given_up_says_after_how_many_processes(done: int, told: str, tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH,)))
+    absent = Unmeasured(batch_size=8, streams=1, scope="host", reason="it was killed by SIGKILL")
+    points = (make_point(1, (50.0, 50.0)), *[make_point(8, (50.0, 50.0))] * done)
+    _change(tmp_path, "torch", points=points, unmeasured=(absent,))
+    said = say_unmeasured(absent, read_run(tmp_path).measurements["torch"])
+    assert said.startswith("batch 8: ") and said.endswith(f"{told}: it was killed by SIGKILL")

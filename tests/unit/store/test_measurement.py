@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from run_folder import make_point
-from seatrial.errors import UsageError
-from seatrial.store.measurement import Measurement, Point
+from seatrial.errors import StorageError, UsageError
+from seatrial.store.measurement import Measurement, Point, check_output
 
 OLD: dict[str, Any] = {
     "schema": "seatrial/measurement/1",
@@ -65,3 +65,37 @@ def test_one_scope_can_be_asked_for() -> None:
     found = Measurement.model_validate(OLD | {"schema": "seatrial/measurement/2", "points": points})
     assert list(found.by_setting("device")) == [("device", 1, 1), ("device", 1, 2)]
     assert found.by_setting("e2e") == {}
+
+
+@pytest.mark.parametrize("ms", [0.0, -1.0])
+def test_a_sample_takes_time(ms: float, tmp_path: Path) -> None:
+    points = [OLD["points"][0] | {"durations_ms": [10.0, ms]}]
+    (tmp_path / "odd.json").write_text(json.dumps(OLD | {"points": points}))
+    with pytest.raises(UsageError, match=rf"odd\.json: 'points\.0\.durations_ms\.1' is {ms}: .* greater than 0"):
+        Measurement.load(tmp_path / "odd.json")
+
+
+@pytest.mark.parametrize("text", ["my notes", "{}", '{"schema": "seatrial/engine/1"}', '{"schema": "seatrial/imp'])
+def test_what_is_no_record_of_speed_is_not_overwritten(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UsageError, match=r"a\.json is no record of speed, and would be lost; choose another --output"):
+        check_output(tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", '{"schema": "seatrial/measurement/1"}', '{"schema": "seatrial/imported/1"}'])
+def test_a_record_of_speed_may_be_replaced(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    check_output(tmp_path / "a.json")
+    check_output(tmp_path / "new" / "b.json")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.json", "new"]
+
+
+def test_where_no_file_can_stand_is_known_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is a folder, and the record is a file"):
+        check_output(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        check_output(tmp_path / "file" / "a.json")
+    with pytest.raises(StorageError, match=r"^/proc(/a\.json)? "):
+        check_output(Path("/proc/a.json"))

@@ -209,10 +209,13 @@ def test_what_the_system_refused_is_told(number: int, told: str) -> None:
     assert str(describe_os_error(OSError(number, os.strerror(number)), Path("/a/b"))).startswith(told)
 
 
-def test_an_error_without_a_number_keeps_its_words() -> None:
-    assert "/a cannot be written (10 requested and 3 written)" in str(
-        describe_os_error(OSError("10 requested and 3 written"), Path("/a"))
-    )
+def test_an_error_without_a_number_keeps_its_words(tmp_path: Path) -> None:
+    # As numpy tells of an array that did not fit onto the disk.
+    cut = OSError("10 requested and 3 written")
+    assert "/a cannot be written (10 requested and 3 written)" in str(describe_os_error(cut, Path("/a")))
+    told = r"a\.npy cannot be written \(10 requested and 3 written\)"
+    with pytest.raises(StorageError, match=told), replacing(tmp_path / "a.npy"):
+        raise cut
 
 
 def test_a_held_folder_is_in_use_until_its_holder_dies(tmp_path: Path) -> None:

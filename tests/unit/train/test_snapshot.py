@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from full_disk import limited_files
-from seatrial.errors import RefusedFile, StorageError
+from seatrial.errors import RefusedFile, StorageError, UsageError
 from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch
 from seatrial.train.optim import load_optimizer, make_optimizer
@@ -85,10 +85,13 @@ def test_a_training_goes_on_as_if_it_had_not_been_stopped(folder: Path) -> None:
     assert (found.standing, found.seed, found.scaler) == (stand(), 7, {"scale": 2.0})
 
 
-def test_no_snapshot_or_one_of_another_training_is_none(folder: Path, tmp_path: Path) -> None:
+def test_where_there_is_no_snapshot_none_is_found(tmp_path: Path) -> None:
     assert find_snapshot(tmp_path / "none", "k") == (None, "")
-    found, note = find_snapshot(folder, "another")
-    assert found is None and note.endswith("belongs to a training with other settings or data; this one begins anew")
+
+
+def test_another_trainings_snapshot_is_not_given_up(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"snapshot\.pt, after epoch 2 and 3 steps, is of a training with other"):
+        find_snapshot(folder, "another")
 
 
 def describe(value: object) -> object:

@@ -127,31 +127,34 @@ def test_fewer_images_than_a_batch_make_one(images: list[LabelledImage]) -> None
         assert [sorted(batch.labels.tolist()) for batch in loader.epoch(0)] == [[0, 1, 2]]
 
 
-@pytest.mark.parametrize("workers", [2, 5])
-def test_a_batch_in_use_is_not_written_to(images: list[LabelledImage], workers: int) -> None:
+@pytest.mark.parametrize(("workers", "device"), [(2, "cuda"), (5, "cuda"), (2, "cpu")])
+def test_a_batch_in_use_is_not_written_to(images: list[LabelledImage], workers: int, device: str) -> None:
     """Everything that may be filled meanwhile is, and the batch in hand stays as it was."""
     expected, _ = collect(make_loader(images, batch_size=2))
-    with make_loader(images, workers=workers, batch_size=2) as loader:
+    with make_loader(images, workers=workers, batch_size=2, device=device) as loader:
         for epoch in range(2):
             found = []
             for batch in loader.epoch(0):
                 for filling in list(loader._filling):
                     assert all(part.result().bad == {} for part in filling.parts)
-                assert len({filling.slot for filling in loader._filling}) == len(loader._filling) <= SLOTS
                 found.append(batch.pixels.copy())
             np.testing.assert_array_equal(np.stack(found), expected, err_msg=f"epoch {epoch}")
 
 
-def test_no_more_batches_are_filled_than_there_are_buffers(images: list[LabelledImage]) -> None:
-    with make_loader(images, batch_size=1) as loader:
+@pytest.mark.parametrize(("device", "slots"), [("cuda:1", SLOTS), ("npu", SLOTS), ("cpu", 1)])
+def test_batches_are_filled_ahead_where_another_device_computes(
+    images: list[LabelledImage], device: str, slots: int
+) -> None:
+    with make_loader(images, batch_size=1, device=device) as loader:
         for step, _ in enumerate(loader.epoch(0)):
-            assert len(loader._filling) == min(SLOTS, 18 - step)
+            assert len(loader._filling) == min(slots, 18 - step)
+            assert len({filling.slot for filling in loader._filling}) == len(loader._filling)
 
 
 @pytest.mark.parametrize("workers", [2, 5])
 def test_an_epoch_that_is_left_early_leaves_a_clean_loader(images: list[LabelledImage], workers: int) -> None:
     pixels, _ = collect(make_loader(images))
-    loader = make_loader(images, workers=workers)
+    loader = make_loader(images, workers=workers, device="cuda")
     epoch = loader.epoch(1)
     next(epoch)
     with pytest.raises(AssertionError, match="the epoch before was not closed"):

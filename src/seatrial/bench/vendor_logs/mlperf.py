@@ -104,7 +104,7 @@ def _find_doubts(part: Log, scenario: str, result: Found) -> Iterator[str]:
         reasons = "; ".join(_list_unmet(part))
         yield f"the result is {result.words[0]} (line {result.line})" + (f": {reasons}" if reasons else "")
     if scenario == "Server":
-        yield "the rate is the load that was offered, which the device may not have been at the end of"
+        yield "the rate is the load that was offered; what the device can do may be more"
     errors = part.match(r"^(\d{1,9}) ERRORS? encountered")
     if errors is not None:
         yield f"LoadGen counted {errors.words[0]} errors (line {errors.line}); its detailed log tells them"
