@@ -22,7 +22,8 @@ Work = Callable[[Progress], Result]
 
 START = "forkserver"
 """All processes are forked from a clean one that has the libraries loaded, which takes seconds for each otherwise."""
-PRELOADED = ("seatrial.train.loop", "timm")
+PRELOADED = ("torch.distributed.elastic.multiprocessing", "timm", "torchvision.transforms.v2", "pydantic", "psutil")
+"""Others' alone: what it is forked from may find another seatrial than this process did."""
 STOP_S = 30
 """That processes have to save and leave after a signal; longer than a step should take."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
