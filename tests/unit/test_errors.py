@@ -12,6 +12,7 @@ EXIT_CODES = {
     "RunInUse": 2,
     "ParityError": 3,
     "EngineError": 5,
+    "LostProcess": 5,
     "DataError": 6,
     "NotComparable": 7,
     "RefusedFile": 8,

@@ -1,5 +1,6 @@
 """Arguments in, workflow calls, exit codes; the only place that prints. Results go to stdout, all else to stderr."""
 
+import atexit
 import os
 import signal
 import sys
@@ -64,6 +65,8 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _leave)
     signal.alarm(GRACE_S)
+    # Threads have ended by then; what the interpreter itself still puts away has no handler any more.
+    atexit.register(signal.alarm, 0)
     raise KeyboardInterrupt
 
 

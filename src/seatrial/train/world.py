@@ -4,6 +4,7 @@ Two kinds of talk: tensors go over the device's own network (gloo, nccl, hccl), 
 gloo beside it, so that agreeing on something never waits for the device.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -194,14 +195,21 @@ def _take_device(kind: str, index: str, place: Place) -> torch.device:
     check_device(name, get_engine("torch").probe())
     device = torch.device(name)
     if kind == "cpu":
-        if place.size > 1:
-            # torchrun leaves one thread to each process, whatever there is.
-            torch.set_num_threads(max(1, count_cores() // place.local_size))
+        torch.set_num_threads(_count_threads(place))
     else:
         torch.get_device_module(device).set_device(device)
         # Images have one size, so that the fastest kernels are looked for once.
         torch.backends.cudnn.benchmark = True
     return device
+
+
+def _count_threads(place: Place) -> int:
+    """Of this process: another number sums in another order, so none may be left over from other work."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if place.size == 1 and asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    # torchrun leaves one thread to each process, whatever there is.
+    return max(1, count_cores() // place.local_size)
 
 
 def _is_lost_peer(error: RuntimeError) -> bool:

@@ -6,16 +6,10 @@ import numpy as np
 import psutil
 import pytest
 
+from row_filling import fill_group, fill_number
 from seatrial.data import decode_pool
 from seatrial.data.decode_pool import DecodePool, fill_rows
-from seatrial.errors import DataError, UsageError
-
-
-def fill_number(row: np.ndarray, number: int) -> None:
-    """Ones are broken."""
-    row[:] = number
-    if number == 1:
-        raise DataError("one is broken", "take two")
+from seatrial.errors import UsageError
 
 
 @pytest.mark.parametrize("workers", [1, 4, 5])
@@ -26,10 +20,6 @@ def test_rows_are_filled_from_the_first_that_is_said(workers: int) -> None:
         assert [found.result().bad for found in filled] == [{3: "one is broken"}, {}, {0: "one is broken"}]
         assert pool.buffers[:, :, 0].tolist() == [[0, 9, -1, -1, -1], [8, -1, 7, 0, -1]]
         np.testing.assert_array_equal(pool.buffers[:, :, 0], pool.buffers[:, :, 1])
-
-
-def fill_group(row: np.ndarray, _: object) -> None:
-    row[:] = os.getpgrp()
 
 
 def test_a_signal_to_the_group_does_not_reach_decoding_processes() -> None:
