@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.environment import read_environment
+from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
 from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, Reply, Seats, Work
 from seatrial.cluster.seats import (
@@ -72,7 +72,7 @@ def parse_cluster(text: str) -> str:
     return address or "auto"
 
 
-class RayCluster:
+class RayCluster(Closing):
     """A Ray cluster that answers: see `workflow.accuracy.Answering`.
 
     Raises:
@@ -136,14 +136,6 @@ class RayCluster:
         if self._link is not None:
             self._link.close()
             self._link = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _answer(self, asked: Evaluation, todo: NDArray[np.int64], progress: Progress) -> Iterator[Outcome]:
         """The outcomes of all chunks, each once; those that were with a machine that went away are run again."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from threading import Event
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import psutil
 from numpy.typing import DTypeLike, NDArray
 
+from seatrial.closing import Closing
 from seatrial.data.worker_process import start_process
 from seatrial.errors import DataError, UsageError
 
@@ -41,7 +41,7 @@ class Filled:
     """Time of one worker."""
 
 
-class DecodePool(Generic[Asked]):
+class DecodePool(Closing, Generic[Asked]):
     """Workers that fill the buffers (batch size, *shape of one image) of a few slots.
 
     A slot belongs to whoever asked to fill it until the next time it is filled.
@@ -92,14 +92,6 @@ class DecodePool(Generic[Asked]):
             self._memory.close()
             self._memory.unlink()
             self._memory = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def fill_rows(

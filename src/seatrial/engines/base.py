@@ -147,22 +147,6 @@ class Engine(Protocol):
         ...
 
 
-class Closing:
-    """What makes a session a context manager."""
-
-    def close(self) -> None:
-        """Free everything; harmless the second time."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 @dataclass(frozen=True, slots=True)
 class StageTimes:
     """Where one run spent its time, in milliseconds."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.closing import Closing
 from seatrial.engines.base import (
     Built,
     Capabilities,
-    Closing,
     CompileJob,
     EngineFile,
     check_available,

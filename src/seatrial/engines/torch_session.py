@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch._C._dynamo.eval_frame import reset_code
 
-from seatrial.engines.base import Closing, StageTimes, check_batch
+from seatrial.closing import Closing
+from seatrial.engines.base import StageTimes, check_batch
 from seatrial.engines.torch import Plan
 from seatrial.errors import EngineError, UsageError
 from seatrial.store.records import TensorSpec

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.closing import Closing
 from seatrial.errors import RunInUse, StorageError
 from seatrial.evaluation.stream import Answers
 from seatrial.store.files import describe_os_error, make_folder
@@ -62,7 +62,7 @@ class Tally:
         return found
 
 
-class Ledger:
+class Ledger(Closing):
     """The tally of one evaluation of `count` images, kept in a file.
 
     Raises:
@@ -137,14 +137,6 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _append(self, data: bytes) -> None:
         try:

@@ -7,12 +7,11 @@ from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.closing import Closing
 from seatrial.data.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.data.labels import LabelledImage, count_names
 from seatrial.errors import DataError
@@ -53,7 +52,34 @@ class _Filling:
     parts: list[Future[Filled]]
 
 
-class Loader:
+class Batches(Closing):
+    """A process's batches of every epoch, wherever their images come from."""
+
+    def __init__(self, order: Order) -> None:
+        self.bad: dict[str, str] = {}
+        """Why images were skipped, by their ids."""
+        self._order = order
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return self._order.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step, over all processes."""
+        return self._order.batch_size
+
+    def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
+        """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
+
+        Raises:
+            DataError: an image cannot be read, or too many were skipped.
+        """
+        raise NotImplementedError
+
+
+class Loader(Batches):
     """Batches of one process, decoded and augmented on all its cores while the device works on others.
 
     Where the CPU is the device, they are not: torch's threads wait for each other in turns, and a worker beside them
@@ -81,25 +107,13 @@ class Loader:
             UsageError: some process would have no image in a step.
         """
         assert mean or not settings.random_erasing
-        self.bad: dict[str, str] = {}
-        """Why images were skipped, by their ids."""
+        super().__init__(Order(len(images), settings))
         self._images, self._settings, self._share, self._workers = images, settings, share, workers
-        self._order = Order(len(images), settings)
         self._count = self._order.count_share(share)
         self._augment = make_augment(settings, size, mean)
         self._slots = 1 if settings.device == "cpu" else SLOTS
         self._filling: deque[_Filling] = deque()
         self._pool: DecodePool[Drawn] | None = None
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return self._order.steps
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a step, over all processes."""
-        return self._order.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
@@ -136,14 +150,6 @@ class Loader:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _start(self) -> DecodePool[Drawn]:
         if self._pool is None:
@@ -198,7 +204,7 @@ class Loader:
             raise DataError(f"of {len(self._images)} images, {found}: more than {MOST_BAD:.0%} are not skipped", CHECK)
 
 
-class SyntheticLoader:
+class SyntheticLoader(Batches):
     """Batches of the same random pixels, made once: what a training without any input costs."""
 
     def __init__(self, images: int, classes: int, settings: Train, size: Size, share: Share) -> None:
@@ -210,24 +216,13 @@ class SyntheticLoader:
         Raises:
             UsageError: some process would have no image in a step.
         """
-        self.bad: dict[str, str] = {}
-        self._order = Order(images, settings)
+        super().__init__(Order(images, settings))
         count = self._order.count_share(share)
         rng = np.random.default_rng([settings.seed, share.rank])
         labels = rng.integers(classes, size=count)
         names = [f"synthetic-{row * share.size + share.rank}" for row in range(count)]
         made = tuple(LabelledImage(name, Path(name), label) for name, label in zip(names, labels.tolist(), strict=True))
         self._batch = Batch(rng.integers(256, size=(count, *size, 3), dtype=np.uint8), labels, made)
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return self._order.steps
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a step, over all processes."""
-        return self._order.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The one batch, as often as an epoch has steps from `first_step` on."""

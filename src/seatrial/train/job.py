@@ -8,7 +8,7 @@ from seatrial.data.labels import LabelledImage
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.training import Train
-from seatrial.train.batches import Loader, SyntheticLoader
+from seatrial.train.batches import Batches
 from seatrial.train.events import Listener
 from seatrial.train.snapshot import Snapshot
 from seatrial.train.step import Mixing
@@ -20,7 +20,7 @@ class TrainJob:
     """What to train on, where snapshots go, and who is told."""
 
     recipe: Recipe
-    loader: Loader | SyntheticLoader
+    loader: Batches
     val: Sequence[LabelledImage]
     """Empty: there is no validation."""
     key: str

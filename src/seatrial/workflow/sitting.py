@@ -14,7 +14,7 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, locked, replacing
 from seatrial.store.records import TrainingRecord
-from seatrial.train.batches import Loader, SyntheticLoader
+from seatrial.train.batches import Batches, Loader, SyntheticLoader
 from seatrial.train.events import Listener
 from seatrial.train.guide_checkpoint import GuideKeeper
 from seatrial.train.job import TrainJob
@@ -211,7 +211,7 @@ def _make_job(sitting: Sitting, key: str, folder: Path | None, start: Snapshot |
     return replace(job, listeners=listeners, keepers=keepers)
 
 
-def _make_loader(sitting: Sitting) -> Loader | SyntheticLoader:
+def _make_loader(sitting: Sitting) -> Batches:
     world, recipe, settings = sitting.world, sitting.recipe, sitting.recipe.train
     share = Share(world.rank, world.size)
     size = recipe.input_size if settings.size is None else (settings.size, settings.size)

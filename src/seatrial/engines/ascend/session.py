@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.closing import Closing
 from seatrial.engines.ascend.machine import source_hint
-from seatrial.engines.base import Closing, StageTimes, check_batch
+from seatrial.engines.base import StageTimes, check_batch
 from seatrial.errors import EngineError, RefusedFile
 from seatrial.store.records import TensorSpec
 
