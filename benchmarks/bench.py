@@ -6,8 +6,9 @@
   beside a bare loop over the same session, to a call of ENGINE (1 % at batch 8 and more);
 - bare: medians of measuring processes beside a bare loop in a process of its own, in turns (3 % are allowed);
 - vendor: the same beside OpenVINO's `benchmark_app -hint latency -api sync`, for an openvino ENGINE of a fixed batch;
-- aa: ENGINE against itself, so many pairs of measurements: how many differ significantly (5 % are allowed), and how
-  much samples and processes scatter (coefficients of variation).
+- aa: ENGINE against itself, so many pairs of measurements of five processes each, one after the other: how many differ
+  significantly, as `seatrial compare` sees it (5 % are allowed), and how much samples and processes scatter
+  (coefficients of variation).
 
 Stop everything else on the machine first. The exit code is 1 if a limit is exceeded.
 """
@@ -30,11 +31,11 @@ from seatrial.bench.measure import Limits, measure
 from seatrial.bench.scopes import feed_arrays, make_ask
 from seatrial.bench.sweep import run_worker
 from seatrial.bench.worker import Job
+from seatrial.compare.rate import divide, measure_rate
 from seatrial.data.feed import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.metrics.latency import Latency
-from seatrial.metrics.rate import half_width
 from seatrial.store.measurement import Point
 
 MOST_CALL_US = 20.0
@@ -190,17 +191,17 @@ def run_ours(asked: Asked) -> Point:
 
 
 def print_aa(asked: Asked) -> bool:
-    """The engine against itself: rounds of one process of each, so that both meet the same machine."""
+    """The engine against itself: one measurement after the other, held against each other as `compare` does."""
     significant, points = 0, list[Point]()
     for number in range(asked.pairs):
-        rounds = [(run_ours(asked), run_ours(asked)) for _ in range(asked.processes)]
-        logs = np.array([[np.log(np.mean(p.durations_ms)) for p in pair] for pair in rounds])
-        differences = logs[:, 0] - logs[:, 1]
-        found = abs(float(differences.mean())) > half_width(differences)
+        pair = [[run_ours(asked) for _ in range(asked.processes)] for _ in range(2)]
+        ratio = divide(*map(measure_rate, pair))
+        assert ratio.low is not None and ratio.high is not None
+        found = not ratio.low <= 1 <= ratio.high
         significant += found
-        points += [point for pair in rounds for point in pair]
-        told = f"{differences.mean():+.2%} ± {half_width(differences):.2%}{', significant' if found else ''}"
-        print(f"aa: pair {number + 1}: {told}", flush=True)
+        points += [point for points in pair for point in points]
+        told = f"{ratio.value - 1:+.2%} ({ratio.low - 1:+.2%} to {ratio.high - 1:+.2%})"
+        print(f"aa: pair {number + 1}: {told}{', significant' if found else ''}", flush=True)
     within = statistics.median(Latency.of(p.durations_ms, p.batch_size).variation for p in points)
     medians = [statistics.median(p.durations_ms) for p in points]
     between = statistics.stdev(medians) / statistics.mean(medians)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +219,12 @@ def test_a_setting_that_changes_nothing_is_noted(
     tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
-    assert run_cli([*words, "--loss-scale", "1024", "--amp", "off", "--max-train-steps", "1"]) == 0
-    assert "--loss-scale changes nothing beside the other settings" in capsys.readouterr().err
+    assert (
+        run_cli([*words, "--loss-scale", "1024", "--amp", "off", "--max-train-steps", "1", "--batch-size", "99"]) == 0
+    )
+    told = capsys.readouterr().err
+    assert "--loss-scale changes nothing beside the other settings" in told
+    assert "--batch-size 99 is more than the 24 training images: a step has these" in told
 
 
 def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
@@ -249,6 +254,24 @@ def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp
     assert list_files() == stopped
     # What is left of the first does not keep the second from going on.
     assert len(train_recipe(make(2)).epochs) == 2
+
+
+def test_what_begins_anew_goes_on_when_torchrun_restarts_it(
+    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(update: Update) -> None:
+        if update.done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train_recipe(make_spec(tiny_trial, tmp_path, epochs=1))
+    spec = replace(make_spec(tiny_trial, tmp_path), force=True)
+    with pytest.raises(Interrupted):
+        train_recipe(spec, stop)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    record = train_recipe(spec)
+    compare(record, undisturbed)
+    assert record.resumed == 1
 
 
 def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_snapshot(

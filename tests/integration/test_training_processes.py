@@ -92,6 +92,6 @@ def test_processes_have_one_exit_code_and_one_voice(
     with pytest.raises(TrainingDiverged, match=r"the loss became nan at step . .* and 6 more \(all in "):
         train_recipe(TrainSpec(spec.recipe, data, tmp_path, diverging, nproc=2))
     assert len((tmp_path / "diverged.txt").read_text().splitlines()) == 9
-    with pytest.raises(UsageError, match="a step of 1 images cannot be shared by 2 processes"):
+    with pytest.raises(UsageError, match=r"1 images a step over 2 processes × 1 \(--accumulate\) leave 0 each"):
         train_recipe(TrainSpec(spec.recipe, data, tmp_path, {**spec.settings, "batch_size": 1}, nproc=2))
     assert capfd.readouterr() == ("", "")

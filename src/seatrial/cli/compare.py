@@ -27,49 +27,59 @@ _TAKES = {
 }
 """The options that mean something, by what is compared."""
 
+Compared = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="A [B…]",
+        help="Records of `bench` and `import-log`, of `train --performance`, two runs, or predictions.",
+    ),
+]
+Baseline = Annotated[
+    str | None, typer.Option(help="Records: what the others are divided by, NAME or NAME,NAME; default: the first.")
+]
+GateWords = Annotated[
+    list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
+]
+Allowed = Annotated[
+    str | None,
+    typer.Option(
+        help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock; of trainings "
+        "model,data,size."
+    ),
+]
+OneScope = Annotated[
+    Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
+]
+Per = Annotated[
+    Literal["chip", "card"] | None, typer.Option(help="Records: images/s of a chip or a whole card (default).")
+]
+MaxSlower = Annotated[
+    float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
+]
+GatePoints = Annotated[
+    float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0)
+]
+JudgeLabels = Annotated[
+    Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")
+]
+ListLimit = Annotated[int | None, typer.Option(help="Predictions: images and classes to list, 10 unless given.", min=0)]
+Format = Annotated[
+    Layout | None, typer.Option("--format", help="Records and runs: guide is the Ascend guides' Markdown table.")
+]
+
 
 def compare(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="A [B…]",
-            help="Records of `bench` and `import-log`, of `train --performance`, two runs, or predictions.",
-        ),
-    ],
-    baseline: Annotated[
-        str | None, typer.Option(help="Records: what the others are divided by, NAME or NAME,NAME; default: the first.")
-    ] = None,
-    gate: Annotated[
-        list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
-    ] = None,
-    allow: Annotated[
-        str | None,
-        typer.Option(
-            help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock; of trainings "
-            "model,data,size."
-        ),
-    ] = None,
-    scope: Annotated[
-        Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
-    ] = None,
-    per: Annotated[
-        Literal["chip", "card"] | None, typer.Option(help="Records: images/s of a chip or a whole card (default).")
-    ] = None,
-    max_slower_pct: Annotated[
-        float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
-    ] = None,
-    gate_pp: Annotated[
-        float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Predictions: images and classes to list, 10 unless given.", min=0)
-    ] = None,
-    layout: Annotated[
-        Layout | None, typer.Option("--format", help="Records and runs: guide is the Ascend guides' Markdown table.")
-    ] = None,
+    paths: Compared,
+    baseline: Baseline = None,
+    gate: GateWords = None,
+    allow: Allowed = None,
+    scope: OneScope = None,
+    per: Per = None,
+    max_slower_pct: MaxSlower = None,
+    gate_pp: GatePoints = None,
+    labels: JudgeLabels = None,
+    limit: ListLimit = None,
+    layout: Format = None,
     as_json: Json = False,
 ) -> int:
     """Hold records, runs or predictions against each other; what must not stand side by side is refused."""

@@ -14,51 +14,60 @@ if TYPE_CHECKING:
     from seatrial.cluster.connection import RayCluster
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
+ImageSet = Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a run; default: what tuning found, else 16.", min=1)]
+Reference = Annotated[Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")]
+Limit = Annotated[int | None, typer.Option(help="Take so many images, each class in proportion.", min=1)]
+Seed = Annotated[int, typer.Option(help="Of the chance that chooses them.")]
+Workers = Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)]
+Streams = Annotated[
+    int | None,
+    typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
+]
+Logits = Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")]
+AllowPartial = Annotated[
+    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
+]
+Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
+GatePoints = Annotated[
+    float | None, typer.Option(help="Judge the drop against --reference, in points; leaves with 0, 3 or 7.", min=0)
+]
+UntilCertain = Annotated[
+    bool,
+    typer.Option("--until-certain", help="Stop when the verdict is certain; the gate is --gate-pp or the card's."),
+]
+FakeImages = Annotated[
+    int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="Spread it over a Ray cluster: ray, ray:HOST:PORT, or ray:local to start one.")
+]
+Actors = Annotated[
+    int | None, typer.Option(help="Engine sessions on the cluster; default: as many as there is room for.", min=1)
+]
+CpusPerActor = Annotated[int | None, typer.Option(help="Default: those of the smallest machine, at most 8.", min=1)]
+
 
 def evaluate(
     folder: Folder,
-    images: Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")],
+    images: ImageSet,
     output: Output,
     labels: Labels = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images a run; default: what tuning found, else 16.", min=1)
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take so many images, each class in proportion.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Of the chance that chooses them.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)] = None,
-    streams: Annotated[
-        int | None,
-        typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
-    ] = None,
-    logits: Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")] = False,
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")
-    ] = True,
-    gate_pp: Annotated[
-        float | None, typer.Option(help="Judge the drop against --reference, in points; leaves with 0, 3 or 7.", min=0)
-    ] = None,
-    until_certain: Annotated[
-        bool,
-        typer.Option("--until-certain", help="Stop when the verdict is certain; the gate is --gate-pp or the card's."),
-    ] = False,
-    fake_images: Annotated[
-        int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
-    ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Spread it over a Ray cluster: ray, ray:HOST:PORT, or ray:local to start one.")
-    ] = None,
-    actors: Annotated[
-        int | None, typer.Option(help="Engine sessions on the cluster; default: as many as there is room for.", min=1)
-    ] = None,
-    cpus_per_actor: Annotated[
-        int | None, typer.Option(help="Default: those of the smallest machine, at most 8.", min=1)
-    ] = None,
+    batch_size: BatchSize = None,
+    reference: Reference = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    streams: Streams = None,
+    logits: Logits = False,
+    allow_partial: AllowPartial = False,
+    resume: Resume = True,
+    gate_pp: GatePoints = None,
+    until_certain: UntilCertain = False,
+    fake_images: FakeImages = None,
+    cluster: Cluster = None,
+    actors: Actors = None,
+    cpus_per_actor: CpusPerActor = None,
     as_json: Json = False,
 ) -> int:
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""

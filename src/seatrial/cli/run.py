@@ -71,13 +71,14 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
 def demo(
     output: Annotated[Path, typer.Option("--output", help="The run folder.")] = Path("demo-run"),
+    force: Annotated[bool, typer.Option("--force", help="Train anew, whatever --output holds.")] = False,
     as_json: Json = False,
 ) -> int:
     """Run the whole trial on handwritten digits: make data, train, export, compile, evaluate, bench, report."""
     from seatrial.workflow.demo import run_demo
 
     with showing() as progress:
-        outcome = run_demo(output, progress)
+        outcome = run_demo(output, progress, force)
     return print_verdict(output, outcome.verdict, as_json)
 
 

@@ -131,6 +131,8 @@ def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Pat
         raise UsageError(f"{folder} and --data both say where the images are", "give one of them")
     if folder is None and data is None and not synthetic:
         raise UsageError("Missing option '--data'", "or --synthetic, for random images")
+    if synthetic and (folder or data) is not None:
+        raise UsageError(f"--synthetic takes no files, and {data or folder} is not read", "leave one of them out")
     return data or folder
 
 

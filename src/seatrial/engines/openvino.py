@@ -112,6 +112,7 @@ class OpenVinoSession(Closing):
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise RefusedFile(f"openvino does not load {path} ({reason})", "export and compile it again") from None
+        self._tensor = openvino.Tensor
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):
             self._requests.put(self._model.create_infer_request())
@@ -119,10 +120,14 @@ class OpenVinoSession(Closing):
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
+        # The engine reads it where it lies, so it must live until the answer is there.
+        held = np.ascontiguousarray(batch)
         request = self._requests.get()
         try:
             # Asynchronous, so that a stream's own thread runs it and finds the next request waiting: 5 % at batch 1.
-            request.start_async([batch], share_inputs=True)
+            # The tensor is a view; handing arrays to `start_async` goes through dictionaries and costs 40 µs more.
+            request.set_input_tensor(self._tensor(held, shared_memory=True))
+            request.start_async()
             request.wait()
             # The request's output buffer is overwritten by the next run.
             return np.array(request.get_output_tensor().data, dtype=np.float32)

@@ -14,9 +14,10 @@ from seatrial.store.files import write_text
 from seatrial.store.training import Validation
 from seatrial.train.batches import Batch
 from seatrial.train.events import Listener, Step
-from seatrial.train.job import TrainJob, check_parts
+from seatrial.train.job import TrainJob
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimizer
+from seatrial.train.order import check_parts
 from seatrial.train.snapshot import SNAPSHOT, Snapshot, save_snapshot
 from seatrial.train.standing import Standing, Sums
 from seatrial.train.step import Stepper
@@ -54,7 +55,7 @@ class Trainer:
         self.job, self.world, self.progress, self.stop = job, world, progress, stop
         self.settings = job.recipe.train
         self.network = TrainedNetwork(job.recipe, world)
-        check_parts(self.settings, job.loader.batch_size, world, self.network.has_batch_norm())
+        check_parts(self.settings, job.loader.batch_size, world.size, self.network.has_batch_norm())
         self.optimizer = make_optimizer(self.network.plain, self.settings)
         self.stepper = Stepper(job.recipe, self.network, self.optimizer, world, job.mix)
         self.validator = Validator(job.recipe, job.val, world, progress)

@@ -65,3 +65,17 @@ class Order:
                 "give a larger --batch-size or fewer processes",
             )
         return -(-(self.batch_size - share.rank) // share.size)
+
+
+def check_parts(settings: Train, batch_size: int, processes: int, has_batch_norm: bool) -> None:
+    """Refuse a step that leaves a process less than its network can do something with.
+
+    Raises:
+        UsageError: says how many images each part of a step would have.
+    """
+    least = batch_size // processes // settings.accumulate
+    if least >= (2 if has_batch_norm else 1):
+        return
+    parts = f"{processes} processes × {settings.accumulate} (--accumulate)"
+    needs = ", and BatchNorm needs 2" if has_batch_norm else ""
+    raise UsageError(f"{batch_size} images a step over {parts} leave {least} each{needs}", "take a larger --batch-size")

@@ -18,6 +18,8 @@ class Place:
     local_size: int = 1
     launched: bool = False
     """By torchrun, or by `launch.launch`."""
+    restarts: int = 0
+    """How often torchrun has begun again since it was started, because processes were lost."""
 
     @property
     def first(self) -> bool:
@@ -41,7 +43,9 @@ def read_place(environment: Mapping[str, str] = os.environ) -> Place:
     try:
         rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
         local_rank = int(environment.get("LOCAL_RANK", rank))
-        return Place(rank, size, local_rank, int(environment.get("LOCAL_WORLD_SIZE", size)), launched=True)
+        local_size = int(environment.get("LOCAL_WORLD_SIZE", size))
+        restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
+        return Place(rank, size, local_rank, local_size, launched=True, restarts=restarts)
     except ValueError:
         found = ", ".join(f"{name}={environment.get(name)}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         raise UsageError(f"the environment has {found}, which are no numbers", "start it with torchrun") from None

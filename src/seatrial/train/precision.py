@@ -6,42 +6,60 @@ import torch
 from torch import nn
 
 from seatrial.engines.cpu import has_fast_bf16
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, TrainingDiverged
+from seatrial.models.build import sketch_network
+from seatrial.recipes.schema import Network, Recipe
 from seatrial.recipes.training import Train
 
 Amp = Literal["fp32", "bf16", "fp16"]
 FIRST_SCALE = 2.0**16
 """torch's own; a dynamic scale finds its way from there."""
+MOST_SKIPPED = 50
+"""Steps in a row that fp16 may leave out; a dynamic scale comes down from `FIRST_SCALE` to 1 in 16."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_amp(settings: Train, device: torch.device) -> Amp:
-    """The precision that the settings come to on this device."""
-    if settings.amp == "off":
-        return "fp32"
-    if settings.amp != "auto":
-        return settings.amp
-    return "bf16" if _is_fast_at_bf16(device) else "fp32"
+def resolve_amp(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with what its `amp`, if that is auto, comes to for its network on this device."""
+    if recipe.train.amp != "auto":
+        return recipe
+    amp = "bf16" if _is_fast_at_bf16(device, recipe.network) else "off"
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"amp": amp})})
 
 
-def _is_fast_at_bf16(device: torch.device) -> bool:
+def name_precision(settings: Train) -> Amp:
+    """The precision of settings whose `amp` is resolved, as records call it."""
+    assert settings.amp != "auto", "resolve_amp comes first"
+    return "fp32" if settings.amp == "off" else settings.amp
+
+
+def _is_fast_at_bf16(device: torch.device, network: Network) -> bool:
     if device.type == "cpu":
-        return has_fast_bf16()
+        # torch's depthwise convolutions are slower in bf16, AMX or not: SPNASNet's whole step takes 1.5 to 2 times as
+        # long in it as in fp32 (benchmarks/results/train.txt). Other grouped ones gain as plain ones do.
+        return has_fast_bf16() and not _has_depthwise(network)
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.get_device_module(device).is_bf16_supported())
+
+
+def _has_depthwise(network: Network) -> bool:
+    layers = (layer for layer in sketch_network(network).modules() if isinstance(layer, nn.Conv2d))
+    return any(layer.groups == layer.in_channels > 1 for layer in layers)
 
 
 class Precision:
     """Autocast and loss scaling of one training; weights and optimiser stay fp32."""
 
     def __init__(self, settings: Train, device: torch.device) -> None:
-        self.amp = choose_amp(settings, device)
+        self.amp = name_precision(settings)
         self.device = device
         self.static = None if settings.loss_scale == "dynamic" else settings.loss_scale
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=self.static or FIRST_SCALE, enabled=self.amp == "fp16"
         )
+        self.skipped = 0
+        """Steps in a row that were left out."""
 
     def run(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """The network's logits of normalised images, in float32.
@@ -60,6 +78,25 @@ class Precision:
         return logits.float()
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser's step; left out where fp16's gradients ran over, which a dynamic scale then makes up for."""
+        """The optimiser's step; left out where fp16's gradients ran over, which a dynamic scale then makes up for.
+
+        Raises:
+            TrainingDiverged: so many steps in a row were left out that nothing is learned.
+        """
+        self.skipped += 1
+        # The scaler does not say whether it stepped.
+        hook = optimizer.register_step_post_hook(self._count_taken)
         self.scaler.step(optimizer)
+        hook.remove()
+        if self.skipped == MOST_SKIPPED:
+            raise TrainingDiverged(
+                f"fp16 gradients overflowed in {MOST_SKIPPED} steps in a row, at last with a loss scale of "
+                f"{self.scaler.get_scale():g}, and none of them was taken",
+                "take a smaller --loss-scale or dynamic"
+                if self.static
+                else "take --amp bf16, or a smaller --learning-rate",
+            )
         self.scaler.update(self.static)
+
+    def _count_taken(self, *_: object) -> None:
+        self.skipped = 0

@@ -6,7 +6,7 @@ gloo beside it, so that agreeing on something never waits for the device.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from seatrial.engines.base import check_device
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import EngineError, LostProcess, SeatrialError, UsageError
 from seatrial.recipes.training import Train
+from seatrial.train.heap import kept_heap
 from seatrial.train.place import Place, read_place
 
 Shared = TypeVar("Shared")
@@ -145,12 +146,19 @@ def join_world(settings: Train) -> Iterator[World]:
             f"{place.size} processes cannot share device {settings.device}", f"give --device {kind}: each takes its own"
         )
     device = _take_device(kind, index or str(place.local_rank), place)
+    with kept_heap() if kind == "cpu" else nullcontext(), _connected(kind, backend):
+        yield World(place, device, backend)
+
+
+@contextmanager
+def _connected(kind: str, backend: str | None) -> Iterator[None]:
+    """The processes' network, where there are several."""
     if backend is None:
-        yield World(place, device, None)
+        yield
         return
     distributed.init_process_group("gloo" if backend == "gloo" else f"cpu:gloo,{kind}:{backend}", timeout=PATIENCE)
     try:
-        yield World(place, device, backend)
+        yield
     except RuntimeError as error:
         if not _is_lost_peer(error):
             raise

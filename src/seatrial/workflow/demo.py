@@ -23,15 +23,19 @@ class DemoOutcome:
     verdict: Verdict
 
 
-def run_demo(output: Path, progress: Progress = silent) -> DemoOutcome:
-    """Make the data, train, run; what an earlier demo left at `output` is not made again."""
+def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> DemoOutcome:
+    """Make the data, train, run; what an earlier demo left at `output` is not made again.
+
+    Args:
+        force: train anew, as is needed where an earlier demo trained with other versions of torch or timm.
+    """
     data = make_demo(output / "data", progress)
     bf16 = has_fast_bf16()
     if not bf16:
         note = "this CPU has no bf16 arithmetic: training in fp32, slower and for fewer epochs"
         progress(Update("demo", note=note))
     settings = {} if bf16 else {"epochs": EPOCHS_WITHOUT_BF16}
-    trained = train_recipe(TrainSpec(str(data.card), data.folder, output / "train", settings), progress)
+    trained = train_recipe(TrainSpec(str(data.card), data.folder, output / "train", settings, force=force), progress)
     verdict = run_pipeline(
         RunSpec(
             recipe=str(data.card),

@@ -24,7 +24,7 @@ from seatrial.train.mix import Mix
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.order import Share
 from seatrial.train.place import read_place
-from seatrial.train.precision import choose_amp
+from seatrial.train.precision import name_precision, resolve_amp
 from seatrial.train.resume import begin_epoch_anew, read_start
 from seatrial.train.snapshot import (
     ELSEWHERE,
@@ -74,7 +74,8 @@ def sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
         tell = progress if world.first else silent
         with world.together():
             train, val = read_images(spec, recipe, tell)
-        sitting = Sitting(spec, recipe, world, tell, train, val, choose_amp(recipe.train, world.device))
+        recipe = resolve_amp(recipe, world.device)
+        sitting = Sitting(spec, recipe, world, tell, train, val, name_precision(recipe.train))
         _check_same_images(sitting)
         if spec.evaluate_only:
             return _evaluate(sitting)
@@ -171,7 +172,7 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
     start = given
     with world.together():
         if world.first:
-            if sitting.spec.force:
+            if sitting.spec.force and not world.place.restarts:
                 delete_snapshots(output)
             found, note = find_snapshot(output, key)
             if note:
@@ -217,6 +218,9 @@ def _make_loader(sitting: Sitting) -> Batches:
     size = recipe.input_size if settings.size is None else (settings.size, settings.size)
     if sitting.spec.synthetic:
         return SyntheticLoader(SYNTHETIC_IMAGES, recipe.network.classes, settings, size, share)
+    if settings.batch_size > len(sitting.train):
+        few = f"is more than the {len(sitting.train)} training images: a step has these"
+        sitting.tell(Update("train", note=f"--batch-size {settings.batch_size} {few}"))
     mean, _ = recipe.normalisation
     return Loader(sitting.train, settings, size, share, count_decoders(settings, world), mean)
 

@@ -20,6 +20,7 @@ from seatrial.recipes.training import Train, find_idle
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import TrainingRecord
 from seatrial.train.launch import launch
+from seatrial.train.order import check_parts
 from seatrial.train.place import read_place
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
@@ -75,6 +76,9 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
         return _sit(spec, recipe, progress)
     if read_place().launched:
         raise UsageError("torchrun has started the processes already", "leave out --nproc")
+    if not spec.evaluate_only:
+        # Whether BatchNorm needs more is known once there is a network; this much before processes are started.
+        check_parts(recipe.train, recipe.train.batch_size, spec.nproc, has_batch_norm=False)
     return launch(functools.partial(_sit, replace(spec, nproc=1), recipe), spec.nproc, progress)
 
 

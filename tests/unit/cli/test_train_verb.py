@@ -97,11 +97,12 @@ def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_other_options(asked: list[TrainSpec]) -> None:
     words = "--preset guide-8p --nproc 2 --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
-    assert run_cli([*LEAST, *words.split(), "--resume", "there/snapshot.pt"]) == 0
+    least = ["train", "resnet50", "--output", "out"]
+    assert run_cli([*least, *words.split(), "--resume", "there/snapshot.pt"]) == 0
     assert asked == [
         TrainSpec(
             recipe="resnet50",
-            data=Path("images"),
+            data=None,
             output=Path("out"),
             preset="guide-8p",
             nproc=2,
@@ -172,6 +173,10 @@ def test_what_is_wrong_is_told_in_one_line(
     [
         (["train", "resnet50", "--output", "out"], "Missing option '--data'; or --synthetic, for random images"),
         (["train", "resnet50", "--data", "images"], "Missing option '--output'"),
+        (
+            ["train", "resnet50", "--data", "images", "--synthetic", "--output", "out"],
+            "--synthetic takes no files, and images is not read; leave one of them out",
+        ),
     ],
 )
 def test_what_is_missing_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from seatrial.errors import UsageError
 from seatrial.recipes.training import Train
-from seatrial.train.order import Order, Share
+from seatrial.train.order import Order, Share, check_parts
 
 
 @pytest.mark.parametrize(("images", "batch_size", "steps"), [(18, 4, 4), (16, 4, 4), (3, 4, 1), (1257, 32, 39)])
@@ -50,3 +50,31 @@ def test_processes_share_a_step(size: int) -> None:
 def test_a_process_without_an_image_is_refused() -> None:
     with pytest.raises(UsageError, match="a step of 4 images cannot be shared by 5 processes; give a larger"):
         Order(18, Train(batch_size=4)).count_share(Share(0, 5))
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulate", "processes", "has_batch_norm", "told"),
+    [
+        (
+            15,
+            2,
+            8,
+            False,
+            r"15 images a step over 8 processes × 2 \(--accumulate\) leave 0 each; take a larger --batch",
+        ),
+        (
+            31,
+            2,
+            8,
+            True,
+            r"31 images a step over 8 processes × 2 .* leave 1 each, and BatchNorm needs 2; take a larger",
+        ),
+    ],
+)
+def test_a_part_of_a_step_that_is_too_small_is_refused(
+    batch: int, accumulate: int, processes: int, has_batch_norm: bool, told: str
+) -> None:
+    settings = Train(accumulate=accumulate)
+    check_parts(settings, batch + 1, processes, has_batch_norm)
+    with pytest.raises(UsageError, match=told):
+        check_parts(settings, batch, processes, has_batch_norm)

@@ -14,6 +14,8 @@ def test_torchrun_tells_which_process_it_is() -> None:
     place = read_place(told)
     assert place == Place(5, 8, 1, 4, launched=True) and not place.first
     assert read_place({"RANK": "1", "WORLD_SIZE": "2"}) == Place(1, 2, 1, 2, launched=True)
+    again = read_place({**told, "TORCHELASTIC_RESTART_COUNT": "2"})
+    assert again == Place(5, 8, 1, 4, launched=True, restarts=2)
 
 
 def test_what_is_no_number_is_told() -> None:

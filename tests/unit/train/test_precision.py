@@ -3,19 +3,33 @@ import torch
 from torch import nn
 
 import seatrial.train.precision
+from seatrial.errors import TrainingDiverged
+from seatrial.recipes import load_recipe
 from seatrial.recipes.training import Train
-from seatrial.train.precision import Precision, choose_amp
+from seatrial.train.precision import MOST_SKIPPED, Precision, name_precision, resolve_amp
+from seatrial.workflow.training import choose_settings
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("asked", "fast", "chosen"),
-    [("off", True, "fp32"), ("auto", True, "bf16"), ("auto", False, "fp32"), ("bf16", False, "bf16")],
+    ("network", "asked", "fast", "chosen"),
+    [
+        ("resnet50", "off", True, "fp32"),
+        ("resnet50", "auto", True, "bf16"),
+        ("resnext50_32x4d", "auto", True, "bf16"),
+        ("spnasnet_100", "auto", True, "fp32"),
+        ("spnasnet_100", "bf16", True, "bf16"),
+        ("resnet50", "auto", False, "fp32"),
+        ("resnet50", "bf16", False, "bf16"),
+    ],
 )
-def test_auto_is_bf16_where_it_is_fast(asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_bf16_where_it_is_fast(
+    network: str, asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(seatrial.train.precision, "has_fast_bf16", lambda: fast)
-    assert choose_amp(Train(amp=asked), CPU) == chosen
+    recipe = choose_settings(load_recipe(network), None, {"amp": asked})
+    assert name_precision(resolve_amp(recipe, CPU).train) == chosen
 
 
 @pytest.mark.parametrize(("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
@@ -47,6 +61,17 @@ def test_a_static_scale_stays() -> None:
     for gradient in (3.0, float("inf"), 5.0):
         assert step(precision, gradient) == (gradient if gradient < 10 else 0.0)
         assert precision.scaler.get_scale() == 1024
+
+
+@pytest.mark.parametrize(("scale", "fix"), [(1024, "smaller --loss-scale or dynamic"), ("dynamic", "take --amp bf16")])
+def test_steps_that_are_never_taken_stop_the_training(scale: str | int, fix: str) -> None:
+    precision = Precision(Train(amp="fp16", loss_scale=scale), CPU)
+    for gradient in (*[float("inf")] * (MOST_SKIPPED - 1), 1.0, *[float("inf")] * (MOST_SKIPPED - 1)):
+        step(precision, gradient)
+    with pytest.raises(
+        TrainingDiverged, match=f"overflowed in {MOST_SKIPPED} steps in a row, .* none .* taken; .*{fix}"
+    ):
+        step(precision, float("inf"))
 
 
 def test_other_precisions_scale_nothing() -> None:

@@ -1,0 +1,32 @@
+"""The guides' heavier networks learn the demo's digits, each within a few minutes on two cores."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.data.demo import DemoData, make_demo
+from seatrial.workflow.training import TrainSpec, train_recipe
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "sk_resnet50": {},
+    "seresnext101_32x4d": {},
+    "resnext50_32x4d": {},
+}
+"""With what their cards would have to say of digits, beside what the demo's says."""
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
+    return make_demo(tmp_path_factory.mktemp("digits") / "data")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_learns_the_digits(name: str, digits: DemoData, tmp_path: Path) -> None:
+    builder = 'builder = "seatrial"\n' if name.startswith("sk_") else ""
+    card = tmp_path / "card.toml"
+    card.write_text(digits.card.read_text().replace('name = "resnet50"', f'{builder}name = "{name}"'))
+    record = train_recipe(TrainSpec(str(card), digits.folder, tmp_path / "trained", NETWORKS[name]))
+    assert record.validation is not None and record.validation.images == record.validation.of_images == 539
+    assert record.validation.top1 > 0.9
