@@ -106,6 +106,17 @@ def test_same_answer_twice_and_kept(session: Session, pixels: np.ndarray) -> Non
     np.testing.assert_array_equal(session.run(pixels[:4]), kept)
 
 
+def test_a_batch_may_be_read_only_or_strided_and_is_left_alone(session: Session, pixels: np.ndarray) -> None:
+    expected = session.run(pixels[0:8:2].copy())
+    strided = pixels[0:8:2]
+    before = strided.copy()
+    np.testing.assert_array_equal(session.run(strided), expected)
+    locked = pixels[0:8:2].copy()
+    locked.flags.writeable = False
+    np.testing.assert_array_equal(session.run(locked), expected)
+    np.testing.assert_array_equal(strided, before)
+
+
 def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.ndarray) -> None:
     together = session.run(pixels[:12])
     alone = np.concatenate([session.run(pixels[i : i + 1]) for i in range(12)])

@@ -1,6 +1,7 @@
 """`seatrial train` on a miniature data set: resumes to the same bits, is done once, and its checkpoint exports."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -254,6 +255,20 @@ def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp
     assert list_files() == stopped
     # What is left of the first does not keep the second from going on.
     assert len(train_recipe(make(2)).epochs) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns_what_a_plain_one_does(
+    tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
+) -> None:
+    record = train_recipe(make_spec(tiny_trial, tmp_path, compile=True))
+    for found, plain in zip(record.epochs, undisturbed.epochs, strict=True):
+        assert found.loss == pytest.approx(plain.loss, rel=1e-3)
+        assert found.val_loss == pytest.approx(plain.val_loss, rel=1e-2)
+    # What is kept is the plain network.
+    words = ["export", make_spec(tiny_trial, tmp_path).recipe, "--checkpoint", str(tmp_path / "checkpoint.safetensors")]
+    assert run_cli([*words, "--output", str(tmp_path / "model.onnx")]) == 0
 
 
 def test_what_begins_anew_goes_on_when_torchrun_restarts_it(

@@ -120,8 +120,8 @@ class OpenVinoSession(Closing):
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
-        # The engine reads it where it lies, so it must live until the answer is there.
-        held = np.ascontiguousarray(batch)
+        # The engine reads it where it lies, so it must live until the answer is there; it takes none that is read-only.
+        held = np.require(batch, requirements="CW")
         request = self._requests.get()
         try:
             # Asynchronous, so that a stream's own thread runs it and finds the next request waiting: 5 % at batch 1.

@@ -55,7 +55,7 @@ class Train(Strict):
     """Decay a step of a moving average of the weights, which is then what is validated and kept; 0 keeps none."""
 
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Precision of the arithmetic; weights and optimiser stay fp32. auto: bf16 where the device is fast at it."""
+    """Precision of the arithmetic; weights and optimiser stay fp32. auto: bf16 where that is faster."""
     loss_scale: Literal["dynamic"] | PositiveFloat = "dynamic"
     """Of fp16."""
     sync_bn: bool = False
