@@ -121,7 +121,7 @@ class OpenVinoSession(Closing):
         """Logits (n, classes)."""
         check_batch(batch, self.input)
         # The engine reads it where it lies, so it must live until the answer is there; it takes none that is read-only.
-        held = np.require(batch, requirements="CW")
+        held = np.require(batch, requirements=("C", "W"))
         request = self._requests.get()
         try:
             # Asynchronous, so that a stream's own thread runs it and finds the next request waiting: 5 % at batch 1.

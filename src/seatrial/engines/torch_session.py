@@ -3,6 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import CodeType, FunctionType
@@ -15,6 +16,7 @@ from torch._C._dynamo.eval_frame import reset_code
 
 from seatrial.closing import Closing
 from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.heap import kept_heap
 from seatrial.engines.torch import Plan
 from seatrial.errors import EngineError, UsageError
 from seatrial.store.records import TensorSpec
@@ -35,11 +37,14 @@ class TorchSession(Closing):
         self._finish = finish
         self._module: Any = module
         self._counted = _count_weights(module)
-        if plan.device == "cpu":
-            torch.set_num_threads(plan.threads)
         self._compiled: CodeType | None = None
-        if plan.compiled:
-            self._compile(module, plan.device)
+        with ExitStack() as until_closed:
+            if plan.device == "cpu":
+                torch.set_num_threads(plan.threads)
+                until_closed.enter_context(kept_heap())
+            if plan.compiled:
+                self._compile(module, plan.device)
+            self._until_closed = until_closed.pop_all()
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
@@ -56,6 +61,7 @@ class TorchSession(Closing):
         if self._compiled is not None:
             reset_code(self._compiled)
         self._module = self._compiled = None
+        self._until_closed.close()
 
     def _take(self, batch: NDArray[Any]) -> NDArray[Any]:
         """The batch as the module takes it."""

@@ -18,9 +18,9 @@ from torch import distributed
 from seatrial.engines import get_engine
 from seatrial.engines.base import check_device
 from seatrial.engines.cpu import count_cores
+from seatrial.engines.heap import kept_heap
 from seatrial.errors import EngineError, LostProcess, SeatrialError, UsageError
 from seatrial.recipes.training import Train
-from seatrial.train.heap import kept_heap
 from seatrial.train.place import Place, read_place
 
 Shared = TypeVar("Shared")

@@ -1,0 +1,46 @@
+"""The C library's heap while torch computes on a CPU: what one step frees stays for the next.
+
+glibc gives every tensor of some megabytes a mapping of its own, and the end of a heap back to the system; the next step
+then faults the same pages in again, one by one and zeroed. That is a tenth to a third of a step of training or of a
+batch. It also gives each thread heaps of its own, which are too small for such tensors.
+"""
+
+import ctypes
+import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
+"""Parameters of mallopt(3)."""
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_ARENA_MAX: 1}
+USUAL = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20, M_ARENA_MAX: 0}
+"""glibc's own; the two thresholds as they grow to be where large tensors come and go, which ends once one was set."""
+
+_lock = threading.Lock()
+_holders = 0
+
+
+@contextmanager
+def kept_heap() -> Iterator[None]:
+    """Keep freed memory while the block runs, and give it back after the last; only glibc is told."""
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    _hold(1)
+    try:
+        yield
+    finally:
+        _hold(-1)
+
+
+def _hold(change: int) -> None:
+    global _holders
+    library = ctypes.CDLL(None)
+    with _lock:
+        before, _holders = _holders, _holders + change
+        if before == 0 or _holders == 0:
+            for parameter, value in (KEPT if _holders else USUAL).items():
+                library.mallopt(parameter, value)
+        if _holders == 0:
+            library.malloc_trim(0)
