@@ -27,7 +27,8 @@ def measure(name: str, label: str, asked: argparse.Namespace) -> Path:
     folder: Path = build(name, label, make_graphs(name, asked.folder), engines, sizes).folder
     record = records / f"{label.replace(' eager', '').replace(' ', '-')}.json"
     words = ["bench", str(folder), "--batch-size", asked.batch_size, "--duration", str(asked.duration)]
-    ran = run([*words, "--min-samples", "10", "--images", str(asked.folder / "pictures"), "--output", str(record)])
+    words += ["--min-samples", str(asked.min_samples), "--images", str(asked.folder / "pictures")]
+    ran = run([*words, "--output", str(record)])
     if ran.returncode:
         raise SystemExit(ran.stderr)
     return record
@@ -45,10 +46,11 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--batch-size", default="1,4,16")
     parser.add_argument("--duration", type=float, default=0.5)
+    parser.add_argument("--min-samples", type=int, default=10)
     asked = parser.parse_args()
     for name in asked.networks.split(","):
         records = [measure(name, label, asked) for label in ENGINES]
-        words = ["compare", *map(str, records), "--baseline", records[0].stem, "--allow", "precision,graph"]
+        words = ["compare", *map(str, records), "--allow", "precision,graph"]
         compared = run(words)
         if not compared.stdout:
             raise SystemExit(compared.stderr)
