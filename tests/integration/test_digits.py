@@ -1,4 +1,4 @@
-"""The guides' heavier networks learn the demo's digits with the demo's settings, in two to four minutes each."""
+"""The guides' heavier networks learn the demo's digits with the demo's settings, in two to five minutes each."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
 """The C library's heap while torch computes on a CPU: what one step frees stays for the next.
 
-glibc gives every tensor of some megabytes a mapping of its own, and the end of a heap back to the system; the next step
-then faults the same pages in again, one by one and zeroed. That is a tenth to a third of a step of training or of a
-batch. It also gives each thread heaps of its own, which are too small for such tensors.
+glibc gives large tensors a mapping of their own, and the end of its heap back to the system; the next step then faults
+the same pages in again, one by one and zeroed, which `benchmarks/train_steps.py` measures. Only what the main thread
+allocates is kept so: other threads' heaps are too small for such tensors.
 """
 
 import ctypes
@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """Parameters of mallopt(3)."""
-KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_ARENA_MAX: 1}
-USUAL = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20, M_ARENA_MAX: 0}
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1}
+USUAL = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 * 2**20, M_TRIM_THRESHOLD: 64 * 2**20}
 """glibc's own; the two thresholds as they grow to be where large tensors come and go, which ends once one was set."""
 
 _lock = threading.Lock()

@@ -142,7 +142,13 @@ class Trainer:
         assert batch is not None  # Or there would have been an error.
         rate = learning_rate_at(number, self.steps, self.settings)
         total = int(counts.sum())
-        facts = self.stepper.run(batch.pixels, batch.labels, number, rate, total)
+        try:
+            facts = self.stepper.run(batch.pixels, batch.labels, number, rate, total)
+        except TrainingDiverged as error:
+            # In every process, as their gradients are the same.
+            with self.world.together():
+                told = f"{error.problem}; last good checkpoint: {self.saved}"
+                raise TrainingDiverged(told, error.fix) from None
         return _Launched(number, facts, total, batch.images, rate, began, float(waits.max()))
 
     def settle(self) -> None:

@@ -35,8 +35,8 @@ def name_precision(settings: Train) -> Amp:
 
 def _is_fast_at_bf16(device: torch.device, network: Network) -> bool:
     if device.type == "cpu":
-        # torch's depthwise convolutions are slower in bf16, AMX or not: SPNASNet's whole step takes 1.5 to 2 times as
-        # long in it as in fp32 (benchmarks/results/train.txt). Other grouped ones gain as plain ones do.
+        # torch's depthwise convolutions are slower in bf16: even with AMX SPNASNet's step takes longer in it than in
+        # fp32, where networks of other grouped convolutions gain (benchmarks/results/train_steps.txt).
         return has_fast_bf16() and not _has_depthwise(network)
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -58,7 +58,8 @@ class Precision:
         self.scaler = torch.amp.GradScaler(
             device.type, init_scale=self.static or FIRST_SCALE, enabled=self.amp == "fp16"
         )
-        self.skipped = 0
+        self.steps = 0
+        self.skipped = torch.zeros((), device=device)
         """Steps in a row that were left out."""
 
     def run(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -83,20 +84,21 @@ class Precision:
         Raises:
             TrainingDiverged: so many steps in a row were left out that nothing is learned.
         """
-        self.skipped += 1
-        # The scaler does not say whether it stepped.
-        hook = optimizer.register_step_post_hook(self._count_taken)
         self.scaler.step(optimizer)
-        hook.remove()
-        if self.skipped == MOST_SKIPPED:
-            raise TrainingDiverged(
-                f"fp16 gradients overflowed in {MOST_SKIPPED} steps in a row, at last with a loss scale of "
-                f"{self.scaler.get_scale():g}, and none of them was taken",
-                "take a smaller --loss-scale or dynamic"
-                if self.static
-                else "take --amp bf16, or a smaller --learning-rate",
-            )
+        if self.amp == "fp16":
+            self._watch(optimizer)
         self.scaler.update(self.static)
 
-    def _count_taken(self, *_: object) -> None:
-        self.skipped = 0
+    def _watch(self, optimizer: torch.optim.Optimizer) -> None:
+        # Fused optimisers leave the step out in their kernels, so that only the scaler's own finding tells.
+        found = self.scaler._found_inf_per_device(optimizer)
+        self.skipped = (self.skipped + 1) * sum(found.values())
+        self.steps += 1
+        # Read now and then: it waits for the device.
+        if self.steps % MOST_SKIPPED == 0 and self.skipped.item() >= MOST_SKIPPED:
+            dynamic = "take --amp bf16, or a smaller --learning-rate"
+            raise TrainingDiverged(
+                f"fp16 gradients overflowed in each of the last {MOST_SKIPPED} steps, at last with a loss scale of "
+                f"{self.scaler.get_scale():g}, and no step was taken",
+                "take a smaller --loss-scale or dynamic" if self.static else dynamic,
+            )

@@ -74,6 +74,9 @@ def sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
         tell = progress if world.first else silent
         with world.together():
             train, val = read_images(spec, recipe, tell)
+        if any(world.gather(world.place.restarts)):
+            # torchrun began again what it had begun with --force.
+            spec = replace(spec, force=False)
         recipe = resolve_amp(recipe, world.device)
         sitting = Sitting(spec, recipe, world, tell, train, val, name_precision(recipe.train))
         _check_same_images(sitting)
@@ -172,8 +175,10 @@ def _find_start(sitting: Sitting, key: str, given: Snapshot | None) -> Snapshot 
     start = given
     with world.together():
         if world.first:
-            if sitting.spec.force and not world.place.restarts:
+            if sitting.spec.force:
                 delete_snapshots(output)
+                # Or a restart, which forces nothing, would take it for its own.
+                (output / RECORD).unlink(missing_ok=True)
             found, note = find_snapshot(output, key)
             if note:
                 sitting.tell(Update("train", note=note))
@@ -195,7 +200,9 @@ def _refuse_other(sitting: Sitting, key: str) -> None:
         record = TrainingRecord.load(output / RECORD)
     if record is None or record.key == key or not (output / record.checkpoint).is_file():
         return
-    unlike = [f"{name} {was}, now {ours[name]}" for name, was in record.settings.items() if ours.get(name, was) != was]
+    then = {**record.settings, "amp": record.precision}
+    now = {**ours, "amp": sitting.precision}
+    unlike = [f"{name} {was}, now {now[name]}" for name, was in then.items() if now.get(name, was) != was]
     told = "; ".join(unlike) or "other data, network, beginning or versions"
     raise UsageError(f"{output / record.checkpoint} is of another training ({told})", ELSEWHERE)
 

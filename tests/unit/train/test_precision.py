@@ -64,14 +64,26 @@ def test_a_static_scale_stays() -> None:
 
 
 @pytest.mark.parametrize(("scale", "fix"), [(1024, "smaller --loss-scale or dynamic"), ("dynamic", "take --amp bf16")])
-def test_steps_that_are_never_taken_stop_the_training(scale: str | int, fix: str) -> None:
+@pytest.mark.parametrize("fused", [True, False])
+def test_steps_that_are_never_taken_stop_the_training(scale: str | int, fix: str, fused: bool) -> None:
     precision = Precision(Train(amp="fp16", loss_scale=scale), CPU)
-    for gradient in (*[float("inf")] * (MOST_SKIPPED - 1), 1.0, *[float("inf")] * (MOST_SKIPPED - 1)):
-        step(precision, gradient)
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0, fused=fused)
+
+    def run(gradient: float) -> None:
+        weight.grad = torch.tensor([gradient])
+        precision.scaler.scale(torch.zeros(()))  # As a backward pass does: the scaler knows no scale before it.
+        precision.step(optimizer)
+
+    bad = [float("inf")] * (MOST_SKIPPED - 1)
+    for gradient in (*bad, 1.0, *bad):
+        run(gradient)
+    assert weight.item() != 0
     with pytest.raises(
-        TrainingDiverged, match=f"overflowed in {MOST_SKIPPED} steps in a row, .* none .* taken; .*{fix}"
+        TrainingDiverged, match=f"overflowed in each of the last {MOST_SKIPPED} steps, .* no step was taken; .*{fix}"
     ):
-        step(precision, float("inf"))
+        for gradient in (*bad, *bad):
+            run(gradient)
 
 
 def test_other_precisions_scale_nothing() -> None:
