@@ -10,6 +10,7 @@ from typing import Any
 from seatrial.bench.environment import read_environment
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
+from seatrial.models.build import count_parameters
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value, locked, replacing
@@ -65,7 +66,11 @@ class Sitting:
     """Silent but in the first process."""
     train: tuple[LabelledImage, ...]
     val: tuple[LabelledImage, ...]
-    precision: str
+
+    @property
+    def precision(self) -> str:
+        """What the arithmetic is done in, as records call it."""
+        return name_precision(self.recipe.train)
 
 
 def sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
@@ -77,8 +82,7 @@ def sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
         if any(world.gather(world.place.restarts)):
             # torchrun began again what it had begun with --force.
             spec = replace(spec, force=False)
-        recipe = resolve_amp(recipe, world.device)
-        sitting = Sitting(spec, recipe, world, tell, train, val, name_precision(recipe.train))
+        sitting = Sitting(spec, resolve_amp(recipe, world.device), world, tell, train, val)
         _check_same_images(sitting)
         if spec.evaluate_only:
             return _evaluate(sitting)
@@ -120,7 +124,7 @@ def _train(sitting: Sitting) -> TrainingRecord:
 def _describe_work(sitting: Sitting, trainer: Trainer) -> str:
     """What is about to be done, in a line."""
     world, settings, loader = sitting.world, sitting.recipe.train, trainer.job.loader
-    parameters = sum(parameter.numel() for parameter in trainer.network.plain.parameters())
+    parameters = count_parameters(trainer.network.plain)
     images = "random images" if sitting.spec.synthetic else f"{len(sitting.train):,} images"
     whole = f"{settings.epochs} × {loader.steps:,} steps of {loader.batch_size} images"
     each = f", {loader.batch_size / world.size:g} on each of {world.size} processes" if world.size > 1 else ""
