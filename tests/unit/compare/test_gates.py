@@ -63,7 +63,7 @@ def test_a_drop_is_judged_by_what_is_sure(
 @pytest.mark.parametrize(
     ("lost", "gained", "told"),
     [
-        (5, 5, "about 75 more images would settle it, if answers flip on at these rates"),
+        (5, 5, "about 80 more images would settle it, if answers flip on at these rates"),
         (27, 0, None),
         (7, 2, "about 83,000 more images would settle it, if answers flip on at these rates"),
     ],
