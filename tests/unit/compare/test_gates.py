@@ -4,7 +4,7 @@ import pytest
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.compare.gates import judge_drop, judge_gates, judge_reference_drop, judge_same_at_batches
-from seatrial.evaluation.statistics import compare_answers
+from seatrial.evaluation.comparison import compare_answers
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison
 

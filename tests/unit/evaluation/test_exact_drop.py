@@ -25,7 +25,7 @@ def find_bounds(count: int, level: float = ALPHA) -> dict[tuple[int, int], tuple
     return {table: drop_interval(make_table(count, *table), 1 - level) for table in list_tables(count)}
 
 
-def find_errors(count: int, drop: float, wrong: list[tuple[int, int]], steps: int = 400) -> float:
+def find_errors(count: int, drop: float, wrong: list[tuple[int, int]], steps: int = 150) -> float:
     """The largest chance of these tables under a true drop, over many chances of a gain."""
     if not wrong:
         return 0.0
@@ -35,7 +35,7 @@ def find_errors(count: int, drop: float, wrong: list[tuple[int, int]], steps: in
 
 
 @pytest.mark.parametrize("level", [0.05, 0.025, 0.002])
-@pytest.mark.parametrize("count", [7, 25])
+@pytest.mark.parametrize("count", [3, 14])
 def test_a_bound_is_past_the_truth_in_no_more_sets_than_it_says(count: int, level: float) -> None:
     bounds = find_bounds(count, level)
     for drop in (-0.4, -0.05, 0.0, 0.004, 0.01, 0.02, 0.05, 0.1, 0.25, 0.6):
@@ -45,21 +45,15 @@ def test_a_bound_is_past_the_truth_in_no_more_sets_than_it_says(count: int, leve
         assert find_errors(count, drop, too_high) <= level
 
 
-def count_most_lost(count: int, gained: int, gate: float) -> int:
-    """The largest number of losses at which a set passes; one more does not."""
-    low, high = -1, count - gained + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        passes = is_surely_below(make_table(count, middle, gained), gate)
-        low, high = (middle, high) if passes else (low, middle)
-    return low
-
-
 def find_false_pass(count: int, gate: float, gain: float) -> float:
-    """How often sets pass whose true drop is the gate: over all numbers of gains that are not rarer than 1e-9."""
-    gained = np.arange(int(binom.ppf(1e-9, count, gain)), int(binom.isf(1e-9, count, gain)) + 1)
-    most = np.array([count_most_lost(count, int(number), gate) for number in gained])
-    return float((binom.pmf(gained, count, gain) * binom.cdf(most, count - gained, (gain + gate) / (1 - gain))).sum())
+    """How often sets pass whose true drop is the gate: over all numbers of gains that are not rarer than 1e-7."""
+    chance, most = 0.0, -1
+    for gained in range(int(binom.ppf(1e-7, count, gain)), int(binom.isf(1e-7, count, gain)) + 1):
+        # With more gains, no fewer losses pass.
+        while is_surely_below(make_table(count, most + 1, gained), gate):
+            most += 1
+        chance += binom.pmf(gained, count, gain) * binom.cdf(most, count - gained, (gain + gate) / (1 - gain))
+    return float(chance)
 
 
 def find_false_fail(count: int, gate: float, gain: float) -> float:
@@ -82,7 +76,7 @@ def test_the_worst_setting_of_tangos_interval_is_kept_within_five_percent() -> N
     assert 0.03 < find_false_pass(1000, 0.002, 0.001) <= ALPHA
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.001, 0.003, 0.01, 0.05])
+@pytest.mark.parametrize("gain", [0.0, 0.001, 0.01])
 @pytest.mark.parametrize(("count", "gate"), [(100, 0.02), (300, 0.01), (540, 0.01), (3000, 0.002)])
 def test_a_drop_on_the_gate_is_judged_in_at_most_five_percent(count: int, gate: float, gain: float) -> None:
     assert find_false_pass(count, gate, gain) <= ALPHA
@@ -90,8 +84,8 @@ def test_a_drop_on_the_gate_is_judged_in_at_most_five_percent(count: int, gate: 
 
 
 def test_nearly_all_of_the_five_percent_are_used_where_many_flip() -> None:
-    assert find_false_pass(5000, 0.01, 0.02) > 0.047
-    assert find_false_fail(5000, 0.01, 0.02) > 0.047
+    assert find_false_pass(1000, 0.01, 0.05) > 0.047
+    assert find_false_fail(1000, 0.01, 0.05) > 0.047
 
 
 def test_a_bound_is_where_the_tables_tail_is_the_level() -> None:
@@ -112,11 +106,10 @@ def test_a_bound_is_where_the_tables_tail_is_the_level() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 340, 50_000])
-@pytest.mark.parametrize("level", [0.05, 0.002])
-def test_without_a_flip_the_bounds_are_known(count: int, level: float) -> None:
+def test_without_a_flip_the_bounds_are_known(count: int) -> None:
     # The drop at which no loss at all has the chance of the level, less what is paid for the chance of a gain.
-    low, high = drop_interval(make_table(count, 0, 0), 1 - level)
-    assert high == pytest.approx(1 - (level * (1 - 1 / 500)) ** (1 / count), rel=1e-4)
+    low, high = drop_interval(make_table(count, 0, 0))
+    assert high == pytest.approx(1 - (ALPHA * (1 - 1 / 500)) ** (1 / count), rel=1e-4)
     assert low == -high
 
 
@@ -141,7 +134,7 @@ def test_many_images_make_it_walds() -> None:
 
 def test_more_losses_move_both_bounds_up() -> None:
     for gained in (0, 3, 20):
-        bounds = np.array([drop_interval(make_table(800, lost, gained)) for lost in range(40)])
+        bounds = np.array([drop_interval(make_table(800, lost, gained)) for lost in range(0, 40, 3)])
         assert (np.diff(bounds, axis=0) > 0).all()
 
 
@@ -158,8 +151,9 @@ def test_the_short_way_to_judge_is_the_bounds() -> None:
         count = int(10 ** rng.uniform(1.5, 4))
         lost, gained = rng.multinomial(count, [0.01, 0.006, 0.984])[:2].tolist()
         high = drop_interval(make_table(count, lost, gained))[1]
-        assert is_surely_below(make_table(count, lost, gained), high * 1.0001 + 1e-9)
-        assert not is_surely_below(make_table(count, lost, gained), high - 1e-4 * (high - (lost - gained) / count))
+        little = 1e-4 * (high - (lost - gained) / count)
+        assert is_surely_below(make_table(count, lost, gained), high + little)
+        assert not is_surely_below(make_table(count, lost, gained), high - little)
 
 
 def test_the_order_of_the_tables_follows_losses_and_gains() -> None:
