@@ -16,9 +16,9 @@ from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.parity import find_alike
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.stream import Answers, row_form
 from seatrial.progress import Progress, Update
+from seatrial.store.predictions import Predictions
 
 CHUNK = 512
 """Images that are run again at most after a crash."""

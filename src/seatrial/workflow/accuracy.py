@@ -29,12 +29,12 @@ from seatrial.evaluation.pipeline import (
     collect_predictions,
     is_batch_invariant,
 )
-from seatrial.evaluation.predictions import Predictions, write_parts
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
+from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.quantization import check_leak

@@ -9,10 +9,10 @@ from seatrial.compare.gates import judge_drop
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
 from seatrial.workflow.reference import find_differences

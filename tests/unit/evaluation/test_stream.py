@@ -14,10 +14,10 @@ from seatrial.data.preprocess import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions, is_batch_invariant
-from seatrial.evaluation.predictions import Predictions, write_parts
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Update, silent
+from seatrial.store.predictions import Predictions, write_parts
 
 COUNT = 22
 

@@ -7,7 +7,7 @@ import pytest
 
 from full_disk import limited_files
 from seatrial.errors import NotComparable, RefusedFile, StorageError, UsageError
-from seatrial.evaluation.predictions import Predictions, check_same_images
+from seatrial.store.predictions import Predictions, check_same_images
 
 
 def draw_predictions(count: int = 40, k: int = 5, seed: int = 0) -> Predictions:
