@@ -294,7 +294,7 @@ def _evaluation_key(
 ) -> str:
     return hash_value(
         {
-            "stage": "evaluate/2",
+            "stage": "evaluate/3",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
             "images": listing,
             "missing": sorted(spec.missing),
@@ -336,6 +336,7 @@ def _describe(
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
+        contents_hash=Predictions.load(predictions).hash_contents(),
         images=counts.count,
         left_out=left_out,
         fake=asked.spec.fake,
