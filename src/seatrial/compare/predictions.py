@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from seatrial.errors import DataError
 from seatrial.evaluation.comparison import compare_answers
-from seatrial.evaluation.predictions import Predictions, check_same_images
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.metrics.topk import TopK
+from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Comparison
 
 FlipKind = Literal["lost", "gained", "wrong in both"]

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.compare.gates import judge_drop, judge_gates, judge_reference_drop, judge_same_at_batches
 from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.statistics import wilson_interval
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison
 
@@ -114,6 +116,19 @@ def test_published_accuracy_is_a_floor_for_every_engine(
         (next(iter(gates)), name, outcome) for name in accuracies
     ]
     assert "from the published 75.00%" in found[0].reason
+
+
+def test_a_floor_near_one_is_missed_for_sure_in_at_most_the_share_that_is_allowed(
+    accuracies: dict[str, AccuracyRecord],
+) -> None:
+    # Three wrong of 1,000 come in 8 % of all sets whose true accuracy is 99.9 %; five in 0.4 %.
+    recipe = make_recipe(reference={"top1": 0.999, "source": "a paper"}, gates={"at_least_published": True})
+    assert binom.cdf(997, 1000, 0.999) > 0.05 and binom.cdf(995, 1000, 0.999) < 0.025
+    for hits, outcome in ((997, "INCONCLUSIVE"), (995, "FAIL")):
+        record = change(accuracies["torch"], hits, 1000, wilson_interval(hits, 1000))
+        (found,) = judge_gates(recipe, {"torch": record}, {})
+        assert found.outcome == outcome
+    assert "(98.84% to 99.84% on 1000 images)" in found.reason
 
 
 def test_accuracy_is_judged_before_speed(
