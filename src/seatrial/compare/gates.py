@@ -9,7 +9,6 @@ from seatrial.recipes.schema import Recipe
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, GateResult
 
-
 PUBLISHED_CONFIDENCE = 0.975
 """Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
 
