@@ -9,9 +9,9 @@ Kabaila 2003, "On the optimality and limitations of Buehler bounds", Australian 
     upper bound = the largest drop under which tables with as low a Tango bound, or a lower one, still come in `level`
                   of all sets, at the worst chance of a gain.
 
-That chance falls as the drop rises, so there is one such drop; and no bounds in this order are narrower and hold. The
-worst chance of a gain is sought where the gains that were seen allow it (Berger & Boos 1994, "P values maximized over a
-confidence set for the nuisance parameter", JASA 89), for which a `NUISANCE`th of the level is paid.
+That chance falls as the drop rises, so there is one such drop; in a given order no narrower bounds hold. The worst
+chance of a gain is sought only where the gains that were seen allow it (Berger & Boos 1994, "P values maximized over a
+confidence set for the nuisance parameter", JASA 89): `NUISANCE` of the level pays for that, and it is less cautious.
 """
 
 import math
@@ -124,7 +124,7 @@ class _Tail:
 
 def _prove_below(count: int, lost: float, gained: float, drop: float, level: float) -> bool:
     """Whether tables like this one come in less than `level` of all sets with that drop; counts need not be whole."""
-    if lost >= count:
+    if lost >= count or drop <= (lost - gained) / count:
         return False
     bound = _bound_by_score(count, lost, gained, level)
     return _list_tail(count, gained, bound, level).find_chance(drop) <= level * (1 - NUISANCE)

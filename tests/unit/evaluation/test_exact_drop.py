@@ -156,6 +156,12 @@ def test_the_short_way_to_judge_is_the_bounds() -> None:
         assert not is_surely_below(make_table(count, lost, gained), high - little)
 
 
+@pytest.mark.parametrize("drop", [-0.5, -0.01, -0.002, 0.0, 0.0004])
+def test_a_drop_is_not_surely_below_what_is_lower_than_it(drop: float) -> None:
+    # Also where no chance of a gain that the gains seen allow would give so low a drop.
+    assert not is_surely_below(make_table(5000, 10, 8), drop)
+
+
 def test_the_order_of_the_tables_follows_losses_and_gains() -> None:
     # Then the chance of those as low as one that was seen falls as the true drop rises.
     lost, gained = np.mgrid[:21, :21]
