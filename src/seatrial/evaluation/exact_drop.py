@@ -119,7 +119,7 @@ class _Tail:
         loss = np.clip((gain + drop) / np.maximum(1 - gain, 1e-300), 0.0, 1.0)
         lost = self.most_lost[gained - self.first]
         chance = _binomial(gained, self.count, gain) * _binomial_up_to(lost, self.count - gained, loss)
-        return np.bincount(row, weights=chance)
+        return np.bincount(row, weights=chance).astype(np.float64, copy=False)
 
 
 def _prove_below(count: int, lost: float, gained: float, drop: float, level: float) -> bool:

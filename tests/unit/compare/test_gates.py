@@ -76,6 +76,12 @@ def test_an_open_gate_says_what_would_settle_it(lost: int, gained: int, told: st
     assert found.reason.partition("the gate is 1")[2] == (f"; {told}" if told else "")
 
 
+def test_what_would_settle_it_is_counted_at_the_confidence_of_the_bounds() -> None:
+    versus = compare_counts(540, 5, 5)
+    usual, sharper = (judge_drop("int8", versus.model_copy(update={"confidence": c}), 1.0) for c in (0.95, 0.975))
+    assert "about 80 more images" in usual.reason and "about 330 more images" in sharper.reason
+
+
 def test_a_drop_on_the_gate_stays_open() -> None:
     found = judge_drop("int8", compare_counts(1000, 15, 5), 1.0)
     assert found.outcome == "INCONCLUSIVE"

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import Paired
 
@@ -70,6 +71,14 @@ def test_more_losses_never_help() -> None:
     ranks = {"PASS": 0, "CONTINUE": 1, "FAIL": 2}
     found = [ranks[judge_counts(lost, 6, Look(2000, 0.005))] for lost in range(0, 80, 3)]
     assert found == sorted(found) and set(found) == {0, 1, 2}
+
+
+def test_the_bounds_of_a_look_never_contradict_its_verdict() -> None:
+    look = Look(1000, 0.0025)
+    for lost in range(0, 50, 4):
+        low, high = drop_interval(Paired(996 - lost, lost, 4, 0), 1 - look.level)
+        expected = "PASS" if high < GATE else "FAIL" if low > GATE else "CONTINUE"
+        assert judge_counts(lost, 4, look) == expected
 
 
 def test_a_look_judges_its_own_number_of_images() -> None:
