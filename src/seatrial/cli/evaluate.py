@@ -162,6 +162,8 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
     if record.batch_invariant is False:
         print("note: the same image gets other logits in another batch")
+    for note in record.notes:
+        print(f"note: {note}")
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
     if record.versus is not None:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.decode import read_image
+from seatrial.data.decode import decode_image, read_file
 from seatrial.data.labels import check_folder, list_images, read_text_lines, split_label_line
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -197,26 +197,36 @@ def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
 def _check_pixels(paths: Sequence[Path], workers: int, progress: Progress) -> list[Finding]:
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     broken: list[str] = []
+    noted: defaultdict[str, list[str]] = defaultdict(list)
     done = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         try:
-            for chunk, found in zip(chunks, pool.map(_find_unreadable, chunks), strict=True):
-                broken += found
+            for chunk, (unreadable, notes) in zip(chunks, pool.map(_read_chunk, chunks), strict=True):
+                broken += unreadable
+                for name, note in notes:
+                    noted[note].append(name)
                 done += len(chunk)
                 progress(Update("check", done, len(paths), "images"))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return [_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken)] if broken else []
+    findings = [_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items()]
+    if broken:
+        findings.append(_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken))
+    return findings
 
 
-def _find_unreadable(paths: Sequence[Path]) -> list[str]:
-    found = []
+def _read_chunk(paths: Sequence[Path]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Why files cannot be decoded; and names of others, each with what was noted of it."""
+    broken: list[str] = []
+    noted: list[tuple[str, str]] = []
     for path in paths:
+        notes: list[str] = []
         try:
-            read_image(path)
+            decode_image(read_file(path), str(path), notes)
         except DataError as error:
-            found.append(error.problem)
-    return found
+            broken.append(error.problem)
+        noted += [(path.name, note) for note in notes]
+    return broken, noted
 
 
 def judge_label_order(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> Finding | None:
