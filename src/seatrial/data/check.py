@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.decode import decode_image, read_file
-from seatrial.data.labels import check_folder, list_images, read_text_lines, split_label_line
+from seatrial.data.image_files import find_left_out
+from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
@@ -68,6 +69,7 @@ def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, .
         paths, labels, findings = _read_folders(spec.images, spec.classes)
     else:
         paths, labels, findings = _read_flat(spec.images, spec.labels)
+    findings += _check_left_out(paths, spec.images)
     findings += _check_counts(paths, spec)
     findings += _check_labels(labels, spec.classes)
     findings += _check_pixels(paths, spec.workers, progress)
@@ -94,7 +96,7 @@ def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list
     paths: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(folders):
-        found = list_images(folder)
+        found = list_by_suffix(folder)
         paths += found
         labels += [label] * len(found)
     return paths, labels, findings
@@ -103,7 +105,7 @@ def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list
 def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], list[Finding]]:
     """Images, the labels of the label file and how the two do not fit."""
     by_name, findings = _read_lines(label_file)
-    paths = list_images(images)
+    paths = list_by_suffix(images)
     names = {path.name for path in paths}
     missing, extra = sorted(by_name.keys() - names), sorted(names - by_name.keys())
     if missing:
@@ -134,6 +136,11 @@ def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
     if twice:
         findings.append(_error(f"{len(twice)} lines of {path} name an image again", twice))
     return found, findings
+
+
+def _check_left_out(paths: Sequence[Path], root: Path) -> list[Finding]:
+    others = find_left_out(root, {path.relative_to(root).as_posix() for path in paths})
+    return [_error(f"{len(others)} images are not part of the set, by their place or name", others)] if others else []
 
 
 def _check_counts(paths: Sequence[Path], spec: CheckSpec) -> list[Finding]:

@@ -8,7 +8,6 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from seatrial.data import decode
 from seatrial.data.decode import decode_image, read_image
 from seatrial.errors import DataError
 
@@ -53,7 +52,6 @@ def test_plain_jpegs_have_pillows_pixels(subsampling: str) -> None:
                 colorspace="GRAY" if grey else "RGB",
                 colorsubsampling=subsampling,
             )
-            assert decode._is_plain_jpeg(data)
             np.testing.assert_array_equal(pixels(data), decode_with_pillow(data))
 
 
@@ -61,19 +59,22 @@ JPEG = encode(draw(40, 30), "JPEG", quality=90)
 
 
 @pytest.mark.parametrize(
-    ("data", "plain"),
+    "data",
     [
-        (encode(draw(40, 30), "JPEG", progressive=True), False),
-        (encode(draw(40, 30).convert("CMYK"), "JPEG"), False),
-        (encode(draw(40, 30), "JPEG", keep_rgb=True), True),
-        (encode(draw(40, 30), "JPEG", exif=Image.Exif()), True),
-        (JPEG + b"padding", True),
-        (JPEG + bytes(2000), False),
+        encode(draw(40, 30), "JPEG", progressive=True),
+        encode(draw(40, 30).convert("L"), "JPEG", progressive=True, optimize=True),
+        encode(draw(40, 30).convert("CMYK"), "JPEG"),
+        encode(draw(40, 30).convert("CMYK"), "JPEG", progressive=True),
+        encode(draw(40, 30), "JPEG", keep_rgb=True),
+        encode(draw(40, 30), "JPEG", exif=Image.Exif()),
+        encode(draw(40, 30), "JPEG", restart_marker_blocks=1),
+        encode(draw(40, 30), "MPO", save_all=True, append_images=[draw(41, 31)]),
+        JPEG + b"padding",
+        JPEG + bytes(2000),
     ],
-    ids=["progressive", "cmyk", "rgb", "exif", "padded", "much padded"],
+    ids=["progressive", "grey", "cmyk", "cmyk2", "rgb", "exif", "restarts", "mpo", "padded", "much padded"],
 )
-def test_odd_jpegs_have_pillows_pixels_too(data: bytes, plain: bool) -> None:
-    assert decode._is_plain_jpeg(data) is plain
+def test_odd_jpegs_have_pillows_pixels_too(data: bytes) -> None:
     np.testing.assert_array_equal(pixels(data), decode_with_pillow(data))
 
 
@@ -137,9 +138,9 @@ PNG = encode(draw(40, 30), "PNG")
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", r"a\.JPEG is no image \(47 bytes that begin"),
         (JPEG[:300], r"image a\.JPEG is damaged \("),
         (JPEG[:-99] + b"\xff\xd9", r"image a\.JPEG is damaged \(Corrupt JPEG data: premature end of data segment\)"),
-        (JPEG[:-99], r"image a\.JPEG is damaged \(.*truncated"),
-        (JPEG[:-2], r"image a\.JPEG is damaged \(.*truncated"),
-        (encode(draw(40, 30), "JPEG", progressive=True)[:-40], r"image a\.JPEG is damaged \(.*truncated"),
+        (JPEG[:-99], r"image a\.JPEG is damaged \(Premature end of JPEG file\)"),
+        (JPEG[:-2], r"image a\.JPEG is damaged \(Premature end of JPEG file\)"),
+        (encode(draw(40, 30), "JPEG", progressive=True)[:-40], r"image a\.JPEG is damaged \(Premature end"),
         (PNG[: len(PNG) // 2], r"image a\.JPEG is damaged \("),
         (PNG[:40], r"a\.JPEG is no image \(40 bytes that begin with 89 50 4e 47\)"),
         (set_size(JPEG, 65500, 65500), r"image a\.JPEG is refused \(Image size \(4290250000 pixels\) exceeds limit"),
