@@ -42,7 +42,7 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> Read
         row[:] = feed.decode(data, str(image), notes)
         return ReadImage(hash_content(data), next(iter(notes), None))
     image.read_into(row)
-    content = hash_content(memoryview(row).cast("B")) if image.content is None else int(image.content[1][:16], 16)
+    content = hash_content(row.data.cast("B")) if image.content is None else int(image.content[1][:16], 16)
     return ReadImage(content)
 
 
