@@ -2,10 +2,10 @@
 
     python benchmarks/jpeg_damage.py [--flips 3000] [--write tests/golden/damage/flips.json]
 
-Needs djpeg and cjpeg (Debian: libjpeg-turbo-progs). djpeg is asked twice: as it reads files, 4096 bytes at a time, and with
-`-memsrc`, the whole file at once as we do. libjpeg-turbo's fast loop, which it leaves where a buffer ends, passes over a
-code that is in no Huffman table without a word, and bytes in the bit buffer are not counted as left over: so djpeg
-warns of a few files only because its buffer happened to end there.
+Needs djpeg (Debian: libjpeg-turbo-progs). It is asked twice: as it reads files, 4096 bytes at a time, and with
+`-memsrc`, the whole file at once as we do. libjpeg-turbo's fast loop, which it leaves where a buffer ends, passes
+over a code that is in no Huffman table without a word, and bytes in the bit buffer are not counted as left over: so
+djpeg warns of a few files only because its buffer happened to end there.
 """
 
 import argparse
@@ -152,11 +152,9 @@ def main() -> None:
         if name != RESTARTS:
             found = zip(bits[:STORED], flipped, strict=False)
             stored[name] = [[bit, int(v.changed), int(v.djpeg_memory)] for bit, v in found]
+    print("changed: Pillow gives other pixels, or none; of these Pillow, djpeg, djpeg -memsrc and ours refuse or warn")
     print(
-        "changed: Pillow gives other pixels or none. Of these Pillow, djpeg, djpeg -memsrc and ours refuse or warn; djpeg"
-    )
-    print(
-        "warns and we do not (missed), -memsrc warns and we do not (missed m). alone: we refuse and -memsrc does not warn"
+        "missed, missed m: djpeg, djpeg -memsrc refuses or warns and we do not; alone: we refuse and -memsrc does not"
     )
     for name in (BASELINE, PROGRESSIVE, CMYK, PNG):
         pillow, ours = time_in_turn((GOLDEN / name).read_bytes())
