@@ -26,7 +26,7 @@ Streams = Annotated[
 ]
 Logits = Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
+    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing, broken or left out.")
 ]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
 GatePoints = Annotated[
