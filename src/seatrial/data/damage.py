@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 """How such files begin."""
 SURPLUS = "surplus zeros before the end marker, which no pixel is made of"
-UNCHECKED = "a chroma subsampling that can be decoded, but not checked for damage"
+UNCHECKED = "a kind of JPEG that can be decoded, but not checked for damage"
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")
 _SOF = {0xC0: False, 0xC1: False, 0xC2: True, 0xC9: False, 0xCA: True}
 """Frames that libjpeg decodes: sequential or progressive, Huffman or arithmetic; whether they are progressive."""
@@ -72,12 +72,13 @@ def decode_strictly(data: bytes, frame: Frame) -> tuple[NDArray[np.uint8] | None
         Pixels (height, width, 3 or 4), which are Pillow's own, or None where simplejpeg cannot read the file; the
         damage, or None; and what is to be noted, or None.
     """
+    pixels: NDArray[np.uint8] | None = None
+    damage, note = None, None
     try:
         # Pillow's defaults: exact IDCT and smooth chroma upsampling.
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, frame.colorspace, fastdct=False, fastupsample=False)
-        damage, note = None, None
+        pixels = simplejpeg.decode_jpeg(data, frame.colorspace, fastdct=False, fastupsample=False)
     except ValueError as error:
-        pixels, (damage, note) = None, _judge(data, frame.colorspace, str(error))  # type: ignore[assignment]
+        damage, note = _judge(data, frame.colorspace, str(error))
     if damage is None and not frame.complete:
         damage = _find_missing_passes(data, frame)
     return pixels, damage, note
@@ -99,14 +100,17 @@ def find_png_damage(data: bytes) -> str | None:
 
 def _judge(data: bytes, colorspace: str, warning: str) -> tuple[str | None, str | None]:
     """Damage and note of what simplejpeg raised; what does no harm is taken out, as it may hide another warning."""
+    bare, note = data, None
     if _OF_METADATA.search(warning):
-        return _find_damage(_drop_metadata(data), colorspace)
-    if not _WARNING.match(warning):
+        bare = _drop_metadata(data)
+    elif not _WARNING.match(warning):
         return None, UNCHECKED
-    bare = _drop_surplus(data) if _LEFT_OVER.match(warning) else data
+    elif _LEFT_OVER.match(warning):
+        bare, note = _drop_surplus(data), SURPLUS
     if bare == data:
         return warning, None
-    return _find_damage(bare, colorspace)[0], SURPLUS
+    damage, another = _find_damage(bare, colorspace)
+    return damage, note or another
 
 
 def _find_damage(data: bytes, colorspace: str) -> tuple[str | None, str | None]:
@@ -148,7 +152,7 @@ def _find_missing_passes(data: bytes, frame: Frame) -> str | None:
     for marker, at in _walk(data):
         if marker != _SOS:
             continue
-        count = data[at + 2]
+        count = int.from_bytes(data[at + 2 : at + 3])
         first, last, bits = 0, 63, 0
         if frame.progressive and at + 5 + 2 * count < len(data):
             first, last, bits = data[at + 3 + 2 * count], data[at + 4 + 2 * count], data[at + 5 + 2 * count] & 15

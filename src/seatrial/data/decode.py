@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
-from seatrial.data.damage import PNG, decode_strictly, find_png_damage, read_frame
+from seatrial.data.damage import JPEG, PNG, UNCHECKED, decode_strictly, find_png_damage, read_frame
 from seatrial.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
@@ -87,6 +87,8 @@ def _decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDAr
     """The pixels of a JPEG; None if it is none, or one that only Pillow turns into RGB."""
     frame = read_frame(data)
     if frame is None or frame.width * frame.height > (Image.MAX_IMAGE_PIXELS or 0):
+        if data.startswith(JPEG) and notes is not None:
+            notes.append(UNCHECKED)
         return None
     pixels, damage, note = decode_strictly(data, frame)
     if damage is not None:

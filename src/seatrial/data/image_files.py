@@ -1,5 +1,6 @@
 """Which files are images: by suffix those that are taken, by their first bytes those that somebody may have meant."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Set
@@ -43,11 +44,11 @@ def is_image_head(head: bytes) -> bool:
 def find_left_out(root: Path, taken: Set[str]) -> list[str]:
     """Images in `root`, at any depth, that are not `taken`: paths seen from `root`, sorted.
 
-    Hidden files and folders are left out of everything. Only of a file without an image's suffix the first bytes are
-    read.
+    Hidden files and folders are left out of everything, and so is what may not be read, such as `lost+found`. Only of
+    a file without an image's suffix the first bytes are read.
 
     Raises:
-        DataError: a folder or such a file cannot be read.
+        DataError: a folder or such a file cannot be read for another reason.
     """
     try:
         return sorted(_find_others(root, "", taken, set()))
@@ -57,7 +58,7 @@ def find_left_out(root: Path, taken: Set[str]) -> list[str]:
 
 def _find_others(folder: Path, prefix: str, taken: Set[str], above: Set[str]) -> Iterator[str]:
     above = {*above, os.path.realpath(folder)}
-    with os.scandir(folder) as entries:
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
             if entry.name.startswith(".") or name in taken:
@@ -71,5 +72,6 @@ def _find_others(folder: Path, prefix: str, taken: Set[str], above: Set[str]) ->
 
 
 def _begins_as_image(path: str) -> bool:
-    with open(path, "rb", buffering=0) as file:
+    with contextlib.suppress(PermissionError), open(path, "rb", buffering=0) as file:
         return is_image_head(file.read(HEAD_BYTES))
+    return False

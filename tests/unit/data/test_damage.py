@@ -141,6 +141,12 @@ def test_odd_metadata_is_no_damage_and_hides_none(spoil: object) -> None:
     refuse(before_end(odd, b"\x12\x34" * 20), LEFT_OVER)
 
 
+def test_odd_metadata_between_two_scans_ends() -> None:
+    data = encode(make_photo(), progressive=True)
+    at = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    refuse(data[:at] + b"\xff\xe0\0\x10JFIF\0\0\0\0\0\1\0\1\0\0" + data[at:], "Warning: unknown JFIF revision")
+
+
 def test_an_unknown_colour_transform_is_refused() -> None:
     data = encode(make_photo().convert("CMYK"))
     at = data.index(b"Adobe") + 11
@@ -189,6 +195,13 @@ def test_progressive_files_have_pillows_pixels(subsampling: int, quality: int) -
 def test_what_cannot_be_checked_is_noted() -> None:
     """Chroma of two sizes: TurboJPEG has no name for it."""
     assert accept((GOLDEN / "damage" / "odd_subsampling.jpg").read_bytes()) == [UNCHECKED]
+
+
+def test_a_header_that_ends_anywhere_raises_nothing_else() -> None:
+    for data in ((GOLDEN / "damage" / "odd_subsampling.jpg").read_bytes(), encode(make_photo(), progressive=True)):
+        for length in range(2, 760):
+            with pytest.raises(DataError):
+                decode_image(data[: min(length, len(data) - 3)], "x")
 
 
 def test_planes_of_a_damaged_file_are_refused_too() -> None:

@@ -1,6 +1,7 @@
 """An image that a set leaves out is named and counted, wherever it lies and whatever it is called."""
 
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,21 @@ def test_a_link_into_its_own_folder_ends(tmp_path: Path) -> None:
     write(tmp_path.parent / f"{tmp_path.name}-other" / "c.jpg")
     (tmp_path / "more" / "there").symlink_to(tmp_path.parent / f"{tmp_path.name}-other")
     assert find_left_out(tmp_path, {"a.jpg"}) == ["more/b.jpg", "more/there/c.jpg"]
+
+
+def test_what_may_not_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, and tests may be root's: the refusal is made here."""
+    write(tmp_path / "lost+found" / "a.jpg")
+    write(tmp_path / "more" / "b.jpg")
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if "lost+found" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_left_out(tmp_path, set()) == ["more/b.jpg"]
 
 
 @pytest.mark.parametrize("verb", ["preprocess", "pack", "check"])
