@@ -249,6 +249,8 @@ class AccuracyRecord(Record):
     """Of an evaluation that was to stop as soon as it is certain."""
     doubts: tuple[str, ...] = ()
     """Why another run may give other answers."""
+    notes: tuple[str, ...] = ()
+    """What is odd about image files and changes no pixel, with how many there are."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:

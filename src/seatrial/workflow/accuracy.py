@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -255,6 +256,8 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         record = _describe(asked, ledger.tally, predictions, left_out, sitting)
         record.save(output / f"{asked.name}.json")
         ledger.remove()
+    for note in record.notes:
+        progress(Update("evaluate", note=f"{asked.name}: {note}"))
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
 
@@ -354,6 +357,7 @@ def _describe(
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
         doubts=_find_doubts(asked.answering.environment, tally),
+        notes=_count_notes(tally, images),
         environment=asked.answering.environment,
     )
 
@@ -363,6 +367,13 @@ def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
     if len(kinds) == 1:
         return ()
     return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def _count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
+    """What was noted of image files, each with how many there are and the first."""
+    counts = Counter(tally.notes.values())
+    first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
+    return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
 def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:
