@@ -16,7 +16,11 @@ from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
 
 MANIFEST = "engine.json"
 LEAST_SHARE = 0.5
-"""Of the computing layers must run in the precision that was asked for."""
+"""Of the computing layers must run in the precision that was asked for, whichever it is and whatever the reason."""
+WHOLE = ("int8", "int4")
+"""Precisions that only a graph can bring: no engine takes them by itself."""
+UNKNOWN = "unknown"
+"""The precision of a layer that cannot be read; it counts as none that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +197,25 @@ def pad_batch(batch: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     return np.concatenate([batch, np.broadcast_to(batch[:1], (short, *batch.shape[1:]))])
 
 
-def check_executed(engine: str, precision: str, executed: Mapping[str, int]) -> None:
-    """Refuse what computes in something else than was asked.
+def check_executed(engine: str, precision: str, executed: Mapping[str, int], least: float = LEAST_SHARE) -> None:
+    """Refuse what computes mostly in something else than was asked.
 
     Args:
-        executed: computing layers by precision; empty where the SDK cannot tell.
+        executed: computing layers by precision, `UNKNOWN` among them; empty where the SDK cannot tell.
+        least: share of all these layers that must run in `precision`.
 
     Raises:
         EngineError: says in which precisions how many layers run.
     """
-    share = executed.get(precision, 0) / max(1, sum(executed.values()))
-    # A few layers of a network may have no other form; most of an int8 one may have been put back to float.
-    if executed and (share == 0 or (precision != "int8" and share < LEAST_SHARE)):
+    if executed and executed.get(precision, 0) < least * sum(executed.values()):
         ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", "this device may lack it")
+        # Integers come from the graph alone; floats are the device's choice.
+        fix = (
+            "quantise more of its layers, or compile the float graph"
+            if precision in WHOLE
+            else "this device may lack it"
+        )
+        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", fix)
 
 
 def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, str]) -> None:

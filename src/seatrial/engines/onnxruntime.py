@@ -35,8 +35,6 @@ OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
 }
-COMPUTE_OPS = ("Conv", "Gemm", "MatMul")
-"""Whatever an optimised node is called, one of these is in its name: FusedConv, NhwcFusedConv, QLinearConv …"""
 
 
 class OnnxRuntimeEngine:
@@ -71,8 +69,8 @@ class OnnxRuntimeEngine:
             else:
                 fix_batch(job.graph, target, size)
             executed = _read_back(target, job)
+            check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
-        check_executed("onnxruntime", job.precision, executed)
         return Built(tuple(files), executed)
 
     def open(
@@ -126,9 +124,11 @@ class OnnxRuntimeSession(Closing):
 
     def count_placed(self) -> dict[str, int]:
         """Computing nodes of the graph by the provider that took them."""
+        from seatrial.engines.node_types import names_computing
+
         placed: Counter[str] = Counter()
         for part in self._session.get_provider_graph_assignment_info():
-            placed[part.ep_name] += sum(_is_computing(node.op_type) for node in part.get_nodes())
+            placed[part.ep_name] += sum(names_computing(node.op_type) for node in part.get_nodes())
         return {name: count for name, count in placed.items() if count}
 
     def close(self) -> None:
@@ -181,25 +181,13 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
         if strays:
             told = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
             raise EngineError(f"onnxruntime was asked for {provider} and runs {told}", "see `seatrial doctor`")
-        return count_precisions(optimised) if optimised.exists() else {}
+        return _count_precisions(optimised) if optimised.exists() else {}
 
 
-def count_precisions(graph: Path) -> dict[str, int]:
-    """Computing nodes of a graph by the type of their weights."""
+def _count_precisions(graph: Path) -> dict[str, int]:
     import onnx
 
+    from seatrial.engines.node_types import count_precisions
+
     # The weights of a large graph lie beside it, and only their types matter.
-    model = onnx.load(graph, load_external_data=False)
-    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    names: dict[int, str] = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16"}
-    counted: Counter[str] = Counter()
-    for node in model.graph.node:
-        if _is_computing(node.op_type):
-            weights = [types[name] for name in node.input if name in types]
-            whole = "Integer" in node.op_type or node.op_type.startswith("Q")
-            counted["int8" if whole else names.get(weights[0], "fp32") if weights else "fp32"] += 1
-    return dict(counted)
-
-
-def _is_computing(op_type: str) -> bool:
-    return any(name in op_type for name in COMPUTE_OPS)
+    return count_precisions(onnx.load(graph, load_external_data=False))

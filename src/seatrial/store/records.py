@@ -16,6 +16,9 @@ from seatrial.store.training import Epoch as Epoch
 from seatrial.store.training import TrainingRecord as TrainingRecord
 from seatrial.strict import Strict
 
+GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
+"""What a graph may compute in, the narrower first."""
+
 
 class TensorSpec(Strict):
     """One input or output of a graph or engine."""
@@ -92,8 +95,8 @@ class GraphManifest(Record):
     opset: int
     exporter: str
     simplified: bool
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """What the graph itself computes in: fp16 by its tensor types, int8 by its Q/DQ nodes."""
+    precision: GraphPrecision = "fp32"
+    """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
     """Of an int8 graph."""
     fused: bool
