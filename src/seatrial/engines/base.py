@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import hash_file
-from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
+from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
 
 MANIFEST = "engine.json"
 LEAST_SHARE = 0.5
@@ -87,16 +87,20 @@ class EngineFile:
     def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
         """The file for a batch size, and the size it is fixed to (None: any).
 
-        Takes the exact file, else a free one, else the smallest that is large enough, else the largest:
-        a batch that is smaller than the file's is padded by `run_padded`.
+        A batch that is smaller than the file's is padded by `run_padded`.
         """
+        model = self.find(batch_size)
+        return self.folder / model.path, model.batch_size
+
+    def find(self, batch_size: int | None = None) -> EngineModel:
+        """The exact file for a batch size, else a free one, else the smallest that is large enough or the largest."""
         fixed = {m.batch_size: m for m in self.manifest.files}
         model = fixed.get(batch_size) or fixed.get(None)
         if model is None:
             sizes = sorted(size for size in fixed if size is not None)
             wanted = batch_size or sizes[0]
             model = fixed[next((size for size in sizes if size >= wanted), sizes[-1])]
-        return self.folder / model.path, model.batch_size
+        return model
 
 
 class Session(Protocol):
@@ -209,12 +213,9 @@ def check_executed(engine: str, precision: str, executed: Mapping[str, int], lea
     """
     if executed and executed.get(precision, 0) < least * sum(executed.values()):
         ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        # Integers come from the graph alone; floats are the device's choice.
-        fix = (
-            "quantise more of its layers, or compile the float graph"
-            if precision in WHOLE
-            else "this device may lack it"
-        )
+        fix = "this device may lack it"
+        if precision in WHOLE and precision in executed:
+            fix = "another engine may run more of the graph's layers so; else quantise more, or compile the float graph"
         raise EngineError(f"{engine} was asked for {precision} and computes {ran}", fix)
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import onnx
+import onnx.inliner
 from onnx import AttributeProto, TensorProto
 
 from seatrial.engines.base import UNKNOWN

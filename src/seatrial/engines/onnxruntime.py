@@ -64,10 +64,12 @@ class OnnxRuntimeEngine:
         files, executed = [], {}
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
-            if size == job.manifest.input.shape[0]:
+            # TensorRT, inside onnxruntime too, takes no uint8.
+            unsigned = job.precision == "int8" and not job.device.startswith("tensorrt")
+            if size == job.manifest.input.shape[0] and not unsigned:
                 link_or_copy(job.graph, target)
             else:
-                fix_batch(job.graph, target, size)
+                rewrite_graph(job.graph, target, size, unsigned)
             executed = _read_back(target, job)
             check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
@@ -85,16 +87,18 @@ class OnnxRuntimeEngine:
         return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
-def fix_batch(graph: Path, target: Path, size: int | None) -> None:
-    """Write the graph with its free batch axis fixed to `size`."""
+def rewrite_graph(graph: Path, target: Path, size: int | None, unsigned: bool) -> None:
+    """Write the graph with its free batch axis fixed to `size`, and, where asked, with uint8 activations throughout."""
     import onnx
 
+    from seatrial.engines.unsigned import to_unsigned
+
     model = onnx.load(graph)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = size or 0
+    for value in (*model.graph.input, *model.graph.output) if size is not None else ():
+        value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
-    onnx.save(model, target)
+    onnx.save(to_unsigned(model) if unsigned else model, target)
 
 
 class OnnxRuntimeSession(Closing):

@@ -119,6 +119,8 @@ class EngineModel(Strict):
     sha256: str
     batch_size: int | None
     """None runs any batch."""
+    logits: str | None = None
+    """That it gave for the self-test's pictures when it was compiled: see `engines.self_test`."""
 
 
 class Setting(Strict):
@@ -159,7 +161,7 @@ class EngineManifest(Record):
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
     compile_s: float | None = None
-    """That compiling took, the reading back included."""
+    """That compiling took, the reading back and the self-test included."""
     tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
@@ -167,6 +169,11 @@ class EngineManifest(Record):
     input: TensorSpec
     output: TensorSpec
     graph: GraphManifest
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The sha256 of everything that an engine loads from the folder."""
+        return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
 
 
 class Comparison(Strict):

@@ -30,6 +30,7 @@ from seatrial.evaluation.pipeline import (
     is_batch_invariant,
 )
 from seatrial.evaluation.predictions import Predictions, write_parts
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
@@ -144,6 +145,7 @@ class Here:
         begun = time.perf_counter()
         engine = get_engine(asked.file.manifest.engine)
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+            check_self_test(session, asked.file, plan.batch_size)
 
             def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
                 for batch in stream_answers(session, spec.images, feed, todo, plan):
@@ -295,7 +297,7 @@ def _evaluation_key(
     return hash_value(
         {
             "stage": "evaluate/2",
-            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "engine": [file.manifest.key, file.manifest.contents],
             "images": listing,
             "missing": sorted(spec.missing),
             "batch_size": batch_size,
