@@ -155,7 +155,9 @@ class OpenVinoSession(Closing):
 
     def export(self, target: Path) -> Path:
         """Write the model as it was compiled; for any number of streams and threads it is the same."""
-        target.write_bytes(self._model.export_model())
+        written = io.BytesIO()
+        self._model.export_model(written)
+        target.write_bytes(written.getvalue())
         return target
 
     def close(self) -> None:

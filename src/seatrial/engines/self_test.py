@@ -23,7 +23,8 @@ def draw_pictures(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     down, across = 255 * rows // max(1, shape[0] - 1), 255 * columns // max(1, shape[1] - 1)
     slopes = (down * (channels + 1) + across * (3 - channels)) // 4
     blocks = 255 * ((8 * rows // shape[0] + 8 * columns // shape[1] + channels) % 2)
-    rings = ((2 * rows - shape[0]) ** 2 + (2 * columns - shape[1]) ** 2) * (channels + 1) // 64
+    apart = (2 * rows - shape[0]) ** 2 + (2 * columns - shape[1]) ** 2
+    rings = 1024 * apart * (channels + 1) // (shape[0] ** 2 + shape[1] ** 2)
     colours = 40503 * (16 * (16 * rows // shape[0]) + 16 * columns // shape[1] + 257 * channels + 1) % 65536 // 256
     return (np.stack([slopes, blocks, rings, (colours + slopes) // 2]) % 256).astype(np.uint8)
 

@@ -133,7 +133,7 @@ def test_a_graph_that_was_quantised_per_tensor_is_refused() -> None:
 
 
 def test_a_graph_without_int8_is_refused() -> None:
-    with pytest.raises(EngineError, match="none of 4 layers became int8"):
+    with pytest.raises(EngineError, match="0 of 4 layers became int8"):
         check_quantized(fuse(), fuse())
 
 
@@ -238,7 +238,7 @@ class TestPutBack:
         assert count_spare(fuse(), ranked.split()) == spare
 
     def test_as_few_as_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """By a closed form: each node in float saves 10 of 50 points, so 3 of 5 are needed for 25, two of them layers."""
+        """By a closed form: each node in float saves 10 of 50 points, so 3 are needed for 25, two of them layers."""
         tried: list[int] = []
 
         def remember(model: onnx.ModelProto, images: np.ndarray, preset: str, keep: list[str]) -> onnx.ModelProto:
