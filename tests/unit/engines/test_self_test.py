@@ -1,6 +1,5 @@
 """The pictures that an engine is known by again, and what it gave for them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 import fake_engine
 from fake_engine import FakeSession, answer, make_graph
+from sealed import edit_json
 from seatrial.engines import ENGINES
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.build import BuildSpec, build_engine
@@ -137,10 +137,7 @@ def test_numbers_that_never_were_ones_are_compared_as_such(tmp_path: Path, monke
 
 def test_an_engine_of_before_still_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = build(tmp_path, monkeypatch)
-    written = json.loads((file.folder / "engine.json").read_text())
-    for model in written["files"]:
-        del model["logits"]
-    (file.folder / "engine.json").write_text(json.dumps(written))
+    edit_json(file.folder / "engine.json", lambda written: [model.pop("logits") for model in written["files"]])
     old = read_engine(file.folder)
     assert [model.logits for model in old.manifest.files] == [None]
     check_self_test(FakeSession(answer=lambda x: answer(x) * 2), old)
