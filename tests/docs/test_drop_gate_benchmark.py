@@ -51,7 +51,7 @@ def test_the_worst_setting_of_tangos_interval_is_found_again(drop_gate: ModuleTy
 
 
 def test_it_prints_a_line_for_each_setting(drop_gate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drop_gate.main(["--pairs", "2000", "--counts", "100", "--runs", "0"]) == 0
+    assert drop_gate.main(["--pairs", "2000", "--counts", "100", "--tables", "errors"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 + len(list(drop_gate.list_settings([100]))) + 9
     assert lines[3].split()[:3] == ["100", "0.1", "0.1"]
@@ -59,7 +59,7 @@ def test_it_prints_a_line_for_each_setting(drop_gate: ModuleType, capsys: pytest
 
 def test_too_many_errors_fail(drop_gate: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drop_gate, "find_most_lost", drop_gate.find_tangos)
-    assert drop_gate.main(["--pairs", "2000", "--counts", "100", "--runs", "0"]) == 1
+    assert drop_gate.main(["--pairs", "2000", "--counts", "100", "--tables", "errors"]) == 1
 
 
 def test_early_stopping_keeps_its_five_percent(drop_gate: ModuleType) -> None:
