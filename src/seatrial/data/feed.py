@@ -5,6 +5,7 @@ A graph is fed either the card's own crop, or what an AIPP configuration expects
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from seatrial.data.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
 from seatrial.store.files import hash_value
-from seatrial.store.records import GraphManifest
+from seatrial.store.records import GraphManifest, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,13 @@ def read_feed(graph: GraphManifest) -> Feed:
         return make_feed(recipe)
     steps = Mode.read({"preprocess": list(graph.host_steps)}, "the graph's manifest").preprocess
     return Feed(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
+
+
+def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:
+    """Images (n, *feed.shape) as the input that `spec` describes, finished here where it is not uint8."""
+    if spec.dtype == "uint8":
+        return np.ascontiguousarray(pixels)
+    return feed.finish(pixels).astype(spec.dtype, copy=False)
 
 
 def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:

@@ -31,6 +31,7 @@ from seatrial.evaluation.pipeline import (
     check_variety,
     collect_predictions,
 )
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
@@ -151,6 +152,7 @@ class Here:
         begun = time.perf_counter()
         engine = get_engine(asked.file.manifest.engine)
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+            check_self_test(session, asked.file, plan.batch_size)
             opened_s = time.perf_counter() - begun
             sitting.batch = measure_batch_dependence(session, asked.choose_probe(), feed)
             if sitting.batch is not None:
@@ -302,7 +304,7 @@ def _evaluation_key(
     return hash_value(
         {
             "stage": "evaluate/3",
-            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "engine": [file.manifest.key, file.manifest.contents],
             "images": listing,
             "missing": sorted(spec.missing),
             "batch_size": batch_size,
