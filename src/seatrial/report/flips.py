@@ -2,17 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from seatrial.errors import RefusedFile
-from seatrial.report.read import Run, check_file_name
-from seatrial.store.files import hash_file
-from seatrial.store.records import AccuracyRecord
+from seatrial.report.predictions import read_predictions
+from seatrial.report.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +29,13 @@ class Flip:
         return -len(self.answers), -self.lost, self.image
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    images: list[str]
-    labels: NDArray[np.int64]
-    first: NDArray[np.int64]
-
-
 def find_flips(run: Run) -> list[Flip] | None:
     """All flipped images, those flipped by most engines first; None when there is nothing to compare.
 
     Raises:
         RefusedFile: a predictions file is not the one that was evaluated.
     """
-    answers = {name: _read_answers(run.folder / "evaluation", record) for name, record in run.accuracy.items()}
+    answers = {name: read_predictions(run.folder / "evaluation", record) for name, record in run.accuracy.items()}
     reference = answers.pop(run.reference, None)
     others = {name: found for name, found in answers.items() if found is not None}
     if reference is None or not others:
@@ -67,19 +52,3 @@ def find_flips(run: Run) -> list[Flip] | None:
         for row, engines in changed.items()
     ]
     return sorted(flips, key=lambda flip: flip.order)
-
-
-def _read_answers(folder: Path, record: AccuracyRecord) -> _Answers | None:
-    check_file_name(record.predictions, folder / f"{record.name}.json")
-    path = folder / record.predictions
-    if not path.is_file():
-        return None
-    if hash_file(path) != record.predictions_sha256:
-        raise RefusedFile(f"{path} is altered or cut off", "evaluate again with `seatrial evaluate`")
-    table = pq.read_table(path, columns=["id", "label", "classes"])
-    first = pc.list_element(table["classes"], 0)
-    return _Answers(
-        images=[str(image) for image in table["id"].to_pylist()],
-        labels=table["label"].to_numpy().astype(np.int64),
-        first=first.to_numpy().astype(np.int64),
-    )

@@ -11,7 +11,7 @@ from seatrial.data.labels import parse_label_file
 from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
-from seatrial.report.read import check_file_name
+from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
