@@ -15,7 +15,7 @@ from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import find_differences
+from seatrial.workflow.reference import check_own, find_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ def load_predictions(path: Path) -> Predictions:
         DataError: it holds no image.
         RefusedFile: it is damaged.
     """
+    check_own(path)
     predictions = Predictions.load(path)
     if not predictions.ids:
         raise DataError(f"{path} holds predictions of no image")
