@@ -40,15 +40,15 @@ def find_flips(run: Run) -> list[Flip] | None:
     others = {name: found for name, found in answers.items() if found is not None}
     if reference is None or not others:
         return None
-    where = {image: row for row, image in enumerate(reference.images)}
+    where = {image: row for row, image in enumerate(reference.ids)}
     changed: dict[int, dict[str, int]] = {}
     for name, engine in others.items():
-        for image, first in zip(engine.images, engine.first.tolist(), strict=True):
+        for image, first in zip(engine.ids, engine.classes[:, 0].tolist(), strict=True):
             row = where.get(image)
-            if row is not None and first != reference.first[row]:
+            if row is not None and first != reference.classes[row, 0]:
                 changed.setdefault(row, {})[name] = first
     flips = [
-        Flip(reference.images[row], int(reference.labels[row]), int(reference.first[row]), engines)
+        Flip(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
         for row, engines in changed.items()
     ]
     return sorted(flips, key=lambda flip: flip.order)

@@ -1,43 +1,21 @@
 """The stored predictions of an evaluation: read once they are known to be its own, and counted again."""
 
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from seatrial.errors import RefusedFile
 from seatrial.metrics.topk import TopK
 from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
 AGAIN = "evaluate again with `seatrial evaluate`"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPredictions:
-    """What an engine gave for n images."""
-
-    images: list[str]
-    """Ids."""
-    labels: NDArray[np.int64]
-    """(n,)"""
-    classes: NDArray[np.int64]
-    """(n, k), best first."""
-
-    @property
-    def first(self) -> NDArray[np.int64]:
-        """(n,): the first class of each image."""
-        return self.classes[:, 0]
-
-
-def read_predictions(folder: Path, record: AccuracyRecord) -> StoredPredictions | None:
+def read_predictions(folder: Path, record: AccuracyRecord) -> Predictions | None:
     """The predictions that a record in `folder` was counted from; None where they are not there.
 
     Raises:
-        RefusedFile: they are others, or the record names a file elsewhere.
+        RefusedFile: they are others or damaged, or the record names a file elsewhere.
     """
     check_file_name(record.predictions, folder / f"{record.name}.json")
     path = folder / record.predictions
@@ -45,15 +23,7 @@ def read_predictions(folder: Path, record: AccuracyRecord) -> StoredPredictions 
         return None
     if hash_file(path) != record.predictions_sha256:
         raise RefusedFile(f"{path} is altered or cut off", AGAIN)
-    try:
-        table = pq.read_table(path, columns=["id", "label", "classes"])
-        labels = table["label"].to_numpy().astype(np.int64)
-        classes = table["classes"].combine_chunks().flatten().to_numpy().astype(np.int64)
-        return StoredPredictions(
-            [str(image) for image in table["id"].to_pylist()], labels, classes.reshape(len(labels), -1)
-        )
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        raise RefusedFile(f"{path} holds no predictions ({str(error).partition(chr(10))[0][:120]})", AGAIN) from None
+    return Predictions.load(path, record.classes)
 
 
 def check_counts(folder: Path, record: AccuracyRecord, reference: AccuracyRecord | None = None) -> None:
@@ -73,11 +43,11 @@ def check_counts(folder: Path, record: AccuracyRecord, reference: AccuracyRecord
     theirs = None if reference is None else read_predictions(folder, reference)
     if theirs is None or record.versus is None:
         return
-    row_of = {image: row for row, image in enumerate(theirs.images)}
-    rows = [row_of.get(image, -1) for image in ours.images]
+    row_of = {image: row for row, image in enumerate(theirs.ids)}
+    rows = [row_of.get(image, -1) for image in ours.ids]
     if -1 in rows:
         return  # The two are of other images, which the report says.
-    before, after = theirs.first[rows], ours.first
+    before, after = theirs.classes[rows, 0], ours.classes[:, 0]
     was_right, is_right = before == ours.labels, after == ours.labels
     told = record.versus
     _check(
