@@ -15,7 +15,7 @@ from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import find_differences
+from seatrial.workflow.reference import check_own, find_differences
 
 
 @dataclass(frozen=True, slots=True)
