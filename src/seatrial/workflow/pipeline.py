@@ -177,6 +177,9 @@ def _store_manifest(spec: RunSpec, checked: _Checked) -> None:
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
+        checkpoint=str(spec.checkpoint),
+        images=str(spec.images),
+        labels=None if spec.labels is None else str(spec.labels),
     ).save(spec.output / "run.json")
 
 
