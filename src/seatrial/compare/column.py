@@ -1,8 +1,8 @@
 """A record as a column of a speed table: whose figures they are, and what one must know to set them beside others."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal
 
@@ -61,7 +61,7 @@ def read_measurement(record: Measurement, name: str) -> Column:
     for point in record.points:
         if point.durations_ms:
             groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
-    found = ((scope, size, Figure(measure_rate(group), n, len(group))) for (scope, size, n), group in groups.items())
+    found = ((scope, size, Figure(_rate(group, record), n, len(group))) for (scope, size, n), group in groups.items())
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in _ONE_CHIP else 1
     return Column(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
@@ -84,6 +84,12 @@ def read_imported(record: ToldRecord, name: str) -> Column:
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
     return Column(name, origin, facts, chips, _sort(found), record.doubts)
+
+
+def _rate(points: Sequence[Point], record: Measurement) -> Rate:
+    rate = measure_rate(points)
+    contradicted = record.contradicted if points[0].scope == "host" else None
+    return replace(rate, doubt=contradicted or rate.doubt)
 
 
 def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:

@@ -332,7 +332,7 @@ class Recipe(Presets):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What keys of stored work take of a card: a key that a later version adds changes none while at its default."""
+        """What keys of stored work take of a card: what a later version adds to cards changes none by its default."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def find_mode(self, name: str | None = None) -> Mode:

@@ -14,50 +14,21 @@ EXECUTION = frozenset({"workers", "print_freq", "checkpoint_every", "device", "d
 """Settings that say how the work is done and never what comes out of it."""
 
 
-FIRST_SETTINGS = frozenset(
-    [
-        "epochs",
-        "batch_size",
-        "accumulate",
-        "max_train_steps",
-        "max_eval_steps",
-        "optimizer",
-        "learning_rate",
-        "classifier_rate",
-        "momentum",
-        "nesterov",
-        "weight_decay",
-        "lr_schedule",
-        "lr_step_epochs",
-        "lr_step_factor",
-        "warmup_epochs",
-        "label_smoothing",
-        "ema",
-        "amp",
-        "loss_scale",
-        "sync_bn",
-        "channels_last",
-        "compile",
-        "size",
-        "min_scale",
-        "flip",
-        "augment",
-        "random_erasing",
-        "mixup",
-        "cutmix",
-        "repeats",
-        "seed",
-    ]
-)
+FIRST_SETTINGS = frozenset((
+    "epochs", "batch_size", "accumulate", "max_train_steps", "max_eval_steps", "optimizer", "learning_rate",
+    "classifier_rate", "momentum", "nesterov", "weight_decay", "lr_schedule", "lr_step_epochs", "lr_step_factor",
+    "warmup_epochs", "label_smoothing", "ema", "amp", "loss_scale", "sync_bn", "channels_last", "compile", "size",
+    "min_scale", "flip", "augment", "random_erasing", "mixup", "cutmix", "repeats", "seed",
+))  # fmt: skip
 """What there was when all settings identified a training; never changed."""
 
 
 class Train(Strict):
     """How to train it; every one of these is an option of `seatrial train` too.
 
-    A training, and with it every stored snapshot, is identified by the settings that are not at their defaults. So a new
-    setting disowns none, if its default does what was done before; a default is never changed: what should be done
-    otherwise from then on gets a setting with a new name.
+    A training, and with it every stored snapshot, is identified by the settings that are not at their defaults. So a
+    new setting disowns none, if its default does what was done before; and a default is never changed: what should be
+    done otherwise from then on gets a setting with a new name.
     """
 
     epochs: PositiveInt = 90

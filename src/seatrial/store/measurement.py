@@ -143,6 +143,8 @@ class Measurement(Record):
     unmeasured: tuple[Unmeasured, ...] = ()
     doubts: tuple[str, ...]
     environment: Environment
+    contradicted: str | None = None
+    """Why another record of the run says that these rates are too low: see `metrics.trust`."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:

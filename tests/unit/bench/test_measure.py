@@ -97,7 +97,7 @@ def test_a_sample_never_runs_with_fewer_streams_than_the_others() -> None:
     recorder.end(True, 2.0, 7.0)
     assert recorder.begin() is None
     recorder.end(False, 3.0, 8.0)
-    assert recorder.samples() == Samples((0.0, 1.0), (2000.0, 5000.0), warmup_ms=(1000.0, 1000.0), steady=False)
+    assert recorder.samples() == Samples((0.0, 1.0), (2000.0, 5000.0), warmup_ms=(1000.0, 2000.0), steady=False)
 
 
 @pytest.mark.parametrize("streams", [1, 3])

@@ -1,4 +1,4 @@
-"""A right graph is not blamed for what onnxruntime's optimiser makes of it, and the engine built with that is refused."""
+"""A right graph is not blamed for what onnxruntime's optimiser makes of it; the engine built with that is refused."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bordered_network import write_bordered
+from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine
 from seatrial.engines.build import BuildSpec
 from seatrial.engines.ort_levels import check_level
@@ -32,7 +33,7 @@ def graph(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_the_engine_whose_optimiser_errs_is_named_with_a_level_that_does_not(graph: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="onnxruntime .*'s optimiser changes what the graph computes") as caught:
+    with pytest.raises(EngineError, match=r"onnxruntime .*'s optimiser changes what the graph computes") as caught:
         compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine")
     assert "compile with --option optimisation=disabled" in str(caught.value)
     assert caught.value.exit_code == 5 and not (tmp_path / "engine").exists()
@@ -44,8 +45,6 @@ def test_that_level_and_the_other_engines_are_right(
 ) -> None:
     made = compile_graph(graph, BuildSpec(engine, options=options), tmp_path / "engine")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    from seatrial.engines import get_engine
-
     with get_engine(engine).open(read_engine(made.folder), "cpu", 2) as session:
         logits = session.run(pixels)
     assert logits[:, 0] == pytest.approx([-0.866] * 2, abs=0.02) and (logits.argmax(1) == 0).all()
@@ -69,7 +68,7 @@ def test_the_highest_sound_level_is_offered(wrong_from: str, told: str | None) -
     if told is None:
         check_level("all", "fp32", run, "1")
         return
-    with pytest.raises(EngineError, match=f"--option optimisation={told},"):
+    with pytest.raises(EngineError, match=rf"--option optimisation={told},"):
         check_level("all", "fp32", run, "1")
 
 
