@@ -46,7 +46,7 @@ def check_level(asked: str, precision: str, run: Callable[[str], NDArray[np.floa
     """
     plain, limit = run("disabled"), MOST_MOVED.get(precision, COARSE_MOVED)
     moved = {asked: _differ(run(asked), plain)}
-    if moved[asked] <= limit:
+    if not moved[asked] > limit:  # Nor where they are not numbers: that is the graph's own fault, and found elsewhere.
         return
     names = list(LEVELS)
     sound = next(level for level in reversed(names[: names.index(asked)]) if _differ(run(level), plain) <= limit)

@@ -27,7 +27,9 @@ def graph(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(build.OURS, "bordered", "bordered_network:Bordered")
         images = sorted(tiny_trial.images.iterdir())
-        made = export_checkpoint(load_recipe(str(card)), checkpoint, folder / "model.onnx", ExportSpec(opset=17), images)
+        made = export_checkpoint(
+            load_recipe(str(card)), checkpoint, folder / "model.onnx", ExportSpec(opset=17), images
+        )
     assert all(step.top1_disagreements == 0 and step.relative_error < 1e-5 for step in made.parity)
     return folder / "model.onnx"
 
