@@ -108,6 +108,8 @@ def build_run(folder: Path, trial: Trial | None = None) -> Path:
         inputs={"digits.pth": "a" * 64, "val": "b" * 64},
         engines=names,
         environment=MACHINE,
+        checkpoint="digits.pth",
+        images="val",
     ).save(folder / "run.json")
     _checkpoint().save(folder / "checkpoint.safetensors.json")
     graph = _graph(recipe)

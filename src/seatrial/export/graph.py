@@ -116,8 +116,12 @@ def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size
 def run_graph(
     model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """What `open_graph` answers to some images at once."""
-    return open_graph(model, batch_size)(images)
+    """What `open_graph` answers to some images at once.
+
+    Nothing is rewritten before: an optimiser that errs would be taken for a fault of the graph. `ort_levels` holds the
+    optimiser against this when an engine is compiled.
+    """
+    return open_graph(model, batch_size, optimise=False)(images)
 
 
 def open_graph(

@@ -4,6 +4,8 @@ Old versions still load; a key that is not known is an error. Times end in `_s` 
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
 """
 
+import itertools
+import shlex
 from typing import Any, Literal
 
 from pydantic import Field
@@ -354,8 +356,21 @@ class RunManifest(Record):
     engines: tuple[str, ...]
     """Names of the engines in the order asked, the reference first."""
     environment: Environment
+    checkpoint: str = ""
+    """Paths as they were given: of the checkpoint, of the folder of images and of the label file, if there is one."""
+    images: str = ""
+    labels: str | None = None
 
     @property
     def identity(self) -> str:
         """What results of this run name it by: card, settings, inputs and engines, but not where or when it ran."""
         return hash_value([self.recipe, self.spec, self.inputs, self.engines])
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Older ones hold these paths in their command only."""
+        if "images" in data or not isinstance(data.get("command"), str):
+            return data
+        named = {word: value for word, value in itertools.pairwise(shlex.split(data["command"])) if word[:2] == "--"}
+        paths = {name: named[f"--{name}"] for name in ("checkpoint", "images", "labels") if f"--{name}" in named}
+        return {**data, **paths}

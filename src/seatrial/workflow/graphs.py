@@ -109,8 +109,8 @@ def export_graph(
     pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
     key = hash_value(
         {
-            "stage": "export/1",
-            "recipe": recipe.model_dump(mode="json"),
+            "stage": "export/2",
+            "recipe": recipe.identity,
             "preprocess": feed.hash,
             "checkpoint": weights.sha256,
             "spec": asdict(replace(spec, aipp=None)),

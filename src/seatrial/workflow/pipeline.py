@@ -28,7 +28,7 @@ from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
 from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, keep_weights, read_weights
 from seatrial.workflow.quantization import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
-from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_pixels
+from seatrial.workflow.speed import BenchSpec, bench_engine, contradict, prepare_pixels
 
 REFERENCE = EngineChoice("torch", "fp32", "torch")
 """What every other engine is held against."""
@@ -189,6 +189,9 @@ def _describe_run(spec: RunSpec, checked: _Checked) -> RunManifest:
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
+        checkpoint=str(spec.checkpoint),
+        images=str(spec.images),
+        labels=None if spec.labels is None else str(spec.labels),
     )
 
 
@@ -290,7 +293,11 @@ def _bench_all(
         images=pixels,
         images_hash=hash_listing(checked.images),
     )
-    return {
-        label: bench_engine(file.folder, job, spec.output / "bench" / f"{label}.json", progress, spec.measure_again)
-        for label, file in engines.items()
-    }
+    found = {}
+    for label, file in engines.items():
+        place = spec.output / "bench" / f"{label}.json"
+        measured = bench_engine(file.folder, job, place, progress, spec.measure_again)
+        found[label] = contradict(measured, spec.output / "evaluation" / f"{label}.throughput.json")
+        if found[label] != measured:
+            found[label].save(place)
+    return found

@@ -19,10 +19,12 @@ from seatrial.data.labels import list_images
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.guide_format import Performance, write_performance, write_summary
+from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
 from seatrial.report.speed import find_best, speeds_of
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
+from seatrial.store.records import Throughput
 
 PIXELS_BYTES = 32 * 2**20
 """Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
@@ -127,6 +129,19 @@ def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:
     told = "; ".join(changes)
     doubt = f"the record that stood here was measured elsewhere ({told}): do not hold its figures against these"
     return now.model_copy(update={"doubts": (*now.doubts, doubt)})
+
+
+def contradict(measured: Measurement, evaluation: Path) -> Measurement:
+    """Say it in the record if the evaluation of the same engine was so fast that the measurement cannot be right."""
+    contradicted = None
+    with contextlib.suppress(SeatrialError):
+        found = Throughput.load(evaluation)
+        host = [s for s in speeds_of(measured) if s.streams == 1]
+        # A cluster's machines are not this one, and a larger batch may be faster by itself.
+        if host and found.sessions == 1 and found.batch_size <= max(s.latency.batch_size for s in host):
+            best = max(s.images_per_s for s in host)
+            contradicted = find_contradiction(best, found.images_per_s, found.callers)
+    return measured.model_copy(update={"contradicted": contradicted})
 
 
 def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
