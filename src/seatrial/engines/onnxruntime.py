@@ -69,11 +69,11 @@ class OnnxRuntimeEngine:
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             # TensorRT, inside onnxruntime too, takes no uint8.
-            unsigned = job.precision == "int8" and not job.device.startswith("tensorrt")
-            if size == job.manifest.input.shape[0] and not unsigned:
+            fusible = job.precision == "int8" and not job.device.startswith("tensorrt")
+            if size == job.manifest.input.shape[0] and not fusible:
                 link_or_copy(job.graph, target)
             else:
-                rewrite_graph(job.graph, target, size, unsigned)
+                rewrite_graph(job.graph, target, size, fusible)
             executed = _read_back(target, job)
             check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
@@ -92,10 +92,11 @@ class OnnxRuntimeEngine:
         return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
-def rewrite_graph(graph: Path, target: Path, size: int | None, unsigned: bool) -> None:
-    """Write the graph with its free batch axis fixed to `size`, and, where asked, with uint8 activations throughout."""
+def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
+    """Write the graph with its free batch axis fixed to `size`, and, where asked, as onnxruntime runs it in int8."""
     import onnx
 
+    from seatrial.engines.one_scale import to_one_scale
     from seatrial.engines.unsigned import to_unsigned
 
     model = onnx.load(graph)
@@ -103,7 +104,7 @@ def rewrite_graph(graph: Path, target: Path, size: int | None, unsigned: bool) -
         value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
-    onnx.save(to_unsigned(model) if unsigned else model, target)
+    onnx.save(to_unsigned(to_one_scale(model)) if fusible else model, target)
 
 
 class OnnxRuntimeSession(Closing):

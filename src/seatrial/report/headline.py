@@ -39,6 +39,9 @@ def gates_of(run: Run) -> tuple[GateResult, ...]:
 
 def write_verdict(run: Run) -> str:
     """What was found, in one sentence."""
+    if run.verdict is None and run.stale:
+        held = f"{count_of(len(run.stale), 'record')} of this folder {'is' if len(run.stale) == 1 else 'are'} of"
+        return f"NOT JUDGED: {held} other inputs than its run.json names; run it again."
     if run.verdict is None:
         return "NOT JUDGED: this run holds no verdict."
     if not run.verdict.gates:

@@ -107,8 +107,8 @@ def make_accuracy(run: Run) -> Table:
     columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *tops, "Files to answers, images/s"))
     note = (
         "Top-5 is the share of images whose right class is among the first five answers, and so on. The interval is "
-        "Wilson's: it covers the accuracy on all such images in 95 of 100 tests like this one. The last column is the "
-        "pace of the whole evaluation, with reading and decoding the files."
+        "Wilson's: it covers the accuracy on all such images in about 95 of 100 tests like this one. The last column "
+        "is the pace of the whole evaluation, with reading and decoding the files."
     )
     return Table("Right answers", note, columns, rows, "No accuracy was evaluated in this run.")
 

@@ -134,7 +134,11 @@ class Measurement(Record):
     executed: dict[str, int]
     recipe: str
     graph_sha256: str
+    engine_identity: str = ""
+    """`EngineManifest.identity` of the engine; empty in old records."""
     preprocess_hash: str
+    images_hash: str | None = None
+    """Of the labelled set that the inputs were prepared from (`data.labels.hash_listing`), where it was a run's."""
     inputs: str
     """What was fed: a folder of images, or random bytes."""
     compile_s: float | None = None

@@ -1,6 +1,5 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.noise import find_batch_floor, is_coarse
@@ -36,7 +35,8 @@ from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value
+from seatrial.report.predictions import check_counts
+from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
@@ -175,7 +175,10 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial) if spec.resume else None
+    if spec.reference is not None and spec.reference.resolve() == (output / f"{asked.name}.parquet").resolve():
+        fix = "choose another --output, or rename the reference"
+        raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
+    record = _find_evaluated(asked, output, progress) if spec.resume else None
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -239,6 +242,9 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
+    for ending in ("json", "throughput.json", "parquet"):
+        # They are of another evaluation, whose result must not pass for this one's if it fails.
+        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
@@ -316,13 +322,18 @@ def _evaluation_key(
     )
 
 
-def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord | None:
-    with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(path)
-        predictions = path.parent / record.predictions
-        fits = record.key == key and (allow_partial or not record.left_out)
-        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
+def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
+    """The record of this very evaluation, if it is whole and its predictions, counted again, give what it says."""
+    try:
+        record = AccuracyRecord.load(output / f"{asked.name}.json")
+        fits = record.key == asked.key and (asked.spec.allow_partial or not record.left_out)
+        if fits and (output / record.predictions).is_file():
+            check_counts(output, record)
             return record
+    except RefusedFile as error:
+        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
+    except SeatrialError:  # There is none, or none of this version.
+        pass
     return None
 
 
@@ -343,6 +354,7 @@ def _describe(
         recipe=str(manifest.graph.recipe["name"]),
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
+        engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
         contents_hash=Predictions.load(predictions).hash_contents(),

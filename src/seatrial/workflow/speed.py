@@ -49,6 +49,8 @@ class BenchSpec:
     """A machine that never settles is measured after this, and the record says so."""
     images: Path | None = None
     """A `.npy` of prepared images; None feeds random bytes."""
+    images_hash: str | None = None
+    """Of the labelled set that they were prepared from; it is noted, and nothing is measured anew for it."""
     scopes: tuple[Scope, ...] = ("host",)
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
@@ -77,7 +79,7 @@ def bench_engine(
         found = Measurement.load(output)
     if found is not None and found.key == key and not force:
         progress(Update("bench", note=f"already measured: {folder.name}"))
-        return found
+        return _note_images(found, spec, output)
     limits = Limits(
         warmup_runs=6,
         warmup_s=0.3,
@@ -96,10 +98,19 @@ def bench_engine(
         stop_when_saturated=spec.stop_when_saturated,
     )
     measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
-    measured = _doubt_change(found, measured)
+    measured = _doubt_change(found, measured.model_copy(update={"images_hash": spec.images_hash}))
     measured.save(output)
     _tell_best(folder.name, measured, spec.scopes, progress)
     return measured
+
+
+def _note_images(found: Measurement, spec: BenchSpec, output: Path) -> Measurement:
+    """A measurement that was found, of the same prepared images: of the set that they come from now."""
+    if spec.images_hash in (None, found.images_hash):
+        return found
+    noted = found.model_copy(update={"images_hash": spec.images_hash})
+    noted.save(output)
+    return noted
 
 
 def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
@@ -135,7 +146,7 @@ def contradict(measured: Measurement, evaluation: Path) -> Measurement:
 
 def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
     environment = read_environment()
-    asked = asdict(spec) | {
+    asked = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
         "images": hash_file(spec.images) if spec.images else None,
         "files": _hash_files(spec.files) if spec.files else None,
     }

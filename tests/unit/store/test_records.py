@@ -117,7 +117,7 @@ def test_a_record_that_was_edited_is_refused(name: str, kind: type[Record], run:
     path, whole = tmp_path / "edited.json", json.loads((run / name).read_text())
     for key, value in whole.items():
         if key != "schema" and isinstance(value, str | int | float):
-            path.write_text(json.dumps(whole | {key: value + value[:1] if isinstance(value, str) else value + 1}))
+            path.write_text(json.dumps(whole | {key: f"{value}x" if isinstance(value, str) else value + 1}))
             with pytest.raises(
                 RefusedFile, match=r"edited\.json was edited or damaged: checksum mismatch; delete it and run the stage"
             ):
