@@ -117,7 +117,8 @@ def test_without_input_one_batch_of_zeros_is_fed(here: Path, monkeypatch: pytest
     assert len(fed) == 1 + 4 and len(done.performance.compute_ms) == 4
     assert "the engine is fed zeros, which are no photographs" in notes[0]
     infer(source=None, batch_size=3, dirname="b", pure_data="random")
-    assert np.concatenate(sessions[1].given[PICTURES:]).std() == pytest.approx(74, abs=4), "as uniform bytes: 256 / sqrt(12)"
+    fed = sessions[1].given[PICTURES:]
+    assert np.concatenate(fed).std() == pytest.approx(74, abs=4), "as uniform bytes: 256 / sqrt(12)"
 
 
 def test_without_output_only_times_are_taken(here: Path) -> None:
