@@ -59,8 +59,12 @@ class Evaluator:
         return Outcome(answers, batch)
 
     def _restore(self, found: Answers, chunk: Chunk) -> Answers:
-        bad = {int(chunk.indices[place]): why for place, why in (found.bad or {}).items()}
-        return replace(found, indices=chunk.indices[found.indices], bad=bad, machine=self._machine)
+        bad, notes = (
+            {int(chunk.indices[place]): why for place, why in (by_place or {}).items()}
+            for by_place in (found.bad, found.notes)
+        )
+        indices = chunk.indices[found.indices]
+        return replace(found, indices=indices, bad=bad, notes=notes, machine=self._machine)
 
 
 def _check_images(brief: Brief) -> None:

@@ -25,6 +25,7 @@ from seatrial.engines.base import (
 )
 from seatrial.engines.cpu import count_threads
 from seatrial.engines.gpu import count_gpus
+from seatrial.engines.ort_levels import LEVELS, check_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -34,7 +35,10 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
+    "optimisation": "how far the graph is rewritten: all (the default), extended, basic or disabled",
 }
+NOISE_IMAGES = 2
+"""That the optimiser is tried on where the batch is free."""
 
 
 class OnnxRuntimeEngine:
@@ -73,6 +77,7 @@ class OnnxRuntimeEngine:
             executed = _read_back(target, job)
             check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
+        _check_optimiser(*min(files, key=lambda made: made[0] or 0), job)
         return Built(tuple(files), executed)
 
     def open(
@@ -163,8 +168,34 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    level = LEVELS[read_level(options.get("optimisation", "all"))]
+    settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
     return settings
+
+
+def _check_optimiser(size: int | None, graph: Path, job: CompileJob) -> None:
+    """See `check_level`; on noise, which reaches what a few photographs may not.
+
+    Raises:
+        EngineError: as `check_level`.
+    """
+    asked = job.options.get("optimisation", "all")
+    # TensorRT takes the graph before any of this is done to it, and would build two more engines.
+    if asked == "disabled" or job.device.startswith("tensorrt"):
+        return
+    spec, rng = job.manifest.input, np.random.default_rng(0)
+    shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
+    noise = rng.standard_normal(shape).astype(np.float32)
+    images = rng.integers(0, 256, shape, dtype=np.uint8) if spec.dtype == "uint8" else noise.astype(spec.dtype)
+
+    def run(level: str) -> NDArray[np.float32]:
+        settings = _make_settings({**job.options, "optimisation": level})
+        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
+        with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
+            return session.run(images).astype(np.float32)
+
+    check_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
 
 
 def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
-import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.noise import find_batch_floor, is_coarse
@@ -35,7 +35,8 @@ from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value
+from seatrial.report.predictions import check_counts
+from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
@@ -174,7 +175,10 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial) if spec.resume else None
+    if spec.reference is not None and spec.reference.resolve() == (output / f"{asked.name}.parquet").resolve():
+        fix = "choose another --output, or rename the reference"
+        raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
+    record = _find_evaluated(asked, output, progress) if spec.resume else None
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -238,6 +242,9 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
+    for ending in ("json", "throughput.json", "parquet"):
+        # They are of another evaluation, whose result must not pass for this one's if it fails.
+        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
@@ -257,6 +264,8 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         record = _describe(asked, ledger.tally, predictions, left_out, sitting)
         record.save(output / f"{asked.name}.json")
         ledger.remove()
+    for note in record.notes:
+        progress(Update("evaluate", note=f"{asked.name}: {note}"))
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
 
@@ -313,13 +322,18 @@ def _evaluation_key(
     )
 
 
-def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord | None:
-    with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(path)
-        predictions = path.parent / record.predictions
-        fits = record.key == key and (allow_partial or not record.left_out)
-        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
+def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
+    """The record of this very evaluation, if it is whole and its predictions, counted again, give what it says."""
+    try:
+        record = AccuracyRecord.load(output / f"{asked.name}.json")
+        fits = record.key == asked.key and (asked.spec.allow_partial or not record.left_out)
+        if fits and (output / record.predictions).is_file():
+            check_counts(output, record)
             return record
+    except RefusedFile as error:
+        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
+    except SeatrialError:  # There is none, or none of this version.
+        pass
     return None
 
 
@@ -340,6 +354,7 @@ def _describe(
         recipe=str(manifest.graph.recipe["name"]),
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
+        engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
         contents_hash=Predictions.load(predictions).hash_contents(),
@@ -356,6 +371,7 @@ def _describe(
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
         doubts=_find_doubts(asked.answering.environment, tally),
+        notes=_count_notes(tally, images),
         environment=asked.answering.environment,
     )
 
@@ -365,6 +381,13 @@ def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
     if len(kinds) == 1:
         return ()
     return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def _count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
+    """What was noted of image files, each with how many there are and the first."""
+    counts = Counter(tally.notes.values())
+    first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
+    return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
 def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:
