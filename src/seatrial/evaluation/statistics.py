@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, ndtri
+from scipy.special import betainc, betaincinv, ndtri
 
 from seatrial.store.records import Comparison
 
@@ -27,6 +27,13 @@ def _wilson(hits: int, count: int, z: float) -> tuple[float, float]:
     scale = 1 + z * z / count
     low = 0.0 if hits == 0 else (centre - spread) / scale
     high = 1.0 if hits == count else (centre + spread) / scale
+    return low, high
+
+
+def exact_bounds(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """One-sided bounds of a fraction, each at `confidence` (Clopper and Pearson 1934): never too narrow."""
+    low = float(betaincinv(hits, count - hits + 1, 1 - confidence)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, confidence)) if hits < count else 1.0
     return low, high
 
 
@@ -106,6 +113,11 @@ def mcnemar_p(lost: int, gained: int) -> float:
         return 1.0
     # The binomial's distribution function: P(X <= k) = I_{1/2}(n - k, k + 1).
     return min(1.0, 2 * float(betainc(n - k, k + 1, 0.5)))
+
+
+def gain_p(lost: int, gained: int) -> float:
+    """Exact one-sided p-value of McNemar's test that no more is gained than lost: P(X >= gained), X of chance 1/2."""
+    return float(betainc(gained, lost + 1, 0.5)) if gained else 1.0
 
 
 def compare_answers(

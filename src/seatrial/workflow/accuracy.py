@@ -17,9 +17,10 @@ from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting import check_prepared
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
-from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.base import EngineFile, Session, read_engine
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.evaluation.channels import can_swap, try_swapped
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.pipeline import (
     AnswerSource,
@@ -29,8 +30,9 @@ from seatrial.evaluation.pipeline import (
     collect_predictions,
     is_batch_invariant,
 )
+from seatrial.evaluation.plausibility import Seen, find_repeats, find_suspicions, is_at_chance, is_far_below
 from seatrial.evaluation.predictions import Predictions, write_parts
-from seatrial.evaluation.statistics import wilson_interval
+from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
@@ -42,6 +44,10 @@ from seatrial.workflow.reference import check_reference, compare_with
 
 CALLERS = 8
 """At most so many batches inside an engine that was not tuned."""
+ROOM = 0.05
+"""Share of images that must be wrong before swapped channels could explain much more."""
+NEAR = 0.01
+"""So near to the published accuracy nothing has been swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,19 @@ class Evaluation:
         """Of the records: the engine folder's."""
         return self.file.folder.name
 
+    @property
+    def published(self) -> float | None:
+        """Top-1 as a fraction that the card names for its weights."""
+        reference = self.feed.recipe.reference
+        return None if reference is None else reference.top1
+
+    @property
+    def unchecked(self) -> str:
+        """Why nobody looks whether the predictions are plausible; empty where somebody does."""
+        if self.spec.fake:
+            return "some images are others under another name"
+        return "" if self.feed.recipe.gates.plausible else "the card switches it off ([gates] plausible)"
+
 
 @dataclass(slots=True)
 class Sitting:
@@ -101,6 +120,10 @@ class Sitting:
     batch_invariant: bool | None = None
     first_answer_s: float = 0.0
     certainty: Certainty | None = None
+    tally: Tally | None = None
+    """Once all images have their answers."""
+    swapped: Paired | None = None
+    """Some images with red and blue swapped against as they are; None where nobody looked."""
 
 
 class Answering(Protocol):
@@ -152,6 +175,22 @@ class Here:
 
             yield answer
             sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
+            sitting.swapped = _try_channels(session, asked, sitting)
+
+
+def _try_channels(session: Session, asked: Evaluation, sitting: Sitting) -> Paired | None:
+    """Whether swapped channels might explain more, where that is possible and top-1 leaves room for it."""
+    images, tally = asked.spec.images, sitting.tally
+    if tally is None or asked.unchecked or not tally.answered.any() or not can_swap(images, asked.feed):
+        return None
+    answered = np.flatnonzero(tally.answered)
+    labels = np.array([images[int(index)].label for index in answered])
+    hits, published = int((tally.classes[answered, 0] == labels).sum()), asked.published
+    if hits > (1 - ROOM) * len(labels) or (published is not None and hits >= (published - NEAR) * len(labels)):
+        return None
+    doubtful = is_at_chance(hits, labels) or (published is not None and is_far_below(hits, len(labels), published))
+    size = session.input.shape[0] or asked.plan.batch_size
+    return try_swapped(session, images, asked.feed, tally, size, doubtful)
 
 
 def evaluate_engine(
@@ -239,6 +278,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         sitting = Sitting()
         with asked.answering.open(asked, sitting, progress) as answer:
             sitting.certainty = _answer(asked, ledger, answer, progress)
+            sitting.tally = ledger.tally
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
@@ -294,7 +334,7 @@ def _evaluation_key(
 ) -> str:
     return hash_value(
         {
-            "stage": "evaluate/2",
+            "stage": "evaluate/3",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
             "images": listing,
             "missing": sorted(spec.missing),
@@ -324,6 +364,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
+    seen = _see(asked, tally, sitting)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -347,8 +388,23 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        doubts=_find_doubts(asked.answering.environment, tally),
+        doubts=(*_find_doubts(asked.answering.environment, tally), *(() if asked.unchecked else find_repeats(seen))),
+        suspicions=() if asked.unchecked else find_suspicions(seen),
+        unchecked=asked.unchecked,
         environment=asked.answering.environment,
+    )
+
+
+def _see(asked: Evaluation, tally: Tally, sitting: Sitting) -> Seen:
+    answered = np.flatnonzero(tally.answered)
+    chosen = [asked.spec.images[int(index)] for index in answered]
+    return Seen(
+        ids=[image.id for image in chosen],
+        labels=np.array([image.label for image in chosen], dtype=np.int32),
+        answers=tally.classes[answered, 0],
+        classes=tally.width,
+        published=asked.published,
+        swapped=sitting.swapped,
     )
 
 

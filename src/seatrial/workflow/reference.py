@@ -11,6 +11,8 @@ from seatrial.evaluation.statistics import compare_answers
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 
+OTHER_WEIGHTS = "its weights are others"
+
 
 def check_reference(reference: Path, images: Sequence[LabelledImage], name: str) -> None:
     """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
@@ -47,7 +49,14 @@ def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Compa
     check_same_images(theirs, ours, (reference.stem, record.name))
     confidence = bound_confidence(record.certainty)
     compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
-    return compared.model_copy(update={"doubts": find_differences(reference, record)})
+    return name_differences(compared, reference, record)
+
+
+def name_differences(compared: Comparison, reference: Path, record: AccuracyRecord) -> Comparison:
+    """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
+    doubts = find_differences(reference, record)
+    others = any(doubt.endswith(OTHER_WEIGHTS) for doubt in doubts)
+    return compared.model_copy(update={"doubts": doubts, "other_weights": others})
 
 
 def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
@@ -56,7 +65,7 @@ def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]
         other = AccuracyRecord.load(reference.with_suffix(".json"))
         checks = {
             "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
-            "its weights are others": other.checkpoint_sha256 != record.checkpoint_sha256,
+            OTHER_WEIGHTS: other.checkpoint_sha256 != record.checkpoint_sha256,
             # Of a part of the images the hash is another anyway.
             "image files have changed since": None not in (other.images_hash, record.images_hash)
             and other.images_hash != record.images_hash
