@@ -19,7 +19,7 @@ def judge_gates(
         accuracies: by engine name; the one without `versus` is the reference.
         measurements: by engine name.
     """
-    results = []
+    results: list[GateResult] = []
     for record in accuracies.values():
         results += judge_predictions(record, recipe.gates, recipe.gates.reference_drop_pp)
     for record in accuracies.values():

@@ -14,46 +14,58 @@ from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally
 from seatrial.evaluation.statistics import Paired
 from seatrial.evaluation.stream import row_form
 from seatrial.metrics.topk import rank_top
 
+ROOM = 0.05
+"""Share of images that must be wrong before swapped channels could explain much more."""
+NEAR = 0.01
+"""So near to the published accuracy nothing is swapped."""
 FEWEST, MOST_AT_FIRST, MOST = 8, 64, 512
 """Images of the first look, which are one in a hundred, and of the last."""
 FASTER = 4
 """Each look takes so many times the images of the one before."""
 
 
-def can_swap(images: Sequence[LabelledImage], feed: Feed) -> bool:
-    """Whether the channels can be told from what an engine is given: not where AIPP orders them, or they are YUV."""
-    shape, dtype = row_form(images, feed)
-    return feed.aipp is None and shape[-1 if dtype == "uint8" else 0] == 3
-
-
 def try_swapped(
-    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int, at_once: bool
-) -> Paired:
+    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int
+) -> Paired | None:
     """Run some of the images of `tally` with red and blue swapped, and count who is right: the reference is as it was.
 
     Nearly every sound engine is worse off after the first look, which ends it; looks go on while more is gained than
-    lost.
+    lost. Where top-1 is doubtful already there is one look, the last.
 
-    Args:
-        at_once: take as many images as the last look would, as something else is doubtful already.
+    Returns:
+        None where swapping is not possible (AIPP orders the channels, or they are YUV), or top-1 leaves no room for it.
     """
-    chosen = np.random.default_rng(0).permutation(np.flatnonzero(tally.answered))[:MOST]
-    labels = np.array([images[int(index)].label for index in chosen], dtype=np.int64)
-    right = tally.classes[chosen, 0] == labels
-    swapped = np.zeros(len(chosen), bool)
-    for start, stop in pairwise(_plan_looks(int(tally.answered.sum()), at_once)):
-        for at in range(start, stop, batch_size):
-            part = slice(at, min(at + batch_size, stop))
+    seen = see_tally(images, tally, feed.recipe)
+    count, hits = len(seen.labels), seen.hits
+    if not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
+        return None
+    if seen.published is not None and hits >= (seen.published - NEAR) * count:
+        return None
+    doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
+    size = session.input.shape[0] or batch_size
+    rows = np.random.default_rng(0).permutation(count)[:MOST]
+    chosen = np.flatnonzero(tally.answered)[rows]
+    labels, right = seen.labels[rows], (seen.answers == seen.labels)[rows]
+    swapped = np.zeros(len(rows), bool)
+    for start, stop in pairwise(_plan_looks(count, doubtful)):
+        for at in range(start, stop, size):
+            part = slice(at, min(at + size, stop))
             answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], feed)
             swapped[part] = answers == labels[part]
         paired = _count(right[:stop], swapped[:stop])
         if paired.gained <= paired.lost:
             break
     return paired
+
+
+def _can_swap(images: Sequence[LabelledImage], feed: Feed) -> bool:
+    shape, dtype = row_form(images, feed)
+    return feed.aipp is None and shape[-1 if dtype == "uint8" else 0] == 3
 
 
 def _plan_looks(images: int, at_once: bool) -> list[int]:

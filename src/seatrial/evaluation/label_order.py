@@ -1,4 +1,4 @@
-"""Would other labels explain a network's first classes far better: shifted by one, reversed, sorted as text, permuted?"""
+"""Would other labels explain a network's first classes far better: shifted, reversed, sorted as text, permuted?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What speaks against believing predictions, and so against every verdict on them.
 
-Each rule is an exact test: a sound network meets one by chance in at most one evaluation of a thousand, but for the rule
-on chance itself, which asks of a set that it is large enough to prove anything.
+Each rule is an exact test. How often a sound network meets one by chance is in docs/accuracy.md; the rule on chance also
+asks of a set that it is large enough to prove anything.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.labels import LabelledImage
 from seatrial.evaluation.label_order import SURE, find_order
+from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds, gain_p
+from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Comparison, Suspicion
 
 BELOW_PP = 5.0
@@ -54,6 +57,25 @@ class Seen:
         """Images whose first class is the label."""
         return int((self.answers == self.labels).sum())
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Exact one-sided 95 % bounds of top-1."""
+        return exact_bounds(self.hits, len(self.labels))
+
+
+def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None = None) -> Seen:
+    """What an evaluation of `images` has answered."""
+    answered = np.flatnonzero(tally.answered)
+    chosen = [images[int(index)] for index in answered]
+    return Seen(
+        ids=[image.id for image in chosen],
+        labels=np.array([image.label for image in chosen], dtype=np.int32),
+        answers=tally.classes[answered, 0],
+        classes=tally.width,
+        published=None if recipe.reference is None else recipe.reference.top1,
+        swapped=swapped,
+    )
+
 
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     """Everything that speaks against believing some predictions, that which explains most first."""
@@ -68,25 +90,24 @@ def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     return tuple(suspicion for suspicion in found if suspicion is not None)
 
 
-def is_far_below(hits: int, count: int, published: float) -> bool:
-    """Whether top-1 lies certainly, in the sense of an exact one-sided 95 % bound, `BELOW_PP` below the published."""
-    return exact_bounds(hits, count)[1] < published - BELOW_PP / 100
+def is_far_below(hits: int, count: int, published: float | None) -> bool:
+    """Whether top-1 lies certainly `BELOW_PP` below the published: the upper exact one-sided 95 % bound does."""
+    return published is not None and exact_bounds(hits, count)[1] < published - BELOW_PP / 100
 
 
-def is_at_chance(hits: int, labels: NDArray[np.integer]) -> bool:
+def is_at_chance(seen: Seen) -> bool:
     """Whether top-1 is not certainly above what always naming the most frequent label gives."""
-    return not len(labels) or exact_bounds(hits, len(labels))[0] <= _share_of_largest(labels)
+    return seen.bounds[0] <= _share_of_largest(seen.labels)
 
 
 def _share_of_largest(labels: NDArray[np.integer]) -> float:
-    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels)) if len(labels) else 1.0
 
 
 def _suspect_chance(seen: Seen) -> Suspicion | None:
-    if not is_at_chance(seen.hits, seen.labels):
+    if not is_at_chance(seen):
         return None
-    count = len(seen.labels)
-    low, largest = exact_bounds(seen.hits, count)[0], _share_of_largest(seen.labels)
+    count, low, largest = len(seen.labels), seen.bounds[0], _share_of_largest(seen.labels)
     reason = (
         f"top-1 of {seen.hits / count:.2%} is not above chance: of {count} images {seen.hits} are right, so it is at "
         f"least {low:.2%} with {CONFIDENCE:.0%} confidence, and always naming the most frequent class is right for "
@@ -96,11 +117,11 @@ def _suspect_chance(seen: Seen) -> Suspicion | None:
 
 
 def _suspect_published(seen: Seen) -> Suspicion | None:
-    if seen.published is None or not is_far_below(seen.hits, len(seen.labels), seen.published):
+    if not is_far_below(seen.hits, len(seen.labels), seen.published):
         return None
     count = len(seen.labels)
     reason = (
-        f"top-1 of {seen.hits / count:.2%} on {count} images is at most {exact_bounds(seen.hits, count)[1]:.2%} with "
+        f"top-1 of {seen.hits / count:.2%} on {count} images is at most {seen.bounds[1]:.2%} with "
         f"{CONFIDENCE:.0%} confidence, more than {BELOW_PP:g} points under the {seen.published:.2%} that the card names"
     )
     return Suspicion(kind="far below", reason=reason, fix=f"weights, labels or preprocessing are others: {DIAGNOSE}")
@@ -185,8 +206,8 @@ def suspect_changes(versus: Comparison) -> Suspicion | None:
     if versus.other_weights or low <= CHANGED:
         return None
     reason = (
-        f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%}) are others than those "
-        f"of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: whatever the drop is, this is "
+        f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%}) are others than "
+        f"those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: whatever the drop is, this is "
         f"another network's behaviour (up to {CHANGED:.0%} is believed)"
     )
     fix = f"{DIAGNOSE}; the card's [gates] changed_share sets another limit"

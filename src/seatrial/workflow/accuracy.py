@@ -17,10 +17,10 @@ from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting import check_prepared
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
-from seatrial.engines.base import EngineFile, Session, read_engine
+from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, SeatrialError, UsageError
-from seatrial.evaluation.channels import can_swap, try_swapped
+from seatrial.evaluation.channels import try_swapped
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.pipeline import (
     AnswerSource,
@@ -30,7 +30,7 @@ from seatrial.evaluation.pipeline import (
     collect_predictions,
     is_batch_invariant,
 )
-from seatrial.evaluation.plausibility import Seen, find_repeats, find_suspicions, is_at_chance, is_far_below
+from seatrial.evaluation.plausibility import find_repeats, find_suspicions, see_tally
 from seatrial.evaluation.predictions import Predictions, write_parts
 from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
@@ -44,10 +44,6 @@ from seatrial.workflow.reference import check_reference, compare_with
 
 CALLERS = 8
 """At most so many batches inside an engine that was not tuned."""
-ROOM = 0.05
-"""Share of images that must be wrong before swapped channels could explain much more."""
-NEAR = 0.01
-"""So near to the published accuracy nothing has been swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +94,6 @@ class Evaluation:
     def name(self) -> str:
         """Of the records: the engine folder's."""
         return self.file.folder.name
-
-    @property
-    def published(self) -> float | None:
-        """Top-1 as a fraction that the card names for its weights."""
-        reference = self.feed.recipe.reference
-        return None if reference is None else reference.top1
 
     @property
     def unchecked(self) -> str:
@@ -175,22 +165,8 @@ class Here:
 
             yield answer
             sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
-            sitting.swapped = _try_channels(session, asked, sitting)
-
-
-def _try_channels(session: Session, asked: Evaluation, sitting: Sitting) -> Paired | None:
-    """Whether swapped channels might explain more, where that is possible and top-1 leaves room for it."""
-    images, tally = asked.spec.images, sitting.tally
-    if tally is None or asked.unchecked or not tally.answered.any() or not can_swap(images, asked.feed):
-        return None
-    answered = np.flatnonzero(tally.answered)
-    labels = np.array([images[int(index)].label for index in answered])
-    hits, published = int((tally.classes[answered, 0] == labels).sum()), asked.published
-    if hits > (1 - ROOM) * len(labels) or (published is not None and hits >= (published - NEAR) * len(labels)):
-        return None
-    doubtful = is_at_chance(hits, labels) or (published is not None and is_far_below(hits, len(labels), published))
-    size = session.input.shape[0] or asked.plan.batch_size
-    return try_swapped(session, images, asked.feed, tally, size, doubtful)
+            if sitting.tally is not None and not asked.unchecked:
+                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size)
 
 
 def evaluate_engine(
@@ -364,7 +340,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
-    seen = _see(asked, tally, sitting)
+    seen = see_tally(images, tally, asked.feed.recipe, sitting.swapped)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -392,19 +368,6 @@ def _describe(
         suspicions=() if asked.unchecked else find_suspicions(seen),
         unchecked=asked.unchecked,
         environment=asked.answering.environment,
-    )
-
-
-def _see(asked: Evaluation, tally: Tally, sitting: Sitting) -> Seen:
-    answered = np.flatnonzero(tally.answered)
-    chosen = [asked.spec.images[int(index)] for index in answered]
-    return Seen(
-        ids=[image.id for image in chosen],
-        labels=np.array([image.label for image in chosen], dtype=np.int32),
-        answers=tally.classes[answered, 0],
-        classes=tally.width,
-        published=asked.published,
-        swapped=sitting.swapped,
     )
 
 

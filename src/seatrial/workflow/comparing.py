@@ -2,20 +2,22 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.compare.gates import judge_drop
+from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
+from seatrial.evaluation.plausibility import Seen, find_suspicions
 from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes.schema import Gates
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
-from seatrial.store.records import AccuracyRecord, GateResult
+from seatrial.store.records import AccuracyRecord, GateResult, Suspicion
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import find_differences
+from seatrial.workflow.reference import name_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class CompareSpec:
     """The drop of top-1 to judge against, in percentage points."""
     names: tuple[str, ...] = ()
     """What the files are called; their own names unless given."""
+    gates: Gates = field(default_factory=Gates)
+    """Of the card, where it is known: what it says of plausibility and of changed predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Compared:
     """None with one file."""
     gate: GateResult | None
     """None where no gate was given."""
+    suspected: tuple[GateResult, ...] = ()
+    """What speaks against believing the predictions, INCONCLUSIVE each."""
 
 
 def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
@@ -69,13 +75,23 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
         found.append(predictions)
     names = spec.names or name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
+    records = [_find_record(path) for path in spec.files]
+    suspicions = [
+        _find_suspicions(predictions, record, by_file=labels is None)
+        for predictions, record in zip(found, records, strict=True)
+    ]
+    suspected = judge_plausible(names[0], suspicions[0], None, spec.gates)
     if len(found) < 2:
-        return Compared(accuracies, None, None)
+        return Compared(accuracies, None, None, suspected)
     differences = compare_predictions(found[0], found[1], (names[0], names[1]))
-    doubts = _find_doubts(*spec.files)
-    differences = replace(differences, versus=differences.versus.model_copy(update={"doubts": doubts}))
-    gate = None if spec.gate_pp is None else judge_drop(names[1], differences.versus, spec.gate_pp)
-    return Compared(accuracies, differences, gate)
+    versus = differences.versus
+    if records[1] is not None:
+        versus = name_differences(versus, spec.files[0], records[1])
+        differences = replace(differences, versus=versus)
+    gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
+    unchecked = any(record is not None and record.unchecked for record in records)
+    suspected += judge_plausible(names[1], suspicions[1], None if unchecked else versus, spec.gates)
+    return Compared(accuracies, differences, gate, suspected)
 
 
 def find_predictions(record: Path) -> Path:
@@ -108,9 +124,25 @@ def load_predictions(path: Path) -> Predictions:
     return predictions
 
 
-def _find_doubts(reference: Path, other: Path) -> tuple[str, ...]:
-    """Why the two may differ beside the engine, where the records that `evaluate` wrote still stand beside them."""
+def _find_record(predictions: Path) -> AccuracyRecord | None:
+    """The record that `evaluate` wrote beside predictions, where it still stands there."""
     with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(other.with_suffix(".json"))
-        return find_differences(reference, record) if record.predictions == other.name else ()
-    return ()
+        record = AccuracyRecord.load(predictions.with_suffix(".json"))
+        return record if record.predictions == predictions.name else None
+    return None
+
+
+def _find_suspicions(predictions: Predictions, record: AccuracyRecord | None, by_file: bool) -> tuple[Suspicion, ...]:
+    """What speaks against predictions by themselves, and what their evaluation found with the images at hand.
+
+    Args:
+        by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
+    """
+    if record is not None and record.unchecked:
+        return ()
+    classes = int(predictions.classes.max()) + 1 if record is None else record.classes
+    seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes)
+    found = find_suspicions(seen)
+    known = {suspicion.kind for suspicion in found}
+    stored = record.suspicions if record is not None and by_file else ()
+    return (*found, *(suspicion for suspicion in stored if suspicion.kind not in known))
