@@ -1,6 +1,6 @@
 """What speaks against believing predictions, and so against every verdict on them.
 
-Each rule is an exact test. How often a sound network meets one by chance is in docs/accuracy.md; the rule on chance also
+Each rule is an exact test; docs/accuracy.md says how often a sound network meets one by chance. The rule on chance also
 asks of a set that it is large enough to prove anything.
 """
 
@@ -36,7 +36,7 @@ CHECK = "`seatrial data check RECIPE --images … --predictions NAME.parquet` ho
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Predictions of n images, and what is known about them."""
+    """Predictions of n images, one at least, and what is known about them."""
 
     ids: Sequence[str]
     labels: NDArray[np.integer]
@@ -101,7 +101,7 @@ def is_at_chance(seen: Seen) -> bool:
 
 
 def _share_of_largest(labels: NDArray[np.integer]) -> float:
-    return float(np.unique(labels, return_counts=True)[1].max() / len(labels)) if len(labels) else 1.0
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
 def _suspect_chance(seen: Seen) -> Suspicion | None:
@@ -205,10 +205,10 @@ def suspect_changes(versus: Comparison) -> Suspicion | None:
     low = exact_bounds(versus.changed, versus.images)[0]
     if versus.other_weights or low <= CHANGED:
         return None
+    share = f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%})"
     reason = (
-        f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%}) are others than "
-        f"those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: whatever the drop is, this is "
-        f"another network's behaviour (up to {CHANGED:.0%} is believed)"
+        f"{share} are others than those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: "
+        f"whatever the drop is, so many changes are another network's (up to {CHANGED:.0%} is believed)"
     )
     fix = f"{DIAGNOSE}; the card's [gates] changed_share sets another limit"
     return Suspicion(kind="changed predictions", reason=reason, fix=fix)
