@@ -9,8 +9,8 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.sequential import plan_looks
+from seatrial.store.predictions import Predictions
 
 ROOT = Path(__file__).parents[2]
 PAGE = read_page("docs/accuracy.md")

@@ -14,11 +14,11 @@ import planted_faults as faults
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import Reference
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import EngineManifest
 from seatrial.workflow.diagnose.case import DiagnoseSpec, read_case
 from seatrial.workflow.diagnose.labels import doubt_accuracy

@@ -16,9 +16,9 @@ from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.parity import find_alike
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.stream import Answers, row_form
 from seatrial.progress import Progress, Update
+from seatrial.store.predictions import Predictions
 
 CHUNK = 512
 """Images that are run again at most after a crash."""
@@ -104,6 +104,11 @@ def is_batch_invariant(session: Session, images: Sequence[LabelledImage], feed: 
     return np.array_equal(together, moved) and np.array_equal(together[:1], alone)
 
 
+def is_prepared(images: Sequence[LabelledImage]) -> bool:
+    """Whether all that is known of these images' contents is what they were prepared to."""
+    return bool(images) and images[0].prepared is not None and images[0].content is None
+
+
 def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
     """The answers in the order of the images' ids, in parts of the same size whatever the batches were."""
     tally = ledger.tally
@@ -118,4 +123,6 @@ def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iter
             classes=tally.classes[rows],
             scores=tally.scores[rows],
             logits=None if tally.logits_at is None else ledger.read_logits(rows),
+            contents=tally.contents[rows],
+            of_prepared=is_prepared(images),
         )

@@ -72,6 +72,7 @@ def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swa
         labels=np.array([image.label for image in chosen], dtype=np.int32),
         answers=tally.classes[answered, 0],
         classes=tally.width,
+        contents=tally.contents[answered] if len(tally.contents) else None,
         published=None if recipe.reference is None else recipe.reference.top1,
         swapped=swapped,
     )

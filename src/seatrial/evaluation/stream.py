@@ -52,6 +52,8 @@ class Answers:
     """(n, k), the logits of `classes`."""
     digests: NDArray[np.uint64]
     """(n,), what identifies all logits of an image."""
+    contents: NDArray[np.uint64]
+    """(n,), what identifies the image's bytes: `data.batches.fill_row`."""
     logits: NDArray[np.float32] | None = None
     """(n, classes) if they are kept."""
     width: int = 0
@@ -151,6 +153,7 @@ class _Line:
             classes=classes,
             scores=scores,
             digests=np.array([digest_row(row) for row in logits], dtype=np.uint64),
+            contents=np.array([filled.contents[row] for row in good.tolist()], dtype=np.uint64),
             logits=logits if self.plan.keep_logits else None,
             width=logits.shape[1],
             bad=bad,

@@ -233,6 +233,9 @@ class AccuracyRecord(Record):
     preprocess_hash: str
     images_hash: str | None = None
     """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
+    contents_hash: str | None = None
+    """Of the ids of the images that were answered and of their files' bytes: see `Predictions.hash_contents`; None of
+    preprocessed images whose files are not known."""
     images: int
     """That were answered."""
     left_out: dict[str, str] = Field(default_factory=dict)

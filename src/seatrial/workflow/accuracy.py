@@ -31,12 +31,12 @@ from seatrial.evaluation.pipeline import (
     is_batch_invariant,
 )
 from seatrial.evaluation.plausibility import find_repeats, find_suspicions, see_tally
-from seatrial.evaluation.predictions import Predictions, write_parts
 from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
+from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.quantization import check_leak
@@ -353,6 +353,7 @@ def _describe(
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
+        contents_hash=Predictions.load(predictions).hash_contents(),
         images=counts.count,
         left_out=left_out,
         fake=asked.spec.fake,

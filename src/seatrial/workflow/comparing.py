@@ -10,11 +10,11 @@ from seatrial.compare.predictions import Accuracy, Differences, compare_predicti
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.plausibility import Seen, find_suspicions
-from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult, Suspicion
 from seatrial.workflow.comparable import name_files
 from seatrial.workflow.reference import name_differences
@@ -141,7 +141,7 @@ def _find_suspicions(predictions: Predictions, record: AccuracyRecord | None, by
     if record is not None and record.unchecked:
         return ()
     classes = int(predictions.classes.max()) + 1 if record is None else record.classes
-    seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes)
+    seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes, predictions.contents)
     found = find_suspicions(seen)
     known = {suspicion.kind for suspicion in found}
     stored = record.suspicions if record is not None and by_file else ()

@@ -92,7 +92,7 @@ def check_images(asked: CheckRequest, progress: Progress = silent) -> tuple[Find
     if asked.predictions is None or any(finding.level == "error" for finding in findings):
         return findings
     from seatrial.evaluation.label_order import find_order
-    from seatrial.evaluation.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
+    from seatrial.store.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
 
     told = Predictions.load(asked.predictions)
     label_of = {image.id: image.label for image in read_labels(asked.images, asked.labels, classes)}

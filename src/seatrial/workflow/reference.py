@@ -6,8 +6,8 @@ from pathlib import Path
 
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import NotComparable, SeatrialError
-from seatrial.evaluation.predictions import Predictions, check_same_images, restrict
 from seatrial.evaluation.statistics import compare_answers
+from seatrial.store.predictions import Predictions, check_same_images, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 

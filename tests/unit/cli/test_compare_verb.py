@@ -7,7 +7,7 @@ import pytest
 
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
 IMAGES = 400

@@ -13,8 +13,8 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.errors import DataError, NotComparable, UsageError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.select import repeat_images
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial

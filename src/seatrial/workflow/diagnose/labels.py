@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from seatrial.errors import SeatrialError
 from seatrial.evaluation.label_order import find_order
 from seatrial.evaluation.plausibility import is_far_below
-from seatrial.evaluation.predictions import Predictions
 from seatrial.store.diagnosis import LABELS, StageDiagnosis
+from seatrial.store.predictions import Predictions
 from seatrial.workflow.diagnose.case import Case
 
 AGREEING = 0.98

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,22 +8,24 @@ import pytest
 
 from full_disk import limited_files
 from seatrial.errors import NotComparable, RefusedFile, StorageError, UsageError
-from seatrial.evaluation.predictions import Predictions, check_same_images
+from seatrial.store.predictions import Predictions, check_same_images
 
 
 def draw_predictions(count: int = 40, k: int = 5, seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
+    classes = (rng.integers(0, 1000, (count, 1)) + rng.permutation(1000)[:k]) % 1000
     return Predictions(
         ids=tuple(f"näh/{row:04d}.png" for row in range(count)),
         labels=rng.integers(0, 1000, count, dtype=np.int32),
-        classes=rng.integers(0, 1000, (count, k), dtype=np.int32),
-        scores=rng.standard_normal((count, k)).astype(np.float32),
+        classes=classes.astype(np.int32),
+        scores=-np.sort(-rng.standard_normal((count, k)).astype(np.float32), axis=1),
+        contents=rng.integers(0, 2**64, count, dtype=np.uint64),
     )
 
 
 def assert_equal(a: Predictions, b: Predictions) -> None:
     assert a.ids == b.ids
-    for field in ("labels", "classes", "scores"):
+    for field in ("labels", "classes", "scores", "contents"):
         ours, theirs = getattr(a, field), getattr(b, field)
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
@@ -33,6 +36,20 @@ def test_predictions_come_back_as_they_were_saved(count: int, k: int, tmp_path: 
     saved = draw_predictions(count, k)
     saved.save(tmp_path / "torch.parquet")
     assert_equal(Predictions.load(tmp_path / "torch.parquet"), saved)
+
+
+def test_predictions_of_an_older_version_have_no_contents(tmp_path: Path) -> None:
+    saved = replace(draw_predictions(), contents=None)
+    saved.save(tmp_path / "torch.parquet")
+    assert pq.read_schema(tmp_path / "torch.parquet").names == ["id", "label", "classes", "scores"]
+    assert Predictions.load(tmp_path / "torch.parquet").contents is None
+
+
+def test_contents_of_files_and_of_preprocessed_images_are_told_apart(tmp_path: Path) -> None:
+    for of_prepared, column in ((False, "content"), (True, "content_prepared")):
+        replace(draw_predictions(), of_prepared=of_prepared).save(tmp_path / "torch.parquet")
+        assert column in pq.read_schema(tmp_path / "torch.parquet").names
+        assert Predictions.load(tmp_path / "torch.parquet").of_prepared is of_prepared
 
 
 def test_the_same_answers_are_the_same_bytes(tmp_path: Path) -> None:
@@ -104,10 +121,10 @@ def test_predictions_on_the_same_images_compare() -> None:
 
 def test_other_images_or_labels_do_not_compare() -> None:
     saved = draw_predictions(4)
-    fewer = Predictions(saved.ids[1:], saved.labels[1:], saved.classes[1:], saved.scores[1:])
+    fewer = saved.take(np.arange(1, 4))
     told = r"torch and openvino were evaluated on other images \(1 only in the first, 0 only in the second\)"
     with pytest.raises(NotComparable, match=told):
         check_same_images(saved, fewer, ("torch", "openvino"))
-    relabelled = Predictions(saved.ids, saved.labels + 1, saved.classes, saved.scores)
+    relabelled = replace(saved, labels=saved.labels + 1)
     with pytest.raises(NotComparable, match="torch and openvino were evaluated with other labels"):
         check_same_images(saved, relabelled, ("torch", "openvino"))

@@ -1,7 +1,7 @@
 """Predictions: per image its label, its five best classes and their scores, as Parquet sorted by id."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.errors import NotComparable, RefusedFile, UsageError
-from seatrial.store.files import replacing
+from seatrial.store.files import hash_value, replacing
+
+CONTENT = ("content", "content_prepared")
+"""The column of `Predictions.contents`: of the image files, or of preprocessed images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class Predictions:
     """(n, k), the logits of `classes`."""
     logits: NDArray[np.float32] | None = None
     """(n, classes) where they were kept."""
+    contents: NDArray[np.uint64] | None = None
+    """(n,), what identifies the bytes of each image: `files.hash_content`; None of an older file."""
+    of_prepared: bool = False
+    """`contents` are of preprocessed images (bins), as nothing tells which files they were made of."""
 
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all; the same bytes for the same answers."""
@@ -36,7 +43,22 @@ class Predictions:
         """Some of the answers, in the order of `rows`."""
         ids = tuple(self.ids[row] for row in rows)
         logits = None if self.logits is None else self.logits[rows]
-        return Predictions(ids, self.labels[rows], self.classes[rows], self.scores[rows], logits)
+        contents = None if self.contents is None else self.contents[rows]
+        return replace(
+            self,
+            ids=ids,
+            labels=self.labels[rows],
+            classes=self.classes[rows],
+            scores=self.scores[rows],
+            logits=logits,
+            contents=contents,
+        )
+
+    def hash_contents(self) -> str | None:
+        """What identifies ids and image files; None where the files are not known."""
+        if self.contents is None or self.of_prepared:
+            return None
+        return hash_value([list(self.ids), [f"{content:016x}" for content in self.contents.tolist()]])
 
     @classmethod
     def load(cls, path: Path) -> "Predictions":
@@ -50,13 +72,17 @@ class Predictions:
             raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
         try:
             columns = ["id", "label", "classes", "scores"]
-            table = pq.read_table(path, columns=columns, page_checksum_verification=True)
+            content = next((name for name in CONTENT if name in pq.read_schema(path).names), None)
+            wanted = columns if content is None else [*columns, content]
+            table = pq.read_table(path, columns=wanted, page_checksum_verification=True)
             ids, labels, classes, scores = (table[name] for name in columns)
             return cls(
                 tuple(map(str, ids.cast(pa.string()).to_pylist())),
                 labels.cast(pa.int32()).to_numpy(),
                 _to_matrix(classes, pa.int32()),
                 _to_matrix(scores, pa.float32()),
+                contents=None if content is None else table[content].cast(pa.uint64()).to_numpy(),
+                of_prepared=content == CONTENT[True],
             )
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = str(error).partition("\n")[0][:120]
@@ -82,6 +108,8 @@ def _to_table(part: Predictions) -> pa.Table:
         matrices["logits"] = part.logits
     for name, matrix in matrices.items():
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    if part.contents is not None:
+        columns[CONTENT[part.of_prepared]] = pa.array(part.contents, pa.uint64())
     return pa.table(columns)
 
 
