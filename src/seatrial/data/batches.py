@@ -40,7 +40,7 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
         row[:] = feed.decode(data, str(image))
         return hash_content(data)
     image.read_into(row)
-    return hash_content(memoryview(row).cast("B")) if image.content is None else int(image.content[1][:16], 16)
+    return hash_content(row.data.cast("B")) if image.content is None else int(image.content[1][:16], 16)
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

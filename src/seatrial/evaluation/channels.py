@@ -38,11 +38,12 @@ def try_swapped(
     lost. Where top-1 is doubtful already there is one look, the last.
 
     Returns:
-        None where swapping is not possible (AIPP orders the channels, or they are YUV), or top-1 leaves no room for it.
+        None where swapping is not possible (AIPP orders the channels, or they are YUV), top-1 leaves no room for it, or
+        the card does not ask whether predictions are plausible.
     """
     seen = see_tally(images, tally, feed.recipe)
     count, hits = len(seen.labels), seen.hits
-    if not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
+    if not feed.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
         return None
     if seen.published is not None and hits >= (seen.published - NEAR) * count:
         return None

@@ -78,6 +78,33 @@ def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swa
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Whether an evaluation's predictions can be believed."""
+
+    suspicions: tuple[Suspicion, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What does not speak against a verdict."""
+    unchecked: str = ""
+    """Why nobody looked; empty where somebody did."""
+
+
+def judge_tally(
+    images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None, is_fake: bool
+) -> Belief:
+    """Look through what an evaluation of `images` has answered, unless the card switches that off.
+
+    Args:
+        is_fake: some images are others under another name, so that nothing is judged by them.
+    """
+    if is_fake:
+        return Belief(unchecked="some images are others under another name")
+    if not recipe.gates.plausible:
+        return Belief(unchecked="the card switches it off ([gates] plausible)")
+    seen = see_tally(images, tally, recipe, swapped)
+    return Belief(find_suspicions(seen), find_repeats(seen))
+
+
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     """Everything that speaks against believing some predictions, that which explains most first."""
     found = (

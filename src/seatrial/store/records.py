@@ -250,6 +250,8 @@ class AccuracyRecord(Record):
     batch_size: int
     batch_invariant: bool | None = None
     """Whether images got the same logits, to the bit, in another place of a batch and alone; None: not looked at."""
+    batch_distance: float | None = None
+    """How far their logits moved, as relative error; None: not looked at."""
     predictions: str
     """The Parquet file, beside this record."""
     predictions_sha256: str

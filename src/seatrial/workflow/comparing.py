@@ -8,14 +8,14 @@ from pathlib import Path
 from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
-from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
-from seatrial.evaluation.plausibility import Seen, find_suspicions
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
-from seatrial.store.records import AccuracyRecord, GateResult, Suspicion
+from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
 from seatrial.workflow.reference import name_differences
 
@@ -55,9 +55,9 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
 
     Raises:
         UsageError: there are too many, or a gate has nothing to judge.
-        DataError: an image has no label in the label file, or there is no image at all.
+        DataError: an image has no label in the label file.
         NotComparable: the two are of other images or labels.
-        RefusedFile: a file is damaged.
+        RefusedFile: a file is damaged, or holds what no classifier gives.
     """
     if not 1 <= len(spec.files) <= 2:
         raise UsageError(f"compare takes one or two files of predictions, not {len(spec.files)}")
@@ -66,7 +66,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     labels = None if spec.labels is None else parse_label_file(spec.labels)
     found = []
     for path in spec.files:
-        predictions = load_predictions(path)
+        predictions = Predictions.load(path)
         if labels is not None:
             predictions = relabel(predictions, labels, str(spec.labels))
             spare = len(labels) - len(predictions.ids)
@@ -75,23 +75,17 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
         found.append(predictions)
     names = spec.names or name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
-    records = [_find_record(path) for path in spec.files]
-    suspicions = [
-        _find_suspicions(predictions, record, by_file=labels is None)
-        for predictions, record in zip(found, records, strict=True)
-    ]
-    suspected = judge_plausible(names[0], suspicions[0], None, spec.gates)
+    believed = [_look(path, predictions, labels is None) for path, predictions in zip(spec.files, found, strict=True)]
+    suspected = judge_plausible(names[0], believed[0].suspicions, None, spec.gates)
     if len(found) < 2:
         return Compared(accuracies, None, None, suspected)
     differences = compare_predictions(found[0], found[1], (names[0], names[1]))
-    versus = differences.versus
-    if records[1] is not None:
-        versus = name_differences(versus, spec.files[0], records[1])
-        differences = replace(differences, versus=versus)
+    record = _find_record(spec.files[1])
+    versus = differences.versus if record is None else name_differences(differences.versus, spec.files[0], record)
     gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
-    unchecked = any(record is not None and record.unchecked for record in records)
-    suspected += judge_plausible(names[1], suspicions[1], None if unchecked else versus, spec.gates)
-    return Compared(accuracies, differences, gate, suspected)
+    unchecked = any(belief.unchecked for belief in believed)
+    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, spec.gates)
+    return Compared(accuracies, replace(differences, versus=versus), gate, suspected)
 
 
 def find_predictions(record: Path) -> Path:
@@ -111,19 +105,6 @@ def find_predictions(record: Path) -> Path:
     return path
 
 
-def load_predictions(path: Path) -> Predictions:
-    """The predictions in a file.
-
-    Raises:
-        DataError: it holds no image.
-        RefusedFile: it is damaged.
-    """
-    predictions = Predictions.load(path)
-    if not predictions.ids:
-        raise DataError(f"{path} holds predictions of no image")
-    return predictions
-
-
 def _find_record(predictions: Path) -> AccuracyRecord | None:
     """The record that `evaluate` wrote beside predictions, where it still stands there."""
     with contextlib.suppress(SeatrialError):
@@ -132,17 +113,20 @@ def _find_record(predictions: Path) -> AccuracyRecord | None:
     return None
 
 
-def _find_suspicions(predictions: Predictions, record: AccuracyRecord | None, by_file: bool) -> tuple[Suspicion, ...]:
-    """What speaks against predictions by themselves, and what their evaluation found with the images at hand.
+def _look(path: Path, predictions: Predictions, by_file: bool) -> Belief:
+    """Whether predictions can be believed: by themselves, and by what their evaluation found with the images at hand.
 
     Args:
         by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
     """
+    record = _find_record(path)
+    if record is not None and record.predictions_sha256 != hash_file(path):
+        record = None
     if record is not None and record.unchecked:
-        return ()
+        return Belief(unchecked=record.unchecked)
     classes = int(predictions.classes.max()) + 1 if record is None else record.classes
     seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes, predictions.contents)
     found = find_suspicions(seen)
     known = {suspicion.kind for suspicion in found}
     stored = record.suspicions if record is not None and by_file else ()
-    return (*found, *(suspicion for suspicion in stored if suspicion.kind not in known))
+    return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))

@@ -13,7 +13,7 @@ from seatrial.data.labels import LabelledImage, Prepared
 from seatrial.data.preprocess import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger
-from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions, is_batch_invariant
+from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Update, silent
@@ -279,18 +279,6 @@ def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "run"))] == []
-
-
-def test_batch_invariance_is_looked_at(images: list[LabelledImage]) -> None:
-    assert is_batch_invariant(FakeSession(), images, FEED, 4)
-    assert is_batch_invariant(FakeSession(4), images, FEED, 16)
-
-    def add_place(batch: np.ndarray) -> np.ndarray:
-        return answer(batch) + np.arange(len(batch), dtype=np.float32)[:, None]
-
-    assert not is_batch_invariant(FakeSession(answer=add_place), images, FEED, 4)
-    alone = FakeSession(answer=lambda batch: answer(batch) + (len(batch) == 1))
-    assert not is_batch_invariant(alone, images, FEED, 4)
 
 
 def test_progress_counts_images(images: list[LabelledImage], tmp_path: Path) -> None:
