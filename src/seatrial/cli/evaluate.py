@@ -27,7 +27,7 @@ Streams = Annotated[
 ]
 Logits = Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
+    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing, broken or left out.")
 ]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
 GatePoints = Annotated[
@@ -164,6 +164,8 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
     if record.batch_invariant is False:
         print("note: the same image gets other logits in another batch")
+    for note in record.notes:
+        print(f"note: {note}")
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
     if record.unchecked:

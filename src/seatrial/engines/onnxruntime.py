@@ -25,6 +25,7 @@ from seatrial.engines.base import (
 )
 from seatrial.engines.cpu import count_threads
 from seatrial.engines.gpu import count_gpus
+from seatrial.engines.ort_levels import LEVELS, check_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -34,9 +35,10 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
+    "optimisation": "how far the graph is rewritten: all (the default), extended, basic or disabled",
 }
-COMPUTE_OPS = ("Conv", "Gemm", "MatMul")
-"""Whatever an optimised node is called, one of these is in its name: FusedConv, NhwcFusedConv, QLinearConv …"""
+NOISE_IMAGES = 2
+"""That the optimiser is tried on where the batch is free."""
 
 
 class OnnxRuntimeEngine:
@@ -66,13 +68,16 @@ class OnnxRuntimeEngine:
         files, executed = [], {}
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
-            if size == job.manifest.input.shape[0]:
+            # TensorRT, inside onnxruntime too, takes no uint8.
+            fusible = job.precision == "int8" and not job.device.startswith("tensorrt")
+            if size == job.manifest.input.shape[0] and not fusible:
                 link_or_copy(job.graph, target)
             else:
-                fix_batch(job.graph, target, size)
+                rewrite_graph(job.graph, target, size, fusible)
             executed = _read_back(target, job)
+            check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
-        check_executed("onnxruntime", job.precision, executed)
+        _check_optimiser(*min(files, key=lambda made: made[0] or 0), job)
         return Built(tuple(files), executed)
 
     def open(
@@ -87,16 +92,20 @@ class OnnxRuntimeEngine:
         return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
-def fix_batch(graph: Path, target: Path, size: int | None) -> None:
-    """Write the graph with its free batch axis fixed to `size`."""
+def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
+    """Write the graph with its free batch axis fixed to `size`, and, where asked, as onnxruntime runs it in int8."""
     import onnx
 
+    from seatrial.engines.one_scale import to_one_scale
+    from seatrial.engines.unsigned import to_unsigned
+
     model = onnx.load(graph)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = size or 0
+    if size is not None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
-    onnx.save(model, target)
+    onnx.save(to_unsigned(to_one_scale(model)) if fusible else model, target)
 
 
 class OnnxRuntimeSession(Closing):
@@ -126,9 +135,11 @@ class OnnxRuntimeSession(Closing):
 
     def count_placed(self) -> dict[str, int]:
         """Computing nodes of the graph by the provider that took them."""
+        from seatrial.engines.node_types import names_computing
+
         placed: Counter[str] = Counter()
         for part in self._session.get_provider_graph_assignment_info():
-            placed[part.ep_name] += sum(_is_computing(node.op_type) for node in part.get_nodes())
+            placed[part.ep_name] += sum(names_computing(node.op_type) for node in part.get_nodes())
         return {name: count for name, count in placed.items() if count}
 
     def close(self) -> None:
@@ -157,8 +168,34 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    level = LEVELS[read_level(options.get("optimisation", "all"))]
+    settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
     return settings
+
+
+def _check_optimiser(size: int | None, graph: Path, job: CompileJob) -> None:
+    """See `check_level`; on noise, which reaches what a few photographs may not.
+
+    Raises:
+        EngineError: as `check_level`.
+    """
+    asked = job.options.get("optimisation", "all")
+    # TensorRT takes the graph before any of this is done to it, and would build two more engines.
+    if asked == "disabled" or job.device.startswith("tensorrt"):
+        return
+    spec, rng = job.manifest.input, np.random.default_rng(0)
+    shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
+    noise = rng.standard_normal(shape).astype(np.float32)
+    images = rng.integers(0, 256, shape, dtype=np.uint8) if spec.dtype == "uint8" else noise.astype(spec.dtype)
+
+    def run(level: str) -> NDArray[np.float32]:
+        settings = _make_settings({**job.options, "optimisation": level})
+        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
+        with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
+            return session.run(images).astype(np.float32)
+
+    check_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
 
 
 def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
@@ -181,25 +218,13 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
         if strays:
             told = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
             raise EngineError(f"onnxruntime was asked for {provider} and runs {told}", "see `seatrial doctor`")
-        return count_precisions(optimised) if optimised.exists() else {}
+        return _count_precisions(optimised) if optimised.exists() else {}
 
 
-def count_precisions(graph: Path) -> dict[str, int]:
-    """Computing nodes of a graph by the type of their weights."""
+def _count_precisions(graph: Path) -> dict[str, int]:
     import onnx
 
+    from seatrial.engines.node_types import count_precisions
+
     # The weights of a large graph lie beside it, and only their types matter.
-    model = onnx.load(graph, load_external_data=False)
-    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    names: dict[int, str] = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16"}
-    counted: Counter[str] = Counter()
-    for node in model.graph.node:
-        if _is_computing(node.op_type):
-            weights = [types[name] for name in node.input if name in types]
-            whole = "Integer" in node.op_type or node.op_type.startswith("Q")
-            counted["int8" if whole else names.get(weights[0], "fp32") if weights else "fp32"] += 1
-    return dict(counted)
-
-
-def _is_computing(op_type: str) -> bool:
-    return any(name in op_type for name in COMPUTE_OPS)
+    return count_precisions(onnx.load(graph, load_external_data=False))

@@ -29,8 +29,7 @@ CHANGED = 0.2
 """Share of first classes that may change against the reference where the card sets no gate of its own.
 
 EfficientNet-Lite0's published weights changed 6 % in bf16 and 21 % in int8 on 600 crops of photographs and textures, of
-which torch knew 64 %: about the worst of a sound engine. Clearer images change less, and what is past a fifth for certain
-is to be looked at.
+which torch knew 64 %: about the worst of a sound engine. Clearer images change less.
 """
 DIAGNOSE = "`seatrial diagnose RUN` names the stage of a run at which predictions go wrong"
 CHECK = "`seatrial data check RECIPE --images … --predictions NAME.parquet` holds the labels against the predictions"

@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincinv, ndtri
 
-from seatrial.store.records import Comparison
-
 CONFIDENCE = 0.95
 """Of one-sided bounds in gates and of two-sided intervals in tables."""
 
@@ -59,22 +57,6 @@ class Paired:
         return (self.lost - self.gained) / self.count
 
 
-def drop_interval(paired: Paired, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """One-sided bounds of the drop, each at `confidence`, as fractions.
-
-    Tango's score interval for paired proportions (Tango 1998): the drops that its score test does not reject. Unlike
-    Wald's it has width when nothing flipped, and unlike Newcombe's its error does not grow when all flips go one way.
-    """
-    z = float(ndtri(confidence))
-    wanted, bound = np.array([z, -z]), np.arange(2)
-    low, high = np.array([-1.0, paired.drop]), np.array([paired.drop, 1.0])
-    for _ in range(12):  # 33 sections each time: 2 to the 60th in all.
-        drops = np.linspace(low, high, 34)
-        passed = (score_statistic(paired.count, paired.lost, paired.gained, drops) > wanted).sum(axis=0)
-        low, high = drops[np.maximum(passed - 1, 0), bound], drops[np.minimum(passed, 33), bound]
-    return float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2
-
-
 def score_statistic(count: int, lost: ArrayLike, gained: ArrayLike, drop: ArrayLike) -> NDArray[np.float64]:
     """Tango's standard normal statistic of "the true drop is `drop`", falling from lower to higher drops.
 
@@ -94,18 +76,6 @@ def score_statistic(count: int, lost: ArrayLike, gained: ArrayLike, drop: ArrayL
         return np.where(distance == 0, 0.0, distance / np.sqrt(variance))
 
 
-def images_to_settle(paired: Paired, gate_drop: float) -> int | None:
-    """How many more images would move the nearer bound of `drop_interval` past the gate, were the flips to go on alike.
-
-    Tango's statistic grows with the root of the number of images when the shares of flips stay, so the number is exact
-    for such a set. 0 if the bounds are past the gate already; None if the drop lies on it, where no number would do.
-    """
-    statistic = float(score_statistic(paired.count, paired.lost, paired.gained, gate_drop))
-    if abs(paired.drop - gate_drop) < 1e-12:
-        return None
-    return max(0, math.ceil(paired.count * ((float(ndtri(CONFIDENCE)) / statistic) ** 2 - 1)))
-
-
 def mcnemar_p(lost: int, gained: int) -> float:
     """Exact two-sided p-value of McNemar's test: the binomial with chance 1/2 on what flipped."""
     n, k = lost + gained, min(lost, gained)
@@ -118,34 +88,3 @@ def mcnemar_p(lost: int, gained: int) -> float:
 def gain_p(lost: int, gained: int) -> float:
     """Exact one-sided p-value of McNemar's test that no more is gained than lost: P(X >= gained), X of chance 1/2."""
     return float(betainc(gained, lost + 1, 0.5)) if gained else 1.0
-
-
-def compare_answers(
-    reference: NDArray[np.integer],
-    answers: NDArray[np.integer],
-    labels: NDArray[np.integer],
-    name: str,
-    confidence: float = CONFIDENCE,
-) -> Comparison:
-    """Hold first classes (n,) against a reference's on the same images in the same order; `name` is the reference's."""
-    right, other = reference == labels, answers == labels
-    paired = Paired(
-        both_right=int((right & other).sum()),
-        lost=int((right & ~other).sum()),
-        gained=int((~right & other).sum()),
-        both_wrong=int((~right & ~other).sum()),
-    )
-    low, high = drop_interval(paired, confidence)
-    return Comparison(
-        reference=name,
-        images=paired.count,
-        both_right=paired.both_right,
-        lost=paired.lost,
-        gained=paired.gained,
-        changed=int((reference != answers).sum()),
-        drop_pp=100 * paired.drop,
-        low_pp=100 * low,
-        high_pp=100 * high,
-        confidence=confidence,
-        p_value=mcnemar_p(paired.lost, paired.gained),
-    )

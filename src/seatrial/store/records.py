@@ -4,10 +4,13 @@ Old versions still load; a key that is not known is an error. Times end in `_s` 
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
 """
 
+import itertools
+import shlex
 from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.store.files import hash_value
 from seatrial.store.measurement import Environment as Environment
 from seatrial.store.measurement import Measurement as Measurement
 from seatrial.store.measurement import Point as Point
@@ -15,6 +18,9 @@ from seatrial.store.record import Record
 from seatrial.store.training import Epoch as Epoch
 from seatrial.store.training import TrainingRecord as TrainingRecord
 from seatrial.strict import Strict
+
+GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
+"""What a graph may compute in, the narrower first."""
 
 
 class TensorSpec(Strict):
@@ -44,6 +50,8 @@ class CheckpointManifest(Record):
     """How the source file was wrapped and named."""
     filled: tuple[str, ...]
     """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
+    published: bool | None = None
+    """Whether the source is the file whose checksum the card states; None: the card states none, or nobody looked."""
 
 
 class StepParity(Strict):
@@ -84,6 +92,8 @@ class GraphManifest(Record):
     key: str
     recipe: dict[str, Any]
     """The whole card, so that an engine can be built from this file alone."""
+    origin: str = ""
+    """sha256 of the exported graph that this one was converted from; empty for the exported one, and in old records."""
     checkpoint: str
     """The safetensors file, relative to the manifest."""
     checkpoint_sha256: str
@@ -92,8 +102,8 @@ class GraphManifest(Record):
     opset: int
     exporter: str
     simplified: bool
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """What the graph itself computes in: fp16 by its tensor types, int8 by its Q/DQ nodes."""
+    precision: GraphPrecision = "fp32"
+    """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
     """Of an int8 graph."""
     fused: bool
@@ -116,6 +126,8 @@ class EngineModel(Strict):
     sha256: str
     batch_size: int | None
     """None runs any batch."""
+    logits: str | None = None
+    """That it gave for the self-test's pictures when it was compiled: see `engines.self_test`."""
 
 
 class Setting(Strict):
@@ -156,7 +168,7 @@ class EngineManifest(Record):
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
     compile_s: float | None = None
-    """That compiling took, the reading back included."""
+    """That compiling took, the reading back and the self-test included."""
     tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
@@ -164,6 +176,16 @@ class EngineManifest(Record):
     input: TensorSpec
     output: TensorSpec
     graph: GraphManifest
+
+    @property
+    def identity(self) -> str:
+        """What results of this engine name it by: its inputs, and the files that came of them."""
+        return hash_value([self.key, *self.contents])
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The sha256 of everything that an engine loads from the folder."""
+        return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
 
 
 class Comparison(Strict):
@@ -230,6 +252,8 @@ class AccuracyRecord(Record):
     recipe: str
     checkpoint_sha256: str
     graph_sha256: str
+    engine_identity: str = ""
+    """`EngineManifest.identity` of the engine; empty in old records."""
     preprocess_hash: str
     images_hash: str | None = None
     """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
@@ -260,6 +284,8 @@ class AccuracyRecord(Record):
     """Of an evaluation that was to stop as soon as it is certain."""
     doubts: tuple[str, ...] = ()
     """Why another run may give other answers."""
+    notes: tuple[str, ...] = ()
+    """What is odd about image files and changes no pixel, with how many there are."""
     suspicions: tuple[Suspicion, ...] = ()
     """What speaks against believing these predictions."""
     unchecked: str = ""
@@ -327,6 +353,10 @@ class Verdict(Record):
     outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
     exit_code: int
     gates: tuple[GateResult, ...]
+    run: str = ""
+    """`RunManifest.identity` of the run that was judged; empty in old records."""
+    evidence: dict[str, str] = Field(default_factory=dict)
+    """sha256 of each record that it was judged from, by its path in the run folder."""
 
 
 class RunManifest(Record):
@@ -341,3 +371,21 @@ class RunManifest(Record):
     engines: tuple[str, ...]
     """Names of the engines in the order asked, the reference first."""
     environment: Environment
+    checkpoint: str = ""
+    """Paths as they were given: of the checkpoint, of the folder of images and of the label file, if there is one."""
+    images: str = ""
+    labels: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What results of this run name it by: card, settings, inputs and engines, but not where or when it ran."""
+        return hash_value([self.recipe, self.spec, self.inputs, self.engines])
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Older ones hold these paths in their command only."""
+        if "images" in data or not isinstance(data.get("command"), str):
+            return data
+        named = {word: value for word, value in itertools.pairwise(shlex.split(data["command"])) if word[:2] == "--"}
+        paths = {name: named[f"--{name}"] for name in ("checkpoint", "images", "labels") if f"--{name}" in named}
+        return {**data, **paths}

@@ -1,6 +1,5 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.environment import machine_hash, name_machine, read_environment
+from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting import check_prepared
@@ -19,7 +18,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.channels import try_swapped
 from seatrial.evaluation.ledger import Ledger, Tally
@@ -32,14 +31,17 @@ from seatrial.evaluation.pipeline import (
     collect_predictions,
 )
 from seatrial.evaluation.plausibility import judge_tally
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value
+from seatrial.report.predictions import check_counts
+from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
+from seatrial.workflow.noted import count_notes, find_machine_doubts
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import check_reference, compare_with
 
@@ -156,6 +158,7 @@ class Here:
         begun = time.perf_counter()
         engine = get_engine(asked.file.manifest.engine)
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+            check_self_test(session, asked.file, plan.batch_size)
             opened_s = time.perf_counter() - begun
             sitting.batch = measure_batch_dependence(session, asked.choose_probe(), feed)
             if sitting.batch is not None:
@@ -180,7 +183,10 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial) if spec.resume else None
+    if spec.reference is not None and spec.reference.resolve() == (output / f"{asked.name}.parquet").resolve():
+        fix = "choose another --output, or rename the reference"
+        raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
+    record = _find_evaluated(asked, output, progress) if spec.resume else None
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -244,6 +250,9 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
+    for ending in ("json", "throughput.json", "parquet"):
+        # They are of another evaluation, whose result must not pass for this one's if it fails.
+        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
@@ -264,6 +273,8 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         record = _describe(asked, ledger.tally, predictions, left_out, sitting)
         record.save(output / f"{asked.name}.json")
         ledger.remove()
+    for note in record.notes:
+        progress(Update("evaluate", note=f"{asked.name}: {note}"))
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
 
@@ -308,7 +319,7 @@ def _evaluation_key(
     return hash_value(
         {
             "stage": "evaluate/3",
-            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "engine": [file.manifest.key, file.manifest.contents],
             "images": listing,
             "missing": sorted(spec.missing),
             "batch_size": batch_size,
@@ -320,13 +331,18 @@ def _evaluation_key(
     )
 
 
-def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord | None:
-    with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(path)
-        predictions = path.parent / record.predictions
-        fits = record.key == key and (allow_partial or not record.left_out)
-        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
+def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
+    """The record of this very evaluation, if it is whole and its predictions, counted again, give what it says."""
+    try:
+        record = AccuracyRecord.load(output / f"{asked.name}.json")
+        fits = record.key == asked.key and (asked.spec.allow_partial or not record.left_out)
+        if fits and (output / record.predictions).is_file():
+            check_counts(output, record)
             return record
+    except RefusedFile as error:
+        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
+    except SeatrialError:  # There is none, or none of this version.
+        pass
     return None
 
 
@@ -348,6 +364,7 @@ def _describe(
         recipe=str(manifest.graph.recipe["name"]),
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
+        engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
         contents_hash=Predictions.load(predictions).hash_contents(),
@@ -363,18 +380,12 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        doubts=(*_find_doubts(asked.answering.environment, tally), *belief.doubts),
+        doubts=(*find_machine_doubts(asked.answering.environment, tally), *belief.doubts),
+        notes=count_notes(tally, images),
         suspicions=belief.suspicions,
         unchecked=belief.unchecked,
         environment=asked.answering.environment,
     )
-
-
-def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
-    kinds = sorted(tally.machines | {name_machine(environment)})
-    if len(kinds) == 1:
-        return ()
-    return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
 
 
 def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:

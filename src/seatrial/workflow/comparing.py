@@ -12,12 +12,12 @@ from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
-from seatrial.report.read import check_file_name
+from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import name_differences
+from seatrial.workflow.reference import check_own, name_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     labels = None if spec.labels is None else parse_label_file(spec.labels)
     found = []
     for path in spec.files:
+        check_own(path)
         predictions = Predictions.load(path)
         if labels is not None:
             predictions = relabel(predictions, labels, str(spec.labels))
@@ -120,8 +121,6 @@ def _look(path: Path, predictions: Predictions, by_file: bool) -> Belief:
         by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
     """
     record = _find_record(path)
-    if record is not None and record.predictions_sha256 != hash_file(path):
-        record = None
     if record is not None and record.unchecked:
         return Belief(unchecked=record.unchecked)
     classes = int(predictions.classes.max()) + 1 if record is None else record.classes
