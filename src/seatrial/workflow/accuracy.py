@@ -41,7 +41,7 @@ from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
-from seatrial.workflow.noted import count_notes, find_machine_doubts
+from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import check_reference, compare_with
 
@@ -293,24 +293,6 @@ def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: P
         return None
     assert spec.reference is not None
     return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
-
-
-def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
-    """Refuse an accuracy over fewer images than were asked for.
-
-    Args:
-        left_out: why an image has no answer, by id.
-        asked: how many images there should be.
-
-    Raises:
-        DataError: names the first ones.
-    """
-    listed = list(left_out.values())
-    shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
-    raise DataError(
-        f"{len(left_out)} of {asked} images have no answer: {shown}",
-        "mend them, or evaluate the rest with --allow-partial, which keeps what is answered",
-    )
 
 
 def _evaluation_key(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
+from seatrial.evaluation.comparison import compare_answers
 from seatrial.evaluation.plausibility import Seen, find_repeats, find_suspicions, is_far_below, suspect_changes
-from seatrial.evaluation.statistics import Paired, compare_answers, exact_bounds, gain_p
+from seatrial.evaluation.statistics import Paired, exact_bounds, gain_p
 
 
 def see(labels: np.ndarray, answers: np.ndarray, classes: int = 10, **more: object) -> Seen:
