@@ -30,6 +30,7 @@ from seatrial.evaluation.guide_format import (
     write_report,
     write_summary,
 )
+from seatrial.evaluation.noise import is_coarse
 from seatrial.evaluation.run_files import Repeats, Source, Store, run_source
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import replacing, write_text
@@ -104,7 +105,8 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         if not isinstance(session, DeviceTimed):
             note = f"NPU_compute_time is the host's time of a run of {manifest.engine}, copies included"
             progress(Update("infer", note=note))
-        performance, course = run_source(session, source, repeats, store, progress)
+        coarse = is_coarse(manifest.precision, manifest.executed)
+        performance, course = run_source(session, source, repeats, store, progress, coarse)
     if place is not None and spec.layout == "benchmark":
         write_text(place.summary, write_report(performance, course))
     elif place is not None:

@@ -240,6 +240,16 @@ def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_p
         check_variety(ledger.tally, images[:20], FEED)
 
 
+@pytest.mark.parametrize("how", ["alike", "late"])
+def test_rounded_logits_excuse_no_broken_engine(how: str, images: list[LabelledImage], tmp_path: Path) -> None:
+    session = FakeSession(answer=answer_alike if how == "alike" else answer_late())
+    with (
+        evaluate(session, images, tmp_path, Plan(5, coarse=True)) as ledger,
+        pytest.raises(ParityError, match="different images the same answer"),
+    ):
+        check_variety(ledger.tally, images, FEED, coarse=True)
+
+
 def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: Path) -> None:
     copies = [*images[1:3], *(LabelledImage(f"copy-{i}", images[0].path, 0) for i in range(4))]
     with evaluate(FakeSession(), copies, tmp_path, Plan(2)) as ledger:
