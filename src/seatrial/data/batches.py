@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.store.files import hash_content
@@ -28,8 +29,8 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
     """Put one image where a batch has its place: as uint8 (*feed.shape), or as it was prepared; `row` is contiguous.
 
     Returns:
-        Its content: `store.files.hash_content` of the image file, of a prepared image whose file is not known of the
-        prepared bytes.
+        What identifies its content: `store.files.hash_content` of the image file, `data.fast_hash.hash_prepared` of a
+        prepared image whose file is not known.
 
     Raises:
         DataError: it is no image, or not of the size that was said.
@@ -40,7 +41,7 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
         row[:] = feed.decode(data, str(image))
         return hash_content(data)
     image.read_into(row)
-    return hash_content(row.data.cast("B")) if image.content is None else int(image.content[1][:16], 16)
+    return hash_prepared(row.data) if image.content is None else image.known_content
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
-from seatrial.engines.base import DeviceTimed, Session
+from seatrial.engines.base import DeviceTimed, Session, run_padded
+from seatrial.evaluation.batch_dependence import compare_batches
 from seatrial.evaluation.guide_format import Course, Performance
 from seatrial.evaluation.parity import Variety, check_finite, check_logits
 from seatrial.metrics.topk import rank_top
@@ -116,6 +117,25 @@ def run_source(
     times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
     course = Course(done * source.images, batches, read - start, ran - start, stored - start)
     return Performance(repeats.batch_size, *times), course
+
+
+def check_first_batch(session: Session, source: Source, batch_size: int, floor: float) -> None:
+    """Refuse an engine whose answers depend on the batch, seen from the first files, run with the last ones and alone.
+
+    Args:
+        floor: relative error of the logits that is rounding.
+
+    Raises:
+        DataError: a file is not what it was said to be.
+        ParityError: an answer is no number, or moves by more.
+    """
+    count = batch_size // source.images
+    first, last = source.files[:count], source.files[count:][-count:]
+    batch = load_full(source, batch_size, first)[: len(first) * source.images]
+    others = load_full(source, batch_size, last)[: len(last) * source.images] if last else batch[:0]
+    names, together = _name_images(source, first), run_padded(session, batch)
+    check_finite(together, names)
+    compare_batches(session, batch, together, others, names, floor)
 
 
 def _name_images(source: Source, files: Sequence[Path]) -> list[str]:

@@ -1,6 +1,5 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +18,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.noise import find_batch_floor, is_coarse
@@ -38,6 +37,7 @@ from seatrial.store.files import hash_file, hash_value
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
+from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import check_reference, compare_with
 
@@ -172,7 +172,7 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(output / f"{asked.name}.json", asked.key, spec.allow_partial) if spec.resume else None
+    record = _find_evaluated(asked, output, progress) if spec.resume else None
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -237,6 +237,7 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
+        drop_changed(ledger, images, asked.plan.workers, asked.name, progress)
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
             progress(Update("evaluate", note=f"{asked.name}: {already}"))
@@ -311,14 +312,9 @@ def _evaluation_key(
     )
 
 
-def _find_evaluated(path: Path, key: str, allow_partial: bool) -> AccuracyRecord | None:
-    with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(path)
-        predictions = path.parent / record.predictions
-        fits = record.key == key and (allow_partial or not record.left_out)
-        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
-            return record
-    return None
+def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
+    found = load_evaluated(output / f"{asked.name}.json", asked.key, asked.spec.allow_partial)
+    return None if found is None else find_evaluated(found, asked.spec.images, asked.plan.workers, progress)
 
 
 def _describe(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage, Prepared
 from seatrial.data.preprocess import normalise
@@ -159,7 +160,7 @@ def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
     order = sorted(range(COUNT), key=lambda row: images[row].id)
     bins, packed = found
     assert bins.contents is not None and packed.contents is not None
-    assert bins.of_prepared and bins.contents.tolist() == [hash_content(pixels[row].tobytes()) for row in order]
+    assert bins.of_prepared and bins.contents.tolist() == [hash_prepared(pixels[row].tobytes()) for row in order]
     files = [hash_content(images[row].path.read_bytes()) for row in order]
     assert not packed.of_prepared and packed.contents.tolist() == files
 
