@@ -4,7 +4,7 @@ import pytest
 from seatrial.data.fast_hash import hash_prepared
 
 
-def test_it_is_the_sum_of_words_times_odd_numbers_of_their_places() -> None:
+def test_it_is_a_sum_of_words_times_odd_numbers_of_their_places() -> None:
     """Stored hashes must hold for ever: the first factors of splitmix64, made odd, are written out here."""
     mask = 2**64 - 1
 
@@ -17,8 +17,9 @@ def test_it_is_the_sum_of_words_times_odd_numbers_of_their_places() -> None:
     # The first number that Vigna's splitmix64.c (prng.di.unimi.it) gives for a state of 0.
     assert factor(1) == 0xE220A8397B1DCDAF
     data = bytes(range(20))
-    words = [int.from_bytes(data[i : i + 8], "little") for i in (0, 8, 16)]
-    assert hash_prepared(data) == (sum(w * factor(i) for i, w in enumerate(words, 1)) + 20) & mask
+    first, second, rest = (int.from_bytes(data[i : i + 8], "little") for i in (0, 8, 16))
+    total = first * factor(1) + second * factor(2) + (first >> 32) * factor(3) + (second >> 32) * factor(4)
+    assert hash_prepared(data) == (total + rest * 0x9E3779B97F4A7C15 + 20) & mask
     assert hash_prepared(b"") == 0 and hash_prepared(b"\0") == 1
 
 
@@ -32,6 +33,18 @@ def test_any_changed_byte_changes_it(size: int) -> None:
             changed[place] ^= 1 << bit
             seen.add(hash_prepared(changed.data))
     assert len(seen) == 8 * size + 1
+
+
+def test_two_changed_bits_do_not_cancel() -> None:
+    """Modulo 2**64 the highest bits of two words times odd numbers would: a negated number in each of them."""
+    data = np.random.default_rng(1).standard_normal((3, 4, 6)).astype(np.float32)
+    seen = {hash_prepared(data.data)}
+    for first in range(data.size):
+        for second in range(first):
+            changed = data.copy()
+            changed.reshape(-1)[[first, second]] *= -1
+            seen.add(hash_prepared(changed.data))
+    assert len(seen) == data.size * (data.size - 1) // 2 + 1
 
 
 def test_places_and_length_count() -> None:
