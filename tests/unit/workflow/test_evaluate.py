@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from sealed import read_unsealed
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.errors import DataError, NotComparable, UsageError
@@ -193,7 +194,7 @@ def test_the_command_prints_its_record(
     trial: TinyTrial, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate_by_words(trial, engine, tmp_path, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "ort.json").read_text())
+    assert json.loads(capsys.readouterr().out) == read_unsealed(tmp_path / "ort.json")
     assert AccuracyRecord.load(tmp_path / "ort.json").images == 24
 
 
