@@ -13,10 +13,9 @@ _ODD = 0x9E3779B97F4A7C15
 def hash_prepared(data: bytes | memoryview) -> int:
     """64 bits that identify the bytes of a preprocessed image; contiguous, any length.
 
-    A multilinear hash (after Carter and Wegman 1979): the sum of its 64-bit words, each times an odd number of its place,
-    and of their upper halves, which a product modulo 2**64 hardly mixes, each times another. A change of one word
-    gives another sum, and of several almost certainly. It notices what was replaced or damaged, but hides nothing from
-    somebody who searches for a collision.
+    A multilinear hash (after Carter and Wegman 1979): the sum of the 64-bit words, each times an odd number of its
+    place, and of their upper halves, which a product modulo 2**64 hardly mixes, each times another. Of bytes that are
+    replaced or damaged the sum is another, almost certainly; it is no defence against who searches for a collision.
     """
     flat = np.frombuffer(data, np.uint8)
     count = len(flat) // 8
