@@ -122,9 +122,9 @@ def test_accuracies_on_other_files_under_the_same_names_do_not_fit(folder: Path)
     store("openvino-bf16", contents_hash="a" * 64)
     before = provenance.find_doubts(read_run(folder))
     store("openvino-int8", contents_hash="b" * 64)
-    told = "its accuracy is that of other image files under the same names, so its figures must not stand beside the others'"
+    told = "its accuracy is that of other image files under the same names, so its figures must not stand beside"
     doubts = [doubt for doubt in provenance.find_doubts(read_run(folder)) if doubt not in before]
-    assert doubts == [("openvino-int8", told)]
+    assert [(who, doubt.startswith(told)) for who, doubt in doubts] == [("openvino-int8", True)]
     store("openvino-int8", contents_hash=None)
     assert provenance.find_doubts(read_run(folder)) == before
 
