@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import openvino
 import pytest
+import torch
 
 from seatrial.data.batches import load_batch
 from seatrial.data.feed import make_feed
@@ -21,10 +24,13 @@ from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
 from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.evaluation.self_test import check_self_test
+from seatrial.export.graph import open_graph
 from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network
 from seatrial.recipes import load_recipe
 from seatrial.workflow.graphs import export_checkpoint
+from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
 from tiny_trial import TinyTrial, make_trial
 
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
@@ -53,6 +59,18 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
     return made
 
 
+@pytest.fixture(scope="module")
+def other(trial: TinyTrial) -> Path:
+    """The same network with other weights, as a graph."""
+    state = torch.load(trial.checkpoint, weights_only=True)
+    folder = trial.folder / "other"
+    folder.mkdir()
+    torch.save({key: value.flip(0) if value.ndim > 1 else value for key, value in state.items()}, folder / "other.pth")
+    recipe = load_recipe(str(trial.card))
+    export_checkpoint(recipe, folder / "other.pth", folder / "model.onnx", ExportSpec(opset=17), [])
+    return folder / "model.onnx"
+
+
 @pytest.fixture(scope="module", params=list(ENGINES))
 def engine(request: pytest.FixtureRequest, emulate: Callable[[str], AbstractContextManager[None]]) -> Iterator[str]:
     with emulate(request.param):
@@ -77,8 +95,6 @@ def pixels(trial: TinyTrial) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def expected(trial: TinyTrial, pixels: np.ndarray) -> np.ndarray:
-    import torch
-
     recipe = load_recipe(str(trial.card))
     network = load_network(recipe.network, trial.folder / "model.safetensors").double()
     with torch.inference_mode():
@@ -198,6 +214,37 @@ def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Pat
         read_engine(file.folder)
 
 
+def test_an_exchanged_file_is_told_though_its_hash_was_edited(
+    engine: str, file: EngineFile, other: Path, tmp_path: Path
+) -> None:
+    """Only what it gives tells: files of another checkpoint, under the logits of this one's."""
+    built = build_engine(other, ask(engine), tmp_path / "engine")
+    kept = {model.path: model.logits for model in file.manifest.files}
+    files = tuple(model.model_copy(update={"logits": kept[model.path]}) for model in built.manifest.files)
+    with get_engine(engine).open(built, built.manifest.device) as session:
+        check_self_test(session, built)
+        exchanged = replace(built, manifest=built.manifest.model_copy(update={"files": files}))
+        with pytest.raises(RefusedFile, match="does not give what it gave when it was compiled"):
+            check_self_test(session, exchanged)
+
+
+@pytest.mark.parametrize(("batch_size", "streams"), [(None, 1), (1, 2), (8, 3)])
+def test_a_sound_engine_is_known_again_however_it_is_opened(
+    file: EngineFile, batch_size: int | None, streams: int
+) -> None:
+    assert all(model.logits is not None for model in file.manifest.files)
+    with get_engine(file.manifest.engine).open(file, file.manifest.device, batch_size, streams) as session:
+        check_self_test(session, file, batch_size)
+
+
+def test_opening_leaves_nothing_behind_that_could_be_loaded_unseen(file: EngineFile, pixels: np.ndarray) -> None:
+    before = {path: path.stat().st_mtime_ns for path in file.folder.rglob("*")}
+    for streams in (1, 2):
+        with get_engine(file.manifest.engine).open(file, file.manifest.device, 4, streams) as session:
+            session.run(pixels[:4])
+    assert {path: path.stat().st_mtime_ns for path in file.folder.rglob("*")} == before
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -270,6 +317,56 @@ def test_a_file_of_another_version_is_refused_with_the_command_that_rebuilds_it(
 def test_torch_runs_no_int8(trial: TinyTrial, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="torch runs no int8; compile the quantised graph for onnxruntime"):
         build_engine(trial.folder / "model.onnx", BuildSpec("torch", "int8"), tmp_path / "engine")
+
+
+@pytest.fixture(scope="module")
+def int8(trial: TinyTrial) -> Path:
+    path = trial.folder / "model-int8.onnx"
+    quantize_graph(trial.folder / "model.onnx", QuantizeSpec(trial.folder / "train"), path)
+    return path
+
+
+def test_what_openvino_compiled_of_an_int8_graph_is_hashed_and_a_changed_bit_is_refused(
+    int8: Path, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    file = build_engine(int8, BuildSpec("openvino", "int8"), tmp_path / "engine")
+    (blob,) = file.folder.rglob("*.blob")
+    assert blob.name in file.manifest.companions
+    with get_engine("openvino").open(file, "cpu", 4, streams=2) as session:
+        given = session.run(pixels[:4])
+    alone = replace(file, manifest=file.manifest.model_copy(update={"companions": {}}))
+    with get_engine("openvino").open(alone, "cpu", 4) as session:
+        np.testing.assert_array_equal(session.run(pixels[:4]), given)
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(bytes(data))
+    with pytest.raises(RefusedFile, match=r"\.blob is altered or cut off; compile it again"):
+        read_engine(file.folder)
+
+
+def test_a_cache_of_before_is_not_loaded(trial: TinyTrial, pixels: np.ndarray, tmp_path: Path) -> None:
+    file = build_engine(trial.folder / "model.onnx", BuildSpec("openvino"), tmp_path / "engine")
+    with get_engine("openvino").open(file, "cpu", 4) as session:
+        expected = session.run(pixels[:4])
+    cache = file.folder / ".cache"
+    settings = {"CACHE_DIR": str(cache), "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+    openvino.Core().compile_model(next(file.folder.glob("*.xml")), "CPU", settings)
+    (blob,) = cache.iterdir()
+    blob.write_bytes(bytes(byte ^ 1 for byte in blob.read_bytes()))
+    with get_engine("openvino").open(read_engine(file.folder), "cpu", 4) as session:
+        np.testing.assert_array_equal(session.run(pixels[:4]), expected)
+
+
+def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    """NNCF makes what follows a Relu uint8 and the rest int8, which onnxruntime would run in float where they meet."""
+    file = build_engine(int8, BuildSpec("onnxruntime", "int8"), tmp_path / "engine")
+    assert file.manifest.executed["int8"] >= 20, "of 21 layers"
+    before, after = (onnx.load(path) for path in (int8, file.folder / "model-free.onnx"))
+    zeros = {node.input[2] for node in after.graph.node if node.op_type == "QuantizeLinear"}
+    types = {weight.data_type for weight in after.graph.initializer if weight.name in zeros}
+    assert types == {onnx.TensorProto.UINT8}
+    plain, shifted = (open_graph(model, optimise=False)(pixels) for model in (before, after))
+    np.testing.assert_array_equal(plain, shifted)
 
 
 def test_openvino_reads_back_what_runs(trial: TinyTrial) -> None:

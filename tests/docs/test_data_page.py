@@ -9,7 +9,7 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
-from seatrial.data.labels import IMAGE_SUFFIXES
+from seatrial.data.image_files import IMAGE_SUFFIXES
 from seatrial.data.sources import read_images
 from tiny_trial import make_trial
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.feed import Feed
+from seatrial.data.feed import Feed, to_input
 from seatrial.errors import DataError
 from seatrial.store.records import TensorSpec
 
@@ -66,10 +66,3 @@ def make_fresh(
     chosen = pixels[rng.integers(len(pixels), size=batch_size)]
     moved = np.roll(chosen, int(rng.integers(pixels.shape[1])), axis=1)
     return to_input(moved ^ rng.integers(0, 2, moved.shape, dtype=np.uint8), spec, feed)
-
-
-def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:
-    """Images (n, *feed.shape) as the input that `spec` describes, finished here where it is not uint8."""
-    if spec.dtype == "uint8":
-        return np.ascontiguousarray(pixels)
-    return feed.finish(pixels).astype(spec.dtype, copy=False)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.inputs import choose_rows, to_input
+from seatrial.bench.inputs import choose_rows
 from seatrial.data.batches import fill_row
-from seatrial.data.feed import Feed
+from seatrial.data.feed import Feed, to_input
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
 from seatrial.errors import UsageError

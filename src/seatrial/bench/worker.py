@@ -31,6 +31,7 @@ from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_
 from seatrial.engines.child import serve_job
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, EngineError
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.store.measurement import Pace, Point, Scope, Setting
 from seatrial.strict import Strict
 
@@ -122,6 +123,7 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         UsageError: the engine cannot tell the device's times.
         DataError: the images are missing, or not what the engine takes.
         ParityError: timed outputs are not those of an untimed run.
+        RefusedFile: the engine is not the one that was compiled.
     """
     feed = read_feed(file.manifest.graph)
     gpu = find_gpu(job.device)
@@ -133,6 +135,8 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         bench = _Bench(job, session, feed, ask, clock)
         with contextlib.ExitStack() as closing:
             point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
+            # Now, so that the first inference was the first.
+            check_self_test(session, file, job.batch_size)
         holds = gpu.used_bytes() if gpu else None
     memory = None if held is None or holds is None else max(0, holds - held)
     return point.model_copy(update={"device_memory_bytes": memory})

@@ -62,7 +62,10 @@ def pack(
     labels: Labels = None,
     workers: Annotated[int | None, typer.Option(help="Threads; default: one for each core.", min=1)] = None,
     allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Do without images that have a label but are not there.")
+        bool,
+        typer.Option(
+            "--allow-partial", help="Do without images that have a label but are not there, or are there and left out."
+        ),
     ] = False,
     aipp: Annotated[Path | None, typer.Option(help="AIPP configuration of the engines that will take it.")] = None,
     as_json: Json = False,

@@ -26,7 +26,7 @@ Streams = Annotated[
 ]
 Logits = Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing or broken.")
+    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing, broken or left out.")
 ]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
 GatePoints = Annotated[
@@ -163,6 +163,8 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     if record.batch_invariant is False:
         moved = "" if record.batch_distance is None else f" (relative error {record.batch_distance:.1e}: rounding)"
         print(f"note: the same image gets other logits in another batch{moved}")
+    for note in record.notes:
+        print(f"note: {note}")
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
     if record.versus is not None:

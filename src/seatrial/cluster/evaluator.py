@@ -20,6 +20,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.batch_dependence import measure_batch_dependence
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.stream import Answers, stream_answers
 
 MOUNT = "every machine of the cluster must see the images under the same path"
@@ -41,6 +42,7 @@ class Evaluator:
         self._feed = read_feed(file.manifest.graph)
         self._cores = take_cores(brief.cpus)
         self._session = _open_engine(file, brief)
+        check_self_test(self._session, file, brief.plan.batch_size)
 
     def answer(self, chunk: Chunk) -> Outcome:
         """Run the images of a chunk; may be called from `LANES` threads at once.
@@ -57,8 +59,12 @@ class Evaluator:
         return Outcome(answers, batch)
 
     def _restore(self, found: Answers, chunk: Chunk) -> Answers:
-        bad = {int(chunk.indices[place]): why for place, why in (found.bad or {}).items()}
-        return replace(found, indices=chunk.indices[found.indices], bad=bad, machine=self._machine)
+        bad, notes = (
+            {int(chunk.indices[place]): why for place, why in (by_place or {}).items()}
+            for by_place in (found.bad, found.notes)
+        )
+        indices = chunk.indices[found.indices]
+        return replace(found, indices=indices, bad=bad, notes=notes, machine=self._machine)
 
 
 def _check_images(brief: Brief) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
+from seatrial.data.decode_pool import ReadImage
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
@@ -25,12 +26,12 @@ def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
     return batch
 
 
-def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
+def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> ReadImage:
     """Put one image where a batch has its place: as uint8 (*feed.shape), or as it was prepared; `row` is contiguous.
 
     Returns:
         What identifies its content: `store.files.hash_content` of the image file, `data.fast_hash.hash_prepared` of a
-        prepared image whose file is not known.
+        prepared image whose file is not known; and what was noted of the file.
 
     Raises:
         DataError: it is no image, or not of the size that was said.
@@ -38,10 +39,11 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
     """
     if image.prepared is None:
         data = image.read()
-        row[:] = feed.decode(data, str(image))
-        return hash_content(data)
+        notes: list[str] = []
+        row[:] = feed.decode(data, str(image), notes)
+        return ReadImage(hash_content(data), next(iter(notes), None))
     image.read_into(row)
-    return hash_prepared(row.data) if image.content is None else image.known_content
+    return ReadImage(hash_prepared(row.data) if image.content is None else image.known_content)
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage, list_images, read_image_list, spread
+from seatrial.data.labels import LabelledImage, list_by_suffix, read_image_list, refuse_left_out, spread
 from seatrial.errors import DataError
 from seatrial.store.files import hash_bytes, hash_file
 
@@ -13,14 +13,15 @@ def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
     """At most `count` images, evenly spaced: of a folder, of its class folders, or of a text file that lists them.
 
     Raises:
-        DataError: there is no such folder or file, it holds no images, or a listed one is not there.
+        DataError: there is no such folder or file, it holds no images or others too, or a listed one is not there.
     """
     if source.is_file():
         found = read_image_list(source)
     else:
-        found = list_images(source)
+        found = list_by_suffix(source)
         folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-        found = found or [path for folder in folders for path in list_images(folder)]
+        found = found or [path for folder in folders for path in list_by_suffix(folder)]
+        refuse_left_out(source, {path.relative_to(source).as_posix() for path in found})
     if not found:
         raise DataError(f"calibration folder {source} holds no images")
     return tuple(spread(found, count))

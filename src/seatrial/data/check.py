@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.decode import read_image
-from seatrial.data.labels import check_folder, list_images, read_text_lines, split_label_line
+from seatrial.data.decode import decode_image, read_file
+from seatrial.data.image_files import find_left_out
+from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
@@ -68,6 +69,7 @@ def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, .
         paths, labels, findings = _read_folders(spec.images, spec.classes)
     else:
         paths, labels, findings = _read_flat(spec.images, spec.labels)
+    findings += _check_left_out(paths, spec.images)
     findings += _check_counts(paths, spec)
     findings += _check_labels(labels, spec.classes)
     findings += _check_pixels(paths, spec.workers, progress)
@@ -94,7 +96,7 @@ def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list
     paths: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(folders):
-        found = list_images(folder)
+        found = list_by_suffix(folder)
         paths += found
         labels += [label] * len(found)
     return paths, labels, findings
@@ -103,7 +105,7 @@ def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list
 def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], list[Finding]]:
     """Images, the labels of the label file and how the two do not fit."""
     by_name, findings = _read_lines(label_file)
-    paths = list_images(images)
+    paths = list_by_suffix(images)
     names = {path.name for path in paths}
     missing, extra = sorted(by_name.keys() - names), sorted(names - by_name.keys())
     if missing:
@@ -134,6 +136,11 @@ def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
     if twice:
         findings.append(_error(f"{len(twice)} lines of {path} name an image again", twice))
     return found, findings
+
+
+def _check_left_out(paths: Sequence[Path], root: Path) -> list[Finding]:
+    others = find_left_out(root, {path.relative_to(root).as_posix() for path in paths})
+    return [_error(f"{len(others)} images are not part of the set, by their place or name", others)] if others else []
 
 
 def _check_counts(paths: Sequence[Path], spec: CheckSpec) -> list[Finding]:
@@ -197,26 +204,36 @@ def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
 def _check_pixels(paths: Sequence[Path], workers: int, progress: Progress) -> list[Finding]:
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     broken: list[str] = []
+    noted: defaultdict[str, list[str]] = defaultdict(list)
     done = 0
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         try:
-            for chunk, found in zip(chunks, pool.map(_find_unreadable, chunks), strict=True):
-                broken += found
+            for chunk, (unreadable, notes) in zip(chunks, pool.map(_read_chunk, chunks), strict=True):
+                broken += unreadable
+                for name, note in notes:
+                    noted[note].append(name)
                 done += len(chunk)
                 progress(Update("check", done, len(paths), "images"))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return [_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken)] if broken else []
+    findings = [_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items()]
+    if broken:
+        findings.append(_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken))
+    return findings
 
 
-def _find_unreadable(paths: Sequence[Path]) -> list[str]:
-    found = []
+def _read_chunk(paths: Sequence[Path]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Why files cannot be decoded; and names of others, each with what was noted of it."""
+    broken: list[str] = []
+    noted: list[tuple[str, str]] = []
     for path in paths:
+        notes: list[str] = []
         try:
-            read_image(path)
+            decode_image(read_file(path), str(path), notes)
         except DataError as error:
-            found.append(error.problem)
-    return found
+            broken.append(error.problem)
+        noted += [(path.name, note) for note in notes]
+    return broken, noted
 
 
 def judge_label_order(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> Finding | None:

@@ -7,10 +7,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
+from seatrial.data.damage import JPEG, PNG, UNCHECKED, decode_strictly, find_png_damage, read_frame
 from seatrial.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
@@ -20,6 +21,7 @@ POLICY = "pillow-rgb/1"
 """Names these pixels in preprocessing hashes: Pillow's decoding, RGB, EXIF orientation ignored, 16 bits scaled."""
 
 MEND = "mend or remove it, and run again"
+DEEPEN = "convert it to 8 or 16 unsigned bits a sample, so that its black is 0 and its white the highest, and run again"
 
 _OPENING = threading.Lock()
 """Warning filters belong to the whole process, so only one thread may change them at a time."""
@@ -46,16 +48,19 @@ def read_file(path: Path) -> bytes:
         raise DataError(f"image {path} cannot be read ({error.strerror})") from None
 
 
-def decode_image(data: bytes, name: str) -> Image.Image:
+def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:
     """Decode the bytes of one image to RGB.
 
-    Baseline three-channel and grey JPEGs go through simplejpeg, which gives Pillow's own pixels in two thirds of
-    the time; all else goes through Pillow.
+    JPEGs of one or three components go through simplejpeg, which gives Pillow's own pixels in less time and raises
+    libjpeg's warnings; all else goes through Pillow.
+
+    Args:
+        notes: gets what does no harm, but should be known of a data set (`damage.SURPLUS`, `damage.UNCHECKED`).
 
     Raises:
-        DataError: the bytes are no image, or a cut off one; names `name`.
+        DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
     """
-    pixels = _decode_plain(data, name)
+    pixels = _decode_jpeg(data, name, notes)
     return _decode_other(data, name) if pixels is None else Image.fromarray(pixels)
 
 
@@ -63,29 +68,43 @@ def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
     """The pixels of `decode_image`, (height, width, 3), without the copy into Pillow's own memory.
 
     Raises:
-        DataError: the bytes are no image, or a cut off one; names `name`.
+        DataError: as `decode_image`.
     """
-    pixels = _decode_plain(data, name)
+    pixels = _decode_jpeg(data, name)
     return np.asarray(_decode_other(data, name)) if pixels is None else pixels
 
 
-def _decode_plain(data: bytes, name: str) -> NDArray[np.uint8] | None:
-    if not _is_plain_jpeg(data):
+def check_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> None:
+    """Refuse a damaged JPEG, at the cost of decoding it; what is none passes.
+
+    Raises:
+        DataError: it is damaged; names `name`.
+    """
+    _decode_jpeg(data, name, notes)
+
+
+def _decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG; None if it is none, or one that only Pillow turns into RGB."""
+    frame = read_frame(data)
+    if frame is None or frame.width * frame.height > (Image.MAX_IMAGE_PIXELS or 0):
+        if data.startswith(JPEG) and notes is not None:
+            notes.append(UNCHECKED)
         return None
-    try:
-        # Pillow's defaults: exact IDCT and smooth chroma upsampling.
-        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB", fastdct=False, fastupsample=False)
-        return pixels
-    except ValueError as error:
-        # Pillow knows more odd files, and says what is wrong with the others; but it paints a hole grey.
-        if "premature end" in str(error):
-            raise DataError(f"image {name} is damaged ({error})", MEND) from None
-        return None
+    pixels, damage, note = decode_strictly(data, frame)
+    if damage is not None:
+        raise DataError(f"image {name} is damaged ({damage})", MEND)
+    if note is not None and notes is not None:
+        notes.append(note)
+    return None if frame.colorspace == "CMYK" else pixels
 
 
 def _decode_other(data: bytes, name: str) -> Image.Image:
+    damage = find_png_damage(data) if data.startswith(PNG) else None
+    if damage is not None:
+        raise DataError(f"image {name} is damaged ({damage})", MEND)
     try:
         with _open(data) as image:
+            _check_depth(image, name)
             image.load()
             return _to_rgb(image)
     except UnidentifiedImageError:
@@ -103,24 +122,21 @@ def _open(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether this is a baseline JPEG (SOF0) of 1 or 3 components and sane size that ends as it should.
-
-    A stream without its end marker is left to Pillow, which refuses it where libjpeg would paint the rest grey;
-    so is one with too many pixels.
-    """
-    if data[:3] != b"\xff\xd8\xff" or b"\xff\xd9" not in data[-1024:]:
-        return False
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xC0:
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return data[at + 9] in (1, 3) and height * width <= (Image.MAX_IMAGE_PIXELS or 0)
-        if marker in range(0xC1, 0xD0) and marker not in (0xC4, 0xC8, 0xCC):
-            return False
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+def _check_depth(image: Image.Image, name: str) -> None:
+    """Refuse samples whose black and white nothing tells, and those that Pillow takes for others than they are."""
+    depth = None
+    if image.mode == "F":
+        depth = "floating-point samples"
+    elif isinstance(image, TiffImageFile):
+        bits = max(image.tag_v2.get(BITSPERSAMPLE, (1,)))
+        if set(image.tag_v2.get(SAMPLEFORMAT, (1,))) != {1}:
+            depth = f"signed samples of {bits} bits"
+        elif bits not in (1, 2, 4, 8, 16):
+            depth = f"samples of {bits} bits"
+        elif bits == 16 and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0:
+            depth = "samples of 16 bits whose 0 is white"
+    if depth is not None:
+        raise DataError(f"image {name} is refused: it has {depth}", DEEPEN)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -27,10 +27,22 @@ SHARED = Path("/dev/shm")
 """Where Linux has what processes share."""
 
 Asked = TypeVar("Asked")
-FillRow = Callable[[NDArray[Any], Asked], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """What is known of an image after it was read."""
+
+    content: int
+    """What identifies its bytes: see `data.batches.fill_row`."""
+    note: str | None = None
+    """What does no harm, but should be known: see `data.decode.decode_image`."""
+
+
+FillRow = Callable[[NDArray[Any], Asked], ReadImage | None]
 """Puts what is asked for into a row, or raises a DataError; other processes get a copy of it.
 
-What it returns identifies the content that it read, where somebody wants to know: see `data.batches.fill_row`.
+It returns what it read, where somebody wants to know.
 """
 
 
@@ -44,6 +56,8 @@ class Filled:
     """Time of one worker."""
     contents: dict[int, int] = field(default_factory=dict)
     """What identifies the content of each row that was filled, by row, where the function that filled it tells it."""
+    notes: dict[int, str] = field(default_factory=dict)
+    """What was noted of images, by row."""
 
 
 class DecodePool(Closing, Generic[Asked]):
@@ -109,19 +123,21 @@ def fill_rows(
     """Put what is asked for into `rows`, one each from `first` on; what is broken leaves its row all 0."""
     start = time.perf_counter()
     bad = {}
-    contents = {}
+    read: dict[int, ReadImage] = {}
     for row, wanted in enumerate(asked, start=first):
         if stopped is not None and stopped.is_set():
             break
         try:
-            content = fill_row(rows[row], wanted)
+            found = fill_row(rows[row], wanted)
         except DataError as error:
             rows[row] = 0
             bad[row] = error.problem
         else:
-            if content is not None:
-                contents[row] = content
-    return Filled(bad, time.perf_counter() - start, contents)
+            if found is not None:
+                read[row] = found
+    contents = {row: image.content for row, image in read.items()}
+    notes = {row: image.note for row, image in read.items() if image.note is not None}
+    return Filled(bad, time.perf_counter() - start, contents, notes)
 
 
 def _check_room(slots: int, images: int, size: int, shared: bool) -> None:

@@ -5,6 +5,7 @@ A graph is fed either the card's own crop, or what an AIPP configuration expects
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from seatrial.data.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
 from seatrial.store.files import hash_value
-from seatrial.store.records import GraphManifest
+from seatrial.store.records import GraphManifest, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,16 @@ class Feed:
         """
         return self.decode(read_file(path), str(path))
 
-    def decode(self, data: bytes, name: str) -> NDArray[np.uint8]:
+    def decode(self, data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8]:
         """The bytes of one image file as uint8 of `shape`.
+
+        Args:
+            notes: as for `data.decode.decode_image`.
 
         Raises:
             DataError: they are no image; names `name`.
         """
-        return self.pack(decode_pixels(data, name, self.steps, self.is_yuv))
+        return self.pack(decode_pixels(data, name, self.steps, self.is_yuv, notes))
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """RGB pixels (height, width, 3) of the size that the steps give, as uint8 of `shape`."""
@@ -125,6 +129,13 @@ def read_feed(graph: GraphManifest) -> Feed:
     return Feed(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
 
 
+def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:
+    """Images (n, *feed.shape) as the input that `spec` describes, finished here where it is not uint8."""
+    if spec.dtype == "uint8":
+        return np.ascontiguousarray(pixels)
+    return feed.finish(pixels).astype(spec.dtype, copy=False)
+
+
 def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
     """One file, resized and cropped: (height, width, 3), RGB or YCbCr.
 
@@ -134,13 +145,18 @@ def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> 
     return decode_pixels(read_file(path), str(path), steps, as_ycbcr)
 
 
-def decode_pixels(data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
+def decode_pixels(
+    data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False, notes: list[str] | None = None
+) -> NDArray[np.uint8]:
     """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
+
+    Args:
+        notes: as for `data.decode.decode_image`.
 
     Raises:
         DataError: they are no image; names `name`.
     """
-    image = decode_ycbcr(data, name) if as_ycbcr else decode_image(data, name)
+    image = decode_ycbcr(data, name, notes) if as_ycbcr else decode_image(data, name, notes)
     return apply_pixel_steps(image, steps)
 
 

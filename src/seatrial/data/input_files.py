@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.image_files import is_image_name
 from seatrial.data.info_file import InfoLine, read_info
-from seatrial.data.labels import IMAGE_SUFFIXES
+from seatrial.data.labels import refuse_left_out
 from seatrial.errors import DataError, UsageError
 from seatrial.store.records import TensorSpec
 
@@ -54,7 +55,7 @@ def find_inputs(source: str) -> Inputs:
             raise UsageError(f"--input {source} names the folder {path} in a list", "one input takes one folder")
         if not path.exists():
             raise DataError(f"input {path} is not there")
-    kinds = {path.suffix.lower() in IMAGE_SUFFIXES for path in files}
+    kinds = {is_image_name(path.name) for path in files}
     if len(kinds) != 1:
         state = "both images and raw files" if kinds else "no file"
         raise UsageError(f"--input {source} gives {state}", "give files of one kind")
@@ -150,8 +151,9 @@ def _list_folder(folder: Path) -> list[Path]:
     files = [
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.suffix in RAW or path.suffix.lower() in IMAGE_SUFFIXES)
+        if not path.name.startswith(".") and (path.suffix in RAW or is_image_name(path.name))
     ]
+    refuse_left_out(folder, {path.name for path in files})
     if not files:
         raise DataError(f"{folder} holds no .npy, .bin or image files")
     return sort_naturally(files)

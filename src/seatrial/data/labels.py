@@ -4,7 +4,7 @@ import math
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.fast_hash import hash_prepared
+from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.errors import DataError, RefusedFile
 from seatrial.store.files import hash_values
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
-"""Of the formats that `data.decode` reads."""
 EVERY = "every image needs exactly one line"
+LEFT_OUT = "move them out of it, or to the others with an image's suffix such as .jpg"
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,14 @@ def split_label_line(line: str) -> tuple[str, int] | None:
     return words[0], int(words[1])
 
 
-def read_class_folders(root: Path, classes: int) -> tuple[LabelledImage, ...]:
+def read_class_folders(root: Path, classes: int, tell: Tell | None = None) -> tuple[LabelledImage, ...]:
     """Images of `root/CLASS/NAME`, classes numbered in the order of the folders' names (torchvision's ImageFolder).
 
+    Args:
+        tell: as for `refuse_left_out`.
+
     Raises:
-        DataError: no folders, an empty one, or more than the network has classes.
+        DataError: no folders, an empty one, more than the network has classes, or images that lie elsewhere in `root`.
     """
     check_folder(root)
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -255,21 +259,56 @@ def read_class_folders(root: Path, classes: int) -> tuple[LabelledImage, ...]:
         raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes")
     found = []
     for label, folder in enumerate(folders):
-        files = list_images(folder)
+        files = list_by_suffix(folder)
         if not files:
             raise DataError(f"class folder {folder} holds no images")
         found += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
+    refuse_left_out(root, {image.id for image in found}, tell)
     return tuple(found)
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, tell: Tell | None = None) -> list[Path]:
     """Image files directly in `folder`, sorted by name; known by suffix, hidden ones left out.
+
+    Args:
+        tell: as for `refuse_left_out`.
+
+    Raises:
+        DataError: there is no such folder, or it holds some such files and other images too.
+    """
+    found = list_by_suffix(folder)
+    if found:
+        refuse_left_out(folder, {path.name for path in found}, tell)
+    return found
+
+
+def list_by_suffix(folder: Path) -> list[Path]:
+    """As `list_images`, whatever else the folder holds.
 
     Raises:
         DataError: there is no such folder.
     """
     check_folder(folder)
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in folder.iterdir() if is_image_name(p.name) and not p.name.startswith("."))
+
+
+def refuse_left_out(root: Path, taken: Set[str], tell: Tell | None = None) -> None:
+    """Refuse a folder that holds images besides those that are taken, or tell of them.
+
+    Args:
+        taken: paths seen from `root`.
+        tell: gets a line that names them; None refuses them.
+
+    Raises:
+        DataError: names the first ones and how many there are.
+    """
+    others = find_left_out(root, taken)
+    if not others:
+        return
+    shown = f"{root} holds {count_names('images that would be left out', others)}"
+    if tell is None:
+        raise DataError(shown, LEFT_OUT)
+    tell(shown.replace("would be", "are"))
 
 
 def read_image_list(path: Path) -> list[Path]:

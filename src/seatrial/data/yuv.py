@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.data.decode import decode_image
+from seatrial.data.decode import check_jpeg, decode_image
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Size, Step
 from seatrial.store.files import hash_value
@@ -37,12 +37,16 @@ def to_yuv420sp(source: bytes | Image.Image, size: Size | None = None, nv21: boo
     return pack_yuv420sp(np.asarray(image), nv21)
 
 
-def decode_ycbcr(data: bytes, name: str) -> Image.Image:
+def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:
     """Decode the bytes of one image to YCbCr; a JPEG's planes are taken as they are stored, never through RGB.
 
+    Args:
+        notes: as for `decode_image`.
+
     Raises:
-        DataError: the bytes are no image, or a cut off one; names `name`.
+        DataError: as `decode_image`.
     """
+    check_jpeg(data, name, notes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import hash_file
-from seatrial.store.records import EngineManifest, GraphManifest, TensorSpec
+from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
 
 MANIFEST = "engine.json"
 LEAST_SHARE = 0.5
-"""Of the computing layers must run in the precision that was asked for."""
+"""Of the computing layers must run in the precision that was asked for, whichever it is and whatever the reason."""
+WHOLE = ("int8", "int4")
+"""Precisions that only a graph can bring: no engine takes them by itself."""
+UNKNOWN = "unknown"
+"""The precision of a layer that cannot be read; it counts as none that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,20 @@ class EngineFile:
     def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
         """The file for a batch size, and the size it is fixed to (None: any).
 
-        Takes the exact file, else a free one, else the smallest that is large enough, else the largest:
-        a batch that is smaller than the file's is padded by `run_padded`.
+        A batch that is smaller than the file's is padded by `run_padded`.
         """
+        model = self.find(batch_size)
+        return self.folder / model.path, model.batch_size
+
+    def find(self, batch_size: int | None = None) -> EngineModel:
+        """The exact file for a batch size, else a free one, else the smallest that is large enough or the largest."""
         fixed = {m.batch_size: m for m in self.manifest.files}
         model = fixed.get(batch_size) or fixed.get(None)
         if model is None:
             sizes = sorted(size for size in fixed if size is not None)
             wanted = batch_size or sizes[0]
             model = fixed[next((size for size in sizes if size >= wanted), sizes[-1])]
-        return self.folder / model.path, model.batch_size
+        return model
 
 
 class Session(Protocol):
@@ -193,20 +201,22 @@ def pad_batch(batch: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     return np.concatenate([batch, np.broadcast_to(batch[:1], (short, *batch.shape[1:]))])
 
 
-def check_executed(engine: str, precision: str, executed: Mapping[str, int]) -> None:
-    """Refuse what computes in something else than was asked.
+def check_executed(engine: str, precision: str, executed: Mapping[str, int], least: float = LEAST_SHARE) -> None:
+    """Refuse what computes mostly in something else than was asked.
 
     Args:
-        executed: computing layers by precision; empty where the SDK cannot tell.
+        executed: computing layers by precision, `UNKNOWN` among them; empty where the SDK cannot tell.
+        least: share of all these layers that must run in `precision`.
 
     Raises:
         EngineError: says in which precisions how many layers run.
     """
-    share = executed.get(precision, 0) / max(1, sum(executed.values()))
-    # A few layers of a network may have no other form; most of an int8 one may have been put back to float.
-    if executed and (share == 0 or (precision != "int8" and share < LEAST_SHARE)):
+    if executed and executed.get(precision, 0) < least * sum(executed.values()):
         ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", "this device may lack it")
+        fix = "this device may lack it"
+        if precision in WHOLE and precision in executed:
+            fix = "another engine may run more of the graph's layers so; else quantise more, or compile the float graph"
+        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", fix)
 
 
 def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, str]) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.engines import get_engine
-from seatrial.engines.base import MANIFEST, Built, CompileJob, EngineFile, read_engine
+from seatrial.engines.base import MANIFEST, CompileJob, EngineFile, read_engine
 from seatrial.engines.builder import compile_apart
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.store.files import hash_file, manifest_path, replacing
-from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, Tuning
+from seatrial.store.records import EngineManifest, GraphManifest, Tuning
 
-Compile = Callable[[str, CompileJob], Built]
-"""What compiles a job for the engine of that name."""
+Compile = Callable[[str, CompileJob], EngineManifest]
+"""What compiles a job for the engine of that name, and describes what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ def build_engine(
         sizes = choose_sizes(manifest, spec.batch_sizes)
         job = CompileJob(graph.resolve(), manifest, folder, sizes, spec.precision, spec.device, spec.options)
         began = time.perf_counter()
-        built = compile(spec.engine, job)
-        took_s = time.perf_counter() - began
-        described = _describe(manifest, spec, folder, built, key)
-        described.model_copy(update={"compile_s": round(took_s, 3)}).save(folder / MANIFEST)
+        described = compile(spec.engine, job)
+        took_s = round(time.perf_counter() - began, 3)
+        own = {"key": key, "tuning": spec.tuning, "compile_s": took_s}
+        described.model_copy(update=own).save(folder / MANIFEST)
     return EngineFile(output, EngineManifest.load(output / MANIFEST))
 
 
@@ -99,34 +99,15 @@ def choose_sizes(graph: GraphManifest, asked: tuple[int, ...]) -> tuple[int, ...
     return (fixed,)
 
 
-def find_built(output: Path, key: str) -> EngineFile | None:
-    """The engine folder at `output` if it was built under this key and nothing in it has changed."""
+def find_built(output: Path, key: str, graph: GraphManifest) -> EngineFile | None:
+    """The engine folder at `output` if it was built of `graph` under this key and nothing in it has changed.
+
+    Neither counts alone: a key may stay where files were exchanged. One that kept no logits cannot be known again.
+    """
     with contextlib.suppress(SeatrialError):
         found = read_engine(output)
-        return found if found.manifest.key == key else None
+        own = found.manifest.graph
+        same = all(getattr(own, name) == getattr(graph, name) for name in ("sha256", "checkpoint_sha256", "recipe"))
+        known = all(model.logits is not None for model in found.manifest.files)
+        return found if found.manifest.key == key and same and known else None
     return None
-
-
-def _describe(graph: GraphManifest, spec: BuildSpec, folder: Path, built: Built, key: str) -> EngineManifest:
-    version = get_engine(spec.engine).probe().version
-    if version is None:
-        raise RefusedFile(f"engine '{spec.engine}' went away while compiling")
-    graph = built.graph or graph
-    return EngineManifest(
-        key=key,
-        engine=spec.engine,
-        sdk_version=version,
-        device=spec.device,
-        precision=spec.precision,
-        executed=dict(built.executed),
-        options=dict(spec.options),
-        tuning=spec.tuning,
-        files=tuple(
-            EngineModel(path=str(path.relative_to(folder)), sha256=hash_file(path), batch_size=size)
-            for size, path in built.files
-        ),
-        companions={str(path.relative_to(folder)): hash_file(path) for path in built.companions},
-        input=graph.input,
-        output=graph.output,
-        graph=graph,
-    )

@@ -35,8 +35,6 @@ OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
 }
-COMPUTE_OPS = ("Conv", "Gemm", "MatMul")
-"""Whatever an optimised node is called, one of these is in its name: FusedConv, NhwcFusedConv, QLinearConv …"""
 
 
 class OnnxRuntimeEngine:
@@ -66,13 +64,15 @@ class OnnxRuntimeEngine:
         files, executed = [], {}
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
-            if size == job.manifest.input.shape[0]:
+            # TensorRT, inside onnxruntime too, takes no uint8.
+            unsigned = job.precision == "int8" and not job.device.startswith("tensorrt")
+            if size == job.manifest.input.shape[0] and not unsigned:
                 link_or_copy(job.graph, target)
             else:
-                fix_batch(job.graph, target, size)
+                rewrite_graph(job.graph, target, size, unsigned)
             executed = _read_back(target, job)
+            check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
-        check_executed("onnxruntime", job.precision, executed)
         return Built(tuple(files), executed)
 
     def open(
@@ -87,16 +87,18 @@ class OnnxRuntimeEngine:
         return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
-def fix_batch(graph: Path, target: Path, size: int | None) -> None:
-    """Write the graph with its free batch axis fixed to `size`."""
+def rewrite_graph(graph: Path, target: Path, size: int | None, unsigned: bool) -> None:
+    """Write the graph with its free batch axis fixed to `size`, and, where asked, with uint8 activations throughout."""
     import onnx
 
+    from seatrial.engines.unsigned import to_unsigned
+
     model = onnx.load(graph)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = size or 0
+    for value in (*model.graph.input, *model.graph.output) if size is not None else ():
+        value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
-    onnx.save(model, target)
+    onnx.save(to_unsigned(model) if unsigned else model, target)
 
 
 class OnnxRuntimeSession(Closing):
@@ -126,9 +128,11 @@ class OnnxRuntimeSession(Closing):
 
     def count_placed(self) -> dict[str, int]:
         """Computing nodes of the graph by the provider that took them."""
+        from seatrial.engines.node_types import names_computing
+
         placed: Counter[str] = Counter()
         for part in self._session.get_provider_graph_assignment_info():
-            placed[part.ep_name] += sum(_is_computing(node.op_type) for node in part.get_nodes())
+            placed[part.ep_name] += sum(names_computing(node.op_type) for node in part.get_nodes())
         return {name: count for name, count in placed.items() if count}
 
     def close(self) -> None:
@@ -181,25 +185,13 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
         if strays:
             told = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
             raise EngineError(f"onnxruntime was asked for {provider} and runs {told}", "see `seatrial doctor`")
-        return count_precisions(optimised) if optimised.exists() else {}
+        return _count_precisions(optimised) if optimised.exists() else {}
 
 
-def count_precisions(graph: Path) -> dict[str, int]:
-    """Computing nodes of a graph by the type of their weights."""
+def _count_precisions(graph: Path) -> dict[str, int]:
     import onnx
 
+    from seatrial.engines.node_types import count_precisions
+
     # The weights of a large graph lie beside it, and only their types matter.
-    model = onnx.load(graph, load_external_data=False)
-    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    names: dict[int, str] = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16"}
-    counted: Counter[str] = Counter()
-    for node in model.graph.node:
-        if _is_computing(node.op_type):
-            weights = [types[name] for name in node.input if name in types]
-            whole = "Integer" in node.op_type or node.op_type.startswith("Q")
-            counted["int8" if whole else names.get(weights[0], "fp32") if weights else "fp32"] += 1
-    return dict(counted)
-
-
-def _is_computing(op_type: str) -> bool:
-    return any(name in op_type for name in COMPUTE_OPS)
+    return count_precisions(onnx.load(graph, load_external_data=False))

@@ -1,5 +1,6 @@
 """OpenVINO: the graph compiled for Intel's devices, in the precision that was asked and no other."""
 
+import io
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -23,20 +24,21 @@ from seatrial.engines.base import (
     check_options,
     check_place,
 )
-from seatrial.engines.cpu import count_threads, has_fast_bf16
+from seatrial.engines.cpu import count_threads, has_fast_bf16, read_flags
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.store.files import make_folder
+from seatrial.store.files import hash_value
 from seatrial.store.records import TensorSpec
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-NAMES = {"f32": "fp32", "f16": "fp16", "i8": "int8", "u8": "int8"}
-"""OpenVINO's names for precisions in ours."""
+NAMES = {"f32": "fp32", "f16": "fp16", "f64": "fp64", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
+"""OpenVINO's names for precisions in ours; another counts under its own."""
+COMPILED = ".blob"
 OPTIONS = {
     "threads": "threads of all streams together; default: all cores",
     "float": "what an int8 graph's other layers compute in: fp32, bf16 or fp16; default: bf16 where the CPU has it",
 }
-COMPUTE_LAYERS = ("Convolution", "GroupConvolution", "FullyConnected", "MatMul")
-"""Names that every device's runtime model contains, some of them in longer ones."""
+COMPUTE_LAYERS = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm", "deconv", "attention", "rnn")
+"""Whatever a device calls a layer that multiplies matrices, in lower case one of these is in it."""
 
 
 class OpenVinoEngine:
@@ -63,7 +65,7 @@ class OpenVinoEngine:
         import openvino
 
         core = openvino.Core()
-        files, weights = [], []
+        files, companions = [], []
         executed: dict[str, int] = {}
         for size in job.batch_sizes or (None,):
             model = core.read_model(job.graph)
@@ -74,20 +76,23 @@ class OpenVinoEngine:
             ends = (job.manifest.input, job.manifest.output)
             with OpenVinoSession(path, ends, _make_settings(job.precision, job.options), device=job.device) as session:
                 executed = session.count_executed()
-            check_executed("openvino", job.precision, executed)
+                check_executed("openvino", job.precision, executed)
+                if _is_slow_to_compile(job.precision, job.device):
+                    companions.append(session.export(path.with_name(_name_compiled(path, job.device))))
             files.append((size, path))
-            weights.append(path.with_suffix(".bin"))
-        return Built(tuple(files), executed, tuple(weights))
+            companions.append(path.with_suffix(".bin"))
+        return Built(tuple(files), executed, tuple(companions))
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
-        """Compile for this machine, or take it from the cache in the engine's folder."""
+        """Compile for this machine, or load what this kind of machine compiled, if `engine.json` has its hash."""
         check_place(file, device, self.probe())
         path, size = file.pick(batch_size)
         manifest = file.manifest
         fixed = manifest.input.model_copy(update={"shape": (size, *manifest.input.shape[1:])})
         settings = _make_settings(manifest.precision, manifest.options, streams)
-        settings["CACHE_DIR"] = str(make_folder(file.folder / ".cache"))
-        return OpenVinoSession(path, (fixed, manifest.output), settings, streams, device)
+        compiled = _name_compiled(path, device)
+        chosen = path.with_name(compiled) if compiled in manifest.companions else path
+        return OpenVinoSession(chosen, (fixed, manifest.output), settings, streams, device)
 
 
 class OpenVinoSession(Closing):
@@ -104,11 +109,15 @@ class OpenVinoSession(Closing):
         import openvino
 
         self.input, self.output = ends
-        target = device.upper().replace(":", ".")
+        target = _name_target(device)
         # Threads are the CPU's own matter.
         kept = {k: v for k, v in settings.items() if target == "CPU" or k != "INFERENCE_NUM_THREADS"}
+        core = openvino.Core()
         try:
-            self._model: Any = openvino.Core().compile_model(path, target, kept)
+            if path.suffix == COMPILED:
+                self._model: Any = core.import_model(io.BytesIO(path.read_bytes()), target, kept)
+            else:
+                self._model = core.compile_model(path, target, kept)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise RefusedFile(f"openvino does not load {path} ({reason})", "export and compile it again") from None
@@ -139,10 +148,17 @@ class OpenVinoSession(Closing):
         counted: Counter[str] = Counter()
         for node in self._model.get_runtime_model().get_ops():
             info = node.get_rt_info()
-            if info["layerType"].astype(str) in COMPUTE_LAYERS:
+            if any(part in info["layerType"].astype(str).lower() for part in COMPUTE_LAYERS):
                 name = info["runtimePrecision"].astype(str)
                 counted[NAMES.get(name, name)] += 1
         return dict(counted)
+
+    def export(self, target: Path) -> Path:
+        """Write the model as it was compiled; for any number of streams and threads it is the same."""
+        written = io.BytesIO()
+        self._model.export_model(written)
+        target.write_bytes(written.getvalue())
+        return target
 
     def close(self) -> None:
         """Free the model."""
@@ -162,6 +178,27 @@ def _read_devices() -> tuple[tuple[str, ...], tuple[str, ...]]:
     asked = {"fp32": True, "bf16": bf16, "fp16": "FP16" in told, "int8": "INT8" in told}
     names = tuple(device.lower().replace(".", ":") for device in found)
     return names, tuple(precision for precision, there in asked.items() if there)
+
+
+def _is_slow_to_compile(precision: str, device: str) -> bool:
+    """Whether what was compiled is worth keeping: float graphs compile on a CPU as fast as they load."""
+    import openvino
+
+    told = openvino.Core().get_property(_name_target(device), "OPTIMIZATION_CAPABILITIES")
+    return "EXPORT_IMPORT" in told and (precision == "int8" or device != "cpu")
+
+
+def _name_compiled(path: Path, device: str) -> str:
+    """The file for what a model was compiled to on this kind of machine; another kind compiles for itself."""
+    import openvino
+
+    kind = [*read_flags(), openvino.Core().get_property(_name_target(device), "FULL_DEVICE_NAME")]
+    return f"{path.stem}-{hash_value(kind)[:8]}{COMPILED}"
+
+
+def _name_target(device: str) -> str:
+    """Our name of a device as OpenVINO writes it."""
+    return device.upper().replace(":", ".")
 
 
 def _make_settings(precision: str, options: Mapping[str, str], streams: int = 1) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch._C._dynamo.eval_frame import reset_code
 
 from seatrial.closing import Closing
-from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
 from seatrial.engines.heap import kept_heap
 from seatrial.engines.torch import Plan
 from seatrial.errors import EngineError, UsageError
@@ -206,8 +206,12 @@ class AcceleratorSession(TorchSession):
 
 
 def _count_weights(module: torch.nn.Module) -> Counter[str]:
-    layers = (torch.nn.Conv2d, torch.nn.Linear)
-    return Counter(NAMES[m.weight.dtype] for m in module.modules() if isinstance(m, layers))
+    """Layers by the type of their weights: what holds a matrix called weight multiplies by it, whatever its class."""
+    weights = (dict(layer.named_parameters(recurse=False)) for layer in module.modules())
+    matrices = (
+        next((held for name, held in own.items() if name.endswith("weight") and held.ndim > 1), None) for own in weights
+    )
+    return Counter(NAMES.get(matrix.dtype, UNKNOWN) for matrix in matrices if matrix is not None)
 
 
 def _isolate(module: torch.nn.Module) -> FunctionType:

@@ -35,6 +35,8 @@ class Tally:
     """Answered, or found to be broken."""
     bad: dict[int, str] = field(default_factory=dict)
     """Why an image could not be read."""
+    notes: dict[int, str] = field(default_factory=dict)
+    """What was noted of an image file: see `data.decode.decode_image`."""
     classes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0), np.int32))
     """(n, k)"""
     scores: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
@@ -107,6 +109,7 @@ class Ledger(Closing):
             "sitting": self.tally.sittings,
             "seconds": seconds,
             "bad": list(bad.items()),
+            "notes": [pair for batch in answers for pair in (batch.notes or {}).items()],
             "width": max(batch.width for batch in answers),
             "decode_s": sum(batch.decode_s for batch in answers),
             "run_s": sum(batch.run_s for batch in answers),
@@ -188,6 +191,7 @@ class Ledger(Closing):
         tally.done[indices] = True
         tally.done[list(bad)] = True
         tally.bad |= bad
+        tally.notes |= {int(index): str(note) for index, note in facts.get("notes", ())}
         tally.decode_s += facts["decode_s"]
         tally.run_s += facts["run_s"]
         tally.wall_s += facts["seconds"]

@@ -62,6 +62,8 @@ class Answers:
     """Classes that the engine tells apart."""
     bad: Mapping[int, str] | None = None
     """Why an image could not be read, by index."""
+    notes: Mapping[int, str] | None = None
+    """What was noted of an image file, by index."""
     decode_s: float = 0.0
     """Time of the worker that read them."""
     run_s: float = 0.0
@@ -161,6 +163,7 @@ class _Line:
             logits=logits if self.plan.keep_logits else None,
             width=logits.shape[1],
             bad=bad,
+            notes={int(indices[row]): note for row, note in filled.notes.items()},
             decode_s=filled.seconds,
             run_s=run_s,
         )

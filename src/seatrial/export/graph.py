@@ -1,10 +1,9 @@
 """What an ONNX file says of itself, read back from the file, and what it answers."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -12,8 +11,10 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from seatrial.engines.base import LEAST_SHARE
+from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.store.records import TensorSpec
+from seatrial.store.records import GraphPrecision, TensorSpec
 
 CHUNK = 16
 """Images run at once while checking."""
@@ -62,15 +63,18 @@ def read_facts(model: onnx.ModelProto) -> GraphFacts:
     return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(model.graph.output[0]))
 
 
-def read_precision(model: onnx.ModelProto) -> Literal["fp32", "fp16", "int8"]:
-    """What a graph computes in: int8 where it dequantises, else the type of most of its large weights."""
-    if any(node.op_type == "DequantizeLinear" for node in model.graph.node):
-        return "int8"
-    sizes: dict[int, int] = {TensorProto.FLOAT: 0, TensorProto.FLOAT16: 0}
-    for tensor in model.graph.initializer:
-        if tensor.data_type in sizes:
-            sizes[tensor.data_type] += math.prod(tensor.dims)
-    return "fp16" if sizes[TensorProto.FLOAT16] > sizes[TensorProto.FLOAT] else "fp32"
+def read_precision(model: onnx.ModelProto) -> GraphPrecision:
+    """What a graph computes in: the precision of most of its layers, the narrower of two that share the lead.
+
+    "unknown" where no precision is that of half of them.
+    """
+    counted = count_precisions(model, fuses=True)
+    if not counted:
+        return "fp32"
+    # In the order of their names there the narrower comes first.
+    names: tuple[GraphPrecision, ...] = get_args(GraphPrecision)
+    found = max(names, key=lambda name: counted.get(name, 0))
+    return found if counted.get(found, 0) >= LEAST_SHARE * sum(counted.values()) else "unknown"
 
 
 def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size: int | None) -> None:

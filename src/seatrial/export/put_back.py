@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from seatrial.engines.base import LEAST_SHARE
 from seatrial.errors import ParityError
 from seatrial.export.graph import read_facts, run_graph
 from seatrial.export.quantize import Preset, list_quantized, quantize
+from seatrial.export.twin import WEIGHTED
 from seatrial.progress import Progress, Update
 
 RANKING_IMAGES = 32
@@ -43,7 +45,7 @@ def put_back(
     """Quantise `model` and put the worst layers back until the drop is within the budget, then as few as do.
 
     Raises:
-        ParityError: it is not, with all layers but one in float.
+        ParityError: it is not, with as many in float as leave half of the layers in int8.
     """
 
     def attempt(keep: Sequence[str]) -> PutBack:
@@ -57,15 +59,17 @@ def put_back(
     if best.drop_pp <= budget.max_drop_pp:
         return best
     ranked = rank_layers(model, best.model, images, preset, progress)
-    too_few, enough = 0, 1
-    while (best := attempt(ranked[:enough])).drop_pp > budget.max_drop_pp:
-        if enough >= len(ranked) - 1:
+    spare = count_spare(model, ranked)
+    too_few, enough = 0, 0
+    while best.drop_pp > budget.max_drop_pp:
+        if enough == spare:
             raise ParityError(
                 f"int8 drops top-1 by {best.drop_pp:.2f} points with {enough} of {len(ranked)} layers in float, "
-                f"and {budget.max_drop_pp:g} are allowed",
+                f"and {budget.max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
                 "allow more, or stay with fp16 or bf16",
             )
-        too_few, enough = enough, min(2 * enough, len(ranked) - 1)
+        too_few, enough = enough, min(max(1, 2 * enough), spare)
+        best = attempt(ranked[:enough])
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         found = attempt(ranked[:middle])
@@ -74,6 +78,17 @@ def put_back(
         else:
             too_few = middle
     return best
+
+
+def count_spare(model: onnx.ModelProto, ranked: Sequence[str]) -> int:
+    """How many of the ranked nodes may go back so that engines still find half of the layers in int8, and one node."""
+    layers = {node.name for node in model.graph.node if node.op_type in WEIGHTED}
+    left = sum(name in layers for name in ranked)
+    for count, name in enumerate(ranked[:-1]):
+        left -= name in layers
+        if left < LEAST_SHARE * len(layers):
+            return count
+    return max(0, len(ranked) - 1)
 
 
 def rank_layers(

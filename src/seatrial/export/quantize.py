@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from seatrial.engines.base import LEAST_SHARE
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import measure_parity
 from seatrial.export.graph import read_facts, run_graph
@@ -115,9 +116,13 @@ def check_quantized(model: onnx.ModelProto, before: onnx.ModelProto) -> Layers:
             quantized.append(node.name)
         elif node.input[1] in weights:
             plain.append(node.name)
-    if not quantized:
-        raise EngineError(f"none of {len(plain)} layers became int8")
-    return Layers(tuple(quantized), tuple(plain))
+    layers = Layers(tuple(quantized), tuple(plain))
+    if len(quantized) < LEAST_SHARE * layers.count:
+        raise EngineError(
+            f"{len(quantized)} of {layers.count} layers became int8, and no engine takes less than half for int8",
+            "stay with fp16 or bf16",
+        )
+    return layers
 
 
 def list_quantized(model: onnx.ModelProto) -> tuple[str, ...]:

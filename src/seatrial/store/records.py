@@ -16,6 +16,9 @@ from seatrial.store.training import Epoch as Epoch
 from seatrial.store.training import TrainingRecord as TrainingRecord
 from seatrial.strict import Strict
 
+GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
+"""What a graph may compute in, the narrower first."""
+
 
 class TensorSpec(Strict):
     """One input or output of a graph or engine."""
@@ -92,8 +95,8 @@ class GraphManifest(Record):
     opset: int
     exporter: str
     simplified: bool
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """What the graph itself computes in: fp16 by its tensor types, int8 by its Q/DQ nodes."""
+    precision: GraphPrecision = "fp32"
+    """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
     """Of an int8 graph."""
     fused: bool
@@ -116,6 +119,8 @@ class EngineModel(Strict):
     sha256: str
     batch_size: int | None
     """None runs any batch."""
+    logits: str | None = None
+    """That it gave for the self-test's pictures when it was compiled: see `engines.self_test`."""
 
 
 class Setting(Strict):
@@ -156,7 +161,7 @@ class EngineManifest(Record):
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
     compile_s: float | None = None
-    """That compiling took, the reading back included."""
+    """That compiling took, the reading back and the self-test included."""
     tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
@@ -164,6 +169,11 @@ class EngineManifest(Record):
     input: TensorSpec
     output: TensorSpec
     graph: GraphManifest
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The sha256 of everything that an engine loads from the folder."""
+        return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
 
 
 class Comparison(Strict):
@@ -249,6 +259,8 @@ class AccuracyRecord(Record):
     """Of an evaluation that was to stop as soon as it is certain."""
     doubts: tuple[str, ...] = ()
     """Why another run may give other answers."""
+    notes: tuple[str, ...] = ()
+    """What is odd about image files and changes no pixel, with how many there are."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:

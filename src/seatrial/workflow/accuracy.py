@@ -1,6 +1,7 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from seatrial.evaluation.pipeline import (
     check_variety,
     collect_predictions,
 )
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
@@ -150,6 +152,7 @@ class Here:
         begun = time.perf_counter()
         engine = get_engine(asked.file.manifest.engine)
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
+            check_self_test(session, asked.file, plan.batch_size)
             opened_s = time.perf_counter() - begun
             sitting.batch = measure_batch_dependence(session, asked.choose_probe(), feed)
             if sitting.batch is not None:
@@ -256,6 +259,8 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         record = _describe(asked, ledger.tally, predictions, left_out, sitting)
         record.save(output / f"{asked.name}.json")
         ledger.remove()
+    for note in record.notes:
+        progress(Update("evaluate", note=f"{asked.name}: {note}"))
     progress(Update("evaluate", note=f"{asked.name}: {pace.images_per_s:.0f} images/s from files to answers"))
     return record
 
@@ -300,7 +305,7 @@ def _evaluation_key(
     return hash_value(
         {
             "stage": "evaluate/3",
-            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "engine": [file.manifest.key, file.manifest.contents],
             "images": listing,
             "missing": sorted(spec.missing),
             "batch_size": batch_size,
@@ -350,6 +355,7 @@ def _describe(
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
         doubts=_find_doubts(asked.answering.environment, tally),
+        notes=_count_notes(tally, images),
         environment=asked.answering.environment,
     )
 
@@ -359,6 +365,13 @@ def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
     if len(kinds) == 1:
         return ()
     return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def _count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
+    """What was noted of image files, each with how many there are and the first."""
+    counts = Counter(tally.notes.values())
+    first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
+    return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
 def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:

@@ -103,7 +103,7 @@ def compile_graph(
     graph = choose_graph(graph, spec, progress, proof)
     manifest, version = read_graph_manifest(graph), get_engine(spec.engine).probe().version
     key = compile_key(manifest, spec)
-    found = find_built(output, key)
+    found = find_built(output, key, manifest)
     if found is not None:
         progress(Update("compile", note=f"already compiled: {output.name}"))
         return found

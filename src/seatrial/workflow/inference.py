@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.inputs import make_random_pixels, to_input
+from seatrial.bench.inputs import make_random_pixels
 from seatrial.data.bin_contents import read_contents
 from seatrial.data.calibration import check_apart
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.feed import Feed, read_feed
+from seatrial.data.feed import Feed, read_feed, to_input
 from seatrial.data.fitting_bins import check_bins, suggest_bins
 from seatrial.data.input_files import Inputs, check_names, count_images, find_inputs, measure_file, read_images
 from seatrial.data.labels import LabelledImage
@@ -34,6 +34,7 @@ from seatrial.evaluation.guide_format import (
 )
 from seatrial.evaluation.noise import find_batch_floor, is_coarse
 from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import replacing, write_text
 from seatrial.store.records import GraphManifest, TensorSpec
@@ -105,6 +106,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
     source = open_source(file, spec, batch_size, progress)
     engine, repeats = get_engine(manifest.engine), Repeats(batch_size, spec.loop, spec.warmup)
     with store_answers(place, spec.form) as store, engine.open(file, manifest.device, batch_size) as session:
+        check_self_test(session, file, batch_size)
         if not isinstance(session, DeviceTimed):
             note = f"NPU_compute_time is the host's time of a run of {manifest.engine}, copies included"
             progress(Update("infer", note=note))

@@ -127,7 +127,7 @@ def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
     return hash_value(
         {
             "stage": "bench/2",
-            "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
+            "engine": [file.manifest.key, file.manifest.contents],
             "spec": asked,
             "machine": machine_hash(environment),
             "versions": environment.versions,

@@ -49,10 +49,9 @@ def tune_graph(graph: Path, spec: BuildSpec, tune: TuneSpec, output: Path, progr
         SeatrialError: as `compile_graph` and the measuring.
     """
     graph = choose_graph(graph, spec, progress)
-    key = hash_value(
-        {"stage": "tune/1", "compile": compile_key(read_graph_manifest(graph), spec), "tune": _describe(tune)}
-    )
-    found = find_built(output, key)
+    manifest = read_graph_manifest(graph)
+    key = hash_value({"stage": "tune/1", "compile": compile_key(manifest, spec), "tune": _describe(tune)})
+    found = find_built(output, key, manifest)
     if found is not None:
         progress(Update("tune", note=f"already tuned: {output.name}"))
         return found

@@ -1,4 +1,5 @@
 import io
+import struct
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,6 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from seatrial.data import decode
 from seatrial.data.decode import decode_image, read_image
 from seatrial.errors import DataError
 
@@ -53,7 +53,6 @@ def test_plain_jpegs_have_pillows_pixels(subsampling: str) -> None:
                 colorspace="GRAY" if grey else "RGB",
                 colorsubsampling=subsampling,
             )
-            assert decode._is_plain_jpeg(data)
             np.testing.assert_array_equal(pixels(data), decode_with_pillow(data))
 
 
@@ -61,19 +60,22 @@ JPEG = encode(draw(40, 30), "JPEG", quality=90)
 
 
 @pytest.mark.parametrize(
-    ("data", "plain"),
+    "data",
     [
-        (encode(draw(40, 30), "JPEG", progressive=True), False),
-        (encode(draw(40, 30).convert("CMYK"), "JPEG"), False),
-        (encode(draw(40, 30), "JPEG", keep_rgb=True), True),
-        (encode(draw(40, 30), "JPEG", exif=Image.Exif()), True),
-        (JPEG + b"padding", True),
-        (JPEG + bytes(2000), False),
+        encode(draw(40, 30), "JPEG", progressive=True),
+        encode(draw(40, 30).convert("L"), "JPEG", progressive=True, optimize=True),
+        encode(draw(40, 30).convert("CMYK"), "JPEG"),
+        encode(draw(40, 30).convert("CMYK"), "JPEG", progressive=True),
+        encode(draw(40, 30), "JPEG", keep_rgb=True),
+        encode(draw(40, 30), "JPEG", exif=Image.Exif()),
+        encode(draw(40, 30), "JPEG", restart_marker_blocks=1),
+        encode(draw(40, 30), "MPO", save_all=True, append_images=[draw(41, 31)]),
+        JPEG + b"padding",
+        JPEG + bytes(2000),
     ],
-    ids=["progressive", "cmyk", "rgb", "exif", "padded", "much padded"],
+    ids=["progressive", "grey", "cmyk", "cmyk2", "rgb", "exif", "restarts", "mpo", "padded", "much padded"],
 )
-def test_odd_jpegs_have_pillows_pixels_too(data: bytes, plain: bool) -> None:
-    assert decode._is_plain_jpeg(data) is plain
+def test_odd_jpegs_have_pillows_pixels_too(data: bytes) -> None:
     np.testing.assert_array_equal(pixels(data), decode_with_pillow(data))
 
 
@@ -114,6 +116,71 @@ def test_16_bit_grey_is_scaled_not_cut_off(kind: str) -> None:
     assert (found == found[:, :, :1]).all()
 
 
+def make_tiff(samples: np.ndarray, **tags: int) -> bytes:
+    """An uncompressed TIFF of grey samples, whatever their type; `tags` beside those that every one has."""
+    height, width = samples.shape
+    kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
+    fields = {256: width, 257: height, 258: 8 * samples.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    fields |= {279: samples.nbytes, 339: kind} | {int(tag[1:]): value for tag, value in tags.items()}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(fields.items()))
+    start = 8 + samples.nbytes
+    return struct.pack("<2sHI", b"II", 42, start) + samples.tobytes() + struct.pack("<H", len(fields)) + entries + END
+
+
+END = bytes(4)
+GREY = np.arange(48).reshape(6, 8)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (make_tiff((GREY / 47).astype(np.float32)), "floating-point samples"),
+        (make_tiff((GREY * 5).astype(np.float32)), "floating-point samples"),
+        (make_tiff((GREY * 5).astype(np.int32)), "signed samples of 32 bits"),
+        (make_tiff((GREY * 90_000_000).astype(np.uint32)), "samples of 32 bits"),
+        (make_tiff((GREY * 300).astype(np.int16)), "signed samples of 16 bits"),
+        (make_tiff((GREY - 24).astype(np.int8)), "signed samples of 8 bits"),
+        (make_tiff((GREY * 300).astype(np.uint16), t262=0), "samples of 16 bits whose 0 is white"),
+        (make_tiff((GREY * 5).astype(np.uint8), t258=12, t256=4), "samples of 12 bits"),
+        (encode(Image.fromarray((GREY / 47).astype(np.float32)), "PPM"), "floating-point samples"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_samples_without_a_rule_are_refused(data: bytes, told: str) -> None:
+    """Pillow and a division by 257 make black of most of them, white of others."""
+    with pytest.raises(DataError, match=rf"^image x is refused: it has {told}; convert it to 8 or 16 unsigned bits"):
+        decode_image(data, "x")
+
+
+def test_samples_with_a_rule_are_kept() -> None:
+    scaled = (GREY * 5).astype(np.uint8)
+    for data in (make_tiff(scaled), make_tiff((GREY * 5 * 257).astype(np.uint16)), make_tiff(255 - scaled, t262=0)):
+        np.testing.assert_array_equal(pixels(data)[:, :, 0], scaled)
+
+
+MODES = {
+    "1": ("PNG", "TIFF", "BMP", "PPM"),
+    "L": ("PNG", "TIFF", "BMP", "PPM", "JPEG", "GIF"),
+    "LA": ("PNG", "TIFF"),
+    "P": ("PNG", "TIFF", "BMP", "GIF"),
+    "PA": ("TIFF",),
+    "RGB": ("PNG", "TIFF", "BMP", "PPM", "WEBP"),
+    "RGBA": ("PNG", "TIFF", "BMP"),
+    "RGBX": ("TIFF",),
+    "CMYK": ("TIFF", "JPEG"),
+    "YCbCr": ("TIFF",),
+}
+
+
+@pytest.mark.parametrize(("mode", "kind"), [(mode, kind) for mode, kinds in MODES.items() for kind in kinds])
+def test_every_mode_keeps_its_picture(mode: str, kind: str) -> None:
+    image = draw(40, 30).convert("P").convert("PA") if mode == "PA" else draw(40, 30).convert(mode)
+    found = pixels(encode(image, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    expected = np.asarray(image.convert("RGB")).astype(np.int64)
+    assert np.abs(found - expected).max() <= (0 if kind not in ("JPEG", "GIF") else 40)
+    assert found.std() > 10
+
+
 def test_black_and_white_is_0_and_255() -> None:
     assert pixels(encode(Image.fromarray(np.array([[True, False]])), "PNG"))[0].tolist() == [[255] * 3, [0] * 3]
 
@@ -137,9 +204,9 @@ PNG = encode(draw(40, 30), "PNG")
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", r"a\.JPEG is no image \(47 bytes that begin"),
         (JPEG[:300], r"image a\.JPEG is damaged \("),
         (JPEG[:-99] + b"\xff\xd9", r"image a\.JPEG is damaged \(Corrupt JPEG data: premature end of data segment\)"),
-        (JPEG[:-99], r"image a\.JPEG is damaged \(.*truncated"),
-        (JPEG[:-2], r"image a\.JPEG is damaged \(.*truncated"),
-        (encode(draw(40, 30), "JPEG", progressive=True)[:-40], r"image a\.JPEG is damaged \(.*truncated"),
+        (JPEG[:-99], r"image a\.JPEG is damaged \(Premature end of JPEG file\)"),
+        (JPEG[:-2], r"image a\.JPEG is damaged \(Premature end of JPEG file\)"),
+        (encode(draw(40, 30), "JPEG", progressive=True)[:-40], r"image a\.JPEG is damaged \(Premature end"),
         (PNG[: len(PNG) // 2], r"image a\.JPEG is damaged \("),
         (PNG[:40], r"a\.JPEG is no image \(40 bytes that begin with 89 50 4e 47\)"),
         (set_size(JPEG, 65500, 65500), r"image a\.JPEG is refused \(Image size \(4290250000 pixels\) exceeds limit"),

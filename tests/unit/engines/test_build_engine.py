@@ -10,6 +10,8 @@ from seatrial.engines.base import read_engine
 from seatrial.engines.build import BuildSpec, find_built
 from seatrial.engines.builder import compile_here
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.store.files import manifest_path
+from seatrial.store.records import GraphManifest
 
 build_engine = partial(build.build_engine, compile=compile_here)
 
@@ -97,12 +99,31 @@ def test_a_graph_of_a_fixed_batch_builds_that_batch_only(tmp_path: Path) -> None
 
 def test_an_engine_is_found_under_its_key_as_long_as_it_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    assert find_built(folder, "k") is None
-    built = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder, key="k")
-    assert find_built(folder, "k") == built
-    assert find_built(folder, "another") is None
+    graph = make_graph(tmp_path)
+    manifest = GraphManifest.load(tmp_path / "model.onnx.json")
+    assert find_built(folder, "k", manifest) is None
+    built = build_engine(graph, BuildSpec("fake"), folder, key="k")
+    assert find_built(folder, "k", manifest) == built
+    assert find_built(folder, "another", manifest) is None
     (folder / "weights.bin").write_bytes(b"altered")
-    assert find_built(folder, "k") is None
+    assert find_built(folder, "k", manifest) is None
     build_engine(tmp_path / "model.onnx", BuildSpec("fake"), folder, key="k")
     edit_record(folder / "engine.json", kee="k")
-    assert find_built(folder, "k") is None
+    assert find_built(folder, "k", manifest) is None
+
+
+@pytest.mark.parametrize("change", ["graph", "checkpoint", "recipe", "logits"])
+def test_an_engine_under_the_key_of_another_graph_is_not_found(change: str, tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    graph = GraphManifest.load(manifest_path(make_graph(tmp_path)))
+    built = build_engine(tmp_path / "model.onnx", BuildSpec("fake"), folder, key="k")
+    if change == "logits":
+        files = tuple(model.model_copy(update={"logits": None}) for model in built.manifest.files)
+        built.manifest.model_copy(update={"files": files}).save(folder / "engine.json")
+    changes = {
+        "graph": {"sha256": "another"},
+        "checkpoint": {"checkpoint_sha256": "another"},
+        "recipe": {"recipe": {**graph.recipe, "title": "Another"}},
+        "logits": {},
+    }
+    assert find_built(folder, "k", graph.model_copy(update=changes[change])) is None

@@ -11,6 +11,7 @@ from seatrial.engines.base import (
     EngineFile,
     check_available,
     check_batch,
+    check_executed,
     check_options,
     read_engine,
     run_padded,
@@ -186,3 +187,42 @@ def test_what_an_engine_does_not_have_lists_what_it_has(
 
 def test_what_an_engine_has_is_available(tmp_path: Path) -> None:
     check_available(CompileJob(tmp_path / "m.onnx", GRAPH, tmp_path, precision="bf16", device="npu:0"), HERE)
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed"),
+    [
+        ("fp32", {"fp32": 53}),
+        ("fp16", {"fp16": 52, "fp32": 1}),
+        ("int8", {"int8": 20, "fp32": 20}),
+        ("int8", {"int8": 103, "fp32": 68}),
+        ("tf32", {"tf32": 20, "fp32": 1}),
+        ("fp32", {"fp32": 53, "int4": 1, "unknown": 2}),
+        ("fp32", {}),
+    ],
+)
+def test_half_of_the_layers_in_what_was_asked_are_enough(precision: str, executed: dict[str, int]) -> None:
+    check_executed("fake", precision, executed)
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed", "words"),
+    [
+        ("fp16", {"fp32": 53}, "fake was asked for fp16 and computes 53 layers in fp32; this device may lack it"),
+        ("fp16", {"fp16": 1, "fp32": 52}, "asked for fp16 and computes 1 layers in fp16, 52 layers in fp32"),
+        ("int8", {"fp16": 53}, "asked for int8 and computes 53 layers in fp16; this device may lack it"),
+        ("int8", {"int8": 12, "fp32": 38}, "computes 38 layers in fp32, 12 layers in int8; another engine may"),
+        ("tf32", {"fp32": 53}, "asked for tf32 and computes 53 layers in fp32"),
+        ("fp32", {"unknown": 2, "fp32": 1}, "asked for fp32 and computes 1 layers in fp32, 2 layers in unknown"),
+    ],
+)
+def test_less_than_half_is_refused_in_every_precision(precision: str, executed: dict[str, int], words: str) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        check_executed("fake", precision, executed)
+    assert caught.value.exit_code == 5
+
+
+def test_a_share_of_all_layers_may_be_asked_for() -> None:
+    check_executed("fake", "fp32", {"fp32": 53}, least=1)
+    with pytest.raises(EngineError, match="asked for fp32 and computes 52 layers in fp32, 1 layers in tf32"):
+        check_executed("fake", "fp32", {"fp32": 52, "tf32": 1}, least=1)

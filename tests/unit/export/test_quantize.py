@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from seatrial.errors import EngineError, ParityError
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
-from seatrial.export.put_back import Budget, put_back, rank_layers
+from seatrial.export.put_back import Budget, count_spare, put_back, rank_layers
 from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
 from seatrial.export.signed import to_signed
 from seatrial.export.spec import ExportSpec
@@ -133,7 +133,7 @@ def test_a_graph_that_was_quantised_per_tensor_is_refused() -> None:
 
 
 def test_a_graph_without_int8_is_refused() -> None:
-    with pytest.raises(EngineError, match="none of 4 layers became int8"):
+    with pytest.raises(EngineError, match="0 of 4 layers became int8"):
         check_quantized(fuse(), fuse())
 
 
@@ -165,6 +165,9 @@ def test_layers_to_keep_stay_float() -> None:
     model = fuse(uneven=1)
     layers = check_quantized(quantize(model, draw_pixels(8), "performance", ["conv2"]), model)
     assert layers.plain == ("conv2",) and layers.int8 == ("conv1", "conv3", "conv4")
+    made = quantize(model, draw_pixels(8), "performance", ["conv1", "conv2", "conv3"])
+    with pytest.raises(EngineError, match="1 of 4 layers became int8, and no engine takes less than half for int8"):
+        check_quantized(made, model)
 
 
 def test_without_nncf_it_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,12 +220,25 @@ class TestPutBack:
     def test_a_budget_that_cannot_be_kept_is_an_error(self) -> None:
         budget = Budget(1.0, lambda model: 7.25)
         with pytest.raises(
-            ParityError, match=r"int8 drops top-1 by 7\.25 points with 4 of 5 layers in float, and 1 are"
+            ParityError, match=r"7\.25 points with [23] of 5 layers in float, and 1 are allowed; .* no int8 graph"
         ):
             put_back(fuse(), self.calibration, "performance", budget, silent)
 
+    @pytest.mark.parametrize(
+        ("ranked", "spare"),
+        [
+            ("conv3 conv2 conv1 conv4 pool", 2),
+            ("conv3 pool conv2 conv1 conv4", 3),
+            ("conv3 conv2 pool", 0),
+            ("conv3 conv2 conv1 pool", 1),
+            ("pool", 0),
+        ],
+    )
+    def test_half_of_the_layers_stay_in_int8(self, ranked: str, spare: int) -> None:
+        assert count_spare(fuse(), ranked.split()) == spare
+
     def test_as_few_as_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """By a closed form: each layer in float saves 10 of 50 points, so 3 of 5 are needed for 25."""
+        """By a closed form: each node in float saves 10 of 50 points, so 3 are needed for 25, two of them layers."""
         tried: list[int] = []
 
         def remember(model: onnx.ModelProto, images: np.ndarray, preset: str, keep: list[str]) -> onnx.ModelProto:
@@ -230,11 +246,13 @@ class TestPutBack:
             return model
 
         monkeypatch.setattr("seatrial.export.put_back.quantize", remember)
-        monkeypatch.setattr("seatrial.export.put_back.rank_layers", lambda *given: list("abcde"))
+        monkeypatch.setattr(
+            "seatrial.export.put_back.rank_layers", lambda *given: ["pool", "conv3", "conv2", "conv1", "conv4"]
+        )
         budget = Budget(25.0, lambda model: 50.0 - 10 * tried[-1])
         found = put_back(fuse(), self.calibration, "performance", budget, silent)
-        assert found.keep == ("a", "b", "c") and found.drop_pp == 20.0
-        assert tried == [0, 1, 2, 4, 3]
+        assert found.keep == ("pool", "conv3", "conv2") and found.drop_pp == 20.0
+        assert tried == [0, 1, 2, 3]
 
     def test_ranking_ends_with_layers_that_only_pass_on(self) -> None:
         model = fuse()

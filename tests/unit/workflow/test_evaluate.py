@@ -93,6 +93,24 @@ def test_fewer_images_than_asked_are_no_accuracy(
         evaluate_engine(engine, EvaluateSpec(spoilt), output)
 
 
+def test_surplus_bytes_are_counted_and_change_nothing(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    padded = []
+    for image in images[3:5]:
+        data = image.path.read_bytes()
+        (tmp_path / image.id).write_bytes(data[:-2] + bytes(40) + data[-2:])
+        padded.append(replace(image, path=tmp_path / image.id))
+    told: list[str] = []
+    spec = EvaluateSpec((*images[:3], *padded, *images[5:]), workers=2)
+    record = evaluate_engine(engine, spec, tmp_path / "out", lambda update: told.append(update.note))
+    note = f"2 images (first '{images[3].id}') have surplus zeros before the end marker, which no pixel is made of"
+    assert record.notes == (note,) and f"ort: {note}" in told
+    assert AccuracyRecord.load(tmp_path / "out" / "ort.json").notes == (note,)
+    found, expected = (Predictions.load(path) for path in (tmp_path / "out" / "ort.parquet", reference))
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
 def test_missing_images_are_refused_before_any_work(
     engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:

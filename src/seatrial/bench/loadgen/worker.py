@@ -18,15 +18,16 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.inputs import make_random_pixels, read_pixels, to_input
+from seatrial.bench.inputs import make_random_pixels, read_pixels
 from seatrial.bench.loadgen.batcher import Batcher
 from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadJob, Played
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.worker import explain_memory
-from seatrial.data.feed import read_feed
+from seatrial.data.feed import read_feed, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
 from seatrial.engines.child import serve_job
+from seatrial.evaluation.self_test import check_self_test
 
 SAMPLED = 64
 """Answers that LoadGen writes down during the run."""
@@ -67,6 +68,7 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
     library = PRESETS[job.preset]
     pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed, library)
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
+        check_self_test(session, file, job.batch_size)
         classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, feed))
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
         queries = drive(mlperf_loadgen, classifier, settings, job)

@@ -3,7 +3,8 @@
 import os
 import re
 
-from seatrial.data.labels import IMAGE_SUFFIXES, ImageListing, list_images, parse_label_file, read_class_folders
+from seatrial.data.image_files import is_image_name
+from seatrial.data.labels import ImageListing, list_images, parse_label_file, read_class_folders, refuse_left_out
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.listing import Place, Request, label_places
 from seatrial.data.sources.shards import read_shards
@@ -23,17 +24,18 @@ def read_folder(request: Request) -> ImageListing:
     names = [entry.name for entry in entries]
     bins = any(name.lower().endswith(BIN) for name in names)
     archives = sorted(request.source / name for name in names if TAR.search(name))
-    has_images = any(name.lower().endswith(IMAGE_SUFFIXES) for name in names)
+    has_images = any(is_image_name(name) for name in names)
     has_classes = request.labels is None and any(entry.is_dir() for entry in entries)
     if has_images or has_classes or not (bins or archives):
         return _read_images(request)
     if bins and archives:
         raise DataError(f"{request.source} holds bins and archives, such as {archives[0].name}", "give one of them")
+    refuse_left_out(request.source, frozenset(), request.tell_left_out)
     return read_shards(archives, request) if archives else read_bin_folder(request)
 
 
 def _read_images(request: Request) -> ImageListing:
     if request.labels is None:
-        return ImageListing(read_class_folders(request.source, request.classes))
-    places = {path.name: Place(path) for path in list_images(request.source)}
+        return ImageListing(read_class_folders(request.source, request.classes, request.tell_left_out))
+    places = {path.name: Place(path) for path in list_images(request.source, request.tell_left_out)}
     return label_places(places, parse_label_file(request.labels), request)

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import EVERY, ImageListing, LabelledImage, Prepared, check_classes, find_missing
+from seatrial.data.labels import EVERY, ImageListing, LabelledImage, Prepared, Tell, check_classes, find_missing
 from seatrial.errors import DataError
-from seatrial.progress import Progress, silent
+from seatrial.progress import Progress, Update, silent
 
 PARTIAL = f"{EVERY}; --allow-partial does without those that are not there"
 
@@ -23,6 +23,11 @@ class Request:
     expected: Prepared | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""
     progress: Progress = silent
+
+    @property
+    def tell_left_out(self) -> Tell | None:
+        """What is done about images that are not part of the set: see `data.labels.refuse_left_out`."""
+        return (lambda line: self.progress(Update("images", note=line))) if self.allow_partial else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seatrial.data.labels import IMAGE_SUFFIXES, ImageListing, count_names, parse_label_file
+from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
+from seatrial.data.labels import LEFT_OUT, ImageListing, count_names, parse_label_file
 from seatrial.data.sources.listing import Place, Request, label_places
 from seatrial.data.sources.tar_index import Member, read_index
 from seatrial.errors import DataError
@@ -27,6 +28,8 @@ class Contents:
     images: dict[str, tuple[Path, Member]] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=lambda: {suffix: {} for suffix in LONGEST_LABEL})
     """By the suffix of what tells them."""
+    left_out: list[str] = field(default_factory=list)
+    """Images by their first bytes, but not by their names."""
 
     def add_image(self, key: str, path: Path, member: Member) -> None:
         """Take an image in.
@@ -71,6 +74,8 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
     for done, path in enumerate(paths, start=1):
         _read_shard(path, contents, request.labels is None)
         request.progress(Update("images", done, len(paths), "archives", {"images": f"{len(contents.images):,}"}))
+    if contents.left_out:
+        _refuse_left_out(contents.left_out, request)
     if not contents.images:
         raise DataError(
             f"{request.source} holds no images", "`seatrial data prepare` unpacks ImageNet's own archives of archives"
@@ -91,10 +96,19 @@ def _read_shard(path: Path, contents: Contents, with_classes: bool) -> None:
             key = f"{folder}/{stem}" if folder else stem
             if not stem:
                 continue
-            if f".{rest.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES:
+            if is_image_name(f".{rest}"):
                 contents.add_image(key, path, member)
             elif with_classes and rest.lower() in LONGEST_LABEL:
                 contents.add_class(key, path, member, file.fileno())
+            elif is_image_head(os.pread(file.fileno(), min(HEAD_BYTES, member.size_bytes), member.offset)):
+                contents.left_out.append(f"{member.name} of {path}")
+
+
+def _refuse_left_out(names: Sequence[str], request: Request) -> None:
+    shown = f"{request.source} holds {count_names('images without a suffix such as .jpg', names)}"
+    if request.tell_left_out is None:
+        raise DataError(shown, LEFT_OUT)
+    request.tell_left_out(f"{shown}: they are left out")
 
 
 def expand_braces(pattern: str) -> list[Path]:

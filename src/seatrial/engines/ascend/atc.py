@@ -78,17 +78,6 @@ def count_precisions(model: Any) -> dict[str, int]:
     return dict(counted)
 
 
-def check_executed(precision: str, executed: dict[str, int]) -> None:
-    """Refuse an `.om` none of whose matrix operators computes in what was asked.
-
-    Raises:
-        EngineError: says in which precisions how many do.
-    """
-    if executed and precision not in executed:
-        ran = ", ".join(f"{count} operators in {name}" for name, count in sorted(executed.items()))
-        raise EngineError(f"atc was asked for {precision} and built {ran}", "this chip may lack it")
-
-
 def explain_failure(returncode: int, output: str) -> SeatrialError:
     """The error that the output of a failed `atc` amounts to."""
     library, flag, coded = _LIBRARY.search(output), _FLAG.search(output), _CODE.search(output)

@@ -9,12 +9,20 @@ from pydantic import Field
 
 from seatrial.data.aipp import load_aipp
 from seatrial.data.feed import make_feed
-from seatrial.engines.ascend.atc import LOG, check_executed, clear_leftovers, read_back, run_atc
+from seatrial.engines.ascend.atc import LOG, clear_leftovers, read_back, run_atc
 from seatrial.engines.ascend.command import plan_calls
 from seatrial.engines.ascend.machine import find_chip, probe_machine
 from seatrial.engines.ascend.options import check_atc_options, list_files, uses_gears
 from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession
-from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, check_available, check_device
+from seatrial.engines.base import (
+    Built,
+    Capabilities,
+    CompileJob,
+    EngineFile,
+    check_available,
+    check_device,
+    check_executed,
+)
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
 from seatrial.store.record import Record
@@ -59,7 +67,7 @@ class AscendEngine:
         for call in calls:
             om = run_atc(call, job.output)
             executed = read_back(om, job.output)
-            check_executed(job.precision, executed)
+            check_executed("ascend", job.precision, executed)
             files += [(size, om) for size in call.batch_sizes]
         clear_leftovers(job.output)
         commands = tuple(call.line for call in calls)

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from seatrial.engines.base import UNKNOWN
 from seatrial.errors import EngineError
 
 COMPUTING = ("conv", "gemm", "matmul", "matrixmultiply", "matrix_multiply", "fullyconnected")
 """Parts of the layer types that hold nearly all of a classifier's arithmetic; the rest moves or combines data."""
 PRECISIONS = (
     ("int8", "int8"),
+    ("int4", "int4"),
+    ("fp4", "fp4"),
     ("bf16", "bf16"),
     ("bfloat16", "bf16"),
     ("fp8", "fp8"),
@@ -29,15 +32,15 @@ def count_layers(information: str) -> dict[str, int]:
         EngineError: no computing layer is described, so nothing can be said.
     """
     layers = [layer for layer in json.loads(information)["Layers"] if isinstance(layer, dict)]
-    counted = Counter(name for layer in layers if _computes(layer) and (name := read_precision(layer)))
-    if not counted:
+    counted = Counter(read_precision(layer) for layer in layers if _computes(layer))
+    if not counted.keys() - {UNKNOWN}:
         kinds = ", ".join(sorted({str(layer.get("LayerType")) for layer in layers})[:8]) or "names only"
         raise EngineError(f"the plan's precision cannot be told: TensorRT describes no computing layer, but {kinds}")
     return dict(counted)
 
 
-def read_precision(layer: Mapping[str, Any]) -> str | None:
-    """The precision of one layer: that of its weights, else of its first input; None where neither is told.
+def read_precision(layer: Mapping[str, Any]) -> str:
+    """The precision of one layer: that of its weights, else of its first input; `UNKNOWN` where neither is told.
 
     Under TF32 the data stay float32, and only the kernel's name tells.
     """
@@ -50,19 +53,7 @@ def read_precision(layer: Mapping[str, Any]) -> str | None:
         name = next((ours for theirs, ours in PRECISIONS if theirs in str(text).lower()), None)
         if name is not None:
             return "tf32" if name == "fp32" and "tf32" in str(layer.get("TacticName", "")).lower() else name
-    return None
-
-
-def check_executed(precision: str, executed: Mapping[str, int]) -> None:
-    """Refuse a plan that computes in something else than was asked: fp32 must be all of it, the others most of it.
-
-    Raises:
-        EngineError: says in which precisions how many layers run.
-    """
-    asked, total = executed.get(precision, 0), sum(executed.values())
-    if asked < total if precision == "fp32" else 2 * asked < total:
-        ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        raise EngineError(f"tensorrt was asked for {precision} and computes {ran}", "this GPU may lack it")
+    return UNKNOWN
 
 
 def _computes(layer: Mapping[str, Any]) -> bool:
