@@ -5,21 +5,19 @@
 Each line is a set of so many images, a gate, a share of images whose answers disagree (right in one, wrong in the
 other) and a true drop. Where the drop lies on the gate every PASS and every FAIL is false, and neither may come in more
 than 5 % of the runs. "Wald, every look" takes the first of the sequential test's looks at which a bound of Wald's is
-past the gate. "ours" is Tango's interval at the end of the set, "ours, every look" the sequential test.
+past the gate. "ours" is judged once, at the end of the set, "ours, every look" by the sequential test.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from drop_tables import judge_tables
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from seatrial.evaluation.exact_drop import score_tail
 from seatrial.evaluation.sequential import ALPHA, Look, plan_looks
-from seatrial.evaluation.statistics import score_statistic
 
 TOTALS = (1000, 5000, 10_000, 50_000)
 GATES = (0.002, 0.005, 0.01)
@@ -27,8 +25,7 @@ DISAGREEMENTS = (0.01, 0.02, 0.05)
 SOON = 3000
 """Images within which a clear case should be settled."""
 Z = float(ndtri(1 - ALPHA))
-Statistics = NDArray[np.float64]
-"""Standard normal statistics of "the drop is the gate": (runs, looks)."""
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -79,52 +76,47 @@ def draw_tables(case: Case, looks: Sequence[Look], runs: int, seed: int) -> Tabl
     return Tables(flips[..., 0], flips[..., 1])
 
 
-def find_statistics(tables: Tables, looks: Sequence[Look], gate: float) -> tuple[Statistics, Statistics]:
-    """Wald's and Tango's."""
-    wald, tango = np.empty(tables.lost.shape), np.empty(tables.lost.shape)
+def judge_wald(tables: Tables, looks: Sequence[Look], gate: float) -> Ends:
+    """End each run at the first look at which a bound of Wald's is past the gate, or at the last."""
+    passes, fails = np.empty(tables.lost.shape, dtype=bool), np.empty(tables.lost.shape, dtype=bool)
     for k, look in enumerate(looks):
         lost, gained, n = tables.lost[:, k], tables.gained[:, k], look.images
         spread = np.sqrt(np.maximum(0, lost + gained - (lost - gained) ** 2 / n))
         with np.errstate(divide="ignore"):
-            wald[:, k] = (lost - gained - n * gate) / spread
-        tango[:, k] = score_statistic(n, lost, gained, gate)
-    return wald, tango
+            statistic = (lost - gained - n * gate) / spread
+        passes[:, k], fails[:, k] = statistic <= -Z, statistic >= Z
+    return end_runs(passes, fails, looks)
 
 
-def judge(statistics: Statistics, looks: Sequence[Look], limits: Sequence[tuple[float, float]]) -> Ends:
-    """End each run at the first look whose statistic reaches a limit of its (PASS, FAIL), or at the last."""
-    low, high = np.array(limits).T
-    passes, fails = statistics <= low, statistics >= high
+def judge_ours(tables: Tables, looks: Sequence[Look], gate: float) -> Ends:
+    """End each run at the first look at which ours is past the gate, or at the last."""
+    passes, fails = np.zeros(tables.lost.shape, dtype=bool), np.zeros(tables.lost.shape, dtype=bool)
+    for k, look in enumerate(looks):
+        going = np.flatnonzero(~(passes | fails).any(axis=1))
+        lost, gained = tables.lost[going, k], tables.gained[going, k]
+        passes[going, k], fails[going, k] = judge_tables(look.images, lost, gained, gate, look.level)
+    return end_runs(passes, fails, looks)
+
+
+def end_runs(passes: Flags, fails: Flags, looks: Sequence[Look]) -> Ends:
+    """The first verdict of each run; both (runs, looks)."""
     decided = passes | fails
     first = np.where(decided.any(axis=1), decided.argmax(axis=1), len(looks) - 1)
     run = np.arange(len(first))
     return Ends(passes[run, first], fails[run, first], np.array([look.images for look in looks])[first])
 
 
-@cache
-def find_limits(look: Look, gate: float) -> tuple[float, float]:
-    """Tango's statistics from which on `judge_look` says PASS and FAIL, to a millionth."""
-    return _find_limit(look, gate), -_find_limit(look, -gate)
-
-
-def _find_limit(look: Look, drop: float) -> float:
-    """The largest statistic whose exact tail is within the level."""
-    low, high = -40.0, 0.0
-    while high - low > 1e-6:
-        middle = (low + high) / 2
-        low, high = (middle, high) if score_tail(look.images, drop, middle) <= look.level else (low, middle)
-    return low
-
-
 def judge_all(case: Case, runs: int, seed: int) -> dict[str, Ends]:
     """Ends of the same simulated sets, by method."""
     looks = plan_looks(case.total)
-    wald, tango = find_statistics(draw_tables(case, looks, runs, seed), looks, case.gate)
+    tables = draw_tables(case, looks, runs, seed)
+    at_end = Tables(tables.lost[:, -1:], tables.gained[:, -1:])
+    once = [Look(case.total, ALPHA)]
     return {
-        "Wald": judge(wald[:, -1:], looks[-1:], [(-Z, Z)]),
-        "Wald, every look": judge(wald, looks, [(-Z, Z)] * len(looks)),
-        "ours": judge(tango[:, -1:], looks[-1:], [(-Z, Z)]),
-        "ours, every look": judge(tango, looks, [find_limits(look, case.gate) for look in looks]),
+        "Wald": judge_wald(at_end, once, case.gate),
+        "Wald, every look": judge_wald(tables, looks, case.gate),
+        "ours": judge_ours(at_end, once, case.gate),
+        "ours, every look": judge_ours(tables, looks, case.gate),
     }
 
 

@@ -15,6 +15,7 @@ from seatrial.store.predictions import Predictions
 ROOT = Path(__file__).parents[2]
 PAGE = read_page("docs/accuracy.md")
 RESULTS = (ROOT / "benchmarks" / "results" / "sequential.txt").read_text(encoding="utf-8")
+ERRORS = (ROOT / "benchmarks" / "results" / "drop_gate.txt").read_text(encoding="utf-8")
 IMAGES, CLASSES = 2000, 20
 
 
@@ -57,6 +58,11 @@ def test_a_command_of_the_page_runs(words: list[str]) -> None:
 def test_the_page_shows_what_the_first_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(read_commands("docs/accuracy.md")[0])
     assert capsys.readouterr().out in PAGE
+
+
+def test_the_errors_are_those_that_were_printed() -> None:
+    found = [b.splitlines() for b in re.split(r"^```.*\n", PAGE, flags=re.MULTILINE)[1::2] if "false PASS" in b]
+    assert found and all(len(lines) > 8 and set(lines) <= set(ERRORS.splitlines()) for lines in found)
 
 
 def test_the_table_is_the_one_that_was_printed() -> None:

@@ -25,15 +25,20 @@ def test_many_tables_at_once_are_judged_like_one(sequential: ModuleType, flips: 
     looks = plan_looks(1000)
     case = sequential.Case(1000, 0.01, flips, 0.01)
     tables = sequential.draw_tables(case, looks, 12, seed=3)
-    _, statistics = sequential.find_statistics(tables, looks, case.gate)
     for k, look in enumerate(looks):
-        limits = [sequential.find_limits(look, case.gate)]
-        ends = sequential.judge(statistics[:, k : k + 1], [look], limits)
-        for lost, gained, passed, failed in zip(
-            tables.lost[:, k].tolist(), tables.gained[:, k].tolist(), ends.passed, ends.failed, strict=True
-        ):
+        lost, gained = tables.lost[:, k], tables.gained[:, k]
+        judged = sequential.judge_tables(look.images, lost, gained, case.gate, look.level)
+        for losses, gains, passed, failed in zip(lost.tolist(), gained.tolist(), *judged, strict=True):
             expected = "PASS" if passed else "FAIL" if failed else "CONTINUE"
-            assert judge_look(Paired(look.images - lost - gained, lost, gained, 0), case.gate, look) == expected
+            assert judge_look(Paired(look.images - losses - gains, losses, gains, 0), case.gate, look) == expected
+
+
+def test_a_run_ends_at_its_first_verdict(sequential: ModuleType) -> None:
+    passes = np.array([[False, True, True], [False, False, False], [False, False, True]])
+    fails = np.array([[False, False, False], [True, False, False], [False, False, False]])
+    ends = sequential.end_runs(passes, fails, plan_looks(300))
+    assert ends.images.tolist() == [200, 100, 300]
+    assert (ends.passed.tolist(), ends.failed.tolist()) == ([True, False, True], [False, True, False])
 
 
 def test_flips_are_drawn_as_asked(sequential: ModuleType) -> None:
@@ -53,5 +58,5 @@ def test_it_prints_a_line_for_each_case(sequential: ModuleType, capsys: pytest.C
 
 
 def test_too_many_errors_fail(sequential: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequential, "find_limits", lambda look, gate: (-1.645, 1.645))
+    monkeypatch.setattr(sequential, "judge_ours", sequential.judge_wald)
     assert sequential.main(["--runs", "300", "--totals", "1000"]) == 1

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 
 from seatrial.compare.speed_expression import judge_speed
-from seatrial.evaluation.statistics import Paired, images_to_settle
+from seatrial.evaluation.exact_drop import images_to_settle
+from seatrial.evaluation.statistics import Paired, exact_bounds
 from seatrial.recipes.schema import Recipe
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, GateResult
+
+PUBLISHED_CONFIDENCE = 0.975
+"""Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
 
 
 def judge_gates(
@@ -49,7 +53,7 @@ def _say_partial(record: AccuracyRecord) -> str:
 def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
     """PASS when the drop is surely below the limit, FAIL when it is surely above, else INCONCLUSIVE.
 
-    "Surely" is a one-sided 95 % bound of `evaluation.statistics.drop_interval`.
+    "Surely" is a one-sided 95 % bound of `evaluation.exact_drop.drop_interval`: each of the two may be wrong in 5 %.
     """
     outcome = "PASS" if versus.high_pp < limit_pp else "FAIL" if versus.low_pp > limit_pp else "INCONCLUSIVE"
     bounds = f"{versus.low_pp:.2f} to {versus.high_pp:.2f} with {100 * versus.confidence:.3g} % confidence on each side"
@@ -67,7 +71,7 @@ def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
 def _say_what_settles(versus: Comparison, limit_pp: float) -> str:
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
-    more = images_to_settle(paired, limit_pp / 100)
+    more = images_to_settle(paired, limit_pp / 100, versus.confidence)
     if more is None:
         return "the drop lies on the gate, so more images like these would not settle it"
     return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if answers flip on at these rates"
@@ -102,7 +106,8 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
         floors["published_relative_drop"] = reference.top1 * (1 - gates.published_relative_drop)
     if gates.at_least_published:
         floors["at_least_published"] = reference.top1
-    top1, (low, high) = record.accuracy(), record.top1_interval
+    # Exact: Wilson's upper bound lies below a true accuracy near 1 in up to 10 % of all sets, not in 2.5 %.
+    top1, (low, high) = record.accuracy(), exact_bounds(record.hits[0], record.images, PUBLISHED_CONFIDENCE)
     results = []
     for gate, floor in floors.items():
         # Below the floor, but not surely: another draw of images might lie above it.

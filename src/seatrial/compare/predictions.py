@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError
-from seatrial.evaluation.statistics import compare_answers, wilson_interval
+from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.statistics import wilson_interval
 from seatrial.metrics.topk import TopK
 from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Comparison

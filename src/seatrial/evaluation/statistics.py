@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, ndtri
-
-from seatrial.store.records import Comparison
+from scipy.special import betainc, betaincinv, ndtri
 
 CONFIDENCE = 0.95
 """Of one-sided bounds in gates and of two-sided intervals in tables."""
@@ -27,6 +25,13 @@ def _wilson(hits: int, count: int, z: float) -> tuple[float, float]:
     scale = 1 + z * z / count
     low = 0.0 if hits == 0 else (centre - spread) / scale
     high = 1.0 if hits == count else (centre + spread) / scale
+    return low, high
+
+
+def exact_bounds(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """One-sided bounds of a fraction, each at `confidence` (Clopper and Pearson 1934): never too narrow."""
+    low = float(betaincinv(hits, count - hits + 1, 1 - confidence)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, confidence)) if hits < count else 1.0
     return low, high
 
 
@@ -52,22 +57,6 @@ class Paired:
         return (self.lost - self.gained) / self.count
 
 
-def drop_interval(paired: Paired, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """One-sided bounds of the drop, each at `confidence`, as fractions.
-
-    Tango's score interval for paired proportions (Tango 1998): the drops that its score test does not reject. Unlike
-    Wald's it has width when nothing flipped, and unlike Newcombe's its error does not grow when all flips go one way.
-    """
-    z = float(ndtri(confidence))
-    wanted, bound = np.array([z, -z]), np.arange(2)
-    low, high = np.array([-1.0, paired.drop]), np.array([paired.drop, 1.0])
-    for _ in range(12):  # 33 sections each time: 2 to the 60th in all.
-        drops = np.linspace(low, high, 34)
-        passed = (score_statistic(paired.count, paired.lost, paired.gained, drops) > wanted).sum(axis=0)
-        low, high = drops[np.maximum(passed - 1, 0), bound], drops[np.minimum(passed, 33), bound]
-    return float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2
-
-
 def score_statistic(count: int, lost: ArrayLike, gained: ArrayLike, drop: ArrayLike) -> NDArray[np.float64]:
     """Tango's standard normal statistic of "the true drop is `drop`", falling from lower to higher drops.
 
@@ -87,18 +76,6 @@ def score_statistic(count: int, lost: ArrayLike, gained: ArrayLike, drop: ArrayL
         return np.where(distance == 0, 0.0, distance / np.sqrt(variance))
 
 
-def images_to_settle(paired: Paired, gate_drop: float) -> int | None:
-    """How many more images would move the nearer bound of `drop_interval` past the gate, were the flips to go on alike.
-
-    Tango's statistic grows with the root of the number of images when the shares of flips stay, so the number is exact
-    for such a set. 0 if the bounds are past the gate already; None if the drop lies on it, where no number would do.
-    """
-    statistic = float(score_statistic(paired.count, paired.lost, paired.gained, gate_drop))
-    if abs(paired.drop - gate_drop) < 1e-12:
-        return None
-    return max(0, math.ceil(paired.count * ((float(ndtri(CONFIDENCE)) / statistic) ** 2 - 1)))
-
-
 def mcnemar_p(lost: int, gained: int) -> float:
     """Exact two-sided p-value of McNemar's test: the binomial with chance 1/2 on what flipped."""
     n, k = lost + gained, min(lost, gained)
@@ -106,34 +83,3 @@ def mcnemar_p(lost: int, gained: int) -> float:
         return 1.0
     # The binomial's distribution function: P(X <= k) = I_{1/2}(n - k, k + 1).
     return min(1.0, 2 * float(betainc(n - k, k + 1, 0.5)))
-
-
-def compare_answers(
-    reference: NDArray[np.integer],
-    answers: NDArray[np.integer],
-    labels: NDArray[np.integer],
-    name: str,
-    confidence: float = CONFIDENCE,
-) -> Comparison:
-    """Hold first classes (n,) against a reference's on the same images in the same order; `name` is the reference's."""
-    right, other = reference == labels, answers == labels
-    paired = Paired(
-        both_right=int((right & other).sum()),
-        lost=int((right & ~other).sum()),
-        gained=int((~right & other).sum()),
-        both_wrong=int((~right & ~other).sum()),
-    )
-    low, high = drop_interval(paired, confidence)
-    return Comparison(
-        reference=name,
-        images=paired.count,
-        both_right=paired.both_right,
-        lost=paired.lost,
-        gained=paired.gained,
-        changed=int((reference != answers).sum()),
-        drop_pp=100 * paired.drop,
-        low_pp=100 * low,
-        high_pp=100 * high,
-        confidence=confidence,
-        p_value=mcnemar_p(paired.lost, paired.gained),
-    )

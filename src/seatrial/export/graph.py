@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.engines.base import LEAST_SHARE
+from seatrial.engines.build import read_graph_manifest
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.store.records import GraphPrecision, TensorSpec
+from seatrial.store.files import manifest_path
+from seatrial.store.records import GraphManifest, GraphPrecision, TensorSpec
 
 CHUNK = 16
 """Images run at once while checking."""
@@ -32,7 +34,19 @@ class GraphFacts:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file.
+    """Read an ONNX file, which must be the one that a manifest of ours beside it describes.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is no ONNX file, a damaged one, or another than its manifest describes.
+    """
+    if GraphManifest.stands_at(manifest_path(path)):
+        read_graph_manifest(path)
+    return parse_graph(path)
+
+
+def parse_graph(path: Path) -> onnx.ModelProto:
+    """`load_graph`, whatever a manifest says of the file.
 
     Raises:
         UsageError: there is no such file.
@@ -102,8 +116,12 @@ def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size
 def run_graph(
     model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """What `open_graph` answers to some images at once."""
-    return open_graph(model, batch_size)(images)
+    """What `open_graph` answers to some images at once.
+
+    Nothing is rewritten before: an optimiser that errs would be taken for a fault of the graph. `ort_levels` holds the
+    optimiser against this when an engine is compiled.
+    """
+    return open_graph(model, batch_size, optimise=False)(images)
 
 
 def open_graph(

@@ -330,6 +330,11 @@ class Recipe(Presets):
         """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
         return find_normalisation(self.preprocess)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys of stored work take of a card: what a later version adds to cards changes none by its default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
     def find_mode(self, name: str | None = None) -> Mode:
         """The preprocessing called `name`, the card's main one without a name.
 

@@ -1,10 +1,12 @@
 """The verdict in sentences that a stranger understands."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
 from seatrial.report.read import Run
-from seatrial.report.speed import best_speeds, find_ratio
+from seatrial.report.speed import Speed, best_speeds, explain_withheld, find_ratio
 from seatrial.store.records import GateResult
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -37,6 +39,9 @@ def gates_of(run: Run) -> tuple[GateResult, ...]:
 
 def write_verdict(run: Run) -> str:
     """What was found, in one sentence."""
+    if run.verdict is None and run.stale:
+        held = f"{count_of(len(run.stale), 'record')} of this folder {'is' if len(run.stale) == 1 else 'are'} of"
+        return f"NOT JUDGED: {held} other inputs than its run.json names; run it again."
     if run.verdict is None:
         return "NOT JUDGED: this run holds no verdict."
     if not run.verdict.gates:
@@ -58,7 +63,16 @@ def write_speed(run: Run) -> str:
     rate = f"{write_figures(best[fastest].images_per_s)} images/s at batch size {best[fastest].batch}"
     ratio = find_ratio(run, best, fastest, run.reference)
     times = "" if ratio is None or fastest == run.reference else f", {write_figures(ratio)} × {run.reference}"
-    return f"{who} is {fastest}: {rate}{times}."
+    return f"{who} is {fastest}: {rate}{times}.{_write_withheld(run, best, fastest)}"
+
+
+def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
+    """Why it is not said how many times as fast as the reference the fastest engine is."""
+    ends = {name: best[name] for name in (fastest, run.reference) if name in best}
+    told = "; ".join(f"{name}: {reason}" for name, reason in explain_withheld(ends).items())
+    if len(ends) < 2 or not told:
+        return ""
+    return f" How many times as fast as {run.reference} that is, is withheld ({told}); {MEASURE_AGAIN}."
 
 
 def _write_failed(run: Run) -> list[str]:

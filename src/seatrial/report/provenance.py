@@ -1,6 +1,6 @@
 """Where a result came from, and what speaks against trusting it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
 from seatrial.report.doubts import merge_doubts
@@ -124,6 +124,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
         "its speed was measured with other inputs": _unlike_first(speed, lambda m: m.inputs),
     }
     return (
+        *_doubt_records(run),
         *measured,
         *(
             (name, f"{what}, so its figures must not stand beside the others'")
@@ -135,6 +136,19 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
 
 def _count_images(records: Mapping[str, AccuracyRecord]) -> set[int]:
     return {record.images for record in records.values()}
+
+
+def _doubt_records(run: Run) -> Iterator[tuple[str, str]]:
+    """What of the folder is not of this run, or cannot be shown to be."""
+    for path, other in run.stale.items():
+        yield "run", f"stale: {path} is of {other} and left out; run it again"
+    if run.verdict is not None and not run.verdict.run:
+        yield "run", "an older version stored the verdict, without the checksums of what it was judged from"
+    if run.checkpoint is not None and run.checkpoint.published is False:
+        yield "run", "its weights are not the published file that the card states: the published accuracy is not theirs"
+    for name, record in run.accuracy.items():
+        if not (run.folder / "evaluation" / record.predictions).is_file():
+            yield name, f"its predictions {record.predictions} are not there, so its accuracy was not counted again"
 
 
 def _unlike_first(records: Mapping[str, AnyRecord], value: Callable[[AnyRecord], object]) -> list[str]:

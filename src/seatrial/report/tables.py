@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.flips import find_flips
 from seatrial.report.headline import gates_of, outcome_of
 from seatrial.report.numbers import (
@@ -16,7 +17,7 @@ from seatrial.report.numbers import (
     write_small,
 )
 from seatrial.report.read import Run
-from seatrial.report.speed import Speed, all_speeds, best_speeds, find_ratio
+from seatrial.report.speed import Speed, all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.store.records import AccuracyRecord, Comparison, StepParity
 
 NOTHING = "–"
@@ -106,8 +107,8 @@ def make_accuracy(run: Run) -> Table:
     columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *tops, "Files to answers, images/s"))
     note = (
         "Top-5 is the share of images whose right class is among the first five answers, and so on. The interval is "
-        "Wilson's: it covers the accuracy on all such images in 95 of 100 tests like this one. The last column is the "
-        "pace of the whole evaluation, with reading and decoding the files."
+        "Wilson's: it covers the accuracy on all such images in about 95 of 100 tests like this one. The last column "
+        "is the pace of the whole evaluation, with reading and decoding the files."
     )
     return Table("Right answers", note, columns, rows, "No accuracy was evaluated in this run.")
 
@@ -214,10 +215,17 @@ def make_ratios(run: Run) -> Table:
     rows = tuple((name, *(_write_ratio(find_ratio(run, best, name, base)) for base in names)) for name in names)
     note = (
         "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
-        "column is against the slowest. A dash stands where two were measured on different machines."
+        "column is against the slowest. A dash stands where two were measured on different machines, or where one of "
+        f"the two figures is in doubt{_write_withheld(best)}."
     )
     columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
     return Table("How many times as fast", note, columns, rows, "A ratio needs the speed of two engines.")
+
+
+def _write_withheld(best: Mapping[str, Speed]) -> str:
+    withheld = explain_withheld(best)
+    told = "; ".join(f"{name}: {reason}" for name, reason in withheld.items())
+    return f": {told}. {MEASURE_AGAIN}" if told else ""
 
 
 def _write_ratio(ratio: float | None) -> str:

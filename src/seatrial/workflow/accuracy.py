@@ -35,7 +35,7 @@ from seatrial.evaluation.statistics import wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value
+from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
@@ -175,7 +175,11 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
-    record = _find_evaluated(asked, output, progress) if spec.resume else None
+    if spec.reference is not None and spec.reference.resolve() == (output / f"{asked.name}.parquet").resolve():
+        fix = "choose another --output, or rename the reference"
+        raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
+    stored = load_evaluated(output, asked.name, asked.key, spec.allow_partial, progress) if spec.resume else None
+    record = None if stored is None else find_evaluated(stored, spec.images, asked.plan.workers, progress)
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -239,6 +243,9 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
+    for ending in ("json", "throughput.json", "parquet"):
+        # They are of another evaluation, whose result must not pass for this one's if it fails.
+        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
         drop_changed(ledger, images, asked.plan.workers, asked.name, progress)
         if len(ledger.todo) < len(images):
@@ -317,11 +324,6 @@ def _evaluation_key(
     )
 
 
-def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
-    found = load_evaluated(output / f"{asked.name}.json", asked.key, asked.spec.allow_partial)
-    return None if found is None else find_evaluated(found, asked.spec.images, asked.plan.workers, progress)
-
-
 def _describe(
     asked: Evaluation, tally: Tally, predictions: Path, left_out: dict[str, str], sitting: Sitting
 ) -> AccuracyRecord:
@@ -339,6 +341,7 @@ def _describe(
         recipe=str(manifest.graph.recipe["name"]),
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
+        engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
         contents_hash=Predictions.load(predictions).hash_contents(),

@@ -10,12 +10,12 @@ from seatrial.compare.predictions import Accuracy, Differences, compare_predicti
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.report.read import check_file_name
+from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import find_differences
+from seatrial.workflow.reference import check_own, find_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     labels = None if spec.labels is None else parse_label_file(spec.labels)
     found = []
     for path in spec.files:
+        check_own(path)
         predictions = Predictions.load(path)
         if labels is not None:
             predictions = relabel(predictions, labels, str(spec.labels))

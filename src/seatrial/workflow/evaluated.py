@@ -8,23 +8,27 @@ from numpy.typing import NDArray
 
 from seatrial.data.contents import read_contents
 from seatrial.data.labels import LabelledImage, count_names
-from seatrial.errors import SeatrialError
+from seatrial.errors import RefusedFile, SeatrialError
 from seatrial.evaluation.ledger import Ledger
 from seatrial.progress import Progress, Update
-from seatrial.store.files import hash_file
+from seatrial.report.predictions import check_counts
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
 
-def load_evaluated(path: Path, key: str, allow_partial: bool) -> tuple[AccuracyRecord, Predictions] | None:
-    """The record at `path` of an evaluation with this key and its predictions, if both are whole."""
+def load_evaluated(
+    output: Path, name: str, key: str, allow_partial: bool, progress: Progress
+) -> tuple[AccuracyRecord, Predictions] | None:
+    """The record of an evaluation with this key and its predictions, if these, counted again, give what it says."""
     try:
-        record = AccuracyRecord.load(path)
-        predictions = path.parent / record.predictions
+        record = AccuracyRecord.load(output / f"{name}.json")
         fits = record.key == key and (allow_partial or not record.left_out)
-        if fits and predictions.is_file() and hash_file(predictions) == record.predictions_sha256:
-            return record, Predictions.load(predictions)
-    except SeatrialError:
+        if fits and (output / record.predictions).is_file():
+            check_counts(output, record)
+            return record, Predictions.load(output / record.predictions)
+    except RefusedFile as error:
+        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
+    except SeatrialError:  # There is none, or none of this version.
         pass
     return None
 

@@ -5,11 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import NotComparable, SeatrialError
-from seatrial.evaluation.statistics import compare_answers
+from seatrial.errors import NotComparable, RefusedFile, SeatrialError
+from seatrial.evaluation.comparison import compare_answers
+from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions, check_same_images, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
+
+
+def check_own(predictions: Path) -> None:
+    """Refuse predictions that are not those that the record beside them was counted from, where there is one.
+
+    Raises:
+        RefusedFile: they were altered, or belong to another record.
+    """
+    beside = predictions.with_suffix(".json")
+    if not (predictions.is_file() and AccuracyRecord.stands_at(beside)):
+        return
+    record = AccuracyRecord.load(beside)
+    if record.predictions == predictions.name and record.predictions_sha256 != hash_file(predictions):
+        raise RefusedFile(f"{predictions} is not the file that {beside} was counted from", "evaluate again")
 
 
 def check_reference(reference: Path, images: Sequence[LabelledImage], name: str, classes: int | None = None) -> None:
@@ -23,6 +38,7 @@ def check_reference(reference: Path, images: Sequence[LabelledImage], name: str,
         UsageError: there are no such predictions.
         RefusedFile: they are damaged, or no classifier of so many classes gave them.
     """
+    check_own(reference)
     found = Predictions.load(reference, classes)
     label_of = dict(zip(found.ids, found.labels.tolist(), strict=True))
     lacking = [image.id for image in images if image.id not in label_of]

@@ -7,6 +7,7 @@ import pytest
 
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
+from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
@@ -106,7 +107,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("torch", "int8"):
         record = AccuracyRecord.load(run / "evaluation" / "torch.json")
-        changed = {"predictions": f"{name}.parquet", "preprocess_hash": f"of {name}"}
+        changed = {
+            "predictions": f"{name}.parquet",
+            "predictions_sha256": hash_file(here / f"{name}.parquet"),
+            "preprocess_hash": f"of {name}",
+        }
         record.model_copy(update=changed).save(here / f"{name}.json")
     assert run_line("compare torch.parquet int8.parquet") == 0
     doubt = "doubt: torch: its images came through another preprocessing, so the drop may not be the engine's\n"
@@ -151,6 +156,8 @@ def test_accuracy_records_lead_to_their_predictions(run: Path, here: Path, capsy
     shutil.copytree(run / "evaluation", here / "moved")
     save(here / "moved" / "torch.parquet", 3)
     assert run_line("compare moved/torch.json") == 8
+    assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
+    assert run_line("compare moved/torch.parquet") == 8
     assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
     (here / "moved" / "torch.parquet").unlink()
     assert run_line("compare moved/torch.json") == 2

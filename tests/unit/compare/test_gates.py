@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.compare.gates import judge_drop, judge_gates, judge_reference_drop, judge_same_at_batches
-from seatrial.evaluation.statistics import compare_answers
+from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.statistics import wilson_interval
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison
 
@@ -63,7 +65,7 @@ def test_a_drop_is_judged_by_what_is_sure(
 @pytest.mark.parametrize(
     ("lost", "gained", "told"),
     [
-        (5, 5, "about 75 more images would settle it, if answers flip on at these rates"),
+        (5, 5, "about 80 more images would settle it, if answers flip on at these rates"),
         (27, 0, None),
         (7, 2, "about 83,000 more images would settle it, if answers flip on at these rates"),
     ],
@@ -72,6 +74,12 @@ def test_an_open_gate_says_what_would_settle_it(lost: int, gained: int, told: st
     found = judge_drop("int8", compare_counts(540, lost, gained), 1.0)
     assert (found.outcome == "INCONCLUSIVE") == (told is not None)
     assert found.reason.partition("the gate is 1")[2] == (f"; {told}" if told else "")
+
+
+def test_what_would_settle_it_is_counted_at_the_confidence_of_the_bounds() -> None:
+    versus = compare_counts(540, 5, 5)
+    usual, sharper = (judge_drop("int8", versus.model_copy(update={"confidence": c}), 1.0) for c in (0.95, 0.975))
+    assert "about 80 more images" in usual.reason and "about 330 more images" in sharper.reason
 
 
 def test_a_drop_on_the_gate_stays_open() -> None:
@@ -114,6 +122,19 @@ def test_published_accuracy_is_a_floor_for_every_engine(
         (next(iter(gates)), name, outcome) for name in accuracies
     ]
     assert "from the published 75.00%" in found[0].reason
+
+
+def test_a_floor_near_one_is_missed_for_sure_in_at_most_the_share_that_is_allowed(
+    accuracies: dict[str, AccuracyRecord],
+) -> None:
+    # Three wrong of 1,000 come in 8 % of all sets whose true accuracy is 99.9 %; five in 0.4 %.
+    recipe = make_recipe(reference={"top1": 0.999, "source": "a paper"}, gates={"at_least_published": True})
+    assert binom.cdf(997, 1000, 0.999) > 0.05 and binom.cdf(995, 1000, 0.999) < 0.025
+    for hits, outcome in ((997, "INCONCLUSIVE"), (995, "FAIL")):
+        record = change(accuracies["torch"], hits, 1000, wilson_interval(hits, 1000))
+        (found,) = judge_gates(recipe, {"torch": record}, {})
+        assert found.outcome == outcome
+    assert "(98.84% to 99.84% on 1000 images)" in found.reason
 
 
 def test_accuracy_is_judged_before_speed(

@@ -1,0 +1,39 @@
+"""Two engines' answers to the same images, image by image."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.evaluation.exact_drop import drop_interval
+from seatrial.evaluation.statistics import CONFIDENCE, Paired, mcnemar_p
+from seatrial.store.records import Comparison
+
+
+def compare_answers(
+    reference: NDArray[np.integer],
+    answers: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    name: str,
+    confidence: float = CONFIDENCE,
+) -> Comparison:
+    """Hold first classes (n,) against a reference's on the same images in the same order; `name` is the reference's."""
+    right, other = reference == labels, answers == labels
+    paired = Paired(
+        both_right=int((right & other).sum()),
+        lost=int((right & ~other).sum()),
+        gained=int((~right & other).sum()),
+        both_wrong=int((~right & ~other).sum()),
+    )
+    low, high = drop_interval(paired, confidence)
+    return Comparison(
+        reference=name,
+        images=paired.count,
+        both_right=paired.both_right,
+        lost=paired.lost,
+        gained=paired.gained,
+        changed=int((reference != answers).sum()),
+        drop_pp=100 * paired.drop,
+        low_pp=100 * low,
+        high_pp=100 * high,
+        confidence=confidence,
+        p_value=mcnemar_p(paired.lost, paired.gained),
+    )
