@@ -16,7 +16,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,8 +89,10 @@ def try_fault(fault: Fault, bench: Bench) -> Tried:
 def try_all(asked: argparse.Namespace) -> int:
     """Try the faults that are asked for and keep what came of each."""
     folder, cli = asked.folder.resolve(), Cli(asked.source.resolve())
-    rows = {} if asked.again else load_rows(asked.json)
     faults = [fault for fault in list_faults() if asked.only in f"{fault.command}: {fault.name}"]
+    rows = load_rows(asked.json)
+    for fault in faults if asked.again else ():
+        rows.pop(f"{fault.command}: {fault.name}", None)
     bench = prepare_bench(cli, make_trial(folder / "trial", Cli(SOURCE)), folder / asked.json.stem)
     for fault in faults:
         if f"{fault.command}: {fault.name}" in rows:
@@ -103,7 +105,7 @@ def try_all(asked: argparse.Namespace) -> int:
     return 1 if count_wrong(rows.values()) else 0
 
 
-def count_wrong(rows: Sequence[Row]) -> int:
+def count_wrong(rows: Iterable[Row]) -> int:
     """Say how many faults went unnoticed and how many sound cases did not pass."""
     listed = list(rows)
     silent = sum(row.wrong for row in listed if not row.sound)
@@ -117,7 +119,8 @@ def print_both(before: Path, after: Path) -> int:
     """Both source trees in one table; 1 if the second has a fault that passes in silence."""
     old, new = load_rows(before), load_rows(after)
     table = []
-    for key in [*new, *(key for key in old if key not in new)]:
+    keys = [f"{fault.command}: {fault.name}" for fault in list_faults()]
+    for key in (key for key in keys if key in old or key in new):
         row = new.get(key) or old[key]
         columns = [found[key].shown if key in found else "–" for found in (old, new)]
         reason = new[key].tried.reason if key in new else ""
@@ -135,7 +138,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("planted-work"))
     parser.add_argument("--json", type=Path, default=Path("planted-after.json"))
     parser.add_argument("--source", type=Path, default=SOURCE)
-    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` holds this")
+    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` holds this; of --sound, networks")
     parser.add_argument("--again", action="store_true", help="try also what stands in the file")
     parser.add_argument("--table", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
     parser.add_argument("--sound", action="store_true")
@@ -145,7 +148,7 @@ def main(words: list[str] | None = None) -> int:
     if asked.sound:
         from planted_sound import run_networks
 
-        return run_networks(asked.folder.resolve(), Cli(asked.source.resolve()))
+        return run_networks(asked.folder.resolve(), Cli(asked.source.resolve()), asked.only)
     return try_all(asked)
 
 

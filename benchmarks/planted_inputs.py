@@ -14,6 +14,7 @@ from planted_trial import CLASSES, INKS
 
 from seatrial.recipes import Recipe, load_recipe
 
+NAMES = 150
 EVERY = 5
 """Of so many images one is damaged."""
 Labels = dict[str, int]
@@ -41,7 +42,7 @@ def _list_labels() -> Iterator[Fault]:
             yield Fault(name, "evaluate", lambda bench, change=change: _evaluate_labels(bench, change))
             yield Fault(name, "compare", lambda bench, change=change: _compare_labels(bench, change))
     yield Fault("class folders 1 to 10, sorted as strings", "run", _sort_as_strings)
-    yield Fault("one image under 30 names with four labels", "run", _repeat_image)
+    yield Fault("one image under 150 names with four labels", "run", _repeat_image)
 
 
 def _write_labels(bench: Bench, change: Callable[[Labels], Labels]) -> Path:
@@ -92,9 +93,9 @@ def _repeat_image(bench: Bench) -> Tried:
     folder, labels = bench.place / "val", bench.place / "labels.txt"
     folder.mkdir()
     name, label = next(iter(bench.trial.read_labels().items()))
-    for index in range(30):
-        shutil.copy(bench.trial.images / name, folder / f"{index:02d}.jpg")
-    labels.write_text("".join(f"{index:02d}.jpg {(label + index % 4) % CLASSES}\n" for index in range(30)))
+    for index in range(NAMES):
+        shutil.copy(bench.trial.images / name, folder / f"{index:03d}.jpg")
+    labels.write_text("".join(f"{index:03d}.jpg {(label + index % 4) % CLASSES}\n" for index in range(NAMES)))
     return bench.run(bench.trial.but(images=folder, labels=labels))
 
 

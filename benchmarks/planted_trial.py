@@ -77,11 +77,12 @@ class Cli:
     source: Path
     """The folder that holds the package `seatrial`."""
 
-    def start(self, words: Sequence[object]) -> subprocess.Popen[str]:
-        """Begin a command."""
+    def start(self, words: Sequence[object], quiet: bool = False) -> subprocess.Popen[str]:
+        """Begin a command; `quiet` throws away what it prints."""
         there = {**os.environ, "PYTHONPATH": str(self.source)}
         command = [sys.executable, "-m", "seatrial", *map(str, words)]
-        return subprocess.Popen(command, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        to = subprocess.DEVNULL if quiet else subprocess.PIPE
+        return subprocess.Popen(command, env=there, stdout=to, stderr=to, text=True)
 
     def run(self, *words: object) -> Ran:
         """What a command gives."""
@@ -129,7 +130,7 @@ class Trial:
         """The words of a `seatrial run` that measures as little as it may."""
         words = ["run", self.card, "--checkpoint", self.checkpoint, "--images", self.images, "--output", output]
         words += [] if self.labels is None else ["--labels", self.labels]
-        words += ["--engines", engines, "--batch-size", "1,4", "--bench-duration", "0.01", "--bench-samples", "2"]
+        words += ["--engines", engines, "--batch-size", "1", "--bench-duration", "0.01", "--bench-samples", "2"]
         return [str(word) for word in words]
 
     def read_labels(self) -> dict[str, int]:
