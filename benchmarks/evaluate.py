@@ -33,10 +33,10 @@ from seatrial.data.labels import LabelledImage, list_images
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
 from seatrial.engines.cpu import count_cores
-from seatrial.evaluation.predictions import Predictions
 from seatrial.export.spec import ExportSpec
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import compile_graph

@@ -9,8 +9,8 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.sequential import plan_looks
+from seatrial.store.predictions import Predictions
 
 ROOT = Path(__file__).parents[2]
 PAGE = read_page("docs/accuracy.md")
@@ -22,9 +22,11 @@ def draw_answers(path: Path, seed: int, ids: tuple[str, ...], reference: Predict
     """Answers, 7 in 10 right; with a reference its own but for one in 40, of which fewer are right."""
     rng = np.random.default_rng(seed)
     labels = np.arange(len(ids), dtype=np.int32) % CLASSES
-    order = rng.permuted(np.tile(np.arange(CLASSES, dtype=np.int32), (len(ids), 1)), axis=1)[:, :5]
-    right = rng.random(len(ids)) < (0.7 if reference is None else 0.45)
+    order = rng.permuted(np.tile(np.arange(CLASSES, dtype=np.int32), (len(ids), 1)), axis=1)
+    right = np.flatnonzero(rng.random(len(ids)) < (0.7 if reference is None else 0.45))
+    order[right, (order[right] == labels[right, None]).argmax(axis=1)] = order[right, 0]
     order[right, 0] = labels[right]
+    order = order[:, :5]
     if reference is not None:
         kept = rng.random(len(ids)) < 39 / 40
         order[kept] = reference.classes[kept]

@@ -17,9 +17,9 @@ from noise_images import list_noise
 from seatrial.data.feed import make_feed
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, collect_predictions
-from seatrial.evaluation.predictions import write_parts
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.progress import silent
+from seatrial.store.predictions import write_parts
 
 
 def main(folder: Path, count: int) -> None:

@@ -10,8 +10,8 @@ from seatrial.cli import run_cli
 from seatrial.data.batches import load_batch
 from seatrial.data.feed import read_feed
 from seatrial.data.labels import list_images
-from seatrial.evaluation.predictions import Predictions
 from seatrial.store.measurement import Measurement
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest
 from tiny_trial import TinyTrial
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
 from seatrial.workflow.reference import find_differences
 from tiny_trial import TinyTrial

@@ -11,14 +11,15 @@ import onnx
 import pytest
 
 import planted_faults as faults
+from sealed import replace_in_record
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import Reference
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import EngineManifest
 from seatrial.workflow.diagnose.case import DiagnoseSpec, read_case
 from seatrial.workflow.diagnose.labels import doubt_accuracy
@@ -284,7 +285,6 @@ def test_what_cannot_be_diagnosed_is_told(
 
 
 def test_images_that_moved_away_are_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = run / "run.json"
-    path.write_text(path.read_text().replace("--images ", "--images /gone"))
+    replace_in_record(run / "run.json", "--images ", "--images /gone")
     assert run_cli(["diagnose", str(run)]) == 2
     assert "which is not there as seen from here; give --images and --labels" in capsys.readouterr().err

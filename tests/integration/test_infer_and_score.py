@@ -9,8 +9,8 @@ import pytest
 
 from ascend_machine import emulate_ascend
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.score import read_prediction
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 from tiny_trial import TinyTrial
 

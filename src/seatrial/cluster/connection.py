@@ -7,7 +7,7 @@ import pickle
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
@@ -30,6 +30,7 @@ from seatrial.cluster.seats import (
     split_chunks,
 )
 from seatrial.cluster.versions import find_common
+from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.pipeline import AnswerSource
@@ -125,8 +126,8 @@ class RayCluster(Closing):
         def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
             for outcome in self._answer(asked, todo, progress):
                 sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
-                if outcome.batch_invariant is not None:
-                    sitting.batch_invariant = outcome.batch_invariant
+                if outcome.batch is not None:
+                    sitting.batch = outcome.batch
                 yield from outcome.answers
 
         yield answer
@@ -180,7 +181,9 @@ class RayCluster(Closing):
     def _make_brief(self, asked: Evaluation) -> Brief:
         plan, folder = asked.plan, asked.file.folder.absolute()
         lane = replace(plan, workers=_share(plan.workers), callers=_share(plan.callers))
-        probe = tuple(replace(image, path=image.path.absolute()) for image in asked.spec.images[: plan.batch_size])
+        chosen = asked.choose_probe()
+        # Actors work in other folders.
+        probe = replace(chosen, batch=_make_absolute(chosen.batch), others=_make_absolute(chosen.others))
         return Brief(
             folder=folder,
             sha256=hash_file(folder / MANIFEST),
@@ -188,7 +191,7 @@ class RayCluster(Closing):
             cpus=self._seats.cpus,
             versions=self.environment.versions,
             probe=probe,
-            probe_bytes=probe[0].measure()[0],
+            probe_bytes=probe.batch[0].measure()[0],
         )
 
 
@@ -199,11 +202,13 @@ def _share(count: int) -> int:
 def _pack_chunks(asked: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:
     packed = {}
     for number, indices in split_chunks(todo, asked.plan.batch_size, actors).items():
-        # Actors work in other folders.
-        images = (asked.spec.images[int(index)] for index in indices)
-        chunk = Chunk(number, tuple(replace(image, path=image.path.absolute()) for image in images), indices)
+        chunk = Chunk(number, _make_absolute(asked.spec.images[int(index)] for index in indices), indices)
         packed[number] = pickle.dumps(chunk)
     return packed
+
+
+def _make_absolute(images: Iterable[LabelledImage]) -> tuple[LabelledImage, ...]:
+    return tuple(replace(image, path=image.path.absolute()) for image in images)
 
 
 def _unpack(reply: Reply) -> Outcome:

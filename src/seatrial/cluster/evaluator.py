@@ -19,7 +19,7 @@ from seatrial.data.feed import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
 from seatrial.errors import DataError, SeatrialError
-from seatrial.evaluation.pipeline import is_batch_invariant
+from seatrial.evaluation.batch_dependence import measure_batch_dependence
 from seatrial.evaluation.stream import Answers, stream_answers
 
 MOUNT = "every machine of the cluster must see the images under the same path"
@@ -46,16 +46,15 @@ class Evaluator:
         """Run the images of a chunk; may be called from `LANES` threads at once.
 
         Raises:
-            ParityError: an answer is not a number, or gives every class the same score.
+            ParityError: an answer is not a number, gives every class the same score, or depends on the batch.
         """
         brief, session, feed = self._brief, self._session, self._feed
+        batch = measure_batch_dependence(session, brief.probe, feed) if chunk.number == 0 else None
         places = np.arange(len(chunk.images))
         answers = [
             self._restore(found, chunk) for found in stream_answers(session, chunk.images, feed, places, brief.plan)
         ]
-        first = chunk.number == 0
-        invariant = is_batch_invariant(session, brief.probe, feed, brief.plan.batch_size) if first else None
-        return Outcome(answers, invariant)
+        return Outcome(answers, batch)
 
     def _restore(self, found: Answers, chunk: Chunk) -> Answers:
         bad = {int(chunk.indices[place]): why for place, why in (found.bad or {}).items()}
@@ -63,7 +62,7 @@ class Evaluator:
 
 
 def _check_images(brief: Brief) -> None:
-    image, node = brief.probe[0], platform.node()
+    image, node = brief.probe.batch[0], platform.node()
     try:
         size = image.measure()[0]
     except DataError as error:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.labels import LabelledImage
+from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe
 from seatrial.evaluation.stream import Answers, Plan
 from seatrial.store.records import Environment
 
@@ -45,8 +46,8 @@ class Brief:
     cpus: int
     versions: dict[str, str]
     """Of what moves an answer."""
-    probe: tuple[LabelledImage, ...]
-    """The first images of the evaluation, enough for a batch."""
+    probe: BatchProbe
+    """The first images of the evaluation and a few others, enough to see whether batches change the answers."""
     probe_bytes: int
     """Size of the first of them, as the process that asks sees it."""
 
@@ -78,7 +79,7 @@ class Outcome:
     """What became of a chunk."""
 
     answers: list[Answers]
-    batch_invariant: bool | None
+    batch: BatchDependence | None
     """Looked at with the first chunk alone."""
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError
-from seatrial.evaluation.predictions import Predictions, check_same_images
 from seatrial.evaluation.statistics import compare_answers, wilson_interval
 from seatrial.metrics.topk import TopK
+from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Comparison
 
 FlipKind = Literal["lost", "gained", "wrong in both"]

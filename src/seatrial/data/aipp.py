@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from seatrial.data import decode, yuv
 from seatrial.errors import UsageError
+from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.schema import Step
 from seatrial.store.files import hash_value
 from seatrial.strict import Strict, describe_first_error, suggest
@@ -135,10 +136,23 @@ class Aipp(Strict):
                 raise WrongField(
                     f"var_reci_chn_{i}", f"var_reci_chn_{i} is 0, which makes every pixel of that channel 0"
                 )
+        self._check_normalisation()
         for axis in "wh":
             self._check_source(axis)
             self._check_window(axis)
         return self
+
+    def _check_normalisation(self) -> None:
+        less, scale = self.normalisation
+        # What a card calls mean and std, both on the scale 0..1. A negative factor shows a negative image.
+        found = find_impossible((less / 255).tolist(), (1 / (255 * np.abs(scale))).tolist())
+        if found is not None:
+            name = "var_reci" if found.problem.startswith("std") else "min" if self.min_chn_0 else "mean"
+            raise WrongField(
+                f"{name}_chn_0",
+                f"(pixel − {_join(less)}) · {_join(scale)} cannot be right for pixels in 0..255 (over 255, "
+                f"{found.problem}); min_chn is their mean and var_reci_chn 1/std, such as 123.675 and 0.01712",
+            )
 
     def _check_source(self, axis: str) -> None:
         if (self.crop or self.padding) and getattr(self, f"src_image_size_{axis}") == 0:

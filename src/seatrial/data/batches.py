@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from seatrial.data.ahead import load_ahead
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
+from seatrial.store.files import hash_content
 
 
 def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
@@ -23,17 +24,23 @@ def load_batch(paths: Sequence[Path], feed: Feed) -> NDArray[np.uint8]:
     return batch
 
 
-def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> None:
+def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> int:
     """Put one image where a batch has its place: as uint8 (*feed.shape), or as it was prepared; `row` is contiguous.
+
+    Returns:
+        Its content: `store.files.hash_content` of the image file, of a prepared image whose file is not known of the
+        prepared bytes.
 
     Raises:
         DataError: it is no image, or not of the size that was said.
         RefusedFile: its bytes are not those that were stored.
     """
     if image.prepared is None:
-        row[:] = feed.decode(image.read(), str(image))
-    else:
-        image.read_into(row)
+        data = image.read()
+        row[:] = feed.decode(data, str(image))
+        return hash_content(data)
+    image.read_into(row)
+    return hash_content(row.data.cast("B")) if image.content is None else int(image.content[1][:16], 16)
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from threading import Event
@@ -27,8 +27,11 @@ SHARED = Path("/dev/shm")
 """Where Linux has what processes share."""
 
 Asked = TypeVar("Asked")
-FillRow = Callable[[NDArray[Any], Asked], None]
-"""Puts what is asked for into a row, or raises a DataError; other processes get a copy of it."""
+FillRow = Callable[[NDArray[Any], Asked], int | None]
+"""Puts what is asked for into a row, or raises a DataError; other processes get a copy of it.
+
+What it returns identifies the content that it read, where somebody wants to know: see `data.batches.fill_row`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Filled:
     """Why a row could not be filled, by row; such a row is all 0."""
     seconds: float
     """Time of one worker."""
+    contents: dict[int, int] = field(default_factory=dict)
+    """What identifies the content of each row that was filled, by row, where the function that filled it tells it."""
 
 
 class DecodePool(Closing, Generic[Asked]):
@@ -104,15 +109,19 @@ def fill_rows(
     """Put what is asked for into `rows`, one each from `first` on; what is broken leaves its row all 0."""
     start = time.perf_counter()
     bad = {}
+    contents = {}
     for row, wanted in enumerate(asked, start=first):
         if stopped is not None and stopped.is_set():
             break
         try:
-            fill_row(rows[row], wanted)
+            content = fill_row(rows[row], wanted)
         except DataError as error:
             rows[row] = 0
             bad[row] = error.problem
-    return Filled(bad, time.perf_counter() - start)
+        else:
+            if content is not None:
+                contents[row] = content
+    return Filled(bad, time.perf_counter() - start, contents)
 
 
 def _check_room(slots: int, images: int, size: int, shared: bool) -> None:

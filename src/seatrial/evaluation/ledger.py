@@ -23,8 +23,8 @@ from seatrial.errors import RunInUse, StorageError
 from seatrial.evaluation.stream import Answers
 from seatrial.store.files import describe_os_error, make_folder
 
-SCHEMA = "seatrial/ledger/1"
-COLUMNS = ("indices", "classes", "scores", "digests")
+SCHEMA = "seatrial/ledger/2"
+COLUMNS = ("indices", "classes", "scores", "digests", "contents")
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class Tally:
     """(n, k)"""
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(n,)"""
+    contents: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """(n,), what identifies each image's bytes: `data.batches.fill_row`."""
     logits_at: NDArray[np.int64] | None = None
     """(n,), where an image's logits begin in the ledger's file, in bytes."""
     width: int = 0
@@ -171,6 +173,7 @@ class Ledger(Closing):
             tally.classes = np.zeros((len(tally.done), k), np.int32)
             tally.scores = np.zeros((len(tally.done), k), np.float32)
             tally.digests = np.zeros(len(tally.done), np.uint64)
+            tally.contents = np.zeros(len(tally.done), np.uint64)
         for column in COLUMNS[1:]:
             getattr(tally, column)[indices] = arrays[column]
         if "logits" in arrays:

@@ -1,7 +1,7 @@
 """How far a stage may move the logits by rounding alone, and whether it moved them further."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,20 @@ ROUNDINGS = 2.0
 """Times that; engines lay at 0.3 to 1.0 of it."""
 SAME_INT8 = Floor(3e-2, "values halfway between two steps go to the one or the other: at most 1.4e-2 was measured")
 """From an int8 graph to an engine that runs it."""
+BATCH_FLOORS = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2}
+"""What the logits of an image may move by between batches, by the precision that an engine computes in: some ten times
+its rounding, since engines choose other kernels, and so other sums, for another batch. Everything else, int8 that takes
+its scales from the batch among it, may move them by as much as int8."""
+
+
+def find_batch_floor(precision: str, executed: Mapping[str, int]) -> float:
+    """The floor between batches of an engine that was asked for a precision and runs layers in some."""
+    return max(BATCH_FLOORS.get(name, FLOORS["int8"].relative_error) for name in (precision, *executed))
+
+
+def is_coarse(precision: str, executed: Mapping[str, int]) -> bool:
+    """Whether logits of an engine may be rounded so far that those of different images, or classes, are often equal."""
+    return not {precision, *executed} <= {"fp32", "tf32"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,11 @@
 """Do two things that should answer alike answer alike?"""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from seatrial.errors import ParityError
 from seatrial.store.records import StepParity
@@ -41,12 +45,26 @@ def check_parity(parity: StepParity) -> None:
         )
 
 
-def check_logits(logits: NDArray[np.floating], names: list[str]) -> None:
+def check_logits(logits: NDArray[np.floating], names: Sequence[str], coarse: bool = False) -> None:
     """Refuse answers that cannot be a classifier's: not numbers, or the same score for every class.
 
     Args:
         logits: (n, classes).
         names: what the rows belong to, for the message.
+        coarse: they are rounded (`evaluation.noise.is_coarse`), so that some may be the same by chance.
+
+    Raises:
+        ParityError: names the first image.
+    """
+    check_finite(logits, names)
+    flat = np.flatnonzero(logits.min(axis=1) == logits.max(axis=1))
+    if len(flat) > (count_chance_ties(logits) if coarse else 0):
+        of_all = f" ({len(flat)} of {len(names)})" if coarse else ""
+        raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}{of_all}")
+
+
+def check_finite(logits: NDArray[np.floating], names: Sequence[str]) -> None:
+    """Refuse logits (n, classes) that are no numbers.
 
     Raises:
         ParityError: names the first image.
@@ -54,9 +72,22 @@ def check_logits(logits: NDArray[np.floating], names: list[str]) -> None:
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
         raise ParityError(f"the engine answers NaN or infinity, first for {names[broken[0]]}")
-    flat = np.flatnonzero(logits.min(axis=1) == logits.max(axis=1))
-    if len(flat):
-        raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}")
+
+
+MOST_TIES = 3
+"""So many images may have the same score for every class where no other came near it."""
+
+
+def count_chance_ties(logits: NDArray[np.floating]) -> int:
+    """The most images that rounding may give the same score for every class, seen from those that it nearly did.
+
+    Scores (n, k) that are rounded fall on few values. Where `near` images have all scores on two neighbouring ones of
+    them, about as many, or fewer, have all on one: of two classes half as many. Three standard deviations are added.
+    """
+    _, rank = np.unique(logits, return_inverse=True)
+    rank = rank.reshape(logits.shape)
+    near = int((np.ptp(rank, axis=1) == 1).sum())
+    return MOST_TIES + math.floor(near + 3 * math.sqrt(near))
 
 
 class Variety:
@@ -109,3 +140,30 @@ def find_alike(digests: NDArray[np.uint64]) -> list[tuple[int, int]]:
         return []
     chosen = repeated[np.linspace(0, len(repeated) - 1, min(LOOKED_AT, len(repeated))).astype(int)]
     return [(int(first[index]), int(index)) for index in chosen]
+
+
+SIGNIFICANCE = 1e-6
+"""Repeated logits are an engine's own when chance would have them fit the labels as well less often than this."""
+
+
+def fit_labels(digests: NDArray[np.uint64], first_class: NDArray[np.int32], labels: NDArray[np.int32]) -> bool:
+    """Whether images that have the logits of another have the class that these name, too.
+
+    An engine whose output is rounded to few values gives them to many images, each of them right or wrong as usual. One
+    that hands out the answer of another image is right as often as chance: as the label of an image drawn from
+    the set is the class that it named. Where labels are wrong throughout, the repeated logits still part them: images
+    with the same logits have the same label more often than two images of the set.
+
+    Args:
+        digests: (n,), what identifies the logits of each image.
+        first_class: (n,), its best class.
+        labels: (n,)
+    """
+    _, first_of, group = np.unique(digests, return_index=True, return_inverse=True)
+    first = first_of[group]
+    later = np.flatnonzero(first != np.arange(len(digests)))
+    share = np.bincount(labels, minlength=int(max(labels.max(), first_class.max())) + 1) / len(labels)
+    right = int((first_class[later] == labels[later]).sum())
+    alike = int((labels[first[later]] == labels[later]).sum())
+    chances = (right, float(share[first_class[later]].mean())), (alike, float(share[labels[first[later]]].mean()))
+    return any(hits and bdtrc(hits - 1, len(later), chance) < SIGNIFICANCE for hits, chance in chances)

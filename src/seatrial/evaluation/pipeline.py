@@ -12,13 +12,12 @@ from seatrial.data.batches import fill_row
 from seatrial.data.decode_pool import fill_rows
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
-from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger, Tally
-from seatrial.evaluation.parity import find_alike
-from seatrial.evaluation.predictions import Predictions
+from seatrial.evaluation.parity import check_logits, find_alike, fit_labels
 from seatrial.evaluation.stream import Answers, row_form
 from seatrial.progress import Progress, Update
+from seatrial.store.predictions import Predictions
 
 CHUNK = 512
 """Images that are run again at most after a crash."""
@@ -70,38 +69,50 @@ def answer_all(ledger: Ledger, todo: NDArray[np.int64], answer: AnswerSource, to
             ledger.add(pending, clock.now() - flushed)
 
 
-def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed) -> None:
-    """Refuse an engine that gives the same logits to images that differ.
+def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed, coarse: bool = False) -> None:
+    """Refuse an engine that gives the same logits to images that differ, or the same score to every class.
+
+    Args:
+        coarse: it rounds its logits (`evaluation.noise.is_coarse`): then both happen by chance, and so rarely as the
+            logits beside them tell, and to images of the same class.
 
     Raises:
         ParityError: names the first such image and the one whose answer it got.
     """
     answered = np.flatnonzero(tally.answered)
-    pairs = find_alike(tally.digests[answered])
+    if coarse:
+        check_logits(tally.scores[answered], [images[int(index)].id for index in answered], coarse)
+    digests = tally.digests[answered]
+    differing = _find_differing([(int(answered[a]), int(answered[b])) for a, b in find_alike(digests)], images, feed)
+    if differing is None:
+        return
+    labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
+    if coarse and fit_labels(digests, tally.classes[answered, 0], labels):
+        return
+    alike = len(answered) - len(np.unique(digests))
+    raise ParityError(
+        f"the engine gives different images the same answer: {differing[1].id} gets the logits of {differing[0].id} "
+        f"({alike} of {len(answered)} images repeat those of another)"
+    )
+
+
+def _find_differing(
+    pairs: Sequence[tuple[int, int]], images: Sequence[LabelledImage], feed: Feed
+) -> tuple[LabelledImage, LabelledImage] | None:
+    """The first pair of images whose pixels differ."""
     shape, dtype = row_form(images, feed)
     rows = np.empty((2, *shape), dtype)
     for pair in pairs:
-        first, later = (images[int(answered[i])] for i in pair)
+        first, later = images[pair[0]], images[pair[1]]
         fill_rows(rows, (first, later), partial(fill_row, feed=feed))
         if (rows[0] != rows[1]).any():
-            alike = len(answered) - len(np.unique(tally.digests[answered]))
-            raise ParityError(
-                f"the engine gives different images the same answer: {later.id} gets the logits of {first.id} "
-                f"({alike} of {len(answered)} images repeat those of another)"
-            )
+            return first, later
+    return None
 
 
-def is_batch_invariant(session: Session, images: Sequence[LabelledImage], feed: Feed, batch_size: int) -> bool:
-    """Whether the first images get the same logits, to the bit, in another place of a batch and alone."""
-    size = min(session.input.shape[0] or batch_size, len(images))
-    shape, dtype = row_form(images, feed)
-    rows = np.empty((size, *shape), dtype)
-    fill_rows(rows, images[:size], partial(fill_row, feed=feed))
-    batch = rows if dtype == session.input.dtype else feed.finish(rows)
-    together = run_padded(session, batch)
-    moved = np.roll(run_padded(session, np.roll(batch, 1, axis=0)), -1, axis=0)
-    alone = run_padded(session, batch[:1])
-    return np.array_equal(together, moved) and np.array_equal(together[:1], alone)
+def is_prepared(images: Sequence[LabelledImage]) -> bool:
+    """Whether all that is known of these images' contents is what they were prepared to."""
+    return bool(images) and images[0].prepared is not None and images[0].content is None
 
 
 def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
@@ -118,4 +129,6 @@ def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iter
             classes=tally.classes[rows],
             scores=tally.scores[rows],
             logits=None if tally.logits_at is None else ledger.read_logits(rows),
+            contents=tally.contents[rows],
+            of_prepared=is_prepared(images),
         )

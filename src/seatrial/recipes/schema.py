@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.errors import UsageError
+from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.training import Fraction, Presets
 from seatrial.strict import Strict, suggest
 
@@ -93,6 +94,12 @@ class Normalise(Strict):
     step: Literal["normalise"]
     mean: Triple
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Normalise":
+        if (found := find_impossible(self.mean, self.std)) is not None:
+            raise ValueError(f"{found.problem}: {found.mend}")
+        return self
 
 
 Step = Annotated[Resize | CenterCrop | ToFloat | Normalise, Field(discriminator="step")]

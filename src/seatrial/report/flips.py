@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.errors import RefusedFile
 from seatrial.report.read import Run, check_file_name
 from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
 
@@ -76,10 +75,5 @@ def _read_answers(folder: Path, record: AccuracyRecord) -> _Answers | None:
         return None
     if hash_file(path) != record.predictions_sha256:
         raise RefusedFile(f"{path} is altered or cut off", "evaluate again with `seatrial evaluate`")
-    table = pq.read_table(path, columns=["id", "label", "classes"])
-    first = pc.list_element(table["classes"], 0)
-    return _Answers(
-        images=[str(image) for image in table["id"].to_pylist()],
-        labels=table["label"].to_numpy().astype(np.int64),
-        first=first.to_numpy().astype(np.int64),
-    )
+    found = Predictions.load(path, record.classes)
+    return _Answers(list(found.ids), found.labels.astype(np.int64), found.classes[:, 0].astype(np.int64))

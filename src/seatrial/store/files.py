@@ -133,6 +133,15 @@ def hash_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def hash_content(data: bytes | memoryview) -> int:
+    """What identifies the bytes of an image among those of a data set: the first 8 bytes of their sha256.
+
+    64 bits: two of a million different images get the same one with a probability of 3e-8. Of 110 KB it takes 0.06 ms
+    where the CPU has instructions for it, a fortieth of what decoding them does, and lets go of the interpreter lock.
+    """
+    return int.from_bytes(hashlib.sha256(data).digest()[:8])
+
+
 def hash_value(value: Any) -> str:
     """The sha256 of a JSON value in canonical form (sorted keys, no spaces)."""
     return hash_bytes(_to_canonical(value).encode())

@@ -1,14 +1,22 @@
-"""What every record has: a schema, JSON that is whole or absent, and errors that name the file."""
+"""What every record has: a schema, JSON that is whole or absent, a checksum, and errors that name the file.
+
+The checksum belongs to the file, not to the value: `save` adds it and `load` takes it off, so that a model has no field
+for it and a record inside another record has none.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field
 
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.store.files import write_text
+from seatrial.store.files import hash_value, write_text
 from seatrial.strict import Strict
+
+CHECKSUM = "checksum"
+"""Key of the sha256 over the canonical JSON of all other keys (`store.files.hash_value`)."""
 
 
 class Record(Strict):
@@ -17,18 +25,20 @@ class Record(Strict):
     schema_: str = Field(alias="schema")
 
     def save(self, path: Path) -> None:
-        """Write the record as JSON, whole or not at all."""
-        write_text(path, self.model_dump_json(by_alias=True, indent=1) + "\n")
+        """Write the record as JSON with a checksum of its content, whole or not at all."""
+        text = self.model_dump_json(by_alias=True, indent=1)
+        checksum = find_checksum(json.loads(text))
+        write_text(path, text.removesuffix("\n}") + f',\n "{CHECKSUM}": "{checksum}"\n}}\n')
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a record of this kind.
+        """Read a record of this kind. One without a checksum, as older versions wrote, is taken as it is.
 
         Raises:
             UsageError: there is no such file, it may not be read, or it is a record of another kind.
-            RefusedFile: the file is not JSON, so it is damaged.
+            RefusedFile: the file is not JSON, or does not match its checksum, so it is damaged or edited.
         """
-        data = cls.upgrade(read_json(path))
+        data = cls.upgrade(_take_checksum(read_json(path), path))
         expected = cls.model_fields["schema_"].default
         if data.get("schema") != expected:
             raise UsageError(f"{path} is a {data.get('schema', 'file without a schema')}, not a {expected}")
@@ -38,6 +48,24 @@ class Record(Strict):
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """What an older version's file would be in this one; all else as it is."""
         return data
+
+
+def find_checksum(data: Mapping[str, Any]) -> str:
+    """The checksum of a record's content, whatever checksum stands in it."""
+    return hash_value({key: value for key, value in data.items() if key != CHECKSUM})
+
+
+def _take_checksum(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a record's file holds beside its checksum, which must match."""
+    if CHECKSUM not in data:
+        return data
+    try:
+        matches = find_checksum(data) == data.pop(CHECKSUM)
+    except ValueError:  # A number that we never write, such as 1e999.
+        matches = False
+    if not matches:
+        raise RefusedFile(f"{path} was edited or damaged: checksum mismatch", "delete it and run the stage again")
+    return data
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -222,6 +222,9 @@ class AccuracyRecord(Record):
     preprocess_hash: str
     images_hash: str | None = None
     """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
+    contents_hash: str | None = None
+    """Of the ids of the images that were answered and of their files' bytes: see `Predictions.hash_contents`; None of
+    preprocessed images whose files are not known."""
     images: int
     """That were answered."""
     left_out: dict[str, str] = Field(default_factory=dict)
@@ -236,6 +239,8 @@ class AccuracyRecord(Record):
     batch_size: int
     batch_invariant: bool | None = None
     """Whether images got the same logits, to the bit, in another place of a batch and alone; None: not looked at."""
+    batch_distance: float | None = None
+    """How far their logits moved, as relative error; None: not looked at."""
     predictions: str
     """The Parquet file, beside this record."""
     predictions_sha256: str

@@ -20,21 +20,22 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, SeatrialError, UsageError
+from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.ledger import Ledger, Tally
+from seatrial.evaluation.noise import find_batch_floor, is_coarse
 from seatrial.evaluation.pipeline import (
     AnswerSource,
     Clock,
     answer_all,
     check_variety,
     collect_predictions,
-    is_batch_invariant,
 )
-from seatrial.evaluation.predictions import Predictions, write_parts
 from seatrial.evaluation.statistics import wilson_interval
-from seatrial.evaluation.stream import Answers, Plan, stream_answers
+from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value
+from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.quantization import check_leak
@@ -93,12 +94,17 @@ class Evaluation:
         """Of the records: the engine folder's."""
         return self.file.folder.name
 
+    def choose_probe(self) -> BatchProbe:
+        """The images that show whether batches change the engine's answers."""
+        floor = find_batch_floor(self.file.manifest.precision, self.file.manifest.executed)
+        return choose_probe(self.spec.images, self.plan.batch_size, floor, self.plan.coarse)
+
 
 @dataclass(slots=True)
 class Sitting:
     """What is only known once the engine was open."""
 
-    batch_invariant: bool | None = None
+    batch: BatchDependence | None = None
     first_answer_s: float = 0.0
     certainty: Certainty | None = None
 
@@ -137,21 +143,18 @@ class Here:
 
     @contextmanager
     def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
-        """Open the engine, and see at the end whether batches change its answers."""
+        """Open the engine, and see whether batches change its answers before the set is run."""
         spec, plan, feed = asked.spec, asked.plan, asked.feed
         told = f"{plan.workers} workers decode, {plan.callers} batches of {plan.batch_size} are inside the engine"
         progress(Update("evaluate", note=f"{asked.name}: {told}; {self.cores} cores"))
         begun = time.perf_counter()
         engine = get_engine(asked.file.manifest.engine)
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
-
-            def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
-                for batch in stream_answers(session, spec.images, feed, todo, plan):
-                    sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
-                    yield batch
-
-            yield answer
-            sitting.batch_invariant = is_batch_invariant(session, spec.images, feed, plan.batch_size)
+            opened_s = time.perf_counter() - begun
+            sitting.batch = measure_batch_dependence(session, asked.choose_probe(), feed)
+            if sitting.batch is not None:
+                sitting.first_answer_s = opened_s + sitting.batch.first_answer_s
+            yield lambda todo: stream_answers(session, spec.images, feed, todo, plan)
 
 
 def evaluate_engine(
@@ -165,7 +168,7 @@ def evaluate_engine(
     Raises:
         UsageError: the folder is no engine folder.
         DataError: images are missing, broken or were calibrated with, or the engine takes another preprocessing.
-        ParityError: an answer is not a number, or different images get the same one.
+        ParityError: an answer is not a number, depends on the batch, or is the same for different images.
         NotComparable: the reference's predictions are of other images.
     """
     asked = prepare_evaluation(folder, spec, progress, answering or Here())
@@ -198,7 +201,7 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     listing = spec.identity or hash_listing(spec.images)
     check_prepared(spec.images, feed, file.manifest.input.dtype)
     if spec.reference is not None:
-        check_reference(spec.reference, spec.images, folder.name)
+        check_reference(spec.reference, spec.images, folder.name, file.manifest.output.shape[-1])
     check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, answering.cores)
     key = _evaluation_key(file, spec, plan.batch_size, listing, answering.environment)
@@ -227,6 +230,7 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
         workers=min(spec.workers or cores, batches),
         callers=min(spec.callers or (best.streams if best else min(CALLERS, 2 * cores)), batches),
         keep_logits=spec.keep_logits,
+        coarse=is_coarse(file.manifest.precision, file.manifest.executed),
     )
 
 
@@ -243,7 +247,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
             refuse_partial(left_out, len(images) + len(spec.missing))
-        check_variety(ledger.tally, images, asked.feed)
+        check_variety(ledger.tally, images, asked.feed, asked.plan.coarse)
         predictions = output / f"{asked.name}.parquet"
         write_parts(predictions, collect_predictions(ledger, images))
         pace = _describe_pace(asked, ledger.tally, sitting)
@@ -294,7 +298,7 @@ def _evaluation_key(
 ) -> str:
     return hash_value(
         {
-            "stage": "evaluate/2",
+            "stage": "evaluate/3",
             "engine": [file.manifest.key, [m.sha256 for m in file.manifest.files]],
             "images": listing,
             "missing": sorted(spec.missing),
@@ -336,6 +340,7 @@ def _describe(
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=asked.listing,
+        contents_hash=Predictions.load(predictions).hash_contents(),
         images=counts.count,
         left_out=left_out,
         fake=asked.spec.fake,
@@ -343,7 +348,8 @@ def _describe(
         hits=counts.hits,
         top1_interval=wilson_interval(counts.hits[0], counts.count),
         batch_size=asked.plan.batch_size,
-        batch_invariant=sitting.batch_invariant,
+        batch_invariant=sitting.batch.exact if sitting.batch else None,
+        batch_distance=sitting.batch.distance if sitting.batch else None,
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,

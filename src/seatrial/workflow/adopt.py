@@ -20,14 +20,16 @@ def adopt_graph(graph: Path, recipe: Recipe) -> GraphManifest:
 
     Raises:
         UsageError: there is no such file, it has a manifest already, or it is not the card's network.
-        RefusedFile: it is no ONNX file of an image classifier.
+        RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
     from seatrial.export.graph import load_graph, read_facts, read_precision
+    from seatrial.export.training_mode import check_inference
 
     beside = manifest_path(graph)
     if beside.exists():
         raise UsageError(f"{graph} has a manifest, {beside.name}, which names its recipe", "leave --recipe out")
     model = load_graph(graph)
+    check_inference(model, str(graph))
     facts = read_facts(model)
     _check_ends(graph, recipe, facts.input, facts.output)
     manifest = GraphManifest(

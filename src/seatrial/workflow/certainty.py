@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import DataError, NotComparable
 from seatrial.evaluation.ledger import Tally
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import CONFIDENCE, Paired
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import Certainty
 
 

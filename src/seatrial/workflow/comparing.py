@@ -8,11 +8,11 @@ from pathlib import Path
 from seatrial.compare.gates import judge_drop
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
-from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
-from seatrial.evaluation.predictions import Predictions
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.report.read import check_file_name
 from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
 from seatrial.workflow.reference import find_differences
@@ -49,9 +49,9 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
 
     Raises:
         UsageError: there are too many, or a gate has nothing to judge.
-        DataError: an image has no label in the label file, or there is no image at all.
+        DataError: an image has no label in the label file.
         NotComparable: the two are of other images or labels.
-        RefusedFile: a file is damaged.
+        RefusedFile: a file is damaged, or holds what no classifier gives.
     """
     if not 1 <= len(spec.files) <= 2:
         raise UsageError(f"compare takes one or two files of predictions, not {len(spec.files)}")
@@ -60,7 +60,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     labels = None if spec.labels is None else parse_label_file(spec.labels)
     found = []
     for path in spec.files:
-        predictions = load_predictions(path)
+        predictions = Predictions.load(path)
         if labels is not None:
             predictions = relabel(predictions, labels, str(spec.labels))
             spare = len(labels) - len(predictions.ids)
@@ -93,19 +93,6 @@ def find_predictions(record: Path) -> Path:
     if hash_file(path) != held.predictions_sha256:
         raise RefusedFile(f"{path} is not the file that {record} was counted from", "evaluate again")
     return path
-
-
-def load_predictions(path: Path) -> Predictions:
-    """The predictions in a file.
-
-    Raises:
-        DataError: it holds no image.
-        RefusedFile: it is damaged.
-    """
-    predictions = Predictions.load(path)
-    if not predictions.ids:
-        raise DataError(f"{path} holds predictions of no image")
-    return predictions
 
 
 def _find_doubts(reference: Path, other: Path) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def check_images(asked: CheckRequest, progress: Progress = silent) -> tuple[Find
     findings = check_data(CheckSpec(asked.images, asked.labels, classes, asked.expected, count_cores()), progress)
     if asked.predictions is None or any(finding.level == "error" for finding in findings):
         return findings
-    from seatrial.evaluation.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
+    from seatrial.store.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
 
     told = Predictions.load(asked.predictions)
     label_of = {image.id: image.label for image in read_labels(asked.images, asked.labels, classes)}

@@ -6,21 +6,24 @@ from pathlib import Path
 
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import NotComparable, SeatrialError
-from seatrial.evaluation.predictions import Predictions, check_same_images, restrict
 from seatrial.evaluation.statistics import compare_answers
+from seatrial.store.predictions import Predictions, check_same_images, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 
 
-def check_reference(reference: Path, images: Sequence[LabelledImage], name: str) -> None:
+def check_reference(reference: Path, images: Sequence[LabelledImage], name: str, classes: int | None = None) -> None:
     """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
+
+    Args:
+        classes: that the network has.
 
     Raises:
         NotComparable: says how many and the first.
         UsageError: there are no such predictions.
-        RefusedFile: they are damaged.
+        RefusedFile: they are damaged, or no classifier of so many classes gave them.
     """
-    found = Predictions.load(reference)
+    found = Predictions.load(reference, classes)
     label_of = dict(zip(found.ids, found.labels.tolist(), strict=True))
     lacking = [image.id for image in images if image.id not in label_of]
     if lacking:
@@ -40,7 +43,7 @@ def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Compa
     """Hold an evaluation's predictions against a reference's, image by image.
 
     Raises:
-        NotComparable: the reference lacks some of the images, or has other labels.
+        NotComparable: the reference lacks some of the images, has other labels, or saw other files under their names.
     """
     ours = Predictions.load(output / record.predictions)
     theirs = restrict(Predictions.load(reference), ours.ids)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sealed import edit_record, read_unsealed
 from seatrial.bench.environment import Conditions
 from seatrial.bench.loadgen import load as load_module
 from seatrial.bench.loadgen.scenarios import Played
@@ -112,7 +113,7 @@ def test_a_run_that_was_too_short_is_inconclusive(
     )
     assert bench(write_engine("fake"), *words) == 7
     told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((tmp_path / "speed" / "fake.json").read_text())
+    assert told == read_unsealed(tmp_path / "speed" / "fake.json")
     assert told["own"]["unmet"] == ["Min duration satisfied : NO"]
     assert told["own"]["inputs"] == f"images of {tmp_path / 'speed' / 'fake.images.npy'}; 3 different ones"
     assert (told["points"][0]["batch_size"], told["points"][0]["latency"]) == (16, None)
@@ -132,8 +133,7 @@ def test_an_engine_that_fails_ends_the_run_and_leaves_nothing(
     write_engine: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_engine("fake")
-    manifest = json.loads((folder / "engine.json").read_text())
-    (folder / "engine.json").write_text(json.dumps(manifest | {"options": {"broken": "yes"}}))
+    edit_record(folder / "engine.json", options={"broken": "yes"})
     assert bench(folder, "--scenario", "server", "--target-qps", "100") == 5
     assert capfd.readouterr().err.splitlines()[-1] == "seatrial: the device fell off; put it back"
     assert list((tmp_path / "speed").iterdir()) == []

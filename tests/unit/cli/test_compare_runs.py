@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, INT8, MACHINE, ORT, TORCH, Ship, Trial, build_run
+from sealed import replace_in_record
 from seatrial.cli import run_cli
 from seatrial.store.measurement import Environment, Measurement
 from seatrial.store.records import RunManifest
@@ -121,7 +122,7 @@ def test_what_else_changed_is_listed(here: Path, capsys: pytest.CaptureFixture[s
         ("model.onnx.json", "e" * 64, "8" * 64),
     ):
         path = here / "tuesday" / name
-        path.write_text(path.read_text().replace(old, new))
+        replace_in_record(path, old, new)
     assert run_line("compare monday tuesday --format markdown") == 0
     told = capsys.readouterr().out
     assert told.startswith("**PASS**: tuesday against monday\n\n| engine | images |")
@@ -132,7 +133,7 @@ def test_what_else_changed_is_listed(here: Path, capsys: pytest.CaptureFixture[s
 def test_another_preprocessing_is_doubted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pair(here, *BEFORE[:2])
     for path in (here / "tuesday").rglob("*.json"):
-        path.write_text(path.read_text().replace("f" * 64, "7" * 64))
+        replace_in_record(path, "f" * 64, "7" * 64)
     assert run_line("compare monday tuesday") == 7
     told = capsys.readouterr().out
     assert "note: onnxruntime: against onnxruntime: its images came through another preprocessing\n" in told
@@ -172,7 +173,7 @@ def test_runs_that_have_nothing_in_common_are_refused(here: Path, capsys: pytest
     told = "monday and tuesday have no engine in common (torch, onnxruntime, openvino-bf16 and openvino-int8)"
     assert told in capsys.readouterr().err
     path = here / "tuesday" / "run.json"
-    path.write_text(path.read_text().replace('"name": "resnet50"', '"name": "resnet18"'))
+    replace_in_record(path, '"name": "resnet50"', '"name": "resnet18"')
     assert run_line("compare monday tuesday") == 7
     assert "monday is a run of resnet50 and tuesday of resnet18" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
 IMAGES = 400
@@ -19,7 +19,8 @@ def save(path: Path, wrong: int, scale: float = 1.0, images: int = IMAGES) -> No
     first = np.where(np.arange(images) < wrong, labels + 10, labels)
     scores = np.full((images, 2), scale, dtype=np.float32) - np.array([0, 1], dtype=np.float32)
     ids = tuple(f"image_{row:03d}.png" for row in range(images))
-    Predictions(ids, labels, np.stack([first, labels], axis=1).astype(np.int32), scores).save(path)
+    second = np.where(first == labels, labels + 10, labels)
+    Predictions(ids, labels, np.stack([first, second], axis=1).astype(np.int32), scores).save(path)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_other_images_cannot_be_compared(here: Path, capsys: pytest.CaptureFixtu
     assert run_line("compare torch.parquet fewer.parquet") == 7
     assert "other images (1 only in the first, 0 only in the second)" in capsys.readouterr().err
     save(here / "none.parquet", 0, images=0)
-    assert run_line("compare none.parquet") == 6
+    assert run_line("compare none.parquet") == 8
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.predictions import Predictions
+from seatrial.store.predictions import Predictions
 
 CARD = """
 name = "tiny"

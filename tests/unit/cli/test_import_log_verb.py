@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from golden_logs import LOGS
+from sealed import read_unsealed
 from seatrial.bench.vendor_logs import READERS
 from seatrial.cli import run_cli
 
@@ -25,7 +26,7 @@ def test_json_is_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     log, output = LOGS / "onnxruntime_perf_test.log", tmp_path / "a.json"
     assert run("auto", log, "--batch-size", "8", "--model", "resnet50", "--json", "--output", output) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == json.loads(output.read_text())
+    assert told == read_unsealed(output)
     assert (told["schema"], told["model"], told["points"][0]["images_per_s"]) == (
         "seatrial/imported/1",
         "resnet50",

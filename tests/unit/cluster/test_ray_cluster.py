@@ -28,6 +28,7 @@ from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.engines.builder import compile_here
 from seatrial.errors import DataError, EngineError, ParityError, SeatrialError, UsageError
+from seatrial.evaluation.batch_dependence import choose_probe
 from seatrial.evaluation.stream import Plan
 from seatrial.progress import Update
 from seatrial.store.files import manifest_path
@@ -262,7 +263,8 @@ def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest
 
 
 def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes: Any) -> Brief:
-    asked = {"cpus": 64, "versions": {}, "probe": images[:4], "probe_bytes": images[0].measure()[0], **changes}
+    probe = choose_probe(images, 4, 1e-4, False)
+    asked = {"cpus": 64, "versions": {}, "probe": probe, "probe_bytes": images[0].measure()[0], **changes}
     return Brief(engine.folder, pack_engine(engine).sha256, Plan(4), **asked)
 
 
@@ -274,19 +276,23 @@ def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
     evaluator = Evaluator(make_brief(engine, images), lambda: pytest.fail("the engine is here"))
     some, indices = (*images[:5], broken, *images[5:7]), np.array([3, 10, 11, 12, 40, 41, 50, 60])
     outcome = evaluator.answer(Chunk(2, some, indices))
-    assert outcome.batch_invariant is None
+    assert outcome.batch is None
     assert sorted(np.concatenate([found.indices for found in outcome.answers])) == [3, 10, 11, 12, 40, 50, 60]
     assert [(index, "damaged" in why) for found in outcome.answers for index, why in (found.bad or {}).items()] == [
         (41, True)
     ]
     assert {found.width for found in outcome.answers} == {CLASSES} and all(found.machine for found in outcome.answers)
-    assert evaluator.answer(Chunk(0, images[:2], np.arange(2))).batch_invariant is True
+    batch = evaluator.answer(Chunk(0, images[:2], np.arange(2))).batch
+    assert batch is not None and batch.exact and batch.distance == 0
 
 
 def test_a_machine_that_sees_other_images_is_refused(engine: EngineFile, images: tuple[LabelledImage, ...]) -> None:
     gone = LabelledImage("gone", Path("/nowhere/gone.png"), 0)
     for changes, told in (
-        ({"probe": (gone,)}, "does not see the images: image /nowhere/gone.png cannot be read"),
+        (
+            {"probe": choose_probe((gone,), 4, 1e-4, False)},
+            "does not see the images: image /nowhere/gone.png cannot be read",
+        ),
         ({"probe_bytes": 1}, "bytes on .* and 1 here; every machine of the cluster must see the images"),
     ):
         with pytest.raises(DataError, match=told):

@@ -11,7 +11,7 @@ from seatrial.compare.predictions import (
     relabel,
 )
 from seatrial.errors import DataError, NotComparable
-from seatrial.evaluation.predictions import Predictions
+from seatrial.store.predictions import Predictions
 
 NAMES = ("torch", "int8")
 

@@ -1,10 +1,10 @@
-import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fake_engine import FakeSession, make_graph
+from sealed import edit_record
 from seatrial.engines import ENGINES, build, get_engine
 from seatrial.engines.base import read_engine
 from seatrial.engines.build import BuildSpec, find_built
@@ -104,6 +104,5 @@ def test_an_engine_is_found_under_its_key_as_long_as_it_is_whole(tmp_path: Path)
     (folder / "weights.bin").write_bytes(b"altered")
     assert find_built(folder, "k") is None
     build_engine(tmp_path / "model.onnx", BuildSpec("fake"), folder, key="k")
-    manifest = json.loads((folder / "engine.json").read_text())
-    (folder / "engine.json").write_text(json.dumps({**manifest, "kee": "k"}))
+    edit_record(folder / "engine.json", kee="k")
     assert find_built(folder, "k") is None

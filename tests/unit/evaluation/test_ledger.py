@@ -20,6 +20,7 @@ def make_answers(*indices: int, bad: dict[int, str] | None = None, keep: bool = 
         classes=np.tile(np.arange(CLASSES)[::-1][:5], (len(rows), 1)).astype(np.int32),
         scores=logits[:, ::-1][:, :5],
         digests=rows.astype(np.uint64) + 1000,
+        contents=rows.astype(np.uint64) + 2**63,
         logits=logits if keep else None,
         width=CLASSES,
         bad=bad,
@@ -40,6 +41,7 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
         assert tally.bad == {9: "image x is damaged"}
         assert (tally.width, tally.decode_s, tally.run_s, tally.wall_s, tally.sittings) == (CLASSES, 1.5, 0.75, 3.5, 2)
         assert tally.digests[[4, 7]].tolist() == [1004, 1007]
+        assert tally.contents[[4, 7]].tolist() == [2**63 + 4, 2**63 + 7]
         rows = np.array([7, 0, 4])
         np.testing.assert_array_equal(ledger.read_logits(rows), make_answers(7, 0, 4).logits)
         np.testing.assert_array_equal(tally.scores[rows], make_answers(7, 0, 4).scores)

@@ -13,11 +13,12 @@ from seatrial.data.labels import LabelledImage, Prepared
 from seatrial.data.preprocess import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger
-from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions, is_batch_invariant
-from seatrial.evaluation.predictions import Predictions, write_parts
+from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions
 from seatrial.evaluation.stream import Answers, Plan, stream_answers
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Update, silent
+from seatrial.store.files import hash_bytes, hash_content
+from seatrial.store.predictions import Predictions, write_parts
 
 COUNT = 22
 
@@ -72,6 +73,8 @@ def test_predictions_are_the_best_classes_in_the_order_of_ids(
     classes, scores = rank_top(answer(pixels)[order])
     np.testing.assert_array_equal(found.classes, classes)
     np.testing.assert_array_equal(found.scores, scores)
+    assert found.contents is not None and not found.of_prepared
+    assert found.contents.tolist() == [hash_content(images[row].path.read_bytes()) for row in order]
     assert ledger.tally.width == CLASSES and ledger.tally.wall_s > 0 < ledger.tally.decode_s
 
 
@@ -135,6 +138,30 @@ def test_prepared_images_go_to_the_engine_as_they_are(
     session = FakeSession()
     evaluate(session, packed, tmp_path, Plan(5)).close()
     np.testing.assert_array_equal(np.concatenate(session.given), pixels)
+
+
+def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
+    images: list[LabelledImage], pixels: np.ndarray, tmp_path: Path
+) -> None:
+    form = Prepared("uint8", (4, 6, 3), None)
+    found = []
+    for name, known in (("bins", False), ("pack", True)):
+        made = []
+        for row, image in enumerate(images):
+            path = tmp_path / f"{name}-{row}.bin"
+            path.write_bytes(pixels[row].tobytes())
+            data = image.path.read_bytes()
+            made.append(
+                replace(image, path=path, prepared=form, content=(len(data), hash_bytes(data)) if known else None)
+            )
+        with evaluate(FakeSession(), made, tmp_path / name, Plan(5)) as ledger:
+            found.append(predict(ledger, made))
+    order = sorted(range(COUNT), key=lambda row: images[row].id)
+    bins, packed = found
+    assert bins.contents is not None and packed.contents is not None
+    assert bins.of_prepared and bins.contents.tolist() == [hash_content(pixels[row].tobytes()) for row in order]
+    files = [hash_content(images[row].path.read_bytes()) for row in order]
+    assert not packed.of_prepared and packed.contents.tolist() == files
 
 
 def test_a_session_that_takes_floats_gets_the_preprocessing_tail(
@@ -252,18 +279,6 @@ def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "run"))] == []
-
-
-def test_batch_invariance_is_looked_at(images: list[LabelledImage]) -> None:
-    assert is_batch_invariant(FakeSession(), images, FEED, 4)
-    assert is_batch_invariant(FakeSession(4), images, FEED, 16)
-
-    def add_place(batch: np.ndarray) -> np.ndarray:
-        return answer(batch) + np.arange(len(batch), dtype=np.float32)[:, None]
-
-    assert not is_batch_invariant(FakeSession(answer=add_place), images, FEED, 4)
-    alone = FakeSession(answer=lambda batch: answer(batch) + (len(batch) == 1))
-    assert not is_batch_invariant(alone, images, FEED, 4)
 
 
 def test_progress_counts_images(images: list[LabelledImage], tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from run_folder import Trial, build_run
+from sealed import edit_json, edit_record
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.measurement import Measurement
-from seatrial.store.record import Record
+from seatrial.store.record import CHECKSUM, Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
@@ -55,6 +56,7 @@ def spoil(run: Path, tmp_path: Path, **changes: object) -> Path:
     data = json.loads((run / "verdict.json").read_text()) | changes
     path = tmp_path / "verdict.json"
     path.write_text(json.dumps({key: value for key, value in data.items() if value is not ...}, default=str))
+    edit_record(path)
     return path
 
 
@@ -109,6 +111,43 @@ def test_what_is_no_file_is_told(name: str, told: str, run: Path, tmp_path: Path
         Verdict.load(tmp_path / name)
 
 
+@pytest.mark.parametrize(("name", "kind"), STORED.items())
+def test_a_record_that_was_edited_is_refused(name: str, kind: type[Record], run: Path, tmp_path: Path) -> None:
+    """Every number, text and list of the file, changed so that it would still load."""
+    path, whole = tmp_path / "edited.json", json.loads((run / name).read_text())
+    for key, value in whole.items():
+        if key != "schema" and isinstance(value, str | int | float):
+            path.write_text(json.dumps(whole | {key: value + value[:1] if isinstance(value, str) else value + 1}))
+            with pytest.raises(
+                RefusedFile, match=r"edited\.json was edited or damaged: checksum mismatch; delete it and run the stage"
+            ):
+                kind.load(path)
+    edit_json(path, lambda data: None)
+    if name != "run.json":
+        kind.load(path)
+
+
+@pytest.mark.parametrize(("name", "kind"), STORED.items())
+def test_a_record_of_an_older_version_has_no_checksum_and_loads(
+    name: str, kind: type[Record], run: Path, tmp_path: Path
+) -> None:
+    data = json.loads((run / name).read_text())
+    assert len(data.pop(CHECKSUM)) == 64
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    assert kind.load(tmp_path / "old.json") == kind.load(run / name)
+
+
+def test_a_record_inside_another_has_no_checksum(run: Path) -> None:
+    assert CHECKSUM not in json.loads((run / "engines/onnxruntime/engine.json").read_text())["graph"]
+
+
+def test_numbers_that_no_record_holds_are_refused(run: Path, tmp_path: Path) -> None:
+    text = (run / "verdict.json").read_text()
+    (tmp_path / "odd.json").write_text(text.replace('"exit_code": 0', '"exit_code": 1e999'))
+    with pytest.raises(RefusedFile, match="checksum mismatch"):
+        Verdict.load(tmp_path / "odd.json")
+
+
 def test_accuracy_is_hits_over_images(run: Path) -> None:
     record = AccuracyRecord.load(run / "evaluation" / "onnxruntime.json")
     counted = record.model_copy(update={"images": 8, "hits": (2, 4, 6)})
@@ -117,7 +156,7 @@ def test_accuracy_is_hits_over_images(run: Path) -> None:
 
 def test_an_accuracy_of_the_first_version_still_loads(run: Path, tmp_path: Path) -> None:
     data = json.loads((run / "evaluation/onnxruntime.json").read_text())
-    for key in ("left_out", "batch_invariant"):
+    for key in ("left_out", "batch_invariant", CHECKSUM):
         del data[key]
     old = {**data, "schema": "seatrial/accuracy/1", "workers": 2, "wall_s": 1.5, "images_per_s": 100.0}
     (tmp_path / "old.json").write_text(json.dumps(old))

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from sealed import read_unsealed
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.errors import DataError, NotComparable, UsageError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.select import repeat_images
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
@@ -52,6 +53,7 @@ def test_what_is_stored_depends_on_neither_batch_nor_workers(
     record = evaluate_engine(engine, EvaluateSpec(images, 5, workers=3, callers=3), tmp_path)
     assert (tmp_path / "ort.parquet").read_bytes() == reference.read_bytes()
     assert (record.images, record.left_out, record.batch_size, record.batch_invariant) == (24, {}, 5, True)
+    assert record.batch_distance == 0 and record.contents_hash is not None
     pace = Throughput.load(tmp_path / "ort.throughput.json")
     assert (pace.key, pace.images, pace.workers, pace.callers, pace.sittings) == (record.key, 24, 3, 3, 1)
     assert pace.images_per_s == pytest.approx(24 / pace.wall_s) and pace.first_answer_s > 0
@@ -192,7 +194,7 @@ def test_the_command_prints_its_record(
     trial: TinyTrial, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate_by_words(trial, engine, tmp_path, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "ort.json").read_text())
+    assert json.loads(capsys.readouterr().out) == read_unsealed(tmp_path / "ort.json")
     assert AccuracyRecord.load(tmp_path / "ort.json").images == 24
 
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from seatrial.data.check import judge_label_order
 from seatrial.errors import SeatrialError
-from seatrial.evaluation.predictions import Predictions
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.store.diagnosis import LABELS, StageDiagnosis
+from seatrial.store.predictions import Predictions
 from seatrial.workflow.diagnose.case import Case
 
 AGREEING = 0.98

@@ -1,0 +1,119 @@
+"""Whether an image gets the same logits whatever else is in its batch: asked before a set is run.
+
+A graph exported in training mode normalises by the statistics of the batch, so that its accuracy is that of one batch
+size and one order of the images, and of no other.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.batches import fill_row
+from seatrial.data.decode_pool import fill_rows
+from seatrial.data.feed import Feed
+from seatrial.data.labels import LabelledImage
+from seatrial.engines.base import Session, run_padded
+from seatrial.errors import ParityError
+from seatrial.evaluation.noise import hold
+from seatrial.evaluation.parity import check_logits
+from seatrial.evaluation.stream import row_form
+
+ALONE = 4
+"""Images that are run alone."""
+EVAL_MODE = "export the network after model.eval(), with training=TrainingMode.EVAL"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProbe:
+    """Images that show it, in an engine's own precision."""
+
+    batch: tuple[LabelledImage, ...]
+    """The first batch of the evaluation."""
+    others: tuple[LabelledImage, ...]
+    """Half as many, spread over the rest of the set; none where the batch is all of it."""
+    floor: float
+    """Relative error of the logits that is rounding: `evaluation.noise.find_batch_floor`."""
+    coarse: bool
+    """The engine rounds its logits: `evaluation.noise.is_coarse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDependence:
+    """How far logits move between batches."""
+
+    exact: bool
+    """They do not, to the bit."""
+    distance: float
+    """The larger relative error of the logits, of images run alone and among others; two digits."""
+    first_answer_s: float
+    """Time until the first batch was answered, its decoding included."""
+
+
+def choose_probe(images: Sequence[LabelledImage], batch_size: int, floor: float, coarse: bool) -> BatchProbe:
+    """The images to look at before a set of them is run in batches of `batch_size`."""
+    size = min(batch_size, len(images))
+    rest = images[size:]
+    count = min(size // 2, len(rest))
+    others = tuple(rest[(2 * i + 1) * len(rest) // (2 * count)] for i in range(count))
+    return BatchProbe(tuple(images[:size]), others, floor, coarse)
+
+
+def measure_batch_dependence(session: Session, probe: BatchProbe, feed: Feed) -> BatchDependence | None:
+    """Run a batch, half of it at other places among other images, and a few of its images alone.
+
+    A session whose batch is fixed to a larger one runs an image alone among copies of itself. None if no image of the
+    batch can be read.
+
+    Raises:
+        ParityError: the logits move further than rounding explains, are no numbers, or are the same for every class.
+    """
+    start = time.perf_counter()
+    names, batch = _load(session, probe.batch, feed)
+    if not names:
+        return None
+    together = run_padded(session, batch)
+    first_answer_s = time.perf_counter() - start
+    check_logits(together, names, probe.coarse)
+    moved, chosen = np.arange(0, len(batch), 2), np.arange(0, len(batch), -(-len(batch) // ALONE))
+    among = _run_among(session, batch, moved, _load(session, probe.others, feed)[1])
+    alone = np.concatenate([run_padded(session, batch[row : row + 1]) for row in chosen])
+    distances = []
+    for rows, logits, how in ((chosen, alone, "alone"), (moved, among, "among other images")):
+        held = hold(together[rows], logits, [names[row] for row in rows], probe.floor)
+        distances.append(held.distance.relative_error)
+        if held.excess is not None:
+            raise ParityError(
+                f"the logits of an image depend on its batch: {held.excess} ({len(rows)} images in a batch of {len(batch)} "
+                f"against the same {how})",
+                f"was the graph exported in training mode? {EVAL_MODE}",
+            )
+    exact = np.array_equal(together[chosen], alone) and np.array_equal(together[moved], among)
+    return BatchDependence(exact, float(f"{max(distances):.1e}"), first_answer_s)
+
+
+def _load(session: Session, images: Sequence[LabelledImage], feed: Feed) -> tuple[list[str], NDArray[Any]]:
+    """Ids and batch of those images that can be read; the others are named when their turn comes."""
+    if not images:
+        return [], np.empty((0, *(size or 1 for size in session.input.shape[1:])), session.input.dtype)
+    shape, dtype = row_form(images, feed)
+    rows = np.empty((len(images), *shape), dtype)
+    bad = fill_rows(rows, images, partial(fill_row, feed=feed)).bad
+    good = [row for row in range(len(images)) if row not in bad]
+    rows = rows[good]
+    names = [images[row].id for row in good]
+    return names, rows if dtype == session.input.dtype or not names else feed.finish(rows)
+
+
+def _run_among(
+    session: Session, batch: NDArray[Any], moved: NDArray[np.int64], others: NDArray[Any]
+) -> NDArray[np.float32]:
+    """The logits of the rows `moved` at other places of a batch that is filled up with others, or with the first."""
+    count = len(batch) - len(moved)
+    fill = np.concatenate([others[:count], np.repeat(batch[:1], count - len(others[:count]), axis=0)])
+    logits = run_padded(session, np.concatenate([batch[moved[1:]], fill, batch[moved[:1]]]))
+    return np.concatenate([logits[-1:], logits[: len(moved) - 1]])

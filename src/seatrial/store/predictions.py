@@ -1,0 +1,221 @@
+"""Predictions: per image its label, its five best classes and their scores, as Parquet sorted by id."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from seatrial.errors import NotComparable, RefusedFile, UsageError
+from seatrial.store.files import hash_value, replacing
+
+COLUMNS = ("id", "label", "classes", "scores")
+"""That every file of predictions has."""
+CONTENT = ("content", "content_prepared")
+"""The column of `Predictions.contents`: of the image files, or of preprocessed images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers to n images, in the order of their ids."""
+
+    ids: tuple[str, ...]
+    labels: NDArray[np.int32]
+    """(n,)"""
+    classes: NDArray[np.int32]
+    """(n, k), best first."""
+    scores: NDArray[np.float32]
+    """(n, k), the logits of `classes`."""
+    logits: NDArray[np.float32] | None = None
+    """(n, classes) where they were kept."""
+    contents: NDArray[np.uint64] | None = None
+    """(n,), what identifies the bytes of each image: `files.hash_content`; None of an older file."""
+    of_prepared: bool = False
+    """`contents` are of preprocessed images (bins), as nothing tells which files they were made of."""
+
+    def save(self, path: Path) -> None:
+        """Write as Parquet, whole or not at all; the same bytes for the same answers."""
+        write_parts(path, [self])
+
+    def take(self, rows: NDArray[np.integer]) -> "Predictions":
+        """Some of the answers, in the order of `rows`."""
+        ids = tuple(self.ids[row] for row in rows)
+        logits = None if self.logits is None else self.logits[rows]
+        contents = None if self.contents is None else self.contents[rows]
+        return replace(
+            self,
+            ids=ids,
+            labels=self.labels[rows],
+            classes=self.classes[rows],
+            scores=self.scores[rows],
+            logits=logits,
+            contents=contents,
+        )
+
+    def hash_contents(self) -> str | None:
+        """What identifies ids and image files; None where the files are not known."""
+        if self.contents is None or self.of_prepared:
+            return None
+        return hash_value([list(self.ids), [f"{content:016x}" for content in self.contents.tolist()]])
+
+    @classmethod
+    def load(cls, path: Path, classes: int | None = None) -> "Predictions":
+        """Read predictions, their logits left out, in the order of their ids; whoever wrote them, they are checked.
+
+        Args:
+            classes: that there are, where somebody knows; else as many as the stored logits have.
+
+        Raises:
+            UsageError: there is no such file.
+            RefusedFile: it is no Parquet file, a damaged one, one of something else, or holds what no classifier gives.
+        """
+        if not path.is_file():
+            raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
+        try:
+            schema = pq.read_schema(path)
+            table = pq.read_table(path, columns=_choose_columns(schema), page_checksum_verification=True)
+            found = _from_table(table)
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            reason = str(error).partition("\n")[0][:120]
+            raise RefusedFile(f"{path} holds no predictions ({reason})", "evaluate again") from None
+        width = schema.field("logits").type.list_size if "logits" in schema.names else None
+        _check_predictions(found, path, classes or width)
+        return found
+
+
+def write_parts(path: Path, parts: Iterable[Predictions]) -> None:
+    """Write predictions that come in parts as one Parquet file, a row group each, whole or not at all."""
+    with replacing(path) as temporary:
+        writer = None
+        for part in parts:
+            table = _to_table(part)
+            writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd", write_page_checksum=True)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _to_table(part: Predictions) -> pa.Table:
+    columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string()), "label": pa.array(part.labels, pa.int32())}
+    matrices = {"classes": part.classes, "scores": part.scores}
+    if part.logits is not None:
+        matrices["logits"] = part.logits
+    for name, matrix in matrices.items():
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    if part.contents is not None:
+        columns[CONTENT[part.of_prepared]] = pa.array(part.contents, pa.uint64())
+    return pa.table(columns)
+
+
+def _choose_columns(schema: pa.Schema) -> list[str]:
+    """The columns to read; ValueError where there are others than those that `save` writes, such as a misspelt one."""
+    foreign = set(schema.names) - {*COLUMNS, *CONTENT, "logits"}
+    if foreign:
+        raise ValueError(f"it has a column '{min(foreign)}', and predictions have {', '.join(COLUMNS)}")
+    return [*COLUMNS, *(name for name in CONTENT if name in schema.names)]
+
+
+def _from_table(table: pa.Table) -> Predictions:
+    empty = [name for name in table.column_names if table[name].null_count]
+    if empty:
+        raise ValueError(f"column '{empty[0]}' has rows without a value")
+    ids, labels, classes, scores = (table[name] for name in COLUMNS)
+    content = next((name for name in CONTENT if name in table.column_names), None)
+    found = Predictions(
+        tuple(map(str, ids.cast(pa.string()).to_pylist())),
+        labels.cast(pa.int32()).to_numpy(),
+        _to_matrix(classes, pa.int32()),
+        _to_matrix(scores, pa.float32()),
+        contents=None if content is None else table[content].cast(pa.uint64()).to_numpy(),
+        of_prepared=content == CONTENT[True],
+    )
+    if found.classes.shape != found.scores.shape:
+        raise ValueError(f"{found.classes.shape[1]} classes and {found.scores.shape[1]} scores for each image")
+    order = sorted(range(len(found.ids)), key=found.ids.__getitem__)
+    return found if order == list(range(len(order))) else found.take(np.array(order, dtype=np.int64))
+
+
+def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
+    """The lists of a column as rows; ValueError where it holds no lists of one length."""
+    if not pa.types.is_fixed_size_list(column.type) or not column.type.list_size:
+        raise ValueError(f"{column.type} where lists of one length belong")
+    width, values = column.type.list_size, column.combine_chunks().flatten()
+    if values.null_count:
+        raise ValueError("a list lacks a value")
+    return values.cast(kind).to_numpy(zero_copy_only=False).reshape(-1, width)  # type: ignore[no-any-return]
+
+
+def _check_predictions(found: Predictions, path: Path, classes: int | None) -> None:
+    """Refuse what no classifier gives: a figure counted from it would be one of nothing.
+
+    Raises:
+        RefusedFile: names the first image and what is wrong with it.
+    """
+    fix = "evaluate again, or mend what wrote it"
+    if not found.ids:
+        raise RefusedFile(f"{path} holds predictions of no image", fix)
+    ranked, limit = np.sort(found.classes, axis=1), np.iinfo(np.int32).max if classes is None else classes - 1
+    before = np.array([False, *(a == b for a, b in itertools.pairwise(found.ids))])
+    faults: dict[str, NDArray[np.bool_]] = {
+        "stands twice": before,
+        "has a score that is no finite number": ~np.all(np.isfinite(found.scores), axis=1),
+        "has scores that are not sorted, the best first": np.any(np.diff(found.scores, axis=1) > 0, axis=1),
+        "names a class twice": np.any(np.diff(ranked, axis=1) == 0, axis=1),
+        "names a class below 0": ranked[:, 0] < 0,
+        "has a label below 0": found.labels < 0,
+        f"names a class above {limit}, the last one": ranked[:, -1] > limit,
+        f"has a label above {limit}, the last class": found.labels > limit,
+    }
+    for fault, rows in faults.items():
+        if rows.any():
+            first, count = found.ids[int(rows.argmax())], int(rows.sum())
+            more = f" (and {count - 1} more)" if count > 1 else ""
+            raise RefusedFile(f"{path}: image '{first}' {fault}{more}", fix)
+
+
+def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:
+    """The reference's answers to the images of `ids`, which are sorted, if it has all of them; else all of its own."""
+    if reference.ids == tuple(ids):
+        return reference
+    row_of = {image: row for row, image in enumerate(reference.ids)}
+    if not row_of.keys() >= set(ids):
+        return reference
+    return reference.take(np.array([row_of[image] for image in ids], dtype=np.int64))
+
+
+def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) -> None:
+    """Refuse to hold predictions on other images, or with other labels, against each other.
+
+    Images are others where their ids or their files' bytes differ, as far as the latter are known.
+
+    Raises:
+        NotComparable: says how they differ.
+    """
+    if a.ids != b.ids:
+        only_a, only_b = set(a.ids) - set(b.ids), set(b.ids) - set(a.ids)
+        raise NotComparable(
+            f"{names[0]} and {names[1]} were evaluated on other images ({len(only_a)} only in the first, "
+            f"{len(only_b)} only in the second)",
+            "evaluate both on the same set",
+        )
+    if not np.array_equal(a.labels, b.labels):
+        raise NotComparable(f"{names[0]} and {names[1]} were evaluated with other labels")
+    replaced = find_replaced(a, b)
+    if replaced:
+        raise NotComparable(
+            f"the image behind {len(replaced)} of {len(a.ids)} ids is another one for {names[0]} than for {names[1]}, "
+            f"first '{replaced[0]}'",
+            "evaluate both on the same files",
+        )
+
+
+def find_replaced(a: Predictions, b: Predictions) -> tuple[str, ...]:
+    """Ids of images whose bytes differ between predictions of the same ids; none where that is not known of both."""
+    if a.contents is None or b.contents is None or a.of_prepared != b.of_prepared:
+        return ()
+    return tuple(a.ids[row] for row in np.flatnonzero(a.contents != b.contents))
