@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -69,8 +70,11 @@ class Side:
         found = self.folder / "found"
         shutil.rmtree(found, ignore_errors=True)
         words = ["evaluate", engine, "--images", images, "--labels", labels, "--output", found]
+        words += ["--batch-size", BATCH, "--streams", STREAMS]
+        there, quiet = {**os.environ, "PYTHONPATH": str(self.cli.source)}, subprocess.DEVNULL
         start = time.perf_counter()
-        process = self.cli.start([*words, "--batch-size", BATCH, "--streams", STREAMS], quiet=True)
+        command = [sys.executable, "-m", "seatrial", *map(str, words)]
+        process = subprocess.Popen(command, env=there, stdout=quiet, stderr=quiet)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -13,6 +13,7 @@ must raise nothing. `diagnose.py` asks which stage is at fault; this asks whethe
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import time
@@ -89,7 +90,7 @@ def try_fault(fault: Fault, bench: Bench) -> Tried:
 def try_all(asked: argparse.Namespace) -> int:
     """Try the faults that are asked for and keep what came of each."""
     folder, cli = asked.folder.resolve(), Cli(asked.source.resolve())
-    faults = [fault for fault in list_faults() if asked.only in f"{fault.command}: {fault.name}"]
+    faults = [fault for fault in list_faults() if re.search(asked.only, f"{fault.command}: {fault.name}")]
     rows = load_rows(asked.json)
     for fault in faults if asked.again else ():
         rows.pop(f"{fault.command}: {fault.name}", None)
@@ -138,7 +139,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("planted-work"))
     parser.add_argument("--json", type=Path, default=Path("planted-after.json"))
     parser.add_argument("--source", type=Path, default=SOURCE)
-    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` holds this; of --sound, networks")
+    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` fits this pattern; of --sound, networks")
     parser.add_argument("--again", action="store_true", help="try also what stands in the file")
     parser.add_argument("--table", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
     parser.add_argument("--sound", action="store_true")

@@ -22,8 +22,8 @@ ENGINES = "onnxruntime,openvino"
 
 
 def run_networks(folder: Path, cli: Cli, only: str = "", images: int = IMAGES) -> int:
-    """`seatrial run` of each network whose name holds `only`; 1 if one of them does not pass."""
-    names, wrong = [name for name in NETWORKS if only in name], 0
+    """`seatrial run` of each network whose name fits the pattern `only`; 1 if one of them does not pass."""
+    names, wrong = [name for name in NETWORKS if re.search(only, name)], 0
     for name in names:
         trial, run, began = make_case(folder / "sound", name, images), folder / "sound" / name, time.perf_counter()
         shutil.rmtree(run, ignore_errors=True)

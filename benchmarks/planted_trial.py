@@ -9,9 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
@@ -77,18 +81,32 @@ class Cli:
     source: Path
     """The folder that holds the package `seatrial`."""
 
-    def start(self, words: Sequence[object], quiet: bool = False) -> subprocess.Popen[str]:
-        """Begin a command; `quiet` throws away what it prints."""
+    @cached_property
+    def _server(self) -> subprocess.Popen[str]:
+        """Forks the processes; ends with this one."""
         there = {**os.environ, "PYTHONPATH": str(self.source)}
-        command = [sys.executable, "-m", "seatrial", *map(str, words)]
-        to = subprocess.DEVNULL if quiet else subprocess.PIPE
-        return subprocess.Popen(command, env=there, stdout=to, stderr=to, text=True)
+        command = [sys.executable, str(Path(__file__).with_name("planted_server.py"))]
+        return subprocess.Popen(command, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def _begin(self, words: Sequence[object], folder: str) -> int:
+        """Start a command that writes to files `stdout` and `stderr` of a folder; its process."""
+        asked = {"words": [str(word) for word in words], **{name: f"{folder}/{name}" for name in ("stdout", "stderr")}}
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(asked) + "\n")
+        self._server.stdin.flush()
+        return self._hear()
+
+    def _hear(self) -> int:
+        """A process's id, then its exit code once it ended."""
+        assert self._server.stdout is not None
+        return int(self._server.stdout.readline())
 
     def run(self, *words: object) -> Ran:
         """What a command gives."""
-        process = self.start(words)
-        stdout, stderr = process.communicate()
-        return Ran(process.returncode, stdout, stderr)
+        with TemporaryDirectory() as folder:
+            self._begin(words, folder)
+            code = self._hear()
+            return Ran(code, *((Path(folder) / name).read_text() for name in ("stdout", "stderr")))
 
     def must(self, *words: object) -> Ran:
         """What a command gives that has to succeed for a fault to be planted at all.
@@ -101,14 +119,16 @@ class Cli:
             raise RuntimeError(f"{' '.join(map(str, words))}: {ran.reason}")
         return ran
 
-    def kill_at(self, stage: str, *words: object) -> bool:
-        """Kill a command as soon as it tells of a stage; whether it got there."""
-        process = self.start(words)
-        assert process.stderr is not None
-        told = next((True for line in process.stderr if line.split()[:1] == [stage]), False)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        return told
+    def kill_at(self, stage: str, *words: object) -> None:
+        """Kill a command as soon as it tells of a stage; one that leaves before that is left alone."""
+        with TemporaryDirectory() as folder, suppress(ProcessLookupError):
+            process = self._begin(words, folder)
+            told = Path(folder) / "stderr"
+            while not (told.exists() and any(line.split()[:1] == [stage] for line in told.read_text().splitlines())):
+                os.kill(process, 0)
+                time.sleep(0.005)
+            os.kill(process, signal.SIGKILL)
+        self._hear()
 
 
 @dataclass(frozen=True)
