@@ -139,7 +139,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("planted-work"))
     parser.add_argument("--json", type=Path, default=Path("planted-after.json"))
     parser.add_argument("--source", type=Path, default=SOURCE)
-    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` fits this pattern; of --sound, networks")
+    parser.add_argument("--only", default="", help="try those whose `COMMAND: NAME` (of --sound, name) fits this")
     parser.add_argument("--again", action="store_true", help="try also what stands in the file")
     parser.add_argument("--table", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
     parser.add_argument("--sound", action="store_true")
