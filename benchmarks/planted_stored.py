@@ -220,7 +220,7 @@ def _edit_inputs(record: dict[str, Any]) -> None:
 
 def _edit_samples(record: dict[str, Any]) -> None:
     for point in record["points"]:
-        point["samples_ms"] = [sample / 10 for sample in point["samples_ms"]]
+        point["durations_ms"] = [duration / 10 for duration in point["durations_ms"]]
 
 
 def _edit_executed(record: dict[str, Any]) -> None:
