@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_LINK_MODE ?= hardlink
 
-.PHONY: demo test test-all check format clean
+.PHONY: demo test test-all test-lowest check format clean
 
 demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
@@ -13,6 +13,10 @@ test: .venv/installed
 
 test-all: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
+
+# The oldest versions that pyproject.toml allows. They warn of newer ones that they depend on.
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest --override-ini filterwarnings=default --numprocesses 2 --dist loadfile tests/unit tests/contract
 
 check: .venv/installed
 	$(BIN)/ruff check .
@@ -26,11 +30,16 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv demo-run
+	rm -rf .venv .venv-lowest demo-run
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python >= 3.11; this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable '.[cpu,torch,openvino,ray,demo]'
+	touch $@
+
+.venv-lowest/installed: pyproject.toml .venv/installed
+	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev --editable '.[cpu,torch,openvino,ray,demo]'
 	touch $@

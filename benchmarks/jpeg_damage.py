@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="where the first flips and their verdicts are stored for the test")
     asked = parser.parse_args()
     version = subprocess.run(["djpeg", "-version"], capture_output=True, text=True, check=True).stderr.splitlines()[0]
-    print(f"djpeg of {version}, Pillow {Image.__version__}; each row is of one sound file with one fault at a time")
+    print(f"djpeg of {version}, Pillow {PIL.__version__}; each row is of one sound file with one fault at a time")
     heads = ["faults", "changed", "Pillow", "djpeg", "-memsrc", "ours", "missed", "missed m", "alone"]
     print(f"{'':<34}" + "".join(f"{head:>10}" for head in heads))
     stored = {}

@@ -108,6 +108,8 @@ def build_run(folder: Path, trial: Trial | None = None) -> Path:
         inputs={"digits.pth": "a" * 64, "val": "b" * 64},
         engines=names,
         environment=MACHINE,
+        checkpoint="digits.pth",
+        images="val",
     ).save(folder / "run.json")
     _checkpoint().save(folder / "checkpoint.safetensors.json")
     graph = _graph(recipe)
@@ -132,7 +134,8 @@ def write_verdict(folder: Path, gates: list[GateResult]) -> None:
     found = {gate.outcome for gate in gates}
     outcome = "FAIL" if "FAIL" in found else "PASS" if found == {"PASS"} else "INCONCLUSIVE"
     code = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 7}[outcome]
-    Verdict(recipe="digits", outcome=outcome, exit_code=code, gates=tuple(gates)).save(folder / "verdict.json")
+    run = RunManifest.load(folder / "run.json").identity
+    Verdict(recipe="digits", outcome=outcome, exit_code=code, gates=tuple(gates), run=run).save(folder / "verdict.json")
 
 
 def compare_rows(reference: str, ours: frozenset[int], theirs: frozenset[int], images: int) -> Comparison:
@@ -190,7 +193,7 @@ def _graph(recipe: dict[str, object]) -> GraphManifest:
         recipe=recipe,
         checkpoint="checkpoint.safetensors",
         checkpoint_sha256="c" * 64,
-        sha256="e" * 64,
+        sha256=_graph_sha256(TORCH),
         opset=17,
         exporter="torchscript",
         simplified=True,
@@ -206,10 +209,21 @@ def _graph(recipe: dict[str, object]) -> GraphManifest:
     )
 
 
+def _graph_sha256(ship: Ship) -> str:
+    return ("9" if ship.precision == "int8" else "e") * 64
+
+
 def _built(ship: Ship, graph: GraphManifest) -> EngineManifest:
     if ship.precision == "int8":
         moved = StepParity(step="quantize", images=16, relative_error=0.043, largest_error=0.61, top1_disagreements=1)
-        graph = graph.model_copy(update={"sha256": "9" * 64, "parity": (*graph.parity, moved)})
+        graph = graph.model_copy(
+            update={
+                "sha256": _graph_sha256(ship),
+                "origin": graph.sha256,
+                "precision": "int8",
+                "parity": (*graph.parity, moved),
+            }
+        )
     return EngineManifest(
         key="1" * 64,
         engine=ship.engine,
@@ -244,7 +258,7 @@ def _evaluate(folder: Path, ship: Ship, trial: Trial) -> AccuracyRecord:
         executed=dict(ship.executed),
         recipe="digits",
         checkpoint_sha256="c" * 64,
-        graph_sha256="e" * 64,
+        graph_sha256=_graph_sha256(ship),
         preprocess_hash="f" * 64,
         images=trial.images,
         classes=CLASSES,
@@ -305,7 +319,7 @@ def _measure(ship: Ship) -> Measurement:
         precision=ship.precision,
         executed=dict(ship.executed),
         recipe="digits",
-        graph_sha256="e" * 64,
+        graph_sha256=_graph_sha256(ship),
         preprocess_hash="f" * 64,
         inputs="val",
         points=tuple(make_point(size, half) for size, ms in ship.batch_ms.items() for half in (ms[::2], ms[1::2])),

@@ -11,7 +11,7 @@ import pytest
 from seatrial.bench.loadgen.scenarios import SCENARIOS, TARGET_LATENCY_MS
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted
-from seatrial.store.imported import ImportedRecord
+from seatrial.store.load_test import LoadTestRecord
 from seatrial.workflow import loading
 from tiny_trial import make_trial
 
@@ -38,8 +38,8 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_a_command_of_the_page_runs(words: list[str]) -> None:
     # Too few queries, or a machine too busy for a server: every verdict of LoadGen's will do here.
     assert run_cli([*words, "--duration", "0.05", "--min-samples", "2"]) in (0, 4, 7)
-    record = ImportedRecord.load(Path(words[-1]))
-    assert record.own is not None and record.own.scenario == words[3]
+    record = LoadTestRecord.load(Path(words[-1]))
+    assert record.own.scenario == words[3]
     assert Path(words[-1]).with_suffix(".mlperf").is_dir()
 
 

@@ -41,8 +41,8 @@ class Samples:
     starts_s: tuple[float, ...]
     """After the first one's start."""
     durations_ms: tuple[float, ...]
-    warmup: int
-    """Runs before the first sample."""
+    warmup_ms: tuple[float, ...]
+    """Every run before the first sample, in the order of their ends."""
     steady: bool
     """Whether warm-up ended because times had settled, not because its budget was spent."""
 
@@ -143,7 +143,7 @@ class Recorder:
             # Whole microseconds and nanoseconds: a clock's noise is not worth half of the file.
             starts_s=tuple(round(start - ordered[0][0], 6) for start, _ in ordered),
             durations_ms=tuple(round(1000 * duration, 6) for _, duration in ordered),
-            warmup=len(self._warmup_s),
+            warmup_ms=tuple(round(1000 * duration, 6) for duration in self._warmup_s),
             steady=self._steady,
         )
 

@@ -103,6 +103,7 @@ def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
         executed=manifest.executed,
         recipe=manifest.graph.recipe["name"],
         graph_sha256=manifest.graph.sha256,
+        engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         inputs=describe_inputs(spec),
         compile_s=manifest.compile_s,

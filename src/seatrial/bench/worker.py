@@ -22,6 +22,7 @@ from seatrial.bench.checks import Compared, OutputCheck, time_pairs
 from seatrial.bench.environment import Load, read_clock
 from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, Samples, measure
+from seatrial.bench.memory import is_out_of_memory
 from seatrial.bench.nvml import find_gpu
 from seatrial.bench.scopes import Ask, FileWork, Ran, Work, feed_arrays, make_ask
 from seatrial.data.feed import Feed, read_feed
@@ -102,15 +103,12 @@ def explain_memory(batch_size: int, device: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        # torch and openvino raise a RuntimeError of their own words where numpy raises MemoryError.
-        if isinstance(error, MemoryError) or any(
-            word in str(error).lower() for word in ("memory", "bad_alloc", "alloc")
-        ):
-            raise EngineError(
-                f"batch {batch_size} does not fit into memory on {device}", "take a smaller --batch-size"
-            ) from None
-        raise
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise EngineError(
+            f"batch {batch_size} does not fit into memory on {device}", "take a smaller --batch-size"
+        ) from None
 
 
 def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:
@@ -190,7 +188,8 @@ class _Bench:
             scope=job.scope,
             load_s=load_s,
             first_inference_ms=first_inference_ms,
-            warmup=samples.warmup + 1,
+            warmup=len(samples.warmup_ms) + 1,
+            warmup_ms=samples.warmup_ms,
             steady=samples.steady,
             starts_s=samples.starts_s,
             **self._read_times(samples),

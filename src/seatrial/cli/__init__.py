@@ -1,12 +1,14 @@
 """Arguments in, workflow calls, exit codes; the only place that prints. Results go to stdout, all else to stderr."""
 
 import atexit
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 GRACE_S = 4
 """What a stopped command may take to put things away; what it had finished is on disk before."""
@@ -15,8 +17,6 @@ STOPPED = "stopped; the same command goes on where it stopped"
 
 def run_cli(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a bug of ours leaves with its traceback and exit code 1."""
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError
-
     from seatrial.cli.app import make_app
     from seatrial.errors import Interrupted, SeatrialError
 
@@ -28,11 +28,8 @@ def run_cli(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.
         return _fail(STOPPED, code) if code == Interrupted.exit_code else code if isinstance(code, int) else 0
-    except NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return 2
-    except ClickException as error:
-        return _fail(" ".join(error.format_message().split()), 2)
+    except _find_usage_error() as error:
+        return _fail_for_usage(error)
     except SeatrialError as error:
         return error.exit_code if error.told else _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -49,6 +46,22 @@ def _fail(message: str, code: int) -> int:
     # One line, whatever a library put into its message.
     print("seatrial: " + " ".join(message.split()), file=sys.stderr)
     return code
+
+
+def _find_usage_error() -> type[Exception]:
+    """The base of whatever typer raises for wrong usage, which it does not export; below 0.26 it is click's."""
+    import typer
+
+    *_, base = itertools.takewhile(lambda kind: hasattr(kind, "format_message"), typer.BadParameter.__mro__)
+    return base
+
+
+def _fail_for_usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # Its message is the command's help, in lines.
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    return _fail(error.format_message(), 2)
 
 
 def _fail_for_storage(error: OSError) -> int:

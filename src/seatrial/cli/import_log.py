@@ -9,7 +9,7 @@ from seatrial.cli.options import Json, read_sizes
 from seatrial.cli.show import print_json, print_table, showing
 
 if TYPE_CHECKING:
-    from seatrial.store.imported import ImportedPoint, ImportedRecord
+    from seatrial.store.imported import ImportedPoint, ToldRecord
 
 NOT_TOLD = "not told"
 
@@ -48,7 +48,7 @@ def import_log(
     print_imported(record, output)
 
 
-def print_imported(record: "ImportedRecord", output: Path) -> None:
+def print_imported(record: "ToldRecord", output: Path) -> None:
     """A table of the figures, where each was read, and why one may doubt them."""
     version = f" {record.tool_version}" if record.tool_version else ""
     facts = f"{record.device or NOT_TOLD}, precision {record.precision or NOT_TOLD}, model {record.model or NOT_TOLD}"

@@ -11,7 +11,7 @@ from seatrial.cli.show import print_json, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.store.imported import ImportedRecord, OwnRun
+    from seatrial.store.load_test import LoadTestRecord, OwnRun
 
 Scenario = Annotated[
     str | None,
@@ -85,7 +85,6 @@ def print_load(
     )
     with showing() as progress:
         record = load_engine(folder, spec, output, images, progress)
-    assert record.own is not None
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
@@ -94,7 +93,7 @@ def print_load(
     return judge_load(record.own)
 
 
-def _describe_times(record: "ImportedRecord", run: "OwnRun") -> str:
+def _describe_times(record: "LoadTestRecord", run: "OwnRun") -> str:
     """The percentile that MLPerf judges the scenario by."""
     share = "90" if run.scenario == "single-stream" else "99"
     latency = record.points[0].latency

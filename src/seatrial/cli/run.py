@@ -60,13 +60,17 @@ def run(
     return print_verdict(output, verdict, as_json)
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Write report.html and report.md of a run from its stored records."""
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int:
+    """Write report.html and report.md of a run from its stored records; exit code 7 where it is not judged."""
+    from seatrial.report.headline import write_verdict
+    from seatrial.report.read import read_run
     from seatrial.workflow.pipeline import write_report
 
     with showing():
         html, markdown = write_report(folder)
-    print(f"{html}\n{markdown}")
+        run = read_run(folder)
+    print(f"{html}\n{markdown}\n{write_verdict(run)}")
+    return 7 if run.verdict is None else 0
 
 
 def demo(

@@ -40,7 +40,7 @@ def _write_plain(found: "SpeedTable", layout: Layout) -> str:
     header = ["batch", *(s.column.name for s in found.columns), *map(_name_ratio, found.ratios)]
     rows = [[_name_size(size), *_list_cells(found, size)] for size in found.sizes]
     best = [_write_best(shown) for shown in found.columns]
-    rows.append(["best", *best, *(_write_bounds(ratio.best, write_ratio) for ratio in found.ratios)])
+    rows.append(["best", *best, *(_write_whole_ratio(ratio.best) for ratio in found.ratios)])
     return write_table(layout, header, rows)
 
 
@@ -57,7 +57,11 @@ def _list_cells(found: "SpeedTable", size: int | None) -> Iterator[str]:
         yield _write_bounds(shown.figures[size].rate, _write_rate) if size in shown.figures else "–"
     for ratio in found.ratios:
         at_size = ratio.at(size)
-        yield _write_bounds(at_size, write_ratio) if at_size else "–"
+        yield _write_whole_ratio(at_size) if at_size else "–"
+
+
+def _write_whole_ratio(ratio: "Rate") -> str:
+    return "withheld" if ratio.doubt else _write_bounds(ratio, write_ratio)
 
 
 def _write_best(shown: "Shown") -> str:
@@ -84,14 +88,22 @@ def _write_guide(found: "SpeedTable") -> str:
             write_exact(s.figures[size].rate.value, RATE_DIGITS) if size in s.figures else "" for s in found.columns
         ]
         at_size = [ratio.at(size) for ratio in found.ratios]
-        ratios = [write_exact(rate.value, RATIO_DIGITS) if rate else "" for rate in at_size]
+        ratios = [_write_exact_ratio(rate) for rate in at_size]
         rows.append([NOT_TOLD if size is None else f"bs{size}", *rates, *ratios])
     best = [write_exact(s.best[1].rate.value, RATE_DIGITS) for s in found.columns]
-    rows.append([BEST, *best, *(write_exact(ratio.best.value, RATIO_DIGITS) for ratio in found.ratios)])
+    rows.append([BEST, *best, *(_write_exact_ratio(ratio.best) for ratio in found.ratios)])
     return write_guide_table(header, rows)
 
 
+def _write_exact_ratio(ratio: "Rate | None") -> str:
+    return "" if ratio is None or ratio.doubt else write_exact(ratio.value, RATIO_DIGITS)
+
+
 def _say_ratio(ratio: "RatioColumn") -> str:
+    if ratio.best.doubt:
+        from seatrial.metrics.trust import MEASURE_AGAIN
+
+        return f"{ratio.of} against {ratio.to} is withheld, for of one of them {ratio.best.doubt}; {MEASURE_AGAIN}"
     text = f"{ratio.of} is {write_ratio(ratio.best.value)} × {ratio.to}, each at its best batch size"
     if ratio.exceptions:
         other = "slower" if ratio.best.value >= 1 else "faster"
@@ -138,8 +150,8 @@ def list_speeds(found: "SpeedTable") -> dict[str, Any]:
         {
             "of": ratio.of,
             "to": ratio.to,
-            "by_batch_size": {str(size): _list_rate(rate) for size, rate in ratio.by_size.items()},
-            "best": _list_rate(ratio.best),
+            "by_batch_size": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
+            "best": list_ratio(ratio.best),
             "exceptions": list(ratio.exceptions),
         }
         for ratio in found.ratios
@@ -155,6 +167,11 @@ def list_speeds(found: "SpeedTable") -> dict[str, Any]:
         "notes": list(found.notes),
         "gates": gates,
     } | outcome
+
+
+def list_ratio(ratio: "Rate") -> dict[str, Any]:
+    """A ratio as plain values; one that is withheld has none, and the reason."""
+    return {"value": None, "low": None, "high": None, "withheld": ratio.doubt} if ratio.doubt else _list_rate(ratio)
 
 
 def _list_rate(rate: "Rate") -> dict[str, float | None]:

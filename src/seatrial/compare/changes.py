@@ -101,13 +101,15 @@ def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult
 
 
 def _judge_ratio(ratio: Rate, floor: float) -> str:
-    if ratio.low is None or ratio.high is None:
+    if ratio.doubt is not None or ratio.low is None or ratio.high is None:
         return "INCONCLUSIVE"
     return "PASS" if ratio.low >= floor else "FAIL" if ratio.high < floor else "INCONCLUSIVE"
 
 
 def say_change(ratio: Rate) -> str:
     """A ratio as what was gained or lost: `−3.1 % (−4.0 to −2.2)`."""
+    if ratio.doubt is not None:
+        return f"in doubt, for {ratio.doubt}"
     bounds = [100 * (bound - 1) for bound in (ratio.low, ratio.high) if bound is not None]
     told = f" ({_signed(bounds[0])} to {_signed(bounds[1])})" if bounds else " (no samples, so no interval)"
     return f"{_signed(100 * (ratio.value - 1))} %{told}"

@@ -1,14 +1,15 @@
 """A record as a column of a speed table: whose figures they are, and what one must know to set them beside others."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Literal
 
 from seatrial.bench.environment import machine_hash
 from seatrial.compare.rate import Rate, measure_rate
-from seatrial.store.imported import ImportedPoint, ImportedRecord, Scope
+from seatrial.store.imported import ImportedPoint, Scope, ToldRecord
+from seatrial.store.load_test import LoadTestRecord, OwnRun
 from seatrial.store.measurement import Environment, Measurement, Point
 
 Unit = Literal["chip", "card"]
@@ -60,21 +61,14 @@ def read_measurement(record: Measurement, name: str) -> Column:
     for point in record.points:
         if point.durations_ms:
             groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
-    found = ((scope, size, Figure(measure_rate(group), n, len(group))) for (scope, size, n), group in groups.items())
-    facts: dict[Kind, str | None] = {
-        "precision": record.precision,
-        "model": record.recipe,
-        "graph": record.graph_sha256,
-        "preprocess": record.preprocess_hash,
-        "machine": describe_machine(record.environment),
-        "clock": describe_clock(record.environment),
-    }
+    found = ((scope, size, Figure(_rate(group, record), n, len(group))) for (scope, size, n), group in groups.items())
+    facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in _ONE_CHIP else 1
     return Column(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
 
 
-def read_imported(record: ImportedRecord, name: str) -> Column:
-    """A column of what another tool told."""
+def read_imported(record: ToldRecord, name: str) -> Column:
+    """A column of what another tool told, of an engine of ours or of another."""
     groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
     for point in record.points:
         groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
@@ -84,10 +78,28 @@ def read_imported(record: ImportedRecord, name: str) -> Column:
     )
     model = None if record.model is None else name_model(record.model)
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": model}
+    if isinstance(record, LoadTestRecord):
+        facts |= _list_own_facts(record.own)
     chips = record.chips_per_card or (None if record.tool in _ONE_CHIP else 1)
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
     return Column(name, origin, facts, chips, _sort(found), record.doubts)
+
+
+def _rate(points: Sequence[Point], record: Measurement) -> Rate:
+    rate = measure_rate(points)
+    contradicted = record.contradicted if points[0].scope == "host" else None
+    return replace(rate, doubt=contradicted or rate.doubt)
+
+
+def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:
+    """What is known of an engine of ours, whoever was the clock."""
+    return {
+        "graph": record.graph_sha256,
+        "preprocess": record.preprocess_hash,
+        "machine": describe_machine(record.environment),
+        "clock": describe_clock(record.environment),
+    }
 
 
 def _sort(found: Iterable[tuple[Scope, int | None, Figure]]) -> dict[Scope, dict[int | None, Figure]]:

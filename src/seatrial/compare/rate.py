@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seatrial.metrics.latency import Latency
 from seatrial.metrics.rate import find_interval
+from seatrial.metrics.trust import doubt_rate
 from seatrial.store.measurement import Point
 
 
@@ -17,11 +18,13 @@ class Rate:
     low: float | None = None
     """Lower bound of the 95 % interval; None where only a figure is known."""
     high: float | None = None
+    doubt: str | None = None
+    """Why it is no end of a ratio, or, of a ratio, why it is withheld."""
 
     def scaled(self, factor: float) -> "Rate":
         """The same for `factor` of them."""
-        bounds = (None if bound is None else factor * bound for bound in (self.low, self.high))
-        return Rate(factor * self.value, *bounds)
+        low, high = (None if bound is None else factor * bound for bound in (self.low, self.high))
+        return Rate(factor * self.value, low, high, self.doubt)
 
 
 def measure_rate(points: Sequence[Point]) -> Rate:
@@ -30,7 +33,8 @@ def measure_rate(points: Sequence[Point]) -> Rate:
     samples = [point.durations_ms for point in points]
     value = Latency.of([ms for durations in samples for ms in durations], size, streams).images_per_s
     interval = find_interval(samples, size, streams)
-    return Rate(value) if interval is None else Rate(value, interval.low, interval.high)
+    doubt = doubt_rate(interval, [point.others_busy for point in points])
+    return Rate(value, doubt=doubt) if interval is None else Rate(value, interval.low, interval.high, doubt)
 
 
 def divide(of: Rate, to: Rate) -> Rate:
@@ -38,9 +42,9 @@ def divide(of: Rate, to: Rate) -> Rate:
 
     The two errors are independent: as shares they add like the sides of a right angle.
     """
-    value = of.value / to.value
+    value, doubt = of.value / to.value, of.doubt or to.doubt
     if of.low is None or of.high is None or to.low is None or to.high is None:
-        return Rate(value)
+        return Rate(value, doubt=doubt)
     down = math.hypot(math.log(of.value / of.low), math.log(to.high / to.value))
     up = math.hypot(math.log(of.high / of.value), math.log(to.value / to.low))
-    return Rate(value, value * math.exp(-down), value * math.exp(up))
+    return Rate(value, value * math.exp(-down), value * math.exp(up), doubt)

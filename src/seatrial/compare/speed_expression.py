@@ -12,9 +12,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
-from seatrial.compare.column import read_measurement
+from seatrial.compare.column import Figure, read_measurement
 from seatrial.errors import UsageError
+from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import GateResult
 
@@ -37,31 +39,41 @@ Rates = Mapping[str, Mapping[int | None, float]]
 """Images per second by engine name and batch size, which None stands for where nobody told it."""
 
 
+Doubts = Mapping[str, Mapping[int | None, str]]
+"""Why a figure decides nothing, by engine name and batch size; those that do are not in it."""
+
+
 class _NotMeasured(Exception):
-    """The expression names what this run has no figure for."""
+    """The expression names what this run has no figure for, or one that decides nothing."""
 
 
-def read_rates(measurements: Mapping[str, Measurement]) -> dict[str, dict[int | None, float]]:
-    """Images/s by engine and batch size; the best number of streams where several were measured."""
-    columns = {name: read_measurement(measurement, name) for name, measurement in measurements.items()}
+def read_rates(figures: Mapping[str, Mapping[int | None, Figure]]) -> dict[str, dict[int | None, float]]:
+    """Images/s by engine and batch size."""
+    return {name: {size: figure.rate.value for size, figure in found.items()} for name, found in figures.items()}
+
+
+def read_doubts(figures: Mapping[str, Mapping[int | None, Figure]]) -> dict[str, dict[int | None, str]]:
+    """What is in doubt among them."""
     return {
-        name: {size: figure.rate.value for size, figure in column.headline.items()} for name, column in columns.items()
+        name: {size: figure.rate.doubt for size, figure in found.items() if figure.rate.doubt}
+        for name, found in figures.items()
     }
 
 
 def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:
-    """`judge_rates` of everything that was measured."""
-    return judge_rates(text, read_rates(measurements))
+    """`judge_rates` of everything that was measured; the best number of streams where there are several."""
+    figures = {name: read_measurement(measured, name).headline for name, measured in measurements.items()}
+    return judge_rates(text, read_rates(figures), read_doubts(figures))
 
 
-def judge_rates(text: str, rates: Rates) -> GateResult:
-    """PASS or FAIL by the figures; INCONCLUSIVE when one of them was not measured.
+def judge_rates(text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) -> GateResult:
+    """PASS or FAIL by the figures; INCONCLUSIVE when one of them was not measured, or is in doubt.
 
     Raises:
         UsageError: the expression cannot be read.
     """
     try:
-        left, comparison, right = SpeedExpression(text, rates).evaluate()
+        left, comparison, right = SpeedExpression(text, rates, doubts).evaluate()
     except _NotMeasured as missing:
         outcome, reason = "INCONCLUSIVE", f"{text}: {missing}"
     else:
@@ -84,9 +96,10 @@ def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
 class SpeedExpression:
     """One expression over measured rates."""
 
-    def __init__(self, text: str, rates: Rates) -> None:
+    def __init__(self, text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) -> None:
         self.text = text
         self.rates = rates
+        self.doubts = doubts
         self.missing: list[str] = []
         self.named: set[str] = set()
         self.tokens = self._split(text)
@@ -135,11 +148,12 @@ class SpeedExpression:
         if not rates:
             self.missing.append(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
             return math.nan
-        if function == "best":
-            return max(rates.values())
-        if int(batch) not in rates:
+        size = max(rates, key=lambda size: rates[size]) if function == "best" else int(batch)
+        if size not in rates:
             self.missing.append(f"'{name}' was not measured at batch {batch}")
-        return rates.get(int(batch), math.nan)
+        if (doubt := self.doubts.get(name, {}).get(size)) is not None:
+            self.missing.append(f"'{name}' is in doubt, for {doubt}; {MEASURE_AGAIN}")
+        return rates.get(size, math.nan)
 
     def _sum(self) -> float:
         value = self._product()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from seatrial.compare.column import Column, Figure, Kind, Unit
 from seatrial.compare.likeness import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
 from seatrial.compare.rate import Rate, divide
-from seatrial.compare.speed_expression import Rates, find_exceptions, judge_rates
+from seatrial.compare.speed_expression import Doubts, Rates, find_exceptions, judge_rates, read_doubts, read_rates
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
 from seatrial.store.imported import Scope
@@ -68,7 +68,8 @@ class RatioColumn:
     def exceptions(self) -> tuple[int, ...]:
         """Batch sizes at which the other one of the two is the faster."""
         faster = self.best.value >= 1
-        return tuple(size for size, ratio in self.by_size.items() if ratio.value != 1 and (ratio.value > 1) != faster)
+        told = {size: ratio.value for size, ratio in self.by_size.items() if ratio.doubt is None}
+        return tuple(size for size, value in told.items() if value != 1 and (value > 1) != faster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,10 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     unlike = find_unlike(columns, bases)
     refuse_unlike(unlike, spec.allowed)
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
-    rates = {s.column.name: {size: figure.rate.value for size, figure in s.figures.items()} for s in shown}
+    figures = {s.column.name: s.figures for s in shown}
+    rates, doubts = read_rates(figures), read_doubts(figures)
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
-    gates = tuple(_judge(text, rates) for text in spec.gates)
+    gates = tuple(_judge(text, rates, doubts) for text in spec.gates)
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),
@@ -147,8 +149,8 @@ def divide_columns(of: Shown, to: Shown) -> RatioColumn:
     return RatioColumn(of.column.name, to.column.name, by_size, divide(of.best[1].rate, to.best[1].rate))
 
 
-def _judge(text: str, rates: Rates) -> JudgedGate:
-    return JudgedGate(judge_rates(text, rates), find_exceptions(text, rates))
+def _judge(text: str, rates: Rates, doubts: Doubts) -> JudgedGate:
+    return JudgedGate(judge_rates(text, rates, doubts), find_exceptions(text, rates))
 
 
 def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:

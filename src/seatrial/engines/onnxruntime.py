@@ -25,6 +25,7 @@ from seatrial.engines.base import (
 )
 from seatrial.engines.cpu import count_threads
 from seatrial.engines.gpu import count_gpus
+from seatrial.engines.ort_levels import LEVELS, check_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -34,7 +35,10 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
+    "optimisation": "how far the graph is rewritten: all (the default), extended, basic or disabled",
 }
+NOISE_IMAGES = 2
+"""That the optimiser is tried on where the batch is free."""
 
 
 class OnnxRuntimeEngine:
@@ -65,14 +69,15 @@ class OnnxRuntimeEngine:
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             # TensorRT, inside onnxruntime too, takes no uint8.
-            unsigned = job.precision == "int8" and not job.device.startswith("tensorrt")
-            if size == job.manifest.input.shape[0] and not unsigned:
+            fusible = job.precision == "int8" and not job.device.startswith("tensorrt")
+            if size == job.manifest.input.shape[0] and not fusible:
                 link_or_copy(job.graph, target)
             else:
-                rewrite_graph(job.graph, target, size, unsigned)
+                rewrite_graph(job.graph, target, size, fusible)
             executed = _read_back(target, job)
             check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
+        _check_optimiser(*min(files, key=lambda made: made[0] or 0), job)
         return Built(tuple(files), executed)
 
     def open(
@@ -87,18 +92,20 @@ class OnnxRuntimeEngine:
         return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
 
 
-def rewrite_graph(graph: Path, target: Path, size: int | None, unsigned: bool) -> None:
-    """Write the graph with its free batch axis fixed to `size`, and, where asked, with uint8 activations throughout."""
+def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
+    """Write the graph with its free batch axis fixed to `size`, and, where asked, as onnxruntime runs it in int8."""
     import onnx
 
+    from seatrial.engines.one_scale import to_one_scale
     from seatrial.engines.unsigned import to_unsigned
 
     model = onnx.load(graph)
-    for value in (*model.graph.input, *model.graph.output) if size is not None else ():
-        value.type.tensor_type.shape.dim[0].dim_value = size
+    if size is not None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
-    onnx.save(to_unsigned(model) if unsigned else model, target)
+    onnx.save(to_unsigned(to_one_scale(model)) if fusible else model, target)
 
 
 class OnnxRuntimeSession(Closing):
@@ -161,8 +168,34 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    level = LEVELS[read_level(options.get("optimisation", "all"))]
+    settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
     return settings
+
+
+def _check_optimiser(size: int | None, graph: Path, job: CompileJob) -> None:
+    """See `check_level`; on noise, which reaches what a few photographs may not.
+
+    Raises:
+        EngineError: as `check_level`.
+    """
+    asked = job.options.get("optimisation", "all")
+    # TensorRT takes the graph before any of this is done to it, and would build two more engines.
+    if asked == "disabled" or job.device.startswith("tensorrt"):
+        return
+    spec, rng = job.manifest.input, np.random.default_rng(0)
+    shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
+    noise = rng.standard_normal(shape).astype(np.float32)
+    images = rng.integers(0, 256, shape, dtype=np.uint8) if spec.dtype == "uint8" else noise.astype(spec.dtype)
+
+    def run(level: str) -> NDArray[np.float32]:
+        settings = _make_settings({**job.options, "optimisation": level})
+        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
+        with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
+            return session.run(images).astype(np.float32)
+
+    check_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
 
 
 def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:

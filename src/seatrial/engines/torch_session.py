@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import CodeType, FunctionType
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch._C._dynamo.eval_frame import reset_code
 
 from seatrial.closing import Closing
 from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
@@ -59,7 +58,7 @@ class TorchSession(Closing):
     def close(self) -> None:
         """Free the network."""
         if self._compiled is not None:
-            reset_code(self._compiled)
+            _forget(self._compiled)
         self._module = self._compiled = None
         self._until_closed.close()
 
@@ -76,6 +75,7 @@ class TorchSession(Closing):
         Raises:
             EngineError: torch.compile cannot: a compiler is missing, or the network is not one graph.
         """
+        # torch.compile's own `options` reach the compiler too late for this one: nothing would be folded.
         from torch._inductor import config
 
         function = _isolate(module)
@@ -226,6 +226,17 @@ def _isolate(module: torch.nn.Module) -> FunctionType:
 
     code = forward.__code__.replace()
     return FunctionType(code, forward.__globals__, "forward", None, forward.__closure__)
+
+
+def _forget(code: CodeType) -> None:
+    """Free what torch.compile made of a function.
+
+    torch exports no such thing for one function; where its own is gone, the network is held until the process ends.
+    """
+    with suppress(ImportError):
+        from torch._C._dynamo.eval_frame import reset_code
+
+        reset_code(code)
 
 
 def _make_room(held: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.engines.base import LEAST_SHARE
+from seatrial.engines.build import read_graph_manifest
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.store.records import GraphPrecision, TensorSpec
+from seatrial.store.files import manifest_path
+from seatrial.store.records import GraphManifest, GraphPrecision, TensorSpec
 
 CHUNK = 16
 """Images run at once while checking."""
@@ -32,7 +34,19 @@ class GraphFacts:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file.
+    """Read an ONNX file, which must be the one that a manifest of ours beside it describes.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is no ONNX file, a damaged one, or another than its manifest describes.
+    """
+    if GraphManifest.stands_at(manifest_path(path)):
+        read_graph_manifest(path)
+    return parse_graph(path)
+
+
+def parse_graph(path: Path) -> onnx.ModelProto:
+    """`load_graph`, whatever a manifest says of the file.
 
     Raises:
         UsageError: there is no such file.
@@ -107,12 +121,12 @@ def run_graph(
 
 
 def open_graph(
-    model: onnx.ModelProto, batch_size: int | None = None, optimise: bool = True
+    model: onnx.ModelProto, batch_size: int | None = None
 ) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
     """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with the last image.
 
-    Args:
-        optimise: without it every node runs as it stands in the graph.
+    Every node runs as it stands in the graph: an optimiser that errs would be taken for a fault of the graph.
+    `engines.ort_levels` holds the optimiser against this when an engine is compiled.
 
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.
@@ -122,8 +136,7 @@ def open_graph(
     except ImportError:
         raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
     settings = onnxruntime.SessionOptions()
-    if not optimise:
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but this

@@ -66,7 +66,7 @@ def store_twin(model: onnx.ModelProto, source: Path, output: Path, changes: Mapp
     with replacing(output) as temporary:
         onnx.save(model, temporary)
     checkpoint = os.path.relpath(source.parent.resolve() / before.checkpoint, output.parent.resolve())
-    own = {"sha256": hash_file(output), "checkpoint": checkpoint, **changes}
+    own = {"sha256": hash_file(output), "checkpoint": checkpoint, "origin": before.origin or before.sha256, **changes}
     made = before.model_copy(update=own)
     made.save(manifest_path(output))
     return made

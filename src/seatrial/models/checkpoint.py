@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
+from seatrial.models.known_hash import check_known
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
@@ -31,6 +32,8 @@ class LoadedCheckpoint:
     """How the file was wrapped and named."""
     filled: tuple[str, ...]
     """Keys that the file lacked and that carry no learned value (num_batches_tracked)."""
+    published: bool | None = None
+    """Whether it is the card's published file; None: the card states no checksum."""
 
 
 def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
@@ -38,7 +41,8 @@ def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
 
     Raises:
         UsageError: there is no such file, or the recipe's network cannot be built.
-        RefusedFile: corrupt, unsafe, another network's, or weights that are not finite numbers.
+        RefusedFile: corrupt, unsafe, another network's, weights that are not finite numbers, or not the file that
+            it should be by a checksum at hand (`models.known_hash`).
         EngineError: torch or timm is not installed.
     """
     sketch = sketch_network(recipe.network)
@@ -47,7 +51,9 @@ def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
     from seatrial.models.read_file import read_content
 
     wanted = sketch.state_dict()
-    state, layout = find_state(read_content(path), path)
+    content = read_content(path)
+    published = check_known(path, recipe)
+    state, layout = find_state(content, path)
     check_fit(state, wanted, recipe.network, path)
     return LoadedCheckpoint(
         recipe=recipe.name,
@@ -56,6 +62,7 @@ def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
         parameters=count_parameters(sketch),
         layout=layout,
         filled=tuple(key for key in wanted if key not in state),
+        published=published,
     )
 
 
@@ -82,6 +89,7 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
         parameters=loaded.parameters,
         layout=loaded.layout,
         filled=loaded.filled,
+        published=loaded.published,
     )
     manifest.save(manifest_path(output))
     return manifest

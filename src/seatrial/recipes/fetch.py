@@ -81,6 +81,13 @@ def check_weights(path: Path, weights: Weights) -> None:
             raise RefusedFile(problem, "move it away and run `seatrial recipes fetch` again")
 
 
+def is_published(path: Path, weights: Weights) -> bool | None:
+    """Whether a file is the published one by every checksum on the card; None where the card has none."""
+    expected = _expected(weights)
+    found = _digest(path) if expected else {}
+    return all(found[kind].startswith(want) for kind, want in expected.items()) if expected else None
+
+
 def _find_address(recipe: Recipe) -> tuple[Weights, str]:
     weights = recipe.weights
     if weights is None:
@@ -115,9 +122,7 @@ def _digest(path: Path) -> dict[str, str]:
 
 def _is_finished(part: Path, weights: Weights) -> bool:
     """Whether an earlier call was stopped between the last byte and the renaming."""
-    expected = _expected(weights)
-    found = _digest(part) if expected else {}
-    return bool(expected) and all(found[kind].startswith(want) for kind, want in expected.items())
+    return bool(is_published(part, weights))
 
 
 def _check_download(part: Path, weights: Weights, url: str, progress: Progress) -> None:

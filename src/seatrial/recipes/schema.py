@@ -180,6 +180,10 @@ class Gates(Strict):
     """Top-1 may lie below the card's reference accuracy by this share of it."""
     at_least_published: bool = False
     same_at_batches: tuple[PositiveInt, ...] = ()
+    changed_share: Fraction | None = None
+    """The share of first classes that differ from the reference engine's must be certainly below this."""
+    plausible: bool = True
+    """Predictions that cannot be believed (`evaluation.plausibility`) leave the verdict open; False does not look."""
     speed: tuple[str, ...] = ()
 
 
@@ -329,6 +333,11 @@ class Recipe(Presets):
     def normalisation(self) -> tuple[Triple, Triple]:
         """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
         return find_normalisation(self.preprocess)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys of stored work take of a card: what a later version adds to cards changes none by its default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     def find_mode(self, name: str | None = None) -> Mode:
         """The preprocessing called `name`, the card's main one without a name.

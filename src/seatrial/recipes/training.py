@@ -14,8 +14,22 @@ EXECUTION = frozenset({"workers", "print_freq", "checkpoint_every", "device", "d
 """Settings that say how the work is done and never what comes out of it."""
 
 
+FIRST_SETTINGS = frozenset((
+    "epochs", "batch_size", "accumulate", "max_train_steps", "max_eval_steps", "optimizer", "learning_rate",
+    "classifier_rate", "momentum", "nesterov", "weight_decay", "lr_schedule", "lr_step_epochs", "lr_step_factor",
+    "warmup_epochs", "label_smoothing", "ema", "amp", "loss_scale", "sync_bn", "channels_last", "compile", "size",
+    "min_scale", "flip", "augment", "random_erasing", "mixup", "cutmix", "repeats", "seed",
+))  # fmt: skip
+"""What there was when all settings identified a training; never changed."""
+
+
 class Train(Strict):
-    """How to train it; every one of these is an option of `seatrial train` too."""
+    """How to train it; every one of these is an option of `seatrial train` too.
+
+    A training, and with it every stored snapshot, is identified by the settings that are not at their defaults. So a
+    new setting disowns none, if its default does what was done before; and a default is never changed: what should be
+    done otherwise from then on gets a setting with a new name.
+    """
 
     epochs: PositiveInt = 90
     """Passes over the training images."""
@@ -99,8 +113,15 @@ class Train(Strict):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings that decide what comes out."""
-        return {k: v for k, v in self.model_dump(mode="json").items() if k not in EXECUTION}
+        """The settings that decide what comes out, where they are not at their defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude=set(EXECUTION))
+
+    @property
+    def first_identity(self) -> dict[str, Any] | None:
+        """What `identity` was before defaults were left out; None where a setting decides that there was not then."""
+        if not self.identity.keys() <= FIRST_SETTINGS:
+            return None
+        return self.model_dump(mode="json", include=set(FIRST_SETTINGS))
 
 
 def find_idle(train: Train, given: Iterable[str]) -> list[str]:

@@ -1,14 +1,19 @@
 """The verdict in sentences that a stranger understands."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
 from seatrial.report.read import Run
-from seatrial.report.speed import best_speeds, find_ratio
+from seatrial.report.speed import Speed, best_speeds, explain_withheld, find_ratio
 from seatrial.store.records import GateResult
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 _WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+
+PLAUSIBLE = "plausible"
+"""The gate that is open when predictions cannot be believed: `compare.gates.judge_plausible`."""
 
 MEANING = {
     "PASS": "Every gate is met. A gate is a limit that the recipe sets.",
@@ -18,7 +23,8 @@ MEANING = {
     ),
     "INCONCLUSIVE": (
         "INCONCLUSIVE is neither PASS nor FAIL: the true value may lie on either side of a gate, a limit that the "
-        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it names."
+        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it "
+        "names; predictions that cannot be believed have a cause, which must be mended first."
     ),
 }
 
@@ -37,6 +43,9 @@ def gates_of(run: Run) -> tuple[GateResult, ...]:
 
 def write_verdict(run: Run) -> str:
     """What was found, in one sentence."""
+    if run.verdict is None and run.stale:
+        held = f"{count_of(len(run.stale), 'record')} of this folder {'is' if len(run.stale) == 1 else 'are'} of"
+        return f"NOT JUDGED: {held} other inputs than its run.json names; run it again."
     if run.verdict is None:
         return "NOT JUDGED: this run holds no verdict."
     if not run.verdict.gates:
@@ -58,7 +67,16 @@ def write_speed(run: Run) -> str:
     rate = f"{write_figures(best[fastest].images_per_s)} images/s at batch size {best[fastest].batch}"
     ratio = find_ratio(run, best, fastest, run.reference)
     times = "" if ratio is None or fastest == run.reference else f", {write_figures(ratio)} × {run.reference}"
-    return f"{who} is {fastest}: {rate}{times}."
+    return f"{who} is {fastest}: {rate}{times}.{_write_withheld(run, best, fastest)}"
+
+
+def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
+    """Why it is not said how many times as fast as the reference the fastest engine is."""
+    ends = {name: best[name] for name in (fastest, run.reference) if name in best}
+    told = "; ".join(f"{name}: {reason}" for name, reason in explain_withheld(ends).items())
+    if len(ends) < 2 or not told:
+        return ""
+    return f" How many times as fast as {run.reference} that is, is withheld ({told}); {MEASURE_AGAIN}."
 
 
 def _write_failed(run: Run) -> list[str]:
@@ -73,9 +91,11 @@ def _write_failed(run: Run) -> list[str]:
 
 
 def _write_undecided(run: Run) -> list[str]:
-    unsure = _engines(run, "INCONCLUSIVE")
+    doubted = _engines(run, "INCONCLUSIVE", PLAUSIBLE)
+    unsure = [name for name in _engines(run, "INCONCLUSIVE") if name not in doubted]
     measure = "the accuracy asked" if run.reference in unsure else f"the accuracy of {run.reference}"
     return [
+        *([f"the predictions of {join_words(doubted)} cannot be believed"] if doubted else []),
         *(f"{_images(run)} cannot settle whether {said}" for said in _say(unsure, "keeps", "keep", measure)),
         *(["a speed gate could not be judged"] if _has_speed_gate(run, "INCONCLUSIVE") else []),
         *_write_rest(run),
@@ -101,9 +121,10 @@ def _say(names: list[str], singular: str, plural: str, rest: str) -> list[str]:
     return [f"{join_words(names)} {singular if len(names) == 1 else plural} {rest}"] if names else []
 
 
-def _engines(run: Run, outcome: Outcome) -> list[str]:
-    """Engines with an accuracy gate of that outcome, in the order of the run."""
-    found = {gate.engine for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")}
+def _engines(run: Run, outcome: Outcome, name: str | None = None) -> list[str]:
+    """Engines with an accuracy gate of that outcome, the gate of that name if one is given, in the order of the run."""
+    judged = [gate for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")]
+    found = {gate.engine for gate in judged if name in (None, gate.gate)}
     return [name for name in run.engines if name in found]
 
 

@@ -1,6 +1,6 @@
 """Where a result came from, and what speaks against trusting it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
 from seatrial.report.doubts import merge_doubts
@@ -8,7 +8,7 @@ from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.read import AnyRecord, Run
 from seatrial.report.speed import say_unmeasured
 from seatrial.report.tables import ENGINE, Column, Table
-from seatrial.store.records import TensorSpec
+from seatrial.store.records import AccuracyRecord, TensorSpec
 
 _FACTS = (Column(""), Column(""))
 
@@ -110,9 +110,19 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
     measured += [(name, say_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured]
     accuracy, speed = run.accuracy, run.measurements
+    measured += [(name, doubt) for name, record in accuracy.items() for doubt in record.doubts]
+    measured += [
+        (name, f"nobody looked whether its predictions are plausible: {record.unchecked}")
+        for name, record in accuracy.items()
+        if record.unchecked
+    ]
     misfits = {
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),
         "its accuracy is that of another checkpoint": _unlike_first(accuracy, lambda r: r.checkpoint_sha256),
+        "its accuracy is that of other image files under the same names": _unlike_first(
+            {name: r for name, r in accuracy.items() if r.contents_hash and r.images == max(_count_images(accuracy))},
+            lambda r: r.contents_hash,
+        ),
         "its accuracy was reached with another preprocessing": _unlike_first(accuracy, lambda r: r.preprocess_hash),
         "its speed was measured on another machine": _unlike_first(
             speed, lambda m: (m.environment.cpu, m.environment.cores)
@@ -120,6 +130,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
         "its speed was measured with other inputs": _unlike_first(speed, lambda m: m.inputs),
     }
     return (
+        *_doubt_records(run),
         *measured,
         *(
             (name, f"{what}, so its figures must not stand beside the others'")
@@ -127,6 +138,23 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
             for name in names
         ),
     )
+
+
+def _count_images(records: Mapping[str, AccuracyRecord]) -> set[int]:
+    return {record.images for record in records.values()}
+
+
+def _doubt_records(run: Run) -> Iterator[tuple[str, str]]:
+    """What of the folder is not of this run, or cannot be shown to be."""
+    for path, other in run.stale.items():
+        yield "run", f"stale: {path} is of {other} and left out; run it again"
+    if run.verdict is not None and not run.verdict.run:
+        yield "run", "an older version stored the verdict, without the checksums of what it was judged from"
+    if run.checkpoint is not None and run.checkpoint.published is False:
+        yield "run", "its weights are not the published file that the card states: the published accuracy is not theirs"
+    for name, record in run.accuracy.items():
+        if not (run.folder / "evaluation" / record.predictions).is_file():
+            yield name, f"its predictions {record.predictions} are not there, so its accuracy was not counted again"
 
 
 def _unlike_first(records: Mapping[str, AnyRecord], value: Callable[[AnyRecord], object]) -> list[str]:

@@ -1,12 +1,25 @@
 """Everything a run folder holds, read once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
+from seatrial.report.predictions import check_counts, check_file_name
+from seatrial.report.run import (
+    GRAPH,
+    TRAINING,
+    VERDICT,
+    WEIGHTS,
+    accuracy_path,
+    engine_path,
+    measurement_path,
+    throughput_path,
+)
+from seatrial.report.run import Run as Run
+from seatrial.report.stale import find_stale
 from seatrial.store.measurement import Measurement
 from seatrial.store.record import Record
 from seatrial.store.records import (
@@ -23,40 +36,15 @@ from seatrial.store.records import (
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run's records; what a stage has not left is None, or not in its mapping."""
-
-    folder: Path
-    manifest: RunManifest
-    recipe: Recipe
-    verdict: Verdict | None
-    checkpoint: CheckpointManifest | None
-    graph: GraphManifest | None
-    training: TrainingRecord | None
-    built: Mapping[str, EngineManifest]
-    """By engine name, like the next three; in the order of the run."""
-    accuracy: Mapping[str, AccuracyRecord]
-    throughput: Mapping[str, Throughput]
-    measurements: Mapping[str, Measurement]
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """Names in the order asked, the reference first."""
-        return self.manifest.engines
-
-    @property
-    def reference(self) -> str:
-        """The engine that the others are compared with."""
-        return self.manifest.engines[0]
-
-
 def read_run(folder: Path) -> Run:
     """Read the records of a run; parts may be missing, but what is there must be whole.
 
+    Records that are not of the inputs that run.json names are left out and stand in `stale`; accuracies are counted
+    again from their predictions.
+
     Raises:
         UsageError: the folder is no run, or a record in it is of another kind.
-        RefusedFile: a record is damaged, or names a file outside the run.
+        RefusedFile: a record is damaged, is not what its predictions give, or names a file outside the run.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"{folder} is no run folder (it has no run.json)", "`seatrial run` makes one")
@@ -65,36 +53,48 @@ def read_run(folder: Path) -> Run:
         raise UsageError(f"{folder / 'run.json'} names no engine", "run it again with --engines")
     for name in manifest.engines:
         check_file_name(name, folder / "run.json")
-    return Run(
+    names = manifest.engines
+    whole = Run(
         folder=folder,
         manifest=manifest,
         recipe=Recipe.read(manifest.recipe, f"recipe in {folder / 'run.json'}"),
-        verdict=_load(Verdict, folder / "verdict.json"),
-        checkpoint=_load(CheckpointManifest, folder / "checkpoint.safetensors.json"),
-        graph=_load(GraphManifest, folder / "model.onnx.json"),
-        training=_load(TrainingRecord, folder / "train" / "train.json"),
-        built=_load_each(EngineManifest, {n: folder / "engines" / n / "engine.json" for n in manifest.engines}),
-        accuracy=_load_each(AccuracyRecord, {n: folder / "evaluation" / f"{n}.json" for n in manifest.engines}),
-        throughput=_load_each(
-            Throughput, {n: folder / "evaluation" / f"{n}.throughput.json" for n in manifest.engines}
-        ),
-        measurements=_load_each(Measurement, {n: folder / "bench" / f"{n}.json" for n in manifest.engines}),
+        verdict=_load(Verdict, folder / VERDICT),
+        checkpoint=_load(CheckpointManifest, folder / WEIGHTS),
+        graph=_load(GraphManifest, folder / GRAPH),
+        training=_load(TrainingRecord, folder / TRAINING),
+        built=_load_each(EngineManifest, folder, names, engine_path),
+        accuracy=_load_each(AccuracyRecord, folder, names, accuracy_path),
+        throughput=_load_each(Throughput, folder, names, throughput_path),
+        measurements=_load_each(Measurement, folder, names, measurement_path),
     )
+    run = _leave_out(whole, find_stale(whole))
+    for record in run.accuracy.values():
+        reference = None if record.versus is None else run.accuracy.get(record.versus.reference)
+        check_counts(folder / "evaluation", record, reference)
+    return run
 
 
-def check_file_name(name: str, source: Path) -> None:
-    """Refuse a name that would lead out of its folder.
-
-    Raises:
-        RefusedFile: `name`, which stands in `source`, is not a plain file name.
-    """
-    if "/" in name or name in ("", ".", ".."):
-        raise RefusedFile(f"{source} names {name!r}, which is no plain file name", "it was not written by seatrial")
+def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:
+    """The run without its stale records."""
+    return replace(
+        run,
+        verdict=None if VERDICT in stale else run.verdict,
+        checkpoint=None if WEIGHTS in stale else run.checkpoint,
+        graph=None if GRAPH in stale else run.graph,
+        training=None if TRAINING in stale else run.training,
+        built={name: record for name, record in run.built.items() if engine_path(name) not in stale},
+        accuracy={name: record for name, record in run.accuracy.items() if accuracy_path(name) not in stale},
+        throughput={name: record for name, record in run.throughput.items() if throughput_path(name) not in stale},
+        measurements={name: record for name, record in run.measurements.items() if measurement_path(name) not in stale},
+        stale=stale,
+    )
 
 
 def _load(kind: type[AnyRecord], path: Path) -> AnyRecord | None:
     return kind.load(path) if path.exists() else None
 
 
-def _load_each(kind: type[AnyRecord], paths: Mapping[str, Path]) -> dict[str, AnyRecord]:
-    return {name: kind.load(path) for name, path in paths.items() if path.exists()}
+def _load_each(
+    kind: type[AnyRecord], folder: Path, names: Sequence[str], place: Callable[[str], str]
+) -> dict[str, AnyRecord]:
+    return {name: kind.load(folder / place(name)) for name in names if (folder / place(name)).exists()}

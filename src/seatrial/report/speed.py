@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from seatrial.metrics.latency import Latency
 from seatrial.metrics.rate import RateInterval, find_interval
+from seatrial.metrics.trust import doubt_rate
 from seatrial.report.read import Run
 from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
 
@@ -19,6 +20,8 @@ class Speed:
     scope: Scope = "host"
     interval: RateInterval | None = None
     """Of `images_per_s`, 95 %."""
+    doubt: str | None = None
+    """Why it is no end of a ratio: see `metrics.trust`."""
 
     @property
     def images_per_s(self) -> float:
@@ -34,14 +37,17 @@ class Speed:
 
 def speeds_of(measurement: Measurement, scope: Scope = "host") -> tuple[Speed, ...]:
     """Figures by streams and batch size, smallest first."""
-    return tuple(_merge(measurement.name, points) for points in measurement.by_setting(scope).values())
+    contradicted = measurement.contradicted if scope == "host" else None
+    return tuple(_merge(measurement.name, points, contradicted) for points in measurement.by_setting(scope).values())
 
 
-def _merge(engine: str, points: Sequence[Point]) -> Speed:
+def _merge(engine: str, points: Sequence[Point], contradicted: str | None) -> Speed:
     scope, streams, size = points[0].setting
     processes = [point.durations_ms for point in points]
     latency = Latency.of([ms for samples in processes for ms in samples], size, streams)
-    return Speed(engine, streams, latency, scope, find_interval(processes, size, streams))
+    interval = find_interval(processes, size, streams)
+    doubt = contradicted or doubt_rate(interval, [point.others_busy for point in points])
+    return Speed(engine, streams, latency, scope, interval, doubt)
 
 
 def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:
@@ -71,11 +77,18 @@ def best_speeds(run: Run) -> dict[str, Speed]:
 def find_ratio(run: Run, best: Mapping[str, Speed], engine: str, base: str) -> float | None:
     """How many times as fast as `base` an engine is at best.
 
-    None when one of them was not measured, or when they were measured on different machines.
+    None when one of them was not measured or is in doubt, or when they were measured on different machines.
     """
     if engine not in best or base not in best or not same_machine(run, engine, base):
         return None
+    if engine != base and (best[engine].doubt or best[base].doubt):
+        return None
     return best[engine].images_per_s / best[base].images_per_s
+
+
+def explain_withheld(best: Mapping[str, Speed]) -> dict[str, str]:
+    """Why there is no ratio to or from an engine, by its name."""
+    return {name: speed.doubt for name, speed in best.items() if speed.doubt is not None}
 
 
 def same_machine(run: Run, first: str, second: str) -> bool:

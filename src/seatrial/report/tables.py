@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.flips import find_flips
 from seatrial.report.headline import gates_of, outcome_of
 from seatrial.report.numbers import (
@@ -16,7 +17,7 @@ from seatrial.report.numbers import (
     write_small,
 )
 from seatrial.report.read import Run
-from seatrial.report.speed import Speed, all_speeds, best_speeds, find_ratio
+from seatrial.report.speed import Speed, all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.store.records import AccuracyRecord, Comparison, StepParity
 
 NOTHING = "–"
@@ -65,6 +66,7 @@ def make_summary(run: Run) -> Table:
                 write_precision(run, name),
                 write_percent(record.accuracy()) if record else NOTHING,
                 _write_drop(record),
+                _write_changed(record),
                 write_figures(speed.images_per_s) if speed else NOTHING,
                 speed.batch if speed else NOTHING,
                 write_figures(ratio) if ratio is not None else NOTHING,
@@ -74,7 +76,9 @@ def make_summary(run: Run) -> Table:
     columns = (
         ENGINE,
         Column("Precision"),
-        *numbers("Top-1, %", "Drop, points (interval)", "Best images/s", "at batch size", f"× {run.reference}"),
+        *numbers(
+            "Top-1, %", "Drop, points (interval)", "Changed, %", "Best images/s", "at batch size", f"× {run.reference}"
+        ),
         Column("Outcome", "outcome"),
     )
     return Table("", "", columns, tuple(rows), "")
@@ -214,10 +218,17 @@ def make_ratios(run: Run) -> Table:
     rows = tuple((name, *(_write_ratio(find_ratio(run, best, name, base)) for base in names)) for name in names)
     note = (
         "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
-        "column is against the slowest. A dash stands where two were measured on different machines."
+        "column is against the slowest. A dash stands where two were measured on different machines, or where one of "
+        f"the two figures is in doubt{_write_withheld(best)}."
     )
     columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
     return Table("How many times as fast", note, columns, rows, "A ratio needs the speed of two engines.")
+
+
+def _write_withheld(best: Mapping[str, Speed]) -> str:
+    withheld = explain_withheld(best)
+    told = "; ".join(f"{name}: {reason}" for name, reason in withheld.items())
+    return f": {told}. {MEASURE_AGAIN}" if told else ""
 
 
 def _write_ratio(ratio: float | None) -> str:
@@ -321,3 +332,9 @@ def _write_drop(record: AccuracyRecord | None) -> str:
         return NOTHING
     versus = record.versus
     return f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"
+
+
+def _write_changed(record: AccuracyRecord | None) -> str:
+    if record is None or record.versus is None:
+        return NOTHING
+    return write_percent(record.versus.changed / record.versus.images)

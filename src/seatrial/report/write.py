@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from seatrial.errors import RefusedFile
 from seatrial.report.html import write_html
 from seatrial.report.markdown import write_markdown
 from seatrial.report.read import read_run
-from seatrial.store.files import write_text
+from seatrial.store.files import remove_file, write_text
 
 
 def write_report(folder: Path) -> tuple[Path, Path]:
-    """Write both reports of a run into its folder.
+    """Write both reports of a run into its folder; where its records are refused, older reports go away.
 
     Returns:
         The HTML file and the Markdown file.
@@ -19,8 +20,14 @@ def write_report(folder: Path) -> tuple[Path, Path]:
         RefusedFile: a record or the predictions in it are damaged.
         StorageError: the folder may not be written.
     """
-    run = read_run(folder)
     page, text = folder / "report.html", folder / "report.md"
-    write_text(page, write_html(run))
-    write_text(text, write_markdown(run))
+    try:
+        run = read_run(folder)
+        written = write_html(run), write_markdown(run)
+    except RefusedFile:
+        remove_file(page)
+        remove_file(text)
+        raise
+    write_text(page, written[0])
+    write_text(text, written[1])
     return page, text

@@ -117,6 +117,18 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        StorageError: it may not be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise describe_os_error(error, path) from None
+
+
 def manifest_path(path: Path) -> Path:
     """Where the manifest of a stored graph or checkpoint stands: beside it, as NAME.json."""
     return path.with_name(f"{path.name}.json")

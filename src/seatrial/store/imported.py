@@ -1,10 +1,9 @@
 """What another tool measured, as it told it: a vendor's log has statistics where our own records have every sample."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
 from seatrial.strict import Strict
 
@@ -67,39 +66,9 @@ class ImportedPoint(Strict):
     """Where each figure stands in the file, counted from 1."""
 
 
-class OwnRun(Strict):
-    """What we know beside the log, where the tool was the clock and one of our engines what it timed."""
-
-    engine: str
-    executed: dict[str, int]
-    """Layers by precision."""
-    graph_sha256: str
-    preprocess_hash: str
-    inputs: str
-    """What was fed: a folder of images, or random bytes, and how many different ones."""
-    scenario: str
-    preset: str
-    batch_size: PositiveInt
-    """Most images of one run of the engine."""
-    wait_ms: NonNegativeFloat
-    """How long an image waited at most for others to fill its batch."""
-    target_qps: PositiveFloat | None
-    """What the engine was sent a second, or offline what was expected of it; None where the tool waits for answers."""
-    target_latency_ms: PositiveFloat | None
-    """What the answers had to keep; None in a scenario without."""
-    unmet: tuple[str, ...]
-    """The conditions that the tool says were not met; empty for a valid run."""
-    sampled: NonNegativeInt
-    """Answers that were looked at again afterwards."""
-    differing: NonNegativeInt
-    """Those of them that the engine gave otherwise when it was asked again."""
-    environment: Environment
-
-
-class ImportedRecord(Record):
+class ToldRecord(Record):
     """Another tool's figures, with where each was read and why one may doubt it. What is None was not told."""
 
-    schema_: Literal["seatrial/imported/1"] = Field(default="seatrial/imported/1", alias="schema")
     name: str
     tool: str
     tool_version: str | None
@@ -110,5 +79,14 @@ class ImportedRecord(Record):
     files: tuple[LogFile, ...]
     points: tuple[ImportedPoint, ...]
     doubts: tuple[str, ...]
-    own: OwnRun | None = None
-    """None for a log that was only read."""
+
+
+class ImportedRecord(ToldRecord):
+    """Logs that were only read: the record of `seatrial import-log`."""
+
+    schema_: Literal["seatrial/imported/1"] = Field(default="seatrial/imported/1", alias="schema")
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Load tests, now records of their own kind, stood here with what is known beside their log as `own`."""
+        return {key: value for key, value in data.items() if key != "own" or value is not None}

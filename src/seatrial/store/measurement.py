@@ -14,7 +14,7 @@ from seatrial.strict import Strict
 Scope = Literal["device", "host", "e2e"]
 """What a time covers. *device*: computing alone, on the device's own clock. *host*: array in to logits out, copies
 included. *e2e*: JPEG files to top-k: reading, decoding, preprocessing, running and ranking."""
-SPEED_RECORDS = ("seatrial/measurement", "seatrial/imported")
+SPEED_RECORDS = ("seatrial/measurement", "seatrial/imported", "seatrial/load-test")
 """Schemas of the records of speed, without their version."""
 Setting = tuple[Scope, int, int]
 """Scope, streams and batch size."""
@@ -72,6 +72,8 @@ class Point(Strict):
     first_inference_ms: float
     warmup: int
     """Runs before the first sample."""
+    warmup_ms: tuple[float, ...] = ()
+    """All of these but the first, whose time is `first_inference_ms`; older records hold only how many there were."""
     steady: bool = True
     """Whether warm-up ended because times had settled, not because its time was up."""
     starts_s: tuple[float, ...]
@@ -132,7 +134,11 @@ class Measurement(Record):
     executed: dict[str, int]
     recipe: str
     graph_sha256: str
+    engine_identity: str = ""
+    """`EngineManifest.identity` of the engine; empty in old records."""
     preprocess_hash: str
+    images_hash: str | None = None
+    """Of the labelled set that the inputs were prepared from (`data.labels.hash_listing`), where it was a run's."""
     inputs: str
     """What was fed: a folder of images, or random bytes."""
     compile_s: float | None = None
@@ -141,6 +147,8 @@ class Measurement(Record):
     unmeasured: tuple[Unmeasured, ...] = ()
     doubts: tuple[str, ...]
     environment: Environment
+    contradicted: str | None = None
+    """Why another record of the run says that these rates are too low: see `metrics.trust`."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,19 @@ class Record(Strict):
         return cls.read(data, str(path))
 
     @classmethod
+    def stands_at(cls, path: Path) -> bool:
+        """Whether a record of this kind, of any version, stands at `path`: its first bytes say so, as ours always do.
+
+        Other tools write JSON under such names too, which is no business of ours.
+        """
+        kind = str(cls.model_fields["schema_"].default).rpartition("/")[0]
+        try:
+            with path.open("rb") as file:
+                return f'"schema": "{kind}/'.encode() in file.read(64)
+        except OSError:
+            return False
+
+    @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
         """What an older version's file would be in this one; all else as it is."""
         return data

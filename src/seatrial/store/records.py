@@ -4,10 +4,13 @@ Old versions still load; a key that is not known is an error. Times end in `_s` 
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
 """
 
+import itertools
+import shlex
 from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.store.files import hash_value
 from seatrial.store.measurement import Environment as Environment
 from seatrial.store.measurement import Measurement as Measurement
 from seatrial.store.measurement import Point as Point
@@ -47,6 +50,8 @@ class CheckpointManifest(Record):
     """How the source file was wrapped and named."""
     filled: tuple[str, ...]
     """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
+    published: bool | None = None
+    """Whether the source is the file whose checksum the card states; None: the card states none, or nobody looked."""
 
 
 class StepParity(Strict):
@@ -87,6 +92,8 @@ class GraphManifest(Record):
     key: str
     recipe: dict[str, Any]
     """The whole card, so that an engine can be built from this file alone."""
+    origin: str = ""
+    """sha256 of the exported graph that this one was converted from; empty for the exported one, and in old records."""
     checkpoint: str
     """The safetensors file, relative to the manifest."""
     checkpoint_sha256: str
@@ -171,6 +178,11 @@ class EngineManifest(Record):
     graph: GraphManifest
 
     @property
+    def identity(self) -> str:
+        """What results of this engine name it by: its inputs, and the files that came of them."""
+        return hash_value([self.key, *self.contents])
+
+    @property
     def contents(self) -> tuple[str, ...]:
         """The sha256 of everything that an engine loads from the folder."""
         return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
@@ -197,6 +209,8 @@ class Comparison(Strict):
     """Of each bound, where it is another: a verdict that fell early needs more."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
+    other_weights: bool = False
+    """The two are known to hold other weights, so that changed predictions are to be expected."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
 
@@ -216,6 +230,15 @@ class Certainty(Strict):
     """In the set."""
 
 
+class Suspicion(Strict):
+    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
+
+    kind: str
+    reason: str
+    """In words, with the figures."""
+    fix: str
+
+
 class AccuracyRecord(Record):
     """How one engine did on a labelled set: `evaluation/NAME.json`."""
 
@@ -229,6 +252,8 @@ class AccuracyRecord(Record):
     recipe: str
     checkpoint_sha256: str
     graph_sha256: str
+    engine_identity: str = ""
+    """`EngineManifest.identity` of the engine; empty in old records."""
     preprocess_hash: str
     images_hash: str | None = None
     """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
@@ -261,6 +286,10 @@ class AccuracyRecord(Record):
     """Why another run may give other answers."""
     notes: tuple[str, ...] = ()
     """What is odd about image files and changes no pixel, with how many there are."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """What speaks against believing these predictions."""
+    unchecked: str = ""
+    """Why nobody looked whether they are plausible; empty where somebody did, or where an older version wrote this."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:
@@ -324,6 +353,10 @@ class Verdict(Record):
     outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
     exit_code: int
     gates: tuple[GateResult, ...]
+    run: str = ""
+    """`RunManifest.identity` of the run that was judged; empty in old records."""
+    evidence: dict[str, str] = Field(default_factory=dict)
+    """sha256 of each record that it was judged from, by its path in the run folder."""
 
 
 class RunManifest(Record):
@@ -338,3 +371,21 @@ class RunManifest(Record):
     engines: tuple[str, ...]
     """Names of the engines in the order asked, the reference first."""
     environment: Environment
+    checkpoint: str = ""
+    """Paths as they were given: of the checkpoint, of the folder of images and of the label file, if there is one."""
+    images: str = ""
+    labels: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What results of this run name it by: card, settings, inputs and engines, but not where or when it ran."""
+        return hash_value([self.recipe, self.spec, self.inputs, self.engines])
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Older ones hold these paths in their command only."""
+        if "images" in data or not isinstance(data.get("command"), str):
+            return data
+        named = {word: value for word, value in itertools.pairwise(shlex.split(data["command"])) if word[:2] == "--"}
+        paths = {name: named[f"--{name}"] for name in ("checkpoint", "images", "labels") if f"--{name}" in named}
+        return {**data, **paths}

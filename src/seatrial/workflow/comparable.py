@@ -17,6 +17,7 @@ _SCHEMAS: dict[str, Comparable] = {
     "seatrial/accuracy": "accuracy record",
     "seatrial/measurement": "speed record",
     "seatrial/imported": "speed record",
+    "seatrial/load-test": "speed record",
     "seatrial/training-speed": "training speed",
 }
 

@@ -19,6 +19,7 @@ from seatrial.compare.gates import judge_drop
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import NotComparable, UsageError
 from seatrial.report.read import Run, read_run
+from seatrial.report.run import accuracy_path, measurement_path
 from seatrial.store.measurement import Environment
 from seatrial.store.record import read_json
 from seatrial.store.records import GateResult
@@ -114,15 +115,21 @@ def _compare_accuracy(
 ) -> tuple[AccuracyChange | None, list[GateResult]]:
     there = [name in run.accuracy for run in runs]
     if not all(there):
-        return None, _miss("reference_drop_pp", "accuracy", name, there, names)
+        lacking = _say_lacking("accuracy", [run.stale.get(accuracy_path(name)) for run in runs], there, names)
+        return None, _miss("reference_drop_pp", "accuracy", name, lacking)
     files = [find_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
-        found = compare_files(CompareSpec(files, names=names))
+        found = compare_files(CompareSpec(files, names=names, gates=runs[1].recipe.gates))
     except NotComparable as error:
         return None, [_leave_open("reference_drop_pp", "accuracy", name, f"not comparable: {error}")]
     assert found.differences is not None
     change = AccuracyChange(found.accuracies[0], found.accuracies[1], found.differences)
-    return change, [] if limit_pp is None else [judge_drop(name, found.differences.versus, limit_pp)]
+    if limit_pp is None:
+        return change, []
+    suspected = [
+        gate.model_copy(update={"engine": name, "reason": f"{gate.engine}: {gate.reason}"}) for gate in found.suspected
+    ]
+    return change, [judge_drop(name, found.differences.versus, limit_pp), *suspected]
 
 
 def _compare_measured(
@@ -130,16 +137,28 @@ def _compare_measured(
 ) -> tuple[SpeedChange | None, list[GateResult]]:
     there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
     if not all(there):
-        return None, _miss("max_slower_pct", "speed", name, there, names)
+        lacking = _say_lacking("speed", [run.stale.get(measurement_path(name)) for run in runs], there, names)
+        return None, _miss("max_slower_pct", "speed", name, lacking)
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
     change = compare_speed(columns[0], columns[1], spec.allowed)
     return change, [judge_slower(name, change, spec.limit_pct)]
 
 
-def _miss(gate: str, kind: str, name: str, there: Sequence[bool], names: Sequence[str]) -> list[GateResult]:
+def _say_lacking(
+    kind: str, stale: Sequence[str | None], there: Sequence[bool], names: Sequence[str]
+) -> tuple[str, ...]:
+    """Which runs have no record of an engine, or a stale one; none where both simply have none."""
+    told = tuple(
+        f"{label} has no {kind} of it" if other is None else f"the {kind} in {label} is of {other}: run it again"
+        for label, other, has in zip(names, stale, there, strict=True)
+        if not has
+    )
+    return told if any(there) or any(stale) else ()
+
+
+def _miss(gate: str, kind: str, name: str, lacking: Sequence[str]) -> list[GateResult]:
     """What one of the two lacks cannot be judged; what both lack was never asked."""
-    lacking = [label for label, has in zip(names, there, strict=True) if not has]
-    return [] if len(lacking) == len(names) else [_leave_open(gate, kind, name, f"{lacking[0]} has no {kind} of it")]
+    return [_leave_open(gate, kind, name, "; ".join(lacking))] if lacking else []
 
 
 def _leave_open(gate: str, kind: str, name: str, reason: str) -> GateResult:

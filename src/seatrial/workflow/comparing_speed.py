@@ -6,9 +6,8 @@ from pathlib import Path
 from seatrial.compare.column import Column, read_imported, read_measurement
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import UsageError
-from seatrial.store.imported import ImportedRecord
+from seatrial.store.load_test import load_speed
 from seatrial.store.measurement import Measurement
-from seatrial.store.record import read_json
 from seatrial.workflow.comparable import name_files
 
 
@@ -27,7 +26,7 @@ def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
 
 def read_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
     """Records of speed as columns, under the conditions of `compare_records`."""
-    records = [_load(path) for path in paths]
+    records = [load_speed(path) for path in paths]
     names: tuple[str, ...] = tuple(record.name for record in records)
     if len(set(names)) < len(names):
         names = name_files(paths)
@@ -35,8 +34,3 @@ def read_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
         read_measurement(record, name) if isinstance(record, Measurement) else read_imported(record, name)
         for record, name in zip(records, names, strict=True)
     )
-
-
-def _load(path: Path) -> Measurement | ImportedRecord:
-    imported = str(read_json(path).get("schema", "")).startswith("seatrial/imported/")
-    return ImportedRecord.load(path) if imported else Measurement.load(path)

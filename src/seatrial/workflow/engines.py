@@ -10,6 +10,7 @@ from seatrial.engines.base import Capabilities, EngineFile, check_device, check_
 from seatrial.engines.build import BuildSpec, build_engine, find_built, read_graph_manifest
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import GraphManifest
 from seatrial.strict import suggest
@@ -128,9 +129,9 @@ def compile_key(graph: GraphManifest, spec: BuildSpec) -> str:
     has = get_engine(spec.engine).probe()
     return hash_value(
         {
-            "stage": "compile/1",
+            "stage": "compile/2",
             "graph": graph.sha256,
-            "recipe": graph.recipe,
+            "recipe": Recipe.read(graph.recipe, "the graph's manifest").identity,
             "engine": [spec.engine, has.version, spec.precision, spec.device, list(spec.batch_sizes), spec.options],
             "hardware": dict(zip(has.devices, has.hardware, strict=False)).get(spec.device),
             # A file that an option names counts by its content, but for caches, which building itself changes.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,15 @@ from seatrial.data.feed import Feed, make_feed, read_feed
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.models.known_hash import check_known
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
+
+if TYPE_CHECKING:
+    from seatrial.models.checkpoint import LoadedCheckpoint
 
 PARITY_IMAGES = 64
 
@@ -27,23 +32,61 @@ def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress
     """Bring a published checkpoint into canonical form at `output`, or find it there.
 
     Raises:
+        SeatrialError: as `read_weights`.
+    """
+    return keep_weights(read_weights(recipe, source, output), source, output, progress)
+
+
+def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManifest | LoadedCheckpoint":
+    """Read a published checkpoint, or find that it is what is stored at `output`; nothing is written.
+
+    Raises:
         UsageError: there is no such file.
-        RefusedFile: it is corrupt, unsafe, or another network's.
+        RefusedFile: it is corrupt, unsafe, another network's, or not the file that it should be.
     """
     if not source.is_file():
         raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
+    published = check_known(source, recipe)
     with contextlib.suppress(SeatrialError):
         found = CheckpointManifest.load(manifest_path(output))
         unchanged = output.is_file() and hash_file(output) == found.sha256
-        if unchanged and found.source_sha256 == hash_file(source) and found.network == recipe.network.name:
-            progress(Update("checkpoint", note=f"already stored: {output.name}"))
+        same = (found.source_sha256, found.network, found.published) == (
+            hash_file(source),
+            recipe.network.name,
+            published,
+        )
+        if unchanged and same:
             return found
-    from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
+    from seatrial.models.checkpoint import load_checkpoint
 
-    stored = store_checkpoint(load_checkpoint(source, recipe), source, output)
+    return load_checkpoint(source, recipe)
+
+
+def keep_weights(
+    weights: "CheckpointManifest | LoadedCheckpoint", source: Path, output: Path, progress: Progress = silent
+) -> CheckpointManifest:
+    """Store at `output` what `read_weights` read, if it was not found there.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    if isinstance(weights, CheckpointManifest):
+        progress(Update("checkpoint", note=f"already stored: {output.name}"))
+        _tell_unpublished(weights, source, progress)
+        return weights
+    from seatrial.models.checkpoint import store_checkpoint
+
+    stored = store_checkpoint(weights, source, output)
     note = f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"
     progress(Update("checkpoint", note=note))
+    _tell_unpublished(stored, source, progress)
     return stored
+
+
+def _tell_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
+    if stored.published is False:
+        told = f"{source.name} is not the published file that {stored.recipe}'s card states: its accuracy is not theirs"
+        progress(Update("checkpoint", note=told))
 
 
 def export_graph(
@@ -66,8 +109,8 @@ def export_graph(
     pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
     key = hash_value(
         {
-            "stage": "export/1",
-            "recipe": recipe.model_dump(mode="json"),
+            "stage": "export/2",
+            "recipe": recipe.identity,
             "preprocess": feed.hash,
             "checkpoint": weights.sha256,
             "spec": asdict(replace(spec, aipp=None)),

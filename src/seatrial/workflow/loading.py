@@ -9,7 +9,7 @@ from seatrial.compare.verdict import INCONCLUSIVE, SPEED_FAILED
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.imported import ImportedRecord, OwnRun
+from seatrial.store.load_test import LoadTestRecord, OwnRun
 from seatrial.strict import suggest
 from seatrial.workflow.speed import choose_streams, prepare_folder
 
@@ -38,7 +38,7 @@ class LoadSpec:
 
 def load_engine(
     folder: Path, spec: LoadSpec, output: Path, images: Path | None = None, progress: Progress = silent
-) -> ImportedRecord:
+) -> LoadTestRecord:
     """Let LoadGen ask an engine, and write the record to `output`, its files to a folder beside it.
 
     Args:

@@ -1,5 +1,6 @@
 """`seatrial run`: from a checkpoint to a verdict, each stage done once."""
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,21 +16,24 @@ from seatrial.data.labels import LabelledImage, hash_listing, read_labels, sprea
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile
 from seatrial.engines.build import BuildSpec
-from seatrial.errors import UsageError
+from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.store.files import hash_file, hash_value, locked
+from seatrial.report.run import VERDICT, accuracy_path, measurement_path
+from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
 from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
 from seatrial.workflow.engines import EngineChoice, check_engine, compile_graph, parse_engine
-from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, store_weights
+from seatrial.workflow.graphs import PARITY_IMAGES, export_graph, keep_weights, read_weights
 from seatrial.workflow.quantization import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
-from seatrial.workflow.speed import BenchSpec, bench_engine, prepare_pixels
+from seatrial.workflow.speed import BenchSpec, bench_engine, contradict, prepare_pixels
 
 REFERENCE = EngineChoice("torch", "fp32", "torch")
 """What every other engine is held against."""
+RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
+"""What is concluded from a run's records: the first to go when the run's inputs change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,20 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
 
     What is there already, made from the same inputs by the same versions, is not made again.
 
+    A run that is refused, such as for its checkpoint, leaves what stands in `spec.output` as it was. Results of other
+    inputs go away before `run.json` names those of this run, so that no verdict ever stands beside inputs that it was
+    not reached on.
+
     Raises:
         SeatrialError: any of its stages' errors; what was finished before stays.
     """
     checked = _check(spec)
     run = spec.output
     with locked(run):
-        _store_manifest(spec, checked)
-        store_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors", progress)
+        weights = read_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors")
+        manifest = _describe_run(spec, checked)
+        _begin(run, manifest)
+        keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
         export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
         graph = run / "model.onnx"
@@ -91,8 +101,10 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         measurements = _bench_all(spec, checked, engines, progress)
         gates = judge_gates(checked.recipe, accuracies, measurements)
         gates += _judge_batches(spec, checked, engines, progress)
-        verdict = reach_verdict(checked.recipe.name, gates)
-        verdict.save(run / "verdict.json")
+        judged = reach_verdict(checked.recipe.name, gates)
+        facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked)}
+        verdict = judged.model_copy(update=facts)
+        verdict.save(run / VERDICT)
         write_report(run, progress)
     return verdict
 
@@ -156,7 +168,7 @@ def _wants_quantised(choice: EngineChoice) -> bool:
     return choice.precision == "int8" and "int8" in get_engine(choice.engine).probe().in_graph
 
 
-def _store_manifest(spec: RunSpec, checked: _Checked) -> None:
+def _describe_run(spec: RunSpec, checked: _Checked) -> RunManifest:
     inputs = {str(spec.checkpoint): hash_file(spec.checkpoint), str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
@@ -170,14 +182,36 @@ def _store_manifest(spec: RunSpec, checked: _Checked) -> None:
         "evaluate_batch_size": spec.evaluate_batch_size,
         "opset": spec.opset or checked.recipe.graph.opset,
     }
-    RunManifest(
+    return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,
         command=describe_command(spec),
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
-    ).save(spec.output / "run.json")
+        checkpoint=str(spec.checkpoint),
+        images=str(spec.images),
+        labels=None if spec.labels is None else str(spec.labels),
+    )
+
+
+def _begin(run: Path, manifest: RunManifest) -> None:
+    """Let `run.json` name the inputs of this run, once no result of other inputs stands beside it."""
+    before = None
+    with contextlib.suppress(SeatrialError):
+        before = RunManifest.load(run / "run.json").identity
+    for name in RESULTS if before != manifest.identity else ():
+        remove_file(run / name)
+    manifest.save(run / "run.json")
+
+
+def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
+    """sha256 of every record that gates are judged on, by its path in the run folder."""
+    names = [choice.label for choice in checked.engines]
+    paths = [place(name) for place in (accuracy_path, measurement_path) for name in names]
+    sizes = checked.recipe.gates.same_at_batches
+    paths += [f"evaluation/batch-{size}/{name}.json" for size in sizes for name in names]
+    return {path: hash_file(run / path) for path in paths}
 
 
 def describe_command(spec: RunSpec) -> str:
@@ -257,8 +291,13 @@ def _bench_all(
         # A run is there to judge a port; `seatrial bench` is there for a speed that has to stand up.
         processes=1,
         images=pixels,
+        images_hash=hash_listing(checked.images),
     )
-    return {
-        label: bench_engine(file.folder, job, spec.output / "bench" / f"{label}.json", progress, spec.measure_again)
-        for label, file in engines.items()
-    }
+    found = {}
+    for label, file in engines.items():
+        place = spec.output / "bench" / f"{label}.json"
+        measured = bench_engine(file.folder, job, place, progress, spec.measure_again)
+        found[label] = contradict(measured, spec.output / "evaluation" / f"{label}.throughput.json")
+        if found[label] != measured:
+            found[label].save(place)
+    return found

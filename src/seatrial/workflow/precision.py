@@ -8,6 +8,7 @@ from seatrial.engines.base import Capabilities
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update
+from seatrial.recipes import Recipe
 from seatrial.store.files import hash_value, manifest_path
 from seatrial.workflow.graphs import find_graph, load_inputs
 
@@ -41,7 +42,8 @@ def _make_twin(graph: Path, kind: str, proof: Sequence[Path], progress: Progress
     manifest = read_graph_manifest(graph)
     output = graph.with_name(f"{graph.stem}-{kind}.onnx")
     versions = read_environment(("onnx", "onnxruntime", "onnxruntime-gpu")).versions
-    key = hash_value({"stage": f"{kind}/1", "graph": manifest.sha256, "recipe": manifest.recipe, "versions": versions})
+    recipe = Recipe.read(manifest.recipe, "the graph's manifest").identity
+    key = hash_value({"stage": f"{kind}/2", "graph": manifest.sha256, "recipe": recipe, "versions": versions})
     if find_graph(output, key) is not None:
         progress(Update("compile", note=f"already made: {output.name}"))
         return output

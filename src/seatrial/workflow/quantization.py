@@ -12,6 +12,7 @@ from seatrial.data.labels import LabelledImage, hash_listing, spread
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.graphs import PARITY_IMAGES, find_graph, load_inputs
@@ -42,6 +43,7 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
         DataError: calibration images are missing, broken, or among those to evaluate on.
         EngineError: NNCF is missing, or what it made is not per channel.
         ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
     if output.resolve() == graph.resolve():
         raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
@@ -106,9 +108,9 @@ def _quantization_key(manifest: GraphManifest, spec: QuantizeSpec, contents: dic
     chosen = None if spec.max_drop_pp is None else [spec.max_drop_pp, hash_listing(spec.images)]
     return hash_value(
         {
-            "stage": "quantize/1",
+            "stage": "quantize/2",
             "graph": manifest.sha256,
-            "recipe": manifest.recipe,
+            "recipe": Recipe.read(manifest.recipe, "the graph's manifest").identity,
             "calibration": sorted(contents),
             "spec": [spec.preset, chosen],
             "versions": read_environment(("nncf", "onnx", "onnxruntime", "onnxruntime-gpu")).versions,

@@ -13,6 +13,7 @@ from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
 from seatrial.models.build import count_parameters
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.recipes.training import EXECUTION
 from seatrial.store.files import hash_file, hash_value, locked, replacing
 from seatrial.store.records import TrainingRecord
 from seatrial.train.batches import Batches, Loader, SyntheticLoader
@@ -45,6 +46,7 @@ from seatrial.workflow.training import (
     RECORD,
     VALIDATION,
     TrainSpec,
+    choose_key,
     find_done,
     identify_training,
     read_images,
@@ -154,13 +156,15 @@ def _read_given(sitting: Sitting) -> tuple[str, Snapshot | None]:
     with world.together():
         if world.first:
             images = None if sitting.spec.synthetic else (*sitting.train, *sitting.val)
-            key = identify_training(sitting.recipe, sitting.precision, images)
+            keys = identify_training(sitting.recipe, sitting.precision, images)
             if isinstance(path, Path) and not _is_own(path, sitting.spec.output):
                 given, note = read_start(path, sitting.recipe)
                 sitting.tell(Update("train", note=note))
-                if given.key != key:
-                    key = hash_value([key, hash_file(path)])
-                    given = begin_epoch_anew(given, key, sitting.recipe.train.epochs)
+                if given.key not in keys:
+                    content = hash_file(path)
+                    keys = tuple(hash_value([key, content]) for key in keys)
+                    given = begin_epoch_anew(given, keys[0], sitting.recipe.train.epochs)
+            key = choose_key(sitting.spec.output, keys)
     return world.share(key), given
 
 
@@ -198,7 +202,7 @@ def _refuse_other(sitting: Sitting, key: str) -> None:
     Raises:
         UsageError: there is such a checkpoint; says which settings it had instead.
     """
-    output, ours = sitting.spec.output, sitting.recipe.train.identity
+    output, ours = sitting.spec.output, sitting.recipe.train.model_dump(mode="json", exclude=set(EXECUTION))
     record = None
     with suppress(SeatrialError):
         record = TrainingRecord.load(output / RECORD)

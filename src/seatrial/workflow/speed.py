@@ -19,10 +19,12 @@ from seatrial.data.labels import list_images
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.guide_format import Performance, write_performance, write_summary
+from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
 from seatrial.report.speed import find_best, speeds_of
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
+from seatrial.store.records import Throughput
 
 PIXELS_BYTES = 32 * 2**20
 """Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
@@ -47,6 +49,8 @@ class BenchSpec:
     """A machine that never settles is measured after this, and the record says so."""
     images: Path | None = None
     """A `.npy` of prepared images; None feeds random bytes."""
+    images_hash: str | None = None
+    """Of the labelled set that they were prepared from; it is noted, and nothing is measured anew for it."""
     scopes: tuple[Scope, ...] = ("host",)
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
@@ -75,7 +79,7 @@ def bench_engine(
         found = Measurement.load(output)
     if found is not None and found.key == key and not force:
         progress(Update("bench", note=f"already measured: {folder.name}"))
-        return found
+        return _note_images(found, spec, output)
     limits = Limits(
         warmup_runs=6,
         warmup_s=0.3,
@@ -94,10 +98,19 @@ def bench_engine(
         stop_when_saturated=spec.stop_when_saturated,
     )
     measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
-    measured = _doubt_change(found, measured)
+    measured = _doubt_change(found, measured.model_copy(update={"images_hash": spec.images_hash}))
     measured.save(output)
     _tell_best(folder.name, measured, spec.scopes, progress)
     return measured
+
+
+def _note_images(found: Measurement, spec: BenchSpec, output: Path) -> Measurement:
+    """A measurement that was found, of the same prepared images: of the set that they come from now."""
+    if spec.images_hash in (None, found.images_hash):
+        return found
+    noted = found.model_copy(update={"images_hash": spec.images_hash})
+    noted.save(output)
+    return noted
 
 
 def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
@@ -118,9 +131,22 @@ def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:
     return now.model_copy(update={"doubts": (*now.doubts, doubt)})
 
 
+def contradict(measured: Measurement, evaluation: Path) -> Measurement:
+    """Say it in the record if the evaluation of the same engine was so fast that the measurement cannot be right."""
+    contradicted = None
+    with contextlib.suppress(SeatrialError):
+        found = Throughput.load(evaluation)
+        host = [s for s in speeds_of(measured) if s.streams == 1]
+        # A cluster's machines are not this one, and a larger batch may be faster by itself.
+        if host and found.sessions == 1 and found.batch_size <= max(s.latency.batch_size for s in host):
+            best = max(s.images_per_s for s in host)
+            contradicted = find_contradiction(best, found.images_per_s, found.callers)
+    return measured.model_copy(update={"contradicted": contradicted})
+
+
 def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
     environment = read_environment()
-    asked = asdict(spec) | {
+    asked = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
         "images": hash_file(spec.images) if spec.images else None,
         "files": _hash_files(spec.files) if spec.files else None,
     }

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -114,18 +114,44 @@ def read_images(
     return read_training_set(spec.data, recipe.network.classes, progress, expected)
 
 
-def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> str:
-    """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes."""
-    return hash_value(
-        {
-            "stage": "train/2",
-            "network": recipe.network.model_dump(),
-            "preprocess": hash_preprocess(recipe),
-            "settings": {**recipe.train.identity, "amp": precision},
-            "images": "synthetic" if images is None else hash_listing(images),
-            "versions": {name: version(name) for name in ("torch", "timm")},
-        }
-    )
+def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> tuple[str, ...]:
+    """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes.
+
+    Returns:
+        Its key, then the one that snapshots and records of earlier versions have for it, if they could have made it.
+    """
+    shared = {
+        "preprocess": hash_preprocess(recipe),
+        "images": "synthetic" if images is None else hash_listing(images),
+        "versions": {name: version(name) for name in ("torch", "timm")},
+    }
+    network, settings, first = recipe.network, recipe.train.identity, recipe.train.first_identity
+    now = {"stage": "train/3", "network": network.model_dump(exclude_defaults=True)}
+    before = {"stage": "train/2", "network": network.model_dump(include={"builder", "name", "classes", "parameters"})}
+    key = hash_value({**shared, **now, "settings": {**settings, "amp": precision}})
+    old = None if first is None else hash_value({**shared, **before, "settings": {**first, "amp": precision}})
+    return (key,) if old is None else (key, old)
+
+
+def choose_key(output: Path, keys: Sequence[str]) -> str:
+    """Of the keys of a training the one that what stands in `output` has, or else the first."""
+    stored = []
+    with contextlib.suppress(SeatrialError):
+        stored.append(TrainingRecord.load(output / RECORD).key)
+    if len(keys) > 1 and keys[0] not in stored:
+        stored += _read_snapshot_keys(output)
+    return next((key for key in keys if key in stored), keys[0])
+
+
+def _read_snapshot_keys(output: Path) -> list[str]:
+    # Here and not above, so that what needs no torch starts without it.
+    from seatrial.train.snapshot import PREVIOUS, SNAPSHOT, read_snapshot
+
+    found = []
+    for path in (output / SNAPSHOT, output / PREVIOUS):
+        with contextlib.suppress(SeatrialError):
+            found.append(read_snapshot(path).key)
+    return found
 
 
 def find_done(output: Path, key: str) -> TrainingRecord | None:

@@ -17,7 +17,7 @@ from seatrial.bench.loadgen.scenarios import Played
 from seatrial.cli import run_cli
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
-from seatrial.store.imported import ImportedRecord
+from seatrial.store.load_test import LoadTestRecord
 from seatrial.workflow.loading import LoadSpec, judge_load, load_engine, make_job
 
 needs_loadgen = pytest.mark.skipif(
@@ -66,7 +66,7 @@ def test_a_valid_run_is_a_record_and_prints_what_mlperf_judges(
     write_engine: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(write_engine("fake"), "--scenario", "single-stream") == 0
-    record = ImportedRecord.load(tmp_path / "speed" / "fake.json")
+    record = LoadTestRecord.load(tmp_path / "speed" / "fake.json")
     (point,), own = record.points, record.own
     assert own is not None and point.latency is not None and point.latency.count is not None
     assert (record.name, record.tool, record.device, record.precision, record.model) == (
@@ -169,7 +169,7 @@ def test_a_small_library_and_other_answers_are_doubts(
         "3 of 64 answers given dur",
     ]
     assert record.points[0].latency is not None and record.points[0].latency.count == 1200
-    assert record.own is not None and (record.own.unmet, record.own.wait_ms, record.own.target_latency_ms) == (
+    assert (record.own.unmet, record.own.wait_ms, record.own.target_latency_ms) == (
         (),
         1.5,
         15,

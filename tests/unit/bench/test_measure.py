@@ -32,19 +32,21 @@ def time_script(duration_of: Callable[[int], float], **limits: float) -> tuple[S
 
 def test_samples_are_the_scripted_times_and_starts() -> None:
     samples, watch = time_script(lambda i: 0.5 + (0.25 if i == 5 else 0), min_samples=3)
-    assert samples == Samples(starts_s=(0.0, 0.5, 1.25), durations_ms=(500.0, 750.0, 500.0), warmup=4, steady=True)
+    assert samples == Samples(
+        starts_s=(0.0, 0.5, 1.25), durations_ms=(500.0, 750.0, 500.0), warmup_ms=(500.0,) * 4, steady=True
+    )
     assert watch.seen == list(range(7))
 
 
 def test_warmup_lasts_its_runs_and_its_seconds() -> None:
-    assert time_script(lambda i: 1.0, warmup_runs=6)[0].warmup == 6
-    assert time_script(lambda i: 1.0, warmup_s=9.5)[0].warmup == 10
+    assert time_script(lambda i: 1.0, warmup_runs=6)[0].warmup_ms == (1000.0,) * 6
+    assert time_script(lambda i: 1.0, warmup_s=9.5)[0].warmup_ms == (1000.0,) * 10
 
 
 def test_warmup_goes_on_until_two_windows_agree() -> None:
     # Runs halve until the fifth: windows of two runs first agree over runs 5 to 8 (counted from 1).
     samples, _ = time_script(lambda i: max(2.0**-i, 2.0**-4), steady_within=0.01)
-    assert samples.warmup == 8
+    assert len(samples.warmup_ms) == 8
     assert samples.steady
     assert set(samples.durations_ms) == {62.5}
 
@@ -53,12 +55,12 @@ def test_warmup_goes_on_until_two_windows_agree() -> None:
 def test_agreement_is_relative_to_the_earlier_window(last: float, steady_at: int) -> None:
     # After 5 runs the earlier window is half of each: the median of 1 and 1.04 is 1.02.
     samples, _ = time_script(lambda i: 1.0 if i < 2 else last, steady_within=0.03)
-    assert samples.warmup == steady_at
+    assert len(samples.warmup_ms) == steady_at
 
 
 def test_warmup_that_never_settles_ends_with_its_budget() -> None:
     samples, _ = time_script(lambda i: float(2**i), warmup_budget_s=60)
-    assert samples.warmup == 6  # 1 + 2 + … + 32 = 63 seconds
+    assert len(samples.warmup_ms) == 6  # 1 + 2 + … + 32 = 63 seconds
     assert not samples.steady
 
 
@@ -95,7 +97,7 @@ def test_a_sample_never_runs_with_fewer_streams_than_the_others() -> None:
     recorder.end(True, 2.0, 7.0)
     assert recorder.begin() is None
     recorder.end(False, 3.0, 8.0)
-    assert recorder.samples() == Samples((0.0, 1.0), (2000.0, 5000.0), warmup=2, steady=False)
+    assert recorder.samples() == Samples((0.0, 1.0), (2000.0, 5000.0), warmup_ms=(1000.0, 2000.0), steady=False)
 
 
 @pytest.mark.parametrize("streams", [1, 3])

@@ -1,3 +1,4 @@
+import errno
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -136,8 +137,22 @@ def test_cores_are_the_first_of_those_allowed(monkeypatch: pytest.MonkeyPatch) -
     assert kept == [(0, [2, 4])]
 
 
+class OutOfMemoryError(RuntimeError):
+    """As torch's."""
+
+
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), RuntimeError("std::bad_alloc")]
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+        # onnxruntime's exceptions are no RuntimeErrors.
+        Exception("Failed to allocate memory for requested buffer of size 4096"),
+        RuntimeError("CUDA error: out of memory"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
 )
 def test_a_batch_that_does_not_fit_says_so(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> None:
@@ -148,6 +163,21 @@ def test_a_batch_that_does_not_fit_says_so(error: Exception, monkeypatch: pytest
     file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
     with pytest.raises(EngineError, match="batch 4096 does not fit into memory on cpu; take a smaller --batch-size"):
         worker.run_or_refuse(job, file)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: an illegal memory access was encountered",
+        "CUDA error: an illegal memory access was encountered; CUDA out of memory",
+        "unsupported memory format option ChannelsLast",
+        "the allocator is closed",
+        "memory is shared with another tensor",
+    ],
+)
+def test_a_crash_that_speaks_of_memory_is_a_crash(words: str) -> None:
+    with pytest.raises(RuntimeError, match="^" + words[:20]), worker.explain_memory(4, "cuda:0"):
+        raise RuntimeError(words)
 
 
 def test_another_runtime_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
+from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
@@ -42,7 +43,7 @@ def test_it_tells_what_flipped_and_where(here: Path, capsys: pytest.CaptureFixtu
     assert accuracy.splitlines()[0].split() == ["400", "images", "torch", "int8"]
     assert accuracy.splitlines()[1] == "top-1       100.00% (99.05 to 100.00)    97.00% (94.83 to 98.28)"
     assert "int8 against torch: drop 3.00 points (1.8" in difference
-    assert "12 lost, 0 gained, 12 answers changed; McNemar's p 0.00049" in difference
+    assert "12 lost, 0 gained, 12 answers changed (3.0%); McNemar's p 0.00049" in difference
     assert "400 of 400 best scores differ, most that of image_000.png: 1.25 against 1 (by 0.25)" in difference
     assert classes.splitlines()[2].split() == ["0", "40", "100.0%", "95.0%", "2", "0"]
     assert classes.splitlines()[-1] == "… and 7 more classes: see --limit and --json"
@@ -86,7 +87,7 @@ def test_one_file_is_judged_by_other_labels(here: Path, capsys: pytest.CaptureFi
 def test_the_same_predictions_differ_in_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line("compare torch.parquet torch.parquet --gate-pp 1") == 0
     told = capsys.readouterr().out
-    assert "0 lost, 0 gained, 0 answers changed; McNemar's p 1\nall best scores are the same\n" in told
+    assert "0 lost, 0 gained, 0 answers changed (0.0%); McNemar's p 1\nall best scores are the same\n" in told
     assert "classes" not in told
 
 
@@ -106,7 +107,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("torch", "int8"):
         record = AccuracyRecord.load(run / "evaluation" / "torch.json")
-        changed = {"predictions": f"{name}.parquet", "preprocess_hash": f"of {name}"}
+        changed = {
+            "predictions": f"{name}.parquet",
+            "predictions_sha256": hash_file(here / f"{name}.parquet"),
+            "preprocess_hash": f"of {name}",
+        }
         record.model_copy(update=changed).save(here / f"{name}.json")
     assert run_line("compare torch.parquet int8.parquet") == 0
     doubt = "doubt: torch: its images came through another preprocessing, so the drop may not be the engine's\n"
@@ -151,6 +156,8 @@ def test_accuracy_records_lead_to_their_predictions(run: Path, here: Path, capsy
     shutil.copytree(run / "evaluation", here / "moved")
     save(here / "moved" / "torch.parquet", 3)
     assert run_line("compare moved/torch.json") == 8
+    assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
+    assert run_line("compare moved/torch.parquet") == 8
     assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
     (here / "moved" / "torch.parquet").unlink()
     assert run_line("compare moved/torch.json") == 2

@@ -1,8 +1,10 @@
 import builtins
+import re
 
 import pytest
 
 from run_folder import TORCH, Ship, Trial, build_run, make_point
+from seatrial.compare.column import read_measurement
 from seatrial.compare.speed_expression import SpeedExpression, find_exceptions, judge_speed, read_rates
 from seatrial.errors import UsageError
 from seatrial.store.measurement import Measurement
@@ -101,7 +103,7 @@ def test_nothing_is_ever_evaluated_as_python(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="module")
 def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurement]:
     """torch at 20 images/s at batch 1 and 20 at 4, 310P at 40 and 100."""
-    ship = Ship("310P", "onnxruntime", batch_ms={1: (20.0, 30.0), 4: (40.0, 40.0)})
+    ship = Ship("310P", "onnxruntime", batch_ms={1: (24.0, 26.0), 4: (40.0, 40.0)})
     run = build_run(tmp_path_factory.mktemp("expressions") / "run", Trial(ships=(TORCH, ship)))
     return {name: Measurement.load(run / "bench" / f"{name}.json") for name in ("torch", "310P")}
 
@@ -126,6 +128,30 @@ def test_a_gate_is_judged_by_the_figures(
     assert (found.gate, found.kind, found.outcome, found.reason) == ("speed", "speed", outcome, reason)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"contradicted": "the evaluation gave 10.8 images/s"}, "for the evaluation gave 10.8 images/s"),
+        ({"points": "busy"}, "for other processes used 90% of the processors while it was measured"),
+        ({"points": "wide"}, r"for its 95 % interval is [0-9.e+]* to [0-9.e+]* images/s"),
+    ],
+)
+def test_a_gate_on_a_figure_in_doubt_is_not_decided(
+    change: dict[str, object], told: str, measurements: dict[str, Measurement]
+) -> None:
+    points = measurements["torch"].points
+    made = {
+        "busy": tuple(point.model_copy(update={"others_busy": 0.9}) for point in points),
+        "wide": (make_point(4, (100.0, 100.0)), make_point(4, (180.0, 180.0))),
+    }
+    if "points" in change:
+        change = {"points": made[str(change["points"])]}
+    doubted = {**measurements, "torch": measurements["torch"].model_copy(update=change)}
+    found = judge_speed("best(310P) >= 2 * best(torch)", doubted)
+    assert found.outcome == "INCONCLUSIVE" and judge_speed("best(310P) > 1", doubted).outcome == "PASS"
+    assert re.search(f"'torch' is in doubt, {told}; .* measures again$", found.reason)
+
+
 def test_nothing_measured_is_inconclusive() -> None:
     assert judge_speed("best(torch) > 1", {}).reason.endswith("'torch' was not measured (there is nothing)")
 
@@ -141,7 +167,8 @@ def test_rates_are_those_of_all_processes_and_the_best_streams(measurements: dic
     )
     measured = {"npu": measurements["torch"].model_copy(update={"points": points})}
     # One stream: 2 · 4 images in 80 ms, 100/s; four streams: 2 · 2 in 100 ms, times 4, 160/s.
-    assert read_rates(measured)["npu"] == {2: pytest.approx(160), 8: pytest.approx(80)}
+    figures = {name: read_measurement(record, name).headline for name, record in measured.items()}
+    assert read_rates(figures)["npu"] == {2: pytest.approx(160), 8: pytest.approx(80)}
 
 
 def test_exceptions_are_the_batches_at_which_a_gate_would_fail() -> None:

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from seatrial.cli.layouts import Layout
+from seatrial.cli.show_speed import list_speeds, write_speeds
 from seatrial.compare.column import Column, Figure
 from seatrial.compare.rate import Rate
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
@@ -34,6 +36,22 @@ def test_a_card_is_its_chips_together() -> None:
     chips = compare(CHIP, CARD, per="chip")
     assert round(chips.ratios[0].best.value, 3) == 4.012
     assert "images/s are one chip's; chips on a card: 310 4, 310P 1" in chips.notes
+
+
+def test_a_ratio_with_an_end_in_doubt_is_withheld_everywhere() -> None:
+    figures = {1: Figure(Rate(0.67, doubt="of noise"), 1), 4: Figure(Rate(30.0), 1)}
+    column = Column("slow", "x on slow", {"precision": "fp16", "model": "net"}, 1, {"device": figures})
+    table = compare(column, CARD, gates=["at(310P, 1) > at(slow, 1)", "at(310P, 4) > at(slow, 4)"])
+    assert [gate.result.outcome for gate in table.gates] == ["INCONCLUSIVE", "PASS"]
+    assert [rate.doubt for rate in table.ratios[0].by_size.values()] == ["of noise", None]
+    shown = write_speeds(table, Layout.TABLE)
+    assert "withheld" in shown and str(round(529.115 / 0.67)) not in shown
+    assert list_speeds(table)["ratios"][0]["by_batch_size"]["1"]["value"] is None
+    worst = compare(replace(column, figures={"device": {1: figures[1]}}), CARD)
+    assert "310P against slow is withheld, for of one of them of noise; `seatrial run`" in write_speeds(
+        worst, Layout.TABLE
+    )
+    assert "789" not in write_speeds(worst, Layout.GUIDE)
 
 
 def test_batches_go_down_and_what_was_not_told_comes_last() -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from fake_engine import make_graph
+from sealed import edit_record
 from seatrial.data.labels import spread
 from seatrial.data.preprocess import normalise
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -18,6 +20,7 @@ from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
 from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
+from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest
 from seatrial.workflow.graphs import draw_pictures, export_checkpoint
 from tiny_trial import TinyTrial
@@ -183,3 +186,16 @@ def test_simplify_leaves_a_described_graph_alone(tmp_path: Path) -> None:
     (tmp_path / "model.onnx.json").write_text("{}")
     with pytest.raises(UsageError, match="is a graph with a manifest, which would no longer describe it"):
         simplify_file(tmp_path / "model.onnx", tmp_path / "model.onnx")
+
+
+def test_a_graph_is_held_to_the_manifest_beside_it(tmp_path: Path) -> None:
+    """Every way to read a graph; before, `simplify` took one whose weights had changed."""
+    path = make_graph(tmp_path)
+    onnx.save(make_mean_graph(), path)
+    with pytest.raises(RefusedFile, match=r"model\.onnx is not the file that model\.onnx\.json describes"):
+        simplify_file(path, tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
+    edit_record(tmp_path / "model.onnx.json", sha256=hash_file(path))
+    simplify_file(path, tmp_path / "out.onnx")
+    (tmp_path / "model.onnx.json").write_text('{"of another tool": 1}')
+    simplify_file(path, tmp_path / "out.onnx")

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
+from seatrial.report.headline import write_speed
 from seatrial.report.provenance import find_doubts
 from seatrial.report.read import read_run
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio, say_unmeasured
-from seatrial.report.tables import make_speed, make_summary
+from seatrial.report.tables import make_ratios, make_speed, make_summary
 from seatrial.store.measurement import Measurement, Unmeasured
 
 
@@ -35,6 +36,18 @@ def test_best_and_ratio(tmp_path: Path) -> None:
     assert find_ratio(run, best, "openvino-bf16", "nobody") is None
 
 
+def test_a_ratio_with_an_end_in_doubt_is_withheld_with_the_reason(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    reason = "the evaluation gave 500 images/s from files, the measurement 20 without them"
+    _change(tmp_path, "torch", contradicted=reason)
+    run = read_run(tmp_path)
+    assert find_ratio(run, best_speeds(run), "openvino-bf16", "torch") is None
+    assert [row[6] for row in make_summary(run).rows if row[0] == "openvino-bf16"] == ["–"]
+    withheld = f"How many times as fast as torch that is, is withheld (torch: {reason}); `seatrial run` with --measure"
+    assert withheld in write_speed(run) and "8.00 × torch" not in write_speed(run)
+    assert f"in doubt: torch: {reason}. `seatrial run`" in make_ratios(run).note
+
+
 def test_streams_are_not_mixed_and_their_rates_add_up(tmp_path: Path) -> None:
     build_run(tmp_path, Trial(ships=(TORCH,)))
     points = (make_point(1, (50.0, 50.0)), make_point(1, (80.0, 80.0, 80.0, 80.0), streams=2))
@@ -50,7 +63,7 @@ def test_no_ratio_between_two_machines(tmp_path: Path) -> None:
     _change(tmp_path, "openvino-bf16", environment=MACHINE.model_copy(update={"cores": 64}))
     run = read_run(tmp_path)
     assert find_ratio(run, best_speeds(run), "openvino-bf16", "torch") is None
-    assert [row[6] for row in make_summary(run).rows] == ["1.00", "1.67", "–"]
+    assert [row[7] for row in make_summary(run).rows] == ["1.00", "1.67", "–"]
 
 
 def test_smallest_common_batch(tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ def folder(tmp_path: Path) -> Path:
 def test_summary(folder: Path) -> None:
     reference, bf16, int8 = tables.make_summary(read_run(folder)).rows
     # 516 of 540 right; one lost and one gained: ±1.645·√2/540.
-    assert reference == ("torch", "fp32", "95.56", "–", "20.0", "1", "1.00", "reference")
+    assert reference == ("torch", "fp32", "95.56", "–", "–", "20.0", "1", "1.00", "reference")
     assert bf16 == (
-        "openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "160", "4", "8.00", "PASS"
+        "openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "0.37", "160", "4", "8.00", "PASS"
     )  # fmt: skip
     # 40 lost, 20 gained: 20/540, ±1.645·√(60 − 400/540)/540.
     assert int8 == (
-        "openvino-int8", "int8 (50 of 57 layers)", "91.85", "3.70 (1.36 to 6.05)", "320", "4", "16.0", "FAIL"
+        "openvino-int8", "int8 (50 of 57 layers)", "91.85", "3.70 (1.36 to 6.05)", "11.11", "320", "4", "16.0", "FAIL"
     )  # fmt: skip
 
 
@@ -109,6 +109,24 @@ def test_doubts_are_those_measured_and_records_that_do_not_fit(folder: Path) -> 
     doubts = provenance.find_doubts(read_run(folder))[1:]
     assert [who for who, _ in doubts] == ["openvino-int8", "openvino-int8"]
     assert "another preprocessing" in doubts[0][1] and "another machine" in doubts[1][1]
+
+
+def test_accuracies_on_other_files_under_the_same_names_do_not_fit(folder: Path) -> None:
+    evaluation = folder / "evaluation"
+
+    def store(name: str, **changes: object) -> None:
+        path = evaluation / f"{name}.json"
+        AccuracyRecord.load(path).model_copy(update=changes).save(path)
+
+    store("torch", contents_hash="a" * 64)
+    store("openvino-bf16", contents_hash="a" * 64)
+    before = provenance.find_doubts(read_run(folder))
+    store("openvino-int8", contents_hash="b" * 64)
+    told = "its accuracy is that of other image files under the same names, so its figures must not stand beside"
+    doubts = [doubt for doubt in provenance.find_doubts(read_run(folder)) if doubt not in before]
+    assert [(who, doubt.startswith(told)) for who, doubt in doubts] == [("openvino-int8", True)]
+    store("openvino-int8", contents_hash=None)
+    assert provenance.find_doubts(read_run(folder)) == before
 
 
 def test_every_row_has_a_cell_for_every_column(tmp_path: Path) -> None:

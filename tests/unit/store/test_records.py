@@ -117,7 +117,7 @@ def test_a_record_that_was_edited_is_refused(name: str, kind: type[Record], run:
     path, whole = tmp_path / "edited.json", json.loads((run / name).read_text())
     for key, value in whole.items():
         if key != "schema" and isinstance(value, str | int | float):
-            path.write_text(json.dumps(whole | {key: value + value[:1] if isinstance(value, str) else value + 1}))
+            path.write_text(json.dumps(whole | {key: f"{value}x" if isinstance(value, str) else value + 1}))
             with pytest.raises(
                 RefusedFile, match=r"edited\.json was edited or damaged: checksum mismatch; delete it and run the stage"
             ):
@@ -161,3 +161,23 @@ def test_an_accuracy_of_the_first_version_still_loads(run: Path, tmp_path: Path)
     old = {**data, "schema": "seatrial/accuracy/1", "workers": 2, "wall_s": 1.5, "images_per_s": 100.0}
     (tmp_path / "old.json").write_text(json.dumps(old))
     assert AccuracyRecord.load(tmp_path / "old.json") == AccuracyRecord.load(run / "evaluation/onnxruntime.json")
+
+
+@pytest.mark.parametrize("labels", ["val.txt", None])
+def test_an_older_run_has_its_paths_in_its_command_only(labels: str | None, run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "run.json").read_text())
+    for key in ("checkpoint", "images", "labels", CHECKSUM):
+        data.pop(key, None)
+    words = "seatrial run resnet50 --checkpoint 'my net.pth' --images '/data/a b' --output here"
+    (tmp_path / "run.json").write_text(json.dumps(data | {"command": words + (" --labels val.txt" if labels else "")}))
+    found = RunManifest.load(tmp_path / "run.json")
+    assert (found.checkpoint, found.images, found.labels) == ("my net.pth", "/data/a b", labels)
+
+
+def test_points_of_older_measurements_have_no_warm_up_times(run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "bench" / "torch.json").read_text())
+    for point in data["points"]:
+        del point["warmup_ms"]
+    data.pop(CHECKSUM)
+    (tmp_path / "torch.json").write_text(json.dumps(data))
+    assert all(point.warmup_ms == () for point in Measurement.load(tmp_path / "torch.json").points)

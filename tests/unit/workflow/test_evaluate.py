@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sealed import read_unsealed
+from sealed import edit_record, read_unsealed
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.errors import DataError, NotComparable, UsageError
@@ -258,3 +258,44 @@ def test_no_more_is_made_than_there_are_images(
     many = ("--batch-size", "1000000", "--workers", "500", "--streams", "500")
     assert evaluate_by_words(trial, engine, tmp_path, *many) == 0
     assert "1 workers decode, 1 batches of 24 are inside the engine" in capsys.readouterr().err
+
+
+def test_an_evaluation_that_fails_leaves_no_older_one_in_its_place(
+    engine: Path, images: tuple[LabelledImage, ...], spoilt: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    evaluate_engine(engine, EvaluateSpec(images), output)
+    with pytest.raises(DataError, match="1 of 24 images have no answer"):
+        evaluate_engine(engine, EvaluateSpec(spoilt), output)
+    assert [path.name for path in output.iterdir() if not path.name.startswith(".")] == []
+
+
+def test_an_evaluation_that_is_refused_leaves_the_older_one(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
+    with pytest.raises(UsageError, match=r"there are no predictions"):
+        evaluate_engine(engine, EvaluateSpec(images, 5, reference=tmp_path / "none.parquet"), tmp_path)
+    assert AccuracyRecord.load(tmp_path / "ort.json") == record
+
+
+def test_predictions_are_not_compared_with_themselves(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    """What is written there would take the reference's place, and then nothing could be lost."""
+    evaluate_engine(engine, EvaluateSpec(images), tmp_path)
+    before = (tmp_path / "ort.parquet").read_bytes()
+    with pytest.raises(UsageError, match=r"ort\.parquet is what this evaluation writes; choose another --output"):
+        evaluate_engine(engine, EvaluateSpec(images, 5, reference=tmp_path / "ort.parquet"), tmp_path)
+    assert (tmp_path / "ort.parquet").read_bytes() == before
+
+
+def test_an_edited_record_is_evaluated_again_and_that_is_said(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
+    edit_record(tmp_path / "ort.json", hits=[24, 24, 24, 24])
+    told: list[str] = []
+    again = evaluate_engine(engine, EvaluateSpec(images), tmp_path, lambda update: told.append(update.note))
+    assert again.hits == record.hits
+    assert any("ort.json was edited or damaged: its hits are (24, (24, 24, 24, 24))" in note for note in told)

@@ -19,7 +19,8 @@ from seatrial.engines.base import EngineFile
 from seatrial.engines.child import PYTHON, call_child
 from seatrial.errors import EngineError
 from seatrial.store.files import make_folder, replacing
-from seatrial.store.imported import ImportedPoint, ImportedRecord, OwnRun
+from seatrial.store.imported import ImportedPoint
+from seatrial.store.load_test import LoadTestRecord, OwnRun
 from seatrial.store.measurement import Environment
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.loadgen.worker")
@@ -41,7 +42,7 @@ def check_installed() -> None:
     raise EngineError("MLPerf's LoadGen is not installed", fix)
 
 
-def load(file: EngineFile, job: LoadJob) -> ImportedRecord:
+def load(file: EngineFile, job: LoadJob) -> LoadTestRecord:
     """Let LoadGen, which is installed, ask an engine and read what it found; blocks until its run is over.
 
     The record takes its name from the folder of logs, which is whole or absent.
@@ -69,7 +70,7 @@ def _play(job: LoadJob) -> Played:
 
 def _read_record(
     file: EngineFile, job: LoadJob, played: Played, environment: Environment, doubts: tuple[str, ...]
-) -> ImportedRecord:
+) -> LoadTestRecord:
     manifest, summary = file.manifest, job.logs / SUMMARY
     batch_size = job.batch_size if job.scenario in ("offline", "server") else None
     tool, log, reading = read_log(summary, "mlperf", Asked(batch_size))
@@ -90,7 +91,7 @@ def _read_record(
         differing=played.differing,
         environment=environment,
     )
-    return ImportedRecord(
+    return LoadTestRecord(
         name=job.logs.stem, tool=tool, tool_version=importlib.metadata.version(PACKAGE),
         model=manifest.graph.recipe["name"],
         device=job.device, precision=manifest.precision, chips_per_card=None, files=(log,),

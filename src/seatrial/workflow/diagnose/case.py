@@ -1,7 +1,5 @@
 """What is diagnosed: a run folder, and a sample of its images."""
 
-import itertools
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +110,13 @@ def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
 
 
 def _find_inputs(spec: DiagnoseSpec, manifest: RunManifest) -> tuple[Path, Path | None]:
-    """Images and labels as given, else as the run's command names them."""
+    """Images and labels as given, else the run's own."""
     if spec.images is not None:
         return spec.images, spec.labels
-    words = shlex.split(manifest.command)
-    named = {word: Path(value) for word, value in itertools.pairwise(words) if word.startswith("--")}
-    images, labels = named["--images"], spec.labels or named.get("--labels")
+    if not manifest.images:
+        raise UsageError(f"{spec.run / 'run.json'} names no images", "give --images and --labels")
+    own = None if manifest.labels is None else Path(manifest.labels)
+    images, labels = Path(manifest.images), spec.labels or own
     gone = next((path for path in (images, labels) if path is not None and not path.exists()), None)
     if gone is not None:
         raise UsageError(

@@ -36,7 +36,10 @@ def _check_inputs(case: Case) -> Iterator[str]:
 
 def _check_graphs(case: Case) -> Iterator[str]:
     weights = case.run / "checkpoint.safetensors"
-    stored = CheckpointManifest.load(manifest_path(weights)).sha256
+    kept = CheckpointManifest.load(manifest_path(weights))
+    stored = kept.sha256
+    if kept.source_sha256 not in case.manifest.inputs.values():
+        yield f"{weights.name} was loaded from another file than run.json names: run it again"
     for graph in sorted(case.run.glob("model*.onnx")):
         try:
             manifest = GraphManifest.load(manifest_path(graph))
@@ -77,6 +80,7 @@ def _check_engines(case: Case) -> Iterator[str]:
 
 
 def _check_evaluations(case: Case) -> Iterator[str]:
+    stored = CheckpointManifest.load(manifest_path(case.run / "checkpoint.safetensors")).sha256
     for name in case.manifest.engines:
         path = case.run / "evaluation" / f"{name}.json"
         if not path.is_file():
@@ -86,6 +90,8 @@ def _check_evaluations(case: Case) -> Iterator[str]:
         except SeatrialError as error:
             yield str(error)
             continue
+        if record.checkpoint_sha256 != stored:
+            yield f"evaluation/{path.name} is of other weights than checkpoint.safetensors"
         yield from _check_predictions(path.with_name(record.predictions), record.predictions_sha256)
 
 

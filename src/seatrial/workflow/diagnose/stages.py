@@ -18,7 +18,7 @@ from seatrial.engines.base import MANIFEST, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, ParityError, SeatrialError
 from seatrial.evaluation.noise import FLOORS, Floor
 from seatrial.export.cut import cut_body, cut_tail
-from seatrial.export.graph import load_graph, open_graph, read_facts
+from seatrial.export.graph import open_graph, parse_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.weights import compare_weights
@@ -93,7 +93,7 @@ class Graphs:
     @cached_property
     def stored(self) -> onnx.ModelProto:
         """The run's."""
-        return load_graph(self._case.run / "model.onnx")
+        return parse_graph(self._case.run / "model.onnx")
 
     def explain_body(self) -> str:
         """How the stored network's weights differ."""
@@ -140,7 +140,7 @@ def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels:
     """A graph in onnxruntime, every node as it stands there."""
     model = load()
     spec = read_facts(model).input
-    ask = open_graph(model, spec.shape[0], optimise=False)
+    ask = open_graph(model, spec.shape[0])
     free = spec.model_copy(update={"shape": (None, *spec.shape[1:])})
 
     def answer(part: slice) -> NDArray[np.float32]:
@@ -182,7 +182,7 @@ class _Made:
             parent=source if source in self.twins else self.whole,
             floor=self.floors.get(precision, source in self.twins),
             whole=self.floors.get(precision),
-            open=lambda: _answer_graph(case, lambda: load_graph(case.run / name), manifest.fused),
+            open=lambda: _answer_graph(case, lambda: parse_graph(case.run / name), manifest.fused),
             advice=advice,
         )
 

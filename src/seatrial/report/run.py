@@ -1,0 +1,71 @@
+"""What a run folder holds, and where in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seatrial.recipes.schema import Recipe
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import (
+    AccuracyRecord,
+    CheckpointManifest,
+    EngineManifest,
+    GraphManifest,
+    RunManifest,
+    Throughput,
+    TrainingRecord,
+    Verdict,
+)
+
+WEIGHTS, GRAPH, TRAINING, VERDICT = "checkpoint.safetensors.json", "model.onnx.json", "train/train.json", "verdict.json"
+"""Paths of records in a run folder, like those that follow."""
+
+
+def engine_path(name: str) -> str:
+    """An engine's manifest."""
+    return f"engines/{name}/engine.json"
+
+
+def accuracy_path(name: str) -> str:
+    """An engine's accuracy."""
+    return f"evaluation/{name}.json"
+
+
+def throughput_path(name: str) -> str:
+    """The times of an engine's evaluation."""
+    return f"evaluation/{name}.throughput.json"
+
+
+def measurement_path(name: str) -> str:
+    """An engine's speed."""
+    return f"bench/{name}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's records; what a stage has not left is None, or not in its mapping."""
+
+    folder: Path
+    manifest: RunManifest
+    recipe: Recipe
+    verdict: Verdict | None
+    checkpoint: CheckpointManifest | None
+    graph: GraphManifest | None
+    training: TrainingRecord | None
+    built: Mapping[str, EngineManifest]
+    """By engine name, like the next three; in the order of the run."""
+    accuracy: Mapping[str, AccuracyRecord]
+    throughput: Mapping[str, Throughput]
+    measurements: Mapping[str, Measurement]
+    stale: Mapping[str, str] = field(default_factory=dict)
+    """Records that are there and left out, since they are not of this run's inputs: what they are of, by path."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Names in the order asked, the reference first."""
+        return self.manifest.engines
+
+    @property
+    def reference(self) -> str:
+        """The engine that the others are compared with."""
+        return self.manifest.engines[0]

@@ -1,0 +1,86 @@
+"""A right graph is not blamed for what onnxruntime's optimiser makes of it; the engine built with that is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bordered_network import write_bordered
+from seatrial.engines import get_engine
+from seatrial.engines.base import read_engine
+from seatrial.engines.build import BuildSpec
+from seatrial.engines.ort_levels import check_level
+from seatrial.errors import EngineError, UsageError
+from seatrial.export.spec import ExportSpec
+from seatrial.models import build
+from seatrial.recipes import load_recipe
+from seatrial.workflow.engines import compile_graph
+from seatrial.workflow.graphs import export_checkpoint
+from tiny_trial import TinyTrial
+
+
+@pytest.fixture(scope="module")
+def graph(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exported, each step of it held against torch."""
+    folder = tmp_path_factory.mktemp("bordered")
+    card, checkpoint = write_bordered(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(build.OURS, "bordered", "bordered_network:Bordered")
+        images = sorted(tiny_trial.images.iterdir())
+        made = export_checkpoint(
+            load_recipe(str(card)), checkpoint, folder / "model.onnx", ExportSpec(opset=17), images
+        )
+    assert all(step.top1_disagreements == 0 and step.relative_error < 1e-5 for step in made.parity)
+    return folder / "model.onnx"
+
+
+def test_the_engine_whose_optimiser_errs_is_named_with_a_level_that_does_not(graph: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"onnxruntime .*'s optimiser changes what the graph computes") as caught:
+        compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine")
+    assert "compile with --option optimisation=disabled" in str(caught.value)
+    assert caught.value.exit_code == 5 and not (tmp_path / "engine").exists()
+
+
+@pytest.mark.parametrize(("engine", "options"), [("onnxruntime", {"optimisation": "disabled"}), ("openvino", {})])
+def test_that_level_and_the_other_engines_are_right(
+    engine: str, options: dict[str, str], graph: Path, tmp_path: Path
+) -> None:
+    made = compile_graph(graph, BuildSpec(engine, options=options), tmp_path / "engine")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    with get_engine(engine).open(read_engine(made.folder), "cpu", 2) as session:
+        logits = session.run(pixels)
+    assert logits[:, 0] == pytest.approx([-0.866] * 2, abs=0.02) and (logits.argmax(1) == 0).all()
+
+
+def test_a_level_that_does_not_exist_is_told(graph: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="optimisation=fast is none of disabled, basic, extended, all"):
+        compile_graph(graph, BuildSpec("onnxruntime", options={"optimisation": "fast"}), tmp_path / "engine")
+
+
+@pytest.mark.parametrize(
+    ("wrong_from", "told"), [("basic", "disabled"), ("extended", "basic"), ("all", "extended"), ("none", None)]
+)
+def test_the_highest_sound_level_is_offered(wrong_from: str, told: str | None) -> None:
+    names = ["disabled", "basic", "extended", "all", "none"]
+
+    def run(level: str) -> np.ndarray:
+        wrong = names.index(level) >= names.index(wrong_from)
+        return np.array([[1.0, 2.0 + 0.1 * wrong]], dtype=np.float32)
+
+    if told is None:
+        check_level("all", "fp32", run, "1")
+        return
+    with pytest.raises(EngineError, match=rf"--option optimisation={told},"):
+        check_level("all", "fp32", run, "1")
+
+
+@pytest.mark.parametrize(("precision", "refused"), [("fp32", True), ("fp16", False), ("int8", False)])
+def test_rounding_of_the_precision_is_no_fault(precision: str, refused: bool) -> None:
+    def run(level: str) -> np.ndarray:
+        return np.array([[1.0, 2.0 + 0.02 * (level != "disabled")]], dtype=np.float32)
+
+    if refused:
+        with pytest.raises(EngineError):
+            check_level("all", precision, run, "1")
+    else:
+        check_level("all", precision, run, "1")

@@ -1,0 +1,141 @@
+"""Checksums at hand: a checkpoint whose manifest, training, name or card states another one is refused."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seatrial.errors import RefusedFile
+from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
+from seatrial.models.known_hash import check_known
+from seatrial.recipes.schema import Recipe, Weights
+from seatrial.store.files import hash_file, manifest_path
+from seatrial.store.measurement import Environment
+from seatrial.store.records import CheckpointManifest, TrainingRecord
+
+State = dict[str, Tensor]
+MACHINE = Environment(cpu="c", cpu_flags=(), cores=1, memory_bytes=1, system="s", python="3", versions={})
+
+
+def flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.unlink()
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def stored(tiny: Recipe, tiny_state: State, tmp_path: Path) -> Path:
+    """Weights in canonical form, with our manifest beside them."""
+    torch.save(tiny_state, tmp_path / "source.pth")
+    path = tmp_path / "stored" / "checkpoint.safetensors"
+    store_checkpoint(load_checkpoint(tmp_path / "source.pth", tiny), tmp_path / "source.pth", path)
+    return path
+
+
+def test_every_flip_beside_a_manifest_is_refused(stored: Path, tiny: Recipe) -> None:
+    whole, bits = stored.read_bytes(), 8 * stored.stat().st_size
+    for step in range(60):
+        flip(stored, (step * bits // 60) + step % 8)
+        with pytest.raises(RefusedFile):
+            load_checkpoint(stored, tiny)
+        stored.write_bytes(whole)
+    assert load_checkpoint(stored, tiny).parameters == 373658
+
+
+def test_a_flipped_weight_beside_its_trainings_record_is_refused(
+    tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(tiny_state, path)
+    record = TrainingRecord(
+        key="k", recipe="trial", checkpoint=path.name, checkpoint_sha256=hash_file(path), settings={}, precision="fp32",
+        epochs=(), environment=MACHINE,
+    )  # fmt: skip
+    record.save(tmp_path / "train.json")
+    assert load_checkpoint(path, tiny).published is None
+    flip(path, 8 * path.stat().st_size - 3)
+    with pytest.raises(RefusedFile, match=r"is not the file that its training left \(train\.json\): checksum mismatch"):
+        load_checkpoint(path, tiny)
+    shutil.copy(path, tmp_path / "other.safetensors")
+    load_checkpoint(tmp_path / "other.safetensors", tiny)
+
+
+@pytest.mark.parametrize("text", ["{}", "no json", '{"schema": "another/tool/1"}', '{"weight_map": {}}'])
+def test_files_of_other_tools_under_these_names_are_nobodys_business(
+    text: str, tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(tiny_state, path)
+    manifest_path(path).write_text(text)
+    (tmp_path / "train.json").write_text(text)
+    assert load_checkpoint(path, tiny).published is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("tiny-{right}.pth", "whole"),
+        ("tiny-{right}.pth.tar", "whole"),
+        ("tiny-0bad1dea.pth", "refused"),
+        ("tiny-0bad1dea.pt", "refused"),
+        ("tiny-20260131.pth", "whole"),
+        ("tiny-0bad1dea.safetensors", "whole"),
+        ("tiny-0bad1dea-tuned.pth", "whole"),
+        ("0bad1dea.pth", "whole"),
+    ],
+)
+def test_a_name_that_ends_in_a_checksum_is_held_to_it(
+    name: str, code: str, tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    torch.save(tiny_state, tmp_path / "source.pth")
+    path = tmp_path / name.format(right=hash_file(tmp_path / "source.pth")[:8])
+    (tmp_path / "source.pth").rename(path)
+    if code == "whole":
+        assert load_checkpoint(path, tiny).published is None
+    else:
+        with pytest.raises(
+            RefusedFile, match=r"is not the file that its name states: its sha256 begins with [0-9a-f]{8};"
+        ):
+            load_checkpoint(path, tiny)
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256", "sha256_prefix"])
+def test_the_cards_checksum_tells_published_weights_from_others(
+    kind: str, tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pth"
+    torch.save(tiny_state, own)
+    digest = {"md5": hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest(), "sha256": hash_file(own)}
+    digest["sha256_prefix"] = digest["sha256"][:8]
+
+    def card(value: str, file: str = "weights.pth") -> Recipe:
+        return tiny.model_copy(update={"weights": Weights.model_validate({"file": file, kind: value})})
+
+    assert load_checkpoint(own, card(digest[kind])).published is True
+    other = ("1" if digest[kind][0] == "0" else "0") + digest[kind][1:]
+    assert load_checkpoint(own, card(other)).published is False
+    with pytest.raises(
+        RefusedFile,
+        match=r"own\.pth has the name of trial's published weights and another checksum than the card states; fetch it "
+        r"again with `seatrial recipes fetch trial`; or give your own weights another name",
+    ):
+        load_checkpoint(own, card(other, "own.pth"))
+    own.rename(tmp_path / "model_best.pth.tar")
+    assert load_checkpoint(tmp_path / "model_best.pth.tar", card(other, "model_best.pth.tar")).published is False
+
+
+def test_what_was_stored_from_published_weights_stays_published(
+    tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    source, first = tmp_path / "source.pth", tmp_path / "first.safetensors"
+    torch.save(tiny_state, source)
+    card = tiny.model_copy(update={"weights": Weights(file="w.pth", sha256=hash_file(source))})
+    assert store_checkpoint(load_checkpoint(source, card), source, first).published is True
+    assert check_known(first, card) is True
+    CheckpointManifest.load(manifest_path(first)).model_copy(update={"recipe": "other"}).save(manifest_path(first))
+    assert check_known(first, card) is False

@@ -1,0 +1,138 @@
+"""Records of a run folder that are of other inputs than its run.json names are found and left out."""
+
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
+from sealed import edit_json, edit_record, replace_in_record
+from seatrial.errors import RefusedFile
+from seatrial.report.markdown import write_markdown
+from seatrial.report.read import read_run
+from seatrial.report.terminal import describe_run
+from seatrial.report.write import write_report
+from seatrial.store.files import hash_file
+from seatrial.store.records import RunManifest
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return build_run(tmp_path, Trial(ships=(TORCH, ORT, INT8), trained=True))
+
+
+def test_a_run_whose_records_follow_from_each_other_has_none(run: Path) -> None:
+    assert read_run(run).stale == {}
+
+
+def test_another_checkpoint_leaves_nothing(run: Path) -> None:
+    edit_json(run / "run.json", lambda data: data["inputs"].update({"digits.pth": "0" * 64}))
+    found = read_run(run)
+    assert (found.verdict, found.checkpoint, found.graph, found.training) == (None, None, None, None)
+    assert (found.built, found.accuracy, found.throughput, found.measurements) == ({}, {}, {}, {})
+    assert found.stale["evaluation/openvino-int8.json"] == "another checkpoint"
+    assert found.stale["train/train.json"] == "another checkpoint"
+    assert found.stale["bench/torch.json"] == "an engine that is stale"
+    assert found.stale["evaluation/torch.throughput.json"] == "another checkpoint"
+    assert "PASS" not in describe_run(run)
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "reason"),
+    [
+        ("model.onnx.json", {"checkpoint_sha256": "0" * 64}, "another checkpoint"),
+        ("evaluation/onnxruntime.json", {"checkpoint_sha256": "0" * 64}, "another checkpoint"),
+        ("evaluation/onnxruntime.json", {"images_hash": "0" * 64}, "other images or labels"),
+        ("evaluation/onnxruntime.json", {"graph_sha256": "0" * 64}, "another graph"),
+        ("evaluation/onnxruntime.json", {"engine_identity": "0" * 64}, "another build of the engine"),
+        ("bench/onnxruntime.json", {"engine_identity": "0" * 64}, "another build of the engine"),
+        ("bench/onnxruntime.json", {"images_hash": "0" * 64}, "other images or labels"),
+        ("evaluation/onnxruntime.throughput.json", {"key": "0" * 64}, "another evaluation"),
+        ("train/train.json", {"checkpoint_sha256": "0" * 64}, "another checkpoint"),
+        ("verdict.json", {"run": "0" * 64}, "other inputs"),
+        ("verdict.json", {"evidence": {"bench/torch.json": "0" * 64}}, "another bench/torch.json"),
+        ("verdict.json", {"evidence": {"bench/none.json": "0" * 64}}, "another bench/none.json"),
+    ],
+)
+def test_what_a_record_is_of_is_told(path: str, changes: dict[str, object], reason: str, run: Path) -> None:
+    edit_record(run / path, **changes)
+    assert read_run(run).stale[path] == reason
+    text = write_markdown(read_run(run))
+    shown = path.replace("_", "\\_")
+    assert f"| run | stale: {shown} is of {reason} and left out; run it again |" in text
+
+
+@pytest.mark.parametrize(
+    ("spec", "stale"),
+    [
+        ({"opset": 17, "batch_sizes": [1, 4], "evaluate_batch_size": 4}, set()),
+        ({"opset": 16}, {"model.onnx.json", "evaluation/torch.json", "bench/torch.json"}),
+        ({"batch_sizes": [1]}, {"bench/torch.json"}),
+        ({"batch_sizes": [1, 4, 8]}, {"bench/torch.json"}),
+        ({"evaluate_batch_size": 8}, {"evaluation/torch.json", "evaluation/torch.throughput.json"}),
+    ],
+)
+def test_settings_that_a_record_does_not_have_are_told(spec: dict[str, object], stale: set[str], run: Path) -> None:
+    edit_record(run / "run.json", spec=spec)
+    edit_record(run / "verdict.json", run=RunManifest.load(run / "run.json").identity)
+    found = read_run(run)
+    assert stale <= set(found.stale) and bool(found.stale) == bool(stale)
+    assert found.verdict is not None  # It is of this run.json; what it was judged from is not named in this fixture.
+
+
+def test_an_int8_engine_follows_from_the_graph_that_it_was_converted_from(run: Path) -> None:
+    replace_in_record(run / "engines" / "openvino-int8" / "engine.json", "e" * 64, "8" * 64)
+    assert read_run(run).stale["engines/openvino-int8/engine.json"] == "another graph"
+    edit_json(run / "engines" / "openvino-int8" / "engine.json", lambda data: data["graph"].update(origin=""))
+    assert read_run(run).stale == {}, "records of older versions do not tell"
+
+
+def test_a_verdict_of_an_older_version_holds_while_the_records_are_of_the_run(run: Path) -> None:
+    edit_record(run / "verdict.json", run="")
+    found = read_run(run)
+    assert found.verdict is not None
+    doubt = "an older version stored the verdict, without the checksums of what it was judged from"
+    assert doubt in write_markdown(found)
+    edit_record(run / "evaluation" / "onnxruntime.json", images_hash="0" * 64)
+    assert read_run(run).verdict is None
+
+
+def test_a_changed_gate_is_another_run(run: Path) -> None:
+    edit_json(run / "run.json", lambda data: data["recipe"]["gates"].update(reference_drop_pp=5.0))
+    found = read_run(run)
+    assert found.verdict is None and found.stale["verdict.json"] == "other inputs"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../run.json", "bench/../../x"])
+def test_evidence_outside_the_run_is_refused(name: str, run: Path) -> None:
+    edit_record(run / "verdict.json", evidence={name: "0" * 64})
+    with pytest.raises(RefusedFile, match="which is no file of the run"):
+        read_run(run)
+
+
+def test_evidence_that_is_as_it_was_upholds_the_verdict(run: Path) -> None:
+    paths = ("evaluation/torch.json", "bench/openvino-int8.json")
+    edit_record(run / "verdict.json", evidence={path: hash_file(run / path) for path in paths})
+    assert read_run(run).verdict is not None
+
+
+def test_hits_are_counted_again(tmp_path: Path) -> None:
+    run = build_run(tmp_path, Trial(ships=(TORCH, BF16)))
+    write_report(run)
+    path = run / "evaluation" / "openvino-bf16.json"
+    edit_json(path, lambda data: data["hits"].__setitem__(0, data["hits"][0] + 1))
+    with pytest.raises(RefusedFile, match=r"openvino-bf16\.json was edited or damaged: its hits are \(540, \(517"):
+        write_report(run)
+    assert not (run / "report.html").exists() and not (run / "report.md").exists()
+
+
+def test_predictions_that_are_gone_are_doubted(tmp_path: Path) -> None:
+    run = build_run(tmp_path)
+    (run / "evaluation" / "torch.parquet").unlink()
+    text = write_markdown(read_run(run))
+    assert "| torch | its predictions torch.parquet are not there, so its accuracy was not counted again |" in text
+
+
+def test_other_weights_than_the_cards_are_doubted(tmp_path: Path) -> None:
+    run = build_run(tmp_path)
+    edit_record(run / "checkpoint.safetensors.json", published=False)
+    assert "its weights are not the published file that the card states" in write_markdown(read_run(run))
