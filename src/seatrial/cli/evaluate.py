@@ -163,7 +163,8 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     if record.left_out:
         print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
     if record.batch_invariant is False:
-        print("note: the same image gets other logits in another batch")
+        moved = "" if record.batch_distance is None else f" (relative error {record.batch_distance:.1e}: rounding)"
+        print(f"note: the same image gets other logits in another batch{moved}")
     for note in record.notes:
         print(f"note: {note}")
     for doubt in record.doubts:

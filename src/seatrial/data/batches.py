@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
 from seatrial.data.decode_pool import ReadImage
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.store.files import hash_content
@@ -29,8 +30,8 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> Read
     """Put one image where a batch has its place: as uint8 (*feed.shape), or as it was prepared; `row` is contiguous.
 
     Returns:
-        Its content: `store.files.hash_content` of the image file, of a prepared image whose file is not known of the
-        prepared bytes; and what was noted of the file.
+        What identifies its content: `store.files.hash_content` of the image file, `data.fast_hash.hash_prepared` of a
+        prepared image whose file is not known; and what was noted of the file.
 
     Raises:
         DataError: it is no image, or not of the size that was said.
@@ -42,8 +43,7 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> Read
         row[:] = feed.decode(data, str(image), notes)
         return ReadImage(hash_content(data), next(iter(notes), None))
     image.read_into(row)
-    content = hash_content(row.data.cast("B")) if image.content is None else int(image.content[1][:16], 16)
-    return ReadImage(content)
+    return ReadImage(hash_prepared(row.data) if image.content is None else image.known_content)
 
 
 def iterate_batches(paths: Sequence[Path], feed: Feed, batch_size: int, workers: int) -> Iterator[NDArray[np.uint8]]:

@@ -1,14 +1,15 @@
 """Images to headerless `.bin` files, one each, as the guides' inference tools read them.
 
 A folder of bins goes on where it was stopped. Its `bins.json` says which preprocessing it is for, and each bin carries
-its image's time of change: a bin of the right size and that time is kept (rsync's quick check).
+its image's time of change: a bin of the right size and that time is kept, if it and its image have the bytes that
+`bins.contents` says.
 """
 
 import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -20,7 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from seatrial.data.feed import load_pixels
+from seatrial.data.ahead import load_ahead
+from seatrial.data.bin_contents import CONTENTS, BinContent, append_content, read_contents, tidy_contents
+from seatrial.data.decode import read_file
+from seatrial.data.feed import decode_pixels
 from seatrial.data.preprocess import hash_preprocess, normalise
 from seatrial.data.worker_process import start_process
 from seatrial.data.yuv import hash_yuv420sp, pack_yuv420sp
@@ -111,7 +115,8 @@ def write_bins(
     wanted = name_bins(images)
     with locked(target):
         have = _open_folder(target, manifest)
-        todo = [(path, name) for name, path in wanted.items() if not _is_current(have.get(name), path, manifest)]
+        kept_names = _find_kept(wanted, have, target, manifest, workers, progress)
+        todo = [(path, name) for name, path in wanted.items() if name not in kept_names]
         strays = tuple(sorted(have.keys() - wanted.keys()))
         if strays:
             shown = ", ".join(strays[:3]) + (", …" if len(strays) > 3 else "")
@@ -126,6 +131,7 @@ def write_bins(
                 done += count
                 rate = done / (time.perf_counter() - start)
                 progress(Update("preprocess", kept + done, len(wanted), "images", {"images/s": f"{rate:.0f}"}))
+        tidy_contents(target, read_contents(target), {*have, *wanted})
     return BinReport(target, manifest, len(todo), kept, strays, time.perf_counter() - start)
 
 
@@ -152,9 +158,15 @@ def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.fl
     Raises:
         DataError: the file is no image.
     """
+    return encode_bytes(read_file(path), str(path), form)
+
+
+def encode_bytes(data: bytes, name: str, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """What `encode_image` makes of the bytes of an image file called `name`."""
     if form.pixels != "rgb":
-        return pack_yuv420sp(load_pixels(path, form.mode.preprocess, True), nv21=form.pixels.endswith("nv21"))
-    pixels = load_pixels(path, form.mode.preprocess)
+        pixels = decode_pixels(data, name, form.mode.preprocess, True)
+        return pack_yuv420sp(pixels, nv21=form.pixels.endswith("nv21"))
+    pixels = decode_pixels(data, name, form.mode.preprocess)
     return pixels if form.mode.dtype == "uint8" else normalise(pixels[None], form.mode)[0]
 
 
@@ -178,7 +190,9 @@ def _open_folder(target: Path, manifest: BinManifest) -> dict[str, os.stat_resul
     """What lies in the folder, by name, once it is known to be for this preprocessing; begun bins are removed."""
     for begun in target.glob(f".*{PART}"):
         begun.unlink()
+    tidy_contents(target, known := read_contents(target), known)
     have = {entry.name: entry.stat() for entry in os.scandir(target) if not entry.name.startswith(".")}
+    have.pop(CONTENTS, None)
     if MANIFEST not in have and have:
         raise UsageError(f"{target} holds other files, such as '{min(have)}'", "give a new or an empty folder")
     if MANIFEST in have:
@@ -194,6 +208,37 @@ def _open_folder(target: Path, manifest: BinManifest) -> dict[str, os.stat_resul
             )
     manifest.save(target / MANIFEST)
     return have
+
+
+def _find_kept(
+    wanted: Mapping[str, Path],
+    have: Mapping[str, os.stat_result],
+    target: Path,
+    manifest: BinManifest,
+    workers: int,
+    progress: Progress,
+) -> set[str]:
+    """Names of the bins that need not be written again: they, and the images that they were made of, are the same."""
+    known = read_contents(target)
+    quick = [name for name, path in wanted.items() if name in known and _is_current(have.get(name), path, manifest)]
+
+    def is_same(name: str) -> bool:
+        try:
+            return BinContent.of((target / name).read_bytes(), wanted[name].read_bytes()) == known[name]
+        except OSError:
+            return False  # Reading it will say what is wrong.
+
+    kept: set[str] = set()
+    with closing(load_ahead(quick, is_same, workers, 4 * workers)) as found:
+        for number, (name, same) in enumerate(zip(quick, found, strict=True), start=1):
+            kept |= {name} if same else set()
+            if number % CHUNK == 0:
+                progress(Update("preprocess", number, len(quick), "files looked at"))
+    changed = [name for name in quick if name not in kept]
+    if changed:
+        told = f"{len(changed)} of {len(quick)} files, or their images, have changed since they were written, first "
+        progress(Update("preprocess", note=f"{told}{changed[0]}: they are written again"))
+    return kept
 
 
 def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManifest) -> bool:
@@ -247,7 +292,8 @@ def _write_chunk(chunk: Sequence[tuple[Path, str]], target: Path, form: BinForm)
 def _write_bin(image: Path, target: Path, form: BinForm) -> None:
     # Before the bytes are read: an image that changes meanwhile is made again. Reading says why one is not there.
     changed = image.stat().st_mtime_ns if image.exists() else 0
-    numbers = encode_image(image, form)
+    data = read_file(image)
+    numbers = encode_bytes(data, str(image), form)
     part = target.with_name(f".{target.name}{PART}")
     try:
         with part.open("wb", buffering=0) as file:
@@ -255,6 +301,7 @@ def _write_bin(image: Path, target: Path, form: BinForm) -> None:
             if os.fstat(file.fileno()).st_size != numbers.nbytes:
                 raise StorageError(f"{part} was cut off while it was written", "make room and run again")
         os.utime(part, ns=(changed, changed))
+        append_content(target.parent, target.name, BinContent.of(numbers.data, data))
         part.rename(target)
     except OSError as error:
         raise describe_os_error(error, target) from None

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.errors import DataError, RefusedFile
 from seatrial.store.files import hash_values
@@ -59,6 +60,14 @@ class LabelledImage:
     """Size in bytes and sha256 of the image file that a prepared one was made of, where that is known."""
     crc32: int | None = None
     """Of the bytes, where what holds them tells it: `read` and `read_into` hold them against it."""
+    prepared_hash: int | None = None
+    """`data.fast_hash.hash_prepared` of the bytes of a prepared one, where what wrote them tells it: verified, too."""
+
+    @property
+    def known_content(self) -> int:
+        """The first 64 bits of the sha256 in `content`, which is known: `store.files.hash_content`."""
+        assert self.content is not None
+        return int(self.content[1][:16], 16)
 
     def read(self) -> bytes:
         """The bytes.
@@ -107,6 +116,9 @@ class LabelledImage:
             raise RefusedFile(
                 f"image {self} is damaged: its checksum is another", f"delete {self.path} and write it again"
             )
+        if self.prepared_hash is not None and hash_prepared(data) != self.prepared_hash:
+            fix = "run `seatrial preprocess` again: it writes such files anew"
+            raise RefusedFile(f"image {self} has changed since `seatrial preprocess` wrote it", fix)
 
     def measure(self) -> tuple[int, int]:
         """Size in bytes, and time of the file's last change in nanoseconds.

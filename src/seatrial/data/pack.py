@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seatrial.data.ahead import load_ahead
+from seatrial.data.contents import read_contents
 from seatrial.data.feed import Feed
-from seatrial.data.labels import ImageListing, LabelledImage, Prepared
+from seatrial.data.labels import ImageListing, LabelledImage, Prepared, count_names
 from seatrial.errors import RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_bytes, replacing
@@ -89,7 +90,7 @@ def write_pack(
         raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
     start = time.perf_counter()
     found = _find_written(output, source_hash, listing.missing, feed)
-    if found is not None:
+    if found is not None and _is_made_of(found, images, workers, progress):
         progress(Update("pack", note=f"already packed: {output}"))
         return PackReport(found, output.stat().st_size, 0.0)
     with replacing(output) as temporary:
@@ -171,6 +172,17 @@ def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed
     wanted = (source_hash, missing, Prepared("uint8", feed.shape, feed.pixels_hash))
     same = (index.source_hash, index.missing, index.form) == wanted
     return index if same else None
+
+
+def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], workers: int, progress: Progress) -> bool:
+    """Whether the image files have the bytes that they were packed from: size and time of change may not tell."""
+    packed = {image: int(sha256[:16], 16) for image, sha256 in zip(index.ids, index.source_sha256, strict=True)}
+    contents = read_contents(images, workers, "pack", progress).tolist()
+    changed = [image.id for image, content in zip(images, contents, strict=True) if packed[image.id] != content]
+    if changed:
+        shown = count_names("image files have changed since they were packed", changed)
+        progress(Update("pack", note=f"{shown}: they are packed again"))
+    return not changed
 
 
 def _check_room(folder: Path, output: Path, size_bytes: int) -> None:

@@ -79,21 +79,43 @@ def measure_batch_dependence(session: Session, probe: BatchProbe, feed: Feed) ->
     together = run_padded(session, batch)
     first_answer_s = time.perf_counter() - start
     check_logits(together, names, probe.coarse)
+    others = _load(session, probe.others, feed)[1]
+    exact, distance = compare_batches(session, batch, together, others, names, probe.floor)
+    return BatchDependence(exact, float(f"{distance:.1e}"), first_answer_s)
+
+
+def compare_batches(
+    session: Session,
+    batch: NDArray[Any],
+    together: NDArray[np.float32],
+    others: NDArray[Any],
+    names: Sequence[str],
+    floor: float,
+) -> tuple[bool, float]:
+    """Whether images give the same logits to the bit in a batch, among others and alone, and their relative error.
+
+    Args:
+        together: the logits of `batch`.
+        others: images like those of `batch`, for the half of a batch; where they are fewer, the first image fills it.
+
+    Raises:
+        ParityError: the relative error is above `floor`, or there are more other first classes than that explains.
+    """
     moved, chosen = np.arange(0, len(batch), 2), np.arange(0, len(batch), -(-len(batch) // ALONE))
-    among = _run_among(session, batch, moved, _load(session, probe.others, feed)[1])
+    among = _run_among(session, batch, moved, others)
     alone = np.concatenate([run_padded(session, batch[row : row + 1]) for row in chosen])
-    distances = []
+    exact, distance = True, 0.0
     for rows, logits, how in ((chosen, alone, "alone"), (moved, among, "among other images")):
-        held = hold(together[rows], logits, [names[row] for row in rows], probe.floor)
-        distances.append(held.distance.relative_error)
+        held = hold(together[rows], logits, [names[row] for row in rows.tolist()], floor)
         if held.excess is not None:
             raise ParityError(
-                f"the logits of an image depend on its batch: {held.excess} ({len(rows)} images in a batch of {len(batch)} "
-                f"against the same {how})",
+                f"the logits of an image depend on its batch: {held.excess} ({len(rows)} images in a batch of "
+                f"{len(batch)} against the same {how})",
                 f"was the graph exported in training mode? {EVAL_MODE}",
             )
-    exact = np.array_equal(together[chosen], alone) and np.array_equal(together[moved], among)
-    return BatchDependence(exact, float(f"{max(distances):.1e}"), first_answer_s)
+        exact = exact and np.array_equal(together[rows], logits)
+        distance = max(distance, held.distance.relative_error)
+    return exact, distance
 
 
 def _load(session: Session, images: Sequence[LabelledImage], feed: Feed) -> tuple[list[str], NDArray[Any]]:

@@ -78,14 +78,19 @@ class Ledger(Closing):
         self.path, self.tally = path, Tally(np.zeros(count, bool))
         make_folder(path.parent)
         self._file = _open_alone(path)
-        header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
+        self._header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
         self._file.seek(0)
-        if resume and self._file.readline(1000) == header:
+        if resume and self._file.readline(1000) == self._header:
             self._read_entries()
+            self.tally.sittings += 1
         else:
-            self._file.truncate(0)
-            self._append(header)
-        self.tally.sittings += 1
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all answers; this sitting is the first."""
+        self.tally = Tally(np.zeros(len(self.tally.done), bool), sittings=1)
+        self._file.truncate(0)
+        self._append(self._header)
 
     @property
     def todo(self) -> NDArray[np.int64]:

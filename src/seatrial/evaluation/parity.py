@@ -81,12 +81,12 @@ MOST_TIES = 3
 def count_chance_ties(logits: NDArray[np.floating]) -> int:
     """The most images that rounding may give the same score for every class, seen from those that it nearly did.
 
-    Scores (n, k) that are rounded fall on few values. Where `near` images have all scores on two neighbouring ones of
-    them, about as many, or fewer, have all on one: of two classes half as many. Three standard deviations are added.
+    Scores (n, k) that are rounded fall on few values. Of the images whose scores lie on values not more than two apart,
+    those with all on one are a part: margins are no denser around 0 than beside it. Two, because scores of two classes
+    that are each other's opposite move apart by two values at a time. Three standard deviations are added.
     """
     _, rank = np.unique(logits, return_inverse=True)
-    rank = rank.reshape(logits.shape)
-    near = int((np.ptp(rank, axis=1) == 1).sum())
+    near = int(np.isin(np.ptp(rank.reshape(logits.shape), axis=1), (1, 2)).sum())
     return MOST_TIES + math.floor(near + 3 * math.sqrt(near))
 
 

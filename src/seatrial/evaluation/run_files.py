@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.ahead import load_ahead
-from seatrial.engines.base import DeviceTimed, Session
+from seatrial.engines.base import DeviceTimed, Session, run_padded
+from seatrial.evaluation.batch_dependence import compare_batches
 from seatrial.evaluation.guide_format import Course, Performance
-from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.evaluation.parity import Variety, check_finite, check_logits
+from seatrial.metrics.topk import rank_top
 from seatrial.progress import Progress, Update
 from seatrial.store.records import TensorSpec
 
@@ -72,9 +74,12 @@ class Stopwatch:
 
 
 def run_source(
-    session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress
+    session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress, coarse: bool = False
 ) -> tuple[Performance, Course]:
     """Run every file and hand its answers to `store`, in order; a few batches are held at a time, never the set.
+
+    Args:
+        coarse: the engine rounds its logits, so that a few may be alike by chance: `evaluation.noise.is_coarse`.
 
     Raises:
         DataError: a file is not what it was said to be.
@@ -85,6 +90,7 @@ def run_source(
     for batch in itertools.repeat(load(next(chunks())), repeats.warmup):
         session.run(batch)
     stopwatch, variety = Stopwatch(session), Variety()
+    ranked: list[NDArray[np.float32]] = []
     done = batches = 0
     start = time.perf_counter()
     with closing(load_ahead(chunks(), load, source.readers)) as loaded:
@@ -94,7 +100,10 @@ def run_source(
                 logits = stopwatch.run(batch)
             ran = time.perf_counter()
             count = len(chunk) * source.images
-            check_logits(logits[:count], [str(path) for path in chunk for _ in range(source.images)])
+            # Whether so many rounded scores are equal by chance is only seen of all files.
+            (check_finite if coarse else check_logits)(logits[:count], _name_images(source, chunk))
+            if coarse:
+                ranked.append(rank_top(logits[:count])[1])
             variety.see(batch[:count], logits[:count])
             for path, answers in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
                 store(path, answers)
@@ -103,9 +112,34 @@ def run_source(
             rate = done * source.images / (stored - start)
             progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
     variety.check()
+    if coarse:
+        check_logits(np.concatenate(ranked), _name_images(source, source.files), coarse)
     times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
     course = Course(done * source.images, batches, read - start, ran - start, stored - start)
     return Performance(repeats.batch_size, *times), course
+
+
+def check_first_batch(session: Session, source: Source, batch_size: int, floor: float) -> None:
+    """Refuse an engine whose answers depend on the batch, seen from the first files, run with the last ones and alone.
+
+    Args:
+        floor: relative error of the logits that is rounding.
+
+    Raises:
+        DataError: a file is not what it was said to be.
+        ParityError: an answer is no number, or moves by more.
+    """
+    count = batch_size // source.images
+    first, last = source.files[:count], source.files[count:][-count:]
+    batch = load_full(source, batch_size, first)[: len(first) * source.images]
+    others = load_full(source, batch_size, last)[: len(last) * source.images] if last else batch[:0]
+    names, together = _name_images(source, first), run_padded(session, batch)
+    check_finite(together, names)
+    compare_batches(session, batch, together, others, names, floor)
+
+
+def _name_images(source: Source, files: Sequence[Path]) -> list[str]:
+    return [str(path) for path in files for _ in range(source.images)]
 
 
 def load_full(source: Source, batch_size: int, files: Sequence[Path]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.labels import check_classes, parse_label_file
 from seatrial.errors import DataError, ParityError
+from seatrial.evaluation.parity import check_logits
 from seatrial.metrics.topk import K, TopK, rank_top
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
@@ -49,7 +50,7 @@ def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, p
 
     Raises:
         DataError: predictions are missing, belong to no label, are of unequal length or cannot be read.
-        ParityError: a prediction is not a number, or all are the same.
+        ParityError: a prediction is not a number or the same for every class, or all are the same.
     """
     wanted = _read_labels(labels)
     files, foreign = _find_predictions(predictions)
@@ -65,6 +66,8 @@ def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, p
     constant = len(files) >= CONSTANT_FROM and len({wanted[name] for name in files}) > 1
     for names, logits in _read_chunks(files, len(first)):
         _check_finite(logits, [files[name] for name in names])
+        # Of two or three classes rounded scores may be equal now and then; of a thousand they never are.
+        check_logits(logits, [files[name].name for name in names], coarse=len(first) <= K)
         constant = constant and bool((logits == first).all())
         answers, _ = rank_top(logits)
         counts += TopK.of(answers, np.array([wanted[name] for name in names]) + background)

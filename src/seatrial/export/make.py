@@ -1,5 +1,6 @@
 """From a stored checkpoint to a graph with its manifest, each step held against torch on real images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 
 from seatrial.data.feed import Feed
 from seatrial.data.preprocess import normalise
+from seatrial.errors import ParityError
+from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
+from seatrial.evaluation.noise import BATCH_FLOORS, hold
 from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import CHUNK, read_facts, run_graph
+from seatrial.export.graph import CHUNK, open_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
@@ -57,9 +61,14 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     variety.check()
     parity: list[StepParity] = []
 
+    _check_alone("the network", reference, lambda row: run_network(network, floats[row]))
+
     def check(step: str, model: onnx.ModelProto, images: NDArray[np.generic]) -> None:
-        parity.append(measure_parity(step, reference, run_graph(model, images, job.spec.batch_size)))
+        ask = open_graph(model, job.spec.batch_size)
+        logits = ask(images)
+        parity.append(measure_parity(step, reference, logits))
         check_parity(parity[-1])
+        _check_alone(f"after '{step}' the graph", logits, lambda row: ask(images[row]))
         error = parity[-1].relative_error
         progress(Update("export", note=f"{step}: differs from torch by {error:.1e} on {len(images)} images"))
 
@@ -79,6 +88,15 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     manifest = _describe(job, model, tuple(parity))
     manifest.save(manifest_path(job.output))
     return manifest
+
+
+def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice], NDArray[np.float32]]) -> None:
+    """Refuse what gives the first images other logits alone than among all of them; a fixed batch holds copies."""
+    rows = range(min(ALONE, len(together)))
+    alone = np.concatenate([ask(slice(row, row + 1)) for row in rows])
+    held = hold(together[: len(rows)], alone, [f"image {row}" for row in rows], BATCH_FLOORS["fp32"])
+    if held.excess is not None:
+        raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
 
 
 def _compare_feeds(

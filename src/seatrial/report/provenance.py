@@ -8,7 +8,7 @@ from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.read import AnyRecord, Run
 from seatrial.report.speed import say_unmeasured
 from seatrial.report.tables import ENGINE, Column, Table
-from seatrial.store.records import TensorSpec
+from seatrial.store.records import AccuracyRecord, TensorSpec
 
 _FACTS = (Column(""), Column(""))
 
@@ -119,6 +119,10 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     misfits = {
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),
         "its accuracy is that of another checkpoint": _unlike_first(accuracy, lambda r: r.checkpoint_sha256),
+        "its accuracy is that of other image files under the same names": _unlike_first(
+            {name: r for name, r in accuracy.items() if r.contents_hash and r.images == max(_count_images(accuracy))},
+            lambda r: r.contents_hash,
+        ),
         "its accuracy was reached with another preprocessing": _unlike_first(accuracy, lambda r: r.preprocess_hash),
         "its speed was measured on another machine": _unlike_first(
             speed, lambda m: (m.environment.cpu, m.environment.cores)
@@ -134,6 +138,10 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
             for name in names
         ),
     )
+
+
+def _count_images(records: Mapping[str, AccuracyRecord]) -> set[int]:
+    return {record.images for record in records.values()}
 
 
 def _doubt_records(run: Run) -> Iterator[tuple[str, str]]:

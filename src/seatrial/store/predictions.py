@@ -34,9 +34,9 @@ class Predictions:
     logits: NDArray[np.float32] | None = None
     """(n, classes) where they were kept."""
     contents: NDArray[np.uint64] | None = None
-    """(n,), what identifies the bytes of each image: `files.hash_content`; None of an older file."""
+    """(n,), what identifies the bytes of each image file: `files.hash_content`; None of an older file."""
     of_prepared: bool = False
-    """`contents` are of preprocessed images (bins), as nothing tells which files they were made of."""
+    """`contents` are of preprocessed images (bins) instead, as nothing tells which files they were made of."""
 
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all; the same bytes for the same answers."""

@@ -18,7 +18,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, RefusedFile, SeatrialError, UsageError
+from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.channels import try_swapped
 from seatrial.evaluation.ledger import Ledger, Tally
@@ -36,11 +36,11 @@ from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.report.predictions import check_counts
 from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
+from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
 from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import check_reference, compare_with
@@ -186,7 +186,8 @@ def evaluate_engine(
     if spec.reference is not None and spec.reference.resolve() == (output / f"{asked.name}.parquet").resolve():
         fix = "choose another --output, or rename the reference"
         raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
-    record = _find_evaluated(asked, output, progress) if spec.resume else None
+    stored = load_evaluated(output, asked.name, asked.key, spec.allow_partial, progress) if spec.resume else None
+    record = None if stored is None else find_evaluated(stored, spec.images, asked.plan.workers, progress)
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -254,6 +255,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         # They are of another evaluation, whose result must not pass for this one's if it fails.
         remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
+        drop_changed(ledger, images, asked.plan.workers, asked.name, progress)
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
             progress(Update("evaluate", note=f"{asked.name}: {already}"))
@@ -311,21 +313,6 @@ def _evaluation_key(
             "machine": machine_hash(environment),
         }
     )
-
-
-def _find_evaluated(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord | None:
-    """The record of this very evaluation, if it is whole and its predictions, counted again, give what it says."""
-    try:
-        record = AccuracyRecord.load(output / f"{asked.name}.json")
-        fits = record.key == asked.key and (asked.spec.allow_partial or not record.left_out)
-        if fits and (output / record.predictions).is_file():
-            check_counts(output, record)
-            return record
-    except RefusedFile as error:
-        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
-    except SeatrialError:  # There is none, or none of this version.
-        pass
-    return None
 
 
 def _describe(

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.inputs import make_random_pixels
+from seatrial.data.bin_contents import read_contents
 from seatrial.data.calibration import check_apart
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed, read_feed, to_input
 from seatrial.data.fitting_bins import check_bins, suggest_bins
 from seatrial.data.input_files import Inputs, check_names, count_images, find_inputs, measure_file, read_images
@@ -20,7 +22,7 @@ from seatrial.data.labels import LabelledImage
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.evaluation.guide_format import (
     Course,
     OutputFormat,
@@ -30,7 +32,8 @@ from seatrial.evaluation.guide_format import (
     write_report,
     write_summary,
 )
-from seatrial.evaluation.run_files import Repeats, Source, Store, run_source
+from seatrial.evaluation.noise import find_batch_floor, is_coarse
+from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
 from seatrial.evaluation.self_test import check_self_test
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import replacing, write_text
@@ -93,7 +96,8 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
     Raises:
         UsageError: the folder is no engine folder or has no such batch size, or the output folder holds something.
         DataError: an input is missing, or is not what the engine takes.
-        ParityError: an answer is not a number, or all are the same.
+        RefusedFile: a bin is not what `seatrial preprocess` wrote.
+        ParityError: an answer is not a number or depends on the batch, or all are the same.
     """
     file = read_engine(folder)
     manifest = file.manifest
@@ -106,7 +110,11 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         if not isinstance(session, DeviceTimed):
             note = f"NPU_compute_time is the host's time of a run of {manifest.engine}, copies included"
             progress(Update("infer", note=note))
-        performance, course = run_source(session, source, repeats, store, progress)
+        coarse = is_coarse(manifest.precision, manifest.executed)
+        if spec.source is not None:
+            floor = find_batch_floor(manifest.precision, manifest.executed)
+            check_first_batch(session, source, batch_size, floor)
+        performance, course = run_source(session, source, repeats, store, progress, coarse)
     if place is not None and spec.layout == "benchmark":
         write_text(place.summary, write_report(performance, course))
     elif place is not None:
@@ -210,7 +218,21 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = "without a bins.json beside them, how the files were preprocessed is not known and not checked"
         progress(Update("infer", note=note))
     _tell_runs(inputs.files, images, batch_size, progress)
-    return Source(inputs.files, images, tensor, read_images)
+    return Source(inputs.files, images, tensor, _read_proved(inputs.files))
+
+
+def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
+    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where its folder says what."""
+    known = {folder: read_contents(folder) for folder in {path.parent for path in files}}
+
+    def read(path: Path, rows: NDArray[Any]) -> None:
+        read_images(path, rows)
+        wrote = known[path.parent].get(path.name)
+        if wrote is not None and hash_prepared(rows.data) != wrote.hash:
+            fix = "run it again: it writes such files anew"
+            raise RefusedFile(f"{path} has changed since `seatrial preprocess` wrote it", fix)
+
+    return read
 
 
 def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, feed: Feed) -> NDArray[Any]:

@@ -269,10 +269,10 @@ def test_a_killed_process_is_an_error_and_what_is_written_stays(
 
 
 def test_an_error_of_ours_names_the_image(tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path, form: BinForm) -> None:
+    def fail(data: bytes, name: str, form: BinForm) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(bins, "encode_image", fail)
+    monkeypatch.setattr(bins, "encode_bytes", fail)
     with pytest.raises(ZeroDivisionError) as caught:
         write_one(tmp_path / "bins", images)
     assert caught.value.__notes__ == [f"while preprocessing {images[0]}"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seatrial.errors import ParityError
-from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
+from seatrial.evaluation.parity import Variety, check_logits, check_parity, fit_labels, measure_parity
 from seatrial.store.records import StepParity
 
 
@@ -79,3 +79,64 @@ def test_copies_of_an_image_may_get_one_answer() -> None:
     variety.see(np.zeros((3, 5)), GOOD[[0, 0, 0]])
     variety.see(np.zeros((2, 5)), GOOD[[0, 0]])
     variety.check()
+
+
+IMAGES = 1200
+
+
+def round_two_classes(seed: int, step: float, images: int = IMAGES) -> np.ndarray:
+    """Logits (n, 2) of a network whose margins are normal, rounded to int8 with one step; labels are `row % 2`."""
+    rng = np.random.default_rng(seed)
+    margin = rng.normal(2.0, 1.0, images) * np.where(np.arange(images) % 2, -1, 1)
+    return (np.round(np.stack([margin, -margin], axis=1) / 2 / step).clip(-128, 127) * step).astype(np.float32)
+
+
+@pytest.mark.parametrize("step", [0.05, 0.2, 1.0])
+def test_a_few_ties_of_rounded_scores_are_chance(step: float) -> None:
+    names = [str(row) for row in range(IMAGES)]
+    for seed in range(20):
+        logits = round_two_classes(seed, step)
+        assert (logits[:, 0] == logits[:, 1]).any()
+        check_logits(logits, names, coarse=True)
+        with pytest.raises(ParityError, match="every class the same score"):
+            check_logits(logits, names)
+
+
+@pytest.mark.parametrize("lost", [32, 1200])
+def test_more_ties_than_its_neighbours_explain_are_a_dead_engine(lost: int) -> None:
+    logits = round_two_classes(0, 0.05)
+    logits[:lost] = 0
+    with pytest.raises(ParityError, match=r"every class the same score, first for 0 \(\d+ of 1200"):
+        check_logits(logits, [str(row) for row in range(IMAGES)], coarse=True)
+
+
+def digest(logits: np.ndarray) -> np.ndarray:
+    return np.unique(logits, axis=0, return_inverse=True)[1].astype(np.uint64)
+
+
+def test_repeated_logits_of_a_sound_engine_fit_the_labels() -> None:
+    labels = (np.arange(IMAGES) % 2).astype(np.int32)
+    for step in (0.05, 1.0):
+        logits = round_two_classes(3, step)
+        first = logits.argmax(axis=1).astype(np.int32)
+        assert fit_labels(digest(logits), first, labels)
+        # Labels that are swapped throughout do not make the engine a broken one, and those of chance prove nothing.
+        assert fit_labels(digest(logits), first, 1 - labels)
+        assert not fit_labels(digest(logits), first, np.random.default_rng(0).permutation(labels))
+
+
+@pytest.mark.parametrize("kind", ["constant", "stuck", "late", "cached"])
+def test_repeated_logits_of_a_broken_engine_do_not(kind: str) -> None:
+    rng, labels = np.random.default_rng(5), (np.arange(IMAGES) % 4).astype(np.int32)
+    logits = rng.normal(size=(IMAGES, 4)).astype(np.float32)
+    logits[np.arange(IMAGES), labels] += 9
+    source = {
+        "constant": np.zeros(IMAGES, int),
+        "stuck": np.minimum(np.arange(IMAGES), 800),
+        "late": np.maximum(np.arange(IMAGES) - 64, np.arange(IMAGES) % 64),
+        "cached": rng.integers(0, 50, IMAGES),
+    }[kind]
+    # Classes shuffled, so that the images of a batch are not those of the batch before in another order.
+    order = rng.permutation(IMAGES)
+    labels, logits = labels[order], logits[order][source]
+    assert not fit_labels(digest(logits), logits.argmax(axis=1).astype(np.int32), labels)

@@ -176,7 +176,7 @@ def test_what_is_no_number_never_counts(folder: Path, value: str) -> None:
 def test_the_same_answer_to_many_images_is_an_error(folder: Path, count: int, refused: bool) -> None:
     labels = write_labels(folder, {f"a{index}": index % 2 for index in range(count)})
     for index in range(count):
-        write_text_row(folder / f"a{index}_0", np.zeros(8))
+        write_text_row(folder / f"a{index}_0", np.eye(8)[0])
     if not refused:
         assert score_folder(folder, labels).counts == TopK((5, 9, 9, 9, 9), 9)
         return
@@ -251,3 +251,15 @@ def test_a_folder_without_predictions_is_an_error(folder: Path) -> None:
         score_folder(folder, labels, allow_partial=True)
     with pytest.raises(DataError, match="no folder of predictions"):
         score_folder(folder / "none", labels)
+
+
+def test_the_same_score_for_every_class_is_no_prediction(folder: Path) -> None:
+    labels = write_labels(folder, {f"a{index}": index % 2 for index in range(9)})
+    for index in range(9):
+        write_text_row(folder / f"a{index}_0", np.zeros(8) if index == 4 else np.eye(8)[index % 2])
+    with pytest.raises(ParityError, match=r"every class the same score, first for a4_0\.txt"):
+        score_folder(folder, labels)
+    # Of two classes, rounded scores tie now and then.
+    for index in range(9):
+        write_text_row(folder / f"a{index}_0", np.zeros(2) if index == 4 else np.eye(2)[index % 2])
+    assert score_folder(folder, labels).counts == TopK((9, 9), 9)

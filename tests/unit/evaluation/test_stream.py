@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
+from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage, Prepared
 from seatrial.data.preprocess import normalise
@@ -159,7 +160,7 @@ def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
     order = sorted(range(COUNT), key=lambda row: images[row].id)
     bins, packed = found
     assert bins.contents is not None and packed.contents is not None
-    assert bins.of_prepared and bins.contents.tolist() == [hash_content(pixels[row].tobytes()) for row in order]
+    assert bins.of_prepared and bins.contents.tolist() == [hash_prepared(pixels[row].tobytes()) for row in order]
     files = [hash_content(images[row].path.read_bytes()) for row in order]
     assert not packed.of_prepared and packed.contents.tolist() == files
 
@@ -238,6 +239,16 @@ def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_p
         pytest.raises(ParityError, match=told),
     ):
         check_variety(ledger.tally, images[:20], FEED)
+
+
+@pytest.mark.parametrize("how", ["alike", "late"])
+def test_rounded_logits_excuse_no_broken_engine(how: str, images: list[LabelledImage], tmp_path: Path) -> None:
+    session = FakeSession(answer=answer_alike if how == "alike" else answer_late())
+    with (
+        evaluate(session, images, tmp_path, Plan(5, coarse=True)) as ledger,
+        pytest.raises(ParityError, match="different images the same answer"),
+    ):
+        check_variety(ledger.tally, images, FEED, coarse=True)
 
 
 def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: Path) -> None:

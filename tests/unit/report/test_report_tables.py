@@ -111,6 +111,24 @@ def test_doubts_are_those_measured_and_records_that_do_not_fit(folder: Path) -> 
     assert "another preprocessing" in doubts[0][1] and "another machine" in doubts[1][1]
 
 
+def test_accuracies_on_other_files_under_the_same_names_do_not_fit(folder: Path) -> None:
+    evaluation = folder / "evaluation"
+
+    def store(name: str, **changes: object) -> None:
+        path = evaluation / f"{name}.json"
+        AccuracyRecord.load(path).model_copy(update=changes).save(path)
+
+    store("torch", contents_hash="a" * 64)
+    store("openvino-bf16", contents_hash="a" * 64)
+    before = provenance.find_doubts(read_run(folder))
+    store("openvino-int8", contents_hash="b" * 64)
+    told = "its accuracy is that of other image files under the same names, so its figures must not stand beside"
+    doubts = [doubt for doubt in provenance.find_doubts(read_run(folder)) if doubt not in before]
+    assert [(who, doubt.startswith(told)) for who, doubt in doubts] == [("openvino-int8", True)]
+    store("openvino-int8", contents_hash=None)
+    assert provenance.find_doubts(read_run(folder)) == before
+
+
 def test_every_row_has_a_cell_for_every_column(tmp_path: Path) -> None:
     ships = (TORCH, BF16, INT8, Ship("bare", "torch"))
     page = make_page(read_run(build_run(tmp_path, Trial(ships=ships, trained=True))))

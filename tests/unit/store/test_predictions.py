@@ -139,7 +139,7 @@ def spoil(**changes: object) -> dict[str, pa.Array]:
             "'b' names a class above 2",
         ),
         ({"logits": [[2, 1, 0], [0, 3, 3], [1, 0, 2]], "label": [0, 3, 2]}, "'b' has a label above 2, the last class"),
-        ({"lable": [1, 2, 3]}, "it has a column 'lable', and predictions have id, label, classes, scores"),
+        ({"weight": [1, 2, 3]}, "it has a column 'weight', and predictions have id, label, classes, scores"),
     ],
 )
 def test_what_no_classifier_gives_is_refused(change: dict[str, object], told: str, tmp_path: Path) -> None:

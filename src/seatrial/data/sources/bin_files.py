@@ -4,8 +4,10 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from seatrial.data.bin_contents import read_contents
 from seatrial.data.bins import MANIFEST, BinManifest
 from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
 from seatrial.data.sources.listing import Place, Request, label_places, require_labels
@@ -26,7 +28,33 @@ def read_bin_folder(request: Request) -> ImageListing:
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
     by_id = parse_label_file(require_labels(request, "a folder of bins"))
     form = find_form(paths, request)
-    return label_places({i: Place(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}, by_id, request)
+    places = {i: Place(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}
+    return add_contents(label_places(places, by_id, request))
+
+
+def add_contents(listing: ImageListing) -> ImageListing:
+    """The same bins with what `bins.contents` says that they hold, and of which files, where there is one.
+
+    Raises:
+        DataError: a bin was added to its folder later.
+    """
+    known = {folder: read_contents(folder) for folder in {image.path.parent for image in listing.images}}
+    images = []
+    foreign = []
+    for image in listing.images:
+        found = known[image.path.parent].get(image.path.name)
+        if found is not None:
+            content = (found.image_bytes, found.image_sha256)
+            image = replace(image, content=content, prepared_hash=found.hash)
+        elif known[image.path.parent]:
+            foreign.append(str(image.path))
+        images.append(image)
+    if foreign:
+        told = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
+        raise DataError(
+            f"of {len(images)} bins, {told}", "run it again, or give bins from elsewhere a folder of their own"
+        )
+    return replace(listing, images=tuple(images))
 
 
 def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.data.info_file import read_info
 from seatrial.data.labels import ImageListing, count_names, parse_label_file, read_text_lines, split_label_line
-from seatrial.data.sources.bin_files import BIN, find_form, name_bins_by_id
+from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.listing import PARTIAL, Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Size
@@ -76,7 +76,9 @@ def _label(
         raise DataError(f"{request.source} names {shown}", PARTIAL if len(gone) < len(paths) else None)
     there = [path for image, path in paths.items() if image not in gone]
     form = find_form(there, request, size) if _are_bins(there, request) else None
-    return label_places({image: Place(path, None, form) for image, path in paths.items()}, by_id, request, gone)
+    places = {image: Place(path, None, form) for image, path in paths.items()}
+    listing = label_places(places, by_id, request, gone)
+    return listing if form is None else add_contents(listing)
 
 
 def _are_bins(paths: list[Path], request: Request) -> bool:

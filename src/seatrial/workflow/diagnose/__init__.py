@@ -72,9 +72,9 @@ def _ask_torch(case: Case, network: Network, progress: Progress) -> NDArray[np.f
     return logits
 
 
-def _check_answers(case: Case, logits: NDArray[np.float32]) -> None:
+def _check_answers(case: Case, logits: NDArray[np.float32], coarse: bool = False) -> None:
     """Refuse answers that cannot be a classifier's."""
-    check_logits(logits, case.names)
+    check_logits(logits, case.names, coarse)
     variety = Variety()
     variety.see(case.pixels, logits)
     variety.check()
@@ -116,7 +116,7 @@ class _Chain:
             self.progress(Update("diagnose", done, count, "images", {"stage": stage.name}))
 
         logits = ask(self.case, stage, self.reference.shape[1], told)
-        _check_answers(self.case, logits)
+        _check_answers(self.case, logits, coarse=True)
         return logits
 
     def _compare(self, stage: Stage, logits: NDArray[np.float32]) -> StageDiagnosis:

@@ -1,0 +1,59 @@
+"""What identifies the bytes of images, read again where a result that was made of them is found."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.ahead import load_ahead
+from seatrial.data.fast_hash import hash_prepared
+from seatrial.data.labels import LabelledImage
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_content
+
+CHUNK = 64
+"""Images that a thread reads at a time."""
+
+
+def read_content(image: LabelledImage) -> int:
+    """What `data.batches.fill_row` says of an image, without decoding it.
+
+    Raises:
+        DataError: it cannot be read.
+        RefusedFile: its bytes are not those that were stored.
+    """
+    # The index of a pack is proved by its hash, and the pixels are when they are used.
+    if image.content is not None and image.prepared_hash is None:
+        return image.known_content
+    data = image.read()
+    if image.content is not None:
+        return image.known_content
+    return hash_content(data) if image.prepared is None else hash_prepared(data)
+
+
+def read_contents(
+    images: Sequence[LabelledImage], workers: int, stage: str, progress: Progress = silent
+) -> NDArray[np.uint64]:
+    """What identifies each image's bytes, (n,), in `workers` threads; a file that stands several times is read once.
+
+    Args:
+        stage: of the progress that is told.
+
+    Raises:
+        DataError: one cannot be read.
+        RefusedFile: the bytes of one are not those that were stored.
+    """
+    places: dict[tuple[object, object], LabelledImage] = {(image.path, image.span): image for image in images}
+    unique = list(places.values())
+    found: list[int] = []
+    start = time.perf_counter()
+    chunks = [unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)]
+    with closing(load_ahead(chunks, lambda chunk: [read_content(image) for image in chunk], workers)) as loaded:
+        for contents in loaded:
+            found += contents
+            rate = len(found) / (time.perf_counter() - start)
+            progress(Update(stage, len(found), len(unique), "files hashed", {"files/s": f"{rate:.0f}"}))
+    content_of = dict(zip(places, found, strict=True))
+    return np.array([content_of[image.path, image.span] for image in images], dtype=np.uint64)
