@@ -24,13 +24,13 @@ from seatrial.evaluation.sequential import ALPHA, plan_looks
 COUNTS = (100, 200, 300, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 GATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 FLIPS = (0.002, 0.004, 0.01, 0.02, 0.05, 0.1, 0.2)
-MOST_FLIPS = 2500
+MOST_FLIPS = 1000
 """Expected in a set: of more, each of the two rules errs in 5.0 %, and judging takes long."""
 POWER = 0.8
 """Share of sets without a drop that must pass."""
 NEED_GATES = (0.002, 0.005, 0.01, 0.02)
 NEED_FLIPS = (0.002, 0.005, 0.01, 0.02, 0.04)
-MOST_NEEDED = 60_000
+MOST_NEEDED = 40_000
 EARLY = [
     (total, gate, flips)
     for total in (1000, 5000, 20_000)

@@ -32,6 +32,7 @@ mean = [0.485, 0.456, 0.406]
 std = [0.229, 0.224, 0.225]
 [gates]
 reference_drop_pp = 30.0
+plausible = false
 [train]
 epochs = 2
 batch_size = 8

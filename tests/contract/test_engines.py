@@ -365,7 +365,7 @@ def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels:
     zeros = {node.input[2] for node in after.graph.node if node.op_type == "QuantizeLinear"}
     types = {weight.data_type for weight in after.graph.initializer if weight.name in zeros}
     assert types == {onnx.TensorProto.UINT8}
-    plain, shifted = (open_graph(model, optimise=False)(pixels) for model in (before, after))
+    plain, shifted = (open_graph(model)(pixels) for model in (before, after))
     np.testing.assert_array_equal(plain, shifted)
 
 

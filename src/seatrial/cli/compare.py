@@ -129,7 +129,7 @@ def _find_files(kind: str, paths: list[Path]) -> list[Path]:
 
 def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
     from seatrial.cli.show_predictions import list_compared, print_compared
-    from seatrial.compare.verdict import ACCURACY_FAILED, INCONCLUSIVE
+    from seatrial.compare.verdict import reach_verdict
     from seatrial.workflow.comparing import compare_files
 
     with showing() as progress:
@@ -138,8 +138,7 @@ def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
         print_json(list_compared(found))
     else:
         print_compared(found, limit)
-    codes = {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}
-    return codes[found.gate.outcome] if found.gate else 0
+    return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0
 
 
 def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: Layout, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.cluster.connection import RayCluster
+    from seatrial.recipes.schema import Gates
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
 ImageSet = Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")]
@@ -72,6 +73,7 @@ def evaluate(
 ) -> int:
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.engines.base import read_engine
+    from seatrial.recipes import Recipe
     from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
     from seatrial.workflow.evaluation_set import SetSpec, read_set
 
@@ -94,7 +96,8 @@ def evaluate(
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         print_accuracy(record)
-    return judge(record, limit_pp, as_json)
+    card = Recipe.read(file.manifest.graph.recipe, "the graph's manifest")
+    return judge(record, card.gates, limit_pp, as_json)
 
 
 def connect(
@@ -133,17 +136,16 @@ def choose_gate(
     return own if gate_pp is None else gate_pp
 
 
-def judge(record: "AccuracyRecord", limit_pp: float | None, as_json: bool) -> int:
-    """Print the verdict, if one was asked for, and return its exit code."""
-    from seatrial.compare.gates import judge_reference_drop
-    from seatrial.compare.verdict import ACCURACY_FAILED, INCONCLUSIVE
+def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_json: bool) -> int:
+    """Print the verdict if one was asked for, and what speaks against believing it; returns the exit code."""
+    from seatrial.compare.gates import judge_predictions
+    from seatrial.compare.verdict import reach_verdict
 
-    if limit_pp is None:
-        return 0
-    gate = judge_reference_drop(record, limit_pp)
+    gates = judge_predictions(record, card, limit_pp)
     if not as_json:
-        print(f"{gate.outcome}: {gate.reason}")
-    return {"PASS": 0, "FAIL": ACCURACY_FAILED, "INCONCLUSIVE": INCONCLUSIVE}[gate.outcome]
+        for gate in gates:
+            print(f"{gate.outcome}: {gate.reason}")
+    return reach_verdict(record.recipe, gates).exit_code if gates else 0
 
 
 def print_accuracy(record: "AccuracyRecord") -> None:
@@ -167,11 +169,13 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print(f"note: {note}")
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
+    if record.unchecked:
+        print(f"note: nobody looked whether these predictions are plausible: {record.unchecked}")
     if record.versus is not None:
         v = record.versus
         print(
             f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed"
+            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed ({v.changed / v.images:.1%})"
         )
         for doubt in v.doubts:
             print(f"doubt: {doubt}, so the drop may not be the engine's")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli.layouts import Layout, write_table
+from seatrial.cli.show_speed import list_ratio
 
 if TYPE_CHECKING:
     from seatrial.compare.changes import Changes, EngineChange
@@ -116,8 +117,8 @@ def list_changes(found: "Changes") -> dict[str, Any]:
         if engine.speed is not None:
             ratio = engine.speed.ratio
             told["speed"] = {
-                "ratios": {str(size): asdict(rate) for size, rate in ratio.by_size.items()},
-                "best": asdict(ratio.best),
+                "ratios": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
+                "best": list_ratio(ratio.best),
                 "unlike": {kind: dict(values) for kind, values in engine.speed.unlike.items()},
             }
         engines[engine.name] = told

@@ -17,6 +17,8 @@ def print_compared(found: "Compared", limit: int) -> None:
         _print_differences(found.differences, found.accuracies[1].name, limit)
     if found.gate is not None:
         print(f"\n{found.gate.outcome}: {found.gate.reason}")
+    for gate in found.suspected:
+        print(f"{'doubt' if found.gate is None else gate.outcome}: {gate.engine}: {gate.reason}")
 
 
 def list_compared(found: "Compared") -> dict[str, object]:
@@ -31,6 +33,8 @@ def list_compared(found: "Compared") -> dict[str, object]:
             "classes": [asdict(change) for change in found.differences.classes],
             "scores": asdict(found.differences.scores) if found.differences.scores else None,
         }
+    if found.suspected:
+        values["suspected"] = [gate.model_dump(mode="json") for gate in found.suspected]
     if found.gate is not None:
         values["gate"] = found.gate.model_dump(mode="json")
     return values
@@ -53,7 +57,8 @@ def _print_differences(found: "Differences", name: str, limit: int) -> None:
     v = found.versus
     print(
         f"\n{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-        f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed; McNemar's p {v.p_value:.2g}"
+        f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed ({v.changed / v.images:.1%}); "
+        f"McNemar's p {v.p_value:.2g}"
     )
     if found.scores is None:
         print("all best scores are the same")

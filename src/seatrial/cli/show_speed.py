@@ -150,8 +150,8 @@ def list_speeds(found: "SpeedTable") -> dict[str, Any]:
         {
             "of": ratio.of,
             "to": ratio.to,
-            "by_batch_size": {str(size): _list_ratio(rate) for size, rate in ratio.by_size.items()},
-            "best": _list_ratio(ratio.best),
+            "by_batch_size": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
+            "best": list_ratio(ratio.best),
             "exceptions": list(ratio.exceptions),
         }
         for ratio in found.ratios
@@ -169,7 +169,8 @@ def list_speeds(found: "SpeedTable") -> dict[str, Any]:
     } | outcome
 
 
-def _list_ratio(ratio: "Rate") -> dict[str, Any]:
+def list_ratio(ratio: "Rate") -> dict[str, Any]:
+    """A ratio as plain values; one that is withheld has none, and the reason."""
     return {"value": None, "low": None, "high": None, "withheld": ratio.doubt} if ratio.doubt else _list_rate(ratio)
 
 

@@ -1,13 +1,14 @@
 """The gates of a card, each judged on stored records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.evaluation.exact_drop import images_to_settle
-from seatrial.evaluation.statistics import Paired, exact_bounds
-from seatrial.recipes.schema import Recipe
+from seatrial.evaluation.plausibility import suspect_changes
+from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds
+from seatrial.recipes.schema import Gates, Recipe
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import AccuracyRecord, Comparison, GateResult
+from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Suspicion
 
 PUBLISHED_CONFIDENCE = 0.975
 """Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
@@ -22,16 +23,69 @@ def judge_gates(
         accuracies: by engine name; the one without `versus` is the reference.
         measurements: by engine name.
     """
-    results = []
+    results: list[GateResult] = []
     for record in accuracies.values():
-        if record.versus is None:
-            continue
-        if recipe.gates.reference_drop_pp is not None:
-            results.append(judge_reference_drop(record, recipe.gates.reference_drop_pp))
+        results += judge_predictions(record, recipe.gates, recipe.gates.reference_drop_pp)
     for record in accuracies.values():
         results += _judge_published(recipe, record)
     results += [judge_speed(text, measurements) for text in recipe.gates.speed]
     return tuple(results)
+
+
+def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> tuple[GateResult, ...]:
+    """One evaluation's gates: the drop and the share of changed predictions, where asked for, and plausibility.
+
+    Args:
+        limit_pp: the drop that is allowed; None judges nothing but whether the predictions can be believed.
+    """
+    results = []
+    if record.versus is not None and limit_pp is not None:
+        results.append(judge_reference_drop(record, limit_pp))
+        if gates.changed_share is not None:
+            results.append(judge_changed(record.name, record.versus, gates.changed_share))
+    return (*results, *judge_plausible(record.name, record.suspicions, record.versus, gates))
+
+
+def judge_plausible(
+    name: str, suspicions: Sequence[Suspicion], versus: Comparison | None, gates: Gates
+) -> tuple[GateResult, ...]:
+    """INCONCLUSIVE for each thing that speaks against believing predictions, unless the card switches that off.
+
+    Nothing where nothing does: that predictions can be believed proves no engine, so it is no PASS.
+
+    Args:
+        versus: what became of them against a reference; a share of changed predictions that the card has a gate for is
+            judged by that alone.
+    """
+    changes = None if versus is None or gates.changed_share is not None else suspect_changes(versus)
+    found = (*suspicions, *((changes,) if changes is not None else ()))
+    return tuple(
+        GateResult(
+            gate="plausible",
+            engine=name,
+            outcome="INCONCLUSIVE",
+            kind="accuracy",
+            reason=f"{suspicion.reason}; {suspicion.fix}",
+        )
+        for suspicion in found
+        if gates.plausible
+    )
+
+
+def judge_changed(name: str, versus: Comparison, limit: float) -> GateResult:
+    """PASS when the share of first classes that changed is surely below the limit, FAIL when it is surely above.
+
+    "Surely" is an exact one-sided 95 % bound.
+    """
+    low, high = exact_bounds(versus.changed, versus.images)
+    outcome = "PASS" if high < limit else "FAIL" if low > limit else "INCONCLUSIVE"
+    reason = (
+        f"{versus.changed} of {versus.images} first classes changed against {versus.reference} "
+        f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
+    )
+    return GateResult.model_validate(
+        {"gate": "changed_share", "engine": name, "outcome": outcome, "kind": "accuracy", "reason": reason}
+    )
 
 
 def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:

@@ -23,8 +23,8 @@ class Rate:
 
     def scaled(self, factor: float) -> "Rate":
         """The same for `factor` of them."""
-        bounds = (None if bound is None else factor * bound for bound in (self.low, self.high))
-        return Rate(factor * self.value, *bounds, self.doubt)
+        low, high = (None if bound is None else factor * bound for bound in (self.low, self.high))
+        return Rate(factor * self.value, low, high, self.doubt)
 
 
 def measure_rate(points: Sequence[Point]) -> Rate:

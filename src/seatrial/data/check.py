@@ -9,9 +9,6 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from seatrial.data.decode import decode_image, read_file
 from seatrial.data.image_files import find_left_out
 from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
@@ -25,13 +22,6 @@ CHUNK = 32
 NEAR_EMPTY = 0.1
 """A class with less than this share of the median class's images is reported."""
 ILSVRC_IMAGES, ILSVRC_CLASSES = 50_000, 1000
-ONE_TO_ONE = 0.9
-"""Share of the labels that must be answered with classes of their own, if the answers are another order of them."""
-SIMPLER_BY = 0.1
-SHIFTS = {
-    -1: ("the label minus 1", "the labels count from 1: subtract 1"),
-    1: ("the label plus 1", "the network has one class before the labels' first: add 1"),
-}
 _ILSVRC_NAME = re.compile(r"ILSVRC2012_val_[0-9]{8}\..+")
 
 
@@ -234,60 +224,3 @@ def _read_chunk(paths: Sequence[Path]) -> tuple[list[str], list[tuple[str, str]]
             broken.append(error.problem)
         noted += [(path.name, note) for note in notes]
     return broken, noted
-
-
-def judge_label_order(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> Finding | None:
-    """Would other labels explain a network's first answers far better: shifted by one, or in another order?
-
-    Another order is a class that each label is mostly answered with. Each image is judged by the votes of the others
-    with its label, so that few images a class do not vote for themselves; and different labels must be answered with
-    different classes, so that a network that always answers the same does not count.
-
-    Args:
-        answers: (n,), first classes.
-        labels: (n,).
-    """
-    if not len(labels):
-        return None
-    agreeing = float((answers == labels).mean())
-    shift, shifted = max(((by, float((answers == labels + by).mean())) for by in (-1, 1)), key=lambda found: found[1])
-    mapping, mapped = _vote(answers.tolist(), labels.tolist())
-    if len({answer for answer, _, _ in mapping.values()}) < ONE_TO_ONE * len(mapping):
-        mapped = 0.0
-    if not _is_far_better(max(shifted, mapped), agreeing, len(labels)):
-        return None
-    judged = f"of {len(labels)} images, the label itself for {agreeing:.1%}"
-    # A shift is an order too, and the simpler explanation where it says about as much.
-    if mapped < shifted + SIMPLER_BY:
-        what, fix = SHIFTS[shift]
-        return _error(f"the network's first answer is {what} for {shifted:.1%} {judged}; {fix}")
-    moved = [
-        f"label {label} is answered with class {answer} ({votes} of {count} images)"
-        for label, (answer, votes, count) in sorted(mapping.items())
-        if answer != label
-    ]
-    return _error(
-        f"the network's first answer is another class, the same for each label, for {mapped:.1%} {judged}; "
-        "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)",
-        moved,
-    )
-
-
-def _is_far_better(share: float, agreeing: float, count: int) -> bool:
-    """Twice as good and five points more, and by at least ten images."""
-    return share >= 2 * agreeing + 0.05 and (share - agreeing) * count >= 10
-
-
-def _vote(answers: Sequence[int], labels: Sequence[int]) -> tuple[dict[int, tuple[int, int, int]], float]:
-    """By label its decided answer, votes and images; and the share of images that the others' votes foretell."""
-    votes: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    for answer, label in zip(answers, labels, strict=True):
-        votes[label][answer] += 1
-    mapping = {}
-    for label, counted in votes.items():
-        (answer, most), *others = counted.most_common(2)
-        second = others[0][1] if others else 0
-        # Without its own vote, an image with this answer must still find it ahead.
-        if most - 1 > second:
-            mapping[label] = (answer, most, counted.total())
-    return mapping, sum(most for _, most, _ in mapping.values()) / len(labels)

@@ -100,8 +100,9 @@ def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) ->
     from seatrial.engines.unsigned import to_unsigned
 
     model = onnx.load(graph)
-    for value in (*model.graph.input, *model.graph.output) if size is not None else ():
-        value.type.tensor_type.shape.dim[0].dim_value = size
+    if size is not None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
     # What was inferred for a free batch no longer holds.
     del model.graph.value_info[:]
     onnx.save(to_unsigned(to_one_scale(model)) if fusible else model, target)

@@ -116,21 +116,17 @@ def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size
 def run_graph(
     model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """What `open_graph` answers to some images at once.
-
-    Nothing is rewritten before: an optimiser that errs would be taken for a fault of the graph. `ort_levels` holds the
-    optimiser against this when an engine is compiled.
-    """
-    return open_graph(model, batch_size, optimise=False)(images)
+    """What `open_graph` answers to some images at once."""
+    return open_graph(model, batch_size)(images)
 
 
 def open_graph(
-    model: onnx.ModelProto, batch_size: int | None = None, optimise: bool = True
+    model: onnx.ModelProto, batch_size: int | None = None
 ) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
     """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with the last image.
 
-    Args:
-        optimise: without it every node runs as it stands in the graph.
+    Every node runs as it stands in the graph: an optimiser that errs would be taken for a fault of the graph.
+    `engines.ort_levels` holds the optimiser against this when an engine is compiled.
 
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.
@@ -140,8 +136,7 @@ def open_graph(
     except ImportError:
         raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
     settings = onnxruntime.SessionOptions()
-    if not optimise:
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base but this

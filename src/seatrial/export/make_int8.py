@@ -12,7 +12,9 @@ from seatrial.data.batches import iterate_batches
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines.cpu import count_cores
+from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
+from seatrial.evaluation.plausibility import Seen, find_suspicions
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.put_back import Budget, put_back
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
@@ -54,6 +56,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
     Raises:
         EngineError: NNCF is missing, or what it made is not per channel.
         ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
     plain = raise_opset(load_graph(job.graph), job.proof)
     progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
@@ -93,8 +96,13 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     if job.max_drop_pp is None:
         return quantize(plain, job.calibration, job.preset), ()
     count = len(job.labelled)
-    reference = _count_right(job, plain, progress)
-    budget = Budget(job.max_drop_pp, lambda model: 100 * (reference - _count_right(job, model, progress)) / count)
+    labels = np.array([image.label for image in job.labelled])
+    reference = _predict(job, plain, progress)
+    _check_plausible(job, labels, reference)
+    right = int((reference == labels).sum())
+    budget = Budget(
+        job.max_drop_pp, lambda model: 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
+    )
     found = put_back(plain, job.calibration, job.preset, budget, progress)
     progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
     if found.keep:
@@ -103,15 +111,25 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     return found.model, found.keep
 
 
-def _count_right(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> int:
-    """Labelled images whose first class is right."""
-    right, done = 0, 0
+def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+    """Refuse to choose layers by an accuracy that cannot drop."""
+    recipe = job.feed.recipe
+    published = None if recipe.reference is None else recipe.reference.top1
+    ids = [image.id for image in job.labelled]
+    found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
+    if found and recipe.gates.plausible:
+        problem = f"no drop can be measured on predictions that cannot be believed: {found[0].reason}"
+        raise NotComparable(problem, found[0].fix)
+
+
+def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArray[np.int64]:
+    """First classes (n,) of the labelled images."""
+    found: list[NDArray[np.int64]] = []
     paths = [image.path for image in job.labelled]
-    labels = np.array([image.label for image in job.labelled])
+    done = 0
     for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
         images = pixels if job.manifest.fused else job.feed.finish(pixels)
-        logits = run_graph(model, images, job.manifest.input.shape[0])
-        right += int((logits.argmax(axis=1) == labels[done : done + len(logits)]).sum())
-        done += len(logits)
+        found.append(run_graph(model, images, job.manifest.input.shape[0]).argmax(axis=1))
+        done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))
-    return right
+    return np.concatenate(found)

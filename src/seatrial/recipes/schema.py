@@ -180,6 +180,10 @@ class Gates(Strict):
     """Top-1 may lie below the card's reference accuracy by this share of it."""
     at_least_published: bool = False
     same_at_batches: tuple[PositiveInt, ...] = ()
+    changed_share: Fraction | None = None
+    """The share of first classes that differ from the reference engine's must be certainly below this."""
+    plausible: bool = True
+    """Predictions that cannot be believed (`evaluation.plausibility`) leave the verdict open; False does not look."""
     speed: tuple[str, ...] = ()
 
 

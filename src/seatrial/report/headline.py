@@ -12,6 +12,9 @@ from seatrial.store.records import GateResult
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 _WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
 
+PLAUSIBLE = "plausible"
+"""The gate that is open when predictions cannot be believed: `compare.gates.judge_plausible`."""
+
 MEANING = {
     "PASS": "Every gate is met. A gate is a limit that the recipe sets.",
     "FAIL": (
@@ -20,7 +23,8 @@ MEANING = {
     ),
     "INCONCLUSIVE": (
         "INCONCLUSIVE is neither PASS nor FAIL: the true value may lie on either side of a gate, a limit that the "
-        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it names."
+        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it "
+        "names; predictions that cannot be believed have a cause, which must be mended first."
     ),
 }
 
@@ -87,9 +91,11 @@ def _write_failed(run: Run) -> list[str]:
 
 
 def _write_undecided(run: Run) -> list[str]:
-    unsure = _engines(run, "INCONCLUSIVE")
+    doubted = _engines(run, "INCONCLUSIVE", PLAUSIBLE)
+    unsure = [name for name in _engines(run, "INCONCLUSIVE") if name not in doubted]
     measure = "the accuracy asked" if run.reference in unsure else f"the accuracy of {run.reference}"
     return [
+        *([f"the predictions of {join_words(doubted)} cannot be believed"] if doubted else []),
         *(f"{_images(run)} cannot settle whether {said}" for said in _say(unsure, "keeps", "keep", measure)),
         *(["a speed gate could not be judged"] if _has_speed_gate(run, "INCONCLUSIVE") else []),
         *_write_rest(run),
@@ -115,9 +121,10 @@ def _say(names: list[str], singular: str, plural: str, rest: str) -> list[str]:
     return [f"{join_words(names)} {singular if len(names) == 1 else plural} {rest}"] if names else []
 
 
-def _engines(run: Run, outcome: Outcome) -> list[str]:
-    """Engines with an accuracy gate of that outcome, in the order of the run."""
-    found = {gate.engine for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")}
+def _engines(run: Run, outcome: Outcome, name: str | None = None) -> list[str]:
+    """Engines with an accuracy gate of that outcome, the gate of that name if one is given, in the order of the run."""
+    judged = [gate for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")]
+    found = {gate.engine for gate in judged if name in (None, gate.gate)}
     return [name for name in run.engines if name in found]
 
 

@@ -13,6 +13,7 @@ TERMS = (
     ("Reference", "the engine that the others are compared with, image by image"),
     ("Drop", "how many percentage points of top-1 an engine loses against the reference; below 0 it gains"),
     ("Interval", "the true drop is above its lower end, and below its upper end, each with 95 % confidence"),
+    ("Changed", "the share of images whose first answer is another than the reference's, right or wrong"),
     ("Flip", "an image that two engines answer differently"),
     ("Batch size", "how many images an engine is given at once"),
     ("Images/s", "images answered per second, from memory to memory, at the batch size that is best for the engine"),

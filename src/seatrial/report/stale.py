@@ -112,7 +112,7 @@ def _judge_accuracy(run: Run, record: AccuracyRecord, stale: Collection[str]) ->
 
 def _judge_measurement(run: Run, record: Measurement, stale: Collection[str]) -> str:
     engine = _judge_engine(run, record, stale)
-    measured = {point.batch_size for point in (*record.points, *record.unmeasured)}
+    measured = {point.batch_size for point in record.points} | {absent.batch_size for absent in record.unmeasured}
     asked = set(run.manifest.spec.get("batch_sizes", measured))
     return engine or ("other batch sizes" if measured != asked else "")
 

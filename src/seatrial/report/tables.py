@@ -66,6 +66,7 @@ def make_summary(run: Run) -> Table:
                 write_precision(run, name),
                 write_percent(record.accuracy()) if record else NOTHING,
                 _write_drop(record),
+                _write_changed(record),
                 write_figures(speed.images_per_s) if speed else NOTHING,
                 speed.batch if speed else NOTHING,
                 write_figures(ratio) if ratio is not None else NOTHING,
@@ -75,7 +76,9 @@ def make_summary(run: Run) -> Table:
     columns = (
         ENGINE,
         Column("Precision"),
-        *numbers("Top-1, %", "Drop, points (interval)", "Best images/s", "at batch size", f"× {run.reference}"),
+        *numbers(
+            "Top-1, %", "Drop, points (interval)", "Changed, %", "Best images/s", "at batch size", f"× {run.reference}"
+        ),
         Column("Outcome", "outcome"),
     )
     return Table("", "", columns, tuple(rows), "")
@@ -329,3 +332,9 @@ def _write_drop(record: AccuracyRecord | None) -> str:
         return NOTHING
     versus = record.versus
     return f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"
+
+
+def _write_changed(record: AccuracyRecord | None) -> str:
+    if record is None or record.versus is None:
+        return NOTHING
+    return write_percent(record.versus.changed / record.versus.images)

@@ -209,6 +209,8 @@ class Comparison(Strict):
     """Of each bound, where it is another: a verdict that fell early needs more."""
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
+    other_weights: bool = False
+    """The two are known to hold other weights, so that changed predictions are to be expected."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
 
@@ -226,6 +228,15 @@ class Certainty(Strict):
     """Of the last look."""
     of_images: int
     """In the set."""
+
+
+class Suspicion(Strict):
+    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
+
+    kind: str
+    reason: str
+    """In words, with the figures."""
+    fix: str
 
 
 class AccuracyRecord(Record):
@@ -275,6 +286,10 @@ class AccuracyRecord(Record):
     """Why another run may give other answers."""
     notes: tuple[str, ...] = ()
     """What is odd about image files and changes no pixel, with how many there are."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """What speaks against believing these predictions."""
+    unchecked: str = ""
+    """Why nobody looked whether they are plausible; empty where somebody did, or where an older version wrote this."""
     environment: Environment
 
     def accuracy(self, k: int = 1) -> float:

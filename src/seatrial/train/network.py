@@ -60,7 +60,8 @@ class TrainedNetwork:
 
     def has_batch_norm(self) -> bool:
         """Whether a step needs at least two images."""
-        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.plain.modules())
+        kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+        return any(isinstance(module, kinds) for module in self.plain.modules())
 
 
 def _make_average(network: nn.Module, decay: float) -> Any:
@@ -74,5 +75,4 @@ def _make_average(network: nn.Module, decay: float) -> Any:
 def is_finite(module: nn.Module) -> bool:
     """Whether all weights and running statistics are numbers."""
     floats = [t for t in module.state_dict().values() if t.is_floating_point()]
-    largest = torch.stack(torch._foreach_norm(floats, ord=math.inf))
-    return bool(largest.isfinite().all())
+    return bool(nn.utils.get_total_norm(floats, math.inf).isfinite())

@@ -1,7 +1,6 @@
 """`seatrial evaluate`: an engine's accuracy on a labelled set."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.environment import machine_hash, name_machine, read_environment
+from seatrial.bench.environment import machine_hash, read_environment
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.feed import Feed, read_feed
 from seatrial.data.fitting import check_prepared
@@ -21,6 +20,7 @@ from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
+from seatrial.evaluation.channels import try_swapped
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.noise import find_batch_floor, is_coarse
 from seatrial.evaluation.pipeline import (
@@ -30,8 +30,9 @@ from seatrial.evaluation.pipeline import (
     check_variety,
     collect_predictions,
 )
+from seatrial.evaluation.plausibility import judge_tally
 from seatrial.evaluation.self_test import check_self_test
-from seatrial.evaluation.statistics import wilson_interval
+from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
@@ -40,6 +41,7 @@ from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
+from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import check_reference, compare_with
 
@@ -109,6 +111,10 @@ class Sitting:
     batch: BatchDependence | None = None
     first_answer_s: float = 0.0
     certainty: Certainty | None = None
+    tally: Tally | None = None
+    """Once all images have their answers."""
+    swapped: Paired | None = None
+    """Some images with red and blue swapped against as they are; None where nobody looked."""
 
 
 class Answering(Protocol):
@@ -158,6 +164,8 @@ class Here:
             if sitting.batch is not None:
                 sitting.first_answer_s = opened_s + sitting.batch.first_answer_s
             yield lambda todo: stream_answers(session, spec.images, feed, todo, plan)
+            if sitting.tally is not None and not spec.fake:
+                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size)
 
 
 def evaluate_engine(
@@ -254,6 +262,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         sitting = Sitting()
         with asked.answering.open(asked, sitting, progress) as answer:
             sitting.certainty = _answer(asked, ledger, answer, progress)
+            sitting.tally = ledger.tally
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
@@ -288,24 +297,6 @@ def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: P
     return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
 
 
-def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
-    """Refuse an accuracy over fewer images than were asked for.
-
-    Args:
-        left_out: why an image has no answer, by id.
-        asked: how many images there should be.
-
-    Raises:
-        DataError: names the first ones.
-    """
-    listed = list(left_out.values())
-    shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
-    raise DataError(
-        f"{len(left_out)} of {asked} images have no answer: {shown}",
-        "mend them, or evaluate the rest with --allow-partial, which keeps what is answered",
-    )
-
-
 def _evaluation_key(
     file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, environment: Environment
 ) -> str:
@@ -331,6 +322,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
+    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -357,24 +349,12 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        doubts=_find_doubts(asked.answering.environment, tally),
-        notes=_count_notes(tally, images),
+        doubts=(*find_machine_doubts(asked.answering.environment, tally), *belief.doubts),
+        notes=count_notes(tally, images),
+        suspicions=belief.suspicions,
+        unchecked=belief.unchecked,
         environment=asked.answering.environment,
     )
-
-
-def _find_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
-    kinds = sorted(tally.machines | {name_machine(environment)})
-    if len(kinds) == 1:
-        return ()
-    return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
-
-
-def _count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
-    """What was noted of image files, each with how many there are and the first."""
-    counts = Counter(tally.notes.values())
-    first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
-    return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
 def _describe_pace(asked: Evaluation, tally: Tally, sitting: Sitting) -> Throughput:

@@ -2,20 +2,22 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.compare.gates import judge_drop
+from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes.schema import Gates
 from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import check_own, find_differences
+from seatrial.workflow.reference import check_own, name_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class CompareSpec:
     """The drop of top-1 to judge against, in percentage points."""
     names: tuple[str, ...] = ()
     """What the files are called; their own names unless given."""
+    gates: Gates = field(default_factory=Gates)
+    """Of the card, where it is known: what it says of plausibility and of changed predictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Compared:
     """None with one file."""
     gate: GateResult | None
     """None where no gate was given."""
+    suspected: tuple[GateResult, ...] = ()
+    """What speaks against believing the predictions, INCONCLUSIVE each."""
 
 
 def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
@@ -70,13 +76,17 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
         found.append(predictions)
     names = spec.names or name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
+    believed = [_look(path, predictions, labels is None) for path, predictions in zip(spec.files, found, strict=True)]
+    suspected = judge_plausible(names[0], believed[0].suspicions, None, spec.gates)
     if len(found) < 2:
-        return Compared(accuracies, None, None)
+        return Compared(accuracies, None, None, suspected)
     differences = compare_predictions(found[0], found[1], (names[0], names[1]))
-    doubts = _find_doubts(*spec.files)
-    differences = replace(differences, versus=differences.versus.model_copy(update={"doubts": doubts}))
-    gate = None if spec.gate_pp is None else judge_drop(names[1], differences.versus, spec.gate_pp)
-    return Compared(accuracies, differences, gate)
+    record = _find_record(spec.files[1])
+    versus = differences.versus if record is None else name_differences(differences.versus, spec.files[0], record)
+    gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
+    unchecked = any(belief.unchecked for belief in believed)
+    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, spec.gates)
+    return Compared(accuracies, replace(differences, versus=versus), gate, suspected)
 
 
 def find_predictions(record: Path) -> Path:
@@ -96,9 +106,26 @@ def find_predictions(record: Path) -> Path:
     return path
 
 
-def _find_doubts(reference: Path, other: Path) -> tuple[str, ...]:
-    """Why the two may differ beside the engine, where the records that `evaluate` wrote still stand beside them."""
+def _find_record(predictions: Path) -> AccuracyRecord | None:
+    """The record that `evaluate` wrote beside predictions, where it still stands there."""
     with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(other.with_suffix(".json"))
-        return find_differences(reference, record) if record.predictions == other.name else ()
-    return ()
+        record = AccuracyRecord.load(predictions.with_suffix(".json"))
+        return record if record.predictions == predictions.name else None
+    return None
+
+
+def _look(path: Path, predictions: Predictions, by_file: bool) -> Belief:
+    """Whether predictions can be believed: by themselves, and by what their evaluation found with the images at hand.
+
+    Args:
+        by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
+    """
+    record = _find_record(path)
+    if record is not None and record.unchecked:
+        return Belief(unchecked=record.unchecked)
+    classes = int(predictions.classes.max()) + 1 if record is None else record.classes
+    seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes, predictions.contents)
+    found = find_suspicions(seen)
+    known = {suspicion.kind for suspicion in found}
+    stored = record.suspicions if record is not None and by_file else ()
+    return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))

@@ -119,12 +119,17 @@ def _compare_accuracy(
         return None, _miss("reference_drop_pp", "accuracy", name, lacking)
     files = [find_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
-        found = compare_files(CompareSpec(files, names=names))
+        found = compare_files(CompareSpec(files, names=names, gates=runs[1].recipe.gates))
     except NotComparable as error:
         return None, [_leave_open("reference_drop_pp", "accuracy", name, f"not comparable: {error}")]
     assert found.differences is not None
     change = AccuracyChange(found.accuracies[0], found.accuracies[1], found.differences)
-    return change, [] if limit_pp is None else [judge_drop(name, found.differences.versus, limit_pp)]
+    if limit_pp is None:
+        return change, []
+    suspected = [
+        gate.model_copy(update={"engine": name, "reason": f"{gate.engine}: {gate.reason}"}) for gate in found.suspected
+    ]
+    return change, [judge_drop(name, found.differences.versus, limit_pp), *suspected]
 
 
 def _compare_measured(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.data.bins import BinForm, BinReport, PixelFormat, write_bins
-from seatrial.data.check import CheckSpec, Finding, check_data, judge_label_order
+from seatrial.data.check import SHOWN, CheckSpec, Finding, check_data
 from seatrial.data.info_file import write_info
 from seatrial.data.labels import list_images, read_labels
 from seatrial.engines.cpu import count_cores
@@ -91,6 +91,7 @@ def check_images(asked: CheckRequest, progress: Progress = silent) -> tuple[Find
     findings = check_data(CheckSpec(asked.images, asked.labels, classes, asked.expected, count_cores()), progress)
     if asked.predictions is None or any(finding.level == "error" for finding in findings):
         return findings
+    from seatrial.evaluation.label_order import find_order
     from seatrial.store.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
 
     told = Predictions.load(asked.predictions)
@@ -99,5 +100,6 @@ def check_images(asked: CheckRequest, progress: Progress = silent) -> tuple[Find
         raise NotComparable(
             f"{asked.predictions} and {asked.images} are of other images", "evaluate the engine on these"
         )
-    found = judge_label_order(told.classes[:, 0], np.array([label_of[image] for image in told.ids]))
-    return findings if found is None else (found, *findings)
+    labels = np.array([label_of[image] for image in told.ids])
+    found = find_order(told.classes[:, 0], labels, classes)
+    return findings if found is None else (Finding("error", found.text, found.examples[:SHOWN]), *findings)

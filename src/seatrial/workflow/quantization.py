@@ -43,6 +43,7 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
         DataError: calibration images are missing, broken, or among those to evaluate on.
         EngineError: NNCF is missing, or what it made is not per channel.
         ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
     if output.resolve() == graph.resolve():
         raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")

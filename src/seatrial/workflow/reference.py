@@ -12,6 +12,8 @@ from seatrial.store.predictions import Predictions, check_same_images, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 
+OTHER_WEIGHTS = "its weights are others"
+
 
 def check_own(predictions: Path) -> None:
     """Refuse predictions that are not those that the record beside them was counted from, where there is one.
@@ -66,7 +68,14 @@ def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Compa
     check_same_images(theirs, ours, (reference.stem, record.name))
     confidence = bound_confidence(record.certainty)
     compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
-    return compared.model_copy(update={"doubts": find_differences(reference, record)})
+    return name_differences(compared, reference, record)
+
+
+def name_differences(compared: Comparison, reference: Path, record: AccuracyRecord) -> Comparison:
+    """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
+    doubts = find_differences(reference, record)
+    others = any(doubt.endswith(OTHER_WEIGHTS) for doubt in doubts)
+    return compared.model_copy(update={"doubts": doubts, "other_weights": others})
 
 
 def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
@@ -75,7 +84,7 @@ def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]
         other = AccuracyRecord.load(reference.with_suffix(".json"))
         checks = {
             "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
-            "its weights are others": other.checkpoint_sha256 != record.checkpoint_sha256,
+            OTHER_WEIGHTS: other.checkpoint_sha256 != record.checkpoint_sha256,
             # Of a part of the images the hash is another anyway.
             "image files have changed since": None not in (other.images_hash, record.images_hash)
             and other.images_hash != record.images_hash

@@ -121,13 +121,13 @@ def test_data_check_leaves_with_6_if_something_is_wrong(here: Path, capsys: pyte
 def test_data_check_holds_labels_against_answers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = tuple(f"a{index:02d}.JPEG" for index in range(30))
     labels = np.arange(30, dtype=np.int32) % 3
-    answers = np.array([2, 0, 1], dtype=np.int32)[labels][:, None]
+    answers = np.array([1, 0, 2], dtype=np.int32)[labels][:, None]
     Predictions(ids, labels, answers, answers.astype(np.float32)).save(here / "told.parquet")
     line = "data check tiny.toml --images val --labels labels.txt --predictions told.parquet --json"
     assert run_line(line) == 6
     (found,) = json.loads(capsys.readouterr().out)["findings"]
     assert "another order" in found["text"]
-    assert found["examples"][0] == "label 0 is answered with class 2 (10 of 10 images)"
+    assert found["examples"][0] == "label 0 is answered with class 1 (10 of 10 images)"
     (here / "val" / "a00.JPEG").rename(here / "val" / "b00.JPEG")
     (here / "labels.txt").write_text((here / "labels.txt").read_text().replace("a00", "b00"))
     assert run_line(line) == 7

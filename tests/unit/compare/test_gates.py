@@ -1,14 +1,22 @@
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from fake_engine import make_recipe
 from run_folder import BF16, INT8, TORCH, Trial, build_run
-from seatrial.compare.gates import judge_drop, judge_gates, judge_reference_drop, judge_same_at_batches
+from seatrial.compare.gates import (
+    judge_changed,
+    judge_drop,
+    judge_gates,
+    judge_predictions,
+    judge_reference_drop,
+    judge_same_at_batches,
+)
+from seatrial.compare.verdict import reach_verdict
 from seatrial.evaluation.comparison import compare_answers
 from seatrial.evaluation.statistics import wilson_interval
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import AccuracyRecord, Comparison
+from seatrial.store.records import AccuracyRecord, Comparison, Suspicion
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +171,54 @@ def test_answers_that_change_with_the_batch_fail(
     found = judge_same_at_batches({1: accuracies["torch"], 16: other})
     assert (found.outcome, found.gate) == (outcome, "same_at_batches")
     assert f"{changed} of 540 answers differ at 16" in found.reason
+
+
+DOUBT = Suspicion(kind="at chance", reason="top-1 of 0.10% is not above chance", fix="mend the labels")
+
+
+def test_a_reference_that_cannot_be_believed_leaves_the_verdict_open(accuracies: dict[str, AccuracyRecord]) -> None:
+    doubted = {name: record.model_copy(update={"suspicions": (DOUBT,)}) for name, record in accuracies.items()}
+    gates = {"reference_drop_pp": 10.0}
+    found = judge_gates(make_recipe(gates=gates), doubted, {})
+    assert [(g.gate, g.engine, g.outcome) for g in found] == [
+        ("plausible", "torch", "INCONCLUSIVE"),
+        ("reference_drop_pp", "openvino-bf16", "PASS"),
+        ("plausible", "openvino-bf16", "INCONCLUSIVE"),
+        ("reference_drop_pp", "openvino-int8", "PASS"),
+        ("plausible", "openvino-int8", "INCONCLUSIVE"),
+    ]
+    assert found[0].reason == "top-1 of 0.10% is not above chance; mend the labels"
+    assert reach_verdict("small", found).exit_code == 7
+    switched_off = make_recipe(gates={**gates, "plausible": False})
+    assert reach_verdict("small", judge_gates(switched_off, doubted, {})).exit_code == 0
+    # An engine that surely lost too much has failed whatever else there is.
+    strict = judge_gates(make_recipe(gates={"reference_drop_pp": 0.5}), doubted, {})
+    assert reach_verdict("small", strict).exit_code == 3
+
+
+@pytest.mark.parametrize(("changed", "outcome"), [(100, "PASS"), (150, "INCONCLUSIVE"), (180, "FAIL")])
+def test_the_share_of_changed_predictions_is_judged_by_what_is_sure(changed: int, outcome: str) -> None:
+    exact = binomtest(changed, 1000).proportion_ci(0.9, "exact")
+    bounds = f"{exact.low:.2%} to {exact.high:.2%}"
+    versus = compare_counts(1000, changed // 2, changed // 2)
+    found = judge_changed("int8", versus, 0.15)
+    assert (found.gate, found.outcome, found.kind) == ("changed_share", outcome, "accuracy")
+    assert found.reason == (
+        f"{changed} of 1000 first classes changed against torch ({bounds} with 95% confidence on each side); "
+        "the gate is 15.00%"
+    )
+
+
+def test_a_gate_of_its_own_takes_the_place_of_the_default_share(accuracies: dict[str, AccuracyRecord]) -> None:
+    """A quarter of the predictions changed, half of them for the better: no drop, and no silence."""
+    record = accuracies["openvino-int8"].model_copy(update={"versus": compare_counts(1000, 125, 125)})
+    kinds = {
+        None: [("reference_drop_pp", "PASS"), ("plausible", "INCONCLUSIVE")],
+        0.3: [("reference_drop_pp", "PASS"), ("changed_share", "PASS")],
+        0.1: [("reference_drop_pp", "PASS"), ("changed_share", "FAIL")],
+    }
+    for share, expected in kinds.items():
+        card = make_recipe(gates={} if share is None else {"changed_share": share})
+        found = judge_predictions(record, card.gates, 3.0)
+        assert [(gate.gate, gate.outcome) for gate in found] == expected
+        assert [gate.gate for gate in judge_predictions(record, card.gates, None)] == ["plausible"] * (share is None)

@@ -1,11 +1,10 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from seatrial.data import check
-from seatrial.data.check import CheckSpec, Finding, check_data, judge_label_order
+from seatrial.data.check import CheckSpec, Finding, check_data
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
@@ -163,56 +162,3 @@ def test_what_is_not_there_cannot_be_checked(tmp_path: Path) -> None:
         check_set((tmp_path / "none", tmp_path / "labels.txt"), 2)
     with pytest.raises(DataError, match=r"label file .* cannot be read"):
         check_set((tmp_path, tmp_path / "labels.txt"), 2)
-
-
-def answer(labels: np.ndarray, accuracy: float, classes: int) -> np.ndarray:
-    """First classes of a network that is right in this share of cases, else anywhere."""
-    rng = np.random.default_rng(1)
-    return np.where(rng.uniform(size=len(labels)) < accuracy, labels, rng.integers(0, classes, len(labels)))
-
-
-CLASSES = 100
-TRUE = np.arange(CLASSES).repeat(20)
-
-
-@pytest.mark.parametrize("accuracy", [0.0, 0.05, 0.3, 0.77, 1.0])
-def test_right_labels_are_not_doubted(accuracy: float) -> None:
-    assert judge_label_order(answer(TRUE, accuracy, CLASSES), TRUE) is None
-
-
-@pytest.mark.parametrize("accuracy", [0.15, 0.77, 1.0])
-@pytest.mark.parametrize(("shift", "fix"), [(1, "count from 1: subtract 1"), (-1, "labels' first: add 1")])
-def test_labels_off_by_one_are_found(accuracy: float, shift: int, fix: str) -> None:
-    found = judge_label_order(answer(TRUE, accuracy, CLASSES), TRUE + shift)
-    assert found is not None and found.level == "error" and fix in found.text
-
-
-@pytest.mark.parametrize("accuracy", [0.3, 0.77, 1.0])
-def test_labels_in_another_order_are_found(accuracy: float) -> None:
-    other = np.random.default_rng(2).permutation(CLASSES)
-    found = judge_label_order(answer(TRUE, accuracy, CLASSES), other[TRUE])
-    assert found is not None and "another order" in found.text
-    first = int(np.flatnonzero(other == 0)[0])
-    assert found.examples[0].startswith(f"label 0 is answered with class {first} (")
-
-
-def test_two_classes_that_change_places_are_found() -> None:
-    labels = np.array([0, 1] * 20)
-    found = judge_label_order(1 - labels, labels)
-    assert found is not None
-    assert found.examples == (
-        "label 0 is answered with class 1 (20 of 20 images)", "label 1 is answered with class 0 (20 of 20 images)",
-    )  # fmt: skip
-
-
-def test_a_network_that_always_answers_the_same_is_no_other_order() -> None:
-    assert judge_label_order(np.full_like(TRUE, 7), TRUE) is None
-
-
-def test_one_image_a_class_does_not_vote_for_itself() -> None:
-    labels = np.arange(1000)
-    assert judge_label_order(np.random.default_rng(3).permutation(1000), labels) is None
-
-
-def test_no_answers_say_nothing() -> None:
-    assert judge_label_order(np.array([], dtype=int), np.array([], dtype=int)) is None

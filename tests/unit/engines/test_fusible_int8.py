@@ -62,7 +62,7 @@ def make_network(groups: int = CHANNELS, second_taker: bool = False, zero: Any =
 
 def run_raw(model: onnx.ModelProto) -> np.ndarray:
     """Logits of the graph as it stands, nothing fused."""
-    return open_graph(model, optimise=False)(IMAGES)
+    return open_graph(model)(IMAGES)
 
 
 def count_executed(model: onnx.ModelProto, folder: Path) -> dict[str, int]:

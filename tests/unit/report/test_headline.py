@@ -64,6 +64,18 @@ def test_other_verdicts(tmp_path: Path, gates: list[tuple[str, str, str]], sente
     assert say_verdict(read_run(tmp_path)) == sentence
 
 
+def test_predictions_that_cannot_be_believed_are_not_told_as_too_few_images(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    doubted = [
+        _gate(name, "INCONCLUSIVE").model_copy(update={"gate": "plausible"}) for name in ("torch", "onnxruntime")
+    ]
+    write_verdict(tmp_path, [*doubted, _gate("onnxruntime", "PASS"), _gate("openvino-bf16", "INCONCLUSIVE")])
+    assert say_verdict(read_run(tmp_path)) == (
+        "INCONCLUSIVE: the predictions of torch and onnxruntime cannot be believed; "
+        "540 images cannot settle whether openvino-bf16 keeps the accuracy of torch."
+    )
+
+
 def test_a_run_without_verdict_is_not_judged(tmp_path: Path) -> None:
     build_run(tmp_path)
     (tmp_path / "verdict.json").unlink()

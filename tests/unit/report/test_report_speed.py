@@ -63,7 +63,7 @@ def test_no_ratio_between_two_machines(tmp_path: Path) -> None:
     _change(tmp_path, "openvino-bf16", environment=MACHINE.model_copy(update={"cores": 64}))
     run = read_run(tmp_path)
     assert find_ratio(run, best_speeds(run), "openvino-bf16", "torch") is None
-    assert [row[6] for row in make_summary(run).rows] == ["1.00", "1.67", "–"]
+    assert [row[7] for row in make_summary(run).rows] == ["1.00", "1.67", "–"]
 
 
 def test_smallest_common_batch(tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ def folder(tmp_path: Path) -> Path:
 def test_summary(folder: Path) -> None:
     reference, bf16, int8 = tables.make_summary(read_run(folder)).rows
     # 516 of 540 right; one lost and one gained: ±1.645·√2/540.
-    assert reference == ("torch", "fp32", "95.56", "–", "20.0", "1", "1.00", "reference")
+    assert reference == ("torch", "fp32", "95.56", "–", "–", "20.0", "1", "1.00", "reference")
     assert bf16 == (
-        "openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "160", "4", "8.00", "PASS"
+        "openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "0.37", "160", "4", "8.00", "PASS"
     )  # fmt: skip
     # 40 lost, 20 gained: 20/540, ±1.645·√(60 − 400/540)/540.
     assert int8 == (
-        "openvino-int8", "int8 (50 of 57 layers)", "91.85", "3.70 (1.36 to 6.05)", "320", "4", "16.0", "FAIL"
+        "openvino-int8", "int8 (50 of 57 layers)", "91.85", "3.70 (1.36 to 6.05)", "11.11", "320", "4", "16.0", "FAIL"
     )  # fmt: skip
 
 

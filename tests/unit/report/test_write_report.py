@@ -70,7 +70,17 @@ def test_both_start_with_the_verdict_and_hold_the_figures(written: tuple[str, st
     text = Page(html).text
     assert sentence in text and sentence in markdown
     assert text.index(sentence) < text.index("Top-1, %")
-    row = ("openvino-bf16", "bf16 (53 of 57 layers)", "95.56", "0.00 (−0.43 to 0.43)", "160", "4", "8.00", "PASS")
+    row = (
+        "openvino-bf16",
+        "bf16 (53 of 57 layers)",
+        "95.56",
+        "0.00 (−0.43 to 0.43)",
+        "0.37",
+        "160",
+        "4",
+        "8.00",
+        "PASS",
+    )
     assert " ".join(row) in text
     assert f"| {' | '.join(row)} |" in markdown
     assert "1 doubt about these figures: see Doubts." in text
@@ -144,7 +154,7 @@ def test_a_run_that_has_only_begun_still_reports(tmp_path: Path) -> None:
     (build_run(tmp_path / "whole") / "run.json").rename(tmp_path / "run.json")
     html, markdown = write(tmp_path)
     assert html.count("<svg") == 0
-    assert "| torch | – | – | – | – | – | – | reference |" in markdown
+    assert "| torch | – | – | – | – | – | – | – | reference |" in markdown
     text = Page(html).text
     assert "NOT JUDGED" in text and "No graph was made in this run" in text and "Speed was not measured" in text
 

@@ -13,6 +13,7 @@ from seatrial.data.info_file import write_info
 from seatrial.engines import ENGINES
 from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.engines.builder import compile_here
+from seatrial.engines.self_test import PICTURES
 from seatrial.errors import DataError, ParityError, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import Calibration, GraphManifest
@@ -107,13 +108,17 @@ def test_without_input_one_batch_of_zeros_is_fed(here: Path, monkeypatch: pytest
         return sessions[-1]
 
     monkeypatch.setattr(fake_engine.FakeEngine, "open", open_session)
+    make_engine(here)
+    sessions.clear()
     done, notes = infer(source=None, batch_size=3, loop=4, form="TXT")
     assert Path("out/a/pure_infer_data_0.txt").read_text() == "0.000000 1.000000 2.000000 3.000000 \n" * 3
-    assert not np.concatenate(sessions[0].given).any()
-    assert len(sessions[0].given) == 1 + 4 and len(done.performance.compute_ms) == 4
+    fed = sessions[0].given[PICTURES:]
+    assert not np.concatenate(fed).any()
+    assert len(fed) == 1 + 4 and len(done.performance.compute_ms) == 4
     assert "the engine is fed zeros, which are no photographs" in notes[0]
     infer(source=None, batch_size=3, dirname="b", pure_data="random")
-    assert np.concatenate(sessions[1].given).std() == pytest.approx(74, abs=4), "as uniform bytes: 256 / sqrt(12)"
+    fed = sessions[1].given[PICTURES:]
+    assert np.concatenate(fed).std() == pytest.approx(74, abs=4), "as uniform bytes: 256 / sqrt(12)"
 
 
 def test_without_output_only_times_are_taken(here: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, Prepared, hash_listing, read_labels
 from seatrial.engines.build import BuildSpec
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, NotComparable, UsageError
 from seatrial.export.graph import load_graph, run_graph
 from seatrial.progress import Update
 from seatrial.store.files import hash_file, hash_value
@@ -97,6 +97,16 @@ def test_what_cannot_be_quantised(place: Path, made: GraphManifest, tmp_path: Pa
         quantize_graph(place / "made" / "int8.onnx", spec, tmp_path / "int8.onnx")
     with pytest.raises(UsageError, match="measured on labelled images, and none were given"):
         quantize_graph(place / "model.onnx", replace(spec, max_drop_pp=1.0), tmp_path / "int8.onnx")
+
+
+def test_a_budget_is_not_measured_by_labels_that_cannot_be_right(
+    place: Path, labelled: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    moved = tuple(replace(image, label=(image.label + 1) % CLASSES) for image in labelled)
+    spec = QuantizeSpec(place / "train", images=moved, max_drop_pp=3.0)
+    with pytest.raises(NotComparable, match=r"no drop can be measured .* is the label minus 1 for 100\.0% of 100"):
+        quantize_graph(place / "model.onnx", spec, tmp_path / "int8.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_budget_puts_layers_back_and_says_what_chose_them(

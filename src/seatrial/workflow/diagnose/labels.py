@@ -5,19 +5,15 @@ import contextlib
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.check import judge_label_order
 from seatrial.errors import SeatrialError
-from seatrial.evaluation.statistics import wilson_interval
+from seatrial.evaluation.label_order import find_order
+from seatrial.evaluation.plausibility import is_far_below
 from seatrial.store.diagnosis import LABELS, StageDiagnosis
 from seatrial.store.predictions import Predictions
 from seatrial.workflow.diagnose.case import Case
 
 AGREEING = 0.98
 """Share of today's answers that stored ones must repeat, to be taken as further evidence."""
-SURE = 0.999
-"""Confidence of the interval that must lie below the published accuracy."""
-BELOW_PP = 5.0
-"""Points that it must lie below: less is another set of images."""
 
 
 def judge_labels(case: Case, logits: NDArray[np.floating]) -> StageDiagnosis:
@@ -27,7 +23,7 @@ def judge_labels(case: Case, logits: NDArray[np.floating]) -> StageDiagnosis:
     """
     answers, labels = _gather(case, logits.argmax(axis=1))
     right = float((answers == labels).mean())
-    found = judge_label_order(answers, labels)
+    found = find_order(answers, labels, case.recipe.network.classes)
     reason = "" if found is None else "; ".join((found.text, *found.examples[:2]))
     beyond = labels >= case.recipe.network.classes
     if beyond.any():
@@ -48,8 +44,7 @@ def doubt_accuracy(case: Case, labels: StageDiagnosis) -> str | None:
     published = case.recipe.reference
     if published is None or labels.top1 is None or labels.verdict == "leaves":
         return None
-    _, high = wilson_interval(round(labels.top1 * labels.images), labels.images, SURE)
-    if high >= published.top1 - BELOW_PP / 100:
+    if not is_far_below(round(labels.top1 * labels.images), labels.images, published.top1):
         return None
     return (
         f"torch itself is right for {labels.top1:.1%} of {labels.images} images, and the card names "

@@ -140,7 +140,7 @@ def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels:
     """A graph in onnxruntime, every node as it stands there."""
     model = load()
     spec = read_facts(model).input
-    ask = open_graph(model, spec.shape[0], optimise=False)
+    ask = open_graph(model, spec.shape[0])
     free = spec.model_copy(update={"shape": (None, *spec.shape[1:])})
 
     def answer(part: slice) -> NDArray[np.float32]:

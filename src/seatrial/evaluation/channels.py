@@ -1,0 +1,100 @@
+"""Does the engine see more with red and blue swapped? A few images of an evaluation are run once more that way."""
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.batches import fill_row
+from seatrial.data.decode_pool import fill_rows
+from seatrial.data.feed import Feed
+from seatrial.data.labels import LabelledImage
+from seatrial.engines.base import Session, run_padded
+from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally
+from seatrial.evaluation.statistics import Paired
+from seatrial.evaluation.stream import row_form
+from seatrial.metrics.topk import rank_top
+
+ROOM = 0.05
+"""Share of images that must be wrong before swapped channels could explain much more."""
+NEAR = 0.01
+"""So near to the published accuracy nothing is swapped."""
+FEWEST, MOST_AT_FIRST, MOST = 8, 64, 512
+"""Images of the first look, which are one in a hundred, and of the last."""
+FASTER = 4
+"""Each look takes so many times the images of the one before."""
+
+
+def try_swapped(
+    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int
+) -> Paired | None:
+    """Run some of the images of `tally` with red and blue swapped, and count who is right: the reference is as it was.
+
+    Nearly every sound engine is worse off after the first look, which ends it; looks go on while more is gained than
+    lost. Where top-1 is doubtful already there is one look, the last.
+
+    Returns:
+        None where swapping is not possible (AIPP orders the channels, or they are YUV), top-1 leaves no room for it, or
+        the card does not ask whether predictions are plausible.
+    """
+    seen = see_tally(images, tally, feed.recipe)
+    count, hits = len(seen.labels), seen.hits
+    if not feed.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
+        return None
+    if seen.published is not None and hits >= (seen.published - NEAR) * count:
+        return None
+    doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
+    size = session.input.shape[0] or batch_size
+    rows = np.random.default_rng(0).permutation(count)[:MOST]
+    chosen = np.flatnonzero(tally.answered)[rows]
+    labels, right = seen.labels[rows], (seen.answers == seen.labels)[rows]
+    swapped = np.zeros(len(rows), bool)
+    for start, stop in pairwise(_plan_looks(count, doubtful)):
+        for at in range(start, stop, size):
+            part = slice(at, min(at + size, stop))
+            answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], feed)
+            swapped[part] = answers == labels[part]
+        paired = _count(right[:stop], swapped[:stop])
+        if paired.gained <= paired.lost:
+            break
+    return paired
+
+
+def _can_swap(images: Sequence[LabelledImage], feed: Feed) -> bool:
+    shape, dtype = row_form(images, feed)
+    return feed.aipp is None and shape[-1 if dtype == "uint8" else 0] == 3
+
+
+def _plan_looks(images: int, at_once: bool) -> list[int]:
+    """How many images were run before each look, and after the last."""
+    most = min(images, MOST)
+    ends = [most if at_once else min(most, max(FEWEST, min(MOST_AT_FIRST, images // 100)))]
+    while ends[-1] < most:
+        ends.append(min(most, FASTER * ends[-1]))
+    return [0, *ends]
+
+
+def _answer_swapped(session: Session, images: Sequence[LabelledImage], feed: Feed) -> NDArray[np.int32]:
+    shape, dtype = row_form(images, feed)
+    rows = np.empty((len(images), *shape), dtype)
+    fill_rows(rows, images, partial(fill_row, feed=feed))
+    swapped = swap_channels(rows, feed)
+    classes, _ = rank_top(run_padded(session, swapped if dtype == session.input.dtype else feed.finish(swapped)))
+    return classes[:, 0]
+
+
+def swap_channels(rows: NDArray[Any], feed: Feed) -> NDArray[Any]:
+    """Red and blue swapped in pixels (n, height, width, 3), or in what the card's normalisation made of them, CHW."""
+    if rows.dtype == np.uint8:
+        return np.ascontiguousarray(rows[..., ::-1])
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in feed.recipe.normalisation)
+    # Each channel has a mean and a deviation of its own, so it is the pixels that change places.
+    return np.ascontiguousarray(((rows * std + mean)[:, ::-1] - mean) / std)
+
+
+def _count(right: NDArray[np.bool_], swapped: NDArray[np.bool_]) -> Paired:
+    return Paired(*(int(n.sum()) for n in (right & swapped, right & ~swapped, ~right & swapped, ~right & ~swapped)))

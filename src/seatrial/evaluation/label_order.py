@@ -1,0 +1,161 @@
+"""Would other labels explain a network's first classes far better: shifted, reversed, sorted as text, permuted?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.evaluation.statistics import Paired, gain_p
+
+SURE = 0.001
+"""Chance at which images that a worse explanation explains no better look as if it did."""
+FAR_PP = 10.0
+"""Points of accuracy that another explanation must gain, where it does not double it."""
+SIMPLER_BY = 0.1
+"""Share of the images by which a learned order must beat a plain one, as the plain one is the simpler explanation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Other labels that explain the predictions far better."""
+
+    what: str
+    """What the predicted class is, such as "the label minus 1"."""
+    share: float
+    """Of the images, that it explains."""
+    right: float
+    """Share that the labels themselves explain."""
+    images: int
+    fix: str
+    examples: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Figures and mend, in one sentence."""
+        of = f"of {self.images} images, the label itself for {self.right:.1%}"
+        return f"the network's first answer is {self.what} for {self.share:.1%} {of}; {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """An order that nothing has to be learned for."""
+
+    what: str
+    fix: str
+    expected: NDArray[np.int64]
+    """(n,), the class that each image should get; -1 where there is none."""
+
+
+def find_order(answers: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> Order | None:
+    """The order of the classes that explains first classes far better than the labels themselves; None if none does.
+
+    Plain orders need no learning and so work with few images of each class. Any other order is learned on one half of
+    the images and judged on the other, both ways, so that few images cannot vote for themselves; it gives different
+    labels different classes, so that a network that always answers the same is no order.
+
+    Args:
+        answers: (n,), first classes.
+        labels: (n,); those that are no class of the network are none of any order either, but of a shift.
+        classes: that the network tells apart.
+    """
+    plain = list(_list_plain(labels.astype(np.int64), classes))
+    judged = [(float((order.expected == answers).mean()), order) for order in plain if len(labels)]
+    best = max(judged, key=lambda found: found[0], default=None)
+    learned = _foretell(answers, labels)
+    mapped = float((learned == answers).mean()) if len(labels) else 0.0
+    right = float((labels == answers).mean()) if len(labels) else 0.0
+    # All that are tried share the chance of a false alarm.
+    level = SURE / (len(plain) + 1)
+    if best is not None and mapped < best[0] + SIMPLER_BY:
+        share, order = best
+        if explains_better(answers, labels, order.expected, level):
+            return Order(order.what, share, right, len(labels), order.fix)
+        return None
+    if not explains_better(answers, labels, learned, level):
+        return None
+    what = "another class, the same for each label,"
+    fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
+    return Order(what, mapped, right, len(labels), fix, _describe_moves(answers, labels))
+
+
+def explains_better(
+    answers: NDArray[np.integer], labels: NDArray[np.integer], expected: NDArray[np.integer], level: float = SURE
+) -> bool:
+    """Whether `expected` (n,) is hit so much more often than `labels` that neither chance nor a poor model explains it.
+
+    McNemar's exact test, one-sided; and the accuracy doubles and gains 5 points, or gains `FAR_PP` and leaves at most
+    two thirds of the errors.
+    """
+    ours, theirs = expected == answers, labels == answers
+    both, gained, lost = (int(chosen.sum()) for chosen in (ours & theirs, ours & ~theirs, theirs & ~ours))
+    return is_far_better(Paired(both, lost, gained, len(labels) - both - gained - lost), level)
+
+
+def is_far_better(paired: Paired, level: float = SURE) -> bool:
+    """`explains_better` of counts, the present explanation being the reference: what it alone explains is lost."""
+    if gain_p(paired.lost, paired.gained) > level:
+        return False
+    before, after = ((paired.both_right + alone) / paired.count for alone in (paired.lost, paired.gained))
+    is_doubled = after >= 2 * before + 0.05
+    return is_doubled or (after >= before + FAR_PP / 100 and 1 - after <= 2 / 3 * (1 - before))
+
+
+def _list_plain(labels: NDArray[np.int64], classes: int) -> Iterator[_Plain]:
+    if classes <= 2:  # All orders of two classes are one, which is soon learned.
+        return
+    yield _Plain("the label minus 1", "the labels count from 1: subtract 1", (labels - 1) % classes)
+    fix = "the network has one class before the labels' first: add 1"
+    yield _Plain("the label plus 1", fix, (labels + 1) % classes)
+    known = (labels >= 0) & (labels < classes)
+    for what, fix, table in _list_tables(classes):
+        yield _Plain(what, fix, np.where(known, table[np.where(known, labels, 0)], -1))
+
+
+def _list_tables(classes: int) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+    """Orders in words, their mend, and the class (classes,) that each label should get."""
+    yield "the label counted from the last class", "number the classes from the other end", np.arange(classes)[::-1]
+    for first in (0, 1):
+        as_text = np.array([number - first for number in sorted(range(first, classes + first), key=str)])
+        if np.array_equal(as_text, np.arange(classes)):
+            continue
+        named = f"folders named {first} to {classes + first - 1}"
+        fix = "the network numbers them as they are sorted as text (10 before 2): number the labels so"
+        yield f"the label's place among {named}, sorted as text,", fix, np.argsort(as_text)
+        fix = "the labels number them as they are sorted as text (10 before 2): number them by their names"
+        yield f"the name at the label's place among {named}, sorted as text,", fix, as_text
+
+
+def _foretell(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The class (n,) that the other half of the images foretells for each, by its label; -1 where it tells nothing."""
+    order = np.argsort(labels, kind="stable")
+    _, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels)) - np.repeat(starts, sizes)
+    found = np.full(len(labels), -1, np.int64)
+    for half in (place % 2 == 0, place % 2 == 1):
+        learned = _match(answers[half], labels[half])
+        found[~half] = [learned.get(label, -1) for label in labels[~half].tolist()]
+    return found
+
+
+def _match(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[int, int]:
+    """A class for each label, the pairs that stand most often first, no class twice."""
+    pairs, counts = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
+    matched: dict[int, int] = {}
+    taken: set[int] = set()
+    for label, answer in pairs[np.argsort(-counts, kind="stable")].tolist():
+        if label not in matched and answer not in taken:
+            matched[label] = answer
+            taken.add(answer)
+    return matched
+
+
+def _describe_moves(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> tuple[str, ...]:
+    moved = []
+    for label, answer in sorted(_match(answers, labels).items()):
+        if answer != label:
+            own = labels == label
+            votes = int((answers[own] == answer).sum())
+            moved.append(f"label {label} is answered with class {answer} ({votes} of {int(own.sum())} images)")
+    return tuple(moved)

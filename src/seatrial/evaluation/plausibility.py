@@ -1,0 +1,243 @@
+"""What speaks against believing predictions, and so against every verdict on them.
+
+Each rule is an exact test; docs/accuracy.md says how often a sound network meets one by chance. The rule on chance also
+asks of a set that it is large enough to prove anything.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.labels import LabelledImage
+from seatrial.evaluation.label_order import SURE, find_order
+from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds, gain_p
+from seatrial.recipes.schema import Recipe
+from seatrial.store.records import Comparison, Suspicion
+
+BELOW_PP = 5.0
+"""Points below the published accuracy: less is another draw of images, or another decoder."""
+SWAP_PP = 5.0
+"""Points of accuracy that swapped channels must gain."""
+CONTRADICTING = 0.001
+"""Share of images that equal another with another label: public sets have a few, which change no verdict."""
+REPEATED = 0.01
+"""Share of images that repeat another which is worth a word."""
+CHANGED = 0.2
+"""Share of first classes that may change against the reference where the card sets no gate of its own.
+
+EfficientNet-Lite0's published weights changed 6 % in bf16 and 21 % in int8 on 600 crops of photographs and textures, of
+which torch knew 64 %: about the worst of a sound engine. Clearer images change less.
+"""
+DIAGNOSE = "`seatrial diagnose RUN` names the stage of a run at which predictions go wrong"
+CHECK = "`seatrial data check RECIPE --images … --predictions NAME.parquet` holds the labels against the predictions"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Predictions of n images, one at least, and what is known about them."""
+
+    ids: Sequence[str]
+    labels: NDArray[np.integer]
+    """(n,)"""
+    answers: NDArray[np.integer]
+    """(n,), first classes."""
+    classes: int
+    """That the network tells apart."""
+    contents: NDArray[np.uint64] | None = None
+    """(n,), a hash of each image's bytes; None where they are not known."""
+    published: float | None = None
+    """Top-1 as a fraction, that was published for these weights."""
+    swapped: Paired | None = None
+    """Some of the images, with red and blue swapped against as they are."""
+
+    @property
+    def hits(self) -> int:
+        """Images whose first class is the label."""
+        return int((self.answers == self.labels).sum())
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Exact one-sided 95 % bounds of top-1."""
+        return exact_bounds(self.hits, len(self.labels))
+
+
+def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None = None) -> Seen:
+    """What an evaluation of `images` has answered."""
+    answered = np.flatnonzero(tally.answered)
+    chosen = [images[int(index)] for index in answered]
+    return Seen(
+        ids=[image.id for image in chosen],
+        labels=np.array([image.label for image in chosen], dtype=np.int32),
+        answers=tally.classes[answered, 0],
+        classes=tally.width,
+        contents=tally.contents[answered] if len(tally.contents) else None,
+        published=None if recipe.reference is None else recipe.reference.top1,
+        swapped=swapped,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Whether an evaluation's predictions can be believed."""
+
+    suspicions: tuple[Suspicion, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What does not speak against a verdict."""
+    unchecked: str = ""
+    """Why nobody looked; empty where somebody did."""
+
+
+def judge_tally(
+    images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None, is_fake: bool
+) -> Belief:
+    """Look through what an evaluation of `images` has answered, unless the card switches that off.
+
+    Args:
+        is_fake: some images are others under another name, so that nothing is judged by them.
+    """
+    if is_fake:
+        return Belief(unchecked="some images are others under another name")
+    if not recipe.gates.plausible:
+        return Belief(unchecked="the card switches it off ([gates] plausible)")
+    seen = see_tally(images, tally, recipe, swapped)
+    return Belief(find_suspicions(seen), find_repeats(seen))
+
+
+def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
+    """Everything that speaks against believing some predictions, that which explains most first."""
+    found = (
+        _suspect_order(seen),
+        _suspect_channels(seen),
+        _suspect_contents(seen),
+        _suspect_repeats(seen),
+        _suspect_published(seen),
+        _suspect_chance(seen),
+    )
+    return tuple(suspicion for suspicion in found if suspicion is not None)
+
+
+def is_far_below(hits: int, count: int, published: float | None) -> bool:
+    """Whether top-1 lies certainly `BELOW_PP` below the published: the upper exact one-sided 95 % bound does."""
+    return published is not None and exact_bounds(hits, count)[1] < published - BELOW_PP / 100
+
+
+def is_at_chance(seen: Seen) -> bool:
+    """Whether top-1 is not certainly above what always naming the most frequent label gives."""
+    return seen.bounds[0] <= _share_of_largest(seen.labels)
+
+
+def _share_of_largest(labels: NDArray[np.integer]) -> float:
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def _suspect_chance(seen: Seen) -> Suspicion | None:
+    if not is_at_chance(seen):
+        return None
+    count, low, largest = len(seen.labels), seen.bounds[0], _share_of_largest(seen.labels)
+    reason = (
+        f"top-1 of {seen.hits / count:.2%} is not above chance: of {count} images {seen.hits} are right, so it is at "
+        f"least {low:.2%} with {CONFIDENCE:.0%} confidence, and always naming the most frequent class is right for "
+        f"{largest:.2%}; predictions that are not above chance cannot lose, so they prove nothing"
+    )
+    return Suspicion(kind="at chance", reason=reason, fix=f"take more images, or mend the cause: {DIAGNOSE}")
+
+
+def _suspect_published(seen: Seen) -> Suspicion | None:
+    if not is_far_below(seen.hits, len(seen.labels), seen.published):
+        return None
+    count = len(seen.labels)
+    reason = (
+        f"top-1 of {seen.hits / count:.2%} on {count} images is at most {seen.bounds[1]:.2%} with "
+        f"{CONFIDENCE:.0%} confidence, more than {BELOW_PP:g} points under the {seen.published:.2%} that the card names"
+    )
+    return Suspicion(kind="far below", reason=reason, fix=f"weights, labels or preprocessing are others: {DIAGNOSE}")
+
+
+def _suspect_order(seen: Seen) -> Suspicion | None:
+    order = find_order(seen.answers, seen.labels, seen.classes)
+    if order is None:
+        return None
+    shown = "".join(f"; {example}" for example in order.examples[:2])
+    return Suspicion(kind="label order", reason=f"{order.text}{shown}", fix=CHECK)
+
+
+def _suspect_channels(seen: Seen) -> Suspicion | None:
+    paired = seen.swapped
+    if paired is None or not paired.count or gain_p(paired.lost, paired.gained) > SURE:
+        return None
+    if -100 * paired.drop < SWAP_PP:
+        return None
+    right = (paired.both_right + paired.lost, paired.both_right + paired.gained)
+    reason = (
+        f"with red and blue swapped {right[1]} of {paired.count} images are right, as they are given only {right[0]}: "
+        "the network was trained on BGR images, or the images are"
+    )
+    fix = f"give the network the channels in the order in which it was trained: {DIAGNOSE}"
+    return Suspicion(kind="channels", reason=reason, fix=fix)
+
+
+def _suspect_contents(seen: Seen) -> Suspicion | None:
+    rows, _ = _find_equal(seen)
+    if len(rows) <= CONTRADICTING * len(seen.labels):
+        return None
+    fix = "keep one label for each picture, or drop those that have several"
+    return Suspicion(kind="contradicting labels", reason=_say_contradicting(seen, rows), fix=fix)
+
+
+def _say_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
+    assert seen.contents is not None
+    first = rows[0]
+    same = rows[seen.contents[rows] == seen.contents[first]]
+    other = same[seen.labels[same] != seen.labels[first]][0]
+    told = " and ".join(f"{seen.ids[row]} ({seen.labels[row]})" for row in (first, other))
+    return f"{len(rows)} of {len(seen.labels)} images are equal to another that has another label, first {told}"
+
+
+def _suspect_repeats(seen: Seen) -> Suspicion | None:
+    _, repeated = _find_equal(seen)
+    count = len(seen.labels)
+    if 2 * repeated <= count:
+        return None
+    reason = (
+        f"of {count} images only {count - repeated} are different: the others repeat them under other names, so the "
+        "bounds of every figure are narrower than the images allow"
+    )
+    return Suspicion(kind="repeated images", reason=reason, fix="evaluate each picture once")
+
+
+def find_repeats(seen: Seen) -> tuple[str, ...]:
+    """What is to be known of equal images, where it does not speak against a verdict."""
+    rows, repeated = _find_equal(seen)
+    count, found = len(seen.labels), []
+    if 0 < len(rows) <= CONTRADICTING * count:
+        found.append(_say_contradicting(seen, rows))
+    if repeated > 1 and REPEATED * count < repeated <= count / 2:
+        found.append(f"{repeated} of {count} images repeat another under another name, so bounds are too narrow")
+    return tuple(found)
+
+
+def _find_equal(seen: Seen) -> tuple[NDArray[np.int64], int]:
+    """Rows of images that equal one with another label; and how many images repeat one that stands before them."""
+    if seen.contents is None or not len(seen.contents):
+        return np.empty(0, np.int64), 0
+    _, picture = np.unique(seen.contents, return_inverse=True)
+    kinds = np.unique(np.stack([picture, seen.labels], axis=1), axis=0)[:, 0]
+    labels_of = np.bincount(kinds, minlength=int(picture.max()) + 1)
+    return np.flatnonzero(labels_of[picture] > 1), len(picture) - len(labels_of)
+
+
+def suspect_changes(versus: Comparison) -> Suspicion | None:
+    """Whether certainly more than `CHANGED` of the first classes are others than the reference's, of equal weights."""
+    low = exact_bounds(versus.changed, versus.images)[0]
+    if versus.other_weights or low <= CHANGED:
+        return None
+    share = f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%})"
+    reason = (
+        f"{share} are others than those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: "
+        f"whatever the drop is, so many changes are another network's (up to {CHANGED:.0%} is believed)"
+    )
+    fix = f"{DIAGNOSE}; the card's [gates] changed_share sets another limit"
+    return Suspicion(kind="changed predictions", reason=reason, fix=fix)
