@@ -35,7 +35,7 @@ def read_level(text: str) -> str:
 def check_level(asked: str, precision: str, run: Callable[[str], NDArray[np.float32]], version: str) -> None:
     """Refuse a level at which a graph computes something else than its nodes as they stand.
 
-    onnxruntime 1.23 to 1.31, for one, puts a padding with zeros into the max pooling behind it, which then pads with
+    onnxruntime 1.31, for one, puts a padding with zeros into the max pooling behind it, which then pads with
     the least number instead (its rewrite Pad_Fusion): wrong wherever a border has only negative values.
 
     Args:
