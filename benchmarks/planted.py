@@ -18,6 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,14 +88,16 @@ def try_fault(fault: Fault, bench: Bench) -> Tried:
     return Tried(tried.code, tried.outcome, " ".join(tried.reason.replace(place, "").split()), tried.silent)
 
 
-def try_all(asked: argparse.Namespace) -> int:
+def try_all(asked: argparse.Namespace, cli: Cli) -> int:
     """Try the faults that are asked for and keep what came of each."""
-    folder, cli = asked.folder.resolve(), Cli(asked.source.resolve())
+    folder = asked.folder.resolve()
     faults = [fault for fault in list_faults() if re.search(asked.only, f"{fault.command}: {fault.name}")]
     rows = load_rows(asked.json)
     for fault in faults if asked.again else ():
         rows.pop(f"{fault.command}: {fault.name}", None)
-    bench = prepare_bench(cli, make_trial(folder / "trial", Cli(SOURCE)), folder / asked.json.stem)
+    with closing(Cli(SOURCE)) as trainer:
+        trial = make_trial(folder / "trial", trainer)
+    bench = prepare_bench(cli, trial, folder / asked.json.stem)
     for fault in faults:
         if f"{fault.command}: {fault.name}" in rows:
             continue
@@ -149,8 +152,10 @@ def main(words: list[str] | None = None) -> int:
     if asked.sound:
         from planted_sound import run_networks
 
-        return run_networks(asked.folder.resolve(), Cli(asked.source.resolve()), asked.only)
-    return try_all(asked)
+        with closing(Cli(asked.source.resolve())) as cli:
+            return run_networks(asked.folder.resolve(), cli, asked.only)
+    with closing(Cli(asked.source.resolve())) as cli:
+        return try_all(asked, cli)
 
 
 if __name__ == "__main__":

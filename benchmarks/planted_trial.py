@@ -88,6 +88,14 @@ class Cli:
         command = [sys.executable, str(Path(__file__).with_name("planted_server.py"))]
         return subprocess.Popen(command, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
+    def close(self) -> None:
+        """End what forks the processes, if anything was asked of it."""
+        server = self.__dict__.pop("_server", None)
+        if server is not None:
+            server.stdin.close()
+            server.wait()
+            server.stdout.close()
+
     def _begin(self, words: Sequence[object], folder: str) -> int:
         """Start a command that writes to files `stdout` and `stderr` of a folder; its process."""
         asked = {"words": [str(word) for word in words], **{name: f"{folder}/{name}" for name in ("stdout", "stderr")}}
