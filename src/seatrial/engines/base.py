@@ -75,6 +75,10 @@ class Built:
     """Files that belong to those above, such as weights beside a topology."""
     graph: GraphManifest | None = None
     """The graph as the engine runs it, where compiling changed its input; None is the job's."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Chosen while compiling, where the job left them open and the engine is to be opened so."""
+    notes: tuple[str, ...] = ()
+    """What whoever reads its figures should know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
         device=job.device,
         precision=job.precision,
         executed=dict(built.executed),
-        options=dict(job.options),
+        options={**job.options, **built.options},
+        notes=built.notes,
         files=tuple(
             EngineModel(path=name(path), sha256=hash_file(path), batch_size=size) for size, path in built.files
         ),

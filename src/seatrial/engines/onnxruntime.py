@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from seatrial.engines.base import (
 )
 from seatrial.engines.cpu import count_threads
 from seatrial.engines.gpu import count_gpus
-from seatrial.engines.ort_levels import LEVELS, check_level, read_level
+from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -35,7 +36,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
-    "optimisation": "how far the graph is rewritten: all (the default), extended, basic or disabled",
+    "optimisation": "how far the graph is rewritten: all, careful, extended, basic or disabled; default: the highest sound one",
 }
 NOISE_IMAGES = 2
 """That the optimiser is tried on where the batch is free."""
@@ -65,7 +66,7 @@ class OnnxRuntimeEngine:
         """
         check_available(job, self.probe())
         check_options("onnxruntime", job.options, OPTIONS)
-        files, executed = [], {}
+        files = []
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             # TensorRT, inside onnxruntime too, takes no uint8.
@@ -74,11 +75,14 @@ class OnnxRuntimeEngine:
                 link_or_copy(job.graph, target)
             else:
                 rewrite_graph(job.graph, target, size, fusible)
-            executed = _read_back(target, job)
-            check_executed("onnxruntime", job.precision, executed)
             files.append((size, target))
-        _check_optimiser(*min(files, key=lambda made: made[0] or 0), job)
-        return Built(tuple(files), executed)
+        chosen = _choose_level(*min(files, key=lambda made: made[0] or 0), job)
+        options = {} if chosen.note is None else {"optimisation": chosen.level}
+        executed = {}
+        for _, target in files:
+            executed = _read_back(target, replace(job, options={**job.options, **options}))
+            check_executed("onnxruntime", job.precision, executed)
+        return Built(tuple(files), executed, options=options, notes=(chosen.note,) if chosen.note else ())
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
@@ -168,22 +172,25 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
-    level = LEVELS[read_level(options.get("optimisation", "all"))]
+    level, left_out = LEVELS[read_level(options.get("optimisation", "all"))]
     settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    if left_out:
+        settings.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(left_out))
     settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
     return settings
 
 
-def _check_optimiser(size: int | None, graph: Path, job: CompileJob) -> None:
-    """See `check_level`; on noise, which reaches what a few photographs may not.
+def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
+    """See `choose_level`; on noise, which reaches what a few photographs may not.
 
     Raises:
-        EngineError: as `check_level`.
+        EngineError: as `choose_level`.
     """
-    asked = job.options.get("optimisation", "all")
+    asked = job.options.get("optimisation")
     # TensorRT takes the graph before any of this is done to it, and would build two more engines.
     if asked == "disabled" or job.device.startswith("tensorrt"):
-        return
+        return Chosen(asked or "all")
+    asked = asked and read_level(asked)
     spec, rng = job.manifest.input, np.random.default_rng(0)
     shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
     noise = rng.standard_normal(shape).astype(np.float32)
@@ -195,7 +202,7 @@ def _check_optimiser(size: int | None, graph: Path, job: CompileJob) -> None:
         with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
             return session.run(images).astype(np.float32)
 
-    check_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
+    return choose_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
 
 
 def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:

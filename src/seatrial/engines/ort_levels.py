@@ -1,19 +1,24 @@
 """How far onnxruntime may rewrite a graph, and whether the graph still computes the same at that level."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import EngineError, UsageError
 
-LEVELS = {
-    "disabled": "ORT_DISABLE_ALL",
-    "basic": "ORT_ENABLE_BASIC",
-    "extended": "ORT_ENABLE_EXTENDED",
-    "all": "ORT_ENABLE_ALL",
+WRONG_REWRITES = ("Pad_Fusion",)
+"""Of onnxruntime 1.31: puts a padding with zeros into the max pooling behind it, which then pads with the least number
+instead: wrong wherever a border has only negative values."""
+LEVELS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "disabled": ("ORT_DISABLE_ALL", ()),
+    "basic": ("ORT_ENABLE_BASIC", ()),
+    "extended": ("ORT_ENABLE_EXTENDED", ()),
+    "careful": ("ORT_ENABLE_ALL", WRONG_REWRITES),
+    "all": ("ORT_ENABLE_ALL", ()),
 }
-"""Values of the option `optimisation`, the lowest first, and onnxruntime's names for them."""
+"""Values of the option `optimisation`, the lowest first: onnxruntime's name of the level, and the rewrites left out."""
 MOST_MOVED = {"fp32": 1e-3, "int8": 0.2}
 """Relative error of the logits that a level may add. Rounding adds 1e-5 in fp32 and 4e-2 in int8 at most (see
 docs/diagnose.md); a wrong rewrite of one layer of resnetv2_50x1_bit added 2e-2."""
@@ -32,29 +37,39 @@ def read_level(text: str) -> str:
     return text
 
 
-def check_level(asked: str, precision: str, run: Callable[[str], NDArray[np.float32]], version: str) -> None:
-    """Refuse a level at which a graph computes something else than its nodes as they stand.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The level to compile at."""
 
-    onnxruntime 1.31, for one, puts a padding with zeros into the max pooling behind it, which then pads with
-    the least number instead (its rewrite Pad_Fusion): wrong wherever a border has only negative values.
+    level: str
+    note: str | None = None
+    """Why it is not the highest, where nobody asked for a lower one."""
+
+
+def choose_level(asked: str | None, precision: str, run: Callable[[str], NDArray[np.float32]], version: str) -> Chosen:
+    """The highest level at which a graph computes what its nodes do as they stand.
 
     Args:
+        asked: the only level that will do; None takes any.
         run: logits (n, classes) of the same images at a level.
 
     Raises:
-        EngineError: names the highest level that is sound.
+        EngineError: the graph computes something else at the level that was asked for; names the highest sound one.
     """
-    plain, limit = run("disabled"), MOST_MOVED.get(precision, COARSE_MOVED)
-    moved = {asked: _differ(run(asked), plain)}
-    if not moved[asked] > limit:  # Nor where they are not numbers: that is the graph's own fault, and found elsewhere.
-        return
+    first, limit = asked or "all", MOST_MOVED.get(precision, COARSE_MOVED)
+    plain = run("disabled")
+    moved = _differ(run(first), plain)
+    if not moved > limit:  # Nor where they are not numbers: that is the graph's own fault, and found elsewhere.
+        return Chosen(first)
     names = list(LEVELS)
-    sound = next(level for level in reversed(names[: names.index(asked)]) if _differ(run(level), plain) <= limit)
-    raise EngineError(
-        f"onnxruntime {version}'s optimiser changes what the graph computes: at optimisation={asked} logits are off "
-        f"by {moved[asked]:.1e} of their size, where {precision} rounds by {limit:g} at most",
-        f"compile with --option optimisation={sound}, or leave onnxruntime out of --engines",
+    sound = next(level for level in reversed(names[: names.index(first)]) if _differ(run(level), plain) <= limit)
+    found = (
+        f"onnxruntime {version}'s optimiser changes what the graph computes: at optimisation={first} logits are off "
+        f"by {moved:.1e} of their size, where {precision} rounds by {limit:g} at most"
     )
+    if asked is None:
+        return Chosen(sound, f"{found}; compiled at optimisation={sound}")
+    raise EngineError(found, f"compile with --option optimisation={sound}, or without this option")
 
 
 def _differ(logits: NDArray[np.float32], plain: NDArray[np.float32]) -> float:

@@ -110,6 +110,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
     measured += [(name, say_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured]
     accuracy, speed = run.accuracy, run.measurements
+    measured += [(name, note) for name, engine in run.built.items() for note in engine.notes]
     measured += [(name, doubt) for name, record in accuracy.items() for doubt in record.doubts]
     measured += [
         (name, f"nobody looked whether its predictions are plausible: {record.unchecked}")

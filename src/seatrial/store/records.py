@@ -167,6 +167,9 @@ class EngineManifest(Record):
     executed: dict[str, int]
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
+    """As asked, and those that compiling chose."""
+    notes: tuple[str, ...] = ()
+    """What compiling noticed that whoever reads the engine's figures should know."""
     compile_s: float | None = None
     """That compiling took, the reading back and the self-test included."""
     tuning: Tuning | None = None

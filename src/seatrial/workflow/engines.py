@@ -111,6 +111,8 @@ def compile_graph(
     built = build_engine(graph, spec, output, key)
     executed = ", ".join(f"{count} layers in {name}" for name, count in sorted(built.manifest.executed.items()))
     progress(Update("compile", note=f"{output.name}: {spec.engine} {version}{', ' + executed if executed else ''}"))
+    for note in built.manifest.notes:
+        progress(Update("compile", note=f"{output.name}: {note}"))
     return built
 
 

@@ -9,10 +9,11 @@ from bordered_network import write_bordered
 from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine
 from seatrial.engines.build import BuildSpec
-from seatrial.engines.ort_levels import check_level
+from seatrial.engines.ort_levels import choose_level
 from seatrial.errors import EngineError, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.models import build
+from seatrial.progress import Update
 from seatrial.recipes import load_recipe
 from seatrial.workflow.engines import compile_graph
 from seatrial.workflow.graphs import export_checkpoint
@@ -34,14 +35,24 @@ def graph(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder / "model.onnx"
 
 
-def test_the_engine_whose_optimiser_errs_is_named_with_a_level_that_does_not(graph: Path, tmp_path: Path) -> None:
+def test_a_level_that_errs_is_refused_with_one_that_does_not(graph: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"onnxruntime .*'s optimiser changes what the graph computes") as caught:
-        compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine")
-    assert "compile with --option optimisation=disabled" in str(caught.value)
+        compile_graph(graph, BuildSpec("onnxruntime", options={"optimisation": "all"}), tmp_path / "engine")
+    assert "compile with --option optimisation=careful" in str(caught.value)
     assert caught.value.exit_code == 5 and not (tmp_path / "engine").exists()
 
 
-@pytest.mark.parametrize(("engine", "options"), [("onnxruntime", {"optimisation": "disabled"}), ("openvino", {})])
+def test_without_a_level_asked_for_the_highest_sound_one_is_taken_and_told(graph: Path, tmp_path: Path) -> None:
+    told: list[Update] = []
+    made = compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine", told.append)
+    assert made.manifest.options == {"optimisation": "careful"}
+    assert "compiled at optimisation=careful" in made.manifest.notes[0]
+    assert any(made.manifest.notes[0] in (update.note or "") for update in told)
+
+
+@pytest.mark.parametrize(
+    ("engine", "options"), [("onnxruntime", {}), ("onnxruntime", {"optimisation": "disabled"}), ("openvino", {})]
+)
 def test_that_level_and_the_other_engines_are_right(
     engine: str, options: dict[str, str], graph: Path, tmp_path: Path
 ) -> None:
@@ -53,34 +64,33 @@ def test_that_level_and_the_other_engines_are_right(
 
 
 def test_a_level_that_does_not_exist_is_told(graph: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="optimisation=fast is none of disabled, basic, extended, all"):
+    with pytest.raises(UsageError, match="optimisation=fast is none of disabled, basic, extended, careful, all"):
         compile_graph(graph, BuildSpec("onnxruntime", options={"optimisation": "fast"}), tmp_path / "engine")
 
 
 @pytest.mark.parametrize(
-    ("wrong_from", "told"), [("basic", "disabled"), ("extended", "basic"), ("all", "extended"), ("none", None)]
+    ("wrong_from", "sound"),
+    [("basic", "disabled"), ("extended", "basic"), ("careful", "extended"), ("all", "careful"), ("none", "all")],
 )
-def test_the_highest_sound_level_is_offered(wrong_from: str, told: str | None) -> None:
-    names = ["disabled", "basic", "extended", "all", "none"]
+def test_the_highest_sound_level_is_taken_or_offered(wrong_from: str, sound: str) -> None:
+    names = ["disabled", "basic", "extended", "careful", "all", "none"]
 
     def run(level: str) -> np.ndarray:
         wrong = names.index(level) >= names.index(wrong_from)
         return np.array([[1.0, 2.0 + 0.1 * wrong]], dtype=np.float32)
 
-    if told is None:
-        check_level("all", "fp32", run, "1")
+    chosen = choose_level(None, "fp32", run, "1")
+    assert chosen.level == sound and (chosen.note is None) == (sound == "all")
+    if sound == "all":
+        assert choose_level("all", "fp32", run, "1") == chosen
         return
-    with pytest.raises(EngineError, match=rf"--option optimisation={told},"):
-        check_level("all", "fp32", run, "1")
+    with pytest.raises(EngineError, match=rf"--option optimisation={sound},"):
+        choose_level("all", "fp32", run, "1")
 
 
-@pytest.mark.parametrize(("precision", "refused"), [("fp32", True), ("fp16", False), ("int8", False)])
-def test_rounding_of_the_precision_is_no_fault(precision: str, refused: bool) -> None:
+@pytest.mark.parametrize(("precision", "level"), [("fp32", "disabled"), ("fp16", "all"), ("int8", "all")])
+def test_rounding_of_the_precision_is_no_fault(precision: str, level: str) -> None:
     def run(level: str) -> np.ndarray:
         return np.array([[1.0, 2.0 + 0.02 * (level != "disabled")]], dtype=np.float32)
 
-    if refused:
-        with pytest.raises(EngineError):
-            check_level("all", precision, run, "1")
-    else:
-        check_level("all", precision, run, "1")
+    assert choose_level(None, precision, run, "1").level == level
