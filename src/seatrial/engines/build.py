@@ -10,6 +10,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, CompileJob, EngineFile, read_engine
 from seatrial.engines.builder import compile_apart
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import EngineManifest, GraphManifest, Tuning
 
@@ -107,7 +108,8 @@ def find_built(output: Path, key: str, graph: GraphManifest) -> EngineFile | Non
     with contextlib.suppress(SeatrialError):
         found = read_engine(output)
         own = found.manifest.graph
-        same = all(getattr(own, name) == getattr(graph, name) for name in ("sha256", "checkpoint_sha256", "recipe"))
+        same = (own.sha256, own.checkpoint_sha256) == (graph.sha256, graph.checkpoint_sha256)
+        same = same and is_same_card(own.recipe, graph.recipe)
         known = all(model.logits is not None for model in found.manifest.files)
         return found if found.manifest.key == key and same and known else None
     return None

@@ -36,7 +36,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 OPTIONS = {
     "threads": "threads of one run; default: all cores over the streams",
     "spinning": "true lets idle threads wait actively (the default), false lets them sleep",
-    "optimisation": "how far graphs are rewritten: all, careful, extended, basic or disabled; default: the highest sound",
+    "optimisation": "how far graphs are rewritten: all, careful, extended, basic, disabled; default: the highest sound",
 }
 NOISE_IMAGES = 2
 """That the optimiser is tried on where the batch is free."""

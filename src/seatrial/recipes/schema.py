@@ -1,6 +1,6 @@
 """What a card may say: the page of one model, and what a porting guide said about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -362,6 +362,17 @@ class Recipe(Presets):
             known = suggest(name, list(self.presets)) if self.presets else "it has none"
             raise UsageError(f"{self.name} has no preset '{name}'", known)
         return self.presets[name]
+
+
+def is_same_card(stored: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two stored cards say the same; a key that a later version added is none of it while at its default.
+
+    Raises:
+        UsageError: one of them is no card.
+    """
+    if stored == other:
+        return True
+    return Recipe.read(stored, "a stored card").identity == Recipe.read(other, "a stored card").identity
 
 
 def _check_columns(published: Sequence[Published], ratios: Sequence[Ratio]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from seatrial.errors import RefusedFile
+from seatrial.recipes.schema import is_same_card
 from seatrial.report.run import (
     GRAPH,
     TRAINING,
@@ -73,7 +74,7 @@ def _label(path: str, reason: str) -> dict[str, str]:
 def _judge_graph(run: Run, graph: GraphManifest, other_weights: bool) -> str:
     if other_weights or (run.checkpoint is not None and graph.checkpoint_sha256 != run.checkpoint.sha256):
         return "another checkpoint"
-    if graph.recipe != run.manifest.recipe:
+    if not is_same_card(graph.recipe, run.manifest.recipe):
         return "another card"
     if graph.calibration is not None and graph.calibration.sha256 not in _hashes(run):
         return "other calibration images"

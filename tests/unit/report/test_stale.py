@@ -102,6 +102,13 @@ def test_a_changed_gate_is_another_run(run: Path) -> None:
     assert found.verdict is None and found.stale["verdict.json"] == "other inputs"
 
 
+def test_a_card_key_that_a_later_version_added_makes_nothing_stale_at_its_default(run: Path) -> None:
+    edit_json(run / "model.onnx.json", lambda data: data["recipe"].setdefault("gates", {}).pop("plausible", None))
+    edit_json(run / "run.json", lambda data: data["recipe"].setdefault("gates", {}).update(plausible=True))
+    edit_record(run / "verdict.json", run=RunManifest.load(run / "run.json").identity)
+    assert read_run(run).stale == {}
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../run.json", "bench/../../x"])
 def test_evidence_outside_the_run_is_refused(name: str, run: Path) -> None:
     edit_record(run / "verdict.json", evidence={name: "0" * 64})

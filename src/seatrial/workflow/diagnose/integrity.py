@@ -7,6 +7,7 @@ from pathlib import Path
 from seatrial.data.labels import hash_listing
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import SeatrialError
+from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import AccuracyRecord, CheckpointManifest, EngineManifest, GraphManifest
 from seatrial.workflow.diagnose.case import Case
@@ -50,7 +51,7 @@ def _check_graphs(case: Case) -> Iterator[str]:
             yield f"{graph.name} was changed after it was made"
         if manifest.checkpoint_sha256 != stored:
             yield f"{graph.name} was made of other weights than {weights.name}"
-    if case.graph.recipe != case.manifest.recipe:
+    if not is_same_card(case.graph.recipe, case.manifest.recipe):
         yield "model.onnx was made for another card than run.json holds"
     others = {name: _find_version(name) for name in case.graph.versions}
     for name, made in case.graph.versions.items():
