@@ -57,7 +57,7 @@ MaxSlower = Annotated[
     float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
 ]
 GatePoints = Annotated[
-    float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0)
+    float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0, max=100.0)
 ]
 JudgeLabels = Annotated[
     Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")

@@ -31,7 +31,8 @@ AllowPartial = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
 GatePoints = Annotated[
-    float | None, typer.Option(help="Judge the drop against --reference, in points; leaves with 0, 3 or 7.", min=0)
+    float | None,
+    typer.Option(help="Judge the drop against --reference, in points; exit code 0, 3 or 7.", min=0, max=100),
 ]
 UntilCertain = Annotated[
     bool,

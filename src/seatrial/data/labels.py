@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -101,8 +102,11 @@ class LabelledImage:
         Opened for each image: that costs a hundredth of what copying a prepared one does, and threads share nothing.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            # Without O_NONBLOCK a pipe of that name would be waited for.
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
             try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise DataError(f"image {self} is no regular file")
                 yield (descriptor, *(self.span or (0, os.fstat(descriptor).st_size)))
             finally:
                 os.close(descriptor)
@@ -127,10 +131,10 @@ class LabelledImage:
             DataError: the file went away, or was only a link to nothing.
         """
         try:
-            stat = self.path.stat()
+            found = self.path.stat()
         except OSError as error:
             raise DataError(f"image {self} cannot be read ({error.strerror})") from None
-        return (stat.st_size if self.span is None else self.span[1]), stat.st_mtime_ns
+        return (found.st_size if self.span is None else self.span[1]), found.st_mtime_ns
 
     def __str__(self) -> str:
         return str(self.path) if self.span is None else f"{self.id} in {self.path}"

@@ -199,7 +199,7 @@ def _say_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
 def _suspect_repeats(seen: Seen) -> Suspicion | None:
     _, repeated = _find_equal(seen)
     count = len(seen.labels)
-    if 2 * repeated <= count:
+    if 2 * repeated < count:
         return None
     reason = (
         f"of {count} images only {count - repeated} are different: the others repeat them under other names, so the "
@@ -214,7 +214,7 @@ def find_repeats(seen: Seen) -> tuple[str, ...]:
     count, found = len(seen.labels), []
     if 0 < len(rows) <= CONTRADICTING * count:
         found.append(_say_contradicting(seen, rows))
-    if repeated > 1 and REPEATED * count < repeated <= count / 2:
+    if repeated > 1 and REPEATED * count < repeated < count / 2:
         found.append(f"{repeated} of {count} images repeat another under another name, so bounds are too narrow")
     return tuple(found)
 

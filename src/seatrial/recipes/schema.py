@@ -1,5 +1,6 @@
 """What a card may say: the page of one model, and what a porting guide said about it."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -171,16 +172,20 @@ class Reference(Strict):
     """Says so where it was measured with other weights than the card's."""
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""Of something that a gate allows: all of it would be no gate."""
+
+
 class Gates(Strict):
     """What an engine must keep to pass; see `compare.gates` for how each is judged."""
 
-    reference_drop_pp: PositiveFloat | None = 1.0
+    reference_drop_pp: Annotated[float, Field(gt=0, lt=100)] | None = 1.0
     """The drop against the reference engine on the same images, in points, must be certainly below this."""
-    published_relative_drop: Fraction | None = None
+    published_relative_drop: Share | None = None
     """Top-1 may lie below the card's reference accuracy by this share of it."""
     at_least_published: bool = False
     same_at_batches: tuple[PositiveInt, ...] = ()
-    changed_share: Fraction | None = None
+    changed_share: Share | None = None
     """The share of first classes that differ from the reference engine's must be certainly below this."""
     plausible: bool = True
     """Predictions that cannot be believed (`evaluation.plausibility`) leave the verdict open; False does not look."""
@@ -319,6 +324,8 @@ class Recipe(Presets):
     def _consistent(self) -> "Recipe":
         if Mode(preprocess=self.preprocess).dtype != "float32":
             raise ValueError("preprocess ends with to_float, then normalise where there is one")
+        for steps in (self.preprocess, *(mode.preprocess for mode in self.modes.values())):
+            _check_crop(steps)
         if self.reference is None and (self.gates.published_relative_drop is not None or self.gates.at_least_published):
             raise ValueError("a gate on published accuracy needs a [reference]")
         _check_columns(self.published, self.guide.ratios if self.guide else ())
@@ -362,6 +369,19 @@ class Recipe(Presets):
             known = suggest(name, list(self.presets)) if self.presets else "it has none"
             raise UsageError(f"{self.name} has no preset '{name}'", known)
         return self.presets[name]
+
+
+def _check_crop(steps: Sequence[Step]) -> None:
+    """Refuse a crop that the resize in front of it never fills: what is missing would be black in every image."""
+    for step, crop in itertools.pairwise(steps):
+        if isinstance(step, Resize) and isinstance(crop, CenterCrop):
+            resized = step.size or (step.short_side or 0,) * 2
+            larger = [cut > left for cut, left in zip(crop.size, resized, strict=True)]
+            # Of a short side alone it is not known which one it is.
+            if any(larger) if step.size else all(larger):
+                left = " × ".join(map(str, resized)) if step.size else f"a short side of {step.short_side}"
+                cut = " × ".join(map(str, crop.size))
+                raise ValueError(f"center_crop to {cut} is larger than what the resize to {left} before it leaves")
 
 
 def is_same_card(stored: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

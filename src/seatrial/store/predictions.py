@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -141,10 +142,14 @@ def _from_table(table: pa.Table) -> Predictions:
 
 
 def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
-    """The lists of a column as rows; ValueError where it holds no lists of one length."""
-    if not pa.types.is_fixed_size_list(column.type) or not column.type.list_size:
+    """The lists of a column as rows; ValueError where it holds no lists of one length, whatever writes them."""
+    fixed = pa.types.is_fixed_size_list(column.type)
+    if not fixed and not pa.types.is_list(column.type):
         raise ValueError(f"{column.type} where lists of one length belong")
-    width, values = column.type.list_size, column.combine_chunks().flatten()
+    lengths = [column.type.list_size] if fixed else pc.list_value_length(column).unique().to_pylist()
+    if len(lengths) != 1 or not lengths[0]:
+        raise ValueError(f"lists of {len(lengths)} lengths where those of one belong")
+    width, values = lengths[0], column.combine_chunks().flatten()
     if values.null_count:
         raise ValueError("a list lacks a value")
     return values.cast(kind).to_numpy(zero_copy_only=False).reshape(-1, width)  # type: ignore[no-any-return]
@@ -171,6 +176,10 @@ def _check_predictions(found: Predictions, path: Path, classes: int | None) -> N
         f"names a class above {limit}, the last one": ranked[:, -1] > limit,
         f"has a label above {limit}, the last class": found.labels > limit,
     }
+    if found.scores.shape[1] > 1 and bool((found.scores[:, 0] == found.scores[:, -1]).all()):
+        raise RefusedFile(
+            f"{path}: every image has one score for all its classes, so that none of them comes first", fix
+        )
     for fault, rows in faults.items():
         if rows.any():
             first, count = found.ids[int(rows.argmax())], int(rows.sum())

@@ -1,5 +1,6 @@
 """Kinds of sources are told apart by what they are; folders, lists and `.info` files."""
 
+import os
 import re
 from pathlib import Path
 
@@ -164,3 +165,16 @@ def test_an_empty_folder_is_as_ever(here: Path) -> None:
     (here / "empty").mkdir()
     refuse("empty holds no class folders; give --labels FILE for a flat folder", "empty")
     refuse("the folder with no image at all", "empty", Path("labels.txt"))
+
+
+def test_one_file_under_two_spellings_counts_once(here: Path) -> None:
+    refuse(
+        "twice.txt names .* twice, as '.*' and as '.*'; leave one",
+        write(here / "twice.txt", "val/a.jpg 0\n./val/a.jpg 0\n"),
+    )
+
+
+def test_a_pipe_is_no_image(here: Path) -> None:
+    os.mkfifo(here / "pipe.jpg")
+    with pytest.raises(DataError, match=r"pipe\.jpg is no regular file"):
+        LabelledImage("pipe.jpg", here / "pipe.jpg", 0).read()

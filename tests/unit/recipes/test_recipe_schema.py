@@ -146,3 +146,29 @@ def test_every_card_of_ours_is_a_full_page() -> None:
     for name, path in list_cards().items():
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         assert {"paper", "source", "weights", "gates", "published", "guide"} <= data.keys(), name
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "refused"),
+    [
+        ({"short_side": 40}, [48, 48], True),
+        ({"short_side": 40}, [40, 48], False),
+        ({"short_side": 40}, [40, 40], False),
+        ({"size": [48, 40]}, [48, 44], True),
+        ({"size": [48, 40]}, [48, 40], False),
+    ],
+)
+def test_a_crop_that_no_image_fills_is_refused(resize: dict[str, object], crop: list[int], refused: bool) -> None:
+    steps = [{"step": "resize", **resize}, {"step": "center_crop", "size": crop}, {"step": "to_float"}]
+    if not refused:
+        assert Recipe.read(card(preprocess=steps), "card.toml").input_size == tuple(crop)
+        return
+    assert "is larger than what the resize to" in refuse(card(preprocess=steps))
+
+
+@pytest.mark.parametrize(
+    "gates", [{"published_relative_drop": 1.0}, {"changed_share": 1.0}, {"reference_drop_pp": 100.0}]
+)
+def test_a_gate_that_nothing_misses_is_refused(gates: dict[str, float]) -> None:
+    data = card(gates=gates, reference={"top1": 0.7, "source": "here"})
+    assert f"'gates.{next(iter(gates))}' is" in refuse(data)

@@ -214,3 +214,25 @@ def test_other_files_under_the_same_ids_do_not_compare() -> None:
     # Of an older version nothing is known, and bins differ from the files that they were made of.
     check_same_images(saved, replace(others, contents=None), ("torch", "openvino"))
     check_same_images(saved, replace(others, of_prepared=True), ("torch", "openvino"))
+
+
+def test_one_score_for_every_class_of_every_image_is_no_prediction(tmp_path: Path) -> None:
+    saved = draw_predictions()
+    replace(saved, scores=np.zeros_like(saved.scores)).save(tmp_path / "zero.parquet")
+    with pytest.raises(RefusedFile, match="one score for all its classes"):
+        Predictions.load(tmp_path / "zero.parquet")
+    tied = saved.scores.copy()
+    tied[0] = 1.0
+    replace(saved, scores=tied).save(tmp_path / "tied.parquet")
+    assert len(Predictions.load(tmp_path / "tied.parquet").ids) == 40, "one tie is rounding"
+
+
+def test_lists_of_one_length_do_whatever_arrow_calls_them(tmp_path: Path) -> None:
+    saved = draw_predictions()
+    saved.save(tmp_path / "fixed.parquet")
+    table = pq.read_table(tmp_path / "fixed.parquet")
+    for name in ("classes", "scores"):
+        lists = pa.array(table[name].to_pylist())
+        table = table.set_column(table.column_names.index(name), name, lists)
+    pq.write_table(table, tmp_path / "lists.parquet")
+    assert_equal(Predictions.load(tmp_path / "lists.parquet"), saved)

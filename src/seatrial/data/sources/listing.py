@@ -1,5 +1,6 @@
 """What is asked of a source of images, and how what it holds gets its labels."""
 
+import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,20 @@ def label_places(
     missing = match_ids(by_id.keys(), places.keys(), request)
     check_classes(by_id.items(), request.classes, str(request.labels or request.source))
     there = sorted(places.keys() - gone)
+    _refuse_twice({i: places[i] for i in there}, request)
     images = (LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in ((i, places[i]) for i in there))
     return ImageListing(tuple(images), tuple(sorted({*gone, *missing})))
+
+
+def _refuse_twice(places: Mapping[str, Place], request: Request) -> None:
+    """Refuse one file under two ids, such as `a.jpg` and `./a.jpg`: each image counts once."""
+    first: dict[tuple[str, tuple[int, int] | None], str] = {}
+    for name, place in places.items():
+        other = first.setdefault((os.path.abspath(place.path), place.span), name)
+        if other != name:
+            raise DataError(
+                f"{request.source} names {place.path} twice, as '{other}' and as '{name}'", "leave one of them out"
+            )
 
 
 def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str, ...]:
