@@ -43,7 +43,7 @@ from seatrial.workflow.certainty import reach_certainty
 from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
 from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
-from seatrial.workflow.reference import check_reference, compare_with
+from seatrial.workflow.reference import Reference, check_reference, compare_with
 
 CALLERS = 8
 """At most so many batches inside an engine that was not tuned."""
@@ -92,6 +92,7 @@ class Evaluation:
     """What identifies the images: `data.labels.hash_listing`."""
     key: str
     answering: "Answering"
+    reference: Reference | None = None
 
     @property
     def name(self) -> str:
@@ -191,8 +192,8 @@ def evaluate_engine(
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
-    if spec.reference is not None:
-        record = record.model_copy(update={"versus": compare_with(spec.reference, output, record)})
+    if asked.reference is not None:
+        record = record.model_copy(update={"versus": compare_with(asked.reference, output, record)})
     elif record.versus is not None:
         record = record.model_copy(update={"versus": None})
     record.save(output / f"{asked.name}.json")
@@ -207,6 +208,7 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     Raises:
         SeatrialError: as `evaluate_engine`.
     """
+    _check_until(spec)
     file = read_engine(folder)
     feed = read_feed(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != feed.hash:
@@ -215,23 +217,24 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
     listing = spec.identity or hash_listing(spec.images)
     check_prepared(spec.images, feed, file.manifest.input.dtype)
+    reference = None
     if spec.reference is not None:
-        check_reference(spec.reference, spec.images, folder.name, file.manifest.output.shape[-1])
+        reference = Reference.load(spec.reference, file.manifest.output.shape[-1])
+        check_reference(reference, spec.images, folder.name)
     check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, answering.cores)
-    key = _evaluation_key(file, spec, plan.batch_size, listing, answering.environment)
-    return Evaluation(file, feed, spec, plan, listing, key, answering)
+    key = _evaluation_key(file, spec, plan.batch_size, listing, machine_hash(answering.environment), reference)
+    return Evaluation(file, feed, spec, plan, listing, key, answering, reference)
 
 
-def _need_reference(spec: EvaluateSpec) -> Path:
-    """The reference of an evaluation that stops when it is certain."""
+def _check_until(spec: EvaluateSpec) -> None:
+    """Refuse to stop when a verdict is certain that has no reference, or not every image of its sample."""
+    if spec.until_pp is None:
+        return
     if spec.reference is None:
         raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
     if spec.allow_partial:
         raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
-    if not spec.reference.is_file():
-        raise UsageError(f"there are no predictions {spec.reference}", "`seatrial evaluate` writes them")
-    return spec.reference
 
 
 def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
@@ -293,12 +296,12 @@ def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: P
     if spec.until_pp is None:
         answer_some(ledger.todo)
         return None
-    assert spec.reference is not None
-    return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
+    assert asked.reference is not None
+    return reach_certainty(spec.images, asked.reference.predictions, spec.until_pp, answer_some)
 
 
 def _evaluation_key(
-    file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, environment: Environment
+    file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, machine: str, reference: Reference | None
 ) -> str:
     return hash_value(
         {
@@ -309,8 +312,8 @@ def _evaluation_key(
             "batch_size": batch_size,
             "logits": spec.keep_logits,
             "fake": spec.fake,
-            "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
-            "machine": machine_hash(environment),
+            "until": None if spec.until_pp is None or reference is None else [spec.until_pp, reference.sha256],
+            "machine": machine,
         }
     )
 

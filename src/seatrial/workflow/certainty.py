@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, NotComparable
+from seatrial.errors import DataError
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import CONFIDENCE, Paired
@@ -30,19 +30,13 @@ def reach_certainty(
     """Have images answered, look by look, until the drop against the reference is certain to be below or above a limit.
 
     Args:
+        reference: it has all of the images.
         answer: has the images of some indices answered, and returns all that is known then.
 
     Raises:
-        NotComparable: the reference lacks some of the images.
         DataError: an image cannot be read, so the look that it belongs to cannot be taken.
     """
     first_of = dict(zip(reference.ids, reference.classes[:, 0], strict=True))
-    lacking = [image.id for image in images if image.id not in first_of]
-    if lacking:
-        raise NotComparable(
-            f"the reference lacks {len(lacking)} of the {len(images)} images, first '{lacking[0]}'",
-            "evaluate the reference on all of them",
-        )
     expected = np.array([first_of[image.id] for image in images])
     labels = np.array([image.label for image in images])
     looks = 0
