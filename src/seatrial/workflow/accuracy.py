@@ -40,7 +40,7 @@ from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
 from seatrial.workflow.certainty import reach_certainty
-from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
+from seatrial.workflow.evaluated import Asked, drop_changed, find_evaluated, load_evaluated
 from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import Reference, check_reference, compare_with
@@ -98,6 +98,12 @@ class Evaluation:
     def name(self) -> str:
         """Of the records: the engine folder's."""
         return self.file.folder.name
+
+    @property
+    def images(self) -> Asked:
+        """As what was evaluated before is held against."""
+        spec, workers = self.spec, self.plan.workers
+        return Asked(self.name, spec.images, self.feed, spec.allow_partial, workers)
 
     def choose_probe(self) -> BatchProbe:
         """The images that show whether batches change the engine's answers."""
@@ -188,7 +194,7 @@ def evaluate_engine(
         fix = "choose another --output, or rename the reference"
         raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
     stored = load_evaluated(output, asked.name, asked.key, spec.allow_partial, progress) if spec.resume else None
-    record = None if stored is None else find_evaluated(stored, spec.images, asked.plan.workers, progress)
+    record = None if stored is None else find_evaluated(asked.images, stored, progress)
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
@@ -254,16 +260,17 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
-    for ending in ("json", "throughput.json", "parquet"):
-        # They are of another evaluation, whose result must not pass for this one's if it fails.
-        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
-        drop_changed(ledger, images, asked.plan.workers, asked.name, progress)
+        drop_changed(asked.images, ledger, progress)
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
             progress(Update("evaluate", note=f"{asked.name}: {already}"))
         sitting = Sitting()
         with asked.answering.open(asked, sitting, progress) as answer:
+            # Nothing refuses any more. What stands there is another evaluation's, and must not pass for this one's if
+            # it fails.
+            for ending in ("json", "throughput.json", "parquet"):
+                remove_file(output / f"{asked.name}.{ending}")
             sitting.certainty = _answer(asked, ledger, answer, progress)
             sitting.tally = ledger.tally
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
