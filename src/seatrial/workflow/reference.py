@@ -9,7 +9,7 @@ from seatrial.errors import NotComparable, RefusedFile
 from seatrial.evaluation.comparison import compare_answers
 from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.store.files import hash_file
-from seatrial.store.predictions import Predictions, check_same_images, restrict
+from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 
@@ -66,6 +66,8 @@ class Reference:
 def check_reference(reference: Reference, images: Sequence[LabelledImage], name: str) -> None:
     """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
 
+    Other files under the same names are noticed here where what holds the images tells their contents, as packs do.
+
     Raises:
         NotComparable: says how many and the first.
     """
@@ -84,6 +86,11 @@ def check_reference(reference: Reference, images: Sequence[LabelledImage], name:
         raise NotComparable(
             f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'"
         )
+    if found.contents is not None and not found.of_prepared:
+        contents = found.contents.tolist()
+        known = [image for image in images if image.content is not None]
+        replaced = [image.id for image in known if contents[row_of[image.id]] != image.known_content]
+        refuse_replaced(replaced, len(images), (reference.name, name))
 
 
 def compare_with(reference: Reference, output: Path, record: AccuracyRecord) -> Comparison:
