@@ -14,7 +14,7 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
-from seatrial.evaluation.plausibility import Seen, find_suspicions
+from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.put_back import Budget, put_back
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
@@ -114,7 +114,7 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
 def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
     """Refuse to choose layers by an accuracy that cannot drop."""
     recipe = job.feed.recipe
-    published = None if recipe.reference is None else recipe.reference.top1
+    published = find_published(recipe, job.manifest.published is False)
     ids = [image.id for image in job.labelled]
     found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
     if found and recipe.gates.plausible:

@@ -97,6 +97,8 @@ class GraphManifest(Record):
     checkpoint: str
     """The safetensors file, relative to the manifest."""
     checkpoint_sha256: str
+    published: bool | None = None
+    """`CheckpointManifest.published` of that file."""
     sha256: str
     """Of the ONNX file."""
     opset: int

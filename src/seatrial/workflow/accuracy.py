@@ -39,9 +39,9 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
-from seatrial.workflow.certainty import reach_certainty
+from seatrial.workflow.certainty import check_certainty, reach_certainty
 from seatrial.workflow.evaluated import Asked, drop_changed, find_evaluated, load_evaluated
-from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
+from seatrial.workflow.noted import count_notes, find_channel_doubts, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
 from seatrial.workflow.reference import Reference, check_reference, compare_with
 
@@ -100,6 +100,11 @@ class Evaluation:
         return self.file.folder.name
 
     @property
+    def own(self) -> bool:
+        """The weights are known not to be the published ones of the card."""
+        return self.file.manifest.graph.published is False
+
+    @property
     def images(self) -> Asked:
         """As what was evaluated before is held against."""
         spec, workers = self.spec, self.plan.workers
@@ -122,6 +127,8 @@ class Sitting:
     """Once all images have their answers."""
     swapped: Paired | None = None
     """Some images with red and blue swapped against as they are; None where nobody looked."""
+    untried: str = ""
+    """Why nobody looks, where that is not for want of a reason to."""
 
 
 class Answering(Protocol):
@@ -172,7 +179,7 @@ class Here:
                 sitting.first_answer_s = opened_s + sitting.batch.first_answer_s
             yield lambda todo: stream_answers(session, spec.images, feed, todo, plan)
             if sitting.tally is not None and not spec.fake:
-                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size)
+                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size, asked.own)
 
 
 def evaluate_engine(
@@ -214,7 +221,8 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     Raises:
         SeatrialError: as `evaluate_engine`.
     """
-    _check_until(spec)
+    if spec.until_pp is not None:
+        check_certainty(spec.reference is not None, spec.allow_partial)
     file = read_engine(folder)
     feed = read_feed(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != feed.hash:
@@ -231,16 +239,6 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     plan = make_plan(file, spec, answering.cores)
     key = _evaluation_key(file, spec, plan.batch_size, listing, machine_hash(answering.environment), reference)
     return Evaluation(file, feed, spec, plan, listing, key, answering, reference)
-
-
-def _check_until(spec: EvaluateSpec) -> None:
-    """Refuse to stop when a verdict is certain that has no reference, or not every image of its sample."""
-    if spec.until_pp is None:
-        return
-    if spec.reference is None:
-        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
-    if spec.allow_partial:
-        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
 
 
 def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
@@ -332,7 +330,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
-    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake)
+    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake, asked.own)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -359,7 +357,11 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        doubts=(*find_machine_doubts(asked.answering.environment, tally), *belief.doubts),
+        doubts=(
+            *find_machine_doubts(asked.answering.environment, tally),
+            *belief.doubts,
+            *find_channel_doubts(sitting.untried, images, asked.feed, tally, asked.own),
+        ),
         notes=count_notes(tally, images),
         suspicions=belief.suspicions,
         unchecked=belief.unchecked,

@@ -6,12 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError
+from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import CONFIDENCE, Paired
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import Certainty
+
+
+def check_certainty(has_reference: bool, allow_partial: bool) -> None:
+    """Refuse to stop when a verdict is certain that has no reference, or not every image of its sample.
+
+    Raises:
+        UsageError: says which.
+    """
+    if not has_reference:
+        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
+    if allow_partial:
+        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
 
 
 def list_looks(images: Sequence[LabelledImage]) -> Iterator[tuple[Look, NDArray[np.int64]]]:

@@ -5,6 +5,7 @@ import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,17 @@ def test_machines_that_only_come_and_go_end_it(
         pytest.raises(EngineError, match="go away faster than they answer"),
     ):
         evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+
+
+def test_that_nobody_swapped_channels_is_a_doubt_where_they_may_be(
+    monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    """The labels are the next colour's, so that nothing is right."""
+    wrong = tuple(replace(image, label=(image.label + 1) % 4) for image in images)
+    with spread(monkeypatch, [(NODES, answer)]) as cluster:
+        record = evaluate_engine(engine.folder, EvaluateSpec(wrong), tmp_path, answering=cluster)
+    told = "nobody looked whether red and blue are swapped: a cluster runs each image once, as it is"
+    assert record.doubts[-1] == told and record.unchecked == ""
 
 
 def test_another_kind_of_cpu_is_a_doubt(

@@ -225,7 +225,10 @@ def test_a_bin_that_was_added_to_ours_is_named(
     labels.write_text(trial.labels.read_text() + "strange.JPEG 0\n")
     words = ("evaluate", engine, "--images", bins, "--labels", labels, "--output", tmp_path / "out")
     assert run_words(*words) == 6
-    assert "of 25 bins, 1 are not those that `seatrial preprocess` wrote there" in capsys.readouterr().err
+    told = "of 25 bins, 1 are not those that `seatrial preprocess` wrote there"
+    assert told in capsys.readouterr().err
+    assert run_words("infer", engine, "--input", bins, "--output", tmp_path / "answers") == 6
+    assert told in capsys.readouterr().err
 
 
 def test_bins_from_elsewhere_have_the_content_of_their_own_bytes(
