@@ -15,7 +15,7 @@ from seatrial.engines.cpu import count_cores
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
 from seatrial.export.put_back import Budget, put_back
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.export.twin import check_answers, store_twin
@@ -123,13 +123,18 @@ def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[n
 
 
 def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArray[np.int64]:
-    """First classes (n,) of the labelled images."""
+    """First classes (n,) of the labelled images, by the graph as it stands.
+
+    Not optimised: which levels are sound of a graph is only known once an engine was compiled from it, and one that
+    errs would choose layers by its own fault.
+    """
+    ask = open_graph(model, job.manifest.input.shape[0])
     found: list[NDArray[np.int64]] = []
     paths = [image.path for image in job.labelled]
     done = 0
     for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
         images = pixels if job.manifest.fused else job.feed.finish(pixels)
-        found.append(run_graph(model, images, job.manifest.input.shape[0]).argmax(axis=1))
+        found.append(ask(images).argmax(axis=1))
         done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))
     return np.concatenate(found)
