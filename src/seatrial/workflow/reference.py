@@ -38,14 +38,13 @@ class Reference:
                 them.
         """
         beside, record = path.with_suffix(".json"), None
-        predictions = Predictions.load(path, classes)
-        sha256 = hash_file(path)
-        if AccuracyRecord.stands_at(beside):
+        sha256 = hash_file(path) if path.is_file() else ""
+        if sha256 and AccuracyRecord.stands_at(beside):
             found = AccuracyRecord.load(beside)
             record = found if found.predictions == path.name else None
         if record is not None and record.predictions_sha256 != sha256:
             raise RefusedFile(f"{path} is not the file that {beside} was counted from", "evaluate again")
-        return cls(path.stem, predictions, sha256, record)
+        return cls(path.stem, Predictions.load(path, classes), sha256, record)
 
     def believe(self, by_file: bool = True) -> Belief:
         """Whether the predictions can be believed: by themselves, and by what their evaluation found.
