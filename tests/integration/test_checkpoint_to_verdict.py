@@ -11,7 +11,7 @@ from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
-from seatrial.workflow.reference import find_differences
+from seatrial.workflow.reference import Reference, name_differences
 from tiny_trial import TinyTrial
 
 ENGINES = ("torch", "onnxruntime", "openvino")
@@ -128,12 +128,23 @@ def test_the_same_answers_at_every_batch_size(
 
 
 def test_a_reference_of_other_images_or_preprocessing_is_doubted(tiny_run: Path, tiny_trial: TinyTrial) -> None:
-    reference = tiny_run / "evaluation" / "torch.parquet"
+    reference = Reference.load(tiny_run / "evaluation" / "torch.parquet")
     record = AccuracyRecord.load(tiny_run / "evaluation" / "onnxruntime.json")
     assert record.versus is not None and record.versus.doubts == ()
-    others = {"preprocess_hash": "another", "images_hash": "another", "checkpoint_sha256": "another"}
-    assert find_differences(reference, record.model_copy(update=others)) == (
+    others = {"preprocess_hash": "another", "contents_hash": "another", "checkpoint_sha256": "another"}
+    found = name_differences(record.versus, reference, record.model_copy(update=others))
+    assert found.other_weights and found.doubts == (
         "torch: its images came through another preprocessing",
         "torch: its weights are others",
         "torch: image files have changed since",
     )
+
+
+def test_files_that_were_only_copied_have_not_changed(tiny_run: Path) -> None:
+    reference = Reference.load(tiny_run / "evaluation" / "torch.parquet")
+    record = AccuracyRecord.load(tiny_run / "evaluation" / "onnxruntime.json")
+    assert record.versus is not None
+    copied = record.model_copy(update={"images_hash": "of other times of change"})
+    assert name_differences(record.versus, reference, copied).doubts == ()
+    unknown = copied.model_copy(update={"contents_hash": None})
+    assert name_differences(record.versus, reference, unknown).doubts == ("torch: image files have changed since",)

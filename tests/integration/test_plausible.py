@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 from planted_faults import make_diagnosed_trial, move_labels
 from seatrial.cli import run_cli
 from seatrial.data.labels import list_images
+from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions
-from seatrial.store.records import AccuracyRecord, Verdict
+from seatrial.store.records import AccuracyRecord, Suspicion, Verdict
 from tiny_trial import CLASSES, TinyTrial
 
 
@@ -83,6 +85,32 @@ def test_labels_off_by_one_leave_every_verb_open(
     assert run_cli(["compare", str(predictions), str(other), "--gate-pp", "20", "--json"]) == 7
     found = json.loads(capsys.readouterr().out)
     assert {gate["gate"] for gate in found["suspected"]} == {"plausible"}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_reference_at_chance_leaves_the_verdict_of_a_sound_engine_open(
+    engine: Path, trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str], recorded: bool
+) -> None:
+    assert evaluate(engine, trial.images, trial.labels, tmp_path) == 0
+    sound, path = Predictions.load(tmp_path / "ort.parquet"), tmp_path / "untrained.parquet"
+    # Always the same class, as a network gives whose weights are not trained.
+    replace(sound, classes=np.tile(np.arange(CLASSES, dtype=np.int32), (len(sound.ids), 1))).save(path)
+    if recorded:
+        record = AccuracyRecord.load(tmp_path / "ort.json")
+        suspicion = Suspicion(kind="channels", reason="found with the images at hand", fix="look")
+        names = {"name": "untrained", "predictions": path.name, "predictions_sha256": hash_file(path)}
+        record.model_copy(update={**names, "suspicions": (suspicion,)}).save(tmp_path / "untrained.json")
+    told = "INCONCLUSIVE: untrained: top-1 of "
+    gated = ["--reference", str(path), "--gate-pp", "20"]
+    for number, more in enumerate(([], ["--until-certain"])):
+        capsys.readouterr()
+        assert evaluate(engine, trial.images, trial.labels, tmp_path / str(number), *gated, *more) == 7
+        shown = capsys.readouterr().out
+        assert "PASS: top-1 fell -" in shown and told in shown
+        assert ("untrained: found with the images at hand" in shown) == recorded
+    # A finished evaluation that is found again says the same.
+    assert evaluate(engine, trial.images, trial.labels, tmp_path / "0", *gated) == 7
+    assert told in capsys.readouterr().out
 
 
 def test_a_run_on_labels_off_by_one_is_inconclusive_and_says_why(

@@ -145,7 +145,8 @@ def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_js
     gates = judge_predictions(record, card, limit_pp)
     if not as_json:
         for gate in gates:
-            print(f"{gate.outcome}: {gate.reason}")
+            whose = "" if gate.engine == record.name else f"{gate.engine}: "
+            print(f"{gate.outcome}: {whose}{gate.reason}")
     return reach_verdict(record.recipe, gates).exit_code if gates else 0
 
 

@@ -122,6 +122,7 @@ class RayCluster(Closing):
             fix = f"give at most {MOST_WORKERS}, and more --actors"
             raise UsageError(f"--workers {asked.plan.workers} is more than an actor can have", fix)
         begun = time.perf_counter()
+        sitting.untried = "" if asked.spec.fake else "a cluster runs each image once, as it is"
 
         def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
             for outcome in self._answer(asked, todo, progress):

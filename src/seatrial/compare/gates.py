@@ -29,11 +29,14 @@ def judge_gates(
     for record in accuracies.values():
         results += _judge_published(recipe, record)
     results += [judge_speed(text, measurements) for text in recipe.gates.speed]
-    return tuple(results)
+    # What is suspected of a reference is said once, however many engines were held against it.
+    return tuple(result for row, result in enumerate(results) if result not in results[:row])
 
 
 def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> tuple[GateResult, ...]:
     """One evaluation's gates: the drop and the share of changed predictions, where asked for, and plausibility.
+
+    A reference that cannot be believed leaves them open as well: what is at chance cannot lose.
 
     Args:
         limit_pp: the drop that is allowed; None judges nothing but whether the predictions can be believed.
@@ -43,7 +46,10 @@ def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | No
         results.append(judge_reference_drop(record, limit_pp))
         if gates.changed_share is not None:
             results.append(judge_changed(record.name, record.versus, gates.changed_share))
-    return (*results, *judge_plausible(record.name, record.suspicions, record.versus, gates))
+    results += judge_plausible(record.name, record.suspicions, record.versus, gates)
+    if record.versus is not None:
+        results += judge_plausible(record.versus.reference, record.versus.suspicions, None, gates)
+    return tuple(results)
 
 
 def judge_plausible(

@@ -6,11 +6,13 @@ before the bin gets its name, by whatever process writes it, so that every bin t
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.fast_hash import hash_prepared
+from seatrial.data.labels import count_names
+from seatrial.errors import DataError
 from seatrial.store.files import hash_bytes, write_text
 
 CONTENTS = "bins.contents"
@@ -58,6 +60,22 @@ def read_contents(folder: Path) -> dict[str, BinContent]:
     lines = path.read_bytes().decode(errors="surrogateescape").split("\n")
     matches = (match for line in lines if (match := _LINE.fullmatch(line)))
     return {match[4]: BinContent(int(match[1], 16), match[2], int(match[3])) for match in matches}
+
+
+def know_contents(paths: Sequence[Path]) -> dict[Path, BinContent]:
+    """What is known of bins, by path: all of a folder that has a `bins.contents`, none of another.
+
+    Raises:
+        DataError: a bin was added to its folder later.
+    """
+    known = {folder: read_contents(folder) for folder in {path.parent for path in paths}}
+    foreign = [str(path) for path in paths if known[path.parent] and path.name not in known[path.parent]]
+    if foreign:
+        told = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
+        raise DataError(
+            f"of {len(paths)} bins, {told}", "run it again, or give bins from elsewhere a folder of their own"
+        )
+    return {path: known[path.parent][path.name] for path in paths if known[path.parent]}
 
 
 def tidy_contents(folder: Path, known: Mapping[str, BinContent], names: Iterable[str]) -> None:

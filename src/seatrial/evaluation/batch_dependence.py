@@ -120,15 +120,16 @@ def compare_batches(
 
 def _load(session: Session, images: Sequence[LabelledImage], feed: Feed) -> tuple[list[str], NDArray[Any]]:
     """Ids and batch of those images that can be read; the others are named when their turn comes."""
-    if not images:
+    good: list[int] = []
+    if images:
+        shape, dtype = row_form(images, feed)
+        rows = np.empty((len(images), *shape), dtype)
+        bad = fill_rows(rows, images, partial(fill_row, feed=feed)).bad
+        good = [row for row in range(len(images)) if row not in bad]
+    if not good:
         return [], np.empty((0, *(size or 1 for size in session.input.shape[1:])), session.input.dtype)
-    shape, dtype = row_form(images, feed)
-    rows = np.empty((len(images), *shape), dtype)
-    bad = fill_rows(rows, images, partial(fill_row, feed=feed)).bad
-    good = [row for row in range(len(images)) if row not in bad]
     rows = rows[good]
-    names = [images[row].id for row in good]
-    return names, rows if dtype == session.input.dtype or not names else feed.finish(rows)
+    return [images[row].id for row in good], rows if dtype == session.input.dtype else feed.finish(rows)
 
 
 def _run_among(

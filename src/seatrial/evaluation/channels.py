@@ -29,8 +29,23 @@ FASTER = 4
 """Each look takes so many times the images of the one before."""
 
 
+def may_be_swapped(images: Sequence[LabelledImage], feed: Feed, tally: Tally, own: bool = False) -> bool:
+    """Whether swapped channels are possible and could explain what is wrong.
+
+    Not where AIPP orders the channels, they are YUV, or the card does not ask whether predictions are plausible.
+
+    Args:
+        own: of `plausibility.find_published`.
+    """
+    seen = see_tally(images, tally, feed.recipe, own=own)
+    count, hits = len(seen.labels), seen.hits
+    if not feed.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
+        return False
+    return seen.published is None or hits < (seen.published - NEAR) * count
+
+
 def try_swapped(
-    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int
+    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int, own: bool = False
 ) -> Paired | None:
     """Run some of the images of `tally` with red and blue swapped, and count who is right: the reference is as it was.
 
@@ -38,15 +53,12 @@ def try_swapped(
     lost. Where top-1 is doubtful already there is one look, the last.
 
     Returns:
-        None where swapping is not possible (AIPP orders the channels, or they are YUV), top-1 leaves no room for it, or
-        the card does not ask whether predictions are plausible.
+        None where it `may_be_swapped` not.
     """
-    seen = see_tally(images, tally, feed.recipe)
+    if not may_be_swapped(images, feed, tally, own):
+        return None
+    seen = see_tally(images, tally, feed.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
-    if not feed.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
-        return None
-    if seen.published is not None and hits >= (seen.published - NEAR) * count:
-        return None
     doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
     size = session.input.shape[0] or batch_size
     rows = np.random.default_rng(0).permutation(count)[:MOST]

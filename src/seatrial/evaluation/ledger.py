@@ -80,17 +80,21 @@ class Ledger(Closing):
         self._file = _open_alone(path)
         self._header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
         self._file.seek(0)
-        if resume and self._file.readline(1000) == self._header:
+        self._begun = resume and self._file.readline(1000) == self._header
+        if self._begun:
             self._read_entries()
+            # What could not be read may have been mended meanwhile.
+            self._forget_bad(list(self.tally.bad))
             self.tally.sittings += 1
         else:
             self.clear()
 
     def clear(self) -> None:
-        """Forget all answers; this sitting is the first."""
+        """Forget all answers; this sitting is the first. What stands in the file goes once there is one to add."""
         self.tally = Tally(np.zeros(len(self.tally.done), bool), sittings=1)
-        self._file.truncate(0)
-        self._append(self._header)
+        self._begun = False
+        if not os.fstat(self._file.fileno()).st_size:
+            self._begin()
 
     @property
     def todo(self) -> NDArray[np.int64]:
@@ -125,6 +129,8 @@ class Ledger(Closing):
             np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
             starts[name] = stream.tell() - array.nbytes
         entry = stream.getvalue()
+        if not self._begun:
+            self._begin()
         at = self._file.seek(0, os.SEEK_END)
         self._append(len(entry).to_bytes(8) + zlib.crc32(entry).to_bytes(4) + entry)
         self._count(facts, arrays, at + 12 + starts.get("logits", 0))
@@ -148,6 +154,11 @@ class Ledger(Closing):
         """Let go of the file."""
         self._file.close()
 
+    def _begin(self) -> None:
+        self._file.truncate(0)
+        self._append(self._header)
+        self._begun = True
+
     def _append(self, data: bytes) -> None:
         try:
             # Not buffered: what could not be written must not be written later either.
@@ -170,9 +181,16 @@ class Ledger(Closing):
                 return
             self._count(*_parse_entry(entry, at + 12))
 
+    def _forget_bad(self, indices: Sequence[int]) -> None:
+        """They have no answer yet, whatever was wrong with them in an earlier sitting."""
+        for index in indices:
+            if self.tally.bad.pop(index, None) is not None:
+                self.tally.done[index] = False
+
     def _count(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]], logits_at: int) -> None:
         tally, indices = self.tally, arrays["indices"]
         bad = {int(index): str(why) for index, why in facts["bad"]}
+        self._forget_bad([*indices.tolist(), *bad])
         if tally.done[indices].any() or tally.done[list(bad)].any():
             raise StorageError(f"{self.path} counts an image twice", "delete it, and evaluate again")
         if not tally.width:

@@ -36,15 +36,22 @@ ROUNDINGS = 2.0
 """Times that; engines lay at 0.3 to 1.0 of it."""
 SAME_INT8 = Floor(3e-2, "values halfway between two steps go to the one or the other: at most 1.4e-2 was measured")
 """From an int8 graph to an engine that runs it."""
-BATCH_FLOORS = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2}
-"""What the logits of an image may move by between batches, by the precision that an engine computes in: some ten times
-its rounding, since engines choose other kernels, and so other sums, for another batch. Everything else, int8 that takes
-its scales from the batch among it, may move them by as much as int8."""
+SAME_FLOORS = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "int8": SAME_INT8.relative_error}
+"""What the logits of an image may move by when an engine runs it again, by the precision that the engine computes in:
+some ten times its rounding, since engines choose other kernels, and so other sums, for other threads and batches, and
+another kind of processor rounds otherwise. Another network's lie about 1 apart. Everything else, such as weights of 4
+bits, may move them by as much as int8 moves those of torch."""
+
+
+def find_same_floor(precision: str, executed: Mapping[str, int]) -> float:
+    """The floor between two runs of an engine that was asked for a precision and runs layers in some."""
+    return max(SAME_FLOORS.get(name, FLOORS["int8"].relative_error) for name in (precision, *executed))
 
 
 def find_batch_floor(precision: str, executed: Mapping[str, int]) -> float:
-    """The floor between batches of an engine that was asked for a precision and runs layers in some."""
-    return max(BATCH_FLOORS.get(name, FLOORS["int8"].relative_error) for name in (precision, *executed))
+    """`find_same_floor` where the other images of the batch differ: int8 may take its scales from them."""
+    floor = find_same_floor(precision, executed)
+    return FLOORS["int8"].relative_error if "int8" in (precision, *executed) else floor
 
 
 def is_coarse(precision: str, executed: Mapping[str, int]) -> bool:

@@ -111,8 +111,15 @@ def _find_differing(
 
 
 def is_prepared(images: Sequence[LabelledImage]) -> bool:
-    """Whether all that is known of these images' contents is what they were prepared to."""
-    return bool(images) and images[0].prepared is not None and images[0].content is None
+    """Whether all that is known of the contents of some of these images is what they were prepared to."""
+    return any(image.prepared is not None and image.content is None for image in images)
+
+
+def describe_form(images: Sequence[LabelledImage]) -> str:
+    """`Predictions.form` of what these images were prepared to; empty where that is not what is known of each."""
+    forms = {image.prepared if image.content is None else None for image in images}
+    form = forms.pop() if len(forms) == 1 else None
+    return "" if form is None else f"{form.dtype} {'×'.join(map(str, form.shape))} {form.preprocess_hash or ''}".strip()
 
 
 def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
@@ -121,6 +128,7 @@ def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iter
     order = np.array(
         sorted(np.flatnonzero(tally.answered).tolist(), key=lambda index: images[index].id), dtype=np.int64
     )
+    of_prepared, form = is_prepared(images), describe_form(images)
     for start in range(0, len(order), PART):
         rows = order[start : start + PART]
         yield Predictions(
@@ -130,5 +138,6 @@ def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iter
             scores=tally.scores[rows],
             logits=None if tally.logits_at is None else ledger.read_logits(rows),
             contents=tally.contents[rows],
-            of_prepared=is_prepared(images),
+            of_prepared=of_prepared,
+            form=form,
         )

@@ -5,7 +5,7 @@ asks of a set that it is large enough to prove anything.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Seen:
     contents: NDArray[np.uint64] | None = None
     """(n,), a hash of each image's bytes; None where they are not known."""
     published: float | None = None
-    """Top-1 as a fraction, that was published for these weights."""
+    """Top-1 as a fraction, that was published for these weights: `find_published`."""
     swapped: Paired | None = None
     """Some of the images, with red and blue swapped against as they are."""
 
@@ -64,8 +64,19 @@ class Seen:
         return exact_bounds(self.hits, len(self.labels))
 
 
-def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None = None) -> Seen:
-    """What an evaluation of `images` has answered."""
+def find_published(recipe: Recipe, own: bool) -> float | None:
+    """The top-1 as a fraction that weights are to have; None where nobody says.
+
+    Args:
+        own: they are known not to be the published ones of the card.
+    """
+    return None if own or recipe.reference is None else recipe.reference.top1
+
+
+def see_tally(
+    images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None = None, own: bool = False
+) -> Seen:
+    """What an evaluation of `images` has answered; `own` is that of `find_published`."""
     answered = np.flatnonzero(tally.answered)
     chosen = [images[int(index)] for index in answered]
     return Seen(
@@ -74,7 +85,7 @@ def see_tally(images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swa
         answers=tally.classes[answered, 0],
         classes=tally.width,
         contents=tally.contents[answered] if len(tally.contents) else None,
-        published=None if recipe.reference is None else recipe.reference.top1,
+        published=find_published(recipe, own),
         swapped=swapped,
     )
 
@@ -91,19 +102,27 @@ class Belief:
 
 
 def judge_tally(
-    images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None, is_fake: bool
+    images: Sequence[LabelledImage],
+    tally: Tally,
+    recipe: Recipe,
+    swapped: Paired | None,
+    is_fake: bool,
+    own: bool = False,
 ) -> Belief:
     """Look through what an evaluation of `images` has answered, unless the card switches that off.
 
     Args:
         is_fake: some images are others under another name, so that nothing is judged by them.
+        own: the weights are known not to be the published ones: far below these is then no more than a doubt.
     """
     if is_fake:
         return Belief(unchecked="some images are others under another name")
     if not recipe.gates.plausible:
         return Belief(unchecked="the card switches it off ([gates] plausible)")
-    seen = see_tally(images, tally, recipe, swapped)
-    return Belief(find_suspicions(seen), find_repeats(seen))
+    seen = see_tally(images, tally, recipe, swapped, own)
+    below = _suspect_published(replace(seen, published=find_published(recipe, own=False))) if own else None
+    doubts = () if below is None else (f"{below.reason}, whose weights these are not",)
+    return Belief(find_suspicions(seen), (*find_repeats(seen), *doubts))
 
 
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:

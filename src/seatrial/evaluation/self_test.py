@@ -6,11 +6,7 @@ from numpy.typing import NDArray
 from seatrial.engines.base import EngineFile, Session
 from seatrial.engines.self_test import decode_logits, run_pictures
 from seatrial.errors import RefusedFile
-from seatrial.evaluation.noise import SAME_INT8
-
-TOLERANCES = {"fp32": 1e-4, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2, "int8": SAME_INT8.relative_error}
-"""Relative error up to which an engine may give other logits than before: with other threads or in another batch it
-sums in another order, and another kind of processor rounds otherwise. Another network's lie about 1 apart."""
+from seatrial.evaluation.noise import find_same_floor
 
 
 def check_self_test(session: Session, file: EngineFile, batch_size: int | None = None) -> None:
@@ -28,7 +24,7 @@ def check_self_test(session: Session, file: EngineFile, batch_size: int | None =
     if kept is None:
         return
     error = _measure(decode_logits(kept), run_pictures(session, file.manifest))
-    limit = TOLERANCES[file.manifest.precision]
+    limit = find_same_floor(file.manifest.precision, file.manifest.executed)
     if error > limit:
         raise RefusedFile(
             f"{file.folder} does not give what it gave when it was compiled: its logits for the self-test's pictures "

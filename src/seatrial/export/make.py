@@ -14,7 +14,7 @@ from seatrial.data.feed import Feed
 from seatrial.data.preprocess import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
-from seatrial.evaluation.noise import BATCH_FLOORS, hold
+from seatrial.evaluation.noise import SAME_FLOORS, hold
 from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
@@ -94,7 +94,7 @@ def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice]
     """Refuse what gives the first images other logits alone than among all of them; a fixed batch holds copies."""
     rows = range(min(ALONE, len(together)))
     alone = np.concatenate([ask(slice(row, row + 1)) for row in rows])
-    held = hold(together[: len(rows)], alone, [f"image {row}" for row in rows], BATCH_FLOORS["fp32"])
+    held = hold(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
     if held.excess is not None:
         raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
 
@@ -126,6 +126,7 @@ def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, 
         recipe=feed.recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=job.checkpoint.name,
         checkpoint_sha256=weights.sha256,
+        published=weights.published,
         sha256=hash_file(job.output),
         opset=facts.opset,
         exporter=job.spec.exporter,

@@ -14,8 +14,8 @@ from seatrial.data.labels import LabelledImage, hash_listing
 from seatrial.engines.cpu import count_cores
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
-from seatrial.evaluation.plausibility import Seen, find_suspicions
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
+from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
 from seatrial.export.put_back import Budget, put_back
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.export.twin import check_answers, store_twin
@@ -114,7 +114,7 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
 def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
     """Refuse to choose layers by an accuracy that cannot drop."""
     recipe = job.feed.recipe
-    published = None if recipe.reference is None else recipe.reference.top1
+    published = find_published(recipe, job.manifest.published is False)
     ids = [image.id for image in job.labelled]
     found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
     if found and recipe.gates.plausible:
@@ -123,13 +123,18 @@ def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[n
 
 
 def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArray[np.int64]:
-    """First classes (n,) of the labelled images."""
+    """First classes (n,) of the labelled images, by the graph as it stands.
+
+    Not optimised: which levels are sound of a graph is only known once an engine was compiled from it, and one that
+    errs would choose layers by its own fault.
+    """
+    ask = open_graph(model, job.manifest.input.shape[0])
     found: list[NDArray[np.int64]] = []
     paths = [image.path for image in job.labelled]
     done = 0
     for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
         images = pixels if job.manifest.fused else job.feed.finish(pixels)
-        found.append(run_graph(model, images, job.manifest.input.shape[0]).argmax(axis=1))
+        found.append(ask(images).argmax(axis=1))
         done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))
     return np.concatenate(found)

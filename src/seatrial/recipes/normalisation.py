@@ -10,8 +10,8 @@ LEAST_STD = 0.97 * GREY_LEVEL
 nothing takes a wider range."""
 RAW_STD = 1.03 * GREY_LEVEL
 """Up to here a std means that the network takes pixels in 0..255."""
-MOST_STD = 1.0
-"""Pixels in 0..1 deviate by 0.5 at most; 1 leaves them as they are."""
+MOST_STD = 1.01
+"""Pixels in 0..1 deviate by 0.5 at most; 1 leaves them as they are, and 1/255 is often written as 0.0039."""
 MOST_DEVIATIONS = 20.0
 """A mean this many std from black and from white alike was made from no image: every pixel of a photograph would lie
 outside what the network has seen."""

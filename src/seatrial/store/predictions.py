@@ -20,6 +20,9 @@ COLUMNS = ("id", "label", "classes", "scores")
 CONTENT = ("content", "content_prepared")
 """The column of `Predictions.contents`: of the image files, or of preprocessed images."""
 
+_FORM = "form"
+"""Of that column's metadata: `Predictions.form`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
@@ -38,6 +41,8 @@ class Predictions:
     """(n,), what identifies the bytes of each image file: `files.hash_content`; None of an older file."""
     of_prepared: bool = False
     """`contents` are of preprocessed images (bins) instead, as nothing tells which files they were made of."""
+    form: str = ""
+    """What these are (type, shape, preprocessing); empty where that is not known of all: then no others compare."""
 
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all; the same bytes for the same answers."""
@@ -108,9 +113,14 @@ def _to_table(part: Predictions) -> pa.Table:
         matrices["logits"] = part.logits
     for name, matrix in matrices.items():
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-    if part.contents is not None:
-        columns[CONTENT[part.of_prepared]] = pa.array(part.contents, pa.uint64())
-    return pa.table(columns)
+    if part.contents is None:
+        return pa.table(columns)
+    name = CONTENT[part.of_prepared]
+    table = pa.table({**columns, name: pa.array(part.contents, pa.uint64())})
+    if not part.form:
+        return table
+    at = table.schema.get_field_index(name)
+    return table.cast(table.schema.set(at, table.schema.field(at).with_metadata({_FORM: part.form})))
 
 
 def _choose_columns(schema: pa.Schema) -> list[str]:
@@ -134,6 +144,7 @@ def _from_table(table: pa.Table) -> Predictions:
         _to_matrix(scores, pa.float32()),
         contents=None if content is None else table[content].cast(pa.uint64()).to_numpy(),
         of_prepared=content == CONTENT[True],
+        form="" if content is None else (table.field(content).metadata or {}).get(_FORM.encode(), b"").decode(),
     )
     if found.classes.shape != found.scores.shape:
         raise ValueError(f"{found.classes.shape[1]} classes and {found.scores.shape[1]} scores for each image")
@@ -214,17 +225,34 @@ def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) ->
         )
     if not np.array_equal(a.labels, b.labels):
         raise NotComparable(f"{names[0]} and {names[1]} were evaluated with other labels")
-    replaced = find_replaced(a, b)
-    if replaced:
-        raise NotComparable(
-            f"the image behind {len(replaced)} of {len(a.ids)} ids is another one for {names[0]} than for {names[1]}, "
-            f"first '{replaced[0]}'",
-            "evaluate both on the same files",
-        )
+    refuse_replaced(find_replaced(a, b), len(a.ids), names)
 
 
 def find_replaced(a: Predictions, b: Predictions) -> tuple[str, ...]:
-    """Ids of images whose bytes differ between predictions of the same ids; none where that is not known of both."""
+    """Ids of images whose bytes differ between predictions of the same ids; none where that is not known of both.
+
+    Preprocessed images of several forms were made of the same files or not: their bytes differ anyway.
+    """
     if a.contents is None or b.contents is None or a.of_prepared != b.of_prepared:
         return ()
+    if a.of_prepared and (not a.form or a.form != b.form):
+        return ()
     return tuple(a.ids[row] for row in np.flatnonzero(a.contents != b.contents))
+
+
+def refuse_replaced(replaced: Sequence[str], count: int, names: tuple[str, str]) -> None:
+    """Refuse to compare predictions where images have other bytes for the one than for the other.
+
+    Args:
+        replaced: their ids.
+        count: of all images.
+
+    Raises:
+        NotComparable: there are some.
+    """
+    if replaced:
+        raise NotComparable(
+            f"the image behind {len(replaced)} of {count} ids is another one for {names[0]} than for {names[1]}, "
+            f"first '{replaced[0]}'",
+            "evaluate both on the same files",
+        )

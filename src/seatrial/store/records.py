@@ -97,6 +97,8 @@ class GraphManifest(Record):
     checkpoint: str
     """The safetensors file, relative to the manifest."""
     checkpoint_sha256: str
+    published: bool | None = None
+    """`CheckpointManifest.published` of that file."""
     sha256: str
     """Of the ONNX file."""
     opset: int
@@ -191,6 +193,15 @@ class EngineManifest(Record):
         return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
 
 
+class Suspicion(Strict):
+    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
+
+    kind: str
+    reason: str
+    """In words, with the figures."""
+    fix: str
+
+
 class Comparison(Strict):
     """Two engines on the same images, image by image."""
 
@@ -216,6 +227,8 @@ class Comparison(Strict):
     """The two are known to hold other weights, so that changed predictions are to be expected."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """What speaks against believing the reference, so that no drop against it proves anything."""
 
 
 class Certainty(Strict):
@@ -231,15 +244,6 @@ class Certainty(Strict):
     """Of the last look."""
     of_images: int
     """In the set."""
-
-
-class Suspicion(Strict):
-    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
-
-    kind: str
-    reason: str
-    """In words, with the figures."""
-    fix: str
 
 
 class AccuracyRecord(Record):

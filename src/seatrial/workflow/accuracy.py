@@ -39,11 +39,11 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, Certainty, Environment, Throughput
-from seatrial.workflow.certainty import reach_certainty
-from seatrial.workflow.evaluated import drop_changed, find_evaluated, load_evaluated
-from seatrial.workflow.noted import count_notes, find_machine_doubts, refuse_partial
+from seatrial.workflow.certainty import check_certainty, reach_certainty
+from seatrial.workflow.evaluated import Asked, drop_changed, find_evaluated, load_evaluated
+from seatrial.workflow.noted import count_notes, find_channel_doubts, find_machine_doubts, refuse_partial
 from seatrial.workflow.quantization import check_leak
-from seatrial.workflow.reference import check_reference, compare_with
+from seatrial.workflow.reference import Reference, check_reference, compare_with
 
 CALLERS = 8
 """At most so many batches inside an engine that was not tuned."""
@@ -92,11 +92,23 @@ class Evaluation:
     """What identifies the images: `data.labels.hash_listing`."""
     key: str
     answering: "Answering"
+    reference: Reference | None = None
 
     @property
     def name(self) -> str:
         """Of the records: the engine folder's."""
         return self.file.folder.name
+
+    @property
+    def own(self) -> bool:
+        """The weights are known not to be the published ones of the card."""
+        return self.file.manifest.graph.published is False
+
+    @property
+    def images(self) -> Asked:
+        """As what was evaluated before is held against."""
+        spec, workers = self.spec, self.plan.workers
+        return Asked(self.name, spec.images, self.feed, spec.allow_partial, workers)
 
     def choose_probe(self) -> BatchProbe:
         """The images that show whether batches change the engine's answers."""
@@ -115,6 +127,8 @@ class Sitting:
     """Once all images have their answers."""
     swapped: Paired | None = None
     """Some images with red and blue swapped against as they are; None where nobody looked."""
+    untried: str = ""
+    """Why nobody looks, where that is not for want of a reason to."""
 
 
 class Answering(Protocol):
@@ -165,7 +179,7 @@ class Here:
                 sitting.first_answer_s = opened_s + sitting.batch.first_answer_s
             yield lambda todo: stream_answers(session, spec.images, feed, todo, plan)
             if sitting.tally is not None and not spec.fake:
-                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size)
+                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size, asked.own)
 
 
 def evaluate_engine(
@@ -187,12 +201,12 @@ def evaluate_engine(
         fix = "choose another --output, or rename the reference"
         raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
     stored = load_evaluated(output, asked.name, asked.key, spec.allow_partial, progress) if spec.resume else None
-    record = None if stored is None else find_evaluated(stored, spec.images, asked.plan.workers, progress)
+    record = None if stored is None else find_evaluated(asked.images, stored, progress)
     found = record is not None
     if record is None:
         record = _evaluate(asked, output, progress)
-    if spec.reference is not None:
-        record = record.model_copy(update={"versus": compare_with(spec.reference, output, record)})
+    if asked.reference is not None:
+        record = record.model_copy(update={"versus": compare_with(asked.reference, output, record)})
     elif record.versus is not None:
         record = record.model_copy(update={"versus": None})
     record.save(output / f"{asked.name}.json")
@@ -207,6 +221,8 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     Raises:
         SeatrialError: as `evaluate_engine`.
     """
+    if spec.until_pp is not None:
+        check_certainty(spec.reference is not None, spec.allow_partial)
     file = read_engine(folder)
     feed = read_feed(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != feed.hash:
@@ -215,23 +231,14 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
     listing = spec.identity or hash_listing(spec.images)
     check_prepared(spec.images, feed, file.manifest.input.dtype)
+    reference = None
     if spec.reference is not None:
-        check_reference(spec.reference, spec.images, folder.name, file.manifest.output.shape[-1])
+        reference = Reference.load(spec.reference, file.manifest.output.shape[-1])
+        check_reference(reference, spec.images, folder.name)
     check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, answering.cores)
-    key = _evaluation_key(file, spec, plan.batch_size, listing, answering.environment)
-    return Evaluation(file, feed, spec, plan, listing, key, answering)
-
-
-def _need_reference(spec: EvaluateSpec) -> Path:
-    """The reference of an evaluation that stops when it is certain."""
-    if spec.reference is None:
-        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
-    if spec.allow_partial:
-        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
-    if not spec.reference.is_file():
-        raise UsageError(f"there are no predictions {spec.reference}", "`seatrial evaluate` writes them")
-    return spec.reference
+    key = _evaluation_key(file, spec, plan.batch_size, listing, machine_hash(answering.environment), reference)
+    return Evaluation(file, feed, spec, plan, listing, key, answering, reference)
 
 
 def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
@@ -251,16 +258,17 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
 
 def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRecord:
     images, spec = asked.spec.images, asked.spec
-    for ending in ("json", "throughput.json", "parquet"):
-        # They are of another evaluation, whose result must not pass for this one's if it fails.
-        remove_file(output / f"{asked.name}.{ending}")
     with Ledger(output / f".{asked.name}.ledger", asked.key, len(images), spec.resume) as ledger:
-        drop_changed(ledger, images, asked.plan.workers, asked.name, progress)
+        drop_changed(asked.images, ledger, progress)
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are answered already"
             progress(Update("evaluate", note=f"{asked.name}: {already}"))
         sitting = Sitting()
         with asked.answering.open(asked, sitting, progress) as answer:
+            # Nothing refuses any more. What stands there is another evaluation's, and must not pass for this one's if
+            # it fails.
+            for ending in ("json", "throughput.json", "parquet"):
+                remove_file(output / f"{asked.name}.{ending}")
             sitting.certainty = _answer(asked, ledger, answer, progress)
             sitting.tally = ledger.tally
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
@@ -293,12 +301,12 @@ def _answer(asked: Evaluation, ledger: Ledger, answer: AnswerSource, progress: P
     if spec.until_pp is None:
         answer_some(ledger.todo)
         return None
-    assert spec.reference is not None
-    return reach_certainty(spec.images, Predictions.load(spec.reference), spec.until_pp, answer_some)
+    assert asked.reference is not None
+    return reach_certainty(spec.images, asked.reference.predictions, spec.until_pp, answer_some)
 
 
 def _evaluation_key(
-    file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, environment: Environment
+    file: EngineFile, spec: EvaluateSpec, batch_size: int, listing: str, machine: str, reference: Reference | None
 ) -> str:
     return hash_value(
         {
@@ -309,8 +317,8 @@ def _evaluation_key(
             "batch_size": batch_size,
             "logits": spec.keep_logits,
             "fake": spec.fake,
-            "until": None if spec.until_pp is None else [spec.until_pp, hash_file(_need_reference(spec))],
-            "machine": machine_hash(environment),
+            "until": None if spec.until_pp is None or reference is None else [spec.until_pp, reference.sha256],
+            "machine": machine,
         }
     )
 
@@ -322,7 +330,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
-    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake)
+    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake, asked.own)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -349,7 +357,11 @@ def _describe(
         predictions=predictions.name,
         predictions_sha256=hash_file(predictions),
         certainty=sitting.certainty,
-        doubts=(*find_machine_doubts(asked.answering.environment, tally), *belief.doubts),
+        doubts=(
+            *find_machine_doubts(asked.answering.environment, tally),
+            *belief.doubts,
+            *find_channel_doubts(sitting.untried, images, asked.feed, tally, asked.own),
+        ),
         notes=count_notes(tally, images),
         suspicions=belief.suspicions,
         unchecked=belief.unchecked,

@@ -6,12 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import DataError, NotComparable
+from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import CONFIDENCE, Paired
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import Certainty
+
+
+def check_certainty(has_reference: bool, allow_partial: bool) -> None:
+    """Refuse to stop when a verdict is certain that has no reference, or not every image of its sample.
+
+    Raises:
+        UsageError: says which.
+    """
+    if not has_reference:
+        raise UsageError("what is to be certain is a drop against a reference", "give --reference FILE.parquet")
+    if allow_partial:
+        raise UsageError("a verdict that falls early needs every image of its sample", "leave --allow-partial out")
 
 
 def list_looks(images: Sequence[LabelledImage]) -> Iterator[tuple[Look, NDArray[np.int64]]]:
@@ -30,19 +42,13 @@ def reach_certainty(
     """Have images answered, look by look, until the drop against the reference is certain to be below or above a limit.
 
     Args:
+        reference: it has all of the images.
         answer: has the images of some indices answered, and returns all that is known then.
 
     Raises:
-        NotComparable: the reference lacks some of the images.
         DataError: an image cannot be read, so the look that it belongs to cannot be taken.
     """
     first_of = dict(zip(reference.ids, reference.classes[:, 0], strict=True))
-    lacking = [image.id for image in images if image.id not in first_of]
-    if lacking:
-        raise NotComparable(
-            f"the reference lacks {len(lacking)} of the {len(images)} images, first '{lacking[0]}'",
-            "evaluate the reference on all of them",
-        )
     expected = np.array([first_of[image.id] for image in images])
     labels = np.array([image.label for image in images])
     looks = 0

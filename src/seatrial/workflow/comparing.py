@@ -1,6 +1,5 @@
 """`seatrial compare` of predictions: held against each other, or judged by other labels, without a device."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,16 +7,14 @@ from pathlib import Path
 from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
-from seatrial.errors import RefusedFile, SeatrialError, UsageError
-from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
+from seatrial.errors import RefusedFile, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.report.predictions import check_file_name
 from seatrial.store.files import hash_file
-from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.comparable import name_files
-from seatrial.workflow.reference import check_own, name_differences
+from seatrial.workflow.reference import Reference, name_differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +61,10 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     if spec.gate_pp is not None and len(spec.files) < 2:
         raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
     labels = None if spec.labels is None else parse_label_file(spec.labels)
+    stored = [Reference.load(path) for path in spec.files]
     found = []
-    for path in spec.files:
-        check_own(path)
-        predictions = Predictions.load(path)
+    for path, file in zip(spec.files, stored, strict=True):
+        predictions = file.predictions
         if labels is not None:
             predictions = relabel(predictions, labels, str(spec.labels))
             spare = len(labels) - len(predictions.ids)
@@ -76,13 +73,14 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
         found.append(predictions)
     names = spec.names or name_files(spec.files)
     accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
-    believed = [_look(path, predictions, labels is None) for path, predictions in zip(spec.files, found, strict=True)]
+    judged = [replace(file, predictions=predictions) for file, predictions in zip(stored, found, strict=True)]
+    believed = [file.believe(labels is None) for file in judged]
     suspected = judge_plausible(names[0], believed[0].suspicions, None, spec.gates)
     if len(found) < 2:
         return Compared(accuracies, None, None, suspected)
     differences = compare_predictions(found[0], found[1], (names[0], names[1]))
-    record = _find_record(spec.files[1])
-    versus = differences.versus if record is None else name_differences(differences.versus, spec.files[0], record)
+    record = stored[1].record
+    versus = differences.versus if record is None else name_differences(differences.versus, stored[0], record)
     gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
     suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, spec.gates)
@@ -104,28 +102,3 @@ def find_predictions(record: Path) -> Path:
     if hash_file(path) != held.predictions_sha256:
         raise RefusedFile(f"{path} is not the file that {record} was counted from", "evaluate again")
     return path
-
-
-def _find_record(predictions: Path) -> AccuracyRecord | None:
-    """The record that `evaluate` wrote beside predictions, where it still stands there."""
-    with contextlib.suppress(SeatrialError):
-        record = AccuracyRecord.load(predictions.with_suffix(".json"))
-        return record if record.predictions == predictions.name else None
-    return None
-
-
-def _look(path: Path, predictions: Predictions, by_file: bool) -> Belief:
-    """Whether predictions can be believed: by themselves, and by what their evaluation found with the images at hand.
-
-    Args:
-        by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
-    """
-    record = _find_record(path)
-    if record is not None and record.unchecked:
-        return Belief(unchecked=record.unchecked)
-    classes = int(predictions.classes.max()) + 1 if record is None else record.classes
-    seen = Seen(predictions.ids, predictions.labels, predictions.classes[:, 0], classes, predictions.contents)
-    found = find_suspicions(seen)
-    known = {suspicion.kind for suspicion in found}
-    stored = record.suspicions if record is not None and by_file else ()
-    return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))

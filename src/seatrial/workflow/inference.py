@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.inputs import make_random_pixels
-from seatrial.data.bin_contents import read_contents
+from seatrial.data.bin_contents import know_contents
 from seatrial.data.calibration import check_apart
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed, read_feed, to_input
@@ -222,12 +222,16 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
 
 
 def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
-    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where its folder says what."""
-    known = {folder: read_contents(folder) for folder in {path.parent for path in files}}
+    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where its folder says what.
+
+    Raises:
+        DataError: a bin was added to its folder later.
+    """
+    known = know_contents(files)
 
     def read(path: Path, rows: NDArray[Any]) -> None:
         read_images(path, rows)
-        wrote = known[path.parent].get(path.name)
+        wrote = known.get(path)
         if wrote is not None and hash_prepared(rows.data) != wrote.hash:
             fix = "run it again: it writes such files anew"
             raise RefusedFile(f"{path} has changed since `seatrial preprocess` wrote it", fix)

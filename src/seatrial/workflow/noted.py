@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from seatrial.bench.environment import name_machine
+from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import DataError
+from seatrial.evaluation.channels import may_be_swapped
 from seatrial.evaluation.ledger import Tally
 from seatrial.store.records import Environment
 
@@ -23,6 +25,20 @@ def find_machine_doubts(environment: Environment, tally: Tally) -> tuple[str, ..
     if len(kinds) == 1:
         return ()
     return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def find_channel_doubts(
+    untried: str, images: Sequence[LabelledImage], feed: Feed, tally: Tally, own: bool
+) -> tuple[str, ...]:
+    """That nobody looked whether channels are swapped, where they may be.
+
+    Args:
+        untried: why; empty where nothing but a reason was missing.
+        own: of `evaluation.plausibility.find_published`.
+    """
+    if not untried or not may_be_swapped(images, feed, tally, own):
+        return ()
+    return (f"nobody looked whether red and blue are swapped: {untried}",)
 
 
 def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:

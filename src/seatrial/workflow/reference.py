@@ -1,94 +1,130 @@
 """An evaluation's predictions held against a reference's."""
 
-import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.labels import LabelledImage
-from seatrial.errors import NotComparable, RefusedFile, SeatrialError
+from seatrial.errors import NotComparable, RefusedFile
 from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.store.files import hash_file
-from seatrial.store.predictions import Predictions, check_same_images, restrict
+from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 from seatrial.workflow.certainty import bound_confidence
 
-OTHER_WEIGHTS = "its weights are others"
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Predictions that others are held against."""
+
+    name: str
+    predictions: Predictions
+    sha256: str
+    """Of their file."""
+    record: AccuracyRecord | None = None
+    """That `evaluate` wrote beside them, where it stands there."""
+
+    @classmethod
+    def load(cls, path: Path, classes: int | None = None) -> "Reference":
+        """Predictions and the record beside them.
+
+        Args:
+            classes: that the network has.
+
+        Raises:
+            UsageError: there are no such predictions.
+            RefusedFile: they are not those that the record was counted from, or no classifier of so many classes gave
+                them.
+        """
+        beside, record = path.with_suffix(".json"), None
+        sha256 = hash_file(path) if path.is_file() else ""
+        if sha256 and AccuracyRecord.stands_at(beside):
+            found = AccuracyRecord.load(beside)
+            record = found if found.predictions == path.name else None
+        if record is not None and record.predictions_sha256 != sha256:
+            raise RefusedFile(f"{path} is not the file that {beside} was counted from", "evaluate again")
+        return cls(path.stem, Predictions.load(path, classes), sha256, record)
+
+    def believe(self, by_file: bool = True) -> Belief:
+        """Whether the predictions can be believed: by themselves, and by what their evaluation found.
+
+        Args:
+            by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
+        """
+        record, held = self.record, self.predictions
+        if record is not None and record.unchecked:
+            return Belief(unchecked=record.unchecked)
+        classes = int(held.classes.max()) + 1 if record is None else record.classes
+        found = find_suspicions(Seen(held.ids, held.labels, held.classes[:, 0], classes, held.contents))
+        known = {suspicion.kind for suspicion in found}
+        stored = record.suspicions if record is not None and by_file else ()
+        return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))
 
 
-def check_own(predictions: Path) -> None:
-    """Refuse predictions that are not those that the record beside them was counted from, where there is one.
-
-    Raises:
-        RefusedFile: they were altered, or belong to another record.
-    """
-    beside = predictions.with_suffix(".json")
-    if not (predictions.is_file() and AccuracyRecord.stands_at(beside)):
-        return
-    record = AccuracyRecord.load(beside)
-    if record.predictions == predictions.name and record.predictions_sha256 != hash_file(predictions):
-        raise RefusedFile(f"{predictions} is not the file that {beside} was counted from", "evaluate again")
-
-
-def check_reference(reference: Path, images: Sequence[LabelledImage], name: str, classes: int | None = None) -> None:
+def check_reference(reference: Reference, images: Sequence[LabelledImage], name: str) -> None:
     """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
 
-    Args:
-        classes: that the network has.
+    Other files under the same names are noticed here where what holds the images tells their contents, as packs do.
 
     Raises:
         NotComparable: says how many and the first.
-        UsageError: there are no such predictions.
-        RefusedFile: they are damaged, or no classifier of so many classes gave them.
     """
-    check_own(reference)
-    found = Predictions.load(reference, classes)
-    label_of = dict(zip(found.ids, found.labels.tolist(), strict=True))
-    lacking = [image.id for image in images if image.id not in label_of]
+    found = reference.predictions
+    row_of = {image: row for row, image in enumerate(found.ids)}
+    lacking = [image.id for image in images if image.id not in row_of]
     if lacking:
         raise NotComparable(
-            f"{reference.stem} lacks {len(lacking)} of the {len(images)} images that {name} is evaluated on, "
+            f"{reference.name} lacks {len(lacking)} of the {len(images)} images that {name} is evaluated on, "
             f"first '{lacking[0]}'",
             "evaluate both on the same set",
         )
-    other = [image.id for image in images if label_of[image.id] != image.label]
+    labels = found.labels.tolist()
+    other = [image.id for image in images if labels[row_of[image.id]] != image.label]
     if other:
         raise NotComparable(
-            f"{reference.stem} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'"
+            f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'"
         )
+    if found.contents is not None and not found.of_prepared:
+        contents = found.contents.tolist()
+        known = [image for image in images if image.content is not None]
+        replaced = [image.id for image in known if contents[row_of[image.id]] != image.known_content]
+        refuse_replaced(replaced, len(images), (reference.name, name))
 
 
-def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Comparison:
+def compare_with(reference: Reference, output: Path, record: AccuracyRecord) -> Comparison:
     """Hold an evaluation's predictions against a reference's, image by image.
 
     Raises:
         NotComparable: the reference lacks some of the images, has other labels, or saw other files under their names.
     """
     ours = Predictions.load(output / record.predictions)
-    theirs = restrict(Predictions.load(reference), ours.ids)
-    check_same_images(theirs, ours, (reference.stem, record.name))
+    theirs = restrict(reference.predictions, ours.ids)
+    check_same_images(theirs, ours, (reference.name, record.name))
     confidence = bound_confidence(record.certainty)
-    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
-    return name_differences(compared, reference, record)
+    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
+    suspicions = reference.believe().suspicions
+    return name_differences(compared.model_copy(update={"suspicions": suspicions}), reference, record)
 
 
-def name_differences(compared: Comparison, reference: Path, record: AccuracyRecord) -> Comparison:
+def name_differences(compared: Comparison, reference: Reference, record: AccuracyRecord) -> Comparison:
     """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
-    doubts = find_differences(reference, record)
-    others = any(doubt.endswith(OTHER_WEIGHTS) for doubt in doubts)
+    other = reference.record
+    if other is None:
+        return compared
+    differs = {
+        "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
+        "its weights are others": (others := other.checkpoint_sha256 != record.checkpoint_sha256),
+        "image files have changed since": _have_changed(other, record),
+    }
+    doubts = tuple(f"{reference.name}: {text}" for text, found in differs.items() if found)
     return compared.model_copy(update={"doubts": doubts, "other_weights": others})
 
 
-def find_differences(reference: Path, record: AccuracyRecord) -> tuple[str, ...]:
-    """What else than the engine differs from the reference's evaluation, from the record beside its predictions."""
-    with contextlib.suppress(SeatrialError):
-        other = AccuracyRecord.load(reference.with_suffix(".json"))
-        checks = {
-            "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
-            OTHER_WEIGHTS: other.checkpoint_sha256 != record.checkpoint_sha256,
-            # Of a part of the images the hash is another anyway.
-            "image files have changed since": None not in (other.images_hash, record.images_hash)
-            and other.images_hash != record.images_hash
-            and other.images == record.images,
-        }
-        return tuple(f"{reference.stem}: {text}" for text, differs in checks.items() if differs)
-    return ()
+def _have_changed(a: AccuracyRecord, b: AccuracyRecord) -> bool:
+    """Whether two evaluations of equally many images saw other files: by their bytes, else by sizes and times."""
+    if a.images != b.images:
+        return False  # Of a part of the images every hash is another anyway.
+    if None not in (a.contents_hash, b.contents_hash):
+        return a.contents_hash != b.contents_hash
+    return None not in (a.images_hash, b.images_hash) and a.images_hash != b.images_hash

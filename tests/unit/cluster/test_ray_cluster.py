@@ -43,10 +43,15 @@ Script = Callable[[Work, Evaluator], Told]
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineFile:
-    folder = tmp_path_factory.mktemp("engine")
+    """Its card asks nobody whether predictions of noise are plausible."""
+    return build(tmp_path_factory.mktemp("engine"), {"plausible": False})
+
+
+def build(folder: Path, gates: dict[str, bool]) -> EngineFile:
     graph = make_colour_graph(folder)
     manifest = GraphManifest.load(manifest_path(graph))
-    manifest.model_copy(update={"preprocess_hash": make_feed(make_recipe()).hash}).save(manifest_path(graph))
+    changes = {"preprocess_hash": make_feed(make_recipe()).hash, "recipe": {**manifest.recipe, "gates": gates}}
+    manifest.model_copy(update=changes).save(manifest_path(graph))
     return build_engine(graph, BuildSpec("onnxruntime"), folder / "colours", compile=compile_here)
 
 
@@ -200,6 +205,17 @@ def test_machines_that_only_come_and_go_end_it(
         pytest.raises(EngineError, match="go away faster than they answer"),
     ):
         evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+
+
+def test_that_nobody_swapped_channels_is_a_doubt_where_they_may_be(
+    monkeypatch: pytest.MonkeyPatch, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    """The labels of noise are wrong for many images, so that another order of the channels might explain them."""
+    engine = build(tmp_path, {})
+    with spread(monkeypatch, [(NODES, answer_all)]) as cluster:
+        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path / "out", answering=cluster)
+    told = "nobody looked whether red and blue are swapped: a cluster runs each image once, as it is"
+    assert record.doubts == (told,) and record.unchecked == ""
 
 
 def test_another_kind_of_cpu_is_a_doubt(

@@ -14,7 +14,8 @@ from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.engines.builder import compile_here
 from seatrial.engines.self_test import decode_logits, draw_pictures, encode_logits, run_pictures
 from seatrial.errors import RefusedFile
-from seatrial.evaluation.self_test import TOLERANCES, check_self_test
+from seatrial.evaluation.noise import SAME_FLOORS, find_same_floor
+from seatrial.evaluation.self_test import check_self_test
 from seatrial.store.files import hash_bytes
 from seatrial.workflow.engines import PRECISIONS
 
@@ -80,17 +81,28 @@ def test_a_float_engine_gets_them_as_the_card_says(tmp_path: Path, monkeypatch: 
     np.testing.assert_allclose(session.given[0][0], expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", sorted(TOLERANCES))
+@pytest.mark.parametrize(
+    ("precision", "executed", "limit"),
+    [
+        ("fp32", {"fp32": 3}, 1e-4),
+        ("tf32", {"tf32": 3}, 1e-2),
+        ("fp16", {"fp16": 3, "fp32": 1}, 1e-2),
+        ("bf16", {"bf16": 3}, 5e-2),
+        ("int8", {"int8": 3, "fp32": 2}, 3e-2),
+        # Float layers of an int8 graph, on a processor that computes them in bf16.
+        ("int8", {"int8": 3, "bf16": 2}, 5e-2),
+        ("fp32", {"fp32": 3, "unknown": 1}, 1e-1),
+    ],
+)
 def test_rounding_passes_and_another_engine_does_not(
-    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, executed: dict[str, int], limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = build(tmp_path, monkeypatch)
-    file = EngineFile(file.folder, file.manifest.model_copy(update={"precision": precision}))
+    runs = {"precision": precision, "executed": executed}
+    file = EngineFile(file.folder, file.manifest.model_copy(update=runs))
     check_self_test(FakeSession(), file)
-    near, far = (
-        FakeSession(answer=lambda x, by=share * TOLERANCES[precision]: answer(x) * np.float32(1 + by))
-        for share in (0.9, 1.1)
-    )
+    assert find_same_floor(precision, executed) == limit
+    near, far = (FakeSession(answer=lambda x, by=share * limit: answer(x) * np.float32(1 + by)) for share in (0.9, 1.1))
     check_self_test(near, file)
     with pytest.raises(RefusedFile, match=r"engine does not give what it gave .* delete it and compile") as at:
         check_self_test(far, file)
@@ -98,7 +110,7 @@ def test_rounding_passes_and_another_engine_does_not(
 
 
 def test_every_precision_has_a_tolerance() -> None:
-    assert set(TOLERANCES) == set(PRECISIONS)
+    assert set(SAME_FLOORS) == set(PRECISIONS)
 
 
 @pytest.mark.parametrize(

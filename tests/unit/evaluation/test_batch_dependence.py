@@ -12,7 +12,7 @@ from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import BatchProbe, choose_probe, measure_batch_dependence
-from seatrial.evaluation.noise import find_batch_floor, is_coarse
+from seatrial.evaluation.noise import find_batch_floor, find_same_floor, is_coarse
 
 COUNT = 40
 FEED = make_feed(make_recipe())
@@ -105,6 +105,7 @@ def test_rounding_is_measured_and_told_from_it(images: tuple[LabelledImage, ...]
 
 def test_the_floor_is_that_of_the_coarsest_layers() -> None:
     assert find_batch_floor("fp32", {"fp32": 53}) == 1e-4 < find_batch_floor("bf16", {"bf16": 50, "fp32": 3})
+    assert find_batch_floor("int8", {"int8": 50, "bf16": 3}) == 0.1 > find_same_floor("int8", {"int8": 50, "bf16": 3})
     assert find_batch_floor("fp32", {"unknown": 3}) == find_batch_floor("int8", {}) == 0.1
     assert not is_coarse("fp32", {"fp32": 3}) and is_coarse("fp32", {"bf16": 3}) and is_coarse("int8", {})
 
@@ -115,6 +116,16 @@ def test_broken_images_are_left_to_the_evaluation(images: tuple[LabelledImage, .
     found = measure_batch_dependence(FakeSession(), probe((broken, *images[:6], broken, broken), 4), FEED)
     assert found is not None and found.exact
     assert measure_batch_dependence(FakeSession(), probe((broken,) * 3, 4), FEED) is None
+
+
+def test_a_float_engine_is_asked_where_all_images_beyond_the_batch_are_broken(
+    images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    broken = LabelledImage("broken", tmp_path / "broken.png", 0)
+    broken.path.write_bytes(b"no image")
+    session = FakeSession(dtype="float32", answer=lambda batch: batch.reshape(len(batch), -1)[:, ::18])
+    found = measure_batch_dependence(session, probe((*images[:4], *(broken,) * 6), 4), FEED)
+    assert found is not None and found.exact
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

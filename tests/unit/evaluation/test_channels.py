@@ -88,6 +88,8 @@ def test_what_leaves_no_room_is_not_asked(tmp_path: Path, feed: Feed) -> None:
     published = make_feed(make_recipe(reference={"top1": 0.76, "source": "here"}))
     assert try_swapped(poor, images, published, see(images, poor), 16) is None
     assert not sound.given and not poor.given
+    # Of one's own weights nobody published anything.
+    assert try_swapped(poor, images, published, see(images, poor), 16, own=True) is not None
 
 
 def test_prepared_floats_change_places_as_pixels(feed: Feed) -> None:

@@ -36,9 +36,10 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
         ledger.add([make_answers(0)], 1.5)
     with Ledger(path, "key", COUNT) as ledger:
         tally = ledger.tally
-        assert ledger.todo.tolist() == [i for i in range(COUNT) if i not in (0, 2, 4, 7, 9)]
+        # What was damaged may have been mended.
+        assert ledger.todo.tolist() == [i for i in range(COUNT) if i not in (0, 2, 4, 7)]
         assert np.flatnonzero(tally.answered).tolist() == [0, 2, 4, 7]
-        assert tally.bad == {9: "image x is damaged"}
+        assert tally.bad == {}
         assert (tally.width, tally.decode_s, tally.run_s, tally.wall_s, tally.sittings) == (CLASSES, 1.5, 0.75, 3.5, 2)
         assert tally.digests[[4, 7]].tolist() == [1004, 1007]
         assert tally.contents[[4, 7]].tolist() == [2**63 + 4, 2**63 + 7]
@@ -46,6 +47,34 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
         np.testing.assert_array_equal(ledger.read_logits(rows), make_answers(7, 0, 4).logits)
         np.testing.assert_array_equal(tally.scores[rows], make_answers(7, 0, 4).scores)
         np.testing.assert_array_equal(tally.classes[rows], make_answers(7, 0, 4).classes)
+
+
+def test_what_was_damaged_is_tried_in_each_sitting_and_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    for why in ("damaged", "still damaged"):
+        with Ledger(path, "key", COUNT) as ledger:
+            assert ledger.tally.bad == {}
+            ledger.add([make_answers(bad={9: why})], 1.0)
+            assert ledger.tally.bad == {9: why} and ledger.tally.done[9]
+    with Ledger(path, "key", COUNT) as ledger:
+        ledger.add([make_answers(9)], 1.0)
+        assert ledger.tally.answered[9]
+    with Ledger(path, "key", COUNT) as ledger:
+        assert np.flatnonzero(ledger.tally.answered).tolist() == [9] and ledger.tally.bad == {}
+
+
+def test_a_ledger_of_another_key_stays_until_there_is_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    with Ledger(path, "key", COUNT) as ledger:
+        ledger.add([make_answers(1, 2)], 1.0)
+    before = path.read_bytes()
+    with Ledger(path, "other", COUNT) as ledger:
+        assert not ledger.tally.done.any()
+    assert path.read_bytes() == before
+    with Ledger(path, "other", COUNT) as ledger:
+        ledger.add([make_answers(5)], 1.0)
+    with Ledger(path, "other", COUNT) as ledger:
+        assert np.flatnonzero(ledger.tally.answered).tolist() == [5]
 
 
 def test_a_torn_entry_is_cut_off_wherever_it_was_torn(tmp_path: Path) -> None:

@@ -1,13 +1,24 @@
 """Predictions that cannot be believed are said to be so, with figures; sound ones are not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import beta, binomtest
 
+from fake_engine import make_recipe
+from seatrial.data.labels import LabelledImage
 from seatrial.evaluation.comparison import compare_answers
-from seatrial.evaluation.plausibility import Seen, find_repeats, find_suspicions, is_far_below, suspect_changes
+from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.plausibility import (
+    Seen,
+    find_repeats,
+    find_suspicions,
+    is_far_below,
+    judge_tally,
+    suspect_changes,
+)
 from seatrial.evaluation.statistics import Paired, exact_bounds, gain_p
 
 
@@ -76,6 +87,18 @@ def test_far_below_what_was_published(accuracy: float, kinds: list[str]) -> None
     answers = np.where(np.arange(5000) // 1000 * 1000 + np.arange(5000) % 1000 < 5000 * accuracy, labels, 0)
     assert list_kinds(see(labels, answers, 1000, published=0.7613)) == kinds
     assert list_kinds(see(labels, answers, 1000)) == []
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_weights_that_are_not_the_published_ones_are_doubted_only(own: bool) -> None:
+    images = [LabelledImage(f"{i}.png", Path(f"{i}.png"), i % 100) for i in range(1000)]
+    classes = np.array([[image.label if i < 500 else 0] for i, image in enumerate(images)], np.int32)
+    tally = Tally(np.ones(1000, bool), classes=classes, width=100)
+    recipe = make_recipe(reference={"top1": 0.7613, "source": "here"})
+    belief = judge_tally(images, tally, recipe, None, is_fake=False, own=own)
+    assert [suspicion.kind for suspicion in belief.suspicions] == ([] if own else ["far below"])
+    told = "under the 76.13% that the card names, whose weights these are not"
+    assert [doubt.endswith(told) for doubt in belief.doubts] == [True] * own
 
 
 def test_far_below_asks_for_certainty() -> None:

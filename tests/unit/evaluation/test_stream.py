@@ -146,23 +146,27 @@ def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
 ) -> None:
     form = Prepared("uint8", (4, 6, 3), None)
     found = []
-    for name, known in (("bins", False), ("pack", True)):
+    for name, known in (("bins", False), ("pack", True), ("mixed", None)):
         made = []
         for row, image in enumerate(images):
             path = tmp_path / f"{name}-{row}.bin"
             path.write_bytes(pixels[row].tobytes())
             data = image.path.read_bytes()
+            tells = row < 3 if known is None else known
             made.append(
-                replace(image, path=path, prepared=form, content=(len(data), hash_bytes(data)) if known else None)
+                replace(image, path=path, prepared=form, content=(len(data), hash_bytes(data)) if tells else None)
             )
         with evaluate(FakeSession(), made, tmp_path / name, Plan(5)) as ledger:
             found.append(predict(ledger, made))
     order = sorted(range(COUNT), key=lambda row: images[row].id)
-    bins, packed = found
+    bins, packed, mixed = found
     assert bins.contents is not None and packed.contents is not None
     assert bins.of_prepared and bins.contents.tolist() == [hash_prepared(pixels[row].tobytes()) for row in order]
     files = [hash_content(images[row].path.read_bytes()) for row in order]
     assert not packed.of_prepared and packed.contents.tolist() == files
+    # Of some of the mixed ones the files are not known, whatever is known of the first.
+    assert mixed.of_prepared and mixed.hash_contents() is None
+    assert (bins.form, packed.form, mixed.form) == ("uint8 4×6×3", "", "")
 
 
 def test_a_session_that_takes_floats_gets_the_preprocessing_tail(

@@ -87,3 +87,16 @@ def test_aipp_on_the_scale_of_a_card_is_refused_by_its_line(fields: str, line: i
     text = f"aipp_op {{ aipp_mode: static\ninput_format: RGB888_U8\n{fields} }}"
     with pytest.raises(UsageError, match=f"a.config line {line}: .* cannot be right for pixels in 0..255"):
         parse_aipp(text, "a.config")
+
+
+@pytest.mark.parametrize(
+    "factor", ["0.0039", "0.00392", "0.003921", "0.0039215", "0.0039215686", "0.00392157", "0.0039216"]
+)
+def test_aipp_that_only_divides_by_255_is_taken_however_it_is_rounded(factor: str) -> None:
+    fields = "".join(f"\nvar_reci_chn_{channel}: {factor}" for channel in range(3))
+    found = parse_aipp(f"aipp_op {{ aipp_mode: static\ninput_format: RGB888_U8{fields} }}", "a.config")
+    assert found.var_reci_chn_2 == float(factor)
+
+
+def test_a_std_beyond_rounding_is_refused() -> None:
+    assert find_impossible((0.0, 0.0, 0.0), (1.0, 1.02, 1.0)) is not None

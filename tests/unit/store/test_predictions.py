@@ -46,10 +46,15 @@ def test_predictions_of_an_older_version_have_no_contents(tmp_path: Path) -> Non
 
 
 def test_contents_of_files_and_of_preprocessed_images_are_told_apart(tmp_path: Path) -> None:
-    for of_prepared, column in ((False, "content"), (True, "content_prepared")):
-        replace(draw_predictions(), of_prepared=of_prepared).save(tmp_path / "torch.parquet")
+    for of_prepared, column, form in (
+        (False, "content", ""),
+        (True, "content_prepared", ""),
+        (True, "content_prepared", "uint8 32×32×3 a1b2"),
+    ):
+        replace(draw_predictions(), of_prepared=of_prepared, form=form).save(tmp_path / "torch.parquet")
         assert column in pq.read_schema(tmp_path / "torch.parquet").names
         assert Predictions.load(tmp_path / "torch.parquet").of_prepared is of_prepared
+        assert Predictions.load(tmp_path / "torch.parquet").form == form
 
 
 def test_the_same_answers_are_the_same_bytes(tmp_path: Path) -> None:
@@ -214,6 +219,13 @@ def test_other_files_under_the_same_ids_do_not_compare() -> None:
     # Of an older version nothing is known, and bins differ from the files that they were made of.
     check_same_images(saved, replace(others, contents=None), ("torch", "openvino"))
     check_same_images(saved, replace(others, of_prepared=True), ("torch", "openvino"))
+    # Floats and pixels of the same files have other bytes.
+    pixels, floats = (replace(saved, of_prepared=True, form=form) for form in ("uint8 32×32×3 a", "float32 3×32×32 b"))
+    check_same_images(pixels, replace(floats, contents=others.contents), ("torch", "openvino"))
+    unknown = replace(saved, of_prepared=True)
+    check_same_images(unknown, replace(unknown, contents=others.contents), ("torch", "openvino"))
+    with pytest.raises(NotComparable, match=told):
+        check_same_images(pixels, replace(pixels, contents=others.contents), ("torch", "openvino"))
 
 
 def test_one_score_for_every_class_of_every_image_is_no_prediction(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Evaluating a tiny network in onnxruntime: what is stored, what is refused, and when it stops."""
 
 import json
+import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,15 @@ import pytest
 from sealed import edit_record, read_unsealed
 from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, read_labels
-from seatrial.errors import DataError, NotComparable, UsageError
+from seatrial.errors import DataError, EngineError, NotComparable, UsageError
+from seatrial.evaluation.ledger import Ledger
+from seatrial.evaluation.pipeline import AnswerSource
 from seatrial.evaluation.select import repeat_images
+from seatrial.evaluation.stream import Answers
+from seatrial.progress import Progress, Update
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from seatrial.workflow.accuracy import EvaluateSpec, Evaluation, Here, Sitting, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
 
 
@@ -86,7 +92,7 @@ def test_fewer_images_than_asked_are_no_accuracy(
     told: list[str] = []
     spec = EvaluateSpec(spoilt, allow_partial=True)
     record = evaluate_engine(engine, spec, output, lambda update: told.append(update.note))
-    assert any("24 of 24 images are answered already" in note for note in told)
+    assert any("23 of 24 images are answered already" in note for note in told)
     assert record.images == 23 and list(record.left_out) == [spoilt[3].id]
     assert Predictions.load(output / "ort.parquet").ids == tuple(i.id for i in spoilt if i is not spoilt[3])
     with pytest.raises(DataError, match="1 of 24 images have no answer"):
@@ -277,6 +283,99 @@ def test_an_evaluation_that_is_refused_leaves_the_older_one(
     with pytest.raises(UsageError, match=r"there are no predictions"):
         evaluate_engine(engine, EvaluateSpec(images, 5, reference=tmp_path / "none.parquet"), tmp_path)
     assert AccuracyRecord.load(tmp_path / "ort.json") == record
+
+
+def make_answer() -> Answers:
+    """To image 0 of a set."""
+    one = np.zeros(1, np.uint64)
+    return Answers(one.astype(np.int64), np.zeros((1, 4), np.int32), np.zeros((1, 4), np.float32), one, one, width=4)
+
+
+def test_an_engine_that_cannot_be_opened_leaves_older_results_and_their_ledger(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    class Refusing(Here):
+        """An engine that is refused when it is opened, as by its self-test."""
+
+        @contextmanager
+        def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
+            raise EngineError("the device is busy")
+            yield
+
+    record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
+    ledger = tmp_path / ".ort.ledger"
+    with Ledger(ledger, "of another evaluation", 2) as kept:
+        kept.add([make_answer()], 1.0)
+    before = ledger.read_bytes()
+    with pytest.raises(EngineError, match="the device is busy"):
+        evaluate_engine(engine, EvaluateSpec(images, 5), tmp_path, answering=Refusing())
+    assert AccuracyRecord.load(tmp_path / "ort.json") == record and (tmp_path / "ort.parquet").is_file()
+    assert ledger.read_bytes() == before
+    evaluate_engine(engine, EvaluateSpec(images, 5), tmp_path)
+    assert AccuracyRecord.load(tmp_path / "ort.json").batch_size == 5 and not ledger.exists()
+
+
+def restore(image: LabelledImage, data: bytes) -> None:
+    """Other bytes with the same time of change, as `cp -p` leaves them."""
+    stat = image.path.stat()
+    image.path.write_bytes(data)
+    os.utime(image.path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.fixture
+def damaged(images: tuple[LabelledImage, ...], tmp_path: Path) -> tuple[LabelledImage, ...]:
+    """The images, of which one was overwritten with zeros: its size is what it was."""
+    broken = tmp_path / images[3].id
+    broken.write_bytes(bytes(images[3].path.stat().st_size))
+    return (*images[:3], replace(images[3], path=broken), *images[4:])
+
+
+def test_a_damaged_image_that_was_restored_is_read(
+    engine: Path,
+    images: tuple[LabelledImage, ...],
+    damaged: tuple[LabelledImage, ...],
+    reference: Path,
+    tmp_path: Path,
+) -> None:
+    output, spec = tmp_path / "out", EvaluateSpec(damaged)
+    for _ in range(2):
+        with pytest.raises(DataError, match="1 of 24 images have no answer"):
+            evaluate_engine(engine, spec, output)
+    restore(damaged[3], images[3].path.read_bytes())
+    assert evaluate_engine(engine, spec, output).left_out == {}
+    assert (output / "ort.parquet").read_bytes() == reference.read_bytes()
+
+
+def test_an_image_that_was_left_out_and_restored_is_read(
+    engine: Path, images: tuple[LabelledImage, ...], damaged: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    spec, told = EvaluateSpec(damaged, allow_partial=True), []
+    assert list(evaluate_engine(engine, spec, tmp_path / "out").left_out) == [damaged[3].id]
+    evaluate_engine(engine, spec, tmp_path / "out", lambda update: told.append(update.note))
+    assert told[-1] == "already evaluated: ort"
+    restore(damaged[3], images[3].path.read_bytes())
+    record = evaluate_engine(engine, spec, tmp_path / "out", lambda update: told.append(update.note))
+    assert record.images == 24
+    assert f"ort: '{damaged[3].id}', which was left out, can be read by now: all are evaluated anew" in told
+
+
+def test_an_image_that_was_answered_and_is_damaged_since_is_left_out(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    copied = tuple(replace(image, path=tmp_path / image.id) for image in images)
+    for image, copy in zip(images, copied, strict=True):
+        copy.path.write_bytes(image.path.read_bytes())
+    spec = EvaluateSpec(copied, batch_size=4, workers=1, callers=1, allow_partial=True, identity="as a pack's")
+
+    def stop(update: Update) -> None:
+        if update.stage == "evaluate" and update.done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_engine(engine, spec, tmp_path / "out", stop)
+    copied[0].path.unlink()
+    record = evaluate_engine(engine, spec, tmp_path / "out")
+    assert record.images == 23 and list(record.left_out) == [copied[0].id]
 
 
 def test_predictions_are_not_compared_with_themselves(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from seatrial.cli import run_cli
 from seatrial.data.labels import LabelledImage, Prepared, hash_listing, read_labels
 from seatrial.engines.build import BuildSpec
 from seatrial.errors import DataError, NotComparable, UsageError
-from seatrial.export.graph import load_graph, run_graph
+from seatrial.export import make_int8
+from seatrial.export.graph import load_graph, open_graph, run_graph
 from seatrial.progress import Update
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import GraphManifest
@@ -60,6 +62,22 @@ def test_the_manifest_says_what_was_done(place: Path, made: GraphManifest) -> No
     (moved,) = made.parity
     assert (moved.step, moved.images) == ("quantize", 24)
     assert moved.top1_disagreements > 1, "told, though more than the share that a float step may change"
+
+
+def test_an_attempt_opens_its_graph_once_however_many_images_judge_it(
+    place: Path, labelled: tuple[LabelledImage, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[int] = []
+
+    def count(*given: Any) -> Any:
+        opened.append(1)
+        return open_graph(*given)
+
+    monkeypatch.setattr(make_int8, "open_graph", count)
+    monkeypatch.setattr(make_int8, "AT_ONCE", 16)
+    spec = QuantizeSpec(place / "train", max_drop_pp=100.0, images=labelled)
+    quantize_graph(place / "model.onnx", spec, tmp_path / "int8.onnx")
+    assert len(opened) == 2, "the float graph, and the first int8 one"
 
 
 def test_it_is_made_once_for_the_same_images(place: Path, made: GraphManifest, tmp_path: Path) -> None:

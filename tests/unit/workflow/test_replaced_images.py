@@ -123,6 +123,38 @@ def test_a_reference_on_other_files_is_not_compared(trial: TinyTrial, engine: Pa
         evaluate(engine, trial, tmp_path / "out", reference=tmp_path / "reference" / "ort.parquet")
 
 
+def test_a_reference_on_other_files_than_a_pack_holds_is_refused_before_any_image_is_run(
+    trial: TinyTrial, engine: Path, tmp_path: Path
+) -> None:
+    evaluate(engine, trial, tmp_path / "reference")
+    pack, replaced = tmp_path / "val.pack", sorted(trial.images.iterdir())[7]
+    replace_file(replaced, flip_comment)
+    words = ("data", "pack", trial.card, trial.images, "--labels", trial.labels, "--output", pack)
+    assert run_words(*words) == 0
+    told = rf"the image behind 1 of 24 ids is another one for ort than for ort, first '{replaced.name}'"
+    spec = EvaluateSpec(read_images(pack, None, CLASSES).images, reference=tmp_path / "reference" / "ort.parquet")
+    with pytest.raises(NotComparable, match=told):
+        evaluate_engine(engine, spec, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_bins_of_floats_and_of_pixels_are_compared_where_neither_tells_its_files(
+    trial: TinyTrial, engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, floats = trial.folder / "plain.onnx", trial.folder / "plain"
+    words = ("export", trial.card, "--checkpoint", trial.checkpoint, "--output", plain, "--no-fuse-preprocess")
+    assert run_words(*words) == 0
+    assert run_words("compile", plain, "--engine", "onnxruntime", "--output", floats) == 0
+    for bins, mode in (("pixels", ["--mode", "pixels"]), ("floats", [])):
+        assert run_words("preprocess", trial.card, trial.images, tmp_path / bins, *mode) == 0
+        (tmp_path / bins / "bins.contents").unlink()
+    labels = ("--labels", trial.labels, "--output", tmp_path / "out")
+    assert run_words("evaluate", engine, "--images", tmp_path / "pixels", *labels) == 0
+    against = ("--reference", tmp_path / "out" / "ort.parquet")
+    assert run_words("evaluate", floats, "--images", tmp_path / "floats", *labels, *against) == 0
+    assert "against ort: drop 0.00 points" in capsys.readouterr().out
+
+
 def run_words(*words: object) -> int:
     return run_cli([str(word) for word in words])
 
@@ -193,7 +225,10 @@ def test_a_bin_that_was_added_to_ours_is_named(
     labels.write_text(trial.labels.read_text() + "strange.JPEG 0\n")
     words = ("evaluate", engine, "--images", bins, "--labels", labels, "--output", tmp_path / "out")
     assert run_words(*words) == 6
-    assert "of 25 bins, 1 are not those that `seatrial preprocess` wrote there" in capsys.readouterr().err
+    told = "of 25 bins, 1 are not those that `seatrial preprocess` wrote there"
+    assert told in capsys.readouterr().err
+    assert run_words("infer", engine, "--input", bins, "--output", tmp_path / "answers") == 6
+    assert told in capsys.readouterr().err
 
 
 def test_bins_from_elsewhere_have_the_content_of_their_own_bytes(

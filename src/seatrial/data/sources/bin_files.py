@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seatrial.data.bin_contents import read_contents
+from seatrial.data.bin_contents import know_contents
 from seatrial.data.bins import MANIFEST, BinManifest
 from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
 from seatrial.data.sources.listing import Place, Request, label_places, require_labels
@@ -38,22 +38,14 @@ def add_contents(listing: ImageListing) -> ImageListing:
     Raises:
         DataError: a bin was added to its folder later.
     """
-    known = {folder: read_contents(folder) for folder in {image.path.parent for image in listing.images}}
+    known = know_contents([image.path for image in listing.images])
     images = []
-    foreign = []
     for image in listing.images:
-        found = known[image.path.parent].get(image.path.name)
+        found = known.get(image.path)
         if found is not None:
             content = (found.image_bytes, found.image_sha256)
             image = replace(image, content=content, prepared_hash=found.hash)
-        elif known[image.path.parent]:
-            foreign.append(str(image.path))
         images.append(image)
-    if foreign:
-        told = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
-        raise DataError(
-            f"of {len(images)} bins, {told}", "run it again, or give bins from elsewhere a folder of their own"
-        )
     return replace(listing, images=tuple(images))
 
 
