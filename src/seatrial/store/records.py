@@ -195,6 +195,8 @@ class Comparison(Strict):
     """Two engines on the same images, image by image."""
 
     reference: str
+    reference_sha256: str = ""
+    """Of the reference's predictions; empty in old records."""
     images: int
     both_right: int
     lost: int

@@ -68,7 +68,7 @@ def compare_with(reference: Path, output: Path, record: AccuracyRecord) -> Compa
     check_same_images(theirs, ours, (reference.stem, record.name))
     confidence = bound_confidence(record.certainty)
     compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.stem, confidence)
-    return name_differences(compared, reference, record)
+    return name_differences(compared.model_copy(update={"reference_sha256": hash_file(reference)}), reference, record)
 
 
 def name_differences(compared: Comparison, reference: Path, record: AccuracyRecord) -> Comparison:
