@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import planted_faults as faults
-from sealed import replace_in_record
+from sealed import edit_record, replace_in_record
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
@@ -22,6 +22,7 @@ from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import EngineManifest
 from seatrial.workflow.diagnose.case import DiagnoseSpec, read_case
+from seatrial.workflow.diagnose.integrity import find_changes
 from seatrial.workflow.diagnose.labels import doubt_accuracy
 from tiny_trial import CLASSES, TinyTrial
 
@@ -134,6 +135,18 @@ def test_a_changed_file_is_a_finding_by_itself(run: Path) -> None:
     engines = [f"engines/{name} was compiled from another graph than those in the run folder" for name in
                ("torch", "onnxruntime", NAME)]  # fmt: skip
     assert list(found.findings) == ["model.onnx was changed after it was made", *engines]
+
+
+def test_records_of_other_inputs_are_findings(run: Path) -> None:
+    edit_record(run / "bench" / "torch.json", images_hash="0" * 64)
+    edit_record(run / "evaluation" / "onnxruntime.json", engine_identity="0" * 64)
+    case = read_case(DiagnoseSpec(run), silent)
+    assert set(find_changes(case)) == {
+        "evaluation/onnxruntime.json is of another build of the engine: run it again",
+        "evaluation/onnxruntime.throughput.json is of another build of the engine: run it again",
+        "bench/torch.json is of other images or labels: run it again",
+        "verdict.json is of another evaluation/onnxruntime.json: run it again",
+    }
 
 
 @pytest.mark.parametrize(
