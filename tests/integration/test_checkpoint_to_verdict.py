@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
+from seatrial.metrics import trust
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
@@ -99,8 +100,15 @@ def test_a_gate_that_few_images_cannot_settle_is_inconclusive(
 
 
 def test_a_speed_gate_that_is_missed_fails_the_run(
-    tiny_run: Path, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path,
+    tiny_trial: TinyTrial,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # On a machine as busy as one that runs tests the rates would be in doubt, and the gate undecided.
+    monkeypatch.setattr(trust, "MOST_BUSY", 1.1)
+    monkeypatch.setattr(trust, "WIDE", 1e9)
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     gate = 'reference_drop_pp = 30.0\nspeed = ["best(onnxruntime) >= 1000000 * best(torch)"]'

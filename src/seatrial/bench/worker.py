@@ -133,9 +133,9 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         bench = _Bench(job, session, feed, ask, clock)
         with contextlib.ExitStack() as closing:
             point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
-            # Now, so that the first inference was the first.
+            holds = gpu.used_bytes() if gpu else None
+            # Now, so that the first inference was the first, and no memory counts that a batch of one takes besides.
             check_self_test(session, file, job.batch_size)
-        holds = gpu.used_bytes() if gpu else None
     memory = None if held is None or holds is None else max(0, holds - held)
     return point.model_copy(update={"device_memory_bytes": memory})
 

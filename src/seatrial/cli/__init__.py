@@ -49,7 +49,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _find_usage_error() -> type[Exception]:
-    """The base of whatever typer raises for wrong usage, which it does not export; below 0.26 it is click's."""
+    """The base of whatever typer raises for wrong usage, which it does not export."""
     import typer
 
     *_, base = itertools.takewhile(lambda kind: hasattr(kind, "format_message"), typer.BadParameter.__mro__)

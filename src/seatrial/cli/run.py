@@ -63,12 +63,10 @@ def run(
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int:
     """Write report.html and report.md of a run from its stored records; exit code 7 where it is not judged."""
     from seatrial.report.headline import write_verdict
-    from seatrial.report.read import read_run
     from seatrial.workflow.pipeline import write_report
 
     with showing():
-        html, markdown = write_report(folder)
-        run = read_run(folder)
+        html, markdown, run = write_report(folder)
     print(f"{html}\n{markdown}\n{write_verdict(run)}")
     return 7 if run.verdict is None else 0
 

@@ -222,5 +222,6 @@ def _read_chunk(paths: Sequence[Path]) -> tuple[list[str], list[tuple[str, str]]
             decode_image(read_file(path), str(path), notes)
         except DataError as error:
             broken.append(error.problem)
-        noted += [(path.name, note) for note in notes]
+        else:
+            noted += [(path.name, note) for note in notes]
     return broken, noted

@@ -300,7 +300,8 @@ def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
     sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
     words = ["seatrial", "compile", "GRAPH.onnx", "--engine", manifest.engine, "--precision", manifest.precision]
     words += ["--batch-size", sizes, "--device", device]
-    words += [word for name, value in manifest.options.items() for word in ("--option", f"{name}={value}")]
+    asked = {name: value for name, value in manifest.options.items() if name not in manifest.chosen}
+    words += [word for name, value in asked.items() for word in ("--option", f"{name}={value}")]
     return shlex.join([*words, "--output", str(folder)])
 
 

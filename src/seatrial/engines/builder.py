@@ -38,7 +38,7 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     """
     made = get_engine(engine)
     manifest = _describe(engine, job, made.compile(job))
-    return keep_logits(made, EngineFile(job.output, manifest))
+    return keep_logits(made, EngineFile(job.output, manifest), job.batch_sizes[0] if job.batch_sizes else None)
 
 
 def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
@@ -58,6 +58,7 @@ def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
         precision=job.precision,
         executed=dict(built.executed),
         options={**job.options, **built.options},
+        chosen=tuple(sorted(built.options)),
         notes=built.notes,
         files=tuple(
             EngineModel(path=name(path), sha256=hash_file(path), batch_size=size) for size, path in built.files

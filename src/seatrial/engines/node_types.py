@@ -12,8 +12,9 @@ from seatrial.engines.base import UNKNOWN
 
 COMPUTING = ("Conv", "Gemm", "MatMul", "Attention", "Einsum", "LSTM", "GRU", "RNN")
 """Whatever an operator that multiplies matrices is called, fused or not, one of these is in its name."""
-COMBINING = ("Add", "Mul", "Sub", "Div", "Concat", "Gather", "Embed", "Norm")
-"""Of other operators that no standard lists, those with one of these in their names combine or look up a constant."""
+COMBINING = ("Add", "Mul", "Sub", "Div", "Concat", "Gather", "Embed", "Norm", "QuantizeLinear", "DequantizeLinear")
+"""Of other operators that no standard lists, those with one of these in their names combine, look up or convert a
+constant."""
 STANDARD = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft.nchwc")
 """Domains of which every operator is known."""
 FLOATS: dict[int, str] = {
@@ -137,7 +138,8 @@ def _infer_type(node: onnx.NodeProto, types: Types) -> int | None:
     """
     kinds = [types.get(name) for name in node.input]
     if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
-        return (kinds[2] if len(kinds) > 2 else None) or TensorProto.UINT8
+        asked = next((attribute.i for attribute in node.attribute if attribute.name == "output_dtype"), 0)
+        return (kinds[2] if len(kinds) > 2 else None) or asked or TensorProto.UINT8
     if node.op_type == "DequantizeLinear":
         return kinds[1]
     if node.op_type == "Cast":

@@ -55,6 +55,9 @@ class _Graph:
         for node in model.graph.node:
             for name in node.input:
                 self._takers.setdefault(name, []).append(node)
+        for value in model.graph.output:
+            # Whoever runs the graph takes it.
+            self._takers.setdefault(value.name, []).append(onnx.NodeProto())
 
     def read(self, node: onnx.NodeProto, index: int) -> NDArray[Any]:
         """The constant that is an input of a node."""
@@ -64,7 +67,8 @@ class _Graph:
     def write(self, node: onnx.NodeProto, index: int, values: Any) -> None:
         """Give a node a constant of its own, of the type of the one that it had."""
         kind = self.read(node, index).dtype
-        name = f"{node.output[0]}/{index}/one_scale"
+        # A convolution between two such activations gets other scales twice.
+        name = f"{node.output[0]}/{index}/one_scale{len(self._graph.initializer)}"
         self._constants[name] = numpy_helper.from_array(np.asarray(values, dtype=kind), name)
         self._graph.initializer.append(self._constants[name])
         node.input[index] = name
@@ -72,14 +76,14 @@ class _Graph:
     def find_places(self) -> Iterator[_Place]:
         """The activations that lie between two such convolutions and go nowhere else."""
         for quantize in self._graph.node:
-            if quantize.op_type != "QuantizeLinear" or not self._has_scales(quantize):
+            if quantize.op_type != "QuantizeLinear" or not self._has_scales(quantize) or _read_axis(quantize) != 1:
                 continue
             before = self.made.get(quantize.input[0])
             if before is not None and before.op_type == "Relu":
                 before = self.made.get(before.input[0])
             dequantize = self._find_taker(quantize, "DequantizeLinear")
             depthwise = self._find_taker(dequantize, "Conv")
-            if before is None or dequantize is None or depthwise is None:
+            if before is None or dequantize is None or depthwise is None or not self._undoes(dequantize, quantize):
                 continue
             alone = all(len(self._takers[name]) == 1 for name in (*before.output, quantize.input[0]))
             channels = self.read(quantize, 1).size
@@ -93,6 +97,12 @@ class _Graph:
             return False
         return self.read(node, 1).size > 1 and len(np.unique(self.read(node, 2))) == 1
 
+    def _undoes(self, dequantize: onnx.NodeProto, quantize: onnx.NodeProto) -> bool:
+        """Whether a node gives back what another quantised: same scales, zero point and axis."""
+        if not self._has_scales(dequantize) or _read_axis(dequantize) != _read_axis(quantize):
+            return False
+        return all(np.array_equal(self.read(dequantize, i), self.read(quantize, i)) for i in (1, 2))
+
     def _find_taker(self, node: onnx.NodeProto | None, op_type: str) -> onnx.NodeProto | None:
         """The one node that takes what another gives, if it is of that kind."""
         takers = [] if node is None else self._takers.get(node.output[0], [])
@@ -105,4 +115,9 @@ class _Graph:
             return False
         shared = len(self._takers[source.output[0]]) > 1
         fixed = len(conv.input) < 3 or conv.input[2] in self._constants
-        return not shared and fixed and self.read(source, 1).size == channels
+        return not shared and fixed and _read_axis(source) == 0 and self.read(source, 1).size == channels
+
+
+def _read_axis(node: onnx.NodeProto) -> int:
+    """The axis that a node's scales belong to; 1 where it names none. Negative ones, which nobody writes, stay so."""
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)

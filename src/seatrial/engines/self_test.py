@@ -43,11 +43,15 @@ def run_pictures(session: Session, manifest: EngineManifest) -> NDArray[np.float
     return np.concatenate([run_padded(session, inputs[start : start + size]) for start in starts])
 
 
-def keep_logits(engine: Engine, file: EngineFile) -> EngineManifest:
-    """The manifest of a folder that was just compiled, with what each of its files gives."""
+def keep_logits(engine: Engine, file: EngineFile, batch_size: int | None = None) -> EngineManifest:
+    """The manifest of a folder that was just compiled, with what each of its files gives.
+
+    Args:
+        batch_size: to open files of any batch with: an engine may have to get ready for each size, which takes minutes.
+    """
 
     def add(model: EngineModel) -> EngineModel:
-        with engine.open(file, file.manifest.device, model.batch_size) as session:
+        with engine.open(file, file.manifest.device, model.batch_size or batch_size) as session:
             return model.model_copy(update={"logits": encode_logits(run_pictures(session, file.manifest))})
 
     return file.manifest.model_copy(update={"files": tuple(map(add, file.manifest.files))})

@@ -18,13 +18,20 @@ def to_unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in model.graph.node:
         for name in node.input:
             takers.setdefault(name, []).append(node)
+    outputs = {value.name for value in model.graph.output}
     shifted: dict[str, onnx.TensorProto] = {}
     for node in model.graph.node:
         pair = [node, *takers.get(node.output[0], ())]
         if node.op_type != "QuantizeLinear" or not all(_is_signed(part, weights) for part in pair):
             continue
+        # A constant is a weight, and what leaves the graph is known as int8 outside.
+        if node.input[0] in weights or node.output[0] in outputs:
+            continue
         if any(taker.op_type != "DequantizeLinear" for taker in pair[1:]):
             continue
+        for attribute in node.attribute:
+            if attribute.name == "output_dtype" and attribute.i == TensorProto.INT8:
+                attribute.i = TensorProto.UINT8
         for part in pair:
             name = f"{part.input[2]}/unsigned"
             zeros = numpy_helper.to_array(weights[part.input[2]]).astype(np.int16) + SHIFT

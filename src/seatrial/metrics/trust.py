@@ -11,7 +11,8 @@ MOST_BUSY = 0.7
 """Share of all processor time: where other processes use more, what is measured is mostly them."""
 CONTRADICTED = 1.25
 """An evaluation reads and decodes files besides, so it is not that much faster than the engine alone."""
-MEASURE_AGAIN = "`seatrial run` with --measure-again, or `seatrial bench`, measures again"
+MEASURE_AGAIN = "`seatrial run --measure-again`, or for an engine of no run `seatrial bench --force`, measures again"
+"""`seatrial bench` over a run's record would leave its verdict stale."""
 
 
 def doubt_rate(interval: RateInterval | None, others_busy: Iterable[float | None]) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
-from seatrial.models.known_hash import check_known
+from seatrial.models.known_hash import Known, check_known
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
@@ -32,12 +32,16 @@ class LoadedCheckpoint:
     """How the file was wrapped and named."""
     filled: tuple[str, ...]
     """Keys that the file lacked and that carry no learned value (num_batches_tracked)."""
+    source_sha256: str
     published: bool | None = None
     """Whether it is the card's published file; None: the card states no checksum."""
 
 
-def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
+def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> LoadedCheckpoint:
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
+
+    Args:
+        known: what `check_known` said of the file, where it was asked already.
 
     Raises:
         UsageError: there is no such file, or the recipe's network cannot be built.
@@ -52,7 +56,7 @@ def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
 
     wanted = sketch.state_dict()
     content = read_content(path)
-    published = check_known(path, recipe)
+    known = known or check_known(path, recipe)
     state, layout = find_state(content, path)
     check_fit(state, wanted, recipe.network, path)
     return LoadedCheckpoint(
@@ -62,7 +66,8 @@ def load_checkpoint(path: Path, recipe: Recipe) -> LoadedCheckpoint:
         parameters=count_parameters(sketch),
         layout=layout,
         filled=tuple(key for key in wanted if key not in state),
-        published=published,
+        source_sha256=known.sha256,
+        published=known.published,
     )
 
 
@@ -84,7 +89,7 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
         recipe=loaded.recipe,
         network=loaded.network.name,
         source=str(source_path),
-        source_sha256=hash_file(source_path),
+        source_sha256=loaded.source_sha256,
         sha256=hash_file(output),
         parameters=loaded.parameters,
         layout=loaded.layout,

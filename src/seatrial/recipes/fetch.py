@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
@@ -74,17 +75,20 @@ def check_weights(path: Path, weights: Weights) -> None:
     Raises:
         RefusedFile: it is another file.
     """
-    found = _digest(path)
+    found = read_digests(path)
     for kind, want in _expected(weights).items():
         if not found[kind].startswith(want):
             problem = f"{path} is not the published file: its {kind} is {found[kind][: len(want)]}, not {want}"
             raise RefusedFile(problem, "move it away and run `seatrial recipes fetch` again")
 
 
-def is_published(path: Path, weights: Weights) -> bool | None:
-    """Whether a file is the published one by every checksum on the card; None where the card has none."""
-    expected = _expected(weights)
-    found = _digest(path) if expected else {}
+def is_published(found: Mapping[str, str], weights: Weights) -> bool | None:
+    """Whether a file is the published one by every checksum on the card that can be looked at; None if none can.
+
+    Args:
+        found: the file's `md5` and `sha256`, or the one of them that is known.
+    """
+    expected = {kind: want for kind, want in _expected(weights).items() if kind in found}
     return all(found[kind].startswith(want) for kind, want in expected.items()) if expected else None
 
 
@@ -111,7 +115,8 @@ def _expected(weights: Weights) -> dict[str, str]:
     return {kind: value for kind, value in given.items() if value is not None}
 
 
-def _digest(path: Path) -> dict[str, str]:
+def read_digests(path: Path) -> dict[str, str]:
+    """The `md5` and the `sha256` of a file, in hexadecimal, of one reading."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -122,12 +127,12 @@ def _digest(path: Path) -> dict[str, str]:
 
 def _is_finished(part: Path, weights: Weights) -> bool:
     """Whether an earlier call was stopped between the last byte and the renaming."""
-    return bool(is_published(part, weights))
+    return bool(_expected(weights)) and bool(is_published(read_digests(part), weights))
 
 
 def _check_download(part: Path, weights: Weights, url: str, progress: Progress) -> None:
     if not _expected(weights):
-        progress(Update("fetch", note=f"the card has no checksum; what came has sha256 {_digest(part)['sha256']}"))
+        progress(Update("fetch", note=f"the card has no checksum; what came has sha256 {read_digests(part)['sha256']}"))
     try:
         check_weights(part, weights)
     except RefusedFile as refused:

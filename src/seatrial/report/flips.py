@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seatrial.report.predictions import read_predictions
 from seatrial.report.run import Run
 
 
@@ -30,14 +29,9 @@ class Flip:
 
 
 def find_flips(run: Run) -> list[Flip] | None:
-    """All flipped images, those flipped by most engines first; None when there is nothing to compare.
-
-    Raises:
-        RefusedFile: a predictions file is not the one that was evaluated.
-    """
-    answers = {name: read_predictions(run.folder / "evaluation", record) for name, record in run.accuracy.items()}
-    reference = answers.pop(run.reference, None)
-    others = {name: found for name, found in answers.items() if found is not None}
+    """All flipped images, those flipped by most engines first; None when there is nothing to compare."""
+    reference = run.predictions.get(run.reference)
+    others = {name: found for name, found in run.predictions.items() if name != run.reference}
     if reference is None or not others:
         return None
     where = {image: row for row, image in enumerate(reference.ids)}

@@ -26,22 +26,26 @@ def read_predictions(folder: Path, record: AccuracyRecord) -> Predictions | None
     return Predictions.load(path, record.classes)
 
 
-def check_counts(folder: Path, record: AccuracyRecord, reference: AccuracyRecord | None = None) -> None:
-    """Count a record in `folder` again from its predictions, where they are there.
-
-    Args:
-        reference: the record of the engine that it was compared with; None compares nothing.
+def check_counts(folder: Path, record: AccuracyRecord) -> Predictions | None:
+    """Count a record in `folder` again from its predictions, and return them where they are there.
 
     Raises:
-        RefusedFile: its hits, or its counts against the reference, are not those of the predictions.
+        RefusedFile: its hits are not those of the predictions; or as `read_predictions`.
     """
     ours = read_predictions(folder, record)
-    if ours is None:
-        return
-    counted = TopK.of(ours.classes, ours.labels)
-    _check(folder, record, "hits", (record.images, record.hits), (counted.count, counted.hits))
-    theirs = None if reference is None else read_predictions(folder, reference)
-    if theirs is None or record.versus is None:
+    if ours is not None:
+        counted = TopK.of(ours.classes, ours.labels)
+        _check(folder, record, "hits", (record.images, record.hits), (counted.count, counted.hits))
+    return ours
+
+
+def check_versus(folder: Path, record: AccuracyRecord, ours: Predictions, theirs: Predictions) -> None:
+    """Count a record in `folder` again against `theirs`, the predictions of the reference that it was compared with.
+
+    Raises:
+        RefusedFile: its counts are not those of the predictions.
+    """
+    if record.versus is None:
         return
     row_of = {image: row for row, image in enumerate(theirs.ids)}
     rows = [row_of.get(image, -1) for image in ours.ids]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
-from seatrial.report.predictions import check_counts, check_file_name
+from seatrial.report.predictions import check_counts, check_file_name, check_versus
 from seatrial.report.run import (
     GRAPH,
     TRAINING,
@@ -37,14 +37,34 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def read_run(folder: Path) -> Run:
-    """Read the records of a run; parts may be missing, but what is there must be whole.
-
-    Records that are not of the inputs that run.json names are left out and stand in `stale`; accuracies are counted
-    again from their predictions.
+    """Read the records of a run as `read_records`, and the predictions, from which accuracies are counted again.
 
     Raises:
         UsageError: the folder is no run, or a record in it is of another kind.
         RefusedFile: a record is damaged, is not what its predictions give, or names a file outside the run.
+    """
+    run, predictions = read_records(folder), {}
+    for name, record in run.accuracy.items():
+        found = check_counts(folder / "evaluation", record)
+        if found is not None:
+            predictions[name] = found
+    for name, ours in predictions.items():
+        versus = run.accuracy[name].versus
+        theirs = None if versus is None else predictions.get(versus.reference)
+        # Records of older versions do not tell which predictions theirs are, and may be of others.
+        if versus is not None and theirs is not None and versus.reference_sha256:
+            check_versus(folder / "evaluation", run.accuracy[name], ours, theirs)
+    return replace(run, predictions=predictions)
+
+
+def read_records(folder: Path) -> Run:
+    """Read the records of a run; parts may be missing, but what is there must be whole.
+
+    Records that are not of the inputs that run.json names are left out and stand in `stale`.
+
+    Raises:
+        UsageError: the folder is no run, or a record in it is of another kind.
+        RefusedFile: a record is damaged, or names a file outside the run.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"{folder} is no run folder (it has no run.json)", "`seatrial run` makes one")
@@ -67,11 +87,7 @@ def read_run(folder: Path) -> Run:
         throughput=_load_each(Throughput, folder, names, throughput_path),
         measurements=_load_each(Measurement, folder, names, measurement_path),
     )
-    run = _leave_out(whole, find_stale(whole))
-    for record in run.accuracy.values():
-        reference = None if record.versus is None else run.accuracy.get(record.versus.reference)
-        check_counts(folder / "evaluation", record, reference)
-    return run
+    return _leave_out(whole, find_stale(whole))
 
 
 def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seatrial.recipes.schema import Recipe
 from seatrial.store.measurement import Measurement
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
@@ -57,6 +58,8 @@ class Run:
     accuracy: Mapping[str, AccuracyRecord]
     throughput: Mapping[str, Throughput]
     measurements: Mapping[str, Measurement]
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    """By engine name, where their file is there; only `report.read.read_run` reads them."""
     stale: Mapping[str, str] = field(default_factory=dict)
     """Records that are there and left out, since they are not of this run's inputs: what they are of, by path."""
 

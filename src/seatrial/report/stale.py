@@ -34,7 +34,7 @@ def find_stale(run: Run) -> dict[str, str]:
     """
     found = dict(_find_stale_stages(run))
     for name, record in run.accuracy.items():
-        found |= _label(accuracy_path(name), _judge_accuracy(run, record, found))
+        found |= _label(accuracy_path(name), _judge_accuracy(run, record, found) or _judge_reference(run, record))
     for name, pace in run.throughput.items():
         other = name in run.accuracy and pace.key != run.accuracy[name].key
         found |= _label(throughput_path(name), "another evaluation" if other else found.get(accuracy_path(name), ""))
@@ -106,9 +106,20 @@ def _judge_accuracy(run: Run, record: AccuracyRecord, stale: Collection[str]) ->
         return engine
     asked = int(run.manifest.spec["evaluate_batch_size"])
     free = any(model.batch_size is None for model in run.built[record.name].files)
+    # Images that are left out were given to the engine or not.
+    least, most = min(asked, record.images), min(asked, record.images + len(record.left_out))
     # An engine of fixed sizes takes a few images in the smallest batch that holds them.
-    differs = record.batch_size != min(asked, record.images) and (free or record.images >= asked)
+    differs = not least <= record.batch_size <= most and (free or record.images >= asked)
     return "another batch size" if differs else ""
+
+
+def _judge_reference(run: Run, record: AccuracyRecord) -> str:
+    """Whether its counts are against the predictions that the reference has now; old records do not tell."""
+    versus = record.versus
+    reference = None if versus is None else run.accuracy.get(versus.reference)
+    if versus is None or reference is None or versus.reference_sha256 in ("", reference.predictions_sha256):
+        return ""
+    return "another reference"
 
 
 def _judge_measurement(run: Run, record: Measurement, stale: Collection[str]) -> str:
@@ -128,6 +139,8 @@ def _judge_verdict(run: Run, verdict: Verdict, stale: Collection[str]) -> str:
             raise RefusedFile(f"{run.folder / VERDICT} names {path!r}, which is no file of the run", "run it again")
         if not _is_same(run.folder / path, sha256):
             return f"another {path}"
+        if path in stale:
+            return "records that are stale"
     return ""
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 from seatrial.errors import RefusedFile
 from seatrial.report.html import write_html
 from seatrial.report.markdown import write_markdown
-from seatrial.report.read import read_run
+from seatrial.report.read import Run, read_run
 from seatrial.store.files import remove_file, write_text
 
 
-def write_report(folder: Path) -> tuple[Path, Path]:
+def write_report(folder: Path) -> tuple[Path, Path, Run]:
     """Write both reports of a run into its folder; where its records are refused, older reports go away.
 
     Returns:
-        The HTML file and the Markdown file.
+        The HTML file, the Markdown file, and the run that was read for them.
 
     Raises:
         UsageError: the folder is no run.
@@ -30,4 +30,4 @@ def write_report(folder: Path) -> tuple[Path, Path]:
         raise
     write_text(page, written[0])
     write_text(text, written[1])
-    return page, text
+    return page, text, run

@@ -69,8 +69,6 @@ class Diagnosis(Record):
     """In the order of the pipeline."""
     first: str | None
     """The first stage that leaves its noise floor."""
-    run: str = ""
-    """`RunManifest.identity` of the run that was diagnosed; empty in old records."""
     conclusion: str
     findings: tuple[str, ...]
     """What of the run folder or its inputs is not as it was made."""

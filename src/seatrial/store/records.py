@@ -170,6 +170,8 @@ class EngineManifest(Record):
     """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
     options: dict[str, str]
     """As asked, and those that compiling chose."""
+    chosen: tuple[str, ...] = ()
+    """Names of the options that compiling chose: nobody asked for them."""
     notes: tuple[str, ...] = ()
     """What compiling noticed that whoever reads the engine's figures should know."""
     compile_s: float | None = None
@@ -206,6 +208,8 @@ class Comparison(Strict):
     """Two engines on the same images, image by image."""
 
     reference: str
+    reference_sha256: str = ""
+    """Of the reference's predictions; empty in old records."""
     images: int
     both_right: int
     lost: int

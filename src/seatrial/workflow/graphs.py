@@ -15,7 +15,7 @@ from seatrial.data.feed import Feed, make_feed, read_feed
 from seatrial.engines.build import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
-from seatrial.models.known_hash import check_known
+from seatrial.models.known_hash import check_known, read_stated
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import Size, find_size
@@ -46,20 +46,20 @@ def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManif
     """
     if not source.is_file():
         raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
-    published = check_known(source, recipe)
+    known = check_known(source, recipe)
     with contextlib.suppress(SeatrialError):
         found = CheckpointManifest.load(manifest_path(output))
         unchanged = output.is_file() and hash_file(output) == found.sha256
         same = (found.source_sha256, found.network, found.published) == (
-            hash_file(source),
+            known.sha256,
             recipe.network.name,
-            published,
+            known.published,
         )
         if unchanged and same:
             return found
     from seatrial.models.checkpoint import load_checkpoint
 
-    return load_checkpoint(source, recipe)
+    return load_checkpoint(source, recipe, known)
 
 
 def keep_weights(
@@ -86,6 +86,10 @@ def keep_weights(
 def _tell_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
     if stored.published is False:
         told = f"{source.name} is not the published file that {stored.recipe}'s card states: its accuracy is not theirs"
+        progress(Update("checkpoint", note=told))
+    stated = read_stated(source.name)
+    if stated is not None and not stored.source_sha256.startswith(stated):
+        told = f"{source.name} does not have the checksum that its name seems to state; your own weights need not"
         progress(Update("checkpoint", note=told))
 
 

@@ -20,7 +20,7 @@ from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.report.run import VERDICT, accuracy_path, measurement_path
+from seatrial.report.run import VERDICT, Run, accuracy_path, measurement_path
 from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
@@ -88,7 +88,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     run = spec.output
     with locked(run):
         weights = read_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors")
-        manifest = _describe_run(spec, checked)
+        manifest = _describe_run(spec, checked, weights.source_sha256)
         _begin(run, manifest)
         keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
@@ -109,17 +109,17 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     return verdict
 
 
-def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path]:
-    """Write `report.html` and `report.md` of a run folder.
+def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:
+    """Write `report.html` and `report.md` of a run folder; returns them and the run.
 
     Raises:
         UsageError: the folder holds no run.
     """
     from seatrial.report.write import write_report as write
 
-    html, markdown = write(run)
+    written = html, markdown, _ = write(run)
     progress(Update("report", note=f"{html} and {markdown.name}"))
-    return html, markdown
+    return written
 
 
 def _check(spec: RunSpec) -> _Checked:
@@ -168,8 +168,8 @@ def _wants_quantised(choice: EngineChoice) -> bool:
     return choice.precision == "int8" and "int8" in get_engine(choice.engine).probe().in_graph
 
 
-def _describe_run(spec: RunSpec, checked: _Checked) -> RunManifest:
-    inputs = {str(spec.checkpoint): hash_file(spec.checkpoint), str(spec.images): hash_listing(checked.images)}
+def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> RunManifest:
+    inputs = {str(spec.checkpoint): checkpoint_sha256, str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
     if spec.calibration is not None:

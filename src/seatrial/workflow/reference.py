@@ -103,8 +103,12 @@ def compare_with(reference: Reference, output: Path, record: AccuracyRecord) -> 
     check_same_images(theirs, ours, (reference.name, record.name))
     confidence = bound_confidence(record.certainty)
     compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
-    suspicions = reference.believe().suspicions
-    return name_differences(compared.model_copy(update={"suspicions": suspicions}), reference, record)
+    facts = {"suspicions": reference.believe().suspicions, "reference_sha256": reference.sha256}
+    named = name_differences(compared.model_copy(update=facts), reference, record)
+    if theirs.contents is not None or ours.contents is None:
+        return named
+    unknown = f"{reference.name}: nothing tells which image files it saw, so replaced ones would go unnoticed"
+    return named.model_copy(update={"doubts": (*named.doubts, unknown)})
 
 
 def name_differences(compared: Comparison, reference: Reference, record: AccuracyRecord) -> Comparison:

@@ -139,19 +139,19 @@ def choose_key(output: Path, keys: Sequence[str]) -> str:
     with contextlib.suppress(SeatrialError):
         stored.append(TrainingRecord.load(output / RECORD).key)
     if len(keys) > 1 and keys[0] not in stored:
-        stored += _read_snapshot_keys(output)
+        stored += _read_snapshot_key(output)
     return next((key for key in keys if key in stored), keys[0])
 
 
-def _read_snapshot_keys(output: Path) -> list[str]:
+def _read_snapshot_key(output: Path) -> list[str]:
+    """The key of the newest whole snapshot, which a training goes on from; empty without one."""
     # Here and not above, so that what needs no torch starts without it.
     from seatrial.train.snapshot import PREVIOUS, SNAPSHOT, read_snapshot
 
-    found = []
     for path in (output / SNAPSHOT, output / PREVIOUS):
         with contextlib.suppress(SeatrialError):
-            found.append(read_snapshot(path).key)
-    return found
+            return [read_snapshot(path).key]
+    return []
 
 
 def find_done(output: Path, key: str) -> TrainingRecord | None:

@@ -188,3 +188,23 @@ def test_another_runtime_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch)
     file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         worker.run_or_refuse(SimpleNamespace(batch_size=1, device="cpu"), file)  # type: ignore[arg-type]
+
+
+def test_device_memory_is_read_before_the_self_test_takes_more(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that is not here: its memory grows with loading, and with a run in another batch."""
+    used = {"bytes": 100}
+    monkeypatch.setattr(worker, "find_gpu", lambda device: SimpleNamespace(used_bytes=lambda: used["bytes"]))
+    monkeypatch.setattr(worker, "check_self_test", lambda *_: used.update(bytes=used["bytes"] + 5000))
+
+    class Loading(FakeEngine):
+        @contextmanager
+        def open(self, *asked: Any, **how: Any) -> Iterator[FakeSession]:
+            with super().open(*asked, **how) as session:
+                used["bytes"] += 40
+                yield session
+
+    job = Job(folder=write_engine("fake"), device="cpu", batch_size=2, limits=QUICK, check=False)
+    assert run_job(job, read_engine(job.folder), Loading()).device_memory_bytes == 40
+    assert used["bytes"] == 5140

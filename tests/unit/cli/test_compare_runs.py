@@ -57,9 +57,9 @@ def test_the_same_again_passes(here: Path, capsys: pytest.CaptureFixture[str]) -
         "95.56%",
         "95.56%",
         "0.00",
-        "(−0.50",
+        "(−0.55",
         "to",
-        "0.50)",
+        "0.55)",
         "0",
         "0",
     ]

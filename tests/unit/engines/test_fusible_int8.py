@@ -105,6 +105,104 @@ def test_scales_stay_where_moving_them_would_change_something(changes: dict[str,
     np.testing.assert_array_equal(run_raw(to_unsigned(made)), run_raw(make_network(**changes)))
 
 
+def change(op_type: str, number: int, **attributes: int) -> onnx.ModelProto:
+    """The network with other attributes of one of its nodes of a kind."""
+    model = make_network()
+    node = [node for node in model.graph.node if node.op_type == op_type][number]
+    del node.attribute[:]
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    return model
+
+
+def take_zero_away() -> onnx.ModelProto:
+    model = make_network()
+    del next(node for node in model.graph.node if node.input[0] == "q1").input[2]
+    return model
+
+
+def make_other_scales() -> onnx.ModelProto:
+    model = make_network()
+    model.graph.initializer.append(numpy_helper.from_array(SCALES[::-1].copy(), "others"))
+    next(node for node in model.graph.node if node.input[0] == "q1").input[1] = "others"
+    return model
+
+
+def put_into_nodes() -> onnx.ModelProto:
+    model = make_network()
+    scales = next(weight for weight in model.graph.initializer if weight.name == "scales")
+    next(node for node in model.graph.node if node.input[0] == "q1").input[1] = "c"
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], value=scales))
+    return model
+
+
+def show_inside() -> onnx.ModelProto:
+    model = make_network()
+    model.graph.output.append(helper.make_tensor_value_info("r1", TensorProto.FLOAT, None))
+    return model
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        change("DequantizeLinear", 1, axis=1),
+        change("DequantizeLinear", 1),
+        change("QuantizeLinear", 1, axis=2),
+        change("DequantizeLinear", 2, axis=2),
+        take_zero_away(),
+        make_other_scales(),
+        put_into_nodes(),
+        show_inside(),
+    ],
+    ids=["weights' axis", "weights' default axis", "axis", "other axis", "no zero", "other scales", "node", "output"],
+)  # fmt: skip
+def test_scales_stay_where_they_are_not_known_to_be_of_the_channels(model: onnx.ModelProto) -> None:
+    before = model.SerializeToString(deterministic=True)
+    assert to_one_scale(model).SerializeToString(deterministic=True) == before
+
+
+def test_a_convolution_between_two_such_activations_gets_both_scales() -> None:
+    model = make_network()
+    second = [
+        helper.make_node("QuantizeLinear", ["c2", "scales", "zeros"], ["q3"], axis=1),
+        helper.make_node("DequantizeLinear", ["q3", "scales", "zeros"], ["a3"], axis=1),
+        helper.make_node("DequantizeLinear", ["k2", "ks", "kz"], ["w3"], axis=0),
+        helper.make_node("Conv", ["a3", "w3", "b"], ["c3"], group=CHANNELS),
+    ]
+    place = next(i for i, node in enumerate(model.graph.node) if node.output[0] == "q2")
+    model.graph.node[place].input[0] = "c3"
+    for node in reversed(second):
+        model.graph.node.insert(place, node)
+    kept = onnx.ModelProto.FromString(model.SerializeToString())
+    made = to_one_scale(model)
+    onnx.checker.check_model(made, full_check=True)
+    names = [weight.name for weight in made.graph.initializer]
+    assert len(set(names)) == len(names)
+    assert all(values.size == 1 for values in list_activations(made))
+    np.testing.assert_array_equal(run_raw(made), run_raw(kept))
+
+
+def test_quantised_weights_and_outputs_stay_signed() -> None:
+    model = make_network()
+    kernel = next(weight for weight in model.graph.initializer if weight.name == "k1")
+    kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel).astype(np.float32) / 8, "k1"))
+    model.graph.node.insert(0, helper.make_node("QuantizeLinear", ["k1", "s", "z"], ["k1q"]))
+    next(node for node in model.graph.node if node.output[0] == "w1").input[0] = "k1q"
+    model.graph.output.append(helper.make_tensor_value_info("q2", TensorProto.INT8, ["n", CHANNELS, 6, 6]))
+    made = to_unsigned(model)
+    zeros = {node.output[0]: node.input[2] for node in made.graph.node if node.op_type == "QuantizeLinear"}
+    assert zeros == {"k1q": "z", "q0": "z/unsigned", "q1": "zeros", "q2": "z"}
+    onnx.checker.check_model(made, full_check=True)
+
+
+def test_a_type_that_is_stated_too_becomes_unsigned() -> None:
+    model = change("QuantizeLinear", 0, output_dtype=TensorProto.INT8)
+    model.opset_import[0].version, model.ir_version = 21, 10
+    kept = onnx.ModelProto.FromString(model.SerializeToString())
+    made = to_unsigned(model)
+    onnx.checker.check_model(made, full_check=True)
+    np.testing.assert_array_equal(run_raw(made), run_raw(kept))
+
+
 def test_all_activations_become_unsigned_and_weights_stay(tmp_path: Path) -> None:
     made = to_unsigned(make_network())
     zeros = list_activations(made)[1::2]

@@ -202,3 +202,46 @@ def test_a_four_bit_graph_is_refused_by_its_name(
     words = ["compile", "theirs.onnx", "--recipe", "card.toml", "--engine", "onnxruntime", "--output", "e"]
     assert run_cli(words) == 5
     assert "computes in int4, which onnxruntime cannot run here" in capsys.readouterr().err
+
+
+def make_weight_only(domain: str, quantises: bool = False) -> onnx.ModelProto:
+    """The network with its kernel as int8, dequantised (or first quantised) by the graph: UseQDQContribOps."""
+    model = make_network()
+    kernel = model.graph.initializer[0]
+    values = numpy_helper.to_array(kernel)
+    scale = np.float32(np.abs(values).max() / 127)
+    stored = values if quantises else np.rint(values / scale).astype(np.int8)
+    kernel.CopyFrom(numpy_helper.from_array(stored, "stored"))
+    constants = {"scale": scale, "zero": np.int8(0)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
+    nodes = [helper.make_node("DequantizeLinear", ["stored", "scale", "zero"], ["kernel"], domain=domain)]
+    if quantises:
+        nodes.insert(0, helper.make_node("QuantizeLinear", ["stored", "scale", "zero"], ["q"], domain=domain))
+        nodes[1].input[0] = "q"
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    return model
+
+
+@pytest.mark.parametrize("quantises", [False, True])
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+def test_what_converts_weights_is_no_layer(domain: str, quantises: bool) -> None:
+    assert count_precisions(make_weight_only(domain, quantises)) == {"fp32": 3}
+
+
+@pytest.mark.parametrize(("asked", "found"), [(0, "int8"), (TensorProto.INT8, "int8"), (TensorProto.INT4, "int4"),
+                                              (TensorProto.FLOAT8E4M3FN, "fp8")])  # fmt: skip
+def test_without_a_zero_point_a_node_says_what_it_quantises_to(
+    asked: int, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: onnx.ModelProto) -> onnx.ModelProto:
+        raise onnx.shape_inference.InferenceError("[ShapeInferenceError] of a graph that onnx cannot follow")
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", fail)
+    scale = numpy_helper.from_array(np.float32(0.1), "scale")
+    kernel = numpy_helper.from_array(np.ones((8, 3, 3, 3), np.float32), "kernel")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "scale"], ["q"], output_dtype=asked),
+        helper.make_node("OddConv", ["q", "kernel"], ["class"], domain="com.microsoft"),
+    ]
+    assert count_precisions(close(nodes, [scale, kernel], 23)) == {found: 1}

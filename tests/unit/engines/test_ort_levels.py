@@ -3,20 +3,27 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from bordered_network import write_bordered
+from seatrial.bench.worker import Job
 from seatrial.engines import get_engine
-from seatrial.engines.base import read_engine
+from seatrial.engines.base import read_engine, write_rebuild
 from seatrial.engines.build import BuildSpec
+from seatrial.engines.onnxruntime import OnnxRuntimeSession
 from seatrial.engines.ort_levels import choose_level
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.models import build
 from seatrial.progress import Update
 from seatrial.recipes import load_recipe
+from seatrial.store.measurement import Point
+from seatrial.store.records import TensorSpec
+from seatrial.workflow import tuning
 from seatrial.workflow.engines import compile_graph
 from seatrial.workflow.graphs import export_checkpoint
+from seatrial.workflow.tuning import TuneSpec, tune_graph
 from tiny_trial import TinyTrial
 
 
@@ -45,9 +52,54 @@ def test_a_level_that_errs_is_refused_with_one_that_does_not(graph: Path, tmp_pa
 def test_without_a_level_asked_for_the_highest_sound_one_is_taken_and_told(graph: Path, tmp_path: Path) -> None:
     told: list[Update] = []
     made = compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine", told.append)
-    assert made.manifest.options == {"optimisation": "careful"}
+    assert made.manifest.options == {"optimisation": "careful"} and made.manifest.chosen == ("optimisation",)
+    assert "--option" not in write_rebuild(made.manifest, made.folder, "cpu"), "nobody asked for it"
+    again = compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine")
+    assert again.manifest.compile_s == made.manifest.compile_s, "found by what was asked"
     assert "compiled at optimisation=careful" in made.manifest.notes[0]
     assert any(made.manifest.notes[0] in (update.note or "") for update in told)
+
+
+def test_tuning_takes_it_too(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Job] = []
+
+    def measure(job: Job) -> Point:
+        asked.append(job)
+        return Point(
+            batch_size=job.batch_size, streams=job.streams, load_s=0, first_inference_ms=1, warmup=3,
+            starts_s=(0.0, 1.0, 2.0), durations_ms=(1.0, 1.0, 1.0), peak_rss_bytes=1,
+        )  # fmt: skip
+
+    monkeypatch.setattr(tuning, "run_worker", measure)
+    spec, tune = BuildSpec("onnxruntime", options={"spinning": "false"}), TuneSpec(batch_sizes=(1, 2))
+    made = tune_graph(graph, spec, tune, tmp_path / "engine").manifest
+    assert all(job.options is not None and job.options["optimisation"] == "careful" for job in asked)
+    assert made.options["optimisation"] == "careful" and made.chosen == ("optimisation",) and made.notes
+    assert "--option spinning=false" in write_rebuild(made, tmp_path / "engine", "cpu")
+    count = len(asked)
+    assert tune_graph(graph, spec, tune, tmp_path / "engine").manifest == made and len(asked) == count
+
+
+def test_fp32_is_no_tf32_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU's provider is given; there is none here to run it."""
+    given: list[list[tuple[str, dict[str, str]]]] = []
+
+    class Stopped(Exception): ...
+
+    def stop(path: str, settings: object, providers: list[tuple[str, dict[str, str]]]) -> None:
+        given.append(providers)
+        raise Stopped
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", stop)
+    spec = TensorSpec(name="x", dtype="uint8", shape=(None, 4, 6, 3), layout="NHWC")
+    for device in ("cpu", "cuda:1", "tensorrt:0"):
+        with pytest.raises(RefusedFile):
+            OnnxRuntimeSession(Path("model.onnx"), (spec, spec), None, device)
+    assert given == [
+        [("CPUExecutionProvider", {})],
+        [("CUDAExecutionProvider", {"device_id": "1", "use_tf32": "0"})],
+        [("TensorrtExecutionProvider", {"device_id": "0"})],
+    ]
 
 
 @pytest.mark.parametrize(

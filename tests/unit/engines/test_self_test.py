@@ -1,5 +1,6 @@
 """The pictures that an engine is known by again, and what it gave for them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import fake_engine
 from fake_engine import FakeSession, answer, make_graph
 from sealed import edit_json
 from seatrial.engines import ENGINES
-from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.base import Built, CompileJob, EngineFile, read_engine
 from seatrial.engines.build import BuildSpec, build_engine
 from seatrial.engines.builder import compile_here
 from seatrial.engines.self_test import decode_logits, draw_pictures, encode_logits, run_pictures
@@ -61,6 +62,26 @@ def test_every_file_of_a_folder_keeps_its_own(
     for model in file.manifest.files:
         assert model.logits is not None
         np.testing.assert_array_equal(decode_logits(model.logits), answer(draw_pictures((4, 6, 3))))
+
+
+def test_a_file_of_any_batch_is_opened_in_the_size_that_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch.compile's, which would compile once more for another size."""
+    opened = []
+
+    class OneFile(fake_engine.FakeEngine):
+        def compile(self, job: CompileJob) -> Built:
+            built = super().compile(job)
+            return replace(built, files=((None, built.files[0][1]),))
+
+        def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> FakeSession:
+            opened.append(batch_size)
+            return FakeSession(batch_size)
+
+    monkeypatch.setattr(fake_engine, "FakeEngine", OneFile)
+    file = build(tmp_path, monkeypatch, (8,))
+    assert opened == [8] and file.manifest.files[0].logits is not None
 
 
 @pytest.mark.parametrize(("batch_size", "runs"), [(None, 4), (1, 4), (3, 2), (16, 1)])

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from seatrial.engines.tensorrt import check_layers
 from seatrial.engines.tensorrt.layers import count_layers, read_precision
 from seatrial.errors import EngineError
 
@@ -82,3 +83,23 @@ def test_only_layers_that_compute_are_counted() -> None:
 def test_layers_that_tell_nothing_are_an_error(layers: list[Any], kinds: str) -> None:
     with pytest.raises(EngineError, match=f"precision cannot be told: .* no computing layer, but {kinds}$"):
         count_layers(json.dumps({"Layers": layers}))
+
+
+@pytest.mark.parametrize(
+    ("precision", "executed", "refused"),
+    [
+        ("fp32", {"fp32": 53}, False),
+        ("fp32", {"fp32": 52, "unknown": 1}, False),
+        ("fp32", {"fp32": 20, "unknown": 33}, True),
+        ("fp32", {"fp32": 52, "tf32": 1}, True),
+        ("fp16", {"fp16": 30, "fp32": 20, "unknown": 3}, False),
+        ("fp16", {"fp16": 20, "fp32": 20, "unknown": 13}, True),
+    ],
+)
+def test_fp32_allows_no_other_precision_and_all_allow_a_few_layers_that_cannot_be_read(
+    precision: str, executed: dict[str, int], refused: bool
+) -> None:
+    if not refused:
+        return check_layers(precision, executed)
+    with pytest.raises(EngineError, match=f"tensorrt was asked for {precision} and computes"):
+        check_layers(precision, executed)

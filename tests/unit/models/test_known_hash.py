@@ -12,10 +12,12 @@ from torch import Tensor
 from seatrial.errors import RefusedFile
 from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
 from seatrial.models.known_hash import check_known
+from seatrial.progress import Update
 from seatrial.recipes.schema import Recipe, Weights
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.measurement import Environment
 from seatrial.store.records import CheckpointManifest, TrainingRecord
+from seatrial.workflow.graphs import keep_weights, read_weights
 
 State = dict[str, Tensor]
 MACHINE = Environment(cpu="c", cpu_flags=(), cores=1, memory_bytes=1, system="s", python="3", versions={})
@@ -86,6 +88,7 @@ def test_files_of_other_tools_under_these_names_are_nobodys_business(
         ("tiny-20260131.pth", "whole"),
         ("tiny-0bad1dea.safetensors", "whole"),
         ("tiny-0bad1dea-tuned.pth", "whole"),
+        ("mine-0bad1dea.pth", "whole"),
         ("0bad1dea.pth", "whole"),
     ],
 )
@@ -95,13 +98,16 @@ def test_a_name_that_ends_in_a_checksum_is_held_to_it(
     torch.save(tiny_state, tmp_path / "source.pth")
     path = tmp_path / name.format(right=hash_file(tmp_path / "source.pth")[:8])
     (tmp_path / "source.pth").rename(path)
+    card = tiny.model_copy(update={"weights": Weights(file="tiny-5ea51de5.pth")})
     if code == "whole":
+        assert load_checkpoint(path, card).published is None
         assert load_checkpoint(path, tiny).published is None
     else:
         with pytest.raises(
             RefusedFile, match=r"is not the file that its name states: its sha256 begins with [0-9a-f]{8};"
         ):
-            load_checkpoint(path, tiny)
+            load_checkpoint(path, card)
+        assert load_checkpoint(path, tiny).published is None, "where the card's file has no such name"
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha256", "sha256_prefix"])
@@ -136,6 +142,60 @@ def test_what_was_stored_from_published_weights_stays_published(
     torch.save(tiny_state, source)
     card = tiny.model_copy(update={"weights": Weights(file="w.pth", sha256=hash_file(source))})
     assert store_checkpoint(load_checkpoint(source, card), source, first).published is True
-    assert check_known(first, card) is True
+    assert check_known(first, card).published is True
     CheckpointManifest.load(manifest_path(first)).model_copy(update={"recipe": "other"}).save(manifest_path(first))
-    assert check_known(first, card) is False
+    assert check_known(first, card).published is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "published"),
+    [
+        ("sha256", "w.pth", True),
+        ("sha256_prefix", "w.pth", True),
+        ("other", "w.pth", False),
+        ("other", "earlier/checkpoint.safetensors", None),
+        ("md5", "w.pth", None),
+    ],
+)
+def test_what_an_older_version_stored_is_known_by_its_source(
+    kind: str, source: str, published: bool | None, stored: Path, tiny: Recipe
+) -> None:
+    manifest = CheckpointManifest.load(manifest_path(stored))
+    manifest.model_copy(update={"published": None, "source": source}).save(manifest_path(stored))
+    sha256 = manifest.source_sha256
+    stated = {"sha256": sha256, "sha256_prefix": sha256[:8], "md5": "0" * 32, "other": "0" * 64}[kind]
+    weights = Weights.model_validate({"file": "w.pth", "sha256" if kind == "other" else kind: stated})
+    assert check_known(stored, tiny.model_copy(update={"weights": weights})).published is published
+
+
+def test_a_fresh_run_reads_the_checkpoint_twice(
+    tiny: Recipe, tiny_state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output, opened = tmp_path / "own.pth", tmp_path / "out" / "checkpoint.safetensors", []
+    torch.save(tiny_state, source)
+    own = Path.open
+
+    def count(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        opened.append(path)
+        return own(path, mode, *rest, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", count)
+    weights = read_weights(tiny, source, output)
+    stored = keep_weights(weights, source, output)
+    assert opened.count(source) <= 2, "once for its checksums, once for its weights"
+    assert stored.source_sha256 == weights.source_sha256 == hash_file(source)
+
+
+def test_own_weights_whose_name_ends_like_a_checksum_are_only_told_of(
+    tiny: Recipe, tiny_state: State, tmp_path: Path
+) -> None:
+    updates: list[Update] = []
+    torch.save(tiny_state, tmp_path / "mine-0bad1dea.pth")
+    keep_weights(
+        read_weights(tiny, tmp_path / "mine-0bad1dea.pth", tmp_path / "c.safetensors"),
+        tmp_path / "mine-0bad1dea.pth",
+        tmp_path / "c.safetensors",
+        updates.append,
+    )
+    told = "mine-0bad1dea.pth does not have the checksum that its name seems to state; your own weights need not"
+    assert told in [update.note for update in updates]

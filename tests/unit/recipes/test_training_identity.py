@@ -8,9 +8,11 @@ import torch
 from pydantic import Field
 
 from seatrial.data.preprocess import hash_preprocess
+from seatrial.models.read_file import read_content
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import EXECUTION, Train
 from seatrial.store.files import hash_value
+from seatrial.train import snapshot
 from seatrial.train.snapshot import Snapshot, save_snapshot
 from seatrial.train.standing import Standing
 from seatrial.workflow.training import choose_key, choose_settings, identify_training
@@ -69,12 +71,18 @@ def test_what_decides_what_comes_out_counts_and_the_rest_does_not(
     assert same != counts
 
 
-def test_a_snapshot_of_an_earlier_version_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_snapshot_of_an_earlier_version_goes_on(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = identify_training(recipe, "fp32", None)
     assert choose_key(tmp_path, keys) == keys[0]
     old = make_old_key(recipe)
     save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.zeros(1)}, None, None, {}, Standing()))
     assert choose_key(tmp_path, keys) == old
+    save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.ones(1)}, None, None, {}, Standing()))
+    read = []
+    monkeypatch.setattr(snapshot, "read_content", lambda path: read.append(path.name) or read_content(path))
+    assert choose_key(tmp_path, keys) == old and read == ["snapshot.pt"], "the newest tells it"
     other = identify_training(choose_settings(recipe, None, {"seed": 4}), "fp32", None)
     assert choose_key(tmp_path, other) == other[0]
 

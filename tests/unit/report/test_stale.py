@@ -12,7 +12,8 @@ from seatrial.report.read import read_run
 from seatrial.report.terminal import describe_run
 from seatrial.report.write import write_report
 from seatrial.store.files import hash_file
-from seatrial.store.records import RunManifest
+from seatrial.store.predictions import Predictions
+from seatrial.store.records import AccuracyRecord, RunManifest
 
 
 @pytest.fixture
@@ -73,10 +74,11 @@ def test_what_a_record_is_of_is_told(path: str, changes: dict[str, object], reas
 )
 def test_settings_that_a_record_does_not_have_are_told(spec: dict[str, object], stale: set[str], run: Path) -> None:
     edit_record(run / "run.json", spec=spec)
-    edit_record(run / "verdict.json", run=RunManifest.load(run / "run.json").identity)
+    evidence = {path: hash_file(run / path) for path in ("evaluation/torch.json", "bench/torch.json")}
+    edit_record(run / "verdict.json", run=RunManifest.load(run / "run.json").identity, evidence=evidence)
     found = read_run(run)
     assert stale <= set(found.stale) and bool(found.stale) == bool(stale)
-    assert found.verdict is not None  # It is of this run.json; what it was judged from is not named in this fixture.
+    assert found.stale.get("verdict.json", "") == ("records that are stale" if stale else "")
 
 
 def test_an_int8_engine_follows_from_the_graph_that_it_was_converted_from(run: Path) -> None:
@@ -120,6 +122,63 @@ def test_evidence_that_is_as_it_was_upholds_the_verdict(run: Path) -> None:
     paths = ("evaluation/torch.json", "bench/openvino-int8.json")
     edit_record(run / "verdict.json", evidence={path: hash_file(run / path) for path in paths})
     assert read_run(run).verdict is not None
+
+
+def test_a_verdict_does_not_outlive_the_graph_that_its_evidence_is_of(run: Path) -> None:
+    evidence = {path: hash_file(run / path) for path in ("evaluation/torch.json", "evaluation/onnxruntime.json")}
+    edit_record(run / "verdict.json", evidence=evidence)
+    assert read_run(run).verdict is not None
+    # What `seatrial compile --output RUN/engines/onnxruntime` of another graph leaves.
+    edit_json(run / "engines/onnxruntime/engine.json", lambda data: data["graph"].update(sha256="7" * 64))
+    found = read_run(run)
+    assert found.stale["evaluation/onnxruntime.json"] == "an engine that is stale"
+    assert found.verdict is None and found.stale["verdict.json"] == "records that are stale"
+    assert "PASS" not in describe_run(run)
+
+
+@pytest.mark.parametrize(
+    ("images", "left_out", "batch_size", "stale"),
+    [(540, 0, 16, False), (10, 0, 10, False), (10, 20, 16, False), (10, 20, 10, False), (10, 2, 16, True)],
+    ids=["full", "few", "broken while running", "missing before", "more than there were"],
+)
+def test_a_partial_evaluation_ran_in_the_batches_of_all_its_images(
+    images: int, left_out: int, batch_size: int, stale: bool, run: Path
+) -> None:
+    edit_record(run / "run.json", spec={"evaluate_batch_size": 16})
+    absent = {f"x{number}": "it cannot be read" for number in range(left_out)}
+    edit_record(run / "evaluation" / "torch.json", images=images, left_out=absent, batch_size=batch_size)
+    (run / "evaluation" / "torch.parquet").unlink()
+    assert ("evaluation/torch.json" in read_run(run).stale) == stale
+
+
+def test_counts_against_another_reference_are_stale_and_those_against_this_one_are_counted_again(
+    tmp_path: Path,
+) -> None:
+    run = build_run(tmp_path, Trial(ships=(TORCH, BF16)))
+    path, reference = run / "evaluation" / "openvino-bf16.json", run / "evaluation" / "torch.json"
+    edit_json(path, lambda data: data["versus"].update(lost=3))
+    assert not read_run(run).stale, "an old record does not tell which predictions it is against"
+    edit_json(path, lambda data: data["versus"].update(reference_sha256="0" * 64))
+    assert read_run(run).stale["evaluation/openvino-bf16.json"] == "another reference"
+    same = AccuracyRecord.load(reference).predictions_sha256
+    edit_json(path, lambda data: data["versus"].update(reference_sha256=same))
+    with pytest.raises(RefusedFile, match="its counts against its reference are"):
+        read_run(run)
+    edit_json(path, lambda data: data["versus"].update(lost=1))
+    assert not read_run(run).stale
+
+
+def test_predictions_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, loaded = build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8))), []
+    load = Predictions.load
+
+    def count(path: Path, classes: int | None = None) -> Predictions:
+        loaded.append(path.name)
+        return load(path, classes)
+
+    monkeypatch.setattr(Predictions, "load", count)
+    write_report(run)
+    assert sorted(loaded) == ["openvino-bf16.parquet", "openvino-int8.parquet", "torch.parquet"]
 
 
 def test_hits_are_counted_again(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
 
 def write(folder: Path) -> tuple[str, str]:
-    page, text = write_report(folder)
+    page, text, _ = write_report(folder)
     assert (page.name, text.name) == ("report.html", "report.md")
     return page.read_text(encoding="utf-8"), text.read_text(encoding="utf-8")
 

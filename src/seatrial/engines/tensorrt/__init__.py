@@ -1,11 +1,12 @@
 """TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and held against what was asked."""
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from seatrial.engines.base import (
-    LEAST_SHARE,
+    UNKNOWN,
     Built,
     Capabilities,
     CompileJob,
@@ -92,8 +93,7 @@ class TensorRtEngine:
             target = job.output / f"model-{'free' if size is None else size}.plan"
             build_plan(_plan(job, size, target, has.version, settings))
             executed = _read_back(job, size, target)
-            # The network is all fp32 then, and what is not was lowered to TF32 against a flag.
-            check_executed("tensorrt", job.precision, executed, 1 if job.precision == "fp32" else LEAST_SHARE)
+            check_layers(job.precision, executed)
             files.append((size, target))
         device = job.output / DEVICE
         write_text(device, _here(has.version, job.device).model_dump_json(indent=1) + "\n")
@@ -111,6 +111,22 @@ class TensorRtEngine:
         check_home(file, _here(has.version, device), device)
         path, size = file.pick(batch_size)
         return TensorRtSession(path, _ends(file.manifest.graph, size), _index(device), streams)
+
+
+def check_layers(precision: str, executed: Mapping[str, int]) -> None:
+    """Refuse a plan that computes mostly in something else than was asked, and an fp32 one that does so at all.
+
+    Args:
+        executed: computing layers by precision.
+
+    Raises:
+        EngineError: says in which precisions how many layers run.
+    """
+    if precision == "fp32":
+        # The network is all fp32 then, and what is not was lowered to TF32 against a flag.
+        known = {name: count for name, count in executed.items() if name != UNKNOWN}
+        check_executed("tensorrt", precision, known, 1)
+    check_executed("tensorrt", precision, executed)
 
 
 def check_home(file: EngineFile, here: PlanDevice, device: str) -> None:

@@ -188,7 +188,6 @@ def _conclude(case: Case, stages: tuple[StageDiagnosis, ...], findings: tuple[st
         images_hash=hash_listing(case.images),
         stages=stages,
         first=None if first is None else first.stage,
-        run=case.manifest.identity,
         conclusion=conclusion,
         findings=findings,
         environment=read_environment(),

@@ -7,15 +7,27 @@ from pathlib import Path
 from seatrial.data.labels import hash_listing
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import SeatrialError
-from seatrial.recipes.schema import is_same_card
+from seatrial.report.read import read_records
 from seatrial.store.files import hash_file, manifest_path
-from seatrial.store.records import AccuracyRecord, CheckpointManifest, EngineManifest, GraphManifest
+from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
 from seatrial.workflow.diagnose.case import Case
 
 
 def find_changes(case: Case) -> tuple[str, ...]:
     """Everything that has changed since it was made, in words; manifests that cannot be read are findings too."""
-    return (*_check_inputs(case), *_check_graphs(case), *_check_engines(case), *_check_evaluations(case))
+    found = (*_check_inputs(case), *_check_graphs(case), *_check_engines(case), *_check_evaluations(case))
+    return tuple(dict.fromkeys((*found, *_find_stale(case))))
+
+
+def _find_stale(case: Case) -> Iterator[str]:
+    """Records of other inputs than run.json names, or of others than stand beside them."""
+    try:
+        stale = read_records(case.run).stale
+    except SeatrialError as error:
+        yield str(error)
+        return
+    for path, reason in stale.items():
+        yield f"{path} is of {reason}: run it again"
 
 
 def _check_inputs(case: Case) -> Iterator[str]:
@@ -36,11 +48,6 @@ def _check_inputs(case: Case) -> Iterator[str]:
 
 
 def _check_graphs(case: Case) -> Iterator[str]:
-    weights = case.run / "checkpoint.safetensors"
-    kept = CheckpointManifest.load(manifest_path(weights))
-    stored = kept.sha256
-    if kept.source_sha256 not in case.manifest.inputs.values():
-        yield f"{weights.name} was loaded from another file than run.json names: run it again"
     for graph in sorted(case.run.glob("model*.onnx")):
         try:
             manifest = GraphManifest.load(manifest_path(graph))
@@ -49,10 +56,6 @@ def _check_graphs(case: Case) -> Iterator[str]:
             continue
         if hash_file(graph) != manifest.sha256:
             yield f"{graph.name} was changed after it was made"
-        if manifest.checkpoint_sha256 != stored:
-            yield f"{graph.name} was made of other weights than {weights.name}"
-    if not is_same_card(case.graph.recipe, case.manifest.recipe):
-        yield "model.onnx was made for another card than run.json holds"
     others = {name: _find_version(name) for name in case.graph.versions}
     for name, made in case.graph.versions.items():
         if others[name] not in (None, made):
@@ -81,7 +84,6 @@ def _check_engines(case: Case) -> Iterator[str]:
 
 
 def _check_evaluations(case: Case) -> Iterator[str]:
-    stored = CheckpointManifest.load(manifest_path(case.run / "checkpoint.safetensors")).sha256
     for name in case.manifest.engines:
         path = case.run / "evaluation" / f"{name}.json"
         if not path.is_file():
@@ -91,8 +93,6 @@ def _check_evaluations(case: Case) -> Iterator[str]:
         except SeatrialError as error:
             yield str(error)
             continue
-        if record.checkpoint_sha256 != stored:
-            yield f"evaluation/{path.name} is of other weights than checkpoint.safetensors"
         yield from _check_predictions(path.with_name(record.predictions), record.predictions_sha256)
 
 
