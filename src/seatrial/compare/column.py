@@ -20,6 +20,8 @@ PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
 """Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
 _ONE_CHIP = ("ais_bench", "benchmark", "ascend")
 """Tools and engines that drive one chip, of which a card may have several."""
+NO_END = ("contradict", "the result is INVALID", "the load that was offered")
+"""What stands in doubts of imported records after which a rate is no end of a ratio: see `bench.vendor_logs`."""
 _MODEL_FILE = re.compile(r"(_bs\d+)?(\.(om|onnx|prototxt|xml))?$")
 
 
@@ -72,8 +74,9 @@ def read_imported(record: ToldRecord, name: str) -> Column:
     groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
     for point in record.points:
         groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
+    doubt = _doubt_told(record)
     found = (
-        (scope, size, Figure(Rate(sum(p.images_per_s for p in group) / len(group)), streams))
+        (scope, size, Figure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
         for (scope, size, streams), group in groups.items()
     )
     model = None if record.model is None else name_model(record.model)
@@ -84,6 +87,13 @@ def read_imported(record: ToldRecord, name: str) -> Column:
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
     return Column(name, origin, facts, chips, _sort(found), record.doubts)
+
+
+def _doubt_told(record: ToldRecord) -> str | None:
+    """Why another tool's rates are no ends of a ratio: it says so itself, or its own figures contradict them."""
+    if isinstance(record, LoadTestRecord) and record.own.unmet:
+        return f"its load test is not valid: {'; '.join(record.own.unmet)}"
+    return next((doubt for doubt in record.doubts if any(sign in doubt for sign in NO_END)), None)
 
 
 def _rate(points: Sequence[Point], record: Measurement) -> Rate:

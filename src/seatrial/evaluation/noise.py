@@ -48,10 +48,14 @@ def find_same_floor(precision: str, executed: Mapping[str, int]) -> float:
     return max(SAME_FLOORS.get(name, FLOORS["int8"].relative_error) for name in (precision, *executed))
 
 
-def find_batch_floor(precision: str, executed: Mapping[str, int]) -> float:
-    """`find_same_floor` where the other images of the batch differ: int8 may take its scales from them."""
+def find_batch_floor(precision: str, executed: Mapping[str, int], dynamic: bool = False) -> float:
+    """`find_same_floor` where the other images of the batch differ.
+
+    Args:
+        dynamic: the graph takes scales of int8 from the batch (`GraphManifest.dynamic_scales`).
+    """
     floor = find_same_floor(precision, executed)
-    return FLOORS["int8"].relative_error if "int8" in (precision, *executed) else floor
+    return max(floor, FLOORS["int8"].relative_error) if dynamic else floor
 
 
 def is_coarse(precision: str, executed: Mapping[str, int]) -> bool:

@@ -77,6 +77,11 @@ def read_facts(model: onnx.ModelProto) -> GraphFacts:
     return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(model.graph.output[0]))
 
 
+def has_dynamic_scales(model: onnx.ModelProto) -> bool:
+    """Whether a graph takes scales from what it is given (DynamicQuantizeLinear, and what fuses it)."""
+    return any("DynamicQuantize" in node.op_type for node in model.graph.node)
+
+
 def read_precision(model: onnx.ModelProto) -> GraphPrecision:
     """What a graph computes in: the precision of most of its layers, the narrower of two that share the lead.
 

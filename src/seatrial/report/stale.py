@@ -132,7 +132,9 @@ def _judge_measurement(run: Run, record: Measurement, stale: Collection[str]) ->
 def _judge_verdict(run: Run, verdict: Verdict, stale: Collection[str]) -> str:
     if verdict.run != run.manifest.identity:
         # Older versions stored no identity: their verdicts hold as long as all else is the run's.
-        return "other inputs" if verdict.run or stale else ""
+        judged = {gate.engine for gate in verdict.gates if gate.kind == "accuracy"}
+        others = not judged <= {*run.engines} or (judged and not {*run.engines[1:]} <= judged)
+        return "other inputs" if verdict.run or stale or others else ""
     for path, sha256 in verdict.evidence.items():
         inside = PurePosixPath(path)
         if inside.is_absolute() or ".." in inside.parts:

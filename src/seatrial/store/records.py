@@ -108,6 +108,8 @@ class GraphManifest(Record):
     """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
     """Of an int8 graph."""
+    dynamic_scales: bool = False
+    """It takes scales from what it is given, so that an image's logits depend on the rest of the batch."""
     fused: bool
     """The preprocessing tail is in the graph, and the input is a uint8 image."""
     aipp: dict[str, Any] | None = None

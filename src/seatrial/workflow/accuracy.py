@@ -112,7 +112,8 @@ class Evaluation:
 
     def choose_probe(self) -> BatchProbe:
         """The images that show whether batches change the engine's answers."""
-        floor = find_batch_floor(self.file.manifest.precision, self.file.manifest.executed)
+        manifest = self.file.manifest
+        floor = find_batch_floor(manifest.precision, manifest.executed, manifest.graph.dynamic_scales)
         return choose_probe(self.spec.images, self.plan.batch_size, floor, self.plan.coarse)
 
 

@@ -22,7 +22,7 @@ def adopt_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         UsageError: there is no such file, it has a manifest already, or it is not the card's network.
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
-    from seatrial.export.graph import load_graph, read_facts, read_precision
+    from seatrial.export.graph import has_dynamic_scales, load_graph, read_facts, read_precision
     from seatrial.export.training_mode import check_inference
 
     beside = manifest_path(graph)
@@ -42,6 +42,7 @@ def adopt_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         exporter=FOREIGN,
         simplified=False,
         precision=read_precision(model),
+        dynamic_scales=has_dynamic_scales(model),
         fused=facts.input.dtype == "uint8",
         input=facts.input,
         output=facts.output,

@@ -112,7 +112,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
             progress(Update("infer", note=note))
         coarse = is_coarse(manifest.precision, manifest.executed)
         if spec.source is not None:
-            floor = find_batch_floor(manifest.precision, manifest.executed)
+            floor = find_batch_floor(manifest.precision, manifest.executed, manifest.graph.dynamic_scales)
             check_first_batch(session, source, batch_size, floor)
         performance, course = run_source(session, source, repeats, store, progress, coarse)
     if place is not None and spec.layout == "benchmark":

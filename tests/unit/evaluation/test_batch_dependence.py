@@ -95,18 +95,20 @@ def test_rounding_is_measured_and_told_from_it(images: tuple[LabelledImage, ...]
     def move(share: float) -> Answer:
         return lambda batch: answer(batch) * np.float32(1 + share * (len(batch) > 1))
 
-    for precision, share in (("fp32", 2e-5), ("fp16", 2e-3), ("bf16", 2e-2), ("int8", 5e-2)):
+    for precision, share in (("fp32", 2e-5), ("fp16", 2e-3), ("bf16", 2e-2), ("int8", 1e-2)):
         found = measure_batch_dependence(FakeSession(answer=move(share)), probe(images, 16, precision), FEED)
         assert found is not None and not found.exact and found.distance == pytest.approx(share, rel=0.06)
-    for precision in ("fp32", "fp16", "bf16"):
+    for precision in ("fp32", "fp16", "bf16", "int8"):
         with pytest.raises(ParityError, match=r"relative error 1\.1e-01 above the floor"):
             measure_batch_dependence(FakeSession(answer=move(0.125)), probe(images, 16, precision), FEED)
 
 
 def test_the_floor_is_that_of_the_coarsest_layers() -> None:
     assert find_batch_floor("fp32", {"fp32": 53}) == 1e-4 < find_batch_floor("bf16", {"bf16": 50, "fp32": 3})
-    assert find_batch_floor("int8", {"int8": 50, "bf16": 3}) == 0.1 > find_same_floor("int8", {"int8": 50, "bf16": 3})
-    assert find_batch_floor("fp32", {"unknown": 3}) == find_batch_floor("int8", {}) == 0.1
+    mixed = {"int8": 50, "bf16": 3}
+    assert find_batch_floor("int8", mixed, dynamic=True) == 0.1 > find_batch_floor("int8", mixed) == 0.05
+    assert find_batch_floor("int8", {"int8": 50}) == find_same_floor("int8", {"int8": 50}) == 0.03
+    assert find_batch_floor("fp32", {"unknown": 3}) == 0.1
     assert not is_coarse("fp32", {"fp32": 3}) and is_coarse("fp32", {"bf16": 3}) and is_coarse("int8", {})
 
 

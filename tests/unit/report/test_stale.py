@@ -98,6 +98,12 @@ def test_a_verdict_of_an_older_version_holds_while_the_records_are_of_the_run(ru
     assert read_run(run).verdict is None
 
 
+def test_a_verdict_of_an_older_version_falls_with_other_engines(run: Path) -> None:
+    edit_record(run / "verdict.json", run="")
+    edit_json(run / "run.json", lambda data: data["engines"].append("openvino-bf16"))
+    assert read_run(run).stale["verdict.json"] == "other inputs"
+
+
 def test_a_changed_gate_is_another_run(run: Path) -> None:
     edit_json(run / "run.json", lambda data: data["recipe"]["gates"].update(reference_drop_pp=5.0))
     found = read_run(run)
