@@ -11,6 +11,7 @@ from seatrial.data.decode_pool import ReadImage
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.preprocess import check_range
 from seatrial.store.files import hash_content
 
 
@@ -43,6 +44,8 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, feed: Feed) -> Read
         row[:] = feed.decode(data, str(image), notes)
         return ReadImage(hash_content(data), next(iter(notes), None))
     image.read_into(row)
+    if row.dtype == np.float32:
+        check_range(row.astype(np.float32, copy=False), str(image), feed.recipe)
     return ReadImage(hash_prepared(row.data) if image.content is None else image.known_content)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.decode import POLICY
+from seatrial.errors import DataError
 from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Step
 from seatrial.store.files import hash_value
 
@@ -103,6 +104,25 @@ def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
     padded = Image.new(image.mode, (image.width + width, image.height + height), black)
     padded.paste(image, (width // 2, height // 2))
     return padded
+
+
+def check_range(image: NDArray[np.float32], name: str, recipe: Recipe | Mode) -> None:
+    """Refuse floats (3, height, width) that `normalise` makes of no pixels, such as those that were never scaled.
+
+    Raises:
+        DataError: says what they are and what they may be.
+    """
+    mean, std = (np.asarray(values) for values in recipe.normalisation)
+    black, white = -mean / std, (1 - mean) / std
+    low, high = image.min(axis=(1, 2)), image.max(axis=(1, 2))
+    # Rounding, also to fp16 on the way, moves the ends a little. A comparison with NaN is false.
+    slack = 0.01 * (white - black)
+    if not ((low >= black - slack) & (high <= white + slack)).all():
+        raise DataError(
+            f"{name} holds values from {low.min():.4g} to {high.max():.4g}, and the card's normalisation makes "
+            f"{black.min():.4g} to {white.max():.4g} of pixels",
+            "divide by 255, subtract the mean and divide by the deviation as the card says: `seatrial preprocess` does",
+        )
 
 
 def normalise(pixels: NDArray[np.uint8], recipe: Recipe | Mode) -> NDArray[np.float32]:

@@ -8,7 +8,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision
 
 from fake_engine import STEPS, make_recipe
-from seatrial.data.preprocess import apply_pixel_steps, center_crop, hash_preprocess, normalise, resize
+from seatrial.data.preprocess import apply_pixel_steps, center_crop, check_range, hash_preprocess, normalise, resize
+from seatrial.errors import DataError
+from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import CenterCrop, Resize
 
 
@@ -141,3 +143,18 @@ def test_only_the_steps_make_the_hash() -> None:
     renamed = make_recipe(preprocess=BASE, name="another", title="Another", network={"name": "x", "classes": 9})
     assert hash_preprocess(renamed) == hash_preprocess(make_recipe(preprocess=BASE))
     assert hash_preprocess(renamed.find_mode()) == hash_preprocess(renamed)
+
+
+@pytest.mark.parametrize(
+    ("change", "sound"), [(1.0, True), (1.004, True), (255.0, False), (1.1, False), (np.nan, False)]
+)
+def test_floats_that_normalisation_makes_of_no_pixels_are_refused(change: float, sound: bool) -> None:
+    recipe = load_recipe("resnet50")
+    pixels = np.zeros((1, 4, 4, 3), np.uint8)
+    pixels[:, ::2] = 255
+    floats = (normalise(pixels, recipe) * change).astype(np.float32)[0]
+    if sound:
+        check_range(floats, "a.bin", recipe)
+        return
+    with pytest.raises(DataError, match=r"a\.bin holds values from .*; divide by 255, subtract the mean"):
+        check_range(floats, "a.bin", recipe)

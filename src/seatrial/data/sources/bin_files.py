@@ -29,16 +29,20 @@ def read_bin_folder(request: Request) -> ImageListing:
     by_id = parse_label_file(require_labels(request, "a folder of bins"))
     form = find_form(paths, request)
     places = {i: Place(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}
-    return add_contents(label_places(places, by_id, request))
+    return add_contents(label_places(places, by_id, request), request)
 
 
-def add_contents(listing: ImageListing) -> ImageListing:
+def add_contents(listing: ImageListing, request: Request) -> ImageListing:
     """The same bins with what `bins.contents` says that they hold, and of which files, where there is one.
 
     Raises:
         DataError: a bin was added to its folder later.
     """
     known = know_contents([image.path for image in listing.images])
+    for folder in sorted({image.path.parent for image in listing.images if image.path not in known}):
+        if (folder / MANIFEST).exists():
+            note = f"nothing tells what the bins of {folder} held when they were written, so changed ones go unnoticed"
+            request.progress(Update("images", note=f"{note}; `seatrial preprocess` again tells it"))
     images = []
     for image in listing.images:
         found = known.get(image.path)

@@ -78,7 +78,7 @@ def _label(
     form = find_form(there, request, size) if _are_bins(there, request) else None
     places = {image: Place(path, None, form) for image, path in paths.items()}
     listing = label_places(places, by_id, request, gone)
-    return listing if form is None else add_contents(listing)
+    return listing if form is None else add_contents(listing, request)
 
 
 def _are_bins(paths: list[Path], request: Request) -> bool:
