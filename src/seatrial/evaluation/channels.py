@@ -70,7 +70,7 @@ def try_swapped(
             part = slice(at, min(at + size, stop))
             answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], feed)
             swapped[part] = answers == labels[part]
-        paired = _count(right[:stop], swapped[:stop])
+        paired = Paired.of(right[:stop], swapped[:stop])
         if paired.gained <= paired.lost:
             break
     return paired
@@ -106,7 +106,3 @@ def swap_channels(rows: NDArray[Any], feed: Feed) -> NDArray[Any]:
     mean, std = (np.array(values, np.float32)[:, None, None] for values in feed.recipe.normalisation)
     # Each channel has a mean and a deviation of its own, so it is the pixels that change places.
     return np.ascontiguousarray(((rows * std + mean)[:, ::-1] - mean) / std)
-
-
-def _count(right: NDArray[np.bool_], swapped: NDArray[np.bool_]) -> Paired:
-    return Paired(*(int(n.sum()) for n in (right & swapped, right & ~swapped, ~right & swapped, ~right & ~swapped)))

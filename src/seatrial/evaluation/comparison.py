@@ -16,13 +16,7 @@ def compare_answers(
     confidence: float = CONFIDENCE,
 ) -> Comparison:
     """Hold first classes (n,) against a reference's on the same images in the same order; `name` is the reference's."""
-    right, other = reference == labels, answers == labels
-    paired = Paired(
-        both_right=int((right & other).sum()),
-        lost=int((right & ~other).sum()),
-        gained=int((~right & other).sum()),
-        both_wrong=int((~right & ~other).sum()),
-    )
+    paired = Paired.of(reference == labels, answers == labels)
     low, high = drop_interval(paired, confidence)
     return Comparison(
         reference=name,

@@ -87,9 +87,7 @@ def explains_better(
     McNemar's exact test, one-sided; and the accuracy doubles and gains 5 points, or gains `FAR_PP` and leaves at most
     two thirds of the errors.
     """
-    ours, theirs = expected == answers, labels == answers
-    both, gained, lost = (int(chosen.sum()) for chosen in (ours & theirs, ours & ~theirs, theirs & ~ours))
-    return is_far_better(Paired(both, lost, gained, len(labels) - both - gained - lost), level)
+    return is_far_better(Paired.of(labels == answers, expected == answers), level)
 
 
 def is_far_better(paired: Paired, level: float = SURE) -> bool:

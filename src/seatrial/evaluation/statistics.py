@@ -46,6 +46,12 @@ class Paired:
     """The reference wrong, the other right."""
     both_wrong: int
 
+    @classmethod
+    def of(cls, right: NDArray[np.bool_], other: NDArray[np.bool_]) -> "Paired":
+        """Counted from where (n,) the reference is right, and where the other is."""
+        cells = (right & other, right & ~other, ~right & other, ~right & ~other)
+        return cls(*(int(cell.sum()) for cell in cells))
+
     @property
     def count(self) -> int:
         """All images."""

@@ -58,7 +58,7 @@ def reach_certainty(
         if tally.bad:
             told = "a look that lacks an image cannot be judged: mend it, or evaluate all with --allow-partial"
             raise DataError(next(iter(tally.bad.values())), told)
-        paired = _count(expected[seen] == labels[seen], tally.classes[seen, 0] == labels[seen])
+        paired = Paired.of(expected[seen] == labels[seen], tally.classes[seen, 0] == labels[seen])
         outcome = judge_look(paired, limit_pp / 100, look)
         if outcome != "CONTINUE":
             break
@@ -66,11 +66,6 @@ def reach_certainty(
     return Certainty(
         limit_pp=limit_pp, outcome=told_outcome, looks=looks, confidence=1 - look.level, of_images=len(images)
     )
-
-
-def _count(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> Paired:
-    counts = [int(n.sum()) for n in (right & other, right & ~other, ~right & other, ~right & ~other)]
-    return Paired(*counts)
 
 
 def bound_confidence(certainty: Certainty | None) -> float:
