@@ -25,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
-from seatrial.bench.checks import OutputCheck
 from seatrial.bench.inputs import make_batches, make_random_pixels
 from seatrial.bench.measure import Limits, measure
-from seatrial.bench.scopes import feed_arrays, make_ask
+from seatrial.bench.output_checks import OutputCheck
 from seatrial.bench.sweep import run_worker
+from seatrial.bench.timed_work import feed_arrays, make_ask
 from seatrial.bench.worker import Job
 from seatrial.compare.rate import divide, measure_rate
-from seatrial.data.feed import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.metrics.latency import Latency

@@ -24,8 +24,8 @@ from networks import HELD_OUT, OPSET, make_checkpoint, make_pictures
 from planted_trial import Cli
 from preprocess import make_jpegs
 
-from seatrial.bench.environment import read_environment
 from seatrial.engines import get_engine
+from seatrial.machine.environment import read_environment
 
 LIMIT = 1.03
 PRECISIONS = {"resnet50": "bf16", "spnasnet_100": "int8"}

@@ -20,20 +20,20 @@ from pathlib import Path
 
 from networks import HELD_OUT, NETWORKS, OPSET, make_checkpoint, make_pictures
 
-from seatrial.bench.environment import read_environment
 from seatrial.cluster.connection import ClusterSpec, RayCluster
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.engines.base import read_engine
-from seatrial.engines.build import BuildSpec
-from seatrial.engines.cpu import count_cores
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.evaluation.select import repeat_images
 from seatrial.export.spec import ExportSpec
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import read_environment
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
 from seatrial.store.records import Throughput
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
-from seatrial.workflow.engines import compile_graph, parse_engine
-from seatrial.workflow.graphs import export_checkpoint
+from seatrial.workflow.compile import compile_graph, parse_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
+from seatrial.workflow.export import export_checkpoint
 
 CLUSTER = """
 import sys

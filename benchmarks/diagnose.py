@@ -21,13 +21,13 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import planted_faults as faults
 from seatrial.cli import run_cli
-from seatrial.cli.show import print_table
+from seatrial.cli.output.progress import print_table
+from seatrial.diagnosis.sample import Case, read_case
 from seatrial.engines import get_engine
 from seatrial.errors import SeatrialError
 from seatrial.progress import silent
 from seatrial.store.diagnosis import Diagnosis
 from seatrial.workflow.diagnose import DiagnoseSpec, diagnose_run
-from seatrial.workflow.diagnose.case import Case, read_case
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def print_early(runs: int, seed: int) -> float:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Print the tables; 1 if ours erred more often than it may."""
-    from seatrial.bench.environment import read_environment
+    from seatrial.machine.environment import read_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20_000)

@@ -24,20 +24,20 @@ import numpy as np
 import onnx
 from networks import NETWORKS, make_graphs
 
-from seatrial.bench.environment import read_environment
 from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import run_worker
 from seatrial.bench.worker import Job
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile
-from seatrial.engines.build import BuildSpec
-from seatrial.engines.cpu import count_cores
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import SeatrialError
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import read_environment
 from seatrial.metrics.latency import Latency
 from seatrial.progress import silent
 from seatrial.store.records import GraphManifest, Trial
-from seatrial.workflow.engines import compile_graph
-from seatrial.workflow.tuning import Tuner, TuneSpec, describe_trial, list_series
+from seatrial.workflow.compile import compile_graph
+from seatrial.workflow.tune import Tuner, TuneSpec, describe_trial, list_series
 
 ASKED: dict[str, tuple[str, str, dict[str, str]]] = {
     "torch eager fp32": ("torch", "fp32", {}),

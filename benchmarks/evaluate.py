@@ -25,22 +25,22 @@ from engines import rate
 from networks import HELD_OUT, OPSET, make_checkpoint, make_graphs, make_pictures
 from preprocess import make_jpegs, write_as_the_guide
 
-from seatrial.bench.environment import read_environment
-from seatrial.data.batches import fill_row, load_batch
-from seatrial.data.decode_pool import fill_rows
-from seatrial.data.feed import make_feed, read_feed
 from seatrial.data.labels import LabelledImage, list_images
+from seatrial.data.loading.batches import fill_row, load_batch
+from seatrial.data.loading.decode_pool import fill_rows
+from seatrial.data.preprocessing.input_pipeline import make_feed, read_feed
 from seatrial.engines.base import EngineFile
-from seatrial.engines.build import BuildSpec
-from seatrial.engines.cpu import count_cores
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.export.spec import ExportSpec
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import read_environment
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
-from seatrial.workflow.engines import compile_graph
-from seatrial.workflow.graphs import export_checkpoint
+from seatrial.workflow.compile import compile_graph
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
+from seatrial.workflow.export import export_checkpoint
 
 BATCH, STREAMS = 4, 4
 """Where openvino is fastest on two cores (benchmarks/engines.py)."""

@@ -37,9 +37,9 @@ import numpy as np
 import torch
 from gpu_cases import PICTURES, Case, check, find_faults, make_case
 
-from seatrial.data.preprocess import normalise
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines.base import DeviceTimed, EngineFile, Session
-from seatrial.engines.torch import DTYPES, TorchEngine
+from seatrial.engines.torch.engine import DTYPES, TorchEngine
 from seatrial.models.checkpoint import load_network
 
 NETWORKS = ("resnet50", "sk_resnet50", "spnasnet_100", "seresnext101_32x4d", "resnext50_32x4d")

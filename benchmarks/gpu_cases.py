@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from seatrial.data.preprocess import normalise
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.models.build import build_network, sketch_network
 from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
 from seatrial.recipes import load_recipe

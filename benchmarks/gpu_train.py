@@ -17,12 +17,12 @@ from pathlib import Path
 from networks import NETWORKS
 from preprocess import make_jpegs
 
-from seatrial.bench.environment import read_environment
 from seatrial.data.labels import LabelledImage, list_images
-from seatrial.engines.cpu import count_cores
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import read_environment
 from seatrial.recipes import load_recipe
 from seatrial.store.training_speed import TrainingSpeedRecord
-from seatrial.train.batches import Loader, Share
+from seatrial.train.input.loader import Loader, Share
 
 FILES, HELD_OUT = 4096, 64
 GOAL = 3500.0

@@ -24,7 +24,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.data.decode import decode_array
+from seatrial.data.preprocessing.decode import decode_array
 from seatrial.errors import DataError
 
 GOLDEN = Path("tests/golden/preprocess/images")

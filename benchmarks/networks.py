@@ -15,8 +15,8 @@ from seatrial.export.spec import ExportSpec
 from seatrial.models.build import build_network
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
-from seatrial.workflow.graphs import export_checkpoint
-from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
+from seatrial.workflow.export import export_checkpoint
+from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 
 NETWORKS = ("resnet50", "spnasnet_100", "sk_resnet50", "resnext50_32x4d", "seresnext101_32x4d")
 OPSET = 13

@@ -30,7 +30,7 @@ from planted_inputs import list_input_faults
 from planted_stored import list_stored_faults
 from planted_trial import Cli, make_trial
 
-from seatrial.cli.show import print_table
+from seatrial.cli.output.progress import print_table
 
 SOURCE = Path(__file__).parents[1] / "src"
 WIDTH = 110

@@ -123,7 +123,7 @@ def _load_floats(trial: Trial, count: int = 64) -> np.ndarray:
     from PIL import Image
 
     from planted_faults import make_pixels
-    from seatrial.data.preprocess import normalise
+    from seatrial.data.preprocessing.steps import normalise
 
     recipe: Recipe = load_recipe(str(trial.card))
     paths = spread([path for folder in sorted(trial.train.iterdir()) for path in list_images(folder)], count)

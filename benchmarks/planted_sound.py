@@ -12,8 +12,8 @@ from planted_bench import Tried
 from planted_trial import Cli, Trial
 from safetensors.torch import load_file, save_file
 
-from seatrial.data.batches import load_batch
-from seatrial.data.feed import make_feed
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from seatrial.data.bins import BinForm, write_bins
+from seatrial.data.bins.write import BinForm, write_bins
 from seatrial.data.labels import list_images
 from seatrial.recipes import load_recipe
 
@@ -93,8 +93,8 @@ def check_equal(images: list[Path], place: Path, ours: Method) -> None:
 
 def main() -> None:
     """Measure and print the table."""
-    from seatrial.bench.environment import read_environment
-    from seatrial.engines.cpu import count_cores
+    from seatrial.machine.cpu import count_cores
+    from seatrial.machine.environment import read_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4096)

@@ -134,7 +134,7 @@ def write_line(case: Case, ends: dict[str, Ends]) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Simulate and print the table; 1 if ours erred more often than it may."""
-    from seatrial.bench.environment import read_environment
+    from seatrial.machine.environment import read_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)

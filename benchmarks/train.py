@@ -111,7 +111,7 @@ def measure_memory() -> int:
 
 def run_seatrial(case: Case, watch: Watch) -> None:
     """Our own, as the command line runs it; its log tells each step's times."""
-    from seatrial.workflow.training import TrainSpec, train_recipe
+    from seatrial.workflow.train import TrainSpec, train_recipe
 
     settings = {
         "epochs": 1,
@@ -258,8 +258,8 @@ def print_table(found: dict[tuple[str, ...], list[dict[str, float]]]) -> None:
 
 def main() -> None:
     """Measure and print the table."""
-    from seatrial.bench.environment import read_environment
-    from seatrial.engines.cpu import count_cores
+    from seatrial.machine.cpu import count_cores
+    from seatrial.machine.environment import read_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["resnet50", "spnasnet_100"])

@@ -25,7 +25,7 @@ def run_case(work: str, network: str, size: int, precision: str, heap: str) -> N
     """Print the mean of a step, in milliseconds."""
     import torch
 
-    from seatrial.engines.heap import kept_heap
+    from seatrial.machine.allocator import kept_heap
     from seatrial.models.build import build_network
     from seatrial.recipes import load_recipe
 

@@ -11,9 +11,9 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from golden_weights import fill_golden_weights
-from seatrial.data.bins import name_bins
+from seatrial.data.bins.write import name_bins
 from seatrial.data.labels import list_images
-from seatrial.data.preprocess import apply_pixel_steps, center_crop, find_target, normalise
+from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, find_target, normalise
 from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.schema import CenterCrop, Resize

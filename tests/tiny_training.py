@@ -14,8 +14,8 @@ from seatrial.data.labels import LabelledImage
 from seatrial.errors import SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
-from seatrial.train.launch import PRELOADED
-from seatrial.workflow.training import TrainSpec, train_recipe
+from seatrial.train.distributed.launch import PRELOADED
+from seatrial.workflow.train import TrainSpec, train_recipe
 from tiny_trial import CLASSES, TinyTrial
 
 FAST = {"amp": "off", "batch_size": 12}
@@ -101,9 +101,9 @@ class SeatrialErrorOfTest(SeatrialError):
 
 def validate_sets(recipe: Recipe, images: Sequence[LabelledImage], counts: Sequence[int], progress: Progress) -> Any:
     """Validate a fresh network on the first images of a set, so many each time: (images, top-1, top-5, loss)."""
+    from seatrial.train.distributed.process_group import join_world
     from seatrial.train.network import TrainedNetwork
     from seatrial.train.validate import Validator
-    from seatrial.train.world import join_world
 
     with join_world(recipe.train) as world:
         network = TrainedNetwork(recipe, world)
@@ -121,7 +121,7 @@ def talk(progress: Progress) -> dict[str, Any]:
 
     from seatrial.errors import DataError
     from seatrial.recipes.training import Train
-    from seatrial.train.world import join_world
+    from seatrial.train.distributed.process_group import join_world
 
     with join_world(Train()) as world:
         rank = world.rank

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seatrial.bench.environment import read_environment
+from seatrial.machine.environment import read_environment
 from seatrial.recipes.training import Train
 from seatrial.store.measurement import Environment
 from seatrial.store.training_speed import TrainingSpeedRecord

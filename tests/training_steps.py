@@ -3,7 +3,7 @@
 from typing import Any
 
 from seatrial.store.records import Epoch
-from seatrial.train.events import Step
+from seatrial.train.tracking.events import Step
 
 STEPS, EPOCH_STEPS = 6, 3
 

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from seatrial.data.preprocess import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_preprocess
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts, run_graph
 from seatrial.recipes.schema import Recipe

@@ -16,21 +16,21 @@ import openvino
 import pytest
 import torch
 
-from seatrial.data.batches import load_batch
-from seatrial.data.feed import make_feed
 from seatrial.data.labels import list_images
-from seatrial.data.preprocess import normalise
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
-from seatrial.engines.build import BuildSpec, build_engine
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.evaluation.self_test import check_self_test
 from seatrial.export.graph import open_graph
 from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network
 from seatrial.recipes import load_recipe
-from seatrial.workflow.graphs import export_checkpoint
-from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
+from seatrial.workflow.export import export_checkpoint
+from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 from tiny_trial import TinyTrial, make_trial
 
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}

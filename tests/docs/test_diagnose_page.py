@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.noise import FLOORS, MANTISSA_BITS, PER_IMAGE, ROUNDINGS, SAME_INT8
+from seatrial.evaluation.noise_floor import FLOORS, MANTISSA_BITS, PER_IMAGE, ROUNDINGS, SAME_INT8
 from tiny_trial import make_trial
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text(encoding="utf-8")

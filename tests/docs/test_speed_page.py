@@ -10,7 +10,7 @@ import pytest
 from seatrial.bench import checks, measure, stats, sweep
 from seatrial.cli import run_cli
 from seatrial.metrics.rate import BLOCKS
-from seatrial.workflow.speed import PROCESSES, BenchSpec
+from seatrial.workflow.bench import PROCESSES, BenchSpec
 from tiny_trial import make_trial
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
-from seatrial.cli.guide_flags import FLAGS, translate
 from seatrial.cli.train import PERFORMANCE
+from seatrial.cli.train_aliases import FLAGS, translate
 from seatrial.recipes import load_recipe
 from tiny_trial import make_trial
 from training_speeds import make_cards

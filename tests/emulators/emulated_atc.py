@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from emulated_om import Om, fed_shape, load_om, save_om
 
-from seatrial.data.aipp import Aipp, load_aipp
+from seatrial.data.preprocessing.aipp import Aipp, load_aipp
 from seatrial.errors import SeatrialError
 
 FLAGS = {

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from seatrial.data.aipp import Aipp
-from seatrial.data.apply_aipp import fit_aipp, input_shape
+from seatrial.data.preprocessing.aipp import Aipp
+from seatrial.data.preprocessing.apply_aipp import fit_aipp, input_shape
 
 
 @dataclass(frozen=True)

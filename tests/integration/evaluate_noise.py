@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeSession, answer, make_recipe
 from noise_images import list_noise
-from seatrial.data.feed import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, collect_predictions
 from seatrial.evaluation.stream import Plan, stream_answers

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.data.batches import load_batch
-from seatrial.data.feed import read_feed
 from seatrial.data.labels import list_images
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest

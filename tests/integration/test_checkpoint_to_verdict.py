@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
+from seatrial.evaluation.reference import Reference, name_differences
 from seatrial.metrics import trust
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest, RunManifest, Verdict
-from seatrial.workflow.reference import Reference, name_differences
 from tiny_trial import TinyTrial
 
 ENGINES = ("torch", "onnxruntime", "openvino")

@@ -18,15 +18,15 @@ from fake_engine import make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
 from seatrial.cluster.connection import ClusterSpec, RayCluster
-from seatrial.data.feed import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.engines.base import EngineFile
-from seatrial.engines.build import BuildSpec, build_engine
-from seatrial.engines.builder import compile_here
+from seatrial.engines.compile_process import compile_here
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import ParityError
 from seatrial.progress import Update
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 
 SCRIPT = Path(__file__).parent / "two_nodes.py"
 COUNT = 5_003

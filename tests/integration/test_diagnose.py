@@ -13,6 +13,9 @@ import pytest
 import planted_faults as faults
 from sealed import edit_record
 from seatrial.cli import run_cli
+from seatrial.diagnosis.integrity import find_changes
+from seatrial.diagnosis.label_order import doubt_accuracy
+from seatrial.diagnosis.sample import DiagnoseSpec, read_case
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
 from seatrial.progress import silent
@@ -21,9 +24,6 @@ from seatrial.recipes.schema import Reference
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import EngineManifest
-from seatrial.workflow.diagnose.case import DiagnoseSpec, read_case
-from seatrial.workflow.diagnose.integrity import find_changes
-from seatrial.workflow.diagnose.labels import doubt_accuracy
 from tiny_trial import CLASSES, TinyTrial
 
 OPENVINO = "openvino:bf16" if "bf16" in get_engine("openvino").probe().precisions else "openvino"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.data.demo import DemoData, make_demo
-from seatrial.workflow.training import TrainSpec, train_recipe
+from seatrial.workflow.train import TrainSpec, train_recipe
 
 NETWORKS = ("sk_resnet50", "seresnext101_32x4d", "resnext50_32x4d")
 

@@ -13,11 +13,11 @@ from sealed import edit_record
 from seatrial.cli import run_cli
 from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
-from seatrial.report.read import Run, read_run
 from seatrial.report.terminal import describe_run
+from seatrial.results.run_folder import Run, read_run
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, RunManifest
-from seatrial.workflow.pipeline import RunSpec, run_pipeline
+from seatrial.workflow.run import RunSpec, run_pipeline
 from tiny_trial import TinyTrial
 
 

@@ -14,11 +14,11 @@ from seatrial.cli import run_cli
 from seatrial.errors import Interrupted, StorageError, TrainingDiverged, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import TrainingRecord
-from seatrial.train.events import Step
-from seatrial.train.log import JsonLines
-from seatrial.train.snapshot import read_snapshot
+from seatrial.train.checkpoint.snapshot import read_snapshot
+from seatrial.train.tracking.events import Step
+from seatrial.train.tracking.listeners import JsonLines
 from seatrial.workflow import sitting
-from seatrial.workflow.training import TrainSpec, train_recipe
+from seatrial.workflow.train import TrainSpec, train_recipe
 from tiny_training import FAST, make_card, make_data, read_until, start_training
 from tiny_trial import TinyTrial
 

@@ -8,10 +8,10 @@ import pytest
 
 from seatrial.cli import run_cli
 from seatrial.progress import Update
-from seatrial.train.guide_checkpoint import BEST, LAST
-from seatrial.train.log import LOG
-from seatrial.workflow.training import TrainSpec, train_recipe
-from seatrial.workflow.training_speed import load_speed
+from seatrial.train.checkpoint.pytorch_examples import BEST, LAST
+from seatrial.train.tracking.listeners import LOG
+from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train_speed import load_speed
 from tiny_trial import TinyTrial
 
 CLOCKS = {"images_per_s", "data_s", "compute_s", "seconds"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.feed import Feed, to_input
+from seatrial.data.preprocessing.input_pipeline import Feed, to_input
 from seatrial.errors import DataError
 from seatrial.store.records import TensorSpec
 

@@ -7,16 +7,16 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from seatrial.bench.checks import check_caching
-from seatrial.bench.environment import read_conditions, read_environment
-from seatrial.bench.ledger import Ledger
 from seatrial.bench.measure import Limits
-from seatrial.bench.stats import find_doubts
+from seatrial.bench.output_checks import check_caching
+from seatrial.bench.saved_points import Ledger
+from seatrial.bench.spread import find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.engines.child import PYTHON, call_child
-from seatrial.engines.cpu import count_cores
 from seatrial.errors import EngineError, UsageError
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import read_conditions, read_environment
+from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.measurement import Measurement, Point, Scope, Setting, Unmeasured

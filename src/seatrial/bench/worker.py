@@ -18,21 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from seatrial.bench.checks import Compared, OutputCheck, time_pairs
-from seatrial.bench.environment import Load, read_clock
 from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, Samples, measure
 from seatrial.bench.memory import is_out_of_memory
-from seatrial.bench.nvml import find_gpu
-from seatrial.bench.scopes import Ask, FileWork, Ran, Work, feed_arrays, make_ask
-from seatrial.data.feed import Feed, read_feed
+from seatrial.bench.output_checks import Compared, OutputCheck, time_pairs
+from seatrial.bench.timed_work import Ask, FileWork, Ran, Work, feed_arrays, make_ask
 from seatrial.data.labels import list_images
+from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
-from seatrial.engines.child import serve_job
-from seatrial.engines.cpu import count_cores
 from seatrial.errors import DataError, EngineError
 from seatrial.evaluation.self_test import check_self_test
+from seatrial.machine.cpu import count_cores
+from seatrial.machine.environment import Load, read_clock
+from seatrial.machine.isolated_process import serve_job
+from seatrial.machine.nvidia import find_gpu
 from seatrial.store.measurement import Pace, Point, Scope, Setting
 from seatrial.strict import Strict
 

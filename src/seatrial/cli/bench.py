@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from seatrial.cli.load import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
+from seatrial.cli.load_test import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
 from seatrial.cli.options import Folder, Json, read_scopes, read_sizes
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.report.speed import Speed
     from seatrial.store.measurement import Measurement, Point, Scope
-    from seatrial.workflow.speed import BenchSpec
+    from seatrial.workflow.bench import BenchSpec
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
 DURATION_S = 5.0

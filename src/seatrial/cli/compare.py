@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, showing
+from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.compare.speed_table import TableSpec
-    from seatrial.workflow.comparing import CompareSpec
-    from seatrial.workflow.comparing_runs import ChangeSpec
+    from seatrial.workflow.compare.predictions import CompareSpec
+    from seatrial.workflow.compare.runs import ChangeSpec
 
 _PREDICTIONS = ("--gate-pp", "--labels", "--limit")
 _TAKES = {
@@ -83,11 +83,11 @@ def compare(
     as_json: Json = False,
 ) -> int:
     """Hold records, runs or predictions against each other; what must not stand side by side is refused."""
-    from seatrial.compare.likeness import check_kinds
+    from seatrial.compare.comparability import check_kinds
     from seatrial.compare.speed_table import TableSpec
-    from seatrial.workflow.comparable import tell_kind
-    from seatrial.workflow.comparing import CompareSpec
-    from seatrial.workflow.comparing_runs import ChangeSpec
+    from seatrial.workflow.compare.inputs import tell_kind
+    from seatrial.workflow.compare.predictions import CompareSpec
+    from seatrial.workflow.compare.runs import ChangeSpec
 
     given = {
         "--baseline": baseline, "--gate": gate, "--allow": allow, "--scope": scope, "--per": per, "--labels": labels,
@@ -122,15 +122,15 @@ def _refuse_ignored(kind: str, given: Collection[str]) -> None:
 
 
 def _find_files(kind: str, paths: list[Path]) -> list[Path]:
-    from seatrial.workflow.comparing import find_predictions
+    from seatrial.workflow.compare.predictions import find_predictions
 
     return [find_predictions(path) for path in paths] if kind == "accuracy record" else paths
 
 
 def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
-    from seatrial.cli.show_predictions import list_compared, print_compared
+    from seatrial.cli.output.predictions import list_compared, print_compared
     from seatrial.compare.verdict import reach_verdict
-    from seatrial.workflow.comparing import compare_files
+    from seatrial.workflow.compare.predictions import compare_files
 
     with showing() as progress:
         found = compare_files(spec, progress)
@@ -142,8 +142,8 @@ def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
 
 
 def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: Layout, as_json: bool) -> int:
-    from seatrial.cli.show_changes import list_changes, write_changes
-    from seatrial.workflow.comparing_runs import compare_measurements, compare_runs
+    from seatrial.cli.output.changes import list_changes, write_changes
+    from seatrial.workflow.compare.runs import compare_measurements, compare_runs
 
     if layout is Layout.GUIDE:
         raise UsageError("--format guide is the table of several records", "take --format markdown")
@@ -153,8 +153,8 @@ def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: L
 
 
 def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_json: bool) -> int:
-    from seatrial.cli.show_speed import list_speeds, write_speeds
-    from seatrial.workflow.comparing_speed import compare_records
+    from seatrial.cli.output.speed import list_speeds, write_speeds
+    from seatrial.workflow.compare.speed import compare_records
 
     found = compare_records(paths, spec)
     _print(write_speeds, list_speeds, found, layout, as_json)
@@ -162,8 +162,8 @@ def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_js
 
 
 def _compare_trainings(paths: list[Path], allowed: tuple[str, ...], layout: Layout, as_json: bool) -> int:
-    from seatrial.cli.show_training import list_trainings, write_trainings
-    from seatrial.workflow.comparing_training import compare_trainings
+    from seatrial.cli.output.training import list_trainings, write_trainings
+    from seatrial.workflow.compare.training import compare_trainings
 
     _print(write_trainings, list_trainings, compare_trainings(paths, allowed), layout, as_json)
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output
-from seatrial.cli.show import print_json, showing
+from seatrial.cli.output.progress import print_json, showing
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def check(
 ) -> int:
     """Check names, labels and every image of a labelled set; leaves with 6 if something is wrong."""
     from seatrial.errors import DataError
-    from seatrial.workflow.guide import CheckRequest, check_images
+    from seatrial.workflow.preprocess import CheckRequest, check_images
 
     with showing() as progress:
         findings = check_images(CheckRequest(recipe, images, labels, expect, predictions), progress)
@@ -71,7 +71,7 @@ def pack(
     as_json: Json = False,
 ) -> None:
     """Decode a labelled set once, as a card crops it, into one file that `evaluate` takes for any engine."""
-    from seatrial.workflow.packing import PackSpec, pack_images
+    from seatrial.workflow.pack_data import PackSpec, pack_images
 
     with showing() as progress:
         report = pack_images(PackSpec(recipe, source, output, labels, workers, allow_partial, aipp), progress)
@@ -104,7 +104,7 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Unpack ImageNet's archives into OUTPUT/train and OUTPUT/val, and write OUTPUT/val_label.txt."""
-    from seatrial.data.prepare import PrepareSpec, prepare_imagenet
+    from seatrial.data.archives.imagenet import PrepareSpec, prepare_imagenet
 
     with showing() as progress:
         made = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)

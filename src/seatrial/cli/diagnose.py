@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, showing
 
 if TYPE_CHECKING:
     from seatrial.store.diagnosis import StageDiagnosis

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, print_table
+from seatrial.cli.output.progress import print_json, print_table
 
 
 def doctor(as_json: Json = False) -> None:
     """Say of every engine whether it can be used here, on which devices, in which precisions, and what is missing."""
-    from seatrial.workflow.engines import probe_engines
+    from seatrial.workflow.compile import probe_engines
 
     found = probe_engines()
     if as_json:

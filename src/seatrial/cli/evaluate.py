@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Folder, Json, Labels, Output
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def evaluate(
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.engines.base import read_engine
     from seatrial.recipes import Recipe
-    from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
-    from seatrial.workflow.evaluation_set import SetSpec, read_set
+    from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
+    from seatrial.workflow.evaluate_images import SetSpec, read_set
 
     file = read_engine(folder)
     limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)

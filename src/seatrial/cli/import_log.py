@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json, read_sizes
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, showing
 
 if TYPE_CHECKING:
     from seatrial.store.imported import ImportedPoint, ToldRecord
@@ -36,7 +36,7 @@ def import_log(
     as_json: Json = False,
 ) -> None:
     """Read other tools' benchmark logs into a record, with the scope of each figure and where it stands."""
-    from seatrial.workflow.importing import ImportSpec, import_logs
+    from seatrial.workflow.import_log import ImportSpec, import_logs
 
     sizes = read_sizes(batch_size) if batch_size else ()
     spec = ImportSpec(tool, tuple(files), sizes, device, model, chips_per_card)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.show import print_json, showing
+from seatrial.cli.output.progress import print_json, showing
 
 if TYPE_CHECKING:
-    from seatrial.workflow.inference import Inferred
+    from seatrial.workflow.infer import Inferred
 
 
 def infer(
@@ -46,7 +46,7 @@ def infer(
     as_json: Json = False,
 ) -> None:
     """Run files through an engine and write one file of answers for each, as the guides' tools do."""
-    from seatrial.workflow.inference import InferSpec, infer_engine
+    from seatrial.workflow.infer import InferSpec, infer_engine
 
     spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
     with showing() as progress:

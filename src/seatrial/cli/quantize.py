@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seatrial.cli.options import Json, Labels, Output
-from seatrial.cli.show import print_json, showing
+from seatrial.cli.output.progress import print_json, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantise a graph to int8 with a scale for each output channel, read back, and told apart from fp32."""
-    from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
+    from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 
     spec = QuantizeSpec(
         calibration=calibration,
@@ -71,7 +71,7 @@ def read_images(graph: Path, images: Path | None, labels: Path | None) -> "tuple
             raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
         return ()
     from seatrial.data.labels import read_labels
-    from seatrial.engines.build import read_graph_manifest
+    from seatrial.engines.engine_folder import read_graph_manifest
 
     return read_labels(images, labels, read_graph_manifest(graph).recipe["network"]["classes"])
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.layouts import Layout
 from seatrial.cli.options import Json
-from seatrial.cli.show import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.tables import Layout
 
 if TYPE_CHECKING:
     from seatrial.recipes import Recipe
@@ -101,8 +101,8 @@ def tables(
     as_json: Json = False,
 ) -> None:
     """Rebuild the guides' tables of speed from their raw figures, with what they printed beside and marked."""
-    from seatrial.cli.show_guides import list_guide, write_guide
-    from seatrial.cli.show_training import list_training_guide, write_training_guide
+    from seatrial.cli.output.guides import list_guide, write_guide
+    from seatrial.cli.output.training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
     from seatrial.recipes.tables import rebuild_table, rebuild_training
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
-from seatrial.cli.show import print_json, showing
+from seatrial.cli.output.progress import print_json, showing
 
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
@@ -38,7 +38,7 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
-    from seatrial.workflow.pipeline import RunSpec, run_pipeline
+    from seatrial.workflow.run import RunSpec, run_pipeline
 
     spec = RunSpec(
         recipe=recipe,
@@ -63,7 +63,7 @@ def run(
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int:
     """Write report.html and report.md of a run from its stored records; exit code 7 where it is not judged."""
     from seatrial.report.headline import write_verdict
-    from seatrial.workflow.pipeline import write_report
+    from seatrial.workflow.run import write_report
 
     with showing():
         html, markdown, run = write_report(folder)

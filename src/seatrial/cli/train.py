@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli.guide_flags import translate
 from seatrial.cli.options import Json
-from seatrial.cli.setting_options import SettingsCommand, given_settings
-from seatrial.cli.show import print_json, showing, tell
+from seatrial.cli.output.progress import print_json, showing, tell
+from seatrial.cli.train_aliases import translate
+from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
-from seatrial.train.place import read_place
+from seatrial.train.distributed.rank import read_place
 
 if TYPE_CHECKING:
     from seatrial.store.records import TrainingRecord
-    from seatrial.workflow.training import TrainSpec
+    from seatrial.workflow.train import TrainSpec
 
 TRACKERS = ("tensorboard", "mlflow")
 PERFORMANCE = {"epochs": 1, "max_train_steps": 1001, "max_eval_steps": 51}
@@ -66,7 +66,7 @@ def train(
 
     Takes the flags of pytorch/examples and of the Ascend guides' scripts too (docs/train.md).
     """
-    from seatrial.workflow.training import TrainSpec, train_recipe
+    from seatrial.workflow.train import TrainSpec, train_recipe
 
     settings = given_settings(context)
     spec = TrainSpec(
@@ -94,8 +94,8 @@ def train(
 
 
 def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
-    from seatrial.cli.show_training import write_epochs, write_final_result, write_outcome, write_speed
-    from seatrial.workflow.training_speed import load_speed
+    from seatrial.cli.output.training import write_epochs, write_final_result, write_outcome, write_speed
+    from seatrial.workflow.train_speed import load_speed
 
     if spec.performance:
         speed = load_speed(spec.output)

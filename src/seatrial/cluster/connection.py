@@ -17,28 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.bench.environment import read_environment
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
 from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, Reply, Seats, Work
-from seatrial.cluster.seats import (
-    LANES,
-    MOST_WORKERS,
-    describe_seats,
-    find_resource,
-    plan_seats,
-    split_chunks,
-)
+from seatrial.cluster.placement import LANES, MOST_WORKERS, describe_seats, find_resource, plan_seats, split_chunks
 from seatrial.cluster.versions import find_common
 from seatrial.data.labels import LabelledImage
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.pipeline import AnswerSource
 from seatrial.evaluation.stream import Answers
+from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update
 from seatrial.report.numbers import count_of
 from seatrial.store.files import hash_file
-from seatrial.workflow.accuracy import Evaluation, Sitting
+from seatrial.workflow.evaluate import Evaluation, Sitting
 
 BARREN = 3
 """So many times in a row may machines go away before anything was answered."""

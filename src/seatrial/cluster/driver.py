@@ -18,14 +18,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from seatrial.bench.environment import read_environment
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import ChunkMapper
 from seatrial.cluster.messages import Crash, Lost, Node, Reply, Work
-from seatrial.cluster.seats import LANES
-from seatrial.data.worker_process import start_process
+from seatrial.cluster.placement import LANES
+from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, SeatrialError
+from seatrial.machine.environment import read_environment
 
 WATCH_S = 1.0
 """Machines are counted so often."""

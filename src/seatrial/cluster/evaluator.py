@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from seatrial.bench.environment import name_machine, read_environment
-from seatrial.cluster.cores import take_cores
 from seatrial.cluster.engine_folder import PackedEngine, find_engine
 from seatrial.cluster.messages import Brief, Chunk, Outcome
-from seatrial.cluster.seats import LANES, find_resource
+from seatrial.cluster.pin_cores import take_cores
+from seatrial.cluster.placement import LANES, find_resource
 from seatrial.cluster.versions import check_versions
-from seatrial.data.feed import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.batch_dependence import measure_batch_dependence
 from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.stream import Answers, stream_answers
+from seatrial.machine.environment import name_machine, read_environment
 
 MOUNT = "every machine of the cluster must see the images under the same path"
 

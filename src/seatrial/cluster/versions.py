@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from seatrial.bench.environment import machine_hash
 from seatrial.cluster.messages import Node
 from seatrial.errors import EngineError
+from seatrial.machine.environment import machine_hash
 from seatrial.store.records import Environment
 
 

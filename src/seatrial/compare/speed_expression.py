@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from seatrial.compare.column import Figure, read_measurement
+from seatrial.compare.speed_column import Figure, read_measurement
 from seatrial.errors import UsageError
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.store.measurement import Measurement

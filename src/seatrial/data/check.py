@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from seatrial.data.decode import decode_image, read_file
 from seatrial.data.image_files import find_left_out
 from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
+from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 

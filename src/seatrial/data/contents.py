@@ -7,9 +7,9 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.ahead import load_ahead
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.prefetch import load_ahead
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_content
 

@@ -7,7 +7,7 @@ from seatrial.errors import UsageError
 from seatrial.strict import suggest
 
 ENGINES = {
-    "torch": "seatrial.engines.torch:TorchEngine",
+    "torch": "seatrial.engines.torch.engine:TorchEngine",
     "onnxruntime": "seatrial.engines.onnxruntime:OnnxRuntimeEngine",
     "openvino": "seatrial.engines.openvino:OpenVinoEngine",
     "tensorrt": "seatrial.engines.tensorrt:TensorRtEngine",

@@ -24,10 +24,10 @@ from seatrial.engines.base import (
     check_options,
     check_place,
 )
-from seatrial.engines.cpu import count_threads
-from seatrial.engines.gpu import count_gpus
 from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.machine.cpu import count_threads
+from seatrial.machine.nvidia_driver import count_gpus
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
 

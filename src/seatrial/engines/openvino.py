@@ -24,8 +24,8 @@ from seatrial.engines.base import (
     check_options,
     check_place,
 )
-from seatrial.engines.cpu import count_threads, has_fast_bf16, read_flags
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
 from seatrial.store.files import hash_value
 from seatrial.store.records import TensorSpec
 

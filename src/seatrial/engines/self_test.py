@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.feed import read_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import read_feed, to_input
 from seatrial.engines.base import MANIFEST, Engine, EngineFile, Session, run_padded
 from seatrial.errors import RefusedFile
 from seatrial.store.records import EngineManifest, EngineModel

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.batches import fill_row
-from seatrial.data.decode_pool import fill_rows
-from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.batches import fill_row
+from seatrial.data.loading.decode_pool import fill_rows
+from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
-from seatrial.evaluation.noise import hold
+from seatrial.evaluation.noise_floor import hold
 from seatrial.evaluation.parity import check_logits
 from seatrial.evaluation.stream import row_form
 

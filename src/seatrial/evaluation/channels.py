@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.batches import fill_row
-from seatrial.data.decode_pool import fill_rows
-from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.batches import fill_row
+from seatrial.data.loading.decode_pool import fill_rows
+from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.batches import fill_row
-from seatrial.data.decode_pool import fill_rows
-from seatrial.data.feed import Feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.batches import fill_row
+from seatrial.data.loading.decode_pool import fill_rows
+from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.parity import check_logits, find_alike, fit_labels

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.ahead import load_ahead
+from seatrial.data.loading.prefetch import load_ahead
 from seatrial.engines.base import DeviceTimed, Session, run_padded
 from seatrial.evaluation.batch_dependence import compare_batches
 from seatrial.evaluation.guide_format import Course, Performance

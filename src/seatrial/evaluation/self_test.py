@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from seatrial.engines.base import EngineFile, Session
 from seatrial.engines.self_test import decode_logits, run_pictures
 from seatrial.errors import RefusedFile
-from seatrial.evaluation.noise import find_same_floor
+from seatrial.evaluation.noise_floor import find_same_floor
 
 
 def check_self_test(session: Session, file: EngineFile, batch_size: int | None = None) -> None:

@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seatrial.data.aipp import Aipp
-from seatrial.data.apply_aipp import Frame, fit_aipp, input_shape
+from seatrial.data.preprocessing.aipp import Aipp
+from seatrial.data.preprocessing.apply_aipp import Frame, fit_aipp, input_shape
 from seatrial.errors import UsageError
 from seatrial.export.graph import read_facts
 from seatrial.recipes.schema import Size

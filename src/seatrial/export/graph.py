@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.engines.base import LEAST_SHARE
-from seatrial.engines.build import read_graph_manifest
+from seatrial.engines.engine_folder import read_graph_manifest
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import manifest_path

@@ -19,8 +19,8 @@ from onnx import TensorProto, numpy_helper
 from seatrial.engines.base import LEAST_SHARE
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import measure_parity
+from seatrial.export.derived_graph import WEIGHTED, check_ends, is_preprocessing
 from seatrial.export.graph import read_facts, run_graph
-from seatrial.export.twin import WEIGHTED, check_ends, is_preprocessing
 
 MIN_OPSET = 13
 """From here on DequantizeLinear takes a scale for each channel."""

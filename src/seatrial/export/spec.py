@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from seatrial.data.aipp import Aipp
+from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.errors import EngineError
 
 Exporter = Literal["torchscript", "dynamo"]

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 
 from seatrial.report.numbers import write_points
-from seatrial.report.read import Run
 from seatrial.report.speed import all_speeds, find_common_batch
+from seatrial.results.run_folder import Run
 
 COLOURS = ("#3f4854", "#0072b2", "#d55e00", "#00855f", "#aa4499", "#8a6d00", "#4b3fb5", "#882255")
 """By place in the run, the reference first: told apart by colour-blind eyes, each at least 3.5:1 on white."""

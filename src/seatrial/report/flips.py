@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seatrial.report.run import Run
+from seatrial.results.run import Run
 
 
 @dataclass(frozen=True, slots=True)

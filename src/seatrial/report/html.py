@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from seatrial.report.charts import COLOURS, draw_figures
 from seatrial.report.page import make_page
-from seatrial.report.read import Run
+from seatrial.results.run_folder import Run
 
 
 def write_html(run: Run) -> str:

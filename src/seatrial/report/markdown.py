@@ -4,8 +4,8 @@ import html
 import re
 
 from seatrial.report.page import make_page
-from seatrial.report.read import Run
 from seatrial.report.tables import Table
+from seatrial.results.run_folder import Run
 
 _ALIGN = {"number": "---:"}
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from seatrial.report import provenance, tables
 from seatrial.report.headline import MEANING, gates_of, write_speed, write_verdict
 from seatrial.report.numbers import count_of
-from seatrial.report.read import Run
 from seatrial.report.tables import Table
+from seatrial.results.run_folder import Run
 
 TERMS = (
     ("Top-1", "the share of test images whose first answer is the right class"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from seatrial.metrics.latency import Latency
 from seatrial.metrics.rate import RateInterval, find_interval
 from seatrial.metrics.trust import doubt_rate
-from seatrial.report.read import Run
+from seatrial.results.run_folder import Run
 from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from seatrial.report.headline import gates_of, write_speed, write_verdict
 from seatrial.report.numbers import count_of, write_figures
 from seatrial.report.provenance import find_doubts
-from seatrial.report.read import Run, read_run
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import NOTHING, make_summary
+from seatrial.results.run_folder import Run, read_run
 
 
 def describe_run(folder: Path) -> str:

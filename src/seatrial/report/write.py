@@ -5,7 +5,7 @@ from pathlib import Path
 from seatrial.errors import RefusedFile
 from seatrial.report.html import write_html
 from seatrial.report.markdown import write_markdown
-from seatrial.report.read import Run, read_run
+from seatrial.results.run_folder import Run, read_run
 from seatrial.store.files import remove_file, write_text
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from seatrial.data.labels import LabelledImage
 from seatrial.recipes.schema import Recipe
-from seatrial.train.batches import Batches
-from seatrial.train.events import Listener
-from seatrial.train.snapshot import Snapshot
-from seatrial.train.step import Mixing
+from seatrial.train.checkpoint.snapshot import Snapshot
+from seatrial.train.input.loader import Batches
+from seatrial.train.tracking.events import Listener
+from seatrial.train.train_step import Mixing
 
 
 @dataclass(frozen=True, slots=True)

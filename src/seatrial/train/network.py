@@ -9,7 +9,7 @@ from torch import nn
 from seatrial.errors import UsageError
 from seatrial.models.build import build_network
 from seatrial.recipes.schema import Recipe
-from seatrial.train.world import World
+from seatrial.train.distributed.process_group import World
 
 
 class TrainedNetwork:

@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from seatrial.data.ahead import load_ahead
-from seatrial.data.batches import fill_row
-from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.batches import fill_row
+from seatrial.data.loading.prefetch import load_ahead
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.errors import DataError, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.training import Validation
+from seatrial.train.amp import Precision
+from seatrial.train.device_copies import Upload
+from seatrial.train.distributed.process_group import World, count_decoders
 from seatrial.train.network import TrainedNetwork
-from seatrial.train.precision import Precision
-from seatrial.train.step import count_hits
-from seatrial.train.transfer import Upload
-from seatrial.train.world import World, count_decoders
+from seatrial.train.train_step import count_hits
 
 LEAST_BATCH = 64
 """Images of a validation's step, over all processes, where training takes fewer."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.demo import DemoData, make_demo
-from seatrial.engines.cpu import has_fast_bf16
+from seatrial.machine.cpu import has_fast_bf16
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import TrainingRecord, Verdict
-from seatrial.workflow.pipeline import RunSpec, run_pipeline
-from seatrial.workflow.training import TrainSpec, train_recipe
+from seatrial.workflow.run import RunSpec, run_pipeline
+from seatrial.workflow.train import TrainSpec, train_recipe
 
 EPOCHS_WITHOUT_BF16 = 4
 """fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from seatrial.bench.environment import Conditions
-from seatrial.bench.stats import P99_SAMPLES, find_doubts
+from seatrial.bench.spread import P99_SAMPLES, find_doubts
+from seatrial.machine.environment import Conditions
 from seatrial.metrics.latency import Latency
 from seatrial.store.measurement import Environment, Pace, Point
 

@@ -5,7 +5,7 @@ import pytest
 
 from seatrial.bench import inputs
 from seatrial.bench.inputs import make_batches, make_random_pixels, read_pixels
-from seatrial.data.feed import make_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import make_feed, to_input
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import TensorSpec

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from sealed import edit_record, read_unsealed
-from seatrial.bench.environment import Conditions
 from seatrial.bench.loadgen import load as load_module
 from seatrial.bench.loadgen.scenarios import Played
 from seatrial.cli import run_cli
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
+from seatrial.machine.environment import Conditions
 from seatrial.store.load_test import LoadTestRecord
-from seatrial.workflow.loading import LoadSpec, judge_load, load_engine, make_job
+from seatrial.workflow.load_test import LoadSpec, judge_load, load_engine, make_job
 
 needs_loadgen = pytest.mark.skipif(
     load_module.importlib.util.find_spec("mlperf_loadgen") is None, reason="LoadGen has no wheel for this Python"
@@ -254,7 +254,7 @@ def test_an_option_that_would_be_ignored_is_refused(
 def test_a_worker_that_dies_is_an_engine_error(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seatrial.workflow.loading.check_installed", lambda: None)
+    monkeypatch.setattr("seatrial.workflow.load_test.check_installed", lambda: None)
     monkeypatch.setattr(load_module, "WORKER", (sys.executable, "-c", "print('hello')"))
     with pytest.raises(EngineError, match="gave no result but b'hello"):
         load_engine(write_engine("fake"), LoadSpec("offline"), tmp_path / "speed" / "a.json")

@@ -14,7 +14,7 @@ from fake_engine import FakeSession, answer
 from seatrial.bench.inputs import make_random_pixels
 from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadJob
 from seatrial.bench.loadgen.worker import Pace, make_settings, play, read_answers
-from seatrial.data.feed import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines.base import EngineFile, read_engine
 
 loadgen = pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for this Python")

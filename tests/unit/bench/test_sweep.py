@@ -9,13 +9,13 @@ import onnx
 import pytest
 
 from seatrial.bench import sweep as sweep_module
-from seatrial.bench.environment import Conditions
-from seatrial.bench.ledger import Ledger
 from seatrial.bench.measure import Limits
+from seatrial.bench.saved_points import Ledger
 from seatrial.bench.sweep import SweepSpec, is_saturated, list_jobs, run_worker, sweep
 from seatrial.bench.worker import Job
 from seatrial.engines.base import read_engine
 from seatrial.errors import DataError, EngineError, ParityError, UsageError
+from seatrial.machine.environment import Conditions
 from seatrial.progress import Update
 from seatrial.store.measurement import Measurement, Point
 

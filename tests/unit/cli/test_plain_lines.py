@@ -6,7 +6,7 @@ import pytest
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
-from seatrial.cli.show import PlainLines, print_json, print_table, showing
+from seatrial.cli.output.progress import PlainLines, print_json, print_table, showing
 from seatrial.progress import Update
 
 

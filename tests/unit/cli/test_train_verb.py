@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from seatrial.bench.environment import read_environment
 from seatrial.cli import run_cli
 from seatrial.cli.train import PERFORMANCE
+from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, silent
 from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch, TrainingRecord
 from seatrial.store.training import Validation
 from seatrial.workflow import training
-from seatrial.workflow.training import TrainSpec
-from seatrial.workflow.training_speed import SPEED
+from seatrial.workflow.train import TrainSpec
+from seatrial.workflow.train_speed import SPEED
 from training_speeds import make_speed
 
 LEAST = ["train", "resnet50", "--data", "images", "--output", "out"]

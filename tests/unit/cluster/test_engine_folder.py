@@ -7,8 +7,8 @@ import pytest
 from colour_graph import make_colour_graph
 from seatrial.cluster.engine_folder import PackedEngine, find_engine, pack_engine
 from seatrial.engines.base import MANIFEST, EngineFile
-from seatrial.engines.build import BuildSpec, build_engine
-from seatrial.engines.builder import compile_here
+from seatrial.engines.compile_process import compile_here
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import RefusedFile, StorageError
 
 

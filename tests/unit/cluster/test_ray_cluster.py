@@ -15,25 +15,25 @@ from colour_graph import make_colour_graph
 from dying_process import die
 from fake_engine import CLASSES, make_recipe
 from noise_images import DISTINCT, list_noise
-from seatrial.bench.environment import read_environment
 from seatrial.cli import run_cli
 from seatrial.cluster import connection
 from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import Evaluator
 from seatrial.cluster.messages import Brief, Chunk, Lost, Node, Reply, Work
-from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.engines.base import EngineFile
-from seatrial.engines.build import BuildSpec, build_engine
-from seatrial.engines.builder import compile_here
+from seatrial.engines.compile_process import compile_here
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import DataError, EngineError, ParityError, SeatrialError, UsageError
 from seatrial.evaluation.batch_dependence import choose_probe
 from seatrial.evaluation.stream import Plan
+from seatrial.machine.environment import read_environment
 from seatrial.progress import Update
 from seatrial.store.files import manifest_path
 from seatrial.store.records import AccuracyRecord, GraphManifest, Throughput
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 
 COUNT = 203
 NODES = tuple(Node(name, name, 4, None, read_environment()) for name in ("x", "y"))

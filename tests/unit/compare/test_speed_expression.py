@@ -4,7 +4,7 @@ import re
 import pytest
 
 from run_folder import TORCH, Ship, Trial, build_run, make_point
-from seatrial.compare.column import read_measurement
+from seatrial.compare.speed_column import read_measurement
 from seatrial.compare.speed_expression import SpeedExpression, find_exceptions, judge_speed, read_rates
 from seatrial.errors import UsageError
 from seatrial.store.measurement import Measurement

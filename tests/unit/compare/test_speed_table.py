@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from seatrial.cli.layouts import Layout
-from seatrial.cli.show_speed import list_speeds, write_speeds
-from seatrial.compare.column import Column, Figure
+from seatrial.cli.output.speed import list_speeds, write_speeds
+from seatrial.cli.output.tables import Layout
 from seatrial.compare.rate import Rate
+from seatrial.compare.speed_column import Column, Figure
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import NotComparable, UsageError
 

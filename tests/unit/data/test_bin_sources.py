@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.bins import BinForm, PixelFormat, write_bins
+from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
 from seatrial.data.labels import LabelledImage, Prepared
-from seatrial.data.preprocess import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_preprocess
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Mode

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from torchvision.transforms import functional as torchvision
 
-from seatrial.data.decode import read_image
-from seatrial.data.preprocess import apply_pixel_steps
+from seatrial.data.preprocessing.decode import read_image
+from seatrial.data.preprocessing.steps import apply_pixel_steps
 from seatrial.recipes.schema import CenterCrop, Resize, Step
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "preprocess"

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from fake_engine import make_recipe
-from seatrial.data import batches
-from seatrial.data.batches import iterate_batches, load_batch
-from seatrial.data.feed import make_feed
+from seatrial.data.loading import batches
+from seatrial.data.loading.batches import iterate_batches, load_batch
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.errors import DataError
 
 

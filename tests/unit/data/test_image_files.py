@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from seatrial.cli import run_cli
+from seatrial.data.bins.raw_inputs import find_inputs
 from seatrial.data.calibration import read_calibration
 from seatrial.data.check import CheckSpec, check_data
 from seatrial.data.image_files import HEAD_BYTES, find_left_out, is_image_head
-from seatrial.data.input_files import find_inputs
 from seatrial.data.labels import list_images, read_class_folders, read_labels
 from seatrial.data.sources import read_images
-from seatrial.data.training_set import read_training_set
+from seatrial.data.sources.training_set import read_training_set
 from seatrial.errors import DataError
 from seatrial.progress import Update
 from tiny_trial import TinyTrial

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.data.info_file import write_info
+from seatrial.data.bins.info_file import write_info
 from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError, SeatrialError

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from seatrial.data.ahead import load_ahead
+from seatrial.data.loading.prefetch import load_ahead
 
 
 @pytest.mark.parametrize("workers", [1, 3])

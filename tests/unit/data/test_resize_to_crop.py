@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.preprocess import apply_pixel_steps, center_crop, resize
+from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, resize
 from seatrial.recipes import list_cards, load_recipe
 from seatrial.recipes.schema import CenterCrop, Resize
 

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from ascend_machine import emulate_ascend
-from seatrial.data.aipp import load_aipp
-from seatrial.data.batches import load_batch
-from seatrial.data.feed import Feed, make_feed, read_feed
 from seatrial.data.labels import list_images, read_labels
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.aipp import load_aipp
+from seatrial.data.preprocessing.input_pipeline import Feed, make_feed, read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, StageTimes, read_engine, run_padded
-from seatrial.engines.build import BuildSpec, build_engine
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
-from seatrial.workflow.engines import compile_graph
-from seatrial.workflow.graphs import export_checkpoint
+from seatrial.workflow.compile import compile_graph
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
+from seatrial.workflow.export import export_checkpoint
 from tiny_trial import TinyTrial, make_trial
 
 AIPP = """\

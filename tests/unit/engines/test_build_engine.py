@@ -7,8 +7,8 @@ from fake_engine import FakeSession, make_graph
 from sealed import edit_record
 from seatrial.engines import ENGINES, build, get_engine
 from seatrial.engines.base import read_engine
-from seatrial.engines.build import BuildSpec, find_built
-from seatrial.engines.builder import compile_here
+from seatrial.engines.compile_process import compile_here
+from seatrial.engines.engine_folder import BuildSpec, find_built
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.files import manifest_path
 from seatrial.store.records import GraphManifest

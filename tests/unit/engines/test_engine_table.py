@@ -18,7 +18,7 @@ def test_an_unknown_engine_names_the_nearest() -> None:
 
 def test_no_sdk_is_loaded_before_an_engine_is_asked_what_it_can() -> None:
     code = (
-        "import sys\nimport seatrial.engines, seatrial.engines.build\n"
+        "import sys\nimport seatrial.engines, seatrial.engines.engine_folder\n"
         f"for name in {list(ENGINES)!r}:\n    seatrial.engines.get_engine(name)\n"
         "sdks = {'torch', 'onnx', 'onnxruntime', 'openvino', 'timm', 'nncf', 'tensorrt', 'cuda'}\n"
         "print(*sorted(sdks & set(sys.modules)))\n"

@@ -10,7 +10,7 @@ from bordered_network import write_bordered
 from seatrial.bench.worker import Job
 from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine, write_rebuild
-from seatrial.engines.build import BuildSpec
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.engines.onnxruntime import OnnxRuntimeSession
 from seatrial.engines.ort_levels import choose_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -21,9 +21,9 @@ from seatrial.recipes import load_recipe
 from seatrial.store.measurement import Point
 from seatrial.store.records import TensorSpec
 from seatrial.workflow import tuning
-from seatrial.workflow.engines import compile_graph
-from seatrial.workflow.graphs import export_checkpoint
-from seatrial.workflow.tuning import TuneSpec, tune_graph
+from seatrial.workflow.compile import compile_graph
+from seatrial.workflow.export import export_checkpoint
+from seatrial.workflow.tune import TuneSpec, tune_graph
 from tiny_trial import TinyTrial
 
 

@@ -17,7 +17,7 @@ from emulators.tensorrt_sdk import VERSION, install_tensorrt, write_trtexec
 from fake_engine import answer
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, StageTimes, read_engine
-from seatrial.engines.build import BuildSpec, build_engine
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.engines.tensorrt.session import TensorRtSession
 from seatrial.errors import EngineError, RefusedFile, SeatrialError, UsageError
 

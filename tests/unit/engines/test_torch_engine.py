@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from seatrial.data.aipp import parse_aipp
-from seatrial.data.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.feed import make_feed
-from seatrial.data.preprocess import normalise
-from seatrial.engines import torch_session
+from seatrial.data.preprocessing.aipp import parse_aipp
+from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
+from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines.base import CompileJob, StageTimes
-from seatrial.engines.gpu import count_gpus
-from seatrial.engines.torch import Plan, TorchEngine, _open_session, build_module, make_plan
-from seatrial.engines.torch_session import AcceleratorSession, TorchSession
+from seatrial.engines.torch import session as torch_session
+from seatrial.engines.torch.engine import Plan, TorchEngine, _open_session, build_module, make_plan
+from seatrial.engines.torch.session import AcceleratorSession, TorchSession
 from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.machine.nvidia_driver import count_gpus
 from seatrial.models.checkpoint import load_checkpoint, load_network, store_checkpoint
 from seatrial.recipes import load_recipe
 from seatrial.store.files import hash_file
@@ -129,11 +129,11 @@ def test_a_wrong_option_is_refused(options: dict[str, str], words: str) -> None:
 
 
 def test_gpus_are_not_offered_by_a_build_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.engines.torch.count_gpus", lambda: 2)
-    monkeypatch.setattr("seatrial.engines.torch.version", lambda name: "2.15.0")
-    monkeypatch.setattr("seatrial.engines.torch._list_npus", lambda: ())
+    monkeypatch.setattr("seatrial.engines.torch.engine.count_gpus", lambda: 2)
+    monkeypatch.setattr("seatrial.engines.torch.engine.version", lambda name: "2.15.0")
+    monkeypatch.setattr("seatrial.engines.torch.engine._list_npus", lambda: ())
     assert TorchEngine().probe().devices == ("cpu", "cuda:0", "cuda:1")
-    monkeypatch.setattr("seatrial.engines.torch.version", lambda name: "2.15.0+cpu")
+    monkeypatch.setattr("seatrial.engines.torch.engine.version", lambda name: "2.15.0+cpu")
     assert TorchEngine().probe().devices == ("cpu",)
 
 
@@ -147,7 +147,7 @@ def test_a_device_that_this_build_cannot_use_is_told(graph: Path, manifest: Grap
 def test_compile_reads_back_what_computes(
     graph: Path, manifest: GraphManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seatrial.engines.torch.has_fast_bf16", lambda: True)
+    monkeypatch.setattr("seatrial.engines.torch.engine.has_fast_bf16", lambda: True)
     built = TorchEngine().compile(CompileJob(graph, manifest, tmp_path, precision="bf16"))
     assert built.executed == {"bf16": LAYERS}
     assert [path.name for _, path in built.files] == ["checkpoint.safetensors"]

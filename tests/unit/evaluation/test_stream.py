@@ -9,9 +9,9 @@ from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.feed import make_feed
 from seatrial.data.labels import LabelledImage, Prepared
-from seatrial.data.preprocess import normalise
+from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from seatrial.data.aipp import CELLS, Aipp, load_aipp, parse_aipp
-from seatrial.data.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.yuv import to_yuv420sp, unpack_yuv420sp
+from seatrial.data.preprocessing.aipp import CELLS, Aipp, load_aipp, parse_aipp
+from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
+from seatrial.data.preprocessing.yuv import to_yuv420sp, unpack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from fake_engine import make_graph
 from sealed import edit_record
 from seatrial.data.labels import spread
-from seatrial.data.preprocess import normalise
+from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import GraphFacts, check_facts, load_graph, read_facts, run_graph
@@ -22,7 +22,7 @@ from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest
-from seatrial.workflow.graphs import draw_pictures, export_checkpoint
+from seatrial.workflow.export import draw_pictures, export_checkpoint
 from tiny_trial import TinyTrial
 
 

@@ -12,15 +12,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.errors import EngineError, ParityError
+from seatrial.export.accuracy_aware import Budget, count_spare, put_back, rank_layers
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
-from seatrial.export.put_back import Budget, count_spare, put_back, rank_layers
 from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
-from seatrial.export.signed import to_signed
+from seatrial.export.signed_activations import to_signed
 from seatrial.export.spec import ExportSpec
 from seatrial.progress import Update, silent
 from seatrial.recipes import load_recipe
-from seatrial.workflow.graphs import draw_pictures, export_checkpoint
+from seatrial.workflow.export import draw_pictures, export_checkpoint
 from tiny_trial import TinyTrial
 from uneven_network import RECIPE, SPOILED, draw_pixels, make_network
 
@@ -245,9 +245,9 @@ class TestPutBack:
             tried.append(len(keep))
             return model
 
-        monkeypatch.setattr("seatrial.export.put_back.quantize", remember)
+        monkeypatch.setattr("seatrial.export.accuracy_aware.quantize", remember)
         monkeypatch.setattr(
-            "seatrial.export.put_back.rank_layers", lambda *given: ["pool", "conv3", "conv2", "conv1", "conv4"]
+            "seatrial.export.accuracy_aware.rank_layers", lambda *given: ["pool", "conv3", "conv2", "conv1", "conv4"]
         )
         budget = Budget(25.0, lambda model: 50.0 - 10 * tried[-1])
         found = put_back(fuse(), self.calibration, "performance", budget, silent)

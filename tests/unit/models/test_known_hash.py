@@ -17,7 +17,7 @@ from seatrial.recipes.schema import Recipe, Weights
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.measurement import Environment
 from seatrial.store.records import CheckpointManifest, TrainingRecord
-from seatrial.workflow.graphs import keep_weights, read_weights
+from seatrial.workflow.export import keep_weights, read_weights
 
 State = dict[str, Tensor]
 MACHINE = Environment(cpu="c", cpu_flags=(), cores=1, memory_bytes=1, system="s", python="3", versions={})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.data.aipp import parse_aipp
+from seatrial.data.preprocessing.aipp import parse_aipp
 from seatrial.errors import UsageError
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.schema import Mode

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.cli.guide_flags import translate
+from seatrial.cli.train_aliases import translate
 from seatrial.recipes import load_recipe
 from seatrial.recipes.training import Train, find_idle
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from pydantic import Field
 
-from seatrial.data.preprocess import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_preprocess
 from seatrial.models.read_file import read_content
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import EXECUTION, Train
 from seatrial.store.files import hash_value
-from seatrial.train import snapshot
-from seatrial.train.snapshot import Snapshot, save_snapshot
-from seatrial.train.standing import Standing
-from seatrial.workflow.training import choose_key, choose_settings, identify_training
+from seatrial.train.checkpoint import snapshot
+from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
+from seatrial.train.checkpoint.train_state import Standing
+from seatrial.workflow.train import choose_key, choose_settings, identify_training
 
 FIRST_DUMP = [
     "accumulate", "amp", "augment", "batch_size", "channels_last", "classifier_rate", "compile", "cutmix", "ema",

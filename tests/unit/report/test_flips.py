@@ -7,8 +7,8 @@ import pytest
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
 from seatrial.errors import RefusedFile
 from seatrial.report.flips import find_flips
-from seatrial.report.read import read_run
 from seatrial.report.tables import make_flips
+from seatrial.results.run_folder import read_run
 from seatrial.store.records import AccuracyRecord
 
 

@@ -7,7 +7,7 @@ import pytest
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run, write_verdict
 from seatrial.report.headline import outcome_of, write_speed
 from seatrial.report.headline import write_verdict as say_verdict
-from seatrial.report.read import read_run
+from seatrial.results.run_folder import read_run
 from seatrial.store.records import GateResult
 
 

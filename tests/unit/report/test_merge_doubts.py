@@ -1,8 +1,8 @@
 """Doubts that say the same of several batch sizes are said once, and no number is lost from its range."""
 
 from run_folder import MACHINE, make_point
-from seatrial.bench.environment import Conditions
-from seatrial.bench.stats import find_doubts
+from seatrial.bench.spread import find_doubts
+from seatrial.machine.environment import Conditions
 from seatrial.report.doubts import merge_doubts
 from seatrial.store.measurement import Point
 

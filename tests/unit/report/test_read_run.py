@@ -6,7 +6,7 @@ import pytest
 
 from run_folder import TORCH, Trial, build_run
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.report.read import read_run
+from seatrial.results.run_folder import read_run
 from seatrial.store.records import RunManifest
 
 

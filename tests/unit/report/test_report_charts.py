@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from run_folder import BF16, INT8, ORT, TORCH, Ship, Trial, build_run
 from seatrial.report.charts import COLOURS, draw_drop, draw_figures, draw_latency, draw_speed, draw_training
-from seatrial.report.read import read_run
+from seatrial.results.run_folder import read_run
 
 
 def test_four_charts_of_one_width(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from run_folder import BF16, INT8, MACHINE, TORCH, Ship, Trial, build_run, wilson
 from seatrial.report import provenance, tables
 from seatrial.report.page import make_page
-from seatrial.report.read import read_run
+from seatrial.results.run_folder import read_run
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, EngineManifest
 

@@ -9,8 +9,8 @@ import pytest
 
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.report.markdown import escape, fence, write_markdown
-from seatrial.report.read import read_run
 from seatrial.report.write import write_report
+from seatrial.results.run_folder import read_run
 
 EVIL = "<script>alert('1')</script>| `x` \"q\" **b**"
 VOID = {"meta", "link", "br", "img", "input", "hr", "base"}

@@ -8,12 +8,12 @@ import pytest
 
 from imported_logs import make_imported
 from run_folder import MACHINE
-from seatrial.compare.column import read_imported
+from seatrial.compare.speed_column import read_imported
 from seatrial.errors import UsageError
 from seatrial.store.imported import ImportedRecord
 from seatrial.store.load_test import LoadTestRecord, load_speed
-from seatrial.workflow.comparable import tell_kind
-from seatrial.workflow.comparing_speed import read_columns
+from seatrial.workflow.compare.inputs import tell_kind
+from seatrial.workflow.compare.speed import read_columns
 
 OWN: dict[str, Any] = {
     "engine": "openvino", "executed": {"fp32": 3}, "graph_sha256": "g", "preprocess_hash": "p", "inputs": "random",

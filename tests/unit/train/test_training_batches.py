@@ -12,8 +12,8 @@ from PIL import Image
 from seatrial.data.labels import LabelledImage
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
-from seatrial.train.batches import SLOTS, Batch, Loader, SyntheticLoader
-from seatrial.train.order import Share
+from seatrial.train.input.loader import SLOTS, Batch, Loader, SyntheticLoader
+from seatrial.train.input.sampler import Share
 
 SIZE = (4, 6)
 ALONE = Share()

@@ -11,12 +11,12 @@ from seatrial.data.labels import LabelledImage, read_labels
 from seatrial.errors import DataError
 from seatrial.progress import silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.train.launch import launch
+from seatrial.train.distributed.launch import launch
+from seatrial.train.distributed.process_group import World
+from seatrial.train.distributed.rank import Place
 from seatrial.train.network import TrainedNetwork
-from seatrial.train.place import Place
 from seatrial.train.validate import Stopped, Validator
-from seatrial.train.world import World
-from seatrial.workflow.training import choose_settings
+from seatrial.workflow.train import choose_settings
 from tiny_training import make_card, validate_sets
 from tiny_trial import TinyTrial
 

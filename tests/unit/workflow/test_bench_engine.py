@@ -11,12 +11,12 @@ from fake_engine import make_graph
 from run_folder import MACHINE, make_point
 from seatrial.bench.sweep import SweepSpec
 from seatrial.engines import ENGINES
-from seatrial.engines.build import BuildSpec, build_engine
-from seatrial.engines.builder import compile_here
+from seatrial.engines.compile_process import compile_here
+from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.report.speed import find_best, speeds_of
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import speed
-from seatrial.workflow.speed import BenchSpec, bench_engine, find_prepared, write_guide_summaries
+from seatrial.workflow.bench import BenchSpec, bench_engine, find_prepared, write_guide_summaries
 
 
 @pytest.fixture

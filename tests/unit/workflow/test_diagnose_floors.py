@@ -2,7 +2,7 @@
 
 import torch
 
-from seatrial.workflow.diagnose.floors import round_mantissa, round_network
+from seatrial.diagnosis.measured_noise import round_mantissa, round_network
 
 
 def test_mantissas_are_rounded_to_the_nearest() -> None:

@@ -23,7 +23,7 @@ from seatrial.evaluation.stream import Answers
 from seatrial.progress import Progress, Update
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
-from seatrial.workflow.accuracy import EvaluateSpec, Evaluation, Here, Sitting, evaluate_engine
+from seatrial.workflow.evaluate import EvaluateSpec, Evaluation, Here, Sitting, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
 
 

@@ -3,7 +3,7 @@ import pytest
 from seatrial.engines.base import Capabilities
 from seatrial.errors import EngineError, UsageError
 from seatrial.workflow import engines
-from seatrial.workflow.engines import EngineChoice, parse_engine
+from seatrial.workflow.compile import EngineChoice, parse_engine
 
 
 class Driverless:

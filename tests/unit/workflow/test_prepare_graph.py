@@ -6,14 +6,14 @@ import pytest
 
 from emulators.tensorrt_sdk import install_tensorrt
 from seatrial.engines.base import Capabilities
-from seatrial.engines.build import BuildSpec
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.export.graph import load_graph
 from seatrial.progress import Update, silent
 from seatrial.store.records import GraphManifest
-from seatrial.workflow.engines import compile_graph
-from seatrial.workflow.precision import prepare_graph
-from seatrial.workflow.quantization import QuantizeSpec, quantize_graph
+from seatrial.workflow.compile import compile_graph
+from seatrial.workflow.derive_graph import prepare_graph
+from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 from uneven_network import make_network, write_graph, write_images
 
 PLAIN = Capabilities("plain", "1", precisions=("fp32", "fp16", "bf16", "int8"))

@@ -16,7 +16,7 @@ from seatrial.errors import NotComparable
 from seatrial.progress import Update
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
-from seatrial.workflow.accuracy import EvaluateSpec, evaluate_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
 
 MODES = """

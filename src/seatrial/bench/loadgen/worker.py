@@ -23,11 +23,11 @@ from seatrial.bench.loadgen.batcher import Batcher
 from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadJob, Played
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.worker import explain_memory
-from seatrial.data.feed import read_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import read_feed, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
-from seatrial.engines.child import serve_job
 from seatrial.evaluation.self_test import check_self_test
+from seatrial.machine.isolated_process import serve_job
 
 SAMPLED = 64
 """Answers that LoadGen writes down during the run."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from seatrial.bench.stats import NOISE, P99_SAMPLES
+from seatrial.bench.spread import NOISE, P99_SAMPLES
 from seatrial.store.imported import ImportedPoint
 
 SHARE_99 = 99.0

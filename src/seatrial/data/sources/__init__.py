@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+from seatrial.data.archives.tar_index import COMPRESSED
 from seatrial.data.labels import ImageListing, Prepared, count_names
-from seatrial.data.pack import MAGIC
 from seatrial.data.sources.folders import read_folder
-from seatrial.data.sources.listing import Request
 from seatrial.data.sources.lists import read_info_list, read_list
+from seatrial.data.sources.pack_file import MAGIC
 from seatrial.data.sources.packs import read_packed
+from seatrial.data.sources.request import Request
 from seatrial.data.sources.shards import expand_braces, read_shards
-from seatrial.data.sources.tar_index import COMPRESSED
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seatrial.data.bin_contents import know_contents
-from seatrial.data.bins import MANIFEST, BinManifest
+from seatrial.data.bins.contents import know_contents
+from seatrial.data.bins.write import MANIFEST, BinManifest
 from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
-from seatrial.data.sources.listing import Place, Request, label_places, require_labels
+from seatrial.data.sources.request import Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.progress import Update
 from seatrial.recipes.schema import Size

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from seatrial.data.info_file import read_info
+from seatrial.data.bins.info_file import read_info
 from seatrial.data.labels import ImageListing, count_names, parse_label_file, read_text_lines, split_label_line
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
-from seatrial.data.sources.listing import PARTIAL, Place, Request, label_places, require_labels
+from seatrial.data.sources.request import PARTIAL, Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Size
 

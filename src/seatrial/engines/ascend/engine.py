@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seatrial.data.aipp import load_aipp
-from seatrial.data.feed import make_feed
+from seatrial.data.preprocessing.aipp import load_aipp
+from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.engines.ascend.atc import LOG, clear_leftovers, read_back, run_atc
 from seatrial.engines.ascend.command import plan_calls
 from seatrial.engines.ascend.machine import find_chip, probe_machine

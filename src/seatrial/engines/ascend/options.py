@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.aipp import load_aipp
+from seatrial.data.preprocessing.aipp import load_aipp
 from seatrial.engines.base import CompileJob, check_options
 from seatrial.errors import UsageError
 

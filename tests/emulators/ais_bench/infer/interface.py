@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from emulated_npu_smi import list_names
 from emulated_om import load_om
 
-from seatrial.data.apply_aipp import apply_aipp
+from seatrial.data.preprocessing.apply_aipp import apply_aipp
 
 EXECUTION_MS_PER_IMAGE = 0.5
 COPY_MS_PER_BYTE = 1e-6

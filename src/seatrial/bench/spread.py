@@ -1,0 +1,166 @@
+"""Reasons to doubt a measurement, in words; the figures themselves are in `metrics.latency`."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from seatrial.bench.output_checks import PAIRS_TO_JUDGE, PROVES
+from seatrial.machine.environment import Conditions
+from seatrial.metrics.latency import Latency
+from seatrial.store.measurement import Environment, Point, Setting
+
+NOISE = 0.05
+"""Variation, drift or disagreement above this share is worth a word: what others measure is often no larger."""
+P99_SAMPLES = 459
+"""Fewest samples, all below a bound, that put the 99th percentile below it with 99 % confidence (MLPerf's rule)."""
+CLOCK_STEPS = 1000
+"""A sample of fewer steps of the clock is wrong by more than a thousandth."""
+BUSY = 0.2
+"""A machine that is busier than this before the start is not quiet."""
+SWAPPED = 0.01
+"""Swap in use above this share of the memory means that memory is short."""
+
+
+def find_doubts(points: Sequence[Point], environment: Environment, conditions: Conditions) -> tuple[str, ...]:
+    """Why these points may not tell the truth: a sentence for each reason, naming its batch size.
+
+    Points of the same setting are repeats of one another, each from its own process.
+    """
+    repeats: dict[Setting, list[Point]] = {}
+    for point in points:
+        repeats.setdefault(point.setting, []).append(point)
+    found = [*_doubt_machine(environment, conditions), *_doubt_pairs(points)]
+    for (scope, streams, batch_size), group in repeats.items():
+        label = f"batch {batch_size}" + (f" on {streams} streams" if streams > 1 else "")
+        label += "" if scope == "host" else f", scope {scope}"
+        found += [f"{label}: {reason}" for check in CHECKS if (reason := check(group)) is not None]
+    return tuple(found)
+
+
+def _doubt_machine(environment: Environment, conditions: Conditions) -> Iterator[str]:
+    if conditions.busy > BUSY:
+        yield (
+            f"something else used {conditions.busy:.0%} of the processors just before the start: "
+            "it may have slowed these runs down; stop it and measure again"
+        )
+    if conditions.swap_bytes > SWAPPED * environment.memory_bytes:
+        yield (
+            f"{conditions.swap_bytes / 2**20:,.0f} MiB of memory lay in swap at the start: "
+            "memory is short, and fetching it back slows runs down"
+        )
+    if conditions.on_battery:
+        yield "the machine ran on its battery, which slows many down; plug it in"
+
+
+def _doubt_pairs(points: Sequence[Point]) -> Iterator[str]:
+    looked = [point for point in points if point.outputs_checked is not None]
+    pairs = sum(len(point.fresh_ms) for point in looked)
+    if looked and pairs < PAIRS_TO_JUDGE:
+        yield (
+            f"{pairs} pairs of a new and a repeated batch are too few to tell whether the engine keeps answers, "
+            f"which takes {PAIRS_TO_JUDGE}"
+        )
+
+
+def _doubt_warmup(group: Sequence[Point]) -> str | None:
+    if all(point.steady for point in group):
+        return None
+    return "times had not settled when the warm-up's time limit was reached; allow a longer warm-up"
+
+
+def _doubt_variation(group: Sequence[Point]) -> str | None:
+    variation = max(Latency.of(point.durations_ms, point.batch_size).variation for point in group)
+    if variation <= NOISE:
+        return None
+    return f"samples scatter by {variation:.0%} of their mean (standard deviation; over {NOISE:.0%} is noisy)"
+
+
+def _doubt_drift(group: Sequence[Point]) -> str | None:
+    drift = max((_drift(point.durations_ms) for point in group), key=abs)
+    if abs(drift) <= NOISE:
+        return None
+    return (
+        f"the last third of the run was {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than the first: "
+        "the machine changed its pace (heat, clock rate, other work)"
+    )
+
+
+def _drift(durations_ms: Sequence[float]) -> float:
+    third = len(durations_ms) // 3
+    if third == 0:
+        return 0.0
+    first, last = statistics.median(durations_ms[:third]), statistics.median(durations_ms[-third:])
+    return last / first - 1
+
+
+def _doubt_repeats(group: Sequence[Point]) -> str | None:
+    medians = [statistics.median(point.durations_ms) for point in group]
+    spread = max(medians) / min(medians) - 1
+    if spread <= NOISE:
+        return None
+    return (
+        f"its {len(group)} processes disagree by {spread:.0%} "
+        f"(fastest median {min(medians):.3g} ms, slowest {max(medians):.3g} ms): a single one of them proves little"
+    )
+
+
+def _doubt_count(group: Sequence[Point]) -> str | None:
+    count = sum(len(point.durations_ms) for point in group)
+    if count >= P99_SAMPLES:
+        return None
+    return f"{count} samples are too few to state a 99th percentile, which takes {P99_SAMPLES}"
+
+
+def _doubt_clock(group: Sequence[Point]) -> str | None:
+    shortest_ms = min(statistics.median(point.durations_ms) for point in group)
+    step_ms = 1000 * time.get_clock_info("perf_counter").resolution
+    if shortest_ms >= CLOCK_STEPS * step_ms:
+        return None
+    return f"a run takes {shortest_ms:.3g} ms, too short for a clock that counts in steps of {step_ms:.3g} ms"
+
+
+def _doubt_processes(group: Sequence[Point]) -> str | None:
+    if len(group) > 1:
+        return None
+    return "measured in one process, whose interval knows nothing of how much processes differ; give --processes 5"
+
+
+def _doubt_others(group: Sequence[Point]) -> str | None:
+    busy = max(point.others_busy or 0.0 for point in group)
+    if busy <= BUSY:
+        return None
+    return f"other processes used {busy:.0%} of the processors while it was measured"
+
+
+def _doubt_pace(group: Sequence[Point]) -> str | None:
+    told = [point.pace for point in group if point.pace is not None]
+    if any(pace.throttled for pace in told):
+        return "the driver said that heat or power held the clock back"
+    slowest = min((pace.after_mhz / pace.before_mhz for pace in told if pace.before_mhz), default=1.0)
+    if slowest >= 1 - NOISE:
+        return None
+    return f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"
+
+
+def _doubt_outputs(group: Sequence[Point]) -> str | None:
+    looked = [point for point in group if point.outputs_checked is not None]
+    if looked and not sum(point.outputs_checked or 0 for point in looked):
+        return "none of its timed outputs was checked: there were too few samples"
+    if any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in looked):
+        return "answers to different images hardly differ, so comparing timed with untimed outputs proves little"
+    return None
+
+
+CHECKS: tuple[Callable[[Sequence[Point]], str | None], ...] = (
+    _doubt_warmup,
+    _doubt_variation,
+    _doubt_drift,
+    _doubt_repeats,
+    _doubt_processes,
+    _doubt_count,
+    _doubt_clock,
+    _doubt_others,
+    _doubt_pace,
+    _doubt_outputs,
+)
+"""What is asked of the points of one setting."""

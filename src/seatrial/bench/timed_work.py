@@ -1,0 +1,98 @@
+"""What one timed run is, in each of the three scopes."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.bench.inputs import choose_rows
+from seatrial.data.labels import LabelledImage
+from seatrial.data.loading.batches import fill_row
+from seatrial.data.preprocessing.input_pipeline import Feed, to_input
+from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
+from seatrial.errors import UsageError
+from seatrial.metrics.topk import rank_top
+from seatrial.store.records import TensorSpec
+
+Ran = tuple[NDArray[np.float32], StageTimes | None]
+"""Logits, and the times that the device told."""
+Ask = Callable[[NDArray[Any]], Ran]
+"""Runs one batch in the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Inputs that are rotated, and what is done to one."""
+
+    inputs: int
+    run: Callable[[int], Ran]
+    """Takes the number of an input; safe to call from as many threads as there are streams."""
+
+
+def make_ask(session: Session, engine: str, on_device: bool) -> Ask:
+    """How a batch is run: with the device's own times, or without.
+
+    Raises:
+        UsageError: the engine cannot tell them.
+    """
+    if not on_device:
+        return lambda batch: (run_padded(session, batch), None)
+    if not isinstance(session, DeviceTimed):
+        raise UsageError(
+            f"{engine} cannot tell device time from copies on this device",
+            "scope device needs tensorrt, ascend, or torch on cuda:N or npu:N; measure --scope host here",
+        )
+    timed = session
+
+    def ask(batch: NDArray[Any]) -> Ran:
+        logits, times = timed.run_timed(pad_batch(batch, session.input))
+        return logits[: len(batch)], times
+
+    return ask
+
+
+def feed_arrays(ask: Ask, batches: Sequence[NDArray[Any]]) -> Work:
+    """Scopes device and host: arrays that lie ready."""
+    return Work(len(batches), lambda index: ask(batches[index]))
+
+
+class FileWork:
+    """Scope e2e: image files to top-k. One batch is decoded by all cores at a time, then run, then ranked.
+
+    With one stream nothing overlaps, so a sample is the time that one batch takes; with several, one batch is decoded
+    while another runs, as in `seatrial evaluate`.
+    """
+
+    def __init__(self, ask: Ask, files: Sequence[Path], spec: TensorSpec, feed: Feed, workers: int) -> None:
+        self._ask, self._spec, self._feed = ask, spec, feed
+        self._images = [LabelledImage(path.name, path, -1) for path in files]
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        self._buffers: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
+
+    def rotate(self, batch_size: int, streams: int) -> Work:
+        """Batches of files, every file once before any again; at least two batches for each stream."""
+        for _ in range(streams):
+            self._buffers.put(np.empty((batch_size, *self._feed.shape), dtype=np.uint8))
+        count = max(2 * streams, -(-len(self._images) // batch_size))
+        chosen = choose_rows(len(self._images), count, batch_size)
+        return Work(count, lambda index: self._run([self._images[i] for i in chosen[index]]))
+
+    def _run(self, images: Sequence[LabelledImage]) -> Ran:
+        buffer = self._buffers.get()
+        try:
+            for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._feed), range(len(images))):
+                pass
+            logits, times = self._ask(to_input(buffer, self._spec, self._feed))
+        finally:
+            self._buffers.put(buffer)
+        rank_top(logits)
+        return logits, times
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)

@@ -1,0 +1,58 @@
+"""`seatrial compile`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.cli.options import Json, Output, read_pairs, read_sizes
+from seatrial.cli.output.progress import print_json, showing
+
+
+def compile(
+    graph: Annotated[Path, typer.Argument(help="An ONNX file, with the manifest that `seatrial export` wrote.")],
+    engine: Annotated[str, typer.Option(help="One of those that `seatrial doctor` lists.")],
+    output: Output,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, fp16, int8 …; default: the graph's, in which the engine can run it.")
+    ] = None,
+    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
+    device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="What GRAPH is, where `seatrial export` did not write it: a name or a card.")
+    ] = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Find the fastest of the batch sizes, streams and threads, and keep that.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compile a graph for an engine and read back what was built."""
+    from seatrial.engines.engine_folder import BuildSpec
+    from seatrial.recipes import load_recipe
+    from seatrial.workflow.compile import choose_engine, compile_graph
+    from seatrial.workflow.import_onnx import adopt_graph
+    from seatrial.workflow.tune import TuneSpec, describe_trial, tune_graph
+
+    sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
+    if recipe is not None:
+        adopt_graph(graph, load_recipe(recipe))
+    with showing() as progress:
+        chosen = choose_engine(graph, engine, precision, device)
+        spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))
+        if tune:
+            looked = TuneSpec(batch_sizes=sizes) if sizes else TuneSpec()
+            built = tune_graph(graph, replace(spec, batch_sizes=()), looked, output, progress).manifest
+        else:
+            built = compile_graph(graph, spec, output, progress).manifest
+    if as_json:
+        print_json(built.model_dump(mode="json", by_alias=True))
+        return
+    executed = ", ".join(f"{count} in {name}" for name, count in sorted(built.executed.items())) or "as the graph"
+    files = ", ".join(f"{m.path} (batch {m.batch_size or 'free'})" for m in built.files)
+    print(
+        f"{output}: {built.engine} {built.sdk_version} {built.precision} on {built.device}; layers: {executed}; {files}"
+    )
+    if built.tuning is not None:
+        print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")

@@ -1,0 +1,129 @@
+"""`seatrial export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seatrial.cli.options import Json, Output
+from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.errors import DataError, UsageError
+from seatrial.progress import Progress, Update
+
+if TYPE_CHECKING:
+    from seatrial.data.preprocessing.aipp import Aipp
+    from seatrial.export.spec import Exporter
+
+
+def export(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
+    output: Output,
+    opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
+    batch_size: Annotated[str, typer.Option(help="A number, or `dynamic`.")] = "dynamic",
+    exporter: Annotated[str, typer.Option(help="torchscript or dynamo.")] = "torchscript",
+    simplify: Annotated[bool, typer.Option("--simplify/--no-simplify", help="Fold and clean the graph.")] = True,
+    fuse: Annotated[
+        bool,
+        typer.Option("--fuse-preprocess/--no-fuse-preprocess", help="Take uint8 images: normalise in the graph."),
+    ] = True,
+    aipp: Annotated[
+        Path | None, typer.Option(help="AIPP configuration to write into the graph instead of the card's own tail.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images to prove it on; default: drawn ones.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an ONNX graph of a checkpoint, hold every step against torch, and read back what was asked."""
+    from seatrial.data.labels import list_images, spread
+    from seatrial.export.spec import ExportSpec
+    from seatrial.recipes import load_recipe
+    from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
+
+    card = load_recipe(recipe)
+    proof = spread(list_images(images), PARITY_IMAGES) if images else []
+    if images and not proof:
+        raise DataError(f"image folder {images} holds no images")
+    with showing() as progress:
+        config = read_aipp(aipp, fuse, progress)
+        spec = ExportSpec(
+            opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse, config
+        )
+        manifest = export_checkpoint(card, checkpoint, output, spec, proof, progress)
+    if as_json:
+        print_json(manifest.model_dump(mode="json", by_alias=True))
+        return
+    rows = [
+        [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
+        for p in manifest.parity
+    ]
+    kind = "images" if proof else "drawn images"
+    print_table(["step", kind, "relative error", "largest error", "other first class"], rows)
+    if aipp and not proof:
+        print("AIPP was not held against the card's own preprocessing: that takes --images")
+    shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
+    print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
+
+
+def read_batch(text: str) -> int | None:
+    """The batch size of `--batch-size`; None is a free one.
+
+    Raises:
+        UsageError: it is neither a number above 0 nor `dynamic`.
+    """
+    if text == "dynamic":
+        return None
+    if not (text.isdigit() and int(text) > 0):
+        raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`")
+    return int(text)
+
+
+def read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | None":
+    """The configuration of `--aipp`; says what it does, and which of its settings do nothing.
+
+    Raises:
+        UsageError: it is wrong, or nothing is to be fused.
+    """
+    if path is None:
+        return None
+    if not fuse:
+        raise UsageError("--aipp is written into the graph, and --no-fuse-preprocess forbids that", "drop one of them")
+    from seatrial.data.preprocessing.aipp import describe_aipp, list_unused, load_aipp
+
+    config = load_aipp(path)
+    progress(Update("aipp", note=describe_aipp(config)))
+    for unused in list_unused(config):
+        progress(Update("aipp", note=unused))
+    return config
+
+
+def read_exporter(text: str) -> "Exporter":
+    """The exporter of `--exporter`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if text not in ("torchscript", "dynamo"):
+        raise UsageError(f"there is no exporter '{text}'", "torchscript or dynamo")
+    return "dynamo" if text == "dynamo" else "torchscript"
+
+
+def simplify(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Fold and clean an existing graph, checked before it is written; without --input-shape it accepts what it did."""
+    from seatrial.export.simplify import simplify_file
+
+    # onnxsim's own spelling has the input's name in front, which a graph with one input does not need.
+    sizes = input_shape.rpartition(":")[2].split(",") if input_shape else []
+    if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
+        raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
+    facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None)
+    shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)
+    if as_json:
+        ends = {"input": facts.input.model_dump(mode="json"), "output": facts.output.model_dump(mode="json")}
+        print_json({"graph": str(target), "opset": facts.opset, **ends, "parity": parity.model_dump(mode="json")})
+        return
+    print(f"{target}: '{facts.input.name}' {facts.input.dtype} {shape}, differs by {parity.relative_error:.1e}")

@@ -1,0 +1,199 @@
+"""What a training came to: its epochs, its speed as the guides print it, and several speeds beside each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.cli.output.guides import WRONG
+from seatrial.cli.output.tables import Layout, write_exact, write_ratio, write_table
+
+if TYPE_CHECKING:
+    from seatrial.compare.training_table import Scaling, TrainingRow, TrainingTable
+    from seatrial.recipes.claims import Claim
+    from seatrial.recipes.tables import TrainingGuide
+    from seatrial.store.records import Epoch, TrainingRecord
+    from seatrial.store.training_speed import TrainingSpeedRecord
+
+GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
+"""Of the table in which the guides give their results."""
+
+
+def write_epochs(epochs: Sequence["Epoch"]) -> str:
+    """A line for each epoch."""
+    from seatrial.report.terminal import write_columns
+
+    rows = [
+        [str(e.epoch), f"{e.loss:.3f}", _share(e.train_top1), _share(e.val_top1), f"{e.images_per_s:.0f}"]
+        for e in epochs
+    ]
+    return write_columns([["epoch", "loss", "train top-1", "held-out top-1", "images/s"], *rows], (0,))
+
+
+def write_outcome(record: "TrainingRecord", output: Path) -> str:
+    """Where the checkpoint is, and what one must know of its accuracy."""
+    lines = [f"checkpoint: {output / record.checkpoint} ({record.precision})"] if record.checkpoint else []
+    if record.validation is not None:
+        found = record.validation
+        counted = f"{found.images} of {found.of_images}" if found.is_partial else str(found.images)
+        told = f"top-1 {found.top1:.3%}, top-5 {found.top5:.3%}, loss {found.loss:.4f}"
+        lines.append(f"held-out: {told}; {counted} images, each counted once")
+    if record.bad_images:
+        lines.append(f"left out: {len(record.bad_images)} images that could not be read, by name in the record")
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def write_final_result(speed: "TrainingSpeedRecord") -> str:
+    """The lines that the guides' scripts end with."""
+    accuracy = "" if speed.top1 is None else f"{100 * speed.top1:.3f}"
+    return "\n".join(
+        [
+            "------------------ Final result ------------------",
+            f"Final Performance images/sec : {speed.images_per_s:.3f}",
+            f"Final Train Accuracy : {accuracy}",
+            f"E2E Training Duration sec : {speed.wall_s:.0f}",
+        ]
+    )
+
+
+def write_speed(speed: "TrainingSpeedRecord") -> str:
+    """What the guides' block does not say of its figure."""
+    from seatrial.metrics.rate import find_rate_interval
+
+    interval = find_rate_interval(speed.images, speed.seconds)
+    bounds = "too few steps for an interval"
+    if interval is not None:
+        bounds = f"95 % interval {write_exact(interval.low, 1)} to {write_exact(interval.high, 1)}, of this process"
+    height, width = speed.size
+    source = "random images" if speed.synthetic else "images from files"
+    lines = [
+        f"{len(speed.images)} steps of {speed.batch_size} {source} at {height}x{width} in {speed.precision} on "
+        f"{speed.processes} × {speed.device}, the first {speed.excluded} left out: {bounds}",
+        f"waiting for images took {speed.data_share:.1%} of the time, the rest {1 - speed.data_share:.1%}",
+        *(f"doubt: {doubt}" for doubt in speed.doubts),
+    ]
+    return "\n".join(lines)
+
+
+def write_trainings(found: "TrainingTable", layout: Layout) -> str:
+    """Trainings beside each other, how they scale, and what one must know of the figures."""
+    header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, found.rows)))
+    if layout is not Layout.GUIDE:
+        header += ["batch", "devices", "interval", "waiting for images"]
+        rows = [[*cells, *_list_more_cells(row)] for cells, row in zip(rows, found.rows, strict=True)]
+    lines = [*map(_say_scaling, found.scalings), *(f"note: {note}" for note in found.notes)]
+    lines += [f"doubt: {row.name}: {doubt}" for row in found.rows for doubt in row.speed.doubts]
+    return _join(layout, header, rows, lines)
+
+
+def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[str]) -> str:
+    table = write_table(Layout.MARKDOWN if layout is Layout.GUIDE else layout, header, rows)
+    if layout is Layout.TABLE:
+        return "\n".join([table, "", *lines]).rstrip()
+    from seatrial.report.markdown import escape
+
+    return "\n".join([table, "", *(f"- {escape(line)}" for line in lines)]).rstrip()
+
+
+def _list_guide_cells(row: "TrainingRow") -> list[str]:
+    speed = row.speed
+    top1 = "-" if speed.top1 is None else f"{100 * speed.top1:.3f}"
+    torch = speed.environment.versions.get("torch", "-")
+    return [row.name, top1, write_exact(row.rate.value, 3), str(speed.epochs), speed.precision, torch]
+
+
+def _list_more_cells(row: "TrainingRow") -> list[str]:
+    rate = row.rate
+    bounds = "–" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}"
+    return [str(row.speed.batch_size), str(row.speed.cards), bounds, f"{row.speed.data_share:.1%}"]
+
+
+def _say_scaling(scaling: "Scaling") -> str:
+    gain = write_ratio(scaling.gain.value)
+    text = (
+        f"{scaling.of} is {gain} × {scaling.to} with {scaling.times} × the devices: {scaling.efficiency:.1%} of linear"
+    )
+    if scaling.gain.low is not None and scaling.gain.high is not None:
+        low, high = (f"{bound / scaling.times:.1%}" for bound in (scaling.gain.low, scaling.gain.high))
+        text += f" ({low} to {high})"
+    if scaling.impossible:
+        text = f"{WRONG} {text}, which is impossible as scaling"
+    if scaling.unlike:
+        text += f"; not the same work: {', '.join(scaling.unlike)}"
+    return text
+
+
+def list_trainings(found: "TrainingTable") -> dict[str, Any]:
+    """Everything as plain values."""
+    return {
+        "trainings": [
+            {
+                "name": row.name,
+                "recipe": row.speed.recipe,
+                "top1": row.speed.top1,
+                "images_per_s": row.rate.value,
+                "interval": [row.rate.low, row.rate.high],
+                "epochs": row.speed.epochs,
+                "precision": row.speed.precision,
+                "torch": row.speed.environment.versions.get("torch"),
+                "batch_size": row.speed.batch_size,
+                "devices": row.speed.cards,
+                "processes": row.speed.processes,
+                "data_share": row.speed.data_share,
+                "doubts": list(row.speed.doubts),
+            }
+            for row in found.rows
+        ],
+        "scalings": [
+            {
+                "of": s.of,
+                "to": s.to,
+                "times": s.times,
+                "gain": s.gain.value,
+                "interval": [s.gain.low, s.gain.high],
+                "efficiency": s.efficiency,
+                "impossible": s.impossible,
+                "unlike": list(s.unlike),
+            }
+            for s in found.scalings
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def write_training_guide(found: "TrainingGuide", layout: Layout) -> str:
+    """The result table of a guide; in the guides' own layout without what is wrong with it."""
+    rows = [
+        [
+            f"{row.cards}p-{row.device}",
+            "-" if row.top1 is None else write_exact(100 * row.top1, 3),
+            write_exact(row.images_per_s, 3),
+            "-" if row.epochs is None else str(row.epochs),
+            row.precision or "-",
+            row.torch or "-",
+        ]
+        for row in found.rows
+    ]
+    lines = [] if layout is Layout.GUIDE else [_say_claim(claim) for claim in found.scalings]
+    return f"{found.recipe}: {found.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
+
+
+def _say_claim(claim: "Claim") -> str:
+    text = f"{claim.what}: {claim.stated} is {claim.correct}"
+    return text if claim.holds else f"{WRONG} {text}; impossible as scaling: {claim.note}"
+
+
+def list_training_guide(found: "TrainingGuide") -> dict[str, Any]:
+    """Everything as plain values."""
+    return {
+        "recipe": found.recipe,
+        "title": found.title,
+        "rows": [row.model_dump(mode="json") for row in found.rows],
+        "scalings": [
+            {"what": c.what, "stated": c.stated, "correct": c.correct, "holds": c.holds, "note": c.note}
+            for c in found.scalings
+        ],
+    }

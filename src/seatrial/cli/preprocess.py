@@ -1,0 +1,90 @@
+"""`seatrial preprocess` and `score`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from seatrial.cli.options import Json
+from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.errors import UsageError
+
+if TYPE_CHECKING:
+    from seatrial.data.bins.write import PixelFormat
+
+
+def preprocess(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images.")],
+    target: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the .bin files.")],
+    mode: Annotated[str | None, typer.Option(help="One of the card's modes; default: its main preprocessing.")] = None,
+    pixels: Annotated[
+        str, typer.Option("--format", help="Of uint8 modes: rgb, yuv420sp (NV12) or yuv420sp-nv21.")
+    ] = "rgb",
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one for each core.", min=1)] = None,
+    info: Annotated[Path | None, typer.Option(help="Write an .info file that lists the .bin files.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write images as headerless .bin files, as a card preprocesses them. Stopped, it goes on where it was."""
+    from seatrial.workflow.preprocess import PreprocessSpec, preprocess_images
+
+    spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)
+    with showing() as progress:
+        report = preprocess_images(spec, progress)
+    made = report.manifest
+    if as_json:
+        facts = made.model_dump(mode="json", by_alias=True, exclude={"steps"})
+        counts = {"written": report.written, "kept": report.kept, "strays": report.strays, "wall_s": report.wall_s}
+        print_json({"folder": str(report.folder), **facts, **counts})
+        return
+    shapes = {"HWC": (made.height, made.width, 3), "YUV420SP": (made.height * 3 // 2, made.width)}
+    shape = "x".join(str(size) for size in shapes.get(made.layout, (3, made.height, made.width)))
+    rate = f" at {report.images_per_s:.0f} images/s" if report.written else ""
+    print(
+        f"{target}: {report.written} files written{rate}, {report.kept} kept; "
+        f"each {made.dtype} {made.layout} {shape}, {made.file_bytes} bytes"
+    )
+
+
+def read_format(text: str) -> "PixelFormat":
+    """The pixel format of `--format`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    from seatrial.data.bins.write import PixelFormat
+    from seatrial.strict import suggest
+
+    known = get_args(PixelFormat)
+    if text not in known:
+        raise UsageError(f"there is no format '{text}'", suggest(text, list(known)))
+    return cast("PixelFormat", text)
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of NAME_0.txt, .bin or .npy.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="File of `NAME CLASS` lines.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the result.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The result's name, such as result.json.")],
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Score what there is, even if predictions are missing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Count top-1 to top-5 of one-file-per-image predictions; writes OUT_DIR/NAME as the guides' scripts do."""
+    from seatrial.workflow.preprocess import score_predictions
+
+    with showing() as progress:
+        found = score_predictions(predictions, labels, output / name, allow_partial, progress)
+    counts = found.counts
+    if as_json:
+        print_json({
+            "images": counts.count, "classes": found.classes, "hits": counts.hits, "missing": found.missing,
+            "foreign": found.foreign, "result": str(output / name),
+        })  # fmt: skip
+        return
+    header = [f"top-{k}" for k in range(1, len(counts.hits) + 1)]
+    shares = [f"{counts.accuracy(k):.2%}" for k in range(1, len(counts.hits) + 1)]
+    print_table(["images", "missing", "classes", *header], [
+        [str(counts.count), str(found.missing), str(found.classes), *shares]
+    ])  # fmt: skip

@@ -1,0 +1,126 @@
+"""What must be alike before figures stand beside each other."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from seatrial.compare.speed_column import PREFERRED, Column, Kind, Unit
+from seatrial.errors import NotComparable, UsageError
+from seatrial.store.imported import Scope
+from seatrial.strict import suggest
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_MENDS: Mapping[Kind, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
+_SHORT = 12
+"""Digits of a hash that a person reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """In what the figures of one column are given."""
+
+    scope: Scope
+    unit: Unit
+
+
+def check_kinds(allowed: Collection[str]) -> frozenset[Kind]:
+    """The kinds of difference that somebody allowed by name.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    for name in allowed:
+        if name not in KINDS:
+            raise UsageError(f"--allow {name}: there is no such difference", suggest(name, list(KINDS)))
+    return frozenset(kind for kind in KINDS if kind in allowed)
+
+
+def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Unit | None = None) -> tuple[Basis, ...]:
+    """Scope and unit for each column: the same for all, where all have it.
+
+    Args:
+        scope: the one to take; else the first of `PREFERRED` that all have, or that of the first column for each that
+            has it.
+        per: whole cards unless told otherwise; a column that does not tell its card's chips stays with one chip.
+
+    Raises:
+        UsageError: a column has no figure at all, or none in the scope that was asked.
+    """
+    for column in columns:
+        if not column.figures:
+            raise UsageError(f"{column.name} holds no figures", "measure again")
+        if scope is not None and scope not in column.figures:
+            raise UsageError(f"{column.name} was not measured in scope {scope} (there is {', '.join(column.figures)})")
+    known = [s for s in PREFERRED if s in columns[0].figures]
+    alike = [s for s in known if all(s in column.figures for column in columns)]
+    common: Scope = scope if scope is not None else (alike or known)[0]
+    scopes: list[Scope] = [
+        common if common in c.figures else next(s for s in PREFERRED if s in c.figures) for c in columns
+    ]
+    units: list[Unit] = ["chip" if per == "chip" or c.chips_per_card is None else "card" for c in columns]
+    return tuple(map(Basis, scopes, units))
+
+
+def find_unlike(
+    columns: Sequence[Column], bases: Sequence[Basis], kinds: Collection[Kind] = KINDS
+) -> dict[Kind, dict[str, str]]:
+    """What differs: for each kind the columns' facts in words, by name.
+
+    What a column does not tell is not known to differ. Graphs are held against each other at the same precision only,
+    as another precision may need another graph.
+    """
+    facts: dict[Kind, dict[str, str | None]] = {
+        kind: {c.name: c.facts.get(kind) for c in columns} for kind in kinds if kind not in ("scope", "chips", "graph")
+    }
+    if "scope" in kinds:
+        facts["scope"] = {c.name: basis.scope for c, basis in zip(columns, bases, strict=True)}
+    if "chips" in kinds:
+        facts["chips"] = {c.name: _say_unit(basis) for c, basis in zip(columns, bases, strict=True)}
+    unlike: dict[Kind, dict[str, str]] = {}
+    for kind, told in facts.items():
+        known = {name: value for name, value in told.items() if value is not None}
+        if len(set(known.values())) > 1:
+            unlike[kind] = known
+    if "graph" in kinds:
+        unlike |= _find_other_graphs(columns)
+    return {kind: {name: _shorten(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike}
+
+
+def _say_unit(basis: Basis) -> str:
+    return "one chip" if basis.unit == "chip" else "a card"
+
+
+def _find_other_graphs(columns: Sequence[Column]) -> dict[Kind, dict[str, str]]:
+    by_precision: dict[str | None, dict[str, str]] = {}
+    for column in columns:
+        graph = column.facts.get("graph")
+        if graph is not None:
+            by_precision.setdefault(column.facts.get("precision"), {})[column.name] = graph
+    different = [graphs for graphs in by_precision.values() if len(set(graphs.values())) > 1]
+    return {"graph": {name: graph for graphs in different for name, graph in graphs.items()}} if different else {}
+
+
+def _shorten(value: str) -> str:
+    return value[:_SHORT] if len(value) == 64 and " " not in value else value
+
+
+def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[Kind]) -> None:
+    """Refuse what differs and was not allowed by name.
+
+    Raises:
+        NotComparable: names every such difference, and the option that allows it.
+    """
+    refused = [kind for kind in unlike if kind not in allowed]
+    if refused:
+        told = "; ".join(say_unlike(kind, unlike[kind]) for kind in refused)
+        mends = [_MENDS[kind] for kind in refused if kind in _MENDS]
+        allow = f"--allow {','.join(sorted({*refused, *allowed}))} sets them beside each other all the same"
+        raise NotComparable(f"these figures are not alike: {told}", ", or else ".join([*mends, allow]))
+
+
+def say_unlike(kind: Kind, values: Mapping[str, str]) -> str:
+    """A difference in words: `precision: fp32 (torch, onnxruntime), int8 (openvino)`."""
+    names: dict[str, list[str]] = {}
+    for name, value in values.items():
+        names.setdefault(value, []).append(name)
+    return f"{kind}: " + ", ".join(f"{value} ({', '.join(who)})" for value, who in names.items())

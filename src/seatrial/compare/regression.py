@@ -1,0 +1,127 @@
+"""One run held against an earlier one: what became slower or less accurate, and what else changed."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from seatrial.compare.comparability import KINDS, choose_basis, find_unlike, say_unlike
+from seatrial.compare.predictions import Accuracy, Differences
+from seatrial.compare.rate import Rate
+from seatrial.compare.speed_column import Column, Kind
+from seatrial.compare.speed_table import RatioColumn, Shown, divide_columns, show_column
+from seatrial.store.records import GateResult, Verdict
+
+MAX_SLOWER_PCT = 5.0
+"""What a change of speed may be unless told otherwise; below it, few machines repeat themselves."""
+_MAY_DIFFER: tuple[Kind, ...] = ("graph",)
+"""Another export of the same network is what one compares runs for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedChange:
+    """One engine's speed then and now."""
+
+    before: Shown
+    after: Shown
+    ratio: RatioColumn
+    """Of now to then."""
+    unlike: Mapping[Kind, Mapping[str, str]]
+    """What differs beside the engine."""
+    refused: tuple[Kind, ...]
+    """What of it was not allowed: then nothing is to be concluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyChange:
+    """One engine's answers then and now."""
+
+    before: Accuracy
+    after: Accuracy
+    differences: Differences
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChange:
+    """One engine that both runs have."""
+
+    name: str
+    accuracy: AccuracyChange | None
+    speed: SpeedChange | None
+    changed: Mapping[str, tuple[str, str]]
+    """What else is different: then and now, by what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A run against an earlier one, judged."""
+
+    before: str
+    after: str
+    engines: tuple[EngineChange, ...]
+    only: Mapping[str, tuple[str, ...]]
+    """Engines that only one of the two has, by its name."""
+    changed: Mapping[str, tuple[str, str]]
+    """What else is different: then and now, by what it is."""
+    verdict: Verdict
+
+
+def compare_speed(before: Column, after: Column, allowed: Collection[Kind] = ()) -> SpeedChange:
+    """Hold a measurement against an earlier one of the same engine.
+
+    Raises:
+        UsageError: one of them holds no figures.
+    """
+    columns = (before, after)
+    bases = choose_basis(columns)
+    unlike = find_unlike(columns, bases, [kind for kind in KINDS if kind not in _MAY_DIFFER])
+    then, now = (show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
+    refused = tuple(kind for kind in unlike if kind not in allowed)
+    return SpeedChange(then, now, divide_columns(now, then), unlike, refused)
+
+
+def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult:
+    """FAIL when a batch size surely lost more than `limit_pct` of its rate, PASS when surely none did.
+
+    "Surely" is the 95 % interval of the ratio. INCONCLUSIVE between, where there are no samples to draw an interval
+    from, and where something else changed that was not allowed to: that is no regression of the engine.
+    """
+    sizes = change.ratio.by_size
+    if change.refused:
+        outcome = "INCONCLUSIVE"
+        reason = "not comparable: " + "; ".join(say_unlike(kind, change.unlike[kind]) for kind in change.refused)
+    elif not sizes:
+        outcome, reason = "INCONCLUSIVE", "not comparable: no batch size was measured in both"
+    else:
+        found = {_judge_ratio(ratio, 1 - limit_pct / 100) for ratio in sizes.values()}
+        outcome = next(worst for worst in ("FAIL", "INCONCLUSIVE", "PASS") if worst in found)
+        told = ", ".join(f"{say_change(ratio)} at batch {size}" for size, ratio in sizes.items())
+        reason = f"images/s against {change.before.column.name}: {told}; the gate is {limit_pct:g} % slower"
+    return GateResult.model_validate(
+        {"gate": "max_slower_pct", "engine": name, "outcome": outcome, "kind": "speed", "reason": reason}
+    )
+
+
+def _judge_ratio(ratio: Rate, floor: float) -> str:
+    if ratio.doubt is not None or ratio.low is None or ratio.high is None:
+        return "INCONCLUSIVE"
+    return "PASS" if ratio.low >= floor else "FAIL" if ratio.high < floor else "INCONCLUSIVE"
+
+
+def say_change(ratio: Rate) -> str:
+    """A ratio as what was gained or lost: `−3.1 % (−4.0 to −2.2)`."""
+    if ratio.doubt is not None:
+        return f"in doubt, for {ratio.doubt}"
+    bounds = [100 * (bound - 1) for bound in (ratio.low, ratio.high) if bound is not None]
+    told = f" ({_signed(bounds[0])} to {_signed(bounds[1])})" if bounds else " (no samples, so no interval)"
+    return f"{_signed(100 * (ratio.value - 1))} %{told}"
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def find_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, tuple[str, str]]:
+    """The facts that are not the same in both, in the order of the second."""
+    names = [*after, *(name for name in before if name not in after)]
+    pairs = {name: (before.get(name) or "–", after.get(name) or "–") for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,139 @@
+"""A record as a column of a speed table: whose figures they are, and what one must know to set them beside others."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Literal
+
+from seatrial.compare.rate import Rate, measure_rate
+from seatrial.machine.environment import machine_hash
+from seatrial.store.imported import ImportedPoint, Scope, ToldRecord
+from seatrial.store.load_test import LoadTestRecord, OwnRun
+from seatrial.store.measurement import Environment, Measurement, Point
+
+Unit = Literal["chip", "card"]
+Kind = Literal["scope", "chips", "precision", "model", "graph", "preprocess", "machine", "clock"]
+"""What may differ between columns that must not stand beside each other unasked."""
+
+PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
+"""Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
+_ONE_CHIP = ("ais_bench", "benchmark", "ascend")
+"""Tools and engines that drive one chip, of which a card may have several."""
+NO_END = ("contradict", "the result is INVALID", "the load that was offered")
+"""What stands in doubts of imported records after which a rate is no end of a ratio: see `bench.vendor_logs`."""
+_MODEL_FILE = re.compile(r"(_bs\d+)?(\.(om|onnx|prototxt|xml))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured at one batch size."""
+
+    rate: Rate
+    """Images per second; of one chip."""
+    streams: int | None
+    """Batches in flight at once."""
+    processes: int | None = None
+    """How many the samples come from; None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One engine or device with everything it was measured at."""
+
+    name: str
+    origin: str
+    """The engine or tool, and the device."""
+    facts: Mapping[Kind, str | None]
+    """What the record tells about its figures, in words that are the same if the thing is; None is not told."""
+    chips_per_card: int | None
+    figures: Mapping[Scope, Mapping[int | None, Figure]]
+    """By batch size, None where nobody told it; the best number of streams where there are several."""
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> Mapping[int | None, Figure]:
+        """The figures in the first of the `PREFERRED` scopes that there is; empty without any."""
+        return next((self.figures[scope] for scope in PREFERRED if scope in self.figures), {})
+
+
+def read_measurement(record: Measurement, name: str) -> Column:
+    """A column of what we measured ourselves."""
+    groups: dict[tuple[Scope, int, int], list[Point]] = {}
+    for point in record.points:
+        if point.durations_ms:
+            groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
+    found = ((scope, size, Figure(_rate(group, record), n, len(group))) for (scope, size, n), group in groups.items())
+    facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
+    chips = None if record.engine in _ONE_CHIP else 1
+    return Column(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
+
+
+def read_imported(record: ToldRecord, name: str) -> Column:
+    """A column of what another tool told, of an engine of ours or of another."""
+    groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
+    for point in record.points:
+        groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
+    doubt = _doubt_told(record)
+    found = (
+        (scope, size, Figure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
+        for (scope, size, streams), group in groups.items()
+    )
+    model = None if record.model is None else name_model(record.model)
+    facts: dict[Kind, str | None] = {"precision": record.precision, "model": model}
+    if isinstance(record, LoadTestRecord):
+        facts |= _list_own_facts(record.own)
+    chips = record.chips_per_card or (None if record.tool in _ONE_CHIP else 1)
+    version = f" {record.tool_version}" if record.tool_version else ""
+    origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
+    return Column(name, origin, facts, chips, _sort(found), record.doubts)
+
+
+def _doubt_told(record: ToldRecord) -> str | None:
+    """Why another tool's rates are no ends of a ratio: it says so itself, or its own figures contradict them."""
+    if isinstance(record, LoadTestRecord) and record.own.unmet:
+        return f"its load test is not valid: {'; '.join(record.own.unmet)}"
+    return next((doubt for doubt in record.doubts if any(sign in doubt for sign in NO_END)), None)
+
+
+def _rate(points: Sequence[Point], record: Measurement) -> Rate:
+    rate = measure_rate(points)
+    contradicted = record.contradicted if points[0].scope == "host" else None
+    return replace(rate, doubt=contradicted or rate.doubt)
+
+
+def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:
+    """What is known of an engine of ours, whoever was the clock."""
+    return {
+        "graph": record.graph_sha256,
+        "preprocess": record.preprocess_hash,
+        "machine": describe_machine(record.environment),
+        "clock": describe_clock(record.environment),
+    }
+
+
+def _sort(found: Iterable[tuple[Scope, int | None, Figure]]) -> dict[Scope, dict[int | None, Figure]]:
+    """By scope and batch size, smallest first and what was not told last; the best figure of each."""
+    figures: dict[Scope, dict[int | None, Figure]] = {}
+    for scope, size, figure in sorted(found, key=lambda f: (f[1] is None, f[1] or 0)):
+        known = figures.setdefault(scope, {})
+        if size not in known or figure.rate.value > known[size].rate.value:
+            known[size] = figure
+    return figures
+
+
+def name_model(told: str) -> str:
+    """A network's name from the model file that a log names: `/home/om/resnet50_bs16.om` is resnet50."""
+    return _MODEL_FILE.sub("", PurePath(told).name, count=1)
+
+
+def describe_machine(environment: Environment) -> str:
+    """The machine in a few words, the last of which tells machines apart."""
+    memory = round(environment.memory_bytes / 2**30)
+    size = f"{environment.cores} cores, {memory} GiB"
+    return f"{environment.cpu}, {size}, {environment.system} ({machine_hash(environment)[:8]})"
+
+
+def describe_clock(environment: Environment) -> str | None:
+    """The clock rate that the processor was allowed."""
+    return None if environment.clock_mhz is None else f"{environment.clock_mhz:.0f} MHz"

@@ -1,0 +1,1 @@
+"""Prepared inputs as files of raw bytes, as Ascend's tools read them."""

@@ -1,0 +1,1 @@
+"""Batches of images, decoded by threads and processes ahead of the engine."""

@@ -1,0 +1,158 @@
+"""Bytes of an image file to RGB pixels, or a data error that names the file."""
+
+import io
+import struct
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
+
+from seatrial.data.preprocessing.damage import JPEG, PNG, UNCHECKED, decode_strictly, find_png_damage, read_frame
+from seatrial.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+"""What Pillow may try: container formats with a history of holes are left out."""
+
+POLICY = "pillow-rgb/1"
+"""Names these pixels in preprocessing hashes: Pillow's decoding, RGB, EXIF orientation ignored, 16 bits scaled."""
+
+MEND = "mend or remove it, and run again"
+DEEPEN = "convert it to 8 or 16 unsigned bits a sample, so that its black is 0 and its white the highest, and run again"
+
+_OPENING = threading.Lock()
+"""Warning filters belong to the whole process, so only one thread may change them at a time."""
+
+
+def read_image(path: Path) -> Image.Image:
+    """Decode one file to an RGB image.
+
+    Raises:
+        DataError: the file is missing, unreadable, or no image.
+    """
+    return decode_image(read_file(path), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        DataError: it is missing or unreadable.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"image {path} cannot be read ({error.strerror})") from None
+
+
+def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:
+    """Decode the bytes of one image to RGB.
+
+    JPEGs of one or three components go through simplejpeg, which gives Pillow's own pixels in less time and raises
+    libjpeg's warnings; all else goes through Pillow.
+
+    Args:
+        notes: gets what does no harm, but should be known of a data set (`damage.SURPLUS`, `damage.UNCHECKED`).
+
+    Raises:
+        DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
+    """
+    pixels = _decode_jpeg(data, name, notes)
+    return _decode_other(data, name) if pixels is None else Image.fromarray(pixels)
+
+
+def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The pixels of `decode_image`, (height, width, 3), without the copy into Pillow's own memory.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
+    pixels = _decode_jpeg(data, name)
+    return np.asarray(_decode_other(data, name)) if pixels is None else pixels
+
+
+def check_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> None:
+    """Refuse a damaged JPEG, at the cost of decoding it; what is none passes.
+
+    Raises:
+        DataError: it is damaged; names `name`.
+    """
+    _decode_jpeg(data, name, notes)
+
+
+def _decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG; None if it is none, or one that only Pillow turns into RGB."""
+    frame = read_frame(data)
+    if frame is None or frame.width * frame.height > (Image.MAX_IMAGE_PIXELS or 0):
+        if data.startswith(JPEG) and notes is not None:
+            notes.append(UNCHECKED)
+        return None
+    pixels, damage, note = decode_strictly(data, frame)
+    if damage is not None:
+        raise DataError(f"image {name} is damaged ({damage})", MEND)
+    if note is not None and notes is not None:
+        notes.append(note)
+    return None if frame.colorspace == "CMYK" else pixels
+
+
+def _decode_other(data: bytes, name: str) -> Image.Image:
+    damage = find_png_damage(data) if data.startswith(PNG) else None
+    if damage is not None:
+        raise DataError(f"image {name} is damaged ({damage})", MEND)
+    try:
+        with _open(data) as image:
+            _check_depth(image, name)
+            image.load()
+            return _to_rgb(image)
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is no image ({_describe(data)})", MEND) from None
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise DataError(f"image {name} is damaged ({error})", MEND) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"image {name} is refused ({error})", MEND) from None
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header; more pixels than Pillow thinks sane are refused here, before any is decoded."""
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _check_depth(image: Image.Image, name: str) -> None:
+    """Refuse samples whose black and white nothing tells, and those that Pillow takes for others than they are."""
+    depth = None
+    if image.mode == "F":
+        depth = "floating-point samples"
+    elif isinstance(image, TiffImageFile):
+        bits = max(image.tag_v2.get(BITSPERSAMPLE, (1,)))
+        if set(image.tag_v2.get(SAMPLEFORMAT, (1,))) != {1}:
+            depth = f"signed samples of {bits} bits"
+        elif bits not in (1, 2, 4, 8, 16):
+            depth = f"samples of {bits} bits"
+        elif bits == 16 and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0:
+            depth = "samples of 16 bits whose 0 is white"
+    if depth is not None:
+        raise DataError(f"image {name} is refused: it has {depth}", DEEPEN)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow's own conversion cuts 16-bit grey off at 255; scaling keeps the picture.
+        return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).clip(0, 255).astype(np.uint8)).convert(
+            "RGB"
+        )
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _describe(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if data.lstrip()[:1] == b"<":
+        return "it holds a web page or XML"
+    return f"{len(data):,} bytes that begin with {data[:4].hex(' ')}"

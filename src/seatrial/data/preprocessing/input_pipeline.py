@@ -1,0 +1,170 @@
+"""From image files to the bytes that a graph takes, and what its network sees of them.
+
+A graph is fed either the card's own crop, or what an AIPP configuration expects: a larger frame, in its colour format.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seatrial.data.preprocessing.aipp import Aipp, hash_aipp
+from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
+from seatrial.data.preprocessing.decode import decode_image, read_file
+from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_preprocess, normalise
+from seatrial.data.preprocessing.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
+from seatrial.errors import UsageError
+from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
+from seatrial.store.files import hash_value
+from seatrial.store.records import GraphManifest, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How files become a graph's uint8 input, and that input what the network takes."""
+
+    recipe: Recipe
+    steps: tuple[Step, ...]
+    """Resizing and cropping, done on the host."""
+    aipp: Aipp | None = None
+    """What follows them in the graph; None is the card's own normalisation."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of one image."""
+        if self.aipp is None:
+            return (*self.recipe.input_size, 3)
+        return input_shape(self.aipp, fit_aipp(self.aipp, self.recipe.input_size))
+
+    @property
+    def hash(self) -> str:
+        """What identifies this preprocessing."""
+        return hash_preprocess(self.recipe) if self.aipp is None else hash_aipp(self.aipp, self.steps)
+
+    @property
+    def pixels_hash(self) -> str:
+        """What identifies the bytes of `shape`, whatever is done to them afterwards; `bins.json` has the same."""
+        steps = tuple(step for step in self.steps if isinstance(step, Resize | CenterCrop))
+        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
+            return hash_preprocess(Mode(preprocess=steps))
+        if self.is_yuv:
+            return hash_yuv420sp(steps, "yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp")
+        plain = hash_preprocess(Mode(preprocess=steps))
+        return hash_value({"pixels": plain, "order": self.aipp.order, "channels": self.shape[2]})
+
+    @property
+    def is_yuv(self) -> bool:
+        """Whether the bytes are YUV420SP."""
+        return self.aipp is not None and self.aipp.input_format == "YUV420SP_U8"
+
+    def load(self, path: Path) -> NDArray[np.uint8]:
+        """One file as uint8 of `shape`.
+
+        Raises:
+            DataError: the file is no image.
+        """
+        return self.decode(read_file(path), str(path))
+
+    def decode(self, data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8]:
+        """The bytes of one image file as uint8 of `shape`.
+
+        Args:
+            notes: as for `data.decode.decode_image`.
+
+        Raises:
+            DataError: they are no image; names `name`.
+        """
+        return self.pack(decode_pixels(data, name, self.steps, self.is_yuv, notes))
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """RGB pixels (height, width, 3) of the size that the steps give, as uint8 of `shape`."""
+        return self.pack(np.asarray(Image.fromarray(pixels).convert("YCbCr")) if self.is_yuv else pixels)
+
+    def pack(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Full-colour pixels (height, width, 3), RGB or YCbCr as `is_yuv` says, as uint8 of `shape`.
+
+        Swaps of the configuration are undone beforehand, so that the network sees red first.
+        """
+        if self.aipp is None:
+            return pixels
+        if self.is_yuv:
+            return pack_yuv420sp(pixels, self.aipp.rbuv_swap_switch)[..., None]
+        packed = np.zeros(self.shape, dtype=np.uint8)
+        packed[..., list(self.aipp.order)] = pixels
+        return packed
+
+    def finish(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network takes, (n, 3, height, width), of (n, *shape)."""
+        if self.aipp is None:
+            return normalise(batch, self.recipe)
+        return apply_aipp(batch, self.aipp, self.recipe.input_size)
+
+
+def make_feed(recipe: Recipe, aipp: Aipp | None = None) -> Feed:
+    """The card's own preprocessing, or the one in front of an AIPP configuration.
+
+    The latter is a mode of the card that writes pixels of the configuration's size, else the card's own steps with the
+    crop widened to that size, else a plain resize to it.
+
+    Raises:
+        UsageError: the configuration gives another size or number of channels than the network takes.
+    """
+    if aipp is None:
+        return Feed(recipe, recipe.preprocess)
+    if aipp.channels != 3:
+        raise UsageError(f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3")
+    source = fit_aipp(aipp, recipe.input_size).source
+    return Feed(recipe, _find_steps(recipe, source), aipp)
+
+
+def read_feed(graph: GraphManifest) -> Feed:
+    """The preprocessing that a graph was made for."""
+    recipe = Recipe.read(graph.recipe, "the graph's manifest")
+    if graph.aipp is None:
+        return make_feed(recipe)
+    steps = Mode.read({"preprocess": list(graph.host_steps)}, "the graph's manifest").preprocess
+    return Feed(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
+
+
+def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:
+    """Images (n, *feed.shape) as the input that `spec` describes, finished here where it is not uint8."""
+    if spec.dtype == "uint8":
+        return np.ascontiguousarray(pixels)
+    return feed.finish(pixels).astype(spec.dtype, copy=False)
+
+
+def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
+    """One file, resized and cropped: (height, width, 3), RGB or YCbCr.
+
+    Raises:
+        DataError: the file is no image.
+    """
+    return decode_pixels(read_file(path), str(path), steps, as_ycbcr)
+
+
+def decode_pixels(
+    data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False, notes: list[str] | None = None
+) -> NDArray[np.uint8]:
+    """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
+
+    Args:
+        notes: as for `data.decode.decode_image`.
+
+    Raises:
+        DataError: they are no image; names `name`.
+    """
+    image = decode_ycbcr(data, name, notes) if as_ycbcr else decode_image(data, name, notes)
+    return apply_pixel_steps(image, steps)
+
+
+def _find_steps(recipe: Recipe, source: Size) -> tuple[Step, ...]:
+    modes = [mode for mode in recipe.modes.values() if mode.dtype == "uint8" and mode.input_size == source]
+    if modes:
+        return modes[0].preprocess
+    pixels = [step for step in recipe.preprocess if isinstance(step, Resize | CenterCrop)]
+    if isinstance(pixels[-1], CenterCrop):
+        return (*pixels[:-1], pixels[-1].model_copy(update={"size": source}))
+    return (Resize(step="resize", size=source, interpolation=pixels[-1].interpolation),)

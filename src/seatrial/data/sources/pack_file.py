@@ -1,0 +1,245 @@
+"""Labelled images decoded once, for many engines: one file of their pixels, each with a checksum.
+
+A pack begins with a page of 4096 bytes: the magic, where the index lies, how long it is and its sha256, little-endian,
+then zeros. The pixels of all images follow, in the order of their ids, and at the end the index, as JSON.
+"""
+
+import hashlib
+import math
+import shutil
+import struct
+import time
+import zlib
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from seatrial.data.contents import read_contents
+from seatrial.data.labels import ImageListing, LabelledImage, Prepared, count_names
+from seatrial.data.loading.prefetch import load_ahead
+from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.errors import RefusedFile, SeatrialError, StorageError, UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_bytes, replacing
+from seatrial.store.record import Record
+
+MAGIC = b"seatrial"
+PAGE = 4096
+FRONT = struct.Struct("<8sQQ32s")
+CHUNK = 16
+"""Images that a thread decodes at a time."""
+
+
+class PackIndex(Record):
+    """What a pack holds; lists have an entry for each image, in the order of their ids."""
+
+    schema_: Literal["seatrial/pack/1"] = Field(default="seatrial/pack/1", alias="schema")
+    recipe: str
+    preprocess_hash: str
+    """Of the pixels: `Feed.pixels_hash`."""
+    dtype: Literal["uint8"] = "uint8"
+    shape: tuple[int, int, int]
+    """Of one image: rows, columns, channels."""
+    source_hash: str
+    """What identifies the set that it was made of: `data.labels.hash_listing`."""
+    missing: tuple[str, ...] = ()
+    """Ids of that set that were not there."""
+    ids: tuple[str, ...]
+    labels: tuple[int, ...]
+    source_bytes: tuple[int, ...]
+    """Sizes of the image files."""
+    source_sha256: tuple[str, ...]
+    crc32: tuple[int, ...]
+    """Of the pixels."""
+
+    @property
+    def form(self) -> Prepared:
+        """What the bytes of each image are."""
+        return Prepared(self.dtype, self.shape, self.preprocess_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What `write_pack` did."""
+
+    index: PackIndex
+    size_bytes: int
+    wall_s: float
+    """0 if the pack was there already."""
+
+
+def write_pack(
+    listing: ImageListing, feed: Feed, output: Path, workers: int, progress: Progress = silent
+) -> PackReport:
+    """Decode images in `workers` threads into one file, whole or absent; or find it written.
+
+    Raises:
+        UsageError: another file stands at `output`, or the images are preprocessed already.
+        DataError: a file is no image.
+        StorageError: the disk is full or may not be written.
+    """
+    images, source_hash = listing.images, listing.identify()
+    prepared = next((image for image in images if image.prepared is not None), None)
+    if prepared is not None:
+        raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
+    start = time.perf_counter()
+    found = _find_written(output, source_hash, listing.missing, feed)
+    if found is not None and _is_made_of(found, images, workers, progress):
+        progress(Update("pack", note=f"already packed: {output}"))
+        return PackReport(found, output.stat().st_size, 0.0)
+    with replacing(output) as temporary:
+        _check_room(temporary.parent, output, len(images) * math.prod(feed.shape))
+        with temporary.open("wb") as file:
+            file.write(bytes(PAGE))
+            facts = _write_pixels(file, images, feed, workers, progress)
+            index = _describe(listing, source_hash, feed, facts)
+            _write_index(file, index)
+    return PackReport(index, output.stat().st_size, time.perf_counter() - start)
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a path is a file that begins as packs do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def open_pack(path: Path) -> PackIndex:
+    """What a pack holds, its index proved whole; the pixels of an image are when they are read.
+
+    Raises:
+        RefusedFile: it is no pack, cut off or damaged.
+    """
+    with path.open("rb") as file:
+        page = file.read(PAGE)
+        if not page.startswith(MAGIC):
+            raise RefusedFile(f"{path} is no pack", "`seatrial data pack` writes one")
+        if len(page) == PAGE and not any(page[FRONT.size :]):
+            _, offset, length, digest = FRONT.unpack_from(page)
+            size_bytes = path.stat().st_size
+            if size_bytes != offset + length:
+                problem = f"pack {path} is cut off or damaged: it has {size_bytes:,} bytes and should have "
+                raise RefusedFile(f"{problem}{offset + length:,}", _again(path))
+            file.seek(offset)
+            data = file.read(length)
+            if hashlib.sha256(data).digest() == digest:
+                return _parse_index(data, offset, path)
+    raise RefusedFile(f"pack {path} is damaged: what says what it holds has changed", _again(path))
+
+
+def list_packed(index: PackIndex, path: Path) -> tuple[LabelledImage, ...]:
+    """The images of a pack, in the order of their ids."""
+    form, size = index.form, index.form.size_bytes
+    columns = zip(index.ids, index.labels, index.source_bytes, index.source_sha256, index.crc32, strict=True)
+    return tuple(
+        LabelledImage(i, path, label, (PAGE + row * size, size), form, (source_bytes, sha256), crc32)
+        for row, (i, label, source_bytes, sha256, crc32) in enumerate(columns)
+    )
+
+
+def _parse_index(data: bytes, offset: int, path: Path) -> PackIndex:
+    try:
+        index = PackIndex.model_validate_json(data)
+    except ValueError:
+        raise RefusedFile(f"pack {path} was written by another version of seatrial", _again(path)) from None
+    counts = {len(column) for column in (index.ids, index.labels, index.source_bytes, index.source_sha256, index.crc32)}
+    if counts != {len(index.ids)} or offset != PAGE + len(index.ids) * index.form.size_bytes:
+        raise RefusedFile(f"pack {path} contradicts itself", _again(path))
+    return index
+
+
+def _again(path: Path) -> str:
+    return f"delete it and write it again: `seatrial data pack RECIPE IMAGES --output {path}`"
+
+
+def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed: Feed) -> PackIndex | None:
+    """The index at `output` if it is a pack of these images for this preprocessing; another pack is replaced."""
+    if not output.exists():
+        return None
+    if not is_pack(output):
+        raise UsageError(f"{output} is there and is no pack", "choose another --output")
+    try:
+        index = open_pack(output)
+    except SeatrialError:
+        return None
+    wanted = (source_hash, missing, Prepared("uint8", feed.shape, feed.pixels_hash))
+    same = (index.source_hash, index.missing, index.form) == wanted
+    return index if same else None
+
+
+def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], workers: int, progress: Progress) -> bool:
+    """Whether the image files have the bytes that they were packed from: size and time of change may not tell."""
+    packed = {image: int(sha256[:16], 16) for image, sha256 in zip(index.ids, index.source_sha256, strict=True)}
+    contents = read_contents(images, workers, "pack", progress).tolist()
+    changed = [image.id for image, content in zip(images, contents, strict=True) if packed[image.id] != content]
+    if changed:
+        shown = count_names("image files have changed since they were packed", changed)
+        progress(Update("pack", note=f"{shown}: they are packed again"))
+    return not changed
+
+
+def _check_room(folder: Path, output: Path, size_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise StorageError(
+            f"{output} takes {size_bytes:,} bytes, and {free:,} are free", "make room, or choose another --output"
+        )
+
+
+Facts = tuple[int, str, int]
+"""Size and sha256 of an image file, crc32 of its pixels."""
+
+
+def _write_pixels(
+    file: BinaryIO, images: Sequence[LabelledImage], feed: Feed, workers: int, progress: Progress
+) -> list[Facts]:
+    found: list[Facts] = []
+    start = time.perf_counter()
+    chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
+    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, feed), workers)) as decoded:
+        for pixels, facts in decoded:
+            file.write(pixels.data)
+            found += facts
+            rate = len(found) / (time.perf_counter() - start)
+            progress(Update("pack", len(found), len(images), "images", {"images/s": f"{rate:.0f}"}))
+    return found
+
+
+def _decode(images: Sequence[LabelledImage], feed: Feed) -> tuple[NDArray[np.uint8], list[Facts]]:
+    pixels = np.empty((len(images), *feed.shape), dtype=np.uint8)
+    facts = []
+    for row, image in zip(pixels, images, strict=True):
+        data = image.read()
+        row[:] = feed.decode(data, str(image))
+        facts.append((len(data), hash_bytes(data), zlib.crc32(row.data)))
+    return pixels, facts
+
+
+def _describe(listing: ImageListing, source_hash: str, feed: Feed, facts: Sequence[Facts]) -> PackIndex:
+    return PackIndex(
+        recipe=feed.recipe.name,
+        preprocess_hash=feed.pixels_hash,
+        shape=feed.shape,
+        source_hash=source_hash,
+        missing=listing.missing,
+        ids=tuple(image.id for image in listing.images),
+        labels=tuple(image.label for image in listing.images),
+        source_bytes=tuple(size for size, _, _ in facts),
+        source_sha256=tuple(sha256 for _, sha256, _ in facts),
+        crc32=tuple(crc32 for _, _, crc32 in facts),
+    )
+
+
+def _write_index(file: BinaryIO, index: PackIndex) -> None:
+    offset = file.tell()
+    data = index.model_dump_json(by_alias=True).encode()
+    file.write(data)
+    file.seek(0)
+    file.write(FRONT.pack(MAGIC, offset, len(data), hashlib.sha256(data).digest()))

@@ -1,0 +1,1 @@
+"""Which stage moved the predictions, and what explains a difference in preprocessing."""

@@ -1,0 +1,108 @@
+"""What of a run folder, or of what it was made from, is no longer what its manifests say."""
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from seatrial.data.labels import hash_listing
+from seatrial.diagnosis.sample import Case
+from seatrial.engines.base import MANIFEST
+from seatrial.errors import SeatrialError
+from seatrial.results.run_folder import read_records
+from seatrial.store.files import hash_file, manifest_path
+from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
+
+
+def find_changes(case: Case) -> tuple[str, ...]:
+    """Everything that has changed since it was made, in words; manifests that cannot be read are findings too."""
+    found = (*_check_inputs(case), *_check_graphs(case), *_check_engines(case), *_check_evaluations(case))
+    return tuple(dict.fromkeys((*found, *_find_stale(case))))
+
+
+def _find_stale(case: Case) -> Iterator[str]:
+    """Records of other inputs than run.json names, or of others than stand beside them."""
+    try:
+        stale = read_records(case.run).stale
+    except SeatrialError as error:
+        yield str(error)
+        return
+    for path, reason in stale.items():
+        yield f"{path} is of {reason}: run it again"
+
+
+def _check_inputs(case: Case) -> Iterator[str]:
+    if case.bins is not None:
+        names = {path.name for path in case.bins.folder.glob("*.bin")}
+        lacking = sum(image.path.name.split(".")[0] + ".bin" not in names for image in case.labelled)
+        if lacking:
+            yield f"{case.bins.folder} lacks {lacking} of {len(case.labelled)} images"
+        if case.bins.doubt is not None:
+            yield case.bins.doubt
+    if not case.own_inputs:
+        return
+    known = set(case.manifest.inputs.values())
+    if case.labels is not None and hash_file(case.labels) not in known:
+        yield f"{case.labels} has changed since the run"
+    elif hash_listing(case.labelled) not in known:
+        yield "the images have changed since the run (names, sizes or times of change)"
+
+
+def _check_graphs(case: Case) -> Iterator[str]:
+    for graph in sorted(case.run.glob("model*.onnx")):
+        try:
+            manifest = GraphManifest.load(manifest_path(graph))
+        except SeatrialError as error:
+            yield str(error)
+            continue
+        if hash_file(graph) != manifest.sha256:
+            yield f"{graph.name} was changed after it was made"
+    others = {name: _find_version(name) for name in case.graph.versions}
+    for name, made in case.graph.versions.items():
+        if others[name] not in (None, made):
+            yield f"model.onnx was made with {name} {made}, and here is {others[name]}: re-made it may differ"
+
+
+def _check_engines(case: Case) -> Iterator[str]:
+    graphs = {hash_file(graph) for graph in case.run.glob("model*.onnx")}
+    for name in case.manifest.engines:
+        folder = case.run / "engines" / name
+        if not (folder / MANIFEST).is_file():
+            continue  # Its stage says so.
+        try:
+            manifest = EngineManifest.load(folder / MANIFEST)
+        except SeatrialError as error:
+            yield str(error)
+            continue
+        files = {**{model.path: model.sha256 for model in manifest.files}, **manifest.companions}
+        for file, sha256 in files.items():
+            if not (folder / file).is_file():
+                yield f"engines/{name}/{file} is missing"
+            elif hash_file(folder / file) != sha256:
+                yield f"engines/{name}/{file} was changed after it was made"
+        if manifest.graph.sha256 not in graphs:
+            yield f"engines/{name} was compiled from another graph than those in the run folder"
+
+
+def _check_evaluations(case: Case) -> Iterator[str]:
+    for name in case.manifest.engines:
+        path = case.run / "evaluation" / f"{name}.json"
+        if not path.is_file():
+            continue
+        try:
+            record = AccuracyRecord.load(path)
+        except SeatrialError as error:
+            yield str(error)
+            continue
+        yield from _check_predictions(path.with_name(record.predictions), record.predictions_sha256)
+
+
+def _check_predictions(path: Path, sha256: str) -> Iterator[str]:
+    if not path.is_file() or hash_file(path) != sha256:
+        yield f"evaluation/{path.name} {'was changed after it was made' if path.exists() else 'is missing'}"
+
+
+def _find_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

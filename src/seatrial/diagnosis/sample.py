@@ -1,0 +1,136 @@
+"""What is diagnosed: a run folder, and a sample of its images."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.bins.read import BinFolder, list_with_bins, open_bins
+from seatrial.data.labels import LabelledImage, read_labels, spread
+from seatrial.data.loading.batches import iterate_batches
+from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
+from seatrial.errors import UsageError
+from seatrial.machine.cpu import count_cores
+from seatrial.progress import Progress, Update
+from seatrial.recipes import Recipe
+from seatrial.store.records import GraphManifest, RunManifest
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnoseSpec:
+    """Which run to diagnose, and on what."""
+
+    run: Path
+    images: Path | None = None
+    """None takes the run's own."""
+    labels: Path | None = None
+    """None takes the run's own; beside `images`, class folders."""
+    bins: Path | None = None
+    """What somebody else's preprocessing made of the images."""
+    limit: int = 128
+    """At most so many images, evenly spaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A run and the images that it is diagnosed on."""
+
+    run: Path
+    manifest: RunManifest
+    recipe: Recipe
+    graph: GraphManifest
+    feed: Feed
+    labels: Path | None
+    own_inputs: bool
+    """Images and labels are those that the run names."""
+    labelled: tuple[LabelledImage, ...]
+    """All of the set."""
+    images: tuple[LabelledImage, ...]
+    """Those that are run."""
+    pixels: NDArray[np.uint8]
+    """Theirs, (n, *feed.shape)."""
+    bins: BinFolder | None
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the images that are run."""
+        return [image.id for image in self.images]
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Labels of the images that are run."""
+        return np.array([image.label for image in self.images])
+
+    @property
+    def batch_size(self) -> int:
+        """What the run evaluated with: engines without a free batch have a file for it."""
+        return int(self.manifest.spec["evaluate_batch_size"])
+
+    def see(self, part: slice) -> NDArray[np.float32]:
+        """What the network sees of some images."""
+        return self.feed.finish(self.pixels[part])
+
+
+def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
+    """Read the run's manifests, find its images and decode a sample of them.
+
+    Raises:
+        UsageError: the folder holds no run, or its images are not where they were.
+        DataError: images, labels or bins are missing or contradictory.
+    """
+    if not (spec.run / "run.json").is_file():
+        raise UsageError(f"{spec.run} holds no run (it has no run.json)", "`seatrial run` makes one")
+    manifest = RunManifest.load(spec.run / "run.json")
+    recipe = Recipe.read(manifest.recipe, str(spec.run / "run.json"))
+    graph = GraphManifest.load(spec.run / "model.onnx.json")
+    feed = make_feed(recipe)
+    folder, labels = _find_inputs(spec, manifest)
+    # A label that the network does not have is a finding here, not an error.
+    labelled = read_labels(folder, labels, recipe.network.classes if labels is None else sys.maxsize)
+    paths = [image.path for image in labelled]
+    if spec.bins is not None:
+        paths = list_with_bins(spec.bins, paths)
+    by_path = {image.path: image for image in labelled}
+    chosen = spread(paths, spec.limit)
+    return Case(
+        run=spec.run,
+        manifest=manifest,
+        recipe=recipe,
+        graph=graph,
+        feed=feed,
+        labels=labels,
+        own_inputs=spec.images is None and spec.labels is None,
+        labelled=labelled,
+        images=tuple(by_path[path] for path in chosen),
+        pixels=_load(chosen, feed, progress),
+        bins=None if spec.bins is None else open_bins(spec.bins, recipe),
+    )
+
+
+def _find_inputs(spec: DiagnoseSpec, manifest: RunManifest) -> tuple[Path, Path | None]:
+    """Images and labels as given, else the run's own."""
+    if spec.images is not None:
+        return spec.images, spec.labels
+    if not manifest.images:
+        raise UsageError(f"{spec.run / 'run.json'} names no images", "give --images and --labels")
+    own = None if manifest.labels is None else Path(manifest.labels)
+    images, labels = Path(manifest.images), spec.labels or own
+    gone = next((path for path in (images, labels) if path is not None and not path.exists()), None)
+    if gone is not None:
+        raise UsageError(
+            f"the run was made of {gone}, which is not there as seen from here",
+            "give --images and --labels, or start in the folder in which the run was started",
+        )
+    return images, labels
+
+
+def _load(paths: list[Path], feed: Feed, progress: Progress) -> NDArray[np.uint8]:
+    pixels = np.empty((len(paths), *feed.shape), dtype=np.uint8)
+    done = 0
+    for batch in iterate_batches(paths, feed, 16, count_cores()):
+        pixels[done : done + len(batch)] = batch
+        done += len(batch)
+        progress(Update("diagnose", done, len(paths), "images", {"stage": "decoding"}))
+    return pixels

@@ -1,0 +1,251 @@
+"""The stages of a run that give logits, from the graph made anew to the last engine, each ready to be asked."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from seatrial.diagnosis.compare_weights import compare_weights
+from seatrial.diagnosis.explain_preprocessing import describe_difference
+from seatrial.diagnosis.measured_noise import Floors
+from seatrial.diagnosis.sample import Case
+from seatrial.engines import get_engine
+from seatrial.engines.base import MANIFEST, EngineFile, check_batch, run_padded
+from seatrial.errors import EngineError, ParityError, SeatrialError
+from seatrial.evaluation.noise_floor import FLOORS, Floor
+from seatrial.export.graph import open_graph, parse_graph, read_facts
+from seatrial.export.simplify import simplify
+from seatrial.export.spec import ExportSpec
+from seatrial.export.split_preprocessing import cut_body, cut_tail
+from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
+from seatrial.store.files import manifest_path
+from seatrial.store.records import EngineManifest, GraphManifest
+from seatrial.workflow.compile import PRECISIONS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Answer = Callable[[slice], NDArray[np.float32]]
+"""Logits of some of the case's images."""
+SHOWN = 8
+"""Images from which a difference is explained."""
+AGAIN = "and repeat the command that stands in run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Something that answers the case's images, and what it is held against."""
+
+    name: str
+    parent: str | None
+    """The stage before it; None is torch."""
+    floor: Floor
+    """Of the step from the stage before it."""
+    whole: Floor
+    """Of all steps from torch."""
+    open: Callable[[], contextlib.AbstractContextManager[Answer]]
+    advice: str
+    explain: Callable[[], str] = lambda: ""
+    """What the difference looks like; asked only where there is one."""
+    remark: str = ""
+    """Told in any case."""
+
+
+def list_stages(case: Case, network: "nn.Module", floors: Floors) -> list[Stage]:
+    """Every stage behind torch, in the order of the pipeline."""
+    graphs = _list_graph_stages(case, network)
+    twins = _read_twins(case)
+    made = _Made(case, floors, twins, graphs[-1].name)
+    later = [made.describe_twin(name) for name in twins]
+    later += [made.describe_engine(name) for name in case.manifest.engines]
+    later.sort(key=lambda found: found[0])  # Stable: graphs first, engines in the order asked.
+    return [*graphs, *(stage for _, stage in later)]
+
+
+class Graphs:
+    """The graph made anew from the run's weights, and the one that the run holds; each made once, when it is asked."""
+
+    def __init__(self, case: Case, network: "nn.Module") -> None:
+        self._case, self._network = case, network
+
+    @cached_property
+    def exported(self) -> onnx.ModelProto:
+        """As the exporter writes it."""
+        from seatrial.export.to_onnx import to_onnx
+
+        graph, recipe = self._case.graph, self._case.recipe
+        spec = ExportSpec(graph.opset, graph.input.shape[0], "dynamo" if graph.exporter == "dynamo" else "torchscript")
+        with tempfile.TemporaryDirectory() as folder:
+            return to_onnx(self._network, recipe, spec, Path(folder) / "model.onnx")
+
+    @cached_property
+    def simplified(self) -> onnx.ModelProto:
+        """The same, simplified if the run's is."""
+        return simplify(self.exported) if self._case.graph.simplified else self.exported
+
+    @cached_property
+    def stored(self) -> onnx.ModelProto:
+        """The run's."""
+        return parse_graph(self._case.run / "model.onnx")
+
+    def explain_body(self) -> str:
+        """How the stored network's weights differ."""
+        return compare_weights(self.simplified, cut_body(self.stored))
+
+    def explain_tail(self) -> str:
+        """What the stored preprocessing does to pixels, seen beside the card's."""
+        tail = cut_tail(self.stored)
+        if tail is None:
+            return ""
+        pixels = self._case.pixels[:SHOWN]
+        return describe_difference({"": open_graph(tail)(pixels)}, pixels, (), self._case.recipe)
+
+
+def _list_graph_stages(case: Case, network: "nn.Module") -> list[Stage]:
+    """From torch to the run's own graph."""
+    graphs, fp32 = Graphs(case, network), FLOORS["fp32"]
+
+    def make(
+        name: str,
+        parent: str | None,
+        load: Callable[[], onnx.ModelProto],
+        advice: str,
+        explain: Callable[[], str] = lambda: "",
+    ) -> Stage:
+        is_whole = name == FUSED
+        return Stage(name, parent, fp32, fp32, lambda: _answer_graph(case, load, is_whole), advice, explain)
+
+    anew = f"delete model.onnx {AGAIN}"
+    stages = [make(EXPORT, None, lambda: graphs.exported, "try `seatrial export` with another --exporter or --opset")]
+    if case.graph.simplified:
+        stages.append(
+            make(SIMPLIFY, EXPORT, lambda: graphs.simplified, "`seatrial export --no-simplify` leaves it out")
+        )
+    before = stages[-1].name
+    stages.append(make(STORED, before, lambda: cut_body(graphs.stored), anew, graphs.explain_body))
+    if case.graph.fused:
+        stages.append(make(FUSED, STORED, lambda: graphs.stored, anew, graphs.explain_tail))
+    return stages
+
+
+@contextlib.contextmanager
+def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Answer]:
+    """A graph in onnxruntime, every node as it stands there."""
+    model = load()
+    spec = read_facts(model).input
+    ask = open_graph(model, spec.shape[0])
+    free = spec.model_copy(update={"shape": (None, *spec.shape[1:])})
+
+    def answer(part: slice) -> NDArray[np.float32]:
+        batch = case.pixels[part] if takes_pixels else case.see(part)
+        check_batch(batch, free)
+        return ask(batch)
+
+    yield answer
+
+
+def _read_twins(case: Case) -> dict[str, GraphManifest]:
+    """The run's other graphs by file name, with their manifests; one without is a finding and no stage."""
+    found = {}
+    for path in sorted(case.run.glob("model-*.onnx")):
+        with contextlib.suppress(SeatrialError):
+            found[path.name] = GraphManifest.load(manifest_path(path))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of the run's graph."""
+
+    case: Case
+    floors: Floors
+    twins: dict[str, GraphManifest]
+    whole: str
+    """The stage that is the graph itself."""
+
+    def describe_twin(self, name: str) -> tuple[int, Stage]:
+        """A further graph, and where its precision stands in the order."""
+        case, manifest = self.case, self.twins[name]
+        # It is called as what it was made of, and a word more.
+        source = name.rpartition("-")[0] + ".onnx"
+        precision = manifest.precision
+        advice = f"delete {name} {AGAIN}" + ("; `seatrial quantize` can keep layers in float" * (precision == "int8"))
+        return PRECISIONS.index(precision), Stage(
+            name=name,
+            parent=source if source in self.twins else self.whole,
+            floor=self.floors.get(precision, source in self.twins),
+            whole=self.floors.get(precision),
+            open=lambda: _answer_graph(case, lambda: parse_graph(case.run / name), manifest.fused),
+            advice=advice,
+        )
+
+    def describe_engine(self, name: str) -> tuple[int, Stage]:
+        """An engine, and where its precision stands in the order."""
+        folder, fp32 = self.case.run / "engines" / name, self.floors.get("fp32")
+        try:
+            if not folder.is_dir():
+                raise EngineError(f"engines/{name} is not there", "repeat the command that stands in run.json")
+            manifest = EngineManifest.load(folder / MANIFEST)
+        except SeatrialError as error:
+            problem = error
+            return 0, Stage(name, self.whole, fp32, fp32, lambda: _fail(problem), "")
+        parent, precision = self._find_source(manifest), manifest.precision
+        return PRECISIONS.index(precision), Stage(
+            name=name,
+            parent=parent,
+            floor=self.floors.get(precision, parent in self.twins and manifest.graph.precision == precision),
+            whole=self.floors.get(precision),
+            open=lambda: _answer_engine(self.case, EngineFile(folder, manifest)),
+            advice=f"delete engines/{name} {AGAIN}",
+        )
+
+    def _find_source(self, manifest: EngineManifest) -> str | None:
+        """The stage that an engine was made of; torch rebuilds the network from the weights."""
+        if manifest.engine == "torch":
+            return None
+        if manifest.graph.precision == "fp32":
+            return self.whole
+        exact = [name for name, twin in self.twins.items() if twin.sha256 == manifest.graph.sha256]
+        alike = [name for name, twin in self.twins.items() if twin.precision == manifest.graph.precision]
+        return next(iter((*exact, *alike)), self.whole)
+
+
+def _fail(error: SeatrialError) -> NoReturn:
+    raise error
+
+
+@contextlib.contextmanager
+def _answer_engine(case: Case, file: EngineFile) -> Iterator[Answer]:
+    engine = get_engine(file.manifest.engine)
+    with engine.open(file, file.manifest.device, case.batch_size) as session:
+        takes_pixels = session.input.dtype == "uint8"
+        size = session.input.shape[0] or case.batch_size
+
+        def answer(part: slice) -> NDArray[np.float32]:
+            batch = case.pixels[part] if takes_pixels else case.see(part)
+            return np.concatenate([run_padded(session, batch[i : i + size]) for i in range(0, len(batch), size)])
+
+        yield answer
+
+
+def ask(case: Case, stage: Stage, classes: int, told: Callable[[int], None]) -> NDArray[np.float32]:
+    """Logits of all the case's images; `told` hears how many are done.
+
+    Raises:
+        SeatrialError: the stage cannot be opened, does not take the images, or gives another number of classes.
+    """
+    parts = []
+    with stage.open() as answer:
+        for start in range(0, len(case.images), case.batch_size):
+            parts.append(answer(slice(start, start + case.batch_size)))
+            if parts[-1].shape[1] != classes:
+                raise ParityError(f"it tells {parts[-1].shape[1]} classes apart, torch {classes}")
+            told(start + len(parts[-1]))
+    return np.concatenate(parts)

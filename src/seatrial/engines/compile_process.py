@@ -1,0 +1,78 @@
+"""The process that compiles: `python -m seatrial.engines.compile_process`. How it is called: see `engines.child`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from seatrial.engines import get_engine
+from seatrial.engines.base import Built, CompileJob, EngineFile
+from seatrial.engines.self_test import keep_logits
+from seatrial.errors import RefusedFile
+from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
+from seatrial.store.files import hash_file
+from seatrial.store.records import EngineManifest, EngineModel
+
+_JOB = TypeAdapter(CompileJob)
+
+
+def compile_apart(engine: str, job: CompileJob) -> EngineManifest:
+    """Compile in a process of its own, where a crash of native code is an error and not the end.
+
+    Raises:
+        EngineError: as the engine's `compile`, or the process died.
+        UsageError: an option that the engine does not have.
+    """
+    asked = _JOB.dump_json(job, by_alias=True).decode()
+    command = (*PYTHON, "seatrial.engines.compile_process", engine)
+    answer = call_child(command, asked, f"the process that compiled for {engine}", on_cpu=job.device == "cpu")
+    return EngineManifest.model_validate_json(answer)
+
+
+def compile_here(engine: str, job: CompileJob) -> EngineManifest:
+    """Compile in this process, and open what came of it as everybody will, for its self-test.
+
+    Raises:
+        SeatrialError: as the engine's `compile` and `open`.
+    """
+    made = get_engine(engine)
+    manifest = _describe(engine, job, made.compile(job))
+    return keep_logits(made, EngineFile(job.output, manifest), job.batch_sizes[0] if job.batch_sizes else None)
+
+
+def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
+    version = get_engine(engine).probe().version
+    if version is None:
+        raise RefusedFile(f"engine '{engine}' went away while compiling")
+    graph = built.graph or job.manifest
+
+    def name(path: Path) -> str:
+        return str(path.relative_to(job.output))
+
+    return EngineManifest(
+        key="",
+        engine=engine,
+        sdk_version=version,
+        device=job.device,
+        precision=job.precision,
+        executed=dict(built.executed),
+        options={**job.options, **built.options},
+        chosen=tuple(sorted(built.options)),
+        notes=built.notes,
+        files=tuple(
+            EngineModel(path=name(path), sha256=hash_file(path), batch_size=size) for size, path in built.files
+        ),
+        companions={name(path): hash_file(path) for path in built.companions},
+        input=graph.input,
+        output=graph.output,
+        graph=graph,
+    )
+
+
+def _compile_job(asked: Any) -> str:
+    return compile_here(sys.argv[1], _JOB.validate_python(asked)).model_dump_json(by_alias=True)
+
+
+if __name__ == "__main__":
+    sys.exit(serve_job(_compile_job))

@@ -1,0 +1,1 @@
+"""The reference engine: the network as it is in PyTorch."""

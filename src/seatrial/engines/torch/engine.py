@@ -1,0 +1,218 @@
+"""PyTorch: the network rebuilt from recipe and checkpoint, eager or compiled. Parity is held against its eager fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.engines.base import (
+    Built,
+    Capabilities,
+    CompileJob,
+    EngineFile,
+    check_available,
+    check_executed,
+    check_options,
+    check_place,
+)
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.machine.cpu import count_threads, has_fast_bf16
+from seatrial.machine.nvidia_driver import count_gpus
+from seatrial.recipes.schema import Recipe
+from seatrial.store.files import hash_file, link_or_copy, manifest_path
+from seatrial.store.records import GraphManifest
+
+if TYPE_CHECKING:
+    import torch
+
+    from seatrial.engines.torch.session import TorchSession
+
+OPTIONS = {
+    "mode": "eager (the default) or compiled (torch.compile, frozen: BatchNorm folded, weights laid out anew)",
+    "channels_last": "true or false; default: true, but for eager fp32 on the CPU",
+    "cuda_graphs": "true or false: replay recorded kernels, on CUDA only; default: true where compiled",
+    "threads": "threads of one run on the CPU; default: all cores over the streams",
+}
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is run."""
+
+    precision: str
+    device: str
+    compiled: bool
+    channels_last: bool
+    cuda_graphs: bool
+    threads: int
+    streams: int
+
+
+class TorchEngine:
+    """Rebuilds the network in PyTorch; the graph's manifest says from which recipe and checkpoint."""
+
+    def probe(self) -> Capabilities:
+        """What is installed; GPUs are counted by their driver, so that nothing is imported."""
+        try:
+            found = version("torch")
+            version("timm")
+        except PackageNotFoundError as error:
+            hint = "pip install 'seatrial[torch]'"
+            return Capabilities("torch", None, missing=f"{error.name} is not installed", install_hint=hint)
+        count = 0 if found.endswith("+cpu") else count_gpus()
+        gpus = tuple(f"cuda:{index}" for index in range(count))
+        devices = ("cpu", *gpus, *_list_npus())
+        precisions = (
+            ("fp32", "bf16", "fp16") if len(devices) > 1 else ("fp32", "bf16") if has_fast_bf16() else ("fp32",)
+        )
+        return Capabilities("torch", found, devices, precisions, free_batch=True)
+
+    def compile(self, job: CompileJob) -> Built:
+        """Keep the checkpoint and build the network once; no ONNX is compiled.
+
+        Raises:
+            RefusedFile: the checkpoint is not the one that the graph was made from.
+            EngineError: the device or precision is not there, or torch.compile fails.
+        """
+        if job.precision == "int8":
+            raise EngineError("torch runs no int8", "compile the quantised graph for onnxruntime, openvino or tensorrt")
+        check_available(job, self.probe())
+        check_options("torch", job.options, OPTIONS)
+        if job.manifest.precision != "fp32":
+            raise UsageError(
+                f"{job.graph.name} is an {job.manifest.precision} graph, and torch rebuilds the network in fp32"
+            )
+        if job.precision == "fp16" and job.device == "cpu":
+            raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
+        if not job.manifest.checkpoint_sha256:
+            fix = "export the checkpoint with `seatrial export`"
+            raise UsageError(f"{job.graph.name} was exported elsewhere, and torch rebuilds networks from weights", fix)
+        source = job.graph.parent / job.manifest.checkpoint
+        if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
+            state = "has changed since" if source.exists() else "is not there any more, and"
+            problem = f"checkpoint {source} {state} {job.graph.name} was made from it"
+            raise RefusedFile(problem, "graph, manifest and weights stay together under their names; else export again")
+        for suffix in ("", ".json"):
+            link_or_copy(source.with_name(source.name + suffix), job.output / f"checkpoint.safetensors{suffix}")
+        weights = job.output / "checkpoint.safetensors"
+        plan = make_plan(job.precision, job.options, job.device)
+        with _open_session(plan, job.manifest, weights, job.batch_sizes[0] if job.batch_sizes else None) as session:
+            executed = session.count_executed()
+        check_executed("torch", job.precision, executed)
+        return Built(((None, weights),), executed, companions=(manifest_path(weights),))
+
+    def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
+        """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
+        check_place(file, device, self.probe())
+        path, _ = file.pick(batch_size)
+        manifest = file.manifest
+        plan = make_plan(manifest.precision, manifest.options, device, streams)
+        return _open_session(plan, manifest.graph, path, batch_size)
+
+
+def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> Plan:
+    """How to run the network, from the engine's options.
+
+    Raises:
+        UsageError: an option has a value that it cannot have.
+    """
+    mode = options.get("mode", "eager")
+    if mode not in ("eager", "compiled"):
+        raise UsageError(f"option mode={mode} is neither eager nor compiled")
+    compiled, on_cpu = mode == "compiled", device == "cpu"
+    graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
+    if graphs and not device.startswith("cuda"):
+        raise UsageError(f"option cuda_graphs=true, and the device is {device}")
+    return Plan(
+        precision=precision,
+        device=device,
+        compiled=compiled,
+        channels_last=_read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
+        cuda_graphs=graphs,
+        threads=count_threads(options, streams),
+        streams=streams,
+    )
+
+
+def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn.Module:
+    """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it."""
+    import torch
+
+    from seatrial.models.checkpoint import load_network
+
+    recipe = Recipe.read(graph.recipe, "the graph's manifest")
+    dtype = getattr(torch, DTYPES[plan.precision])
+    memory = torch.channels_last if plan.channels_last else torch.contiguous_format
+    network = load_network(recipe.network, checkpoint).to(plan.device, dtype).to(memory_format=memory)
+    # An AIPP configuration is computed in numpy, by the definition that its graph is held against.
+    takes_pixels = graph.fused and graph.aipp is None
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in recipe.normalisation)
+
+    class Whole(torch.nn.Module):
+        """(pixel − 255·mean) / (255·std) of uint8 (n, height, width, 3) in fp32, then the network; fp32 logits."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.mean = torch.nn.Buffer(mean)
+            self.std = torch.nn.Buffer(std)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if takes_pixels:
+                images = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+            logits: torch.Tensor = self.network(images.to(dtype, memory_format=memory))
+            return logits.float()
+
+    return Whole().to(plan.device).eval()
+
+
+def _open_session(plan: Plan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
+    from seatrial.engines.torch.session import AcceleratorSession, TorchSession
+
+    if plan.device != "cpu":
+        _check_usable(plan.device)
+    finish = read_feed(graph).finish if graph.aipp is not None else None
+    module = build_module(graph, weights, plan)
+    kind = TorchSession if plan.device == "cpu" else AcceleratorSession
+    # The module takes any batch, whatever the graph was exported for; what is compiled or recorded takes one.
+    fixed = plan.compiled or plan.cuda_graphs
+    size = (batch_size or graph.input.shape[0] or 1) if fixed else None
+    spec = graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])})
+    return kind(module, plan, (spec, graph.output), finish)
+
+
+def _check_usable(device: str) -> None:
+    """Touch the device once.
+
+    Raises:
+        EngineError: this build of PyTorch cannot use it: it is for another driver or kind of device.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise EngineError(f"torch {torch.__version__} cannot use {device} ({said})", "see pytorch.org") from None
+
+
+def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    text = options.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise UsageError(f"option {name}={text} is neither true nor false")
+    return text == "true"
+
+
+def _list_npus() -> tuple[str, ...]:
+    """Ascend devices, where Ascend's adapter for PyTorch is installed."""
+    try:
+        version("torch_npu")
+        import torch_npu
+    except (PackageNotFoundError, ImportError):
+        return ()
+    return tuple(f"npu:{index}" for index in range(torch_npu.npu.device_count()))

@@ -1,0 +1,59 @@
+"""What is to be known about an evaluation beside its accuracy: images left out, odd files, machines that may differ."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from seatrial.data.labels import LabelledImage
+from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.errors import DataError
+from seatrial.evaluation.channels import may_be_swapped
+from seatrial.evaluation.ledger import Tally
+from seatrial.machine.environment import name_machine
+from seatrial.store.records import Environment
+
+
+def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
+    """What was noted of image files, each with how many there are and the first."""
+    counts = Counter(tally.notes.values())
+    first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
+    return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
+
+
+def find_machine_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
+    """Whether several kinds of machines answered, which may differ."""
+    kinds = sorted(tally.machines | {name_machine(environment)})
+    if len(kinds) == 1:
+        return ()
+    return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+
+
+def find_channel_doubts(
+    untried: str, images: Sequence[LabelledImage], feed: Feed, tally: Tally, own: bool
+) -> tuple[str, ...]:
+    """That nobody looked whether channels are swapped, where they may be.
+
+    Args:
+        untried: why; empty where nothing but a reason was missing.
+        own: of `evaluation.plausibility.find_published`.
+    """
+    if not untried or not may_be_swapped(images, feed, tally, own):
+        return ()
+    return (f"nobody looked whether red and blue are swapped: {untried}",)
+
+
+def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
+    """Refuse an accuracy over fewer images than were asked for.
+
+    Args:
+        left_out: why an image has no answer, by id.
+        asked: how many images there should be.
+
+    Raises:
+        DataError: names the first ones.
+    """
+    listed = list(left_out.values())
+    shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
+    raise DataError(
+        f"{len(left_out)} of {asked} images have no answer: {shown}",
+        "mend them, or evaluate the rest with --allow-partial, which keeps what is answered",
+    )

@@ -1,0 +1,134 @@
+"""An evaluation's predictions held against a reference's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.data.labels import LabelledImage
+from seatrial.errors import NotComparable, RefusedFile
+from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.early_stopping import bound_confidence
+from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
+from seatrial.store.files import hash_file
+from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
+from seatrial.store.records import AccuracyRecord, Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Predictions that others are held against."""
+
+    name: str
+    predictions: Predictions
+    sha256: str
+    """Of their file."""
+    record: AccuracyRecord | None = None
+    """That `evaluate` wrote beside them, where it stands there."""
+
+    @classmethod
+    def load(cls, path: Path, classes: int | None = None) -> "Reference":
+        """Predictions and the record beside them.
+
+        Args:
+            classes: that the network has.
+
+        Raises:
+            UsageError: there are no such predictions.
+            RefusedFile: they are not those that the record was counted from, or no classifier of so many classes gave
+                them.
+        """
+        beside, record = path.with_suffix(".json"), None
+        sha256 = hash_file(path) if path.is_file() else ""
+        if sha256 and AccuracyRecord.stands_at(beside):
+            found = AccuracyRecord.load(beside)
+            record = found if found.predictions == path.name else None
+        if record is not None and record.predictions_sha256 != sha256:
+            raise RefusedFile(f"{path} is not the file that {beside} was counted from", "evaluate again")
+        return cls(path.stem, Predictions.load(path, classes), sha256, record)
+
+    def believe(self, by_file: bool = True) -> Belief:
+        """Whether the predictions can be believed: by themselves, and by what their evaluation found.
+
+        Args:
+            by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
+        """
+        record, held = self.record, self.predictions
+        if record is not None and record.unchecked:
+            return Belief(unchecked=record.unchecked)
+        classes = int(held.classes.max()) + 1 if record is None else record.classes
+        found = find_suspicions(Seen(held.ids, held.labels, held.classes[:, 0], classes, held.contents))
+        known = {suspicion.kind for suspicion in found}
+        stored = record.suspicions if record is not None and by_file else ()
+        return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))
+
+
+def check_reference(reference: Reference, images: Sequence[LabelledImage], name: str) -> None:
+    """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
+
+    Other files under the same names are noticed here where what holds the images tells their contents, as packs do.
+
+    Raises:
+        NotComparable: says how many and the first.
+    """
+    found = reference.predictions
+    row_of = {image: row for row, image in enumerate(found.ids)}
+    lacking = [image.id for image in images if image.id not in row_of]
+    if lacking:
+        raise NotComparable(
+            f"{reference.name} lacks {len(lacking)} of the {len(images)} images that {name} is evaluated on, "
+            f"first '{lacking[0]}'",
+            "evaluate both on the same set",
+        )
+    labels = found.labels.tolist()
+    other = [image.id for image in images if labels[row_of[image.id]] != image.label]
+    if other:
+        raise NotComparable(
+            f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'"
+        )
+    if found.contents is not None and not found.of_prepared:
+        contents = found.contents.tolist()
+        known = [image for image in images if image.content is not None]
+        replaced = [image.id for image in known if contents[row_of[image.id]] != image.known_content]
+        refuse_replaced(replaced, len(images), (reference.name, name))
+
+
+def compare_with(reference: Reference, output: Path, record: AccuracyRecord) -> Comparison:
+    """Hold an evaluation's predictions against a reference's, image by image.
+
+    Raises:
+        NotComparable: the reference lacks some of the images, has other labels, or saw other files under their names.
+    """
+    ours = Predictions.load(output / record.predictions)
+    theirs = restrict(reference.predictions, ours.ids)
+    check_same_images(theirs, ours, (reference.name, record.name))
+    confidence = bound_confidence(record.certainty)
+    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
+    facts = {"suspicions": reference.believe().suspicions, "reference_sha256": reference.sha256}
+    named = name_differences(compared.model_copy(update=facts), reference, record)
+    if theirs.contents is not None or ours.contents is None:
+        return named
+    unknown = f"{reference.name}: nothing tells which image files it saw, so replaced ones would go unnoticed"
+    return named.model_copy(update={"doubts": (*named.doubts, unknown)})
+
+
+def name_differences(compared: Comparison, reference: Reference, record: AccuracyRecord) -> Comparison:
+    """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
+    other = reference.record
+    if other is None:
+        return compared
+    differs = {
+        "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
+        "its weights are others": (others := other.checkpoint_sha256 != record.checkpoint_sha256),
+        "image files have changed since": _have_changed(other, record),
+    }
+    doubts = tuple(f"{reference.name}: {text}" for text, found in differs.items() if found)
+    return compared.model_copy(update={"doubts": doubts, "other_weights": others})
+
+
+def _have_changed(a: AccuracyRecord, b: AccuracyRecord) -> bool:
+    """Whether two evaluations of equally many images saw other files: by their bytes, else by sizes and times."""
+    if a.images != b.images:
+        return False  # Of a part of the images every hash is another anyway.
+    if None not in (a.contents_hash, b.contents_hash):
+        return a.contents_hash != b.contents_hash
+    return None not in (a.images_hash, b.images_hash) and a.images_hash != b.images_hash

@@ -1,0 +1,108 @@
+"""Which layers of an int8 graph go back to float so that the accuracy stays: the fewest of those that err most.
+
+NNCF has such a loop, but for ONNX it ranks by single right or wrong answers only, and does not say what it put back.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from seatrial.engines.base import LEAST_SHARE
+from seatrial.errors import ParityError
+from seatrial.export.derived_graph import WEIGHTED
+from seatrial.export.graph import read_facts, run_graph
+from seatrial.export.quantize import Preset, list_quantized, quantize
+from seatrial.progress import Progress, Update
+
+RANKING_IMAGES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much top-1 may drop, and how that is measured."""
+
+    max_drop_pp: float
+    measure: Callable[[onnx.ModelProto], float]
+    """The drop of a graph in points, against the float one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """An int8 graph within its budget."""
+
+    model: onnx.ModelProto
+    keep: tuple[str, ...]
+    """Nodes in float, worst first."""
+    drop_pp: float
+
+
+def put_back(
+    model: onnx.ModelProto, images: NDArray[np.generic], preset: Preset, budget: Budget, progress: Progress
+) -> PutBack:
+    """Quantise `model` and put the worst layers back until the drop is within the budget, then as few as do.
+
+    Raises:
+        ParityError: it is not, with as many in float as leave half of the layers in int8.
+    """
+
+    def attempt(keep: Sequence[str]) -> PutBack:
+        made = quantize(model, images, preset, keep)
+        found = PutBack(made, tuple(keep), budget.measure(made))
+        note = f"with {len(keep)} layers in float top-1 drops by {found.drop_pp:.2f} points"
+        progress(Update("quantize", note=note))
+        return found
+
+    best = attempt(())
+    if best.drop_pp <= budget.max_drop_pp:
+        return best
+    ranked = rank_layers(model, best.model, images, preset, progress)
+    spare = count_spare(model, ranked)
+    too_few, enough = 0, 0
+    while best.drop_pp > budget.max_drop_pp:
+        if enough == spare:
+            raise ParityError(
+                f"int8 drops top-1 by {best.drop_pp:.2f} points with {enough} of {len(ranked)} layers in float, "
+                f"and {budget.max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
+                "allow more, or stay with fp16 or bf16",
+            )
+        too_few, enough = enough, min(max(1, 2 * enough), spare)
+        best = attempt(ranked[:enough])
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        found = attempt(ranked[:middle])
+        if found.drop_pp <= budget.max_drop_pp:
+            best, enough = found, middle
+        else:
+            too_few = middle
+    return best
+
+
+def count_spare(model: onnx.ModelProto, ranked: Sequence[str]) -> int:
+    """How many of the ranked nodes may go back so that engines still find half of the layers in int8, and one node."""
+    layers = {node.name for node in model.graph.node if node.op_type in WEIGHTED}
+    left = sum(name in layers for name in ranked)
+    for count, name in enumerate(ranked[:-1]):
+        left -= name in layers
+        if left < LEAST_SHARE * len(layers):
+            return count
+    return max(0, len(ranked) - 1)
+
+
+def rank_layers(
+    model: onnx.ModelProto, quantized: onnx.ModelProto, images: NDArray[np.generic], preset: Preset, progress: Progress
+) -> list[str]:
+    """The quantised nodes, the one first that errs most when it alone is quantised."""
+    sample = images[:RANKING_IMAGES]
+    size = read_facts(model).input.shape[0]
+    reference = run_graph(model, sample, size)
+    nodes = {node.name for node in model.graph.node}
+    errors = {}
+    names = [name for name in list_quantized(quantized) if name in nodes]
+    for done, name in enumerate(names):
+        progress(Update("quantize", done, len(names), "layers ranked"))
+        alone = quantize(model, sample, preset, nodes - {name})
+        errors[name] = float(np.linalg.norm(run_graph(alone, sample, size) - reference))
+    return sorted(errors, key=lambda name: -errors[name])

@@ -1,0 +1,146 @@
+"""From a stored checkpoint to a graph with its manifest, each step held against torch on real images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.steps import normalise
+from seatrial.errors import ParityError
+from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
+from seatrial.evaluation.noise_floor import SAME_FLOORS, hold
+from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
+from seatrial.export.fuse_aipp import fuse_aipp
+from seatrial.export.fuse_preprocess import fuse_preprocess
+from seatrial.export.graph import CHUNK, open_graph, read_facts
+from seatrial.export.simplify import simplify
+from seatrial.export.spec import ExportSpec
+from seatrial.export.to_onnx import to_onnx
+from seatrial.models.checkpoint import load_network
+from seatrial.progress import Progress, Update
+from seatrial.store.files import hash_file, manifest_path, replacing
+from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
+
+
+@dataclass(frozen=True, slots=True)
+class ExportJob:
+    """What to export, and the images that prove it."""
+
+    feed: Feed
+    checkpoint: Path
+    """Canonical weights: `checkpoint.safetensors` with its manifest."""
+    output: Path
+    key: str
+    pixels: NDArray[np.uint8]
+    """Images (n, *feed.shape) that each step is checked on."""
+    spec: ExportSpec
+    plain: NDArray[np.uint8] | None = None
+    """The same images as the card itself crops them (n, height, width, 3), where the feed is another one."""
+
+
+def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
+    """Export, simplify and fuse; write the ONNX file and its manifest.
+
+    Raises:
+        EngineError: an exporter gave something else than was asked.
+        ParityError: a step changed the answers.
+    """
+    recipe = job.feed.recipe
+    network = load_network(recipe.network, job.checkpoint)
+    floats = job.feed.finish(job.pixels)
+    reference = run_network(network, floats)
+    check_logits(reference, [f"image {i}" for i in range(len(reference))])
+    variety = Variety()
+    variety.see(job.pixels, reference)
+    variety.check()
+    parity: list[StepParity] = []
+
+    _check_alone("the network", reference, lambda row: run_network(network, floats[row]))
+
+    def check(step: str, model: onnx.ModelProto, images: NDArray[np.generic]) -> None:
+        ask = open_graph(model, job.spec.batch_size)
+        logits = ask(images)
+        parity.append(measure_parity(step, reference, logits))
+        check_parity(parity[-1])
+        _check_alone(f"after '{step}' the graph", logits, lambda row: ask(images[row]))
+        error = parity[-1].relative_error
+        progress(Update("export", note=f"{step}: differs from torch by {error:.1e} on {len(images)} images"))
+
+    with replacing(job.output) as temporary:
+        model = to_onnx(network, recipe, job.spec, temporary)
+        check("export", model, floats)
+        if job.spec.simplify:
+            model = simplify(model)
+            check("simplify", model, floats)
+        if job.spec.fuse:
+            aipp = job.feed.aipp
+            model = fuse_preprocess(model, recipe) if aipp is None else fuse_aipp(model, aipp)
+            check("fuse preprocessing" if aipp is None else "fuse AIPP", model, job.pixels)
+        onnx.save(model, temporary)
+    if job.plain is not None:
+        parity.append(_compare_feeds(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
+    manifest = _describe(job, model, tuple(parity))
+    manifest.save(manifest_path(job.output))
+    return manifest
+
+
+def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice], NDArray[np.float32]]) -> None:
+    """Refuse what gives the first images other logits alone than among all of them; a fixed batch holds copies."""
+    rows = range(min(ALONE, len(together)))
+    alone = np.concatenate([ask(slice(row, row + 1)) for row in rows])
+    held = hold(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
+    if held.excess is not None:
+        raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
+
+
+def _compare_feeds(
+    job: ExportJob, logits: NDArray[np.float32], own: NDArray[np.float32], progress: Progress
+) -> StepParity:
+    """How far the AIPP configuration itself, host steps included, moves the answers: told, not judged."""
+    found = measure_parity("AIPP instead of the card's preprocessing", own, logits)
+    note = f"{found.top1_disagreements} of {found.images} get another first class ({found.relative_error:.1e})"
+    progress(Update("export", note=f"{found.step}: {note}"))
+    return found
+
+
+def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits of normalised images (n, 3, height, width), in pieces."""
+    with torch.inference_mode():
+        parts = [network(torch.from_numpy(floats[i : i + CHUNK])).numpy() for i in range(0, len(floats), CHUNK)]
+    return np.concatenate(parts)
+
+
+def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, ...]) -> GraphManifest:
+    import onnxruntime
+
+    feed, facts = job.feed, read_facts(model)
+    weights = CheckpointManifest.load(manifest_path(job.checkpoint))
+    return GraphManifest(
+        key=job.key,
+        recipe=feed.recipe.model_dump(mode="json", exclude_none=True),
+        checkpoint=job.checkpoint.name,
+        checkpoint_sha256=weights.sha256,
+        published=weights.published,
+        sha256=hash_file(job.output),
+        opset=facts.opset,
+        exporter=job.spec.exporter,
+        simplified=job.spec.simplify,
+        fused=job.spec.fuse,
+        aipp=feed.aipp.model_dump(mode="json") if feed.aipp else None,
+        host_steps=tuple(s.model_dump(mode="json", exclude_none=True) for s in feed.steps) if feed.aipp else (),
+        input=facts.input,
+        output=facts.output,
+        preprocess_hash=feed.hash,
+        parity=parity,
+        versions={
+            **{name: version(name) for name in ("torch", "onnx", "onnxslim")},
+            # Its distribution has another name where it brings a GPU.
+            "onnxruntime": onnxruntime.__version__,
+        },
+    )

@@ -1,0 +1,140 @@
+"""From an fp32 graph and calibration images to an int8 graph with its manifest."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.data.loading.batches import iterate_batches
+from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.errors import NotComparable
+from seatrial.evaluation.parity import measure_parity
+from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
+from seatrial.export.accuracy_aware import Budget, put_back
+from seatrial.export.derived_graph import check_answers, store_twin
+from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
+from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
+from seatrial.machine.cpu import count_cores
+from seatrial.progress import Progress, Update
+from seatrial.store.files import hash_value
+from seatrial.store.records import Calibration, GraphManifest
+
+AT_ONCE = 256
+"""Labelled images held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Job:
+    """What to quantise, and on what."""
+
+    graph: Path
+    manifest: GraphManifest
+    output: Path
+    key: str
+    feed: Feed
+    calibration: NDArray[np.generic]
+    """Images as the graph takes them."""
+    contents: dict[str, int]
+    """Sizes by hash of their files."""
+    proof: NDArray[np.generic]
+    """Images to tell the difference on, as the graph takes them."""
+    preset: Preset
+    max_drop_pp: float | None
+    labelled: tuple[LabelledImage, ...]
+    """What the drop is measured on."""
+
+
+def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
+    """Quantise, read back, hold against the float graph; write the ONNX file and its manifest.
+
+    The difference is told and not judged: int8 gives a few images another first class, and only labels say if it may.
+
+    Raises:
+        EngineError: NNCF is missing, or what it made is not per channel.
+        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
+    """
+    plain = raise_opset(load_graph(job.graph), job.proof)
+    progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
+    int8, kept = _quantize(job, plain, progress)
+    layers = check_quantized(int8, plain)
+    size = job.manifest.input.shape[0]
+    reference, logits = (run_graph(model, job.proof, size) for model in (plain, int8))
+    check_answers(job.proof, logits)
+    parity = measure_parity("quantize", reference, logits)
+    calibration = Calibration(
+        images=len(job.calibration),
+        sha256=hash_value(sorted(job.contents)),
+        contents=job.contents,
+        preset=job.preset,
+        layers=len(layers.int8),
+        float_layers=len(layers.plain),
+        kept_float=kept,
+        max_drop_pp=job.max_drop_pp,
+        chosen_on=hash_listing(job.labelled) if kept else None,
+    )
+    changes = {
+        "key": job.key,
+        "precision": "int8",
+        "opset": read_facts(int8).opset,
+        "calibration": calibration,
+        "parity": (*job.manifest.parity, parity),
+        "versions": {**job.manifest.versions, "nncf": version("nncf")},
+    }
+    made = store_twin(int8, job.graph, job.output, changes)
+    moved = f"differs from fp32 by {parity.relative_error:.1e}"
+    flips = f"{parity.top1_disagreements} of {parity.images} images get another first class"
+    progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {moved}, {flips}"))
+    return made
+
+
+def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    if job.max_drop_pp is None:
+        return quantize(plain, job.calibration, job.preset), ()
+    count = len(job.labelled)
+    labels = np.array([image.label for image in job.labelled])
+    reference = _predict(job, plain, progress)
+    _check_plausible(job, labels, reference)
+    right = int((reference == labels).sum())
+    budget = Budget(
+        job.max_drop_pp, lambda model: 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
+    )
+    found = put_back(plain, job.calibration, job.preset, budget, progress)
+    progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
+    if found.keep:
+        note = f"these {count} images chose {len(found.keep)} float layers, so they do not prove the accuracy"
+        progress(Update("quantize", note=note))
+    return found.model, found.keep
+
+
+def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+    """Refuse to choose layers by an accuracy that cannot drop."""
+    recipe = job.feed.recipe
+    published = find_published(recipe, job.manifest.published is False)
+    ids = [image.id for image in job.labelled]
+    found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
+    if found and recipe.gates.plausible:
+        problem = f"no drop can be measured on predictions that cannot be believed: {found[0].reason}"
+        raise NotComparable(problem, found[0].fix)
+
+
+def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArray[np.int64]:
+    """First classes (n,) of the labelled images, by the graph as it stands.
+
+    Not optimised: which levels are sound of a graph is only known once an engine was compiled from it, and one that
+    errs would choose layers by its own fault.
+    """
+    ask = open_graph(model, job.manifest.input.shape[0])
+    found: list[NDArray[np.int64]] = []
+    paths = [image.path for image in job.labelled]
+    done = 0
+    for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
+        images = pixels if job.manifest.fused else job.feed.finish(pixels)
+        found.append(ask(images).argmax(axis=1))
+        done += len(found[-1])
+        progress(Update("quantize", done, len(paths), "images evaluated"))
+    return np.concatenate(found)

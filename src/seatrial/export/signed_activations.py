@@ -1,0 +1,57 @@
+"""A Q/DQ graph whose activations are uint8 where they are never negative, to one of int8 throughout.
+
+TensorRT takes no uint8: it reads the type as int8, which cuts off the upper half of the values.
+"""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from seatrial.errors import EngineError
+from seatrial.evaluation.parity import measure_parity
+from seatrial.export.derived_graph import TwinJob, check_answers, store_twin
+from seatrial.export.graph import load_graph, run_graph
+from seatrial.store.records import GraphManifest
+
+
+def make_signed(job: TwinJob) -> GraphManifest:
+    """Write the twin of an int8 graph whose activations are int8 throughout.
+
+    Raises:
+        EngineError: an activation has a zero point.
+        ParityError: the answers cannot be a classifier's.
+    """
+    model = load_graph(job.graph)
+    signed = to_signed(model)
+    size = job.manifest.input.shape[0]
+    reference, logits = (run_graph(graph, job.images, size) for graph in (model, signed))
+    check_answers(job.images, logits)
+    parity = (*job.manifest.parity, measure_parity("signed activations", reference, logits))
+    return store_twin(signed, job.graph, job.output, {"key": job.key, "parity": parity})
+
+
+def to_signed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with the ranges that uint8 covered in 255 steps covered by int8 in 127.
+
+    Raises:
+        EngineError: an activation has a zero point, so that int8 without one would lose its range.
+    """
+    signed: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
+    weights = {weight.name: weight for weight in signed.graph.initializer}
+    linear = [node for node in signed.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    shifted = [node.name for node in linear if numpy_helper.to_array(weights[node.input[2]]).any()]
+    if shifted:
+        fix = "quantise with --preset performance"
+        raise EngineError(f"'{shifted[0]}' has a zero point, so it cannot become int8", fix)
+    pairs = {(node.input[1], node.input[2]) for node in linear}
+    unsigned = [pair for pair in pairs if weights[pair[1]].data_type == TensorProto.UINT8]
+    for scale in {scale for scale, _ in unsigned}:
+        wider = (numpy_helper.to_array(weights[scale]) * (255 / 127)).astype(np.float32)
+        weights[scale].CopyFrom(numpy_helper.from_array(wider, scale))
+    for zero in {zero for _, zero in unsigned}:
+        zeros = numpy_helper.to_array(weights[zero]).astype(np.int8)
+        weights[zero].CopyFrom(numpy_helper.from_array(zeros, zero))
+    # What was inferred for uint8 no longer holds.
+    del signed.graph.value_info[:]
+    onnx.checker.check_model(signed, full_check=True)
+    return signed

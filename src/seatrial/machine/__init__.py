@@ -1,0 +1,1 @@
+"""Facts of the hardware, and processes whose death leaves the caller alive."""

@@ -1,0 +1,1 @@
+"""A run folder, read once and checked, for compare, report and workflow."""

@@ -1,0 +1,116 @@
+"""Everything a run folder holds, read once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from seatrial.errors import UsageError
+from seatrial.recipes.schema import Recipe
+from seatrial.results.recount import check_counts, check_file_name, check_versus
+from seatrial.results.run import (
+    GRAPH,
+    TRAINING,
+    VERDICT,
+    WEIGHTS,
+    accuracy_path,
+    engine_path,
+    measurement_path,
+    throughput_path,
+)
+from seatrial.results.run import Run as Run
+from seatrial.results.stale import find_stale
+from seatrial.store.measurement import Measurement
+from seatrial.store.record import Record
+from seatrial.store.records import (
+    AccuracyRecord,
+    CheckpointManifest,
+    EngineManifest,
+    GraphManifest,
+    RunManifest,
+    Throughput,
+    TrainingRecord,
+    Verdict,
+)
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def read_run(folder: Path) -> Run:
+    """Read the records of a run as `read_records`, and the predictions, from which accuracies are counted again.
+
+    Raises:
+        UsageError: the folder is no run, or a record in it is of another kind.
+        RefusedFile: a record is damaged, is not what its predictions give, or names a file outside the run.
+    """
+    run, predictions = read_records(folder), {}
+    for name, record in run.accuracy.items():
+        found = check_counts(folder / "evaluation", record)
+        if found is not None:
+            predictions[name] = found
+    for name, ours in predictions.items():
+        versus = run.accuracy[name].versus
+        theirs = None if versus is None else predictions.get(versus.reference)
+        # Records of older versions do not tell which predictions theirs are, and may be of others.
+        if versus is not None and theirs is not None and versus.reference_sha256:
+            check_versus(folder / "evaluation", run.accuracy[name], ours, theirs)
+    return replace(run, predictions=predictions)
+
+
+def read_records(folder: Path) -> Run:
+    """Read the records of a run; parts may be missing, but what is there must be whole.
+
+    Records that are not of the inputs that run.json names are left out and stand in `stale`.
+
+    Raises:
+        UsageError: the folder is no run, or a record in it is of another kind.
+        RefusedFile: a record is damaged, or names a file outside the run.
+    """
+    if not (folder / "run.json").is_file():
+        raise UsageError(f"{folder} is no run folder (it has no run.json)", "`seatrial run` makes one")
+    manifest = RunManifest.load(folder / "run.json")
+    if not manifest.engines:
+        raise UsageError(f"{folder / 'run.json'} names no engine", "run it again with --engines")
+    for name in manifest.engines:
+        check_file_name(name, folder / "run.json")
+    names = manifest.engines
+    whole = Run(
+        folder=folder,
+        manifest=manifest,
+        recipe=Recipe.read(manifest.recipe, f"recipe in {folder / 'run.json'}"),
+        verdict=_load(Verdict, folder / VERDICT),
+        checkpoint=_load(CheckpointManifest, folder / WEIGHTS),
+        graph=_load(GraphManifest, folder / GRAPH),
+        training=_load(TrainingRecord, folder / TRAINING),
+        built=_load_each(EngineManifest, folder, names, engine_path),
+        accuracy=_load_each(AccuracyRecord, folder, names, accuracy_path),
+        throughput=_load_each(Throughput, folder, names, throughput_path),
+        measurements=_load_each(Measurement, folder, names, measurement_path),
+    )
+    return _leave_out(whole, find_stale(whole))
+
+
+def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:
+    """The run without its stale records."""
+    return replace(
+        run,
+        verdict=None if VERDICT in stale else run.verdict,
+        checkpoint=None if WEIGHTS in stale else run.checkpoint,
+        graph=None if GRAPH in stale else run.graph,
+        training=None if TRAINING in stale else run.training,
+        built={name: record for name, record in run.built.items() if engine_path(name) not in stale},
+        accuracy={name: record for name, record in run.accuracy.items() if accuracy_path(name) not in stale},
+        throughput={name: record for name, record in run.throughput.items() if throughput_path(name) not in stale},
+        measurements={name: record for name, record in run.measurements.items() if measurement_path(name) not in stale},
+        stale=stale,
+    )
+
+
+def _load(kind: type[AnyRecord], path: Path) -> AnyRecord | None:
+    return kind.load(path) if path.exists() else None
+
+
+def _load_each(
+    kind: type[AnyRecord], folder: Path, names: Sequence[str], place: Callable[[str], str]
+) -> dict[str, AnyRecord]:
+    return {name: kind.load(folder / place(name)) for name in names if (folder / place(name)).exists()}

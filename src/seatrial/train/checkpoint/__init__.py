@@ -1,0 +1,1 @@
+"""What a training keeps: snapshots to resume from, and checkpoints for others."""

@@ -1,0 +1,233 @@
+"""Shuffled, augmented training batches: the same for a seed, whatever the workers and processes."""
+
+import weakref
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.closing import Closing
+from seatrial.data.labels import LabelledImage, count_names
+from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
+from seatrial.errors import DataError
+from seatrial.recipes.schema import Size
+from seatrial.recipes.training import Train
+from seatrial.train.input.augment import Drawn, make_augment
+from seatrial.train.input.sampler import Order, Share
+
+SLOTS = 3
+"""Batches in memory where another device computes: one in use, the others being filled."""
+TASK = 16
+"""Images that a worker fills at a time, at most."""
+TURNS = 4
+"""Tasks for each worker where a batch is waited for, so that all end at about the same time."""
+MOST_BAD = 0.01
+"""Part of the images that may be skipped; one always may."""
+CHECK = "`seatrial data check` finds them all"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one process has of a step, n images."""
+
+    pixels: NDArray[np.uint8]
+    """(n, height, width, 3); filled anew once the next batch is asked for."""
+    labels: NDArray[np.int64]
+    """(n,)."""
+    images: tuple[LabelledImage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """A batch on its way."""
+
+    slot: int
+    step: NDArray[np.int64]
+    """Index and repetition of each image of the whole step, (batch size, 2)."""
+    parts: list[Future[Filled]]
+
+
+class Batches(Closing):
+    """A process's batches of every epoch, wherever their images come from."""
+
+    def __init__(self, order: Order) -> None:
+        self.bad: dict[str, str] = {}
+        """Why images were skipped, by their ids."""
+        self._order = order
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return self._order.steps
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step, over all processes."""
+        return self._order.batch_size
+
+    def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
+        """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
+
+        Raises:
+            DataError: an image cannot be read, or too many were skipped.
+        """
+        raise NotImplementedError
+
+
+class Loader(Batches):
+    """Batches of one process, decoded and augmented on all its cores while the device works on others.
+
+    Where the CPU is the device, they are not: torch's threads wait for each other in turns, and a worker beside them
+    costs three times what it takes alone. There each batch is filled when it is asked for.
+
+    The workers are kept from epoch to epoch, until it is closed.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        settings: Train,
+        size: Size,
+        share: Share,
+        workers: int,
+        mean: Sequence[float] = (),
+    ) -> None:
+        """Begin with no workers: they start with the first epoch.
+
+        Args:
+            size: height and width of what comes out.
+            mean: of the card's normalisation: the colour that random erasing paints, as it is then nearly 0.
+
+        Raises:
+            UsageError: some process would have no image in a step.
+        """
+        assert mean or not settings.random_erasing
+        super().__init__(Order(len(images), settings))
+        self._images, self._settings, self._share, self._workers = images, settings, share, workers
+        self._count = self._order.count_share(share)
+        self._augment = make_augment(settings, size, mean)
+        self._slots = 1 if settings.device == "cpu" else SLOTS
+        self._filling: deque[_Filling] = deque()
+        self._pool: DecodePool[Drawn] | None = None
+
+    def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
+        """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
+
+        An image that cannot be read stops it; or, to be skipped, its place in the step goes to the next one there that
+        can be, which is cropped anew for it. So what a step has does not depend on the processes even then.
+
+        Raises:
+            DataError: an image cannot be read, or too many were skipped.
+        """
+        assert not self._filling, "the epoch before was not closed"
+        pool, order, size = self._start(), self._order.draw(number), self._order.batch_size
+        coming = (order[step * size : (step + 1) * size] for step in range(first_step, self.steps))
+        try:
+            for slot, step in zip(range(self._slots), coming, strict=False):
+                self._filling.append(self._fill(pool, number, slot, step))
+            while self._filling:
+                yield self._finish(pool, number, self._filling[0])
+                slot = self._filling.popleft().slot
+                if (following := next(coming, None)) is not None:
+                    self._filling.append(self._fill(pool, number, slot, following))
+        except BrokenProcessPool:
+            fix = "memory may have run out: run it again with fewer --workers"
+            raise DataError("a process that decoded images was killed", fix) from None
+        finally:
+            parts = [part for batch in self._filling for part in batch.parts]
+            for part in parts:
+                part.cancel()
+            wait(parts)
+            self._filling.clear()
+
+    def close(self) -> None:
+        """End the workers; batches may no longer be read. Closing twice is harmless."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _start(self) -> DecodePool[Drawn]:
+        if self._pool is None:
+            shape = (self._count, *self._augment.size, 3)
+            self._pool = DecodePool(self._augment, shape, np.uint8, self._slots, self._workers)
+            # Processes and shared memory would outlive a loader that nobody closed.
+            weakref.finalize(self, self._pool.close)
+        return self._pool
+
+    def _fill(self, pool: DecodePool[Drawn], epoch: int, slot: int, step: NDArray[np.int64]) -> _Filling:
+        drawn = [self._draw(epoch, index, repetition) for index, repetition in self._share.take(step).tolist()]
+        tasks = self._workers * (TURNS if self._slots == 1 else 1)
+        # Repetitions of an image stay together, to be decoded once.
+        repeats = self._settings.repeats
+        length = repeats * -(-min(TASK, -(-len(drawn) // tasks)) // repeats)
+        parts = [pool.fill(slot, drawn[row : row + length], row) for row in range(0, len(drawn), length)]
+        return _Filling(slot, step, parts)
+
+    def _draw(self, epoch: int, index: int, repetition: int) -> Drawn:
+        return Drawn(self._images[index], (self._settings.seed, epoch, index, repetition))
+
+    def _finish(self, pool: DecodePool[Drawn], epoch: int, filling: _Filling) -> Batch:
+        bad = {row: why for part in filling.parts for row, why in part.result().bad.items()}
+        rows = pool.buffers[filling.slot]
+        images = [self._images[index] for index in self._share.take(filling.step)[:, 0].tolist()]
+        for row, why in sorted(bad.items()):
+            self._skip(images[row], why)
+            images[row] = self._replace(rows, row, epoch, filling.step)
+        labels = np.array([image.label for image in images], dtype=np.int64)
+        return Batch(rows, labels, tuple(images))
+
+    def _replace(self, rows: NDArray[np.uint8], row: int, epoch: int, step: NDArray[np.int64]) -> LabelledImage:
+        """Fill a row with the next image of the step that can be read; its crop is one that no other row has."""
+        place = self._share.rank + row * self._share.size
+        for distance in range(1, len(step)):
+            index, repetition = step[(place + distance) % len(step)].tolist()
+            drawn = self._draw(epoch, index, repetition + self._settings.repeats * distance)
+            if drawn.image.id in self.bad:
+                continue
+            bad = fill_rows(rows, [drawn], self._augment, row).bad
+            if not bad:
+                return drawn.image
+            self._skip(drawn.image, bad[row])
+        raise DataError(f"none of the {len(step)} images of a step can be read", CHECK)
+
+    def _skip(self, image: LabelledImage, why: str) -> None:
+        if self._settings.on_bad_image == "error":
+            raise DataError(why, "mend or remove it, or go on without such images: --on-bad-image skip")
+        self.bad[image.id] = why
+        if len(self.bad) > max(1, int(MOST_BAD * len(self._images))):
+            found = count_names("cannot be read", sorted(self.bad))
+            raise DataError(f"of {len(self._images)} images, {found}: more than {MOST_BAD:.0%} are not skipped", CHECK)
+
+
+class SyntheticLoader(Batches):
+    """Batches of the same random pixels, made once: what a training without any input costs."""
+
+    def __init__(self, images: int, classes: int, settings: Train, size: Size, share: Share) -> None:
+        """Make the one batch.
+
+        Args:
+            images: of an epoch.
+
+        Raises:
+            UsageError: some process would have no image in a step.
+        """
+        super().__init__(Order(images, settings))
+        count = self._order.count_share(share)
+        rng = np.random.default_rng([settings.seed, share.rank])
+        labels = rng.integers(classes, size=count)
+        names = [f"synthetic-{row * share.size + share.rank}" for row in range(count)]
+        made = tuple(LabelledImage(name, Path(name), label) for name, label in zip(names, labels.tolist(), strict=True))
+        self._batch = Batch(rng.integers(256, size=(count, *size, 3), dtype=np.uint8), labels, made)
+
+    def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
+        """The one batch, as often as an epoch has steps from `first_step` on."""
+        for _ in range(first_step, self.steps):
+            yield self._batch
+
+    def close(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,1 @@
+"""Who is told of a training's progress: files, screens and trackers."""

@@ -1,0 +1,224 @@
+"""`seatrial bench`: an engine's speed, measured in fresh processes."""
+
+import contextlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seatrial.bench.inputs import read_pixels
+from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import SweepSpec, sweep
+from seatrial.data.labels import list_images
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
+from seatrial.engines.base import EngineFile, read_engine
+from seatrial.errors import DataError, SeatrialError
+from seatrial.evaluation.guide_format import Performance, write_performance, write_summary
+from seatrial.machine.environment import find_changes, machine_hash, read_environment
+from seatrial.metrics.trust import find_contradiction
+from seatrial.progress import Progress, Update, silent
+from seatrial.report.speed import find_best, speeds_of
+from seatrial.store.files import hash_file, hash_value, replacing, write_text
+from seatrial.store.measurement import Measurement, Scope
+from seatrial.store.records import Throughput
+
+PIXELS_BYTES = 32 * 2**20
+"""Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
+MOST_IMAGES = 256
+
+
+PROCESSES = 5
+"""Fewer give an interval several times as wide as what the samples scatter (Student's t)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSpec:
+    """What to measure."""
+
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    duration_s: float = 5.0
+    """Of each process at least."""
+    min_samples: int = 50
+    processes: int = PROCESSES
+    streams: int = 1
+    warmup_budget_s: float = 10.0
+    """A machine that never settles is measured after this, and the record says so."""
+    images: Path | None = None
+    """A `.npy` of prepared images; None feeds random bytes."""
+    images_hash: str | None = None
+    """Of the labelled set that they were prepared from; it is noted, and nothing is measured anew for it."""
+    scopes: tuple[Scope, ...] = ("host",)
+    files: Path | None = None
+    """The folder of image files that scope e2e reads."""
+    stop_when_saturated: bool = False
+
+
+def choose_streams(folder: Path, asked: int | None) -> int:
+    """The streams asked, else those that tuning found, else one."""
+    tuning = read_engine(folder).manifest.tuning
+    return asked or (1 if tuning is None else tuning.best.streams)
+
+
+def bench_engine(
+    folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
+) -> Measurement:
+    """Measure an engine and write the record to `output`, or find it written by this machine.
+
+    What was measured before it was stopped is kept beside `output` and not measured again.
+
+    Raises:
+        SeatrialError: as `bench.sweep.sweep`.
+    """
+    key = _bench_key(read_engine(folder), spec)
+    found = None
+    with contextlib.suppress(SeatrialError):
+        found = Measurement.load(output)
+    if found is not None and found.key == key and not force:
+        progress(Update("bench", note=f"already measured: {folder.name}"))
+        return _note_images(found, spec, output)
+    limits = Limits(
+        warmup_runs=6,
+        warmup_s=0.3,
+        warmup_budget_s=spec.warmup_budget_s,
+        duration_s=spec.duration_s,
+        min_samples=spec.min_samples,
+    )
+    points = SweepSpec(
+        batch_sizes=spec.batch_sizes,
+        streams=(spec.streams,),
+        scopes=spec.scopes,
+        images=spec.images,
+        files=spec.files,
+        limits=limits,
+        processes=spec.processes,
+        stop_when_saturated=spec.stop_when_saturated,
+    )
+    measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
+    measured = _doubt_change(found, measured.model_copy(update={"images_hash": spec.images_hash}))
+    measured.save(output)
+    _tell_best(folder.name, measured, spec.scopes, progress)
+    return measured
+
+
+def _note_images(found: Measurement, spec: BenchSpec, output: Path) -> Measurement:
+    """A measurement that was found, of the same prepared images: of the set that they come from now."""
+    if spec.images_hash in (None, found.images_hash):
+        return found
+    noted = found.model_copy(update={"images_hash": spec.images_hash})
+    noted.save(output)
+    return noted
+
+
+def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
+    for scope in scopes:
+        best = find_best(speeds_of(measured, scope))
+        if best is not None:
+            note = f"{name}: best {best.images_per_s:.1f} images/s, at batch {best.batch}"
+            progress(Update("bench", note=note if scope == "host" else f"{note}, scope {scope}"))
+
+
+def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:
+    """Say it if the record that stood here is of another machine or of other versions."""
+    changes = find_changes(before.environment, now.environment) if before else []
+    if not changes:
+        return now
+    told = "; ".join(changes)
+    doubt = f"the record that stood here was measured elsewhere ({told}): do not hold its figures against these"
+    return now.model_copy(update={"doubts": (*now.doubts, doubt)})
+
+
+def contradict(measured: Measurement, evaluation: Path) -> Measurement:
+    """Say it in the record if the evaluation of the same engine was so fast that the measurement cannot be right."""
+    contradicted = None
+    with contextlib.suppress(SeatrialError):
+        found = Throughput.load(evaluation)
+        host = [s for s in speeds_of(measured) if s.streams == 1]
+        # A cluster's machines are not this one, and a larger batch may be faster by itself.
+        if host and found.sessions == 1 and found.batch_size <= max(s.latency.batch_size for s in host):
+            best = max(s.images_per_s for s in host)
+            contradicted = find_contradiction(best, found.images_per_s, found.callers)
+    return measured.model_copy(update={"contradicted": contradicted})
+
+
+def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
+    environment = read_environment()
+    asked = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
+        "images": hash_file(spec.images) if spec.images else None,
+        "files": _hash_files(spec.files) if spec.files else None,
+    }
+    return hash_value(
+        {
+            "stage": "bench/2",
+            "engine": [file.manifest.key, file.manifest.contents],
+            "spec": asked,
+            "machine": machine_hash(environment),
+            "versions": environment.versions,
+        }
+    )
+
+
+def _hash_files(folder: Path) -> str:
+    found = [(path.name, path.stat()) for path in list_images(folder)]
+    return hash_value([[name, stat.st_size, stat.st_mtime_ns] for name, stat in found])
+
+
+def find_prepared(engine: Path) -> Path | None:
+    """The prepared images of the run that an engine folder is part of, where they are what the engine takes."""
+    pixels = engine.resolve().parent.parent / "bench" / "images.npy"
+    with contextlib.suppress(DataError):
+        read_pixels(pixels, read_feed(read_engine(engine).manifest.graph))
+        return pixels
+    return None
+
+
+def write_guide_summaries(measured: Measurement, output: Path, command: Sequence[str]) -> list[str]:
+    """Write the guides' `summary.json` of each batch size beside a record, and return the lines that they print.
+
+    Device times where they were measured, else the host's; scope e2e has no place in them.
+    """
+    scope: Scope = "device" if measured.by_setting("device") else "host"
+    lines = []
+    for (_, _, batch_size), points in measured.by_setting(scope).items():
+        performance = Performance(
+            batch_size,
+            [ms for point in points for ms in point.durations_ms],
+            [ms for point in points for ms in point.copy_in_ms],
+            [ms for point in points for ms in point.copy_out_ms],
+        )
+        lines += write_performance(performance, everything=scope == "device")
+        summary = output.with_name(f"{output.stem}_bs{batch_size}_summary.json")
+        write_text(summary, "".join(write_summary((), command, performance, os.getpid())))
+    return lines
+
+
+def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = None) -> Path:
+    """Prepare the images of a folder for measuring an engine; they go beside `output`, as NAME.images.npy.
+
+    Args:
+        most: as for `prepare_pixels`.
+
+    Raises:
+        DataError: there is no such folder, or it holds no images.
+    """
+    feed = read_feed(read_engine(engine).manifest.graph)
+    found = list_images(images)
+    if not found:
+        raise DataError(f"image folder {images} holds no images")
+    return prepare_pixels(found, feed, output.with_name(f"{output.stem}.images.npy"), most)
+
+
+def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path, most: int | None = None) -> Path:
+    """Store images as a graph takes them, uint8 (n, *feed.shape), for measuring processes to read.
+
+    Args:
+        most: number of images to keep at most; None keeps what fits in `PIXELS_BYTES`.
+    """
+    most = most or min(MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(feed.shape)))
+    pixels = load_batch(images[:most], feed)
+    with replacing(output) as temporary, temporary.open("wb") as file:
+        np.save(file, pixels)
+    return output

@@ -1,0 +1,1 @@
+"""What  does, for each kind of input."""

@@ -1,0 +1,203 @@
+"""`seatrial compare` of two runs, or of two records of one engine: is the second worse than the first?"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.compare.gates import judge_drop
+from seatrial.compare.regression import (
+    MAX_SLOWER_PCT,
+    AccuracyChange,
+    Changes,
+    EngineChange,
+    SpeedChange,
+    compare_speed,
+    find_changes,
+    judge_slower,
+)
+from seatrial.compare.speed_column import Kind, describe_clock, describe_machine, read_measurement
+from seatrial.compare.verdict import reach_verdict
+from seatrial.errors import NotComparable, UsageError
+from seatrial.results.run import accuracy_path, measurement_path
+from seatrial.results.run_folder import Run, read_run
+from seatrial.store.measurement import Environment
+from seatrial.store.record import read_json
+from seatrial.store.records import GateResult
+from seatrial.workflow.compare.inputs import name_files
+from seatrial.workflow.compare.predictions import CompareSpec, compare_files, find_predictions
+from seatrial.workflow.compare.speed import read_columns
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSpec:
+    """What the second may lose against the first."""
+
+    gate_pp: float | None = None
+    """Top-1, in percentage points; the card's `reference_drop_pp` unless given."""
+    max_slower_pct: float | None = None
+    """Images per second at any batch size, in percent; `compare.changes.MAX_SLOWER_PCT` unless given."""
+    allowed: Collection[Kind] = ()
+    """Differences in spite of which speeds are judged."""
+
+    @property
+    def limit_pct(self) -> float:
+        """What is judged."""
+        return MAX_SLOWER_PCT if self.max_slower_pct is None else self.max_slower_pct
+
+
+def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
+    """Hold a run against an earlier one, engine by engine.
+
+    Raises:
+        UsageError: they are not two run folders.
+        NotComparable: they have no engine in common, or are of different networks.
+        RefusedFile: a record or a file of predictions is damaged, or does not belong to its record.
+    """
+    if len(folders) != 2:
+        raise UsageError(f"compare takes two runs, not {len(folders)}", "give the earlier first")
+    if folders[0].resolve() == folders[1].resolve():
+        raise UsageError(f"{folders[0]} and {folders[1]} are the same run", "give the earlier first")
+    before, after = (read_run(folder) for folder in folders)
+    names = name_files(folders)
+    _check_same_task(before, after, names, spec)
+    common = [name for name in before.engines if name in after.engines]
+    if not common:
+        there = " and ".join(", ".join(run.engines) for run in (before, after))
+        raise NotComparable(f"{names[0]} and {names[1]} have no engine in common ({there})")
+    limit_pp = after.recipe.gates.reference_drop_pp if spec.gate_pp is None else spec.gate_pp
+    changed = find_changes(*(_run_facts(run) for run in (before, after)))
+    engines: list[EngineChange] = []
+    gates: list[GateResult] = []
+    for name in common:
+        accuracy, judged = _compare_accuracy(name, (before, after), names, limit_pp)
+        speed, paced = _compare_measured(name, (before, after), names, spec)
+        gates += judged + paced
+        facts = find_changes(*(_engine_facts(run, name) for run in (before, after)))
+        own = {what: pair for what, pair in facts.items() if pair not in changed.values()}
+        engines.append(EngineChange(name, accuracy, speed, own))
+    only = {
+        label: tuple(name for name in run.engines if name not in common)
+        for label, run in zip(names, (before, after), strict=True)
+    }
+    verdict = reach_verdict(after.recipe.name, gates)
+    return Changes(
+        names[0], names[1], tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict
+    )
+
+
+def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
+    """Hold a record of speed against an earlier one of the same engine.
+
+    Raises:
+        UsageError: they are not two records of speed.
+    """
+    if len(paths) != 2:
+        raise UsageError(f"--max-slower-pct judges two records, not {len(paths)}", "give the earlier first")
+    before, after = read_columns(paths)
+    change = compare_speed(before, after, spec.allowed)
+    name = read_json(paths[1])["name"]
+    verdict = reach_verdict(name, [judge_slower(name, change, spec.limit_pct)])
+    engine = EngineChange(name, None, change, {})
+    changed = find_changes(*({str(k): v for k, v in c.facts.items()} | {"made by": c.origin} for c in (before, after)))
+    return Changes(before.name, after.name, (engine,), {}, changed, verdict)
+
+
+def _check_same_task(before: Run, after: Run, names: tuple[str, ...], spec: ChangeSpec) -> None:
+    networks = [run.recipe.network.name for run in (before, after)]
+    if networks[0] != networks[1] and "model" not in spec.allowed:
+        raise NotComparable(
+            f"{names[0]} is a run of {networks[0]} and {names[1]} of {networks[1]}", "--allow model compares them"
+        )
+
+
+def _compare_accuracy(
+    name: str, runs: tuple[Run, Run], names: tuple[str, ...], limit_pp: float | None
+) -> tuple[AccuracyChange | None, list[GateResult]]:
+    there = [name in run.accuracy for run in runs]
+    if not all(there):
+        lacking = _say_lacking("accuracy", [run.stale.get(accuracy_path(name)) for run in runs], there, names)
+        return None, _miss("reference_drop_pp", "accuracy", name, lacking)
+    files = [find_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
+    try:
+        found = compare_files(CompareSpec(files, names=names, gates=runs[1].recipe.gates))
+    except NotComparable as error:
+        return None, [_leave_open("reference_drop_pp", "accuracy", name, f"not comparable: {error}")]
+    assert found.differences is not None
+    change = AccuracyChange(found.accuracies[0], found.accuracies[1], found.differences)
+    if limit_pp is None:
+        return change, []
+    suspected = [
+        gate.model_copy(update={"engine": name, "reason": f"{gate.engine}: {gate.reason}"}) for gate in found.suspected
+    ]
+    return change, [judge_drop(name, found.differences.versus, limit_pp), *suspected]
+
+
+def _compare_measured(
+    name: str, runs: tuple[Run, Run], names: tuple[str, ...], spec: ChangeSpec
+) -> tuple[SpeedChange | None, list[GateResult]]:
+    there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
+    if not all(there):
+        lacking = _say_lacking("speed", [run.stale.get(measurement_path(name)) for run in runs], there, names)
+        return None, _miss("max_slower_pct", "speed", name, lacking)
+    columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
+    change = compare_speed(columns[0], columns[1], spec.allowed)
+    return change, [judge_slower(name, change, spec.limit_pct)]
+
+
+def _say_lacking(
+    kind: str, stale: Sequence[str | None], there: Sequence[bool], names: Sequence[str]
+) -> tuple[str, ...]:
+    """Which runs have no record of an engine, or a stale one; none where both simply have none."""
+    told = tuple(
+        f"{label} has no {kind} of it" if other is None else f"the {kind} in {label} is of {other}: run it again"
+        for label, other, has in zip(names, stale, there, strict=True)
+        if not has
+    )
+    return told if any(there) or any(stale) else ()
+
+
+def _miss(gate: str, kind: str, name: str, lacking: Sequence[str]) -> list[GateResult]:
+    """What one of the two lacks cannot be judged; what both lack was never asked."""
+    return [_leave_open(gate, kind, name, "; ".join(lacking))] if lacking else []
+
+
+def _leave_open(gate: str, kind: str, name: str, reason: str) -> GateResult:
+    return GateResult.model_validate(
+        {"gate": gate, "engine": name, "outcome": "INCONCLUSIVE", "kind": kind, "reason": reason}
+    )
+
+
+def _run_facts(run: Run) -> dict[str, str | None]:
+    environment = run.manifest.environment
+    facts: dict[str, str | None] = {
+        "weights": run.checkpoint.sha256 if run.checkpoint else None,
+        "graph": run.graph.sha256 if run.graph else None,
+        "opset": str(run.graph.opset) if run.graph else None,
+        "preprocess": run.graph.preprocess_hash if run.graph else None,
+        **_environment_facts(environment),
+    }
+    return facts
+
+
+def _environment_facts(environment: Environment) -> dict[str, str | None]:
+    facts: dict[str, str | None] = {
+        "machine": describe_machine(environment),
+        "clock": describe_clock(environment),
+        "python": environment.python,
+    }
+    return facts | dict(sorted(environment.versions.items()))
+
+
+def _engine_facts(run: Run, name: str) -> dict[str, str | None]:
+    built, measured = run.built.get(name), run.measurements.get(name)
+    facts: dict[str, str | None] = {}
+    if built is not None:
+        facts = {
+            "SDK": built.sdk_version,
+            "device": built.device,
+            "precision": built.precision,
+            "layers that run": ", ".join(f"{n} in {precision}" for precision, n in sorted(built.executed.items())),
+            "options": ", ".join(f"{key}={value}" for key, value in sorted(built.options.items())),
+            "graph": built.graph.sha256,
+        }
+    return facts | ({"measured on": describe_machine(measured.environment)} if measured else {})

@@ -1,0 +1,194 @@
+"""`seatrial diagnose`: which stage of a run lost the accuracy?
+
+Stages are held each against the one before it and against torch, by the distance of their logits first and by flips
+second: on easy images even swapped colours change few first classes.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.labels import hash_listing
+from seatrial.diagnosis.foreign_preprocessing import Network, make_bins_stage
+from seatrial.diagnosis.integrity import find_changes
+from seatrial.diagnosis.label_order import doubt_accuracy, judge_labels
+from seatrial.diagnosis.measured_noise import Floors
+from seatrial.diagnosis.sample import Case, DiagnoseSpec, read_case
+from seatrial.diagnosis.stages import Stage, ask, list_stages
+from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
+from seatrial.evaluation.noise_floor import hold
+from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.machine.environment import read_environment
+from seatrial.models.checkpoint import load_network
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.diagnosis import Diagnosis, StageDiagnosis, StageVerdict
+from seatrial.store.files import locked
+
+__all__ = ["DiagnoseSpec", "diagnose_run"]
+TORCH = "torch's network"
+"""What a stage without a parent is held against."""
+
+
+def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
+    """Ask every stage of the run for its answers to the same images, and store which first leaves its noise floor.
+
+    Raises:
+        UsageError: the folder holds no run, or its images are not where they were.
+        DataError: images, labels or bins are missing or contradictory.
+        RefusedFile: the run's weights are not those that were stored.
+        EngineError: torch is not installed.
+        ParityError: torch's own answers cannot be a classifier's.
+    """
+    case = read_case(spec, progress)
+    with locked(spec.run):
+        module = load_network(case.recipe.network, spec.run / "checkpoint.safetensors")
+        from seatrial.export.export_graph import run_network
+
+        network: Network = partial(run_network, module)
+        reference = _ask_torch(case, network, progress)
+        labels, floors = judge_labels(case, reference), Floors(case, module, reference)
+        chain = _Chain(case, reference, progress)
+        stages = [] if case.bins is None else [make_bins_stage(case, case.bins, network, reference)]
+        judged = (labels, *(chain.judge(stage) for stage in (*stages, *list_stages(case, module, floors))))
+        doubt = doubt_accuracy(case, labels)
+        findings = find_changes(case) + (() if doubt is None else (doubt,))
+        diagnosis = _conclude(case, judged, findings)
+        diagnosis.save(spec.run / "diagnosis.json")
+    return diagnosis
+
+
+def _ask_torch(case: Case, network: Network, progress: Progress) -> NDArray[np.float32]:
+    parts = []
+    for start in range(0, len(case.images), case.batch_size):
+        parts.append(network(case.see(slice(start, start + case.batch_size))))
+        progress(Update("diagnose", start + len(parts[-1]), len(case.images), "images", {"stage": TORCH}))
+    logits = np.concatenate(parts)
+    try:
+        _check_answers(case, logits)
+    except ParityError as error:
+        raise ParityError(f"torch with the run's own weights: {error.problem}", "look at the checkpoint") from None
+    return logits
+
+
+def _check_answers(case: Case, logits: NDArray[np.float32], coarse: bool = False) -> None:
+    """Refuse answers that cannot be a classifier's."""
+    check_logits(logits, case.names, coarse)
+    variety = Variety()
+    variety.see(case.pixels, logits)
+    variety.check()
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Stages judged one after the other."""
+
+    case: Case
+    reference: NDArray[np.float32]
+    progress: Progress
+    answers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Of the stages that gave some."""
+    parents: dict[str, str | None] = field(default_factory=dict)
+    sound: set[str] = field(default_factory=set)
+    """Those within their floor."""
+
+    def judge(self, stage: Stage) -> StageDiagnosis:
+        """Ask a stage, and hold it against the one before it; against torch where that one is wrong already."""
+        self.parents[stage.name] = stage.parent
+        try:
+            logits = self._ask(stage)
+        except (EngineError, StorageError) as error:
+            found = self._describe(stage, "not run", str(error))
+        except SeatrialError as error:
+            found = self._describe(stage, "leaves", str(error))
+        else:
+            self.answers[stage.name] = logits
+            found = self._compare(stage, logits)
+        shown = "" if found.distance is None else f"relative error {found.distance.relative_error:.1e}, "
+        self.progress(Update("diagnose", note=f"{stage.name}: {shown}{found.verdict}"))
+        return found
+
+    def _ask(self, stage: Stage) -> NDArray[np.float32]:
+        count = len(self.case.images)
+
+        def told(done: int) -> None:
+            self.progress(Update("diagnose", done, count, "images", {"stage": stage.name}))
+
+        logits = ask(self.case, stage, self.reference.shape[1], told)
+        _check_answers(self.case, logits, coarse=True)
+        return logits
+
+    def _compare(self, stage: Stage, logits: NDArray[np.float32]) -> StageDiagnosis:
+        before = self._find_before(stage.parent)
+        known = self.reference if before is None else self.answers[before]
+        floor = stage.floor if before == stage.parent else stage.whole
+        names = self.case.names
+        step = hold(known, logits, names, floor.relative_error)
+        whole = hold(self.reference, logits, names, stage.whole.relative_error)
+        # What is wrong before it says nothing about this stage; torch does.
+        is_led = before is None or before in self.sound
+        judged = step if is_led else whole
+        verdict: StageVerdict = "within"
+        if judged.excess is None:
+            self.sound.add(stage.name)
+        else:
+            verdict = "inherits" if not is_led and step.excess is None else "leaves"
+        told = f"no further off than {before}" if verdict == "inherits" else judged.excess or ""
+        return self._describe(stage, verdict, told).model_copy(
+            update={
+                "against": before if before is not None and is_led else TORCH,
+                "top1": float((logits.argmax(axis=1) == self.case.truth).mean()),
+                "distance": judged.distance,
+                "from_torch": whole.distance,
+                "floor": judged.floor,
+                "floor_reason": floor.reason if is_led else stage.whole.reason,
+                "chance_flips": judged.chance_flips,
+            }
+        )
+
+    def _find_before(self, name: str | None) -> str | None:
+        """The nearest stage before that gave answers; None is torch."""
+        while name is not None and name not in self.answers:
+            name = self.parents[name]
+        return name
+
+    def _describe(self, stage: Stage, verdict: StageVerdict, problem: str) -> StageDiagnosis:
+        leaves = verdict == "leaves"
+        told = [problem, stage.remark, _explain(stage) if leaves and stage.name in self.answers else ""]
+        return StageDiagnosis(
+            stage=stage.name,
+            images=len(self.case.images),
+            verdict=verdict,
+            reason="; ".join(part for part in told if part),
+            advice=stage.advice if leaves else "",
+        )
+
+
+def _explain(stage: Stage) -> str:
+    try:
+        return stage.explain()
+    except SeatrialError as error:
+        return f"what differs cannot be told ({error.problem})"
+
+
+def _conclude(case: Case, stages: tuple[StageDiagnosis, ...], findings: tuple[str, ...]) -> Diagnosis:
+    first = next((stage for stage in stages if stage.verdict == "leaves"), None)
+    missing = [stage.stage for stage in stages if stage.verdict == "not run"]
+    if first is not None:
+        why = "; ".join(part for part in (first.reason, first.advice) if part)
+        conclusion = f"first stage that leaves the noise floor: {first.stage} - {why}"
+    elif missing:
+        conclusion = f"no stage that could be run leaves the noise floor; not run: {', '.join(missing)}"
+    else:
+        conclusion = "no stage leaves the noise floor"
+    return Diagnosis(
+        recipe=case.recipe.name,
+        images=len(case.images),
+        images_hash=hash_listing(case.images),
+        stages=stages,
+        first=None if first is None else first.stage,
+        conclusion=conclusion,
+        findings=findings,
+        environment=read_environment(),
+    )

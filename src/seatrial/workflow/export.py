@@ -1,0 +1,192 @@
+"""`seatrial export`: a checkpoint to a proved graph."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.input_pipeline import Feed, make_feed, read_feed
+from seatrial.engines.engine_folder import read_graph_manifest
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.models.known_hash import check_known, read_stated
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
+from seatrial.recipes.schema import Size, find_size
+from seatrial.store.files import hash_file, hash_value, manifest_path
+from seatrial.store.records import CheckpointManifest, GraphManifest
+
+if TYPE_CHECKING:
+    from seatrial.models.checkpoint import LoadedCheckpoint
+
+PARITY_IMAGES = 64
+
+
+def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress = silent) -> CheckpointManifest:
+    """Bring a published checkpoint into canonical form at `output`, or find it there.
+
+    Raises:
+        SeatrialError: as `read_weights`.
+    """
+    return keep_weights(read_weights(recipe, source, output), source, output, progress)
+
+
+def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManifest | LoadedCheckpoint":
+    """Read a published checkpoint, or find that it is what is stored at `output`; nothing is written.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is corrupt, unsafe, another network's, or not the file that it should be.
+    """
+    if not source.is_file():
+        raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
+    known = check_known(source, recipe)
+    with contextlib.suppress(SeatrialError):
+        found = CheckpointManifest.load(manifest_path(output))
+        unchanged = output.is_file() and hash_file(output) == found.sha256
+        same = (found.source_sha256, found.network, found.published) == (
+            known.sha256,
+            recipe.network.name,
+            known.published,
+        )
+        if unchanged and same:
+            return found
+    from seatrial.models.checkpoint import load_checkpoint
+
+    return load_checkpoint(source, recipe, known)
+
+
+def keep_weights(
+    weights: "CheckpointManifest | LoadedCheckpoint", source: Path, output: Path, progress: Progress = silent
+) -> CheckpointManifest:
+    """Store at `output` what `read_weights` read, if it was not found there.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    if isinstance(weights, CheckpointManifest):
+        progress(Update("checkpoint", note=f"already stored: {output.name}"))
+        _tell_unpublished(weights, source, progress)
+        return weights
+    from seatrial.models.checkpoint import store_checkpoint
+
+    stored = store_checkpoint(weights, source, output)
+    note = f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"
+    progress(Update("checkpoint", note=note))
+    _tell_unpublished(stored, source, progress)
+    return stored
+
+
+def _tell_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
+    if stored.published is False:
+        told = f"{source.name} is not the published file that {stored.recipe}'s card states: its accuracy is not theirs"
+        progress(Update("checkpoint", note=told))
+    stated = read_stated(source.name)
+    if stated is not None and not stored.source_sha256.startswith(stated):
+        told = f"{source.name} does not have the checksum that its name seems to state; your own weights need not"
+        progress(Update("checkpoint", note=told))
+
+
+def export_graph(
+    recipe: Recipe,
+    checkpoint: Path,
+    output: Path,
+    spec: ExportSpec,
+    images: Sequence[Path],
+    progress: Progress = silent,
+) -> GraphManifest:
+    """Export the stored checkpoint at `checkpoint` to `output`, proved on `images`, or find it done.
+
+    Raises:
+        EngineError: an exporter gave something else than was asked.
+        ParityError: a step changed the answers.
+    """
+    check_opset(spec)
+    weights = CheckpointManifest.load(manifest_path(checkpoint))
+    feed = make_feed(recipe, spec.aipp)
+    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
+    key = hash_value(
+        {
+            "stage": "export/2",
+            "recipe": recipe.identity,
+            "preprocess": feed.hash,
+            "checkpoint": weights.sha256,
+            "spec": asdict(replace(spec, aipp=None)),
+            "images": hash_value(pixels.tobytes().hex()),
+            "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
+        }
+    )
+    found = find_graph(output, key)
+    if found is not None:
+        progress(Update("export", note=f"already exported: {output.name}"))
+        return found
+    from seatrial.export.export_graph import ExportJob, make_graph
+
+    plain = load_batch(images, make_feed(recipe)) if spec.aipp and images else None
+    return make_graph(ExportJob(feed, checkpoint, output, key, pixels, spec, plain), progress)
+
+
+def export_checkpoint(
+    recipe: Recipe,
+    source: Path,
+    output: Path,
+    spec: ExportSpec,
+    images: Sequence[Path],
+    progress: Progress = silent,
+) -> GraphManifest:
+    """Export a published checkpoint; its canonical form goes beside `output` as NAME.safetensors.
+
+    Raises:
+        SeatrialError: as `store_weights` and `export_graph`.
+    """
+    stored = output.with_suffix(".safetensors")
+    if stored.resolve() == source.resolve():
+        raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
+    if stored.exists() and not manifest_path(stored).exists():
+        raise UsageError(
+            f"{stored} stands where the weights of {output.name} go", "move it, or choose another --output"
+        )
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", "choose another --output")
+    check_opset(spec)
+    make_feed(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
+    store_weights(recipe, source, stored, progress)
+    return export_graph(recipe, stored, output, spec, images, progress)
+
+
+def find_graph(output: Path, key: str) -> GraphManifest | None:
+    """The manifest of the graph at `output` if it was made under this key and has not changed."""
+    with contextlib.suppress(SeatrialError):
+        found = read_graph_manifest(output)
+        return found if found.key == key else None
+    return None
+
+
+def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.generic]:
+    """Images as a graph takes them; drawn ones where there are none."""
+    feed = read_feed(graph)
+    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
+    return pixels if graph.fused else feed.finish(pixels)
+
+
+def draw_inputs(count: int, feed: Feed) -> NDArray[np.uint8]:
+    """Pictures of coloured waves (n, *feed.shape), for checks where no images were given."""
+    size = feed.recipe.input_size if feed.aipp is None else find_size(feed.steps)
+    return np.stack([feed.encode(picture) for picture in draw_pictures(count, size)])
+
+
+def draw_pictures(count: int, size: Size) -> NDArray[np.uint8]:
+    """Coloured waves, (n, height, width, 3)."""
+    height, width = size
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = rng.uniform(-12, 12, (count, 3, 2))
+    phase = rng.uniform(0, 2 * np.pi, (count, 3, 1, 1))
+    angle = waves[..., 0, None, None] * x + waves[..., 1, None, None] * y + phase
+    return np.ascontiguousarray((127.5 + 127.5 * np.sin(angle)).astype(np.uint8).transpose(0, 2, 3, 1))

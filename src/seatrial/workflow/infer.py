@@ -1,0 +1,288 @@
+"""`seatrial infer`: files through an engine, a file of answers for each: the guides' `ais_bench` step anywhere."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.bench.inputs import make_random_pixels
+from seatrial.data.bins.contents import know_contents
+from seatrial.data.bins.match_engine import check_bins, suggest_bins
+from seatrial.data.bins.raw_inputs import Inputs, check_names, count_images, find_inputs, measure_file, read_images
+from seatrial.data.calibration import check_apart
+from seatrial.data.fast_hash import hash_prepared
+from seatrial.data.labels import LabelledImage
+from seatrial.data.preprocessing.input_pipeline import Feed, read_feed, to_input
+from seatrial.engines import get_engine
+from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
+from seatrial.errors import DataError, RefusedFile, UsageError
+from seatrial.evaluation.guide_format import (
+    Course,
+    OutputFormat,
+    Performance,
+    encode_output,
+    name_output,
+    write_report,
+    write_summary,
+)
+from seatrial.evaluation.noise_floor import find_batch_floor, is_coarse
+from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
+from seatrial.evaluation.self_test import check_self_test
+from seatrial.machine.cpu import count_cores
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import replacing, write_text
+from seatrial.store.records import GraphManifest, TensorSpec
+
+Layout = Literal["ais-bench", "benchmark"]
+PureData = Literal["zero", "random"]
+PURE = "pure_infer_data"
+"""What the tool calls data that it makes up."""
+PURE_WORDS = {"zero": "zeros", "random": "random bytes"}
+FREE_BATCH = 16
+"""Images a run where neither the engine nor anybody says."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferSpec:
+    """What to feed, and where its answers go."""
+
+    source: str | None = None
+    """A folder, an `.info` file, or files with commas between them; None makes one batch up."""
+    output: Path | None = None
+    """None only measures."""
+    dirname: str | None = None
+    """The folder in `output`; None is the time."""
+    form: OutputFormat = "BIN"
+    batch_size: int | None = None
+    """None is the engine's own."""
+    loop: int = 1
+    warmup: int = 1
+    layout: Layout = "ais-bench"
+    pure_data: PureData = "zero"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where answers go."""
+
+    folder: Path
+    summary: Path
+    """In the form of the layout's tool."""
+    index: int
+    """The number of a classifier's one output, as the tool counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What was run, and how fast."""
+
+    files: int
+    performance: Performance
+    course: Course
+    place: Place | None
+
+
+def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> Inferred:
+    """Run files through an engine and store the answers to each as the guides' tools do.
+
+    The folder of answers appears whole or not at all, and its summary after it.
+
+    Raises:
+        UsageError: the folder is no engine folder or has no such batch size, or the output folder holds something.
+        DataError: an input is missing, or is not what the engine takes.
+        RefusedFile: a bin is not what `seatrial preprocess` wrote.
+        ParityError: an answer is not a number or depends on the batch, or all are the same.
+    """
+    file = read_engine(folder)
+    manifest = file.manifest
+    batch_size = choose_batch(file, spec.batch_size)
+    place = plan_output(spec, batch_size, manifest.device)
+    source = open_source(file, spec, batch_size, progress)
+    engine, repeats = get_engine(manifest.engine), Repeats(batch_size, spec.loop, spec.warmup)
+    with store_answers(place, spec.form) as store, engine.open(file, manifest.device, batch_size) as session:
+        check_self_test(session, file, batch_size)
+        if not isinstance(session, DeviceTimed):
+            note = f"NPU_compute_time is the host's time of a run of {manifest.engine}, copies included"
+            progress(Update("infer", note=note))
+        coarse = is_coarse(manifest.precision, manifest.executed)
+        if spec.source is not None:
+            floor = find_batch_floor(manifest.precision, manifest.executed, manifest.graph.dynamic_scales)
+            check_first_batch(session, source, batch_size, floor)
+        performance, course = run_source(session, source, repeats, store, progress, coarse)
+    if place is not None and spec.layout == "benchmark":
+        write_text(place.summary, write_report(performance, course))
+    elif place is not None:
+        outputs = ((str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files)
+        with replacing(place.summary) as temporary, temporary.open("w", encoding="ascii") as text:
+            text.writelines(write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
+    return Inferred(len(source.files), performance, course, place)
+
+
+def choose_batch(file: EngineFile, asked: int | None) -> int:
+    """Images a run: those asked, else the smallest batch that the engine was built for.
+
+    Raises:
+        UsageError: it was built for others.
+    """
+    sizes = [model.batch_size for model in file.manifest.files]
+    fixed = sorted(size for size in sizes if size is not None)
+    if asked is None:
+        return fixed[0] if fixed else FREE_BATCH
+    if asked not in sizes and None not in sizes:
+        listed = ", ".join(map(str, fixed))
+        raise UsageError(
+            f"{file.folder} runs batch {listed}, not {asked}", f"ask for that, or compile it with --batch-size {asked}"
+        )
+    return asked
+
+
+def plan_output(spec: InferSpec, batch_size: int, device: str) -> Place | None:
+    """Where the layout puts answers and summary.
+
+    Raises:
+        UsageError: something is there already, or the layout does not have what is asked.
+    """
+    if spec.layout == "benchmark" and (spec.dirname is not None or spec.form == "NPY" or spec.source is None):
+        raise UsageError(
+            "the layout benchmark takes --input, --outfmt TXT or BIN, and no --output-dirname",
+            "take these, or --layout ais-bench",
+        )
+    if spec.output is None:
+        if spec.dirname is not None:
+            raise UsageError("--output-dirname names a folder in --output", "give --output too")
+        return None
+    if spec.layout == "ais-bench":
+        folder = spec.output / (spec.dirname or time.strftime("%Y_%m_%d-%H_%M_%S"))
+        place = Place(folder, folder.with_name(f"{folder.name}_summary.json"), 0)
+    else:
+        index = device.rpartition(":")[2]
+        number = index if index.isdigit() else "0"
+        folder = spec.output / "result" / f"dumpOutput_device{number}"
+        place = Place(folder, folder.with_name(f"perf_vision_batchsize_{batch_size}_device_{number}.txt"), 1)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already", "choose another --output or --output-dirname, or remove it")
+    return place
+
+
+@contextmanager
+def store_answers(place: Place | None, form: OutputFormat) -> Iterator[Store]:
+    """Yield what stores a file's answers; their folder appears when the block ends well."""
+    if place is None:
+        yield lambda path, answers: None
+        return
+    # Flushed one by one, small files take longer than the engine.
+    with replacing(place.folder, flush=False) as folder:
+        folder.mkdir()
+
+        def store(path: Path, answers: NDArray[np.float32]) -> None:
+            (folder / name_output(path, place.index, form)).write_bytes(encode_output(answers, form))
+
+        yield store
+
+
+def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Progress) -> Source:
+    """What to feed, looked at before anything is run.
+
+    Raises:
+        UsageError: `spec.source` names nothing that can be fed.
+        DataError: a file is missing, or is not what the engine takes.
+    """
+    graph, tensor = file.manifest.graph, file.manifest.input
+    feed = read_feed(graph)
+    if graph.preprocess_hash != feed.hash:
+        raise DataError(f"{file.folder} was built for another preprocessing", "export and compile it again")
+    if spec.source is None:
+        note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
+        progress(Update("infer", note=f"{note}; some chips compute them faster, and their answers mean nothing"))
+        batch = make_pure_batch(spec.pure_data, batch_size, tensor, feed)
+        return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
+    inputs = find_inputs(spec.source)
+    check_names(inputs.files)
+    if inputs.are_images:
+        _tell_of_leak(graph, inputs.files, progress)
+
+        def read(path: Path, rows: NDArray[Any]) -> None:
+            rows[:] = to_input(feed.load(path)[None], tensor, feed)
+
+        return Source(inputs.files, 1, tensor, read, readers=count_cores())
+    checked = [check_bins(folder, feed, tensor) for folder in sorted({path.parent for path in inputs.files})]
+    _check_told(inputs, tensor)
+    images = count_images(inputs.files, tensor, batch_size, suggest_bins(feed, tensor))
+    if not all(checked):
+        note = "without a bins.json beside them, how the files were preprocessed is not known and not checked"
+        progress(Update("infer", note=note))
+    _tell_runs(inputs.files, images, batch_size, progress)
+    return Source(inputs.files, images, tensor, _read_proved(inputs.files))
+
+
+def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
+    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where its folder says what.
+
+    Raises:
+        DataError: a bin was added to its folder later.
+    """
+    known = know_contents(files)
+
+    def read(path: Path, rows: NDArray[Any]) -> None:
+        read_images(path, rows)
+        wrote = known.get(path)
+        if wrote is not None and hash_prepared(rows.data) != wrote.hash:
+            fix = "run it again: it writes such files anew"
+            raise RefusedFile(f"{path} has changed since `seatrial preprocess` wrote it", fix)
+
+    return read
+
+
+def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, feed: Feed) -> NDArray[Any]:
+    """A batch of zeros, or of images of random bytes as the engine takes them: bytes as floats would be no numbers."""
+    if kind == "zero":
+        return np.zeros((batch_size, *(size or 1 for size in tensor.shape[1:])), tensor.dtype)
+    pixels = make_random_pixels(feed, seed=0)
+    return to_input(np.resize(pixels, (batch_size, *feed.shape)), tensor, feed)
+
+
+def write_command(folder: Path, spec: InferSpec) -> list[str]:
+    """The words of the command that runs `spec`."""
+    words = ["seatrial", "infer", str(folder), "--outfmt", spec.form, "--layout", spec.layout]
+    words += ["--loop", str(spec.loop), "--warmup", str(spec.warmup), "--pure-data-type", spec.pure_data]
+    given = {"--input": spec.source, "--output": spec.output, "--output-dirname": spec.dirname}
+    pairs = {**given, "--batch-size": spec.batch_size}
+    return words + [str(word) for name, value in pairs.items() if value is not None for word in (name, value)]
+
+
+def _check_told(inputs: Inputs, tensor: TensorSpec) -> None:
+    """Hold the sizes that an `.info` file tells against the engine's."""
+    sizes = [size or 1 for size in tensor.shape[1:]]
+    height, width = sizes[1:] if tensor.layout == "NCHW" else sizes[:2]
+    if tensor.layout == "YUV420SP":
+        height = height * 2 // 3
+    for line in inputs.told:
+        if (line.height, line.width) != (height, width):
+            raise DataError(
+                f"the .info file says that {line.path} is {line.width}×{line.height} (width×height), "
+                f"the engine takes {width}×{height}",
+                "list the files anew with `seatrial preprocess … --info FILE`",
+            )
+
+
+def _tell_runs(files: tuple[Path, ...], images: int, batch_size: int, progress: Progress) -> None:
+    """As the tool does."""
+    size, per_batch = measure_file(files[0]), batch_size // images
+    note = f"get filesperbatch files0 size:{size} tensor0size:{size * per_batch} filesperbatch:{per_batch}"
+    progress(Update("infer", note=f"{note} runcount:{-(-len(files) // per_batch)}"))
+
+
+def _tell_of_leak(graph: GraphManifest, images: tuple[Path, ...], progress: Progress) -> None:
+    """Say it if an int8 graph is fed what it was calibrated with; only accuracy is out of the question then."""
+    if graph.calibration is None:
+        return
+    try:
+        check_apart(graph.calibration.contents, [LabelledImage(path.name, path, -1) for path in images])
+    except DataError as error:
+        progress(Update("infer", note=f"{error.problem}: a score of these answers proves nothing"))

@@ -1,0 +1,118 @@
+"""`seatrial quantize`: an fp32 graph to an int8 one, calibrated on images that are never evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seatrial.data.calibration import check_apart, hash_contents, read_calibration
+from seatrial.data.labels import LabelledImage, hash_listing, spread
+from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.engines.engine_folder import read_graph_manifest
+from seatrial.errors import UsageError
+from seatrial.machine.environment import read_environment
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
+from seatrial.store.files import hash_value
+from seatrial.store.records import GraphManifest
+from seatrial.workflow.export import PARITY_IMAGES, find_graph, load_inputs
+
+CALIBRATION_IMAGES = 300
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeSpec:
+    """What to calibrate with, and how much accuracy may go."""
+
+    calibration: Path
+    """A folder of images or of class folders, or a text file that lists images."""
+    count: int = CALIBRATION_IMAGES
+    """At most so many of them."""
+    preset: Literal["performance", "mixed"] = "performance"
+    images: tuple[LabelledImage, ...] = ()
+    """What the graph will be evaluated on: must not overlap; proves the graph."""
+    max_drop_pp: float | None = None
+    """Put layers back to float until top-1 on `images` drops by no more."""
+
+
+def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Progress = silent) -> GraphManifest:
+    """Quantise the fp32 graph at `graph` to `output`, or find it done.
+
+    Raises:
+        UsageError: no such graph, or one that is not fp32.
+        DataError: calibration images are missing, broken, or among those to evaluate on.
+        EngineError: NNCF is missing, or what it made is not per channel.
+        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
+    """
+    if output.resolve() == graph.resolve():
+        raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
+    if spec.max_drop_pp is not None and not spec.images:
+        raise UsageError("a drop of accuracy is measured on labelled images, and none were given", "give --images")
+    manifest = read_graph_manifest(graph)
+    if manifest.precision != "fp32":
+        fix = "quantise the fp32 graph that it was made from"
+        raise UsageError(f"{graph} computes in {manifest.precision} already", fix)
+    paths = read_calibration(spec.calibration, spec.count)
+    contents = hash_contents(paths)
+    check_apart(contents, spec.images)
+    key = _quantization_key(manifest, spec, contents)
+    found = find_graph(output, key)
+    if found is not None:
+        progress(Update("quantize", note=f"already quantised: {output.name}"))
+        return found
+    from seatrial.export.int8 import Int8Job, make_int8
+
+    proof = spread([image.path for image in spec.images] or paths, PARITY_IMAGES)
+    job = Int8Job(
+        graph=graph,
+        manifest=manifest,
+        output=output,
+        key=key,
+        feed=read_feed(manifest),
+        calibration=load_inputs(manifest, paths),
+        contents=contents,
+        proof=load_inputs(manifest, proof),
+        preset=spec.preset,
+        max_drop_pp=spec.max_drop_pp,
+        labelled=spec.images,
+    )
+    return make_int8(job, progress)
+
+
+def check_leak(
+    graph: GraphManifest, images: Sequence[LabelledImage], identity: str, progress: Progress = silent
+) -> None:
+    """Refuse to evaluate a graph on images that it was calibrated with; tell of a set that chose its float layers.
+
+    Args:
+        identity: of the set, as `data.labels.hash_listing` gives it.
+
+    Raises:
+        DataError: says how many and the first.
+    """
+    done = graph.calibration
+    if done is None:
+        return
+    check_apart(done.contents, images)
+    unknown = sum(image.prepared is not None and image.content is None for image in images)
+    if unknown:
+        note = f"nothing tells what {unknown} preprocessed images were made of: they may have calibrated this graph"
+        progress(Update("evaluate", note=note))
+    if done.chosen_on is not None and done.chosen_on == identity:
+        note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
+        progress(Update("evaluate", note=note))
+
+
+def _quantization_key(manifest: GraphManifest, spec: QuantizeSpec, contents: dict[str, int]) -> str:
+    chosen = None if spec.max_drop_pp is None else [spec.max_drop_pp, hash_listing(spec.images)]
+    return hash_value(
+        {
+            "stage": "quantize/2",
+            "graph": manifest.sha256,
+            "recipe": Recipe.read(manifest.recipe, "the graph's manifest").identity,
+            "calibration": sorted(contents),
+            "spec": [spec.preset, chosen],
+            "versions": read_environment(("nncf", "onnx", "onnxruntime", "onnxruntime-gpu")).versions,
+        }
+    )

@@ -1,0 +1,303 @@
+"""`seatrial run`: from a checkpoint to a verdict, each stage done once."""
+
+import contextlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.compare.gates import judge_gates, judge_same_at_batches
+from seatrial.compare.speed_expression import judge_speed
+from seatrial.compare.verdict import reach_verdict
+from seatrial.data.calibration import check_apart, hash_contents, read_calibration
+from seatrial.data.labels import LabelledImage, hash_listing, read_labels, spread
+from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.engines import get_engine
+from seatrial.engines.base import EngineFile
+from seatrial.engines.engine_folder import BuildSpec
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.machine.environment import read_environment
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe, load_recipe
+from seatrial.results.run import VERDICT, Run, accuracy_path, measurement_path
+from seatrial.store.files import hash_file, hash_value, locked, remove_file
+from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
+from seatrial.workflow.bench import BenchSpec, bench_engine, contradict, prepare_pixels
+from seatrial.workflow.compile import EngineChoice, check_engine, compile_graph, parse_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
+from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
+from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
+
+REFERENCE = EngineChoice("torch", "fp32", "torch")
+"""What every other engine is held against."""
+RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
+"""What is concluded from a run's records: the first to go when the run's inputs change."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to put through its sea trial."""
+
+    recipe: str
+    checkpoint: Path
+    images: Path
+    labels: Path | None
+    """None: `images` holds class folders."""
+    engines: tuple[str, ...]
+    output: Path
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    """To measure."""
+    bench_duration_s: float = 10.0
+    bench_min_samples: int = 50
+    evaluate_batch_size: int = 16
+    opset: int | None = None
+    """None takes the card's."""
+    calibration: Path | None = None
+    """Images for int8: a folder or a list; none of `images`."""
+    measure_again: bool = False
+    """Measure also what was measured before, such as on a machine that was busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A spec of which everything that can be known to be wrong beforehand is right."""
+
+    recipe: Recipe
+    images: tuple[LabelledImage, ...]
+    engines: tuple[EngineChoice, ...]
+    """The reference first."""
+    calibration: dict[str, int]
+    """Sizes by hash of the files that int8 is calibrated with."""
+
+
+def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
+    """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`.
+
+    What is there already, made from the same inputs by the same versions, is not made again.
+
+    A run that is refused, such as for its checkpoint, leaves what stands in `spec.output` as it was. Results of other
+    inputs go away before `run.json` names those of this run, so that no verdict ever stands beside inputs that it was
+    not reached on.
+
+    Raises:
+        SeatrialError: any of its stages' errors; what was finished before stays.
+    """
+    checked = _check(spec)
+    run = spec.output
+    with locked(run):
+        weights = read_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors")
+        manifest = _describe_run(spec, checked, weights.source_sha256)
+        _begin(run, manifest)
+        keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
+        paths = [image.path for image in checked.images]
+        export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
+        graph = run / "model.onnx"
+        proof = spread(paths, PARITY_IMAGES)
+        export_graph(checked.recipe, run / "checkpoint.safetensors", graph, export, proof, progress)
+        engines = _compile_all(spec, checked, graph, progress)
+        accuracies = _evaluate_all(spec, checked, engines, progress)
+        measurements = _bench_all(spec, checked, engines, progress)
+        gates = judge_gates(checked.recipe, accuracies, measurements)
+        gates += _judge_batches(spec, checked, engines, progress)
+        judged = reach_verdict(checked.recipe.name, gates)
+        facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked)}
+        verdict = judged.model_copy(update=facts)
+        verdict.save(run / VERDICT)
+        write_report(run, progress)
+    return verdict
+
+
+def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:
+    """Write `report.html` and `report.md` of a run folder; returns them and the run.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    from seatrial.report.write import write_report as write
+
+    written = html, markdown, _ = write(run)
+    progress(Update("report", note=f"{html} and {markdown.name}"))
+    return written
+
+
+def _check(spec: RunSpec) -> _Checked:
+    recipe = load_recipe(spec.recipe)
+    if not spec.checkpoint.is_file():
+        state = "is a folder, not a checkpoint" if spec.checkpoint.is_dir() else "is not there"
+        raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
+    images = read_labels(spec.images, spec.labels, recipe.network.classes)
+    asked = [parse_engine(text) for text in spec.engines]
+    engines = (REFERENCE, *(choice for choice in asked if _name_kind(choice) != _name_kind(REFERENCE)))
+    if not asked:
+        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
+    kinds = [_name_kind(choice) for choice in engines]
+    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
+    if twice is not None:
+        raise UsageError(f"engine '{twice}' is asked for twice")
+    check_engine(REFERENCE)
+    check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
+    calibration = _read_calibration(spec, engines, images)
+    for text in recipe.gates.speed:
+        judge_speed(text, {})  # a gate that cannot be read is an error before the work, not after it
+    return _Checked(recipe, images, engines, calibration)
+
+
+def _name_kind(choice: EngineChoice) -> tuple[str, str, str]:
+    return choice.engine, choice.precision, choice.device
+
+
+def _read_calibration(
+    spec: RunSpec, engines: Sequence[EngineChoice], images: Sequence[LabelledImage]
+) -> dict[str, int]:
+    quantised = next((choice.label for choice in engines if _wants_quantised(choice)), None)
+    if spec.calibration is None:
+        if quantised is not None:
+            raise UsageError(f"'{quantised}' needs images to calibrate with", "give --calibration FOLDER or LIST")
+        return {}
+    if quantised is None:
+        raise UsageError("--calibration is for int8, and no engine was asked for it", "write it like openvino:int8")
+    contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
+    check_apart(contents, images)
+    return contents
+
+
+def _wants_quantised(choice: EngineChoice) -> bool:
+    """Whether the engine takes int8 from the graph."""
+    return choice.precision == "int8" and "int8" in get_engine(choice.engine).probe().in_graph
+
+
+def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> RunManifest:
+    inputs = {str(spec.checkpoint): checkpoint_sha256, str(spec.images): hash_listing(checked.images)}
+    if spec.labels is not None:
+        inputs[str(spec.labels)] = hash_file(spec.labels)
+    if spec.calibration is not None:
+        inputs[str(spec.calibration)] = hash_value(sorted(checked.calibration))
+    settings = {
+        "engines": list(spec.engines),
+        "batch_sizes": list(spec.batch_sizes),
+        "bench_duration_s": spec.bench_duration_s,
+        "bench_min_samples": spec.bench_min_samples,
+        "evaluate_batch_size": spec.evaluate_batch_size,
+        "opset": spec.opset or checked.recipe.graph.opset,
+    }
+    return RunManifest(
+        recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
+        spec=settings,
+        command=describe_command(spec),
+        inputs=inputs,
+        engines=tuple(choice.label for choice in checked.engines),
+        environment=read_environment(),
+        checkpoint=str(spec.checkpoint),
+        images=str(spec.images),
+        labels=None if spec.labels is None else str(spec.labels),
+    )
+
+
+def _begin(run: Path, manifest: RunManifest) -> None:
+    """Let `run.json` name the inputs of this run, once no result of other inputs stands beside it."""
+    before = None
+    with contextlib.suppress(SeatrialError):
+        before = RunManifest.load(run / "run.json").identity
+    for name in RESULTS if before != manifest.identity else ():
+        remove_file(run / name)
+    manifest.save(run / "run.json")
+
+
+def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
+    """sha256 of every record that gates are judged on, by its path in the run folder."""
+    names = [choice.label for choice in checked.engines]
+    paths = [place(name) for place in (accuracy_path, measurement_path) for name in names]
+    sizes = checked.recipe.gates.same_at_batches
+    paths += [f"evaluation/batch-{size}/{name}.json" for size in sizes for name in names]
+    return {path: hash_file(run / path) for path in paths}
+
+
+def describe_command(spec: RunSpec) -> str:
+    """The `seatrial run` line that gives this run, also when another verb was the caller."""
+    words = ["seatrial", "run", spec.recipe, "--checkpoint", str(spec.checkpoint), "--images", str(spec.images)]
+    words += ["--labels", str(spec.labels)] if spec.labels else []
+    words += ["--engines", ",".join(spec.engines), "--batch-size", ",".join(map(str, spec.batch_sizes))]
+    words += ["--bench-duration", f"{spec.bench_duration_s:g}", "--bench-samples", str(spec.bench_min_samples)]
+    words += ["--evaluate-batch-size", str(spec.evaluate_batch_size)]
+    words += ["--opset", str(spec.opset)] if spec.opset else []
+    words += ["--calibration", str(spec.calibration)] if spec.calibration else []
+    return shlex.join([*words, "--output", str(spec.output)])
+
+
+def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progress) -> dict[str, EngineFile]:
+    engines = {}
+    proof = spread([image.path for image in checked.images], PARITY_IMAGES)
+    int8 = graph.with_name("model-int8.onnx")
+    if spec.calibration is not None:
+        quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), int8, progress)
+    for choice in checked.engines:
+        build = BuildSpec(choice.engine, choice.precision, choice.device, _choose_sizes(spec, checked, choice))
+        source = int8 if _wants_quantised(choice) else graph
+        folder = spec.output / "engines" / choice.label
+        engines[choice.label] = compile_graph(source, build, folder, progress, proof)
+    return engines
+
+
+def _choose_sizes(spec: RunSpec, checked: _Checked, choice: EngineChoice) -> tuple[int, ...]:
+    """Empty for an engine whose files take any batch; else every size that the run will ask for."""
+    if get_engine(choice.engine).probe().free_batch:
+        return ()
+    gate = checked.recipe.gates.same_at_batches
+    return tuple(sorted({*spec.batch_sizes, spec.evaluate_batch_size, *gate}))
+
+
+def _evaluate_all(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> dict[str, AccuracyRecord]:
+    folder = spec.output / "evaluation"
+    records: dict[str, AccuracyRecord] = {}
+    for label, file in engines.items():
+        reference = folder / f"{REFERENCE.label}.parquet" if records else None
+        job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
+        records[label] = evaluate_engine(file.folder, job, folder, progress)
+    return records
+
+
+def _judge_batches(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> tuple[GateResult, ...]:
+    """The gate `same_at_batches`: every engine is evaluated at each of the batch sizes."""
+    sizes = checked.recipe.gates.same_at_batches
+    results = []
+    for file in engines.values() if sizes else ():
+        records: dict[int, AccuracyRecord] = {}
+        for size in sizes:
+            first = spec.output / "evaluation" / f"batch-{sizes[0]}" / f"{file.folder.name}.parquet"
+            job = EvaluateSpec(checked.images, size, first if records else None)
+            folder = spec.output / "evaluation" / f"batch-{size}"
+            records[size] = evaluate_engine(file.folder, job, folder, progress)
+        results.append(judge_same_at_batches(records))
+    return tuple(results)
+
+
+def _bench_all(
+    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+) -> dict[str, Measurement]:
+    feed = read_feed(next(iter(engines.values())).manifest.graph)
+    pixels = prepare_pixels([i.path for i in checked.images], feed, spec.output / "bench" / "images.npy")
+    job = BenchSpec(
+        batch_sizes=spec.batch_sizes,
+        duration_s=spec.bench_duration_s,
+        min_samples=spec.bench_min_samples,
+        # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
+        warmup_budget_s=max(2.0, min(10.0, spec.bench_duration_s)),
+        # A run is there to judge a port; `seatrial bench` is there for a speed that has to stand up.
+        processes=1,
+        images=pixels,
+        images_hash=hash_listing(checked.images),
+    )
+    found = {}
+    for label, file in engines.items():
+        place = spec.output / "bench" / f"{label}.json"
+        measured = bench_engine(file.folder, job, place, progress, spec.measure_again)
+        found[label] = contradict(measured, spec.output / "evaluation" / f"{label}.throughput.json")
+        if found[label] != measured:
+            found[label].save(place)
+    return found

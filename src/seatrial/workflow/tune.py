@@ -1,0 +1,163 @@
+"""`seatrial compile --tune`: the batch size, streams and threads at which an engine gives most images per second.
+
+Every setting is measured briefly and only the best ones longer (successive halving, Jamieson and Talwalkar 2016); a
+series of growing batches is left once it has fallen behind itself or another. What was measured is kept until the
+end, so that a tuning that was stopped goes on.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import run_worker
+from seatrial.bench.worker import Job
+from seatrial.engines.base import EngineFile
+from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built, read_graph_manifest
+from seatrial.machine.cpu import count_cores
+from seatrial.metrics.latency import Latency
+from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_file, hash_value, write_text
+from seatrial.store.records import Setting, Trial, Tuning
+from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
+
+ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
+"""Share of `TuneSpec.duration_s` that each setting of a round is measured, and one in how many goes on."""
+BEHIND = 0.85
+"""A setting that gives less than this share of the best of its series, or of its batch in another, has fallen behind;
+twice, and the series ends."""
+_TRIALS = TypeAdapter(tuple[Trial, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSpec:
+    """Where to look."""
+
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    duration_s: float = 10.0
+    """What an exhaustive search would spend on each setting."""
+    images: Path | None = None
+    """A `.npy` file of prepared images; None feeds random bytes."""
+
+
+def tune_graph(graph: Path, spec: BuildSpec, tune: TuneSpec, output: Path, progress: Progress = silent) -> EngineFile:
+    """Compile for every batch size, measure, and leave the engine folder of the fastest setting at `output`.
+
+    Raises:
+        SeatrialError: as `compile_graph` and the measuring.
+    """
+    graph = choose_graph(graph, spec, progress)
+    manifest = read_graph_manifest(graph)
+    key = hash_value({"stage": "tune/1", "compile": compile_key(manifest, spec), "tune": _describe(tune)})
+    found = find_built(output, key, manifest)
+    if found is not None:
+        progress(Update("tune", note=f"already tuned: {output.name}"))
+        return found
+    scratch = output.with_name(f".{output.name}.tune")
+    trial_engine = compile_graph(graph, replace(spec, batch_sizes=tune.batch_sizes), scratch / "engine", progress)
+    tuner = Tuner(trial_engine, tune, scratch / f"{key[:16]}.json", progress)
+    tuning = tuner.search(list_series(spec.device, tune))
+    options = spec.options if tuning.best.threads is None else {**spec.options, "threads": str(tuning.best.threads)}
+    best = replace(spec, batch_sizes=(tuning.best.batch_size,), options=options, tuning=tuning)
+    built = build_engine(graph, best, output, key)
+    shutil.rmtree(scratch)
+    progress(Update("tune", note=f"{output.name}: {describe_trial(tuning.best)} of {len(tuning.trials)} trials"))
+    return built
+
+
+def list_series(device: str, tune: TuneSpec) -> list[list[Setting]]:
+    """Settings to try: for each number of streams and threads, the batch sizes, smallest first."""
+    cores = count_cores()
+    powers = [2**i for i in range(cores.bit_length()) if 2**i <= cores]
+    pairs: list[tuple[int, int | None]] = [(streams, None) for streams in (1, 2, 4)]
+    if device == "cpu":
+        # With fewer callers times threads than cores some would lie idle; with twice as many callers none has to wait.
+        counts = sorted({*powers, cores})
+        pairs = [(s, t) for s in (*counts, 2 * cores) for t in counts if s * t >= cores]
+    return [
+        [Setting(batch_size=size, streams=streams, threads=threads) for size in sorted(tune.batch_sizes)]
+        for streams, threads in pairs
+    ]
+
+
+def describe_trial(trial: Trial) -> str:
+    """A setting and its rate, in words."""
+    threads = "" if trial.threads is None else f", {trial.threads} threads"
+    return f"{trial.images_per_s:.1f} images/s at batch {trial.batch_size} on {trial.streams} streams{threads}"
+
+
+class Tuner:
+    """Measures settings of one engine folder, each in a fresh process, and remembers them in a file."""
+
+    def __init__(self, engine: EngineFile, tune: TuneSpec, ledger: Path, progress: Progress) -> None:
+        self._engine, self._tune, self._ledger, self._progress = engine, tune, ledger, progress
+        self.trials: list[Trial] = list(_TRIALS.validate_json(ledger.read_bytes())) if ledger.exists() else []
+        if self.trials:
+            progress(Update("tune", note=f"already tried: {len(self.trials)} settings"))
+
+    def search(self, series: list[list[Setting]]) -> Tuning:
+        """Try the settings, briefly at first, and return the fastest."""
+        (share, kept), *rounds = ROUNDS
+        found = [trial for settings in series for trial in self._climb(settings, share)]
+        for share, following in rounds:
+            best = sorted(found, key=lambda trial: -trial.images_per_s)[: max(2, -(-len(found) // kept))]
+            found, kept = [self.measure(trial, share) for trial in best], following
+        return Tuning(best=max(found, key=lambda trial: trial.images_per_s), trials=tuple(self.trials))
+
+    def measure(self, setting: Setting, share: float) -> Trial:
+        """One setting's rate, measured or remembered."""
+        duration_s = share * self._tune.duration_s
+        wanted = (setting.batch_size, setting.streams, setting.threads, duration_s)
+        for trial in self.trials:
+            if (trial.batch_size, trial.streams, trial.threads, trial.duration_s) == wanted:
+                return trial
+        point = run_worker(self._make_job(setting, duration_s))
+        rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
+        trial = Trial(
+            **dict(zip(Setting.model_fields, wanted[:3], strict=True)), duration_s=duration_s, images_per_s=rate
+        )
+        self.trials.append(trial)
+        write_text(self._ledger, _TRIALS.dump_json(tuple(self.trials), indent=1).decode())
+        self._progress(Update("tune", note=describe_trial(trial)))
+        return trial
+
+    def _climb(self, settings: list[Setting], share: float) -> list[Trial]:
+        tried: list[Trial] = []
+        behind = 0
+        for setting in settings:
+            found = self.measure(setting, share)
+            tried.append(found)
+            # Behind its own smaller batches, or behind another series at the same batch.
+            rivals = [trial for trial in self.trials if trial.batch_size == found.batch_size]
+            behind += found.images_per_s < BEHIND * max(trial.images_per_s for trial in (*tried, *rivals))
+            if behind == 2:
+                break
+        return tried
+
+    def _make_job(self, setting: Setting, duration_s: float) -> Job:
+        manifest = self._engine.manifest
+        threads = {} if setting.threads is None else {"threads": str(setting.threads)}
+        limits = Limits(
+            warmup_runs=2,
+            warmup_s=0.1 * duration_s,
+            warmup_budget_s=0.3 * duration_s,
+            duration_s=duration_s,
+            min_samples=3,
+        )
+        return Job(
+            folder=self._engine.folder.resolve(),
+            device=manifest.device,
+            batch_size=setting.batch_size,
+            streams=setting.streams,
+            images=self._tune.images,
+            options={**manifest.options, **threads},
+            limits=limits,
+            check=False,
+        )
+
+
+def _describe(tune: TuneSpec) -> dict[str, object]:
+    images = None if tune.images is None else hash_file(tune.images)
+    return {**asdict(tune), "images": images, "rounds": [list(entry) for entry in ROUNDS]}
