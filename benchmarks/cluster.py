@@ -21,7 +21,8 @@ from pathlib import Path
 from networks import HELD_OUT, NETWORKS, OPSET, make_checkpoint, make_pictures
 
 from seatrial.cluster.connection import ClusterSpec, RayCluster
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels
 from seatrial.engines.base import read_engine
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.evaluation.select import repeat_images

@@ -25,7 +25,8 @@ from engines import rate
 from networks import HELD_OUT, OPSET, make_checkpoint, make_graphs, make_pictures
 from preprocess import make_jpegs, write_as_the_guide
 
-from seatrial.data.labels import LabelledImage, list_images
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import fill_row, load_batch
 from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import make_feed, read_feed

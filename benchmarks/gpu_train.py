@@ -17,7 +17,8 @@ from pathlib import Path
 from networks import NETWORKS
 from preprocess import make_jpegs
 
-from seatrial.data.labels import LabelledImage, list_images
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import list_images
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.recipes import load_recipe

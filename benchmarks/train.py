@@ -111,7 +111,8 @@ def measure_memory() -> int:
 
 def run_seatrial(case: Case, watch: Watch) -> None:
     """Our own, as the command line runs it; its log tells each step's times."""
-    from seatrial.workflow.train import TrainSpec, train_recipe
+    from seatrial.workflow.train import train_recipe
+    from seatrial.workflow.train_spec import TrainSpec
 
     settings = {
         "epochs": 1,

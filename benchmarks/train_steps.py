@@ -3,7 +3,7 @@
     python benchmarks/train_steps.py [--networks resnet50 spnasnet_100 …] [--sizes 64 224] [--rounds 2]
 
 `train` is forward, loss, backward and SGD on 32 images of random pixels, channels_last; `infer` a batch of 8 at 224 px
-in fp32. `usual` leaves the C library's heap as it is, `kept` is within `engines.heap.kept_heap`. Printed are mean
+in fp32. `usual` leaves the C library's heap as it is, `kept` is within `machine.allocator.kept_heap`. Printed are mean
 milliseconds, as now and then a step waits for memory, of each round.
 """
 

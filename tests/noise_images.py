@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from fake_engine import CLASSES
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.evaluation.select import repeat_images
 
 DISTINCT = 50

@@ -10,12 +10,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.train.distributed.launch import PRELOADED
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 from tiny_trial import CLASSES, TinyTrial
 
 FAST = {"amp": "off", "batch_size": 12}

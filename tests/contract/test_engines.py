@@ -23,8 +23,8 @@ from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
 from seatrial.engines.engine_folder import BuildSpec, build_engine
+from seatrial.engines.self_test import check_self_test
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.evaluation.self_test import check_self_test
 from seatrial.export.graph import open_graph
 from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network

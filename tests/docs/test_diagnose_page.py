@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.noise_floor import FLOORS, MANTISSA_BITS, PER_IMAGE, ROUNDINGS, SAME_INT8
+from seatrial.evaluation.compare_logits import PER_IMAGE
+from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8
 from tiny_trial import make_trial
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from seatrial.bench.loadgen.scenarios import SCENARIOS, TARGET_LATENCY_MS
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted
 from seatrial.store.load_test import LoadTestRecord
-from seatrial.workflow import loading
+from seatrial.workflow import load_test
 from tiny_trial import make_trial
 
 pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for this Python")
@@ -44,10 +44,10 @@ def test_a_command_of_the_page_runs(words: list[str]) -> None:
 
 
 def test_the_long_command_asks_for_mlperfs_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(file: object, job: loading.LoadJob) -> None:
+    def load(file: object, job: load_test.LoadJob) -> None:
         raise Interrupted(job.preset)
 
-    monkeypatch.setattr(loading, "load", load)
+    monkeypatch.setattr(load_test, "load", load)
     (words,) = (words for words in COMMANDS if "mlperf" in words)
     assert run_cli(words) == Interrupted.exit_code
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.bench import checks, measure, stats, sweep
+from seatrial.bench import measure, output_checks, spread, sweep
 from seatrial.cli import run_cli
 from seatrial.metrics.rate import BLOCKS
 from seatrial.workflow.bench import PROCESSES, BenchSpec
@@ -55,18 +55,28 @@ def test_the_table_is_what_was_printed() -> None:
 
 def test_the_rules_on_the_page_are_those_of_the_code() -> None:
     assert (PROCESSES, BLOCKS, BenchSpec().duration_s, BenchSpec().min_samples) == (5, 10, 5.0, 50)
-    assert (stats.BUSY, stats.NOISE, stats.SWAPPED, stats.P99_SAMPLES, stats.CLOCK_STEPS) == (
+    assert (spread.BUSY, spread.NOISE, spread.SWAPPED, spread.P99_SAMPLES, spread.CLOCK_STEPS) == (
         0.2,
         0.05,
         0.01,
         459,
         1000,
     )
-    assert (checks.OF_SPREAD, checks.OF_ITSELF, checks.ROUNDING["fp32"], checks.COARSE_ROUNDING) == (
+    assert (
+        output_checks.OF_SPREAD,
+        output_checks.OF_ITSELF,
+        output_checks.ROUNDING["fp32"],
+        output_checks.COARSE_ROUNDING,
+    ) == (
         0.05,
         10,
         1e-3,
         1e-2,
     )
-    assert (checks.FASTER, checks.SIGNIFICANCE, checks.PAIRS_TO_JUDGE, sweep.GAIN) == (1.1, 0.001, 10, 1.02)
+    assert (output_checks.FASTER, output_checks.SIGNIFICANCE, output_checks.PAIRS_TO_JUDGE, sweep.GAIN) == (
+        1.1,
+        0.001,
+        10,
+        1.02,
+    )
     assert measure.Limits().steady_within == 0.03 and BenchSpec().warmup_budget_s == 10

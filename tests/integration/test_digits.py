@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.data.demo import DemoData, make_demo
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 
 NETWORKS = ("sk_resnet50", "seresnext101_32x4d", "resnext50_32x4d")
 

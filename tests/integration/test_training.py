@@ -17,8 +17,9 @@ from seatrial.store.records import TrainingRecord
 from seatrial.train.checkpoint.snapshot import read_snapshot
 from seatrial.train.tracking.events import Step
 from seatrial.train.tracking.listeners import JsonLines
-from seatrial.workflow import sitting
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow import train_process
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 from tiny_training import FAST, make_card, make_data, read_until, start_training
 from tiny_trial import TinyTrial
 
@@ -112,7 +113,7 @@ def test_a_training_that_only_lacked_its_checkpoint_is_validated_again(
 
     spec = make_spec(tiny_trial, tmp_path)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(sitting, "_finish", die)
+        patched.setattr(train_process, "_finish", die)
         train_recipe(spec)
     record = train_recipe(spec)
     compare(record, undisturbed)

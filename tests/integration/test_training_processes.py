@@ -11,7 +11,8 @@ import pytest
 from seatrial.errors import TrainingDiverged, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import TrainingRecord
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 from tiny_training import FAST, make_card, make_data
 from tiny_trial import TinyTrial
 

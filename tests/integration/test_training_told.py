@@ -10,7 +10,8 @@ from seatrial.cli import run_cli
 from seatrial.progress import Update
 from seatrial.train.checkpoint.pytorch_examples import BEST, LAST
 from seatrial.train.tracking.listeners import LOG
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 from seatrial.workflow.train_speed import load_speed
 from tiny_trial import TinyTrial
 

@@ -31,7 +31,7 @@ class Limits(Strict):
     duration_s: NonNegativeFloat = 10.0
     """Least time of timing."""
     min_samples: PositiveInt = 459
-    """Least number of samples; 459 carry a 99th percentile, see `bench.stats`."""
+    """Least number of samples; 459 carry a 99th percentile, see `bench.spread`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from seatrial.bench.output_checks import PAIRS_TO_JUDGE, PROVES
-from seatrial.machine.environment import Conditions
+from seatrial.machine.conditions import Conditions
 from seatrial.metrics.latency import Latency
 from seatrial.store.measurement import Environment, Point, Setting
 

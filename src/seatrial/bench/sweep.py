@@ -14,8 +14,9 @@ from seatrial.bench.spread import find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import EngineError, UsageError
+from seatrial.machine.conditions import read_conditions
 from seatrial.machine.cpu import count_cores
-from seatrial.machine.environment import read_conditions, read_environment
+from seatrial.machine.environment import read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.inputs import choose_rows
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.input_pipeline import Feed, to_input
 from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded

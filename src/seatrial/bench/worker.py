@@ -1,6 +1,6 @@
 """The process that measures one point: `python -m seatrial.bench.worker` takes a job on stdin, answers on stdout.
 
-How it is called and how it tells of errors: see `engines.child`.
+How it is called and how it tells of errors: see `machine.isolated_process`.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
+from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, EngineError
-from seatrial.evaluation.self_test import check_self_test
+from seatrial.machine.conditions import Load, read_clock
 from seatrial.machine.cpu import count_cores
-from seatrial.machine.environment import Load, read_clock
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
 from seatrial.store.measurement import Pace, Point, Scope, Setting
@@ -61,7 +61,7 @@ class Job(Strict):
     """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
     check: bool = True
-    """Whether outputs and caching are looked at: see `bench.checks`."""
+    """Whether outputs and caching are looked at: see `bench.output_checks`."""
 
     @property
     def setting(self) -> Setting:

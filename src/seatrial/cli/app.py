@@ -8,18 +8,19 @@ from seatrial import __version__
 from seatrial.cli import (
     bench,
     compare,
+    compile,
     data,
     diagnose,
     doctor,
-    engines,
     evaluate,
-    graphs,
-    guide,
+    export,
     import_log,
     infer,
+    preprocess,
     quantize,
     recipes,
     run,
+    score,
     train,
 )
 
@@ -45,10 +46,10 @@ def make_app() -> typer.Typer:
     app.command()(doctor.doctor)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
-    app.command()(guide.preprocess)
+    app.command()(preprocess.preprocess)
     app.command(cls=train.TrainCommand)(train.train)
-    prepare = (graphs.export, graphs.simplify, quantize.quantize, engines.compile)
-    judge = (infer.infer, evaluate.evaluate, guide.score, diagnose.diagnose, bench.bench, import_log.import_log)
+    prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
+    judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose, bench.bench, import_log.import_log)
     together = (compare.compare, run.report, run.run, run.demo)
     for verb in (*prepare, *judge, *together):
         app.command()(verb)

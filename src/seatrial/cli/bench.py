@@ -13,7 +13,7 @@ from seatrial.cli.output.progress import print_json, print_table, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.report.speed import Speed
+    from seatrial.results.speed import Speed
     from seatrial.store.measurement import Measurement, Point, Scope
     from seatrial.workflow.bench import BenchSpec
 
@@ -77,27 +77,35 @@ def bench(
     if asked.is_load():
         return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
     from seatrial.store.measurement import check_output
-    from seatrial.workflow import speed
+    from seatrial.workflow.bench import (
+        PROCESSES,
+        BenchSpec,
+        bench_engine,
+        choose_streams,
+        find_prepared,
+        prepare_folder,
+        write_guide_summaries,
+    )
 
     if loop is not None:
         _check_loop(duration, min_samples, streams)
     scopes = cast("tuple[Scope, ...]", read_scopes(scope or "host"))
     check_output(output)
     with showing() as progress:
-        spec = speed.BenchSpec(
+        spec = BenchSpec(
             batch_sizes=read_sizes(batch_size),
             duration_s=0 if loop else duration or DURATION_S,
             min_samples=loop or least,
-            processes=processes or (1 if loop else speed.PROCESSES),
+            processes=processes or (1 if loop else PROCESSES),
             # A device's times are those of one run after the other, and so are the guides'.
-            streams=streams or (1 if loop or "device" in scopes else speed.choose_streams(folder, None)),
-            images=speed.prepare_folder(folder, images, output) if images else speed.find_prepared(folder),
+            streams=streams or (1 if loop or "device" in scopes else choose_streams(folder, None)),
+            images=prepare_folder(folder, images, output) if images else find_prepared(folder),
             scopes=scopes,
             files=images if "e2e" in scopes else None,
             stop_when_saturated=stop_when_saturated,
         )
-        record = speed.bench_engine(folder, spec, output, progress, force)
-    lines = speed.write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
+        record = bench_engine(folder, spec, output, progress, force)
+    lines = write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
         return 0
@@ -129,7 +137,7 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
-    from seatrial.report.speed import find_best, say_unmeasured, speeds_of
+    from seatrial.results.speed import find_best, say_unmeasured, speeds_of
 
     if named:
         print(f"scope {scope}")
@@ -164,7 +172,7 @@ def _write_row(speed: "Speed") -> list[str]:
 
 def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
     """What the table shows, by name."""
-    from seatrial.report.speed import speeds_of
+    from seatrial.results.speed import speeds_of
 
     for scope in dict.fromkeys(point.scope for point in record.points):
         for speed in speeds_of(record, scope):

@@ -40,7 +40,7 @@ def check(
 ) -> int:
     """Check names, labels and every image of a labelled set; leaves with 6 if something is wrong."""
     from seatrial.errors import DataError
-    from seatrial.workflow.preprocess import CheckRequest, check_images
+    from seatrial.workflow.check_data import CheckRequest, check_images
 
     with showing() as progress:
         findings = check_images(CheckRequest(recipe, images, labels, expect, predictions), progress)

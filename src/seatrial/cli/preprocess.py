@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,32 +59,3 @@ def read_format(text: str) -> "PixelFormat":
     if text not in known:
         raise UsageError(f"there is no format '{text}'", suggest(text, list(known)))
     return cast("PixelFormat", text)
-
-
-def score(
-    predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of NAME_0.txt, .bin or .npy.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="File of `NAME CLASS` lines.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the result.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The result's name, such as result.json.")],
-    allow_partial: Annotated[
-        bool, typer.Option("--allow-partial", help="Score what there is, even if predictions are missing.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Count top-1 to top-5 of one-file-per-image predictions; writes OUT_DIR/NAME as the guides' scripts do."""
-    from seatrial.workflow.preprocess import score_predictions
-
-    with showing() as progress:
-        found = score_predictions(predictions, labels, output / name, allow_partial, progress)
-    counts = found.counts
-    if as_json:
-        print_json({
-            "images": counts.count, "classes": found.classes, "hits": counts.hits, "missing": found.missing,
-            "foreign": found.foreign, "result": str(output / name),
-        })  # fmt: skip
-        return
-    header = [f"top-{k}" for k in range(1, len(counts.hits) + 1)]
-    shares = [f"{counts.accuracy(k):.2%}" for k in range(1, len(counts.hits) + 1)]
-    print_table(["images", "missing", "classes", *header], [
-        [str(counts.count), str(found.missing), str(found.classes), *shares]
-    ])  # fmt: skip

@@ -10,7 +10,7 @@ from seatrial.cli.output.progress import print_json, showing
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.data.labels import LabelledImage
+    from seatrial.data.images import LabelledImage
 
 
 def quantize(

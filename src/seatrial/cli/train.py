@@ -14,7 +14,7 @@ from seatrial.train.distributed.rank import read_place
 
 if TYPE_CHECKING:
     from seatrial.store.records import TrainingRecord
-    from seatrial.workflow.train import TrainSpec
+    from seatrial.workflow.train_spec import TrainSpec
 
 TRACKERS = ("tensorboard", "mlflow")
 PERFORMANCE = {"epochs": 1, "max_train_steps": 1001, "max_eval_steps": 51}
@@ -66,7 +66,8 @@ def train(
 
     Takes the flags of pytorch/examples and of the Ascend guides' scripts too (docs/train.md).
     """
-    from seatrial.workflow.train import TrainSpec, train_recipe
+    from seatrial.workflow.train import train_recipe
+    from seatrial.workflow.train_spec import TrainSpec
 
     settings = given_settings(context)
     spec = TrainSpec(

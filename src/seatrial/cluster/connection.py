@@ -22,7 +22,7 @@ from seatrial.cluster.driver import serve
 from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, Reply, Seats, Work
 from seatrial.cluster.placement import LANES, MOST_WORKERS, describe_seats, find_resource, plan_seats, split_chunks
 from seatrial.cluster.versions import find_common
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.pipeline import AnswerSource
@@ -67,7 +67,7 @@ def parse_cluster(text: str) -> str:
 
 
 class RayCluster(Closing):
-    """A Ray cluster that answers: see `workflow.accuracy.Answering`.
+    """A Ray cluster that answers: see `workflow.evaluate.Answering`.
 
     Raises:
         EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ.

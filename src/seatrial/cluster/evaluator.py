@@ -17,9 +17,9 @@ from seatrial.cluster.versions import check_versions
 from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
+from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.batch_dependence import measure_batch_dependence
-from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.stream import Answers, stream_answers
 from seatrial.machine.environment import name_machine, read_environment
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe
 from seatrial.evaluation.stream import Answers, Plan
 from seatrial.store.records import Environment

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage, list_by_suffix, read_image_list, refuse_left_out, spread
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import list_by_suffix, read_image_list, refuse_left_out, spread
 from seatrial.errors import DataError
 from seatrial.store.files import hash_bytes, hash_file
 

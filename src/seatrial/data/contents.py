@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_content
@@ -18,7 +18,7 @@ CHUNK = 64
 
 
 def read_content(image: LabelledImage) -> int:
-    """What `data.batches.fill_row` says of an image, without decoding it.
+    """What `data.loading.batches.fill_row` says of an image, without decoding it.
 
     Raises:
         DataError: it cannot be read.

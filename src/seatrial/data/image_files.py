@@ -12,7 +12,7 @@ IMAGE_SUFFIXES = (
     *(".jpeg", ".jpg", ".jpe", ".jfif"),
     *(".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif"),
 )
-"""Of the formats that `data.decode` reads."""
+"""Of the formats that `data.preprocessing.decode` reads."""
 HEAD_BYTES = 32
 """That tell an image."""
 _HEAD = re.compile(
@@ -28,7 +28,7 @@ _HEAD = re.compile(
     rb"|\xff\x0a|\0\0\0\x0cJXL ",
     re.DOTALL,
 )
-"""How images begin, also of formats that `data.decode` does not read."""
+"""How images begin, also of formats that `data.preprocessing.decode` does not read."""
 
 
 def is_image_name(name: str) -> bool:

@@ -10,8 +10,8 @@ from seatrial.data.bins.read import BinFolder
 from seatrial.diagnosis.explain_preprocessing import describe_difference
 from seatrial.diagnosis.sample import Case
 from seatrial.diagnosis.stages import SHOWN, Answer, Stage
-from seatrial.evaluation.noise_floor import FLOORS, Floor
 from seatrial.evaluation.parity import measure_parity
+from seatrial.metrics.noise_floor import FLOORS, Floor
 from seatrial.store.diagnosis import PREPROCESSING
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from seatrial.data.labels import hash_listing
+from seatrial.data.images import hash_listing
 from seatrial.diagnosis.sample import Case
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import SeatrialError

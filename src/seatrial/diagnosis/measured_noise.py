@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.diagnosis.sample import Case
-from seatrial.evaluation.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8, Floor
 from seatrial.evaluation.parity import measure_parity
+from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8, Floor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.bins.read import BinFolder, list_with_bins, open_bins
-from seatrial.data.labels import LabelledImage, read_labels, spread
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels, spread
 from seatrial.data.loading.batches import iterate_batches
 from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
 from seatrial.errors import UsageError

@@ -17,17 +17,16 @@ from seatrial.diagnosis.explain_preprocessing import describe_difference
 from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import Case
 from seatrial.engines import get_engine
-from seatrial.engines.base import MANIFEST, EngineFile, check_batch, run_padded
+from seatrial.engines.base import MANIFEST, PRECISIONS, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, ParityError, SeatrialError
-from seatrial.evaluation.noise_floor import FLOORS, Floor
 from seatrial.export.graph import open_graph, parse_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.split_preprocessing import cut_body, cut_tail
+from seatrial.metrics.noise_floor import FLOORS, Floor
 from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
 from seatrial.store.files import manifest_path
 from seatrial.store.records import EngineManifest, GraphManifest
-from seatrial.workflow.compile import PRECISIONS
 
 if TYPE_CHECKING:
     from torch import nn

@@ -15,6 +15,8 @@ from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
 
 MANIFEST = "engine.json"
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
+"""Of all engines together."""
 LEAST_SHARE = 0.5
 """Of the computing layers must run in the precision that was asked for, whichever it is and whatever the reason."""
 WHOLE = ("int8", "int4")

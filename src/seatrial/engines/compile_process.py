@@ -1,4 +1,4 @@
-"""The process that compiles: `python -m seatrial.engines.compile_process`. How it is called: see `engines.child`."""
+"""The process that compiles: `python -m seatrial.engines.compile_process`. Who calls it: `machine.isolated_process`."""
 
 import sys
 from pathlib import Path

@@ -27,7 +27,7 @@ from seatrial.engines.base import (
 from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.cpu import count_threads
-from seatrial.machine.nvidia_driver import count_gpus
+from seatrial.machine.nvidia import count_gpus
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
-from seatrial.evaluation.noise_floor import hold
+from seatrial.evaluation.compare_logits import hold
 from seatrial.evaluation.parity import check_logits
 from seatrial.evaluation.stream import row_form
 
@@ -37,9 +37,9 @@ class BatchProbe:
     others: tuple[LabelledImage, ...]
     """Half as many, spread over the rest of the set; none where the batch is all of it."""
     floor: float
-    """Relative error of the logits that is rounding: `evaluation.noise.find_batch_floor`."""
+    """Relative error of the logits that is rounding: `metrics.noise_floor.find_batch_floor`."""
     coarse: bool
-    """The engine rounds its logits: `evaluation.noise.is_coarse`."""
+    """The engine rounds its logits: `metrics.noise_floor.is_coarse`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order

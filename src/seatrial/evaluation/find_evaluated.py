@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.contents import read_contents
-from seatrial.data.labels import LabelledImage, count_names
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import count_names
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import Feed

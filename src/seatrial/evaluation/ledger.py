@@ -36,7 +36,7 @@ class Tally:
     bad: dict[int, str] = field(default_factory=dict)
     """Why an image could not be read."""
     notes: dict[int, str] = field(default_factory=dict)
-    """What was noted of an image file: see `data.decode.decode_image`."""
+    """What was noted of an image file: see `data.preprocessing.decode.decode_image`."""
     classes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0), np.int32))
     """(n, k)"""
     scores: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
@@ -44,7 +44,7 @@ class Tally:
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(n,)"""
     contents: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
-    """(n,), what identifies each image's bytes: `data.batches.fill_row`."""
+    """(n,), what identifies each image's bytes: `data.loading.batches.fill_row`."""
     logits_at: NDArray[np.int64] | None = None
     """(n,), where an image's logits begin in the ledger's file, in bytes."""
     width: int = 0

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import DataError
 from seatrial.evaluation.channels import may_be_swapped

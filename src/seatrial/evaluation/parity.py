@@ -51,7 +51,7 @@ def check_logits(logits: NDArray[np.floating], names: Sequence[str], coarse: boo
     Args:
         logits: (n, classes).
         names: what the rows belong to, for the message.
-        coarse: they are rounded (`evaluation.noise.is_coarse`), so that some may be the same by chance.
+        coarse: they are rounded (`metrics.noise_floor.is_coarse`), so that some may be the same by chance.
 
     Raises:
         ParityError: names the first image.

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import Feed
@@ -73,7 +73,7 @@ def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed, coa
     """Refuse an engine that gives the same logits to images that differ, or the same score to every class.
 
     Args:
-        coarse: it rounds its logits (`evaluation.noise.is_coarse`): then both happen by chance, and so rarely as the
+        coarse: it rounds its logits (`metrics.noise_floor.is_coarse`): then both happen by chance, and so rarely as the
             logits beside them tell, and to images of the same class.
 
     Raises:

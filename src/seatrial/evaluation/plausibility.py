@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.evaluation.label_order import SURE, find_order
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds, gain_p

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import NotComparable, RefusedFile
 from seatrial.evaluation.comparison import compare_answers
 from seatrial.evaluation.early_stopping import bound_confidence

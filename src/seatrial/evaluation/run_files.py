@@ -79,7 +79,7 @@ def run_source(
     """Run every file and hand its answers to `store`, in order; a few batches are held at a time, never the set.
 
     Args:
-        coarse: the engine rounds its logits, so that a few may be alike by chance: `evaluation.noise.is_coarse`.
+        coarse: the engine rounds its logits, so that a few may be alike by chance: `metrics.noise_floor.is_coarse`.
 
     Raises:
         DataError: a file is not what it was said to be.

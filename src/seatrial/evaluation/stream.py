@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import DecodePool, Filled
 from seatrial.data.preprocessing.input_pipeline import Feed
@@ -39,7 +39,7 @@ class Plan:
     """Batches inside the engine."""
     keep_logits: bool = False
     coarse: bool = False
-    """The engine rounds its logits, so that some may be alike by chance: `evaluation.noise.is_coarse`."""
+    """The engine rounds its logits, so that some may be alike by chance: `metrics.noise_floor.is_coarse`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Answers:
     digests: NDArray[np.uint64]
     """(n,), what identifies all logits of an image."""
     contents: NDArray[np.uint64]
-    """(n,), what identifies the image's bytes: `data.batches.fill_row`."""
+    """(n,), what identifies the image's bytes: `data.loading.batches.fill_row`."""
     logits: NDArray[np.float32] | None = None
     """(n, classes) if they are kept."""
     width: int = 0
@@ -69,7 +69,7 @@ class Answers:
     run_s: float = 0.0
     """Time inside the engine."""
     machine: str = ""
-    """Who answered (`bench.environment.name_machine`), if it was another process."""
+    """Who answered (`machine.environment.name_machine`), if it was another process."""
 
 
 def stream_answers(

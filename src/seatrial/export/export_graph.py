@@ -14,7 +14,7 @@ from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
-from seatrial.evaluation.noise_floor import SAME_FLOORS, hold
+from seatrial.evaluation.compare_logits import hold
 from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
@@ -22,6 +22,7 @@ from seatrial.export.graph import CHUNK, open_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.to_onnx import to_onnx
+from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
 from seatrial.store.files import hash_file, manifest_path, replacing

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.loading.batches import iterate_batches
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import NotComparable

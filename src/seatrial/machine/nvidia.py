@@ -104,3 +104,14 @@ def find_gpu(device: str) -> Gpu | None:
     gpus = list_gpus() if kind in ("cuda", "tensorrt") else ()
     place = int(number) if number.isdecimal() else 0
     return gpus[place] if place < len(gpus) else None
+
+
+@cache
+def count_gpus() -> int:
+    """How many GPUs this process may use (CUDA_VISIBLE_DEVICES is respected); 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0

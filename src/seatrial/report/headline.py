@@ -5,8 +5,9 @@ from typing import Literal
 
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
-from seatrial.report.speed import Speed, best_speeds, explain_withheld, find_ratio
+from seatrial.report.speed import best_speeds, explain_withheld, find_ratio
 from seatrial.results.run_folder import Run
+from seatrial.results.speed import Speed
 from seatrial.store.records import GateResult
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
-from seatrial.report.speed import say_unmeasured
 from seatrial.report.tables import ENGINE, Column, Table
 from seatrial.results.run_folder import AnyRecord, Run
+from seatrial.results.speed import say_unmeasured
 from seatrial.store.records import AccuracyRecord, TensorSpec
 
 _FACTS = (Column(""), Column(""))

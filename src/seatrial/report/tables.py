@@ -16,8 +16,9 @@ from seatrial.report.numbers import (
     write_probability,
     write_small,
 )
-from seatrial.report.speed import Speed, all_speeds, best_speeds, explain_withheld, find_ratio
+from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.results.run_folder import Run
+from seatrial.results.speed import Speed
 from seatrial.store.records import AccuracyRecord, Comparison, StepParity
 
 NOTHING = "–"

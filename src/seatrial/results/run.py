@@ -59,7 +59,7 @@ class Run:
     throughput: Mapping[str, Throughput]
     measurements: Mapping[str, Measurement]
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
-    """By engine name, where their file is there; only `report.read.read_run` reads them."""
+    """By engine name, where their file is there; only `results.run_folder.read_run` reads them."""
     stale: Mapping[str, str] = field(default_factory=dict)
     """Records that are there and left out, since they are not of this run's inputs: what they are of, by path."""
 

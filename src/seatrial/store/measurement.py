@@ -36,7 +36,7 @@ class Environment(Strict):
 
     cpu: str
     cpu_flags: tuple[str, ...]
-    """Only those that decide what a classifier can run on: see `engines.cpu`."""
+    """Only those that decide what a classifier can run on: see `machine.cpu`."""
     cores: int
     """Usable by this process: affinity and cgroup limit are taken into account."""
     memory_bytes: int
@@ -88,7 +88,7 @@ class Point(Strict):
     outputs_checked: int | None = None
     """Timed runs whose logits were held against those of an untimed run; None: not looked at."""
     outputs_error: float | None = None
-    """The largest difference among them, in shares of the size of an image's logits: see `bench.checks`."""
+    """The largest difference among them, in shares of the size of an image's logits: see `bench.output_checks`."""
     outputs_tolerance: float | None = None
     """What that may be, from how much the engine differs from itself when nothing is timed."""
     outputs_spread: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.recipes.schema import Recipe
 from seatrial.train.checkpoint.snapshot import Snapshot
 from seatrial.train.input.loader import Batches

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import Interrupted, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.store.files import write_text

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.input_pipeline import make_feed

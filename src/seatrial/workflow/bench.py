@@ -21,7 +21,7 @@ from seatrial.evaluation.guide_format import Performance, write_performance, wri
 from seatrial.machine.environment import find_changes, machine_hash, read_environment
 from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
-from seatrial.report.speed import find_best, speeds_of
+from seatrial.results.speed import find_best, speeds_of
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
 from seatrial.store.records import Throughput

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.engines import ENGINES, get_engine
-from seatrial.engines.base import Capabilities, EngineFile, check_device, check_precision, check_usable
+from seatrial.engines.base import PRECISIONS, Capabilities, EngineFile, check_device, check_precision, check_usable
 from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built, read_graph_manifest
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.environment import machine_hash, read_environment
@@ -15,9 +15,6 @@ from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import GraphManifest
 from seatrial.strict import suggest
 from seatrial.workflow.derive_graph import prepare_graph
-
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
-"""Of all engines together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from seatrial.machine.cpu import has_fast_bf16
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import TrainingRecord, Verdict
 from seatrial.workflow.run import RunSpec, run_pipeline
-from seatrial.workflow.train import TrainSpec, train_recipe
+from seatrial.workflow.train import train_recipe
+from seatrial.workflow.train_spec import TrainSpec
 
 EPOCHS_WITHOUT_BF16 = 4
 """fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import hash_listing
+from seatrial.data.images import hash_listing
 from seatrial.diagnosis.foreign_preprocessing import Network, make_bins_stage
 from seatrial.diagnosis.integrity import find_changes
 from seatrial.diagnosis.label_order import doubt_accuracy, judge_labels
@@ -18,7 +18,7 @@ from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import Case, DiagnoseSpec, read_case
 from seatrial.diagnosis.stages import Stage, ask, list_stages
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
-from seatrial.evaluation.noise_floor import hold
+from seatrial.evaluation.compare_logits import hold
 from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.machine.environment import read_environment
 from seatrial.models.checkpoint import load_network

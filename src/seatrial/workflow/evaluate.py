@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.worker import read_peak_rss
-from seatrial.data.labels import LabelledImage, hash_listing
+from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.preprocessing.check_prepared import check_prepared
 from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.evaluation.channels import try_swapped
 from seatrial.evaluation.early_stopping import check_certainty, reach_certainty
 from seatrial.evaluation.find_evaluated import Asked, drop_changed, find_evaluated, load_evaluated
 from seatrial.evaluation.ledger import Ledger, Tally
-from seatrial.evaluation.noise_floor import find_batch_floor, is_coarse
 from seatrial.evaluation.notes import count_notes, find_channel_doubts, find_machine_doubts, refuse_partial
 from seatrial.evaluation.pipeline import (
     AnswerSource,
@@ -33,11 +33,11 @@ from seatrial.evaluation.pipeline import (
 )
 from seatrial.evaluation.plausibility import judge_tally
 from seatrial.evaluation.reference import Reference, check_reference, compare_with
-from seatrial.evaluation.self_test import check_self_test
 from seatrial.evaluation.statistics import Paired, wilson_interval
 from seatrial.evaluation.stream import Plan, stream_answers
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import machine_hash, read_environment
+from seatrial.metrics.noise_floor import find_batch_floor, is_coarse
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value, remove_file

@@ -17,10 +17,11 @@ from seatrial.data.bins.match_engine import check_bins, suggest_bins
 from seatrial.data.bins.raw_inputs import Inputs, check_names, count_images, find_inputs, measure_file, read_images
 from seatrial.data.calibration import check_apart
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import Feed, read_feed, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
+from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.evaluation.guide_format import (
     Course,
@@ -31,10 +32,9 @@ from seatrial.evaluation.guide_format import (
     write_report,
     write_summary,
 )
-from seatrial.evaluation.noise_floor import find_batch_floor, is_coarse
 from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
-from seatrial.evaluation.self_test import check_self_test
 from seatrial.machine.cpu import count_cores
+from seatrial.metrics.noise_floor import find_batch_floor, is_coarse
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import replacing, write_text
 from seatrial.store.records import GraphManifest, TensorSpec

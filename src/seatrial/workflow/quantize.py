@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
-from seatrial.data.labels import LabelledImage, hash_listing, spread
+from seatrial.data.images import LabelledImage, hash_listing
+from seatrial.data.labels import spread
 from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines.engine_folder import read_graph_manifest
 from seatrial.errors import UsageError

@@ -10,7 +10,8 @@ from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
-from seatrial.data.labels import LabelledImage, hash_listing, read_labels, spread
+from seatrial.data.images import LabelledImage, hash_listing
+from seatrial.data.labels import read_labels, spread
 from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
 from seatrial.machine.environment import read_environment
 from seatrial.models.build import count_parameters
@@ -38,10 +38,11 @@ from seatrial.train.job import TrainJob
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.stop_signals import noticing_signals
 from seatrial.train.tracking.events import Listener
-from seatrial.train.tracking.listeners import LogJob, ScreenLines, StepSampler, open_listeners
+from seatrial.train.tracking.listeners import ScreenLines, StepSampler, open_listeners
+from seatrial.train.tracking.log_job import LogJob
 from seatrial.train.trainer import Trainer
 from seatrial.train.validate import Stopped, Validator
-from seatrial.workflow.train import (
+from seatrial.workflow.train_spec import (
     CHECKPOINT,
     RECORD,
     VALIDATION,

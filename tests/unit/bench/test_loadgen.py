@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from sealed import edit_record, read_unsealed
-from seatrial.bench.loadgen import load as load_module
+from seatrial.bench.loadgen import run as load_module
 from seatrial.bench.loadgen.scenarios import Played
 from seatrial.cli import run_cli
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
-from seatrial.machine.environment import Conditions
+from seatrial.machine.conditions import Conditions
 from seatrial.store.load_test import LoadTestRecord
 from seatrial.workflow.load_test import LoadSpec, judge_load, load_engine, make_job
 

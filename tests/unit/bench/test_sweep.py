@@ -15,7 +15,7 @@ from seatrial.bench.sweep import SweepSpec, is_saturated, list_jobs, run_worker,
 from seatrial.bench.worker import Job
 from seatrial.engines.base import read_engine
 from seatrial.errors import DataError, EngineError, ParityError, UsageError
-from seatrial.machine.environment import Conditions
+from seatrial.machine.conditions import Conditions
 from seatrial.progress import Update
 from seatrial.store.measurement import Measurement, Point
 

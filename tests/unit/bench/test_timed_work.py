@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.bench import inputs, scopes
+from seatrial.bench import inputs, timed_work
 from seatrial.bench.measure import Limits
 from seatrial.bench.timed_work import FileWork
 from seatrial.bench.worker import Job, run_job
@@ -115,7 +115,7 @@ def test_files_go_all_the_way_to_the_ranking(
     bench: Callable[..., Point], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranked: list[int] = []
-    monkeypatch.setattr(scopes, "rank_top", lambda logits: ranked.append(len(logits)))
+    monkeypatch.setattr(timed_work, "rank_top", lambda logits: ranked.append(len(logits)))
     session = Session(None)
     point = bench(session, scope="e2e", files=photos, batch_size=3)
     assert point.scope == "e2e" and point.durations_ms == (10.0,) * 5

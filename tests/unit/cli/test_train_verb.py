@@ -13,8 +13,8 @@ from seatrial.progress import Progress, silent
 from seatrial.recipes.training import Train
 from seatrial.store.records import Epoch, TrainingRecord
 from seatrial.store.training import Validation
-from seatrial.workflow import training
-from seatrial.workflow.train import TrainSpec
+from seatrial.workflow import train
+from seatrial.workflow.train_spec import TrainSpec
 from seatrial.workflow.train_speed import SPEED
 from training_speeds import make_speed
 
@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
             environment=read_environment(()),
         )
 
-    monkeypatch.setattr(training, "train_recipe", record)
+    monkeypatch.setattr(train, "train_recipe", record)
     monkeypatch.delenv("RANK", raising=False)
     return specs
 
@@ -187,10 +187,10 @@ def test_what_is_missing_is_told(words: list[str], told: str, capsys: pytest.Cap
 def test_a_validation_says_how_many_images_it_counted(
     asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = training.train_recipe
+    plain = train.train_recipe
     validation = Validation(images=23, of_images=24, top1=0.5, top5=1.0, loss=1.25, seconds=1.0)
     changes = {"epochs": (), "checkpoint": "", "validation": validation, "bad_images": {"x.jpg": "no image"}}
-    monkeypatch.setattr(training, "train_recipe", lambda *words: plain(*words).model_copy(update=changes))
+    monkeypatch.setattr(train, "train_recipe", lambda *words: plain(*words).model_copy(update=changes))
     assert run_cli([*LEAST, "--evaluate"]) == 0
     assert asked[0].evaluate_only
     assert capsys.readouterr().out.splitlines() == [

@@ -21,7 +21,7 @@ from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import Evaluator
 from seatrial.cluster.messages import Brief, Chunk, Lost, Node, Reply, Work
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.engines.base import EngineFile
 from seatrial.engines.compile_process import compile_here

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError
 
 

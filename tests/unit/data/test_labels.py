@@ -4,15 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.data.labels import (
-    LabelledImage,
-    hash_listing,
-    list_images,
-    parse_label_file,
-    read_class_folders,
-    read_image_list,
-    read_labels,
-)
+from seatrial.data.images import LabelledImage, hash_listing
+from seatrial.data.labels import list_images, parse_label_file, read_class_folders, read_image_list, read_labels
 from seatrial.errors import DataError
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from ascend_machine import emulate_ascend
 from seatrial.engines.ascend import machine
-from seatrial.engines.ascend.machine import Chip, find_chip, list_chips, parse_npu_smi, probe_machine
+from seatrial.engines.ascend.machine import find_chip, probe_machine
 from seatrial.errors import EngineError
+from seatrial.machine.ascend import Chip, list_chips, parse_npu_smi
 
 TWO_310P3 = """\
 +-------------------+-----------------+------------------------------------------------------+

@@ -10,15 +10,13 @@ import fake_engine
 from fake_engine import FakeSession, answer, make_graph
 from sealed import edit_json
 from seatrial.engines import ENGINES
-from seatrial.engines.base import Built, CompileJob, EngineFile, read_engine
+from seatrial.engines.base import PRECISIONS, Built, CompileJob, EngineFile, read_engine
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
-from seatrial.engines.self_test import decode_logits, draw_pictures, encode_logits, run_pictures
+from seatrial.engines.self_test import check_self_test, decode_logits, draw_pictures, encode_logits, run_pictures
 from seatrial.errors import RefusedFile
-from seatrial.evaluation.noise_floor import SAME_FLOORS, find_same_floor
-from seatrial.evaluation.self_test import check_self_test
+from seatrial.metrics.noise_floor import SAME_FLOORS, find_same_floor
 from seatrial.store.files import hash_bytes
-from seatrial.workflow.compile import PRECISIONS
 
 
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...] = ()) -> EngineFile:

@@ -18,10 +18,11 @@ from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines.base import CompileJob, StageTimes
 from seatrial.engines.torch import session as torch_session
-from seatrial.engines.torch.engine import Plan, TorchEngine, _open_session, build_module, make_plan
+from seatrial.engines.torch.engine import TorchEngine, _open_session, build_module
+from seatrial.engines.torch.plan import Plan, make_plan
 from seatrial.engines.torch.session import AcceleratorSession, TorchSession
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.machine.nvidia_driver import count_gpus
+from seatrial.machine.nvidia import count_gpus
 from seatrial.models.checkpoint import load_checkpoint, load_network, store_checkpoint
 from seatrial.recipes import load_recipe
 from seatrial.store.files import hash_file

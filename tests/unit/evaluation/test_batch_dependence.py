@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import BatchProbe, choose_probe, measure_batch_dependence
-from seatrial.evaluation.noise_floor import find_batch_floor, find_same_floor, is_coarse
+from seatrial.metrics.noise_floor import find_batch_floor, find_same_floor, is_coarse
 
 COUNT = 40
 FEED = make_feed(make_recipe())

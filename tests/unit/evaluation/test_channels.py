@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import FakeSession, make_recipe
 from fake_engine import answer as answer_colour
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
 from seatrial.evaluation.channels import _plan_looks, swap_channels, try_swapped
 from seatrial.evaluation.ledger import Tally

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import beta, binomtest
 
 from fake_engine import make_recipe
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.evaluation.comparison import compare_answers
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import (

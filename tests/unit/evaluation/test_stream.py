@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from seatrial.machine import nvidia as nvml
-from seatrial.machine.environment import read_clock, read_environment
+from seatrial.machine.conditions import read_clock
+from seatrial.machine.environment import read_environment
 from seatrial.machine.nvidia import find_gpu, list_gpus, list_visible
 from seatrial.store.measurement import Accelerator
 

@@ -15,7 +15,7 @@ from seatrial.store.files import hash_value
 from seatrial.train.checkpoint import snapshot
 from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
 from seatrial.train.checkpoint.train_state import Standing
-from seatrial.workflow.train import choose_key, choose_settings, identify_training
+from seatrial.workflow.train_spec import choose_key, choose_settings, identify_training
 
 FIRST_DUMP = [
     "accumulate", "amp", "augment", "batch_size", "channels_last", "classifier_rate", "compile", "cutmix", "ema",

@@ -7,9 +7,10 @@ import pytest
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.headline import write_speed
 from seatrial.report.provenance import find_doubts
-from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio, say_unmeasured
+from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_ratios, make_speed, make_summary
 from seatrial.results.run_folder import read_run
+from seatrial.results.speed import say_unmeasured
 from seatrial.store.measurement import Measurement, Unmeasured
 
 

@@ -7,7 +7,7 @@ from seatrial.errors import TrainingDiverged
 from seatrial.recipes import load_recipe
 from seatrial.recipes.training import Train
 from seatrial.train.amp import MOST_SKIPPED, Precision, name_precision, resolve_amp
-from seatrial.workflow.train import choose_settings
+from seatrial.workflow.train_spec import choose_settings
 
 CPU = torch.device("cpu")
 

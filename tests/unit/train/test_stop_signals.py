@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from seatrial.train import stopping
+from seatrial.train import stop_signals
 from seatrial.train.stop_signals import noticing_signals
 
 
@@ -26,7 +26,7 @@ def test_a_second_wish_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with noticing_signals() as stop:
         stop.ask(signal.SIGINT)
-        now[0] += stopping.ECHO_S * 2
+        now[0] += stop_signals.ECHO_S * 2
         with pytest.raises(KeyboardInterrupt):
             stop.ask(signal.SIGINT)
 

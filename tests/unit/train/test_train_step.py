@@ -12,7 +12,7 @@ from seatrial.train.distributed.rank import Place
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import make_optimizer
 from seatrial.train.train_step import Stepper, count_hits, draw_seed
-from seatrial.workflow.train import choose_settings
+from seatrial.workflow.train_spec import choose_settings
 from tiny_training import make_card
 from tiny_trial import TinyTrial
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels
 from seatrial.errors import DataError
 from seatrial.progress import silent
 from seatrial.recipes import Recipe, load_recipe
@@ -16,7 +17,7 @@ from seatrial.train.distributed.process_group import World
 from seatrial.train.distributed.rank import Place
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.validate import Stopped, Validator
-from seatrial.workflow.train import choose_settings
+from seatrial.workflow.train_spec import choose_settings
 from tiny_training import make_card, validate_sets
 from tiny_trial import TinyTrial
 

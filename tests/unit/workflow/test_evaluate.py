@@ -14,7 +14,8 @@ import pytest
 
 from sealed import edit_record, read_unsealed
 from seatrial.cli import run_cli
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels
 from seatrial.errors import DataError, EngineError, NotComparable, UsageError
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import AnswerSource

@@ -17,8 +17,7 @@ from seatrial.engines.self_test import PICTURES
 from seatrial.errors import DataError, ParityError, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import Calibration, GraphManifest
-from seatrial.workflow import inference
-from seatrial.workflow.infer import InferSpec, infer_engine, write_command
+from seatrial.workflow.infer import Inferred, InferSpec, infer_engine, write_command
 
 PIXELS = np.random.default_rng(7).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 ANSWERS = answer(PIXELS)
@@ -46,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def infer(**asked: object) -> tuple[inference.Inferred, list[str]]:
+def infer(**asked: object) -> tuple[Inferred, list[str]]:
     """What came of it, and the notes."""
     told: list[Update] = []
     spec = InferSpec(**{"source": "bins", "output": Path("out"), "dirname": "a", **asked})  # type: ignore[arg-type]

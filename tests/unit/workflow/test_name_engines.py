@@ -2,7 +2,7 @@ import pytest
 
 from seatrial.engines.base import Capabilities
 from seatrial.errors import EngineError, UsageError
-from seatrial.workflow import engines
+from seatrial.workflow import compile
 from seatrial.workflow.compile import EngineChoice, parse_engine
 
 
@@ -19,7 +19,7 @@ def test_what_is_left_out_is_the_first_that_the_engine_has() -> None:
 
 
 def test_an_sdk_without_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "get_engine", lambda name: Driverless())
+    monkeypatch.setattr(compile, "get_engine", lambda name: Driverless())
     for text in ("tensorrt", "tensorrt:fp16", "tensorrt@cuda:0"):
         with pytest.raises(EngineError, match="'tensorrt' cannot be used: there is no GPU to use"):
             parse_engine(text)

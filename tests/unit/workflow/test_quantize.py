@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.data.labels import LabelledImage, Prepared, hash_listing, read_labels
+from seatrial.data.images import LabelledImage, Prepared, hash_listing
+from seatrial.data.labels import read_labels
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import DataError, NotComparable, UsageError
-from seatrial.export import make_int8
+from seatrial.export import int8
 from seatrial.export.graph import load_graph, open_graph, run_graph
 from seatrial.progress import Update
 from seatrial.store.files import hash_file, hash_value
@@ -73,8 +74,8 @@ def test_an_attempt_opens_its_graph_once_however_many_images_judge_it(
         opened.append(1)
         return open_graph(*given)
 
-    monkeypatch.setattr(make_int8, "open_graph", count)
-    monkeypatch.setattr(make_int8, "AT_ONCE", 16)
+    monkeypatch.setattr(int8, "open_graph", count)
+    monkeypatch.setattr(int8, "AT_ONCE", 16)
     spec = QuantizeSpec(place / "train", max_drop_pp=100.0, images=labelled)
     quantize_graph(place / "model.onnx", spec, tmp_path / "int8.onnx")
     assert len(opened) == 2, "the float graph, and the first int8 one"

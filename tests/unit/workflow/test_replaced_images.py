@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from seatrial.cli import run_cli
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels
 from seatrial.data.sources import read_images
 from seatrial.errors import NotComparable
 from seatrial.progress import Update

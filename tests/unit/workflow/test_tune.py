@@ -11,7 +11,7 @@ from seatrial.errors import UsageError
 from seatrial.progress import Update, silent
 from seatrial.store.measurement import Point
 from seatrial.store.records import EngineManifest, Setting
-from seatrial.workflow import tuning
+from seatrial.workflow import tune
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.tune import ROUNDS, Tuner, TuneSpec, list_series, tune_graph
 from uneven_network import make_network, write_graph
@@ -39,8 +39,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
             starts_s=(0.0, 1.0, 2.0), durations_ms=times, peak_rss_bytes=1,
         )  # fmt: skip
 
-    monkeypatch.setattr(tuning, "run_worker", answer)
-    monkeypatch.setattr(tuning, "count_cores", lambda: 2)
+    monkeypatch.setattr(tune, "run_worker", answer)
+    monkeypatch.setattr(tune, "count_cores", lambda: 2)
     return jobs
 
 

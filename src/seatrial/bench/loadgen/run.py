@@ -16,7 +16,8 @@ from seatrial.bench.vendor_logs.mlperf import ONE_SYSTEM, read_unmet
 from seatrial.bench.vendor_logs.reading import Asked, Reading
 from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
-from seatrial.machine.environment import DEFAULT, read_conditions, read_environment
+from seatrial.machine.conditions import read_conditions
+from seatrial.machine.environment import DEFAULT, read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.store.files import make_folder, replacing
 from seatrial.store.imported import ImportedPoint

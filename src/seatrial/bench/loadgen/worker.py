@@ -1,7 +1,7 @@
 """The process in which LoadGen drives an engine: `python -m seatrial.bench.loadgen.worker`.
 
-It takes a `LoadJob` on stdin and answers with a `Played` on stdout; how it tells of errors: see `engines.child`. What
-LoadGen found stands in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
+It takes a `LoadJob` on stdin and writes a `Played` to stdout; for errors see `machine.isolated_process`. What LoadGen
+found stands in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
 """
 
 import json
@@ -26,7 +26,7 @@ from seatrial.bench.worker import explain_memory
 from seatrial.data.preprocessing.input_pipeline import read_feed, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
-from seatrial.evaluation.self_test import check_self_test
+from seatrial.engines.self_test import check_self_test
 from seatrial.machine.isolated_process import serve_job
 
 SAMPLED = 64

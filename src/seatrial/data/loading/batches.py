@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.loading.decode_pool import ReadImage
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.input_pipeline import Feed

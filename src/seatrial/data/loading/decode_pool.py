@@ -34,9 +34,9 @@ class ReadImage:
     """What is known of an image after it was read."""
 
     content: int
-    """What identifies its bytes: see `data.batches.fill_row`."""
+    """What identifies its bytes: see `data.loading.batches.fill_row`."""
     note: str | None = None
-    """What does no harm, but should be known: see `data.decode.decode_image`."""
+    """What does no harm, but should be known: see `data.preprocessing.decode.decode_image`."""
 
 
 FillRow = Callable[[NDArray[Any], Asked], ReadImage | None]

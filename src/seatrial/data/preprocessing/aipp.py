@@ -1,7 +1,7 @@
 """Ascend's AIPP configuration files: the text format, its fields, and which values go together.
 
 Facts from the ATC manual (AIPP, configuration file template) and from the checks of the compiler itself.
-`data.apply_aipp` says what the fields do to pixels.
+`data.preprocessing.apply_aipp` says what the fields do to pixels.
 """
 
 import re

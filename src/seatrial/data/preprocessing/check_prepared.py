@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.data.preprocessing.steps import hash_preprocess
 from seatrial.errors import DataError
@@ -27,7 +27,7 @@ def check_prepared(images: Sequence[LabelledImage], feed: Feed, dtype: str) -> P
     type and shape decide.
 
     Returns:
-        What `data.batches.fill_row` fills a row with: float32 as the engine takes it, or uint8 (*feed.shape).
+        What `data.loading.batches.fill_row` fills a row with: float32 as the engine takes it, or uint8 (*feed.shape).
 
     Raises:
         DataError: says what they are, what the engine takes, and how to get that.

@@ -72,7 +72,7 @@ class Feed:
         """The bytes of one image file as uint8 of `shape`.
 
         Args:
-            notes: as for `data.decode.decode_image`.
+            notes: as for `data.preprocessing.decode.decode_image`.
 
         Raises:
             DataError: they are no image; names `name`.
@@ -151,7 +151,7 @@ def decode_pixels(
     """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
 
     Args:
-        notes: as for `data.decode.decode_image`.
+        notes: as for `data.preprocessing.decode.decode_image`.
 
     Raises:
         DataError: they are no image; names `name`.

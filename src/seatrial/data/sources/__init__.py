@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from seatrial.data.archives.tar_index import COMPRESSED
-from seatrial.data.labels import ImageListing, Prepared, count_names
+from seatrial.data.images import ImageListing, Prepared
+from seatrial.data.labels import count_names
 from seatrial.data.sources.folders import read_folder
 from seatrial.data.sources.lists import read_info_list, read_list
 from seatrial.data.sources.pack_file import MAGIC
@@ -32,7 +33,8 @@ def read_images(
     Args:
         classes: how many the network tells apart.
         allow_partial: do without images that have a label but are not there; the listing and a note name them.
-        expected: what the engine takes (`data.fitting.describe_input`): says what bins without a `bins.json` are.
+        expected: what the engine takes (`data.preprocessing.check_prepared.describe_input`): says what bins without a
+            `bins.json` are.
 
     Raises:
         DataError: nothing there, none of the known kinds, names that do not agree, or classes that the network lacks.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from seatrial.data.bins.contents import know_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
-from seatrial.data.labels import ImageListing, Prepared, count_names, parse_label_file
+from seatrial.data.images import ImageListing, Prepared
+from seatrial.data.labels import count_names, parse_label_file
 from seatrial.data.sources.request import Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.progress import Update

@@ -4,7 +4,8 @@ import os
 import re
 
 from seatrial.data.image_files import is_image_name
-from seatrial.data.labels import ImageListing, list_images, parse_label_file, read_class_folders, refuse_left_out
+from seatrial.data.images import ImageListing
+from seatrial.data.labels import list_images, parse_label_file, read_class_folders, refuse_left_out
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.request import Place, Request, label_places
 from seatrial.data.sources.shards import read_shards

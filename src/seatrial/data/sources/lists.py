@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seatrial.data.bins.info_file import read_info
-from seatrial.data.labels import ImageListing, count_names, parse_label_file, read_text_lines, split_label_line
+from seatrial.data.images import ImageListing
+from seatrial.data.labels import count_names, parse_label_file, read_text_lines, split_label_line
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, Place, Request, label_places, require_labels
 from seatrial.errors import DataError

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seatrial.data.contents import read_contents
-from seatrial.data.labels import ImageListing, LabelledImage, Prepared, count_names
+from seatrial.data.images import ImageListing, LabelledImage, Prepared
+from seatrial.data.labels import count_names
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import RefusedFile, SeatrialError, StorageError, UsageError

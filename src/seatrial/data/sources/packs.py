@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from seatrial.data.labels import ImageListing, LabelledImage, check_classes, count_names, parse_label_file
+from seatrial.data.images import ImageListing, LabelledImage
+from seatrial.data.labels import check_classes, count_names, parse_label_file
 from seatrial.data.sources.pack_file import list_packed, open_pack
 from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import EVERY, ImageListing, LabelledImage, Prepared, Tell, check_classes, find_missing
+from seatrial.data.images import ImageListing, LabelledImage, Prepared
+from seatrial.data.labels import EVERY, Tell, check_classes, find_missing
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 

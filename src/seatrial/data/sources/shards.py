@@ -10,7 +10,8 @@ from pathlib import Path
 
 from seatrial.data.archives.tar_index import Member, read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
-from seatrial.data.labels import LEFT_OUT, ImageListing, count_names, parse_label_file
+from seatrial.data.images import ImageListing
+from seatrial.data.labels import LEFT_OUT, count_names, parse_label_file
 from seatrial.data.sources.request import Place, Request, label_places
 from seatrial.errors import DataError
 from seatrial.progress import Update

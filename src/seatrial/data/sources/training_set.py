@@ -5,7 +5,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import LabelledImage, Prepared, count_names
+from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.labels import count_names
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -32,7 +33,8 @@ def read_training_set(
 
     Args:
         classes: how many the network tells apart.
-        expected: the card's own pixels (`data.fitting.describe_input`), which a pack may hold; else none may.
+        expected: the card's own pixels (`data.preprocessing.check_prepared.describe_input`), which a pack may
+            hold; else none may.
 
     Raises:
         DataError: nothing there, classes that are in one part only, or labels and images that do not agree.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +17,10 @@ from seatrial.engines.base import (
     check_options,
     check_place,
 )
+from seatrial.engines.torch.plan import OPTIONS, Plan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.machine.cpu import count_threads, has_fast_bf16
-from seatrial.machine.nvidia_driver import count_gpus
+from seatrial.machine.cpu import has_fast_bf16
+from seatrial.machine.nvidia import count_gpus
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, link_or_copy, manifest_path
 from seatrial.store.records import GraphManifest
@@ -31,26 +30,7 @@ if TYPE_CHECKING:
 
     from seatrial.engines.torch.session import TorchSession
 
-OPTIONS = {
-    "mode": "eager (the default) or compiled (torch.compile, frozen: BatchNorm folded, weights laid out anew)",
-    "channels_last": "true or false; default: true, but for eager fp32 on the CPU",
-    "cuda_graphs": "true or false: replay recorded kernels, on CUDA only; default: true where compiled",
-    "threads": "threads of one run on the CPU; default: all cores over the streams",
-}
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a network is run."""
-
-    precision: str
-    device: str
-    compiled: bool
-    channels_last: bool
-    cuda_graphs: bool
-    threads: int
-    streams: int
 
 
 class TorchEngine:
@@ -115,30 +95,6 @@ class TorchEngine:
         return _open_session(plan, manifest.graph, path, batch_size)
 
 
-def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> Plan:
-    """How to run the network, from the engine's options.
-
-    Raises:
-        UsageError: an option has a value that it cannot have.
-    """
-    mode = options.get("mode", "eager")
-    if mode not in ("eager", "compiled"):
-        raise UsageError(f"option mode={mode} is neither eager nor compiled")
-    compiled, on_cpu = mode == "compiled", device == "cpu"
-    graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
-    if graphs and not device.startswith("cuda"):
-        raise UsageError(f"option cuda_graphs=true, and the device is {device}")
-    return Plan(
-        precision=precision,
-        device=device,
-        compiled=compiled,
-        channels_last=_read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
-        cuda_graphs=graphs,
-        threads=count_threads(options, streams),
-        streams=streams,
-    )
-
-
 def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn.Module:
     """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it."""
     import torch
@@ -199,13 +155,6 @@ def _check_usable(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         said = str(error).strip().splitlines()[0]
         raise EngineError(f"torch {torch.__version__} cannot use {device} ({said})", "see pytorch.org") from None
-
-
-def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
-    text = options.get(name, str(default).lower())
-    if text not in ("true", "false"):
-        raise UsageError(f"option {name}={text} is neither true nor false")
-    return text == "true"
 
 
 def _list_npus() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
-from seatrial.engines.torch.engine import Plan
+from seatrial.engines.torch.plan import Plan
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.allocator import kept_heap
 from seatrial.store.records import TensorSpec

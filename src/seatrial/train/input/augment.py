@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.decode import decode_array
 from seatrial.errors import DataError, RefusedFile
 from seatrial.recipes.schema import Size

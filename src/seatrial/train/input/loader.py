@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.closing import Closing
-from seatrial.data.labels import LabelledImage, count_names
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import count_names
 from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Size

@@ -14,7 +14,7 @@ from seatrial.train.tracking.events import Step
 from seatrial.train.tracking.line_file import LineFile
 
 if TYPE_CHECKING:
-    from seatrial.train.tracking.listeners import LogJob
+    from seatrial.train.tracking.log_job import LogJob
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "train.loss": ("", ":.5f"),

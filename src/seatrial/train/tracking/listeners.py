@@ -4,7 +4,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,9 @@ from seatrial.store.records import Epoch
 from seatrial.strict import suggest
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.tracking.line_file import LineFile
+from seatrial.train.tracking.log_job import LogJob
 
 LOG = "train.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class LogJob:
-    """Whose training is told, and where to."""
-
-    output: Path
-    recipe: str
-    """The card's name."""
-    key: str
-    """What identifies the training."""
-    settings: Train
-    step: int = 0
-    """Steps behind the snapshot that the training goes on from; 0 begins anew."""
-    epochs: int = 0
-    """Whole epochs behind it, their validation included."""
-    track: tuple[str, ...] = ()
-    """Of tensorboard and mlflow."""
-    dllogger: bool = False
 
 
 def open_listeners(job: LogJob, progress: Progress) -> list[Listener]:

@@ -10,7 +10,7 @@ from seatrial.store.records import Epoch
 from seatrial.train.tracking.events import Listener, Step
 
 if TYPE_CHECKING:
-    from seatrial.train.tracking.listeners import LogJob
+    from seatrial.train.tracking.log_job import LogJob
 
 INSTALL = "pip install 'seatrial[track]'"
 

@@ -35,7 +35,7 @@ class ChangeSpec:
     gate_pp: float | None = None
     """Top-1, in percentage points; the card's `reference_drop_pp` unless given."""
     max_slower_pct: float | None = None
-    """Images per second at any batch size, in percent; `compare.changes.MAX_SLOWER_PCT` unless given."""
+    """Images per second at any batch size, in percent; `compare.regression.MAX_SLOWER_PCT` unless given."""
     allowed: Collection[Kind] = ()
     """Differences in spite of which speeds are judged."""
 

@@ -9,7 +9,7 @@ from seatrial.data.preprocessing.aipp import Aipp, describe_aipp, hash_aipp, lis
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import CenterCrop
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "aipp"
+GOLDEN = Path(__file__).parents[3] / "golden" / "aipp"
 MIN = [123.675, 116.28, 103.53]
 VAR_RECI = [0.0171247538316637, 0.0175070028011204, 0.0174291938997821]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import make_recipe
 from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input

@@ -14,7 +14,7 @@ from seatrial.data.preprocessing.decode import decode_image
 from seatrial.data.preprocessing.yuv import decode_ycbcr
 from seatrial.errors import DataError
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 PHOTO = (GOLDEN / "preprocess" / "images" / "ILSVRC2012_val_00000001.JPEG").read_bytes()
 FLIPS = json.loads((GOLDEN / "damage" / "flips.json").read_text())
 """By golden file [bit, whether Pillow's pixels changed, whether djpeg -memsrc warned]: `benchmarks/jpeg_damage.py`."""

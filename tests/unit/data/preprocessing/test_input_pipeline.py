@@ -13,7 +13,7 @@ from seatrial.errors import UsageError
 from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import CenterCrop, Resize
 
-AIPP = Path(__file__).parents[2] / "golden" / "aipp"
+AIPP = Path(__file__).parents[3] / "golden" / "aipp"
 CROP = {"src_image_size_h": 8, "src_image_size_w": 8, "crop": True, "load_start_pos_h": 2, "load_start_pos_w": 1}
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from fake_engine import make_recipe
 from full_disk import limited_files
 from seatrial.data.calibration import check_apart, hash_contents
-from seatrial.data.labels import ImageListing, LabelledImage, hash_listing
+from seatrial.data.images import ImageListing, LabelledImage, hash_listing
 from seatrial.data.loading.batches import fill_row, load_batch
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input

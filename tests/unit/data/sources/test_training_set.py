@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fake_engine import make_recipe
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.check_prepared import describe_input
 from seatrial.data.preprocessing.input_pipeline import make_feed
 from seatrial.data.sources import read_images

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import InterpolationMode, RandomErasing, RandomResizedCrop
 from torchvision.transforms import functional as F
 
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.decode import decode_image
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train

@@ -2,7 +2,7 @@
 
 from run_folder import MACHINE, make_point
 from seatrial.bench.spread import find_doubts
-from seatrial.machine.environment import Conditions
+from seatrial.machine.conditions import Conditions
 from seatrial.report.doubts import merge_doubts
 from seatrial.store.measurement import Point
 

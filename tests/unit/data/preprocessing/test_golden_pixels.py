@@ -12,7 +12,7 @@ from seatrial.data.preprocessing.decode import read_image
 from seatrial.data.preprocessing.steps import apply_pixel_steps
 from seatrial.recipes.schema import CenterCrop, Resize, Step
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "preprocess"
+GOLDEN = Path(__file__).parents[3] / "golden" / "preprocess"
 IMAGES = sorted((GOLDEN / "images").iterdir())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.labels import LabelledImage
+from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
 from seatrial.train.input.loader import SLOTS, Batch, Loader, SyntheticLoader

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
-from seatrial.data.labels import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.steps import hash_preprocess
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError

@@ -5,7 +5,7 @@ import pytest
 
 from fake_engine import FakeSession, make_graph
 from sealed import edit_record
-from seatrial.engines import ENGINES, build, get_engine
+from seatrial.engines import ENGINES, engine_folder, get_engine
 from seatrial.engines.base import read_engine
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, find_built
@@ -13,7 +13,7 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.files import manifest_path
 from seatrial.store.records import GraphManifest
 
-build_engine = partial(build.build_engine, compile=compile_here)
+build_engine = partial(engine_folder.build_engine, compile=compile_here)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from seatrial.bench.spread import P99_SAMPLES, find_doubts
-from seatrial.machine.environment import Conditions
+from seatrial.machine.conditions import Conditions
 from seatrial.metrics.latency import Latency
 from seatrial.store.measurement import Environment, Pace, Point
 

@@ -5,19 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from seatrial.engines.base import PRECISIONS
 from seatrial.errors import ParityError
-from seatrial.evaluation.noise_floor import (
-    FLOORS,
-    MANTISSA_BITS,
-    PER_IMAGE,
-    ROUNDINGS,
-    SAME_INT8,
-    count_chance_flips,
-    find_excess,
-    hold,
-    measure_distance,
-)
-from seatrial.workflow.compile import PRECISIONS
+from seatrial.evaluation.compare_logits import PER_IMAGE, count_chance_flips, find_excess, hold, measure_distance
+from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8
 
 NAMES = [f"image {i}" for i in range(100)]
 DECIDED = np.tile([[3.0, 0.0, 0.0, -4.0]], (100, 1))

@@ -13,9 +13,9 @@ from seatrial.bench.sweep import SweepSpec
 from seatrial.engines import ENGINES
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
-from seatrial.report.speed import find_best, speeds_of
+from seatrial.results.speed import find_best, speeds_of
 from seatrial.store.measurement import Measurement
-from seatrial.workflow import speed
+from seatrial.workflow import bench
 from seatrial.workflow.bench import BenchSpec, bench_engine, find_prepared, write_guide_summaries
 
 
@@ -47,8 +47,8 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SweepSpec, Path]]:
         asked.append((spec, ledger))
         return measurement(key=key)
 
-    monkeypatch.setattr(speed, "sweep", sweep)
-    monkeypatch.setattr(speed, "read_environment", lambda: MACHINE)
+    monkeypatch.setattr(bench, "sweep", sweep)
+    monkeypatch.setattr(bench, "read_environment", lambda: MACHINE)
     return asked
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.data.bins.info_file import write_info
-from seatrial.data.labels import LabelledImage, read_labels
+from seatrial.data.images import LabelledImage
+from seatrial.data.labels import read_labels
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError, SeatrialError
 

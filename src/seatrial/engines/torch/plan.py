@@ -1,0 +1,65 @@
+"""How a network is run in PyTorch: precision, threads and layout, read from an engine's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.errors import UsageError
+from seatrial.machine.cpu import count_threads
+
+if TYPE_CHECKING:
+    pass
+
+
+OPTIONS = {
+    "mode": "eager (the default) or compiled (torch.compile, frozen: BatchNorm folded, weights laid out anew)",
+    "channels_last": "true or false; default: true, but for eager fp32 on the CPU",
+    "cuda_graphs": "true or false: replay recorded kernels, on CUDA only; default: true where compiled",
+    "threads": "threads of one run on the CPU; default: all cores over the streams",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is run."""
+
+    precision: str
+    device: str
+    compiled: bool
+    channels_last: bool
+    cuda_graphs: bool
+    threads: int
+    streams: int
+
+
+def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> Plan:
+    """How to run the network, from the engine's options.
+
+    Raises:
+        UsageError: an option has a value that it cannot have.
+    """
+    mode = options.get("mode", "eager")
+    if mode not in ("eager", "compiled"):
+        raise UsageError(f"option mode={mode} is neither eager nor compiled")
+    compiled, on_cpu = mode == "compiled", device == "cpu"
+    graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
+    if graphs and not device.startswith("cuda"):
+        raise UsageError(f"option cuda_graphs=true, and the device is {device}")
+    return Plan(
+        precision=precision,
+        device=device,
+        compiled=compiled,
+        channels_last=_read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
+        cuda_graphs=graphs,
+        threads=count_threads(options, streams),
+        streams=streams,
+    )
+
+
+def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    text = options.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise UsageError(f"option {name}={text} is neither true nor false")
+    return text == "true"
