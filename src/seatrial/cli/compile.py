@@ -32,12 +32,12 @@ def compile(
     from seatrial.engines.engine_folder import BuildSpec
     from seatrial.recipes import load_recipe
     from seatrial.workflow.compile import choose_engine, compile_graph
-    from seatrial.workflow.import_onnx import adopt_graph
+    from seatrial.workflow.import_onnx import import_graph
     from seatrial.workflow.tune import TuneSpec, describe_trial, tune_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     if recipe is not None:
-        adopt_graph(graph, load_recipe(recipe))
+        import_graph(graph, load_recipe(recipe))
     with showing() as progress:
         chosen = choose_engine(graph, engine, precision, device)
         spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ScaledActivation:
     """An activation with a scale for each channel, between the two convolutions whose weights can take it."""
 
     before: onnx.NodeProto
@@ -73,7 +73,7 @@ class _Graph:
         self._graph.initializer.append(self._constants[name])
         node.input[index] = name
 
-    def find_places(self) -> Iterator[_Place]:
+    def find_places(self) -> Iterator[_ScaledActivation]:
         """The activations that lie between two such convolutions and go nowhere else."""
         for quantize in self._graph.node:
             if quantize.op_type != "QuantizeLinear" or not self._has_scales(quantize) or _read_axis(quantize) != 1:
@@ -89,7 +89,7 @@ class _Graph:
             channels = self.read(quantize, 1).size
             groups = next((attribute.i for attribute in depthwise.attribute if attribute.name == "group"), 1)
             if alone and groups == channels and all(self._can_scale(conv, channels) for conv in (before, depthwise)):
-                yield _Place(before, quantize, dequantize, depthwise)
+                yield _ScaledActivation(before, quantize, dequantize, depthwise)
 
     def _has_scales(self, node: onnx.NodeProto) -> bool:
         """Whether a node has a constant scale for each channel, and one zero point for all."""

@@ -1,6 +1,6 @@
-"""Which layers of an int8 graph go back to float so that the accuracy stays: the fewest of those that err most.
+"""Accuracy-aware quantisation: the fewest layers, of those that err most, stay in float so that the accuracy stays.
 
-NNCF has such a loop, but for ONNX it ranks by single right or wrong answers only, and does not say what it put back.
+NNCF has such a loop, but for ONNX it ranks by single right or wrong predictions, and does not say what it left so.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class PutBack:
+class WithinBudget:
     """An int8 graph within its budget."""
 
     model: onnx.ModelProto
@@ -39,18 +39,18 @@ class PutBack:
     drop_pp: float
 
 
-def put_back(
+def quantize_within(
     model: onnx.ModelProto, images: NDArray[np.generic], preset: Preset, budget: Budget, progress: Progress
-) -> PutBack:
-    """Quantise `model` and put the worst layers back until the drop is within the budget, then as few as do.
+) -> WithinBudget:
+    """Quantise `model` with as few of its worst layers in float as bring the drop within the budget.
 
     Raises:
         ParityError: it is not, with as many in float as leave half of the layers in int8.
     """
 
-    def attempt(keep: Sequence[str]) -> PutBack:
+    def attempt(keep: Sequence[str]) -> WithinBudget:
         made = quantize(model, images, preset, keep)
-        found = PutBack(made, tuple(keep), budget.measure(made))
+        found = WithinBudget(made, tuple(keep), budget.measure(made))
         note = f"with {len(keep)} layers in float top-1 drops by {found.drop_pp:.2f} points"
         progress(Update("quantize", note=note))
         return found

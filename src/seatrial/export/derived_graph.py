@@ -1,4 +1,4 @@
-"""A graph that is made of another one: what of it must stay, and a manifest that goes on from the other's."""
+"""A graph that is derived from another one: what must stay the same, and a manifest that continues the other's."""
 
 import os
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True, slots=True)
-class TwinJob:
-    """What to make a twin of, and the images that it is held against the graph on."""
+class DerivedGraphJob:
+    """What to derive a graph from, and the images that both are compared on."""
 
     graph: Path
     manifest: GraphManifest
@@ -39,17 +39,17 @@ def is_preprocessing(node: onnx.NodeProto) -> bool:
 
 
 def check_ends(made: GraphFacts, before: GraphFacts, opset: int) -> None:
-    """Hold a twin's opset and ends against what they should be.
+    """Check a derived graph's opset, input and output.
 
     Raises:
-        EngineError: one is another.
+        EngineError: one has changed.
     """
     if (made.opset, made.input, made.output) != (opset, before.input, before.output):
         raise EngineError(f"the graph's ends or opset changed from {before} to {made}")
 
 
-def check_answers(images: NDArray[np.generic], logits: NDArray[np.floating]) -> None:
-    """Refuse answers that cannot be a classifier's.
+def check_outputs(images: NDArray[np.generic], logits: NDArray[np.floating]) -> None:
+    """Refuse logits that cannot be a classifier's.
 
     Raises:
         ParityError: they are not numbers, or the same for every class or every image.
@@ -60,8 +60,10 @@ def check_answers(images: NDArray[np.generic], logits: NDArray[np.floating]) -> 
     variety.check()
 
 
-def store_twin(model: onnx.ModelProto, source: Path, output: Path, changes: Mapping[str, Any]) -> GraphManifest:
-    """Write a graph that was made of the one at `source`, and its manifest: that one's with `changes`."""
+def store_derived_graph(
+    model: onnx.ModelProto, source: Path, output: Path, changes: Mapping[str, Any]
+) -> GraphManifest:
+    """Write a graph that was derived from the one at `source`, and its manifest: that one's with `changes`."""
     before = GraphManifest.load(manifest_path(source))
     with replacing(output) as temporary:
         onnx.save(model, temporary)

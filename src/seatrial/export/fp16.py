@@ -11,7 +11,14 @@ from onnx import TensorProto
 
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import check_parity, measure_parity
-from seatrial.export.derived_graph import WEIGHTED, TwinJob, check_answers, check_ends, is_preprocessing, store_twin
+from seatrial.export.derived_graph import (
+    WEIGHTED,
+    DerivedGraphJob,
+    check_ends,
+    check_outputs,
+    is_preprocessing,
+    store_derived_graph,
+)
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.split_preprocessing import cut_body
 from seatrial.store.records import GraphManifest
@@ -20,24 +27,24 @@ DECIDED = 0.01
 """An image is decided if its two best logits lie further apart than this share of all its logits' range."""
 
 
-def make_half(job: TwinJob) -> GraphManifest:
-    """Write the fp16 twin of a graph, proved against it.
+def make_fp16(job: DerivedGraphJob) -> GraphManifest:
+    """Write the fp16 graph derived from an fp32 one, and compare their logits.
 
     Raises:
         EngineError: onnxruntime is missing, or its converter left something else than was asked.
-        ParityError: the answers changed.
+        ParityError: the predictions changed.
     """
     model = load_graph(job.graph)
-    half = to_half(model)
+    fp16 = to_fp16(model)
     size = job.manifest.input.shape[0]
-    reference, logits = (run_graph(graph, job.images, size) for graph in (model, half))
-    check_answers(job.images, logits)
+    reference, logits = (run_graph(graph, job.images, size) for graph in (model, fp16))
+    check_outputs(job.images, logits)
     check_decided(reference, logits)
     parity = (*job.manifest.parity, measure_parity("fp16", reference, logits))
-    return store_twin(half, job.graph, job.output, {"key": job.key, "precision": "fp16", "parity": parity})
+    return store_derived_graph(fp16, job.graph, job.output, {"key": job.key, "precision": "fp16", "parity": parity})
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph in float16 from the end of its fused preprocessing to its logits, which are float32 again.
 
     onnxruntime's converter can leave single nodes in float32, but hands float16 from one to the next; so it is given

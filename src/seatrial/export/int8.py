@@ -14,8 +14,8 @@ from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
-from seatrial.export.accuracy_aware import Budget, put_back
-from seatrial.export.derived_graph import check_answers, store_twin
+from seatrial.export.accuracy_aware import Budget, quantize_within
+from seatrial.export.derived_graph import check_outputs, store_derived_graph
 from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores
@@ -64,7 +64,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
     layers = check_quantized(int8, plain)
     size = job.manifest.input.shape[0]
     reference, logits = (run_graph(model, job.proof, size) for model in (plain, int8))
-    check_answers(job.proof, logits)
+    check_outputs(job.proof, logits)
     parity = measure_parity("quantize", reference, logits)
     calibration = Calibration(
         images=len(job.calibration),
@@ -85,7 +85,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         "parity": (*job.manifest.parity, parity),
         "versions": {**job.manifest.versions, "nncf": version("nncf")},
     }
-    made = store_twin(int8, job.graph, job.output, changes)
+    made = store_derived_graph(int8, job.graph, job.output, changes)
     moved = f"differs from fp32 by {parity.relative_error:.1e}"
     flips = f"{parity.top1_disagreements} of {parity.images} images get another first class"
     progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {moved}, {flips}"))
@@ -103,7 +103,7 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     budget = Budget(
         job.max_drop_pp, lambda model: 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
     )
-    found = put_back(plain, job.calibration, job.preset, budget, progress)
+    found = quantize_within(plain, job.calibration, job.preset, budget, progress)
     progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
     if found.keep:
         note = f"these {count} images chose {len(found.keep)} float layers, so they do not prove the accuracy"

@@ -9,28 +9,28 @@ from onnx import TensorProto, numpy_helper
 
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import measure_parity
-from seatrial.export.derived_graph import TwinJob, check_answers, store_twin
+from seatrial.export.derived_graph import DerivedGraphJob, check_outputs, store_derived_graph
 from seatrial.export.graph import load_graph, run_graph
 from seatrial.store.records import GraphManifest
 
 
-def make_signed(job: TwinJob) -> GraphManifest:
-    """Write the twin of an int8 graph whose activations are int8 throughout.
+def make_signed_graph(job: DerivedGraphJob) -> GraphManifest:
+    """Write the graph derived from an int8 one whose activations are int8 throughout.
 
     Raises:
         EngineError: an activation has a zero point.
-        ParityError: the answers cannot be a classifier's.
+        ParityError: the logits cannot be a classifier's.
     """
     model = load_graph(job.graph)
-    signed = to_signed(model)
+    signed = to_signed_activations(model)
     size = job.manifest.input.shape[0]
     reference, logits = (run_graph(graph, job.images, size) for graph in (model, signed))
-    check_answers(job.images, logits)
+    check_outputs(job.images, logits)
     parity = (*job.manifest.parity, measure_parity("signed activations", reference, logits))
-    return store_twin(signed, job.graph, job.output, {"key": job.key, "parity": parity})
+    return store_derived_graph(signed, job.graph, job.output, {"key": job.key, "parity": parity})
 
 
-def to_signed(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph with the ranges that uint8 covered in 255 steps covered by int8 in 127.
 
     Raises:

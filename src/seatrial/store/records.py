@@ -78,7 +78,7 @@ class Calibration(Strict):
     """Convolutions and linear layers with int8 weights, a scale for each of their outputs."""
     float_layers: int
     kept_float: tuple[str, ...] = ()
-    """Nodes put back to float to keep the accuracy."""
+    """Nodes that stay in float to keep the accuracy."""
     max_drop_pp: float | None = None
     """The drop of top-1 that was allowed while choosing them."""
     chosen_on: str | None = None

@@ -91,12 +91,12 @@ def compile_graph(
 ) -> EngineFile:
     """Compile into the folder `output`, or find it done.
 
-    Where the engine wants its precision in the graph, a twin is made beside it and held against it on `proof`.
+    Where the engine wants its precision in the graph, a graph is derived beside it and compared with it on `proof`.
 
     Raises:
         UsageError: no such graph, one in another precision, or an option that the engine does not have.
         EngineError: the engine is missing, or gave something else than was asked.
-        ParityError: the twin's answers are others.
+        ParityError: the derived graph's predictions differ.
     """
     graph = choose_graph(graph, spec, progress, proof)
     manifest, version = read_graph_manifest(graph), get_engine(spec.engine).probe().version
@@ -114,7 +114,7 @@ def compile_graph(
 
 
 def choose_graph(graph: Path, spec: BuildSpec, progress: Progress = silent, proof: Sequence[Path] = ()) -> Path:
-    """The graph that the engine wants for this precision: `graph`, or a twin beside it.
+    """The graph that the engine wants for this precision: `graph`, or one derived from it beside it.
 
     Raises:
         SeatrialError: as `check_engine` and `prepare_graph`.

@@ -13,7 +13,7 @@ FOREIGN = "elsewhere"
 """What the manifest names as the exporter."""
 
 
-def adopt_graph(graph: Path, recipe: Recipe) -> GraphManifest:
+def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     """Write a manifest beside an ONNX file from what it says of itself and what the card says.
 
     Its weights are nobody's checkpoint, so torch cannot rebuild it, and no step of its making was held against torch.

@@ -19,7 +19,7 @@ from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines.base import CompileJob, StageTimes
 from seatrial.engines.torch import session as torch_session
 from seatrial.engines.torch.engine import TorchEngine, _open_session, build_module
-from seatrial.engines.torch.plan import Plan, make_plan
+from seatrial.engines.torch.plan import TorchPlan, make_plan
 from seatrial.engines.torch.session import AcceleratorSession, TorchSession
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.nvidia import count_gpus
@@ -79,7 +79,7 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
-def open_here(graph: Path, manifest: GraphManifest, plan: Plan, batch: int | None = None) -> TorchSession:
+def open_here(graph: Path, manifest: GraphManifest, plan: TorchPlan, batch: int | None = None) -> TorchSession:
     return _open_session(plan, manifest, graph.with_name("model.safetensors"), batch)
 
 
@@ -113,7 +113,7 @@ def test_options_make_the_plan(
     precision: str, device: str, options: dict[str, str], compiled: bool, channels_last: bool, cuda_graphs: bool
 ) -> None:
     plan = make_plan(precision, {**options, "threads": "3"}, device, streams=2)
-    assert plan == Plan(precision, device, compiled, channels_last, cuda_graphs, threads=3, streams=2)
+    assert plan == TorchPlan(precision, device, compiled, channels_last, cuda_graphs, threads=3, streams=2)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def open_thirds(
     spec = TensorSpec(name="input", dtype="uint8", shape=(batch, 2, 2, 3), layout="NHWC")
     output = TensorSpec(name="output", dtype="float32", shape=(batch, 4), layout="NC")
     defaults = {"compiled": False, "channels_last": False, "cuda_graphs": False, "threads": 1, "streams": 1}
-    asked = Plan("fp32", "cpu", **{**defaults, **plan})
+    asked = TorchPlan("fp32", "cpu", **{**defaults, **plan})
     return kind(module or Thirds().eval(), asked, (spec, output), None)
 
 

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 from seatrial.data.preprocessing.aipp import parse_aipp
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import EngineError, ParityError
-from seatrial.export.derived_graph import TwinJob
-from seatrial.export.fp16 import check_decided, check_weights, make_half, sort_nodes, to_half
+from seatrial.export.derived_graph import DerivedGraphJob
+from seatrial.export.fp16 import check_decided, check_weights, make_fp16, sort_nodes, to_fp16
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
@@ -36,10 +36,10 @@ def make_identity(kernel: np.ndarray | None = None) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
 
 
-def make_job(folder: Path, model: onnx.ModelProto, images: np.ndarray, fuse: bool = True) -> TwinJob:
+def make_job(folder: Path, model: onnx.ModelProto, images: np.ndarray, fuse: bool = True) -> DerivedGraphJob:
     path = write_graph(folder / "model.onnx", model, fuse)
     manifest = GraphManifest.load(folder / "model.onnx.json")
-    return TwinJob(path, manifest, folder / "model-fp16.onnx", "key", images)
+    return DerivedGraphJob(path, manifest, folder / "model-fp16.onnx", "key", images)
 
 
 @pytest.mark.parametrize("fuse", [True, False])
@@ -48,7 +48,7 @@ def test_weights_become_float16_and_the_ends_stay(fuse: bool, opset: int) -> Non
     plain = make_network(uneven=1, opset=opset)
     model = fuse_preprocess(plain, RECIPE) if fuse else plain
     before = model.SerializeToString()
-    half = to_half(model)
+    half = to_fp16(model)
     assert model.SerializeToString() == before
     assert read_facts(half) == read_facts(model)
     types = {weight.name: weight.data_type for weight in half.graph.initializer}
@@ -66,7 +66,7 @@ def test_colours_of_an_aipp_configuration_stay_float32() -> None:
         "aipp_op { aipp_mode : static input_format : RGB888_U8 min_chn_0 : 120.5 var_reci_chn_0 : 0.017 }", "test"
     )
     model = fuse_aipp(make_network(uneven=1), config)
-    half = to_half(model)
+    half = to_fp16(model)
     mine = {weight.name: weight for weight in model.graph.initializer if weight.name.startswith("aipp_")}
     assert mine and mine == {w.name: w for w in half.graph.initializer if w.name.startswith("aipp_")}
     expected, logits = (run_graph(graph, draw_pixels(8)) for graph in (model, half))
@@ -78,12 +78,12 @@ def test_pixels_are_rounded_once_after_they_are_normalised() -> None:
     levels = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(256, 1, 1, 3)
     fused = fuse_preprocess(make_identity(), RECIPE)
     expected = run_graph(fused, levels).astype(np.float16).astype(np.float32)
-    np.testing.assert_array_equal(run_graph(to_half(fused), levels), expected)
+    np.testing.assert_array_equal(run_graph(to_fp16(fused), levels), expected)
 
 
-def test_the_twin_stands_beside_its_graph_with_its_proof(tmp_path: Path) -> None:
+def test_the_derived_graph_is_beside_its_source_with_its_proof(tmp_path: Path) -> None:
     job = make_job(tmp_path, make_network(uneven=1), draw_pixels(32, seed=2))
-    made = make_half(job)
+    made = make_fp16(job)
     assert made == GraphManifest.load(tmp_path / "model-fp16.onnx.json")
     assert (made.precision, made.key, made.opset) == ("fp16", "key", job.manifest.opset)
     assert (made.input, made.output, made.checkpoint) == (
@@ -103,7 +103,7 @@ def test_what_does_not_fit_into_float16_is_an_error_and_no_file(tmp_path: Path) 
     recipe["preprocess"][0]["size"] = [1, 1]
     job = make_job(tmp_path, fuse_preprocess(network, Recipe.read(recipe, "one pixel")), bright, fuse=False)
     with pytest.raises(ParityError, match="NaN or infinity"):
-        make_half(job)
+        make_fp16(job)
     assert not job.output.exists()
 
 

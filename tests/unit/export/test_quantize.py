@@ -12,11 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.errors import EngineError, ParityError
-from seatrial.export.accuracy_aware import Budget, count_spare, put_back, rank_layers
+from seatrial.export.accuracy_aware import Budget, count_spare, quantize_within, rank_layers
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
-from seatrial.export.signed_activations import to_signed
+from seatrial.export.signed_activations import to_signed_activations
 from seatrial.export.spec import ExportSpec
 from seatrial.progress import Update, silent
 from seatrial.recipes import load_recipe
@@ -177,19 +177,19 @@ def test_without_nncf_it_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_signed_activations_cover_the_same_range(int8: onnx.ModelProto, pictures: np.ndarray) -> None:
-    signed = to_signed(int8)
+    signed = to_signed_activations(int8)
     points = {w.name: w for w in signed.graph.initializer if w.name.startswith("zero_point")}
     assert points and {point.data_type for point in points.values()} == {TensorProto.INT8}
     expected, logits = run_graph(int8, pictures), run_graph(signed, pictures)
     assert 0 < np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
-    np.testing.assert_array_equal(run_graph(to_signed(signed), pictures), logits)
+    np.testing.assert_array_equal(run_graph(to_signed_activations(signed), pictures), logits)
 
 
 def test_a_zero_point_cannot_become_signed() -> None:
     shifted = fuse(uneven=1)
     made = quantize(shifted, draw_pixels(8), "mixed")
     with pytest.raises(EngineError, match=r"zero point.*quantise with --preset performance"):
-        to_signed(made)
+        to_signed_activations(made)
 
 
 class TestPutBack:
@@ -206,7 +206,7 @@ class TestPutBack:
 
     def test_the_spoiled_layer_goes_back_first(self) -> None:
         told: list[Update] = []
-        found = put_back(fuse(), self.calibration, "performance", self.budget(2.0), told.append)
+        found = quantize_within(fuse(), self.calibration, "performance", self.budget(2.0), told.append)
         assert found.drop_pp <= 2.0 and found.keep[0] == SPOILED and len(found.keep) < 4
         layers = check_quantized(found.model, fuse())
         assert set(layers.plain) == set(found.keep) & {"conv1", "conv2", "conv3", "conv4"}
@@ -214,7 +214,7 @@ class TestPutBack:
         assert len(drops) == 1 and float(drops[0].split()[-2]) > 10
 
     def test_nothing_goes_back_where_nothing_is_lost(self) -> None:
-        found = put_back(fuse(), self.calibration, "performance", self.budget(100.0), silent)
+        found = quantize_within(fuse(), self.calibration, "performance", self.budget(100.0), silent)
         assert found.keep == () and check_quantized(found.model, fuse()).plain == ()
 
     def test_a_budget_that_cannot_be_kept_is_an_error(self) -> None:
@@ -222,7 +222,7 @@ class TestPutBack:
         with pytest.raises(
             ParityError, match=r"7\.25 points with [23] of 5 layers in float, and 1 are allowed; .* no int8 graph"
         ):
-            put_back(fuse(), self.calibration, "performance", budget, silent)
+            quantize_within(fuse(), self.calibration, "performance", budget, silent)
 
     @pytest.mark.parametrize(
         ("ranked", "spare"),
@@ -250,7 +250,7 @@ class TestPutBack:
             "seatrial.export.accuracy_aware.rank_layers", lambda *given: ["pool", "conv3", "conv2", "conv1", "conv4"]
         )
         budget = Budget(25.0, lambda model: 50.0 - 10 * tried[-1])
-        found = put_back(fuse(), self.calibration, "performance", budget, silent)
+        found = quantize_within(fuse(), self.calibration, "performance", budget, silent)
         assert found.keep == ("pool", "conv3", "conv2") and found.drop_pp == 20.0
         assert tried == [0, 1, 2, 3]
 

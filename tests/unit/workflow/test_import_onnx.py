@@ -10,7 +10,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.records import GraphManifest
-from seatrial.workflow.import_onnx import adopt_graph
+from seatrial.workflow.import_onnx import import_graph
 
 RECIPE = make_recipe(network={"name": "fake", "classes": 3})
 
@@ -61,5 +61,5 @@ def test_a_graph_of_another_network_is_refused(
     graph: dict[str, object], error: type[Exception], words: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=words):
-        adopt_graph(write_means(tmp_path / "theirs.onnx", **graph), RECIPE)  # type: ignore[arg-type]
+        import_graph(write_means(tmp_path / "theirs.onnx", **graph), RECIPE)  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.onnx"]

@@ -1,4 +1,4 @@
-"""Twins of a graph for engines that want their precision in it."""
+"""Graphs derived from a graph for engines that want their precision in it."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_fp16_is_made_once_beside_the_graph(graph: Path, tmp_path: Path) -> None
 
 def test_a_foreign_file_in_its_place_is_left_alone(graph: Path, tmp_path: Path) -> None:
     (tmp_path / "model-fp16.onnx").write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"model-fp16\.onnx stands where the fp16 twin of model\.onnx goes"):
+    with pytest.raises(UsageError, match=r"model-fp16\.onnx is in the way of the fp16 graph derived from model\.onnx"):
         prepare_graph(graph, "fp16", PICKY, [], silent)
     assert (tmp_path / "model-fp16.onnx").read_bytes() == b"mine"
 
@@ -90,7 +90,9 @@ def test_an_engine_without_uint8_gets_signed_activations(int8: Path) -> None:
     assert not [name for name, weight in names.items() if weight.data_type == 2]
 
 
-def test_the_engine_is_built_from_the_twin(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_built_from_the_derived_graph(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # From version 11 on TensorRT takes every precision from the graph.
     install_tensorrt(monkeypatch, tmp_path / "sdk", version="11.1.0.1")
     spec = BuildSpec("tensorrt", "fp16", "cuda:0")

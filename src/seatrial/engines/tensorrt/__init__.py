@@ -17,7 +17,7 @@ from seatrial.engines.base import (
     write_rebuild,
 )
 from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
-from seatrial.engines.tensorrt.cuda import Gpu, list_gpus
+from seatrial.engines.tensorrt.cuda import CudaDevice, list_cuda_devices
 from seatrial.engines.tensorrt.layers import count_layers
 from seatrial.engines.tensorrt.options import Settings, read_settings
 from seatrial.engines.tensorrt.session import TensorRtSession, sizes
@@ -51,14 +51,14 @@ class TensorRtEngine:
         if found is None:
             return Capabilities("tensorrt", None, missing="tensorrt is not installed", install_hint=INSTALL)
         missing, hint = None, INSTALL
-        gpus: tuple[Gpu, ...] = ()
+        gpus: tuple[CudaDevice, ...] = ()
         if read_numbers(found) < OLDEST:
             missing = f"TensorRT {found} is older than {OLDEST[0]}.{OLDEST[1]}"
         elif not _has_bindings():
             missing = "cuda-bindings is not installed"
         else:
             try:
-                gpus = list_gpus()
+                gpus = list_cuda_devices()
             except EngineError as error:
                 missing, hint = f"there is no GPU to use ({error.problem})", "`nvidia-smi` must list one"
         tf32 = ("tf32",) if any(float(gpu.compute_capability) >= 8 for gpu in gpus) else ()
@@ -175,7 +175,7 @@ def _ends(graph: GraphManifest, size: int | None) -> tuple[TensorSpec, TensorSpe
 
 
 def _here(tensorrt: str, device: str) -> PlanDevice:
-    gpu = list_gpus()[_index(device)]
+    gpu = list_cuda_devices()[_index(device)]
     return PlanDevice(tensorrt=tensorrt, gpu=gpu.name, compute_capability=gpu.compute_capability)
 
 

@@ -21,7 +21,7 @@ OUT_OF_MEMORY = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
+class CudaDevice:
     """One device as CUDA lists it."""
 
     name: str
@@ -29,7 +29,7 @@ class Gpu:
     """Major and minor, as "8.6"."""
 
 
-def list_gpus() -> tuple[Gpu, ...]:
+def list_cuda_devices() -> tuple[CudaDevice, ...]:
     """The GPUs in CUDA's order, which CUDA_VISIBLE_DEVICES can change.
 
     Raises:
@@ -43,7 +43,7 @@ def list_gpus() -> tuple[Gpu, ...]:
     for index in range(call(runtime.cudaGetDeviceCount)):
         facts = call(runtime.cudaGetDeviceProperties, index)
         name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
-        gpus.append(Gpu(name.rstrip("\0"), f"{facts.major}.{facts.minor}"))
+        gpus.append(CudaDevice(name.rstrip("\0"), f"{facts.major}.{facts.minor}"))
     if not gpus:
         raise EngineError("CUDA lists no device")
     return tuple(gpus)

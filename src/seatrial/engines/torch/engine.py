@@ -17,7 +17,7 @@ from seatrial.engines.base import (
     check_options,
     check_place,
 )
-from seatrial.engines.torch.plan import OPTIONS, Plan, make_plan
+from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.cpu import has_fast_bf16
 from seatrial.machine.nvidia import count_gpus
@@ -95,7 +95,7 @@ class TorchEngine:
         return _open_session(plan, manifest.graph, path, batch_size)
 
 
-def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn.Module:
+def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan) -> torch.nn.Module:
     """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it."""
     import torch
 
@@ -127,7 +127,7 @@ def build_module(graph: GraphManifest, checkpoint: Path, plan: Plan) -> torch.nn
     return Whole().to(plan.device).eval()
 
 
-def _open_session(plan: Plan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
+def _open_session(plan: TorchPlan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
     from seatrial.engines.torch.session import AcceleratorSession, TorchSession
 
     if plan.device != "cpu":

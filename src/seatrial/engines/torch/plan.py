@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TorchPlan:
     """How a network is run."""
 
     precision: str
@@ -34,7 +34,7 @@ class Plan:
     streams: int
 
 
-def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> Plan:
+def make_plan(precision: str, options: Mapping[str, str], device: str, streams: int = 1) -> TorchPlan:
     """How to run the network, from the engine's options.
 
     Raises:
@@ -47,7 +47,7 @@ def make_plan(precision: str, options: Mapping[str, str], device: str, streams: 
     graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
     if graphs and not device.startswith("cuda"):
         raise UsageError(f"option cuda_graphs=true, and the device is {device}")
-    return Plan(
+    return TorchPlan(
         precision=precision,
         device=device,
         compiled=compiled,

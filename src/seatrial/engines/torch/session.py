@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
-from seatrial.engines.torch.plan import Plan
+from seatrial.engines.torch.plan import TorchPlan
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.allocator import kept_heap
 from seatrial.store.records import TensorSpec
@@ -30,7 +30,7 @@ class TorchSession(Closing):
     """A network on the CPU; `run` may be called from several threads."""
 
     def __init__(
-        self, module: torch.nn.Module, plan: Plan, ends: tuple[TensorSpec, TensorSpec], finish: Finish | None
+        self, module: torch.nn.Module, plan: TorchPlan, ends: tuple[TensorSpec, TensorSpec], finish: Finish | None
     ) -> None:
         self.input, self.output = ends
         self._finish = finish
@@ -123,7 +123,7 @@ class AcceleratorSession(TorchSession):
     """A network on a GPU or NPU: each run has its own stream and pinned buffers, so that copies overlap the work."""
 
     def __init__(
-        self, module: torch.nn.Module, plan: Plan, ends: tuple[TensorSpec, TensorSpec], finish: Finish | None
+        self, module: torch.nn.Module, plan: TorchPlan, ends: tuple[TensorSpec, TensorSpec], finish: Finish | None
     ) -> None:
         self._device = torch.device(plan.device)
         # torch.cuda, or torch.npu, whose streams and events have the same interface.
