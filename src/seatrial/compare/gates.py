@@ -8,7 +8,7 @@ from seatrial.evaluation.plausibility import suspect_changes
 from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds
 from seatrial.recipes.schema import Gates, Recipe
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Suspicion
+from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Outcome, Suspicion
 
 PUBLISHED_CONFIDENCE = 0.975
 """Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
@@ -84,14 +84,17 @@ def judge_changed(name: str, versus: Comparison, limit: float) -> GateResult:
     "Surely" is an exact one-sided 95 % bound.
     """
     low, high = exact_bounds(versus.changed, versus.images)
-    outcome = "PASS" if high < limit else "FAIL" if low > limit else "INCONCLUSIVE"
+    outcome = _judge_bounds(low, high, limit)
     reason = (
         f"{versus.changed} of {versus.images} first classes changed against {versus.reference} "
         f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
     )
-    return GateResult.model_validate(
-        {"gate": "changed_share", "engine": name, "outcome": outcome, "kind": "accuracy", "reason": reason}
-    )
+    return GateResult(gate="changed_share", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+
+
+def _judge_bounds(low: float, high: float, limit: float) -> Outcome:
+    """What must lie below a limit, by the bounds of its interval."""
+    return "PASS" if high < limit else "FAIL" if low > limit else "INCONCLUSIVE"
 
 
 def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
@@ -115,7 +118,7 @@ def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
 
     "Surely" is a one-sided 95 % bound of `evaluation.exact_drop.drop_interval`: each of the two may be wrong in 5 %.
     """
-    outcome = "PASS" if versus.high_pp < limit_pp else "FAIL" if versus.low_pp > limit_pp else "INCONCLUSIVE"
+    outcome = _judge_bounds(versus.low_pp, versus.high_pp, limit_pp)
     bounds = f"{versus.low_pp:.2f} to {versus.high_pp:.2f} with {100 * versus.confidence:.3g} % confidence on each side"
     reason = (
         f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({bounds}; {versus.lost} lost, "
@@ -123,9 +126,7 @@ def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
     )
     if outcome == "INCONCLUSIVE":
         reason += f"; {_say_what_settles(versus, limit_pp)}"
-    return GateResult.model_validate(
-        {"gate": "reference_drop_pp", "engine": name, "outcome": outcome, "kind": "accuracy", "reason": reason}
-    )
+    return GateResult(gate="reference_drop_pp", engine=name, outcome=outcome, kind="accuracy", reason=reason)
 
 
 def _say_what_settles(versus: Comparison, limit_pp: float) -> str:
@@ -146,14 +147,12 @@ def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
     first, *others = records
     changed = {size: records[size].versus.changed for size in others if records[size].versus}  # type: ignore[union-attr]
     told = "; ".join(f"{count} of {records[first].images} answers differ at {size}" for size, count in changed.items())
-    return GateResult.model_validate(
-        {
-            "gate": "same_at_batches",
-            "engine": records[first].name,
-            "outcome": "FAIL" if any(changed.values()) else "PASS",
-            "kind": "accuracy",
-            "reason": f"against batch {first}: {told or 'there is no other batch size'}",
-        }
+    return GateResult(
+        gate="same_at_batches",
+        engine=records[first].name,
+        outcome="FAIL" if any(changed.values()) else "PASS",
+        kind="accuracy",
+        reason=f"against batch {first}: {told or 'there is no other batch size'}",
     )
 
 
@@ -171,17 +170,10 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
     results = []
     for gate, floor in floors.items():
         # Below the floor, but not surely: another draw of images might lie above it.
-        outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
-        results.append(
-            GateResult.model_validate(
-                {
-                    "gate": gate,
-                    "engine": record.name,
-                    "outcome": outcome,
-                    "kind": "accuracy",
-                    "reason": f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a "
-                    f"floor of {floor:.2%}, from the published {reference.top1:.2%}{_say_partial(record)}",
-                }
-            )
+        outcome: Outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
+        reason = (
+            f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a floor of {floor:.2%}, "
+            f"from the published {reference.top1:.2%}{_say_partial(record)}"
         )
+        results.append(GateResult(gate=gate, engine=record.name, outcome=outcome, kind="accuracy", reason=reason))
     return results

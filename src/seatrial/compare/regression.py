@@ -8,7 +8,7 @@ from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.compare.rate import Rate
 from seatrial.compare.speed_column import Column, Kind
 from seatrial.compare.speed_table import RatioColumn, Shown, divide_columns, show_column
-from seatrial.store.records import GateResult, Verdict
+from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
 MAX_SLOWER_PCT = 5.0
 """What a change of speed may be unless told otherwise; below it, few machines repeat themselves."""
@@ -85,22 +85,20 @@ def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult
     from, and where something else changed that was not allowed to: that is no regression of the engine.
     """
     sizes = change.ratio.by_size
+    outcome: Outcome = "INCONCLUSIVE"
     if change.refused:
-        outcome = "INCONCLUSIVE"
         reason = "not comparable: " + "; ".join(say_unlike(kind, change.unlike[kind]) for kind in change.refused)
     elif not sizes:
-        outcome, reason = "INCONCLUSIVE", "not comparable: no batch size was measured in both"
+        reason = "not comparable: no batch size was measured in both"
     else:
         found = {_judge_ratio(ratio, 1 - limit_pct / 100) for ratio in sizes.values()}
-        outcome = next(worst for worst in ("FAIL", "INCONCLUSIVE", "PASS") if worst in found)
+        outcome = min(found, key=WORST_FIRST.index)
         told = ", ".join(f"{say_change(ratio)} at batch {size}" for size, ratio in sizes.items())
         reason = f"images/s against {change.before.column.name}: {told}; the gate is {limit_pct:g} % slower"
-    return GateResult.model_validate(
-        {"gate": "max_slower_pct", "engine": name, "outcome": outcome, "kind": "speed", "reason": reason}
-    )
+    return GateResult(gate="max_slower_pct", engine=name, outcome=outcome, kind="speed", reason=reason)
 
 
-def _judge_ratio(ratio: Rate, floor: float) -> str:
+def _judge_ratio(ratio: Rate, floor: float) -> Outcome:
     if ratio.doubt is not None or ratio.low is None or ratio.high is None:
         return "INCONCLUSIVE"
     return "PASS" if ratio.low >= floor else "FAIL" if ratio.high < floor else "INCONCLUSIVE"

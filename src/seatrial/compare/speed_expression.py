@@ -1,50 +1,39 @@
-"""Speed gates such as `best(openvino-bf16) >= 1.2 * best(torch)`, read by a small parser.
+"""Speed gates such as `best(openvino-bf16) >= 1.2 * best(torch)`: a comparison of two sums.
 
-    gate    = sum ("<" | "<=" | ">" | ">=") sum
-    sum     = product {("+" | "-") product}
-    product = factor {("*" | "/") factor}
-    factor  = number | "best(" name ")" | "at(" name "," batch ")" | "(" sum ")"
-
-`best` is an engine's highest images/s over its batch sizes, `at` its images/s at one.
+`best(NAME)` is an engine's highest images/s over its batch sizes, `at(NAME, BATCH)` its images/s at one; numbers,
+`+ - * /` and parentheses stand between them.
 """
 
+import ast
 import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from seatrial.compare.speed_column import Figure, read_measurement
 from seatrial.errors import UsageError
+from seatrial.metrics.arithmetic import evaluate, parse_arithmetic
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import GateResult
+from seatrial.store.records import GateResult, Outcome
 
-_TOKEN = re.compile(r"\s*(?:(best|at)\s*\(([^()]*)\)|(\d+(?:\.\d+)?)|(<=|>=|[-<>+*/()]))")
+_FIGURE = re.compile(r"\b(best|at)\s*\(([^()]*)\)")
 _BEST = re.compile(r"\bbest\s*\(([^()]*)\)")
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
+_REST = re.compile(r"[\d\s.()<>=*/+-]*")
+"""What may stand beside the figures."""
+_COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 Rates = Mapping[str, Mapping[int | None, float]]
-"""Images per second by engine name and batch size, which None stands for where nobody told it."""
-
-
+"""Images per second by engine name and batch size; None is an unknown batch size."""
 Doubts = Mapping[str, Mapping[int | None, str]]
 """Why a figure decides nothing, by engine name and batch size; those that do are not in it."""
-
-
-class _NotMeasured(Exception):
-    """The expression names what this run has no figure for, or one that decides nothing."""
 
 
 def read_rates(figures: Mapping[str, Mapping[int | None, Figure]]) -> dict[str, dict[int | None, float]]:
@@ -72,16 +61,17 @@ def judge_rates(text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) 
     Raises:
         UsageError: the expression cannot be read.
     """
+    figures = GateFigures(rates, doubts)
     try:
-        left, comparison, right = SpeedExpression(text, rates, doubts).evaluate()
-    except _NotMeasured as missing:
-        outcome, reason = "INCONCLUSIVE", f"{text}: {missing}"
-    else:
-        outcome = "PASS" if _COMPARISONS[comparison](left, right) else "FAIL"
-        reason = f"{text}: {left:.5g} against {right:.5g}"
-    return GateResult.model_validate(
-        {"gate": "speed", "engine": "", "outcome": outcome, "kind": "speed", "reason": reason}
-    )
+        left, holds, right = figures.compare(text)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        reason = "it divides by zero" if isinstance(error, ZeroDivisionError) else str(error)
+        raise UsageError(
+            f"speed gate '{text}': {reason}", "write it like `best(openvino-bf16) >= 1.2 * best(torch)`"
+        ) from None
+    outcome: Outcome = "INCONCLUSIVE" if figures.missing else "PASS" if holds else "FAIL"
+    told = figures.missing[0] if figures.missing else f"{left:.5g} against {right:.5g}"
+    return GateResult(gate="speed", engine="", outcome=outcome, kind="speed", reason=f"{text}: {told}")
 
 
 def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
@@ -93,57 +83,48 @@ def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
     return tuple(size for size, fails in zip(common, failed, strict=True) if fails)
 
 
-class SpeedExpression:
-    """One expression over measured rates."""
+@dataclass(frozen=True, slots=True)
+class GateFigures:
+    """The measured figures that a gate may name."""
 
-    def __init__(self, text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) -> None:
-        self.text = text
-        self.rates = rates
-        self.doubts = doubts
-        self.missing: list[str] = []
-        self.named: set[str] = set()
-        self.tokens = self._split(text)
+    rates: Rates
+    doubts: Doubts
+    missing: list[str] = field(default_factory=list)
+    """Why a figure of it decides nothing."""
 
-    def evaluate(self) -> tuple[float, str, float]:
-        """Both sides and the comparison between them."""
-        # Read to its end before anything is said to be missing: what cannot be read must not pass for unmeasured.
-        sides = self._compare()
-        if self.missing:
-            raise _NotMeasured(self.missing[0])
-        return sides
+    def compare(self, text: str) -> tuple[float, bool, float]:
+        """Both sides, NaN where a figure is missing, and whether the comparison between them holds.
 
-    def _compare(self) -> tuple[float, str, float]:
-        left = self._sum()
-        comparison = self._take()
-        if comparison not in _COMPARISONS:
-            raise self._refuse(f"expected one of {' '.join(_COMPARISONS)}")
-        right = self._sum()
-        if self.tokens:
-            raise self._refuse(f"'{self.tokens[0]}' stands too much")
-        if not self.named:
-            raise self._refuse("it names no figure, so it always comes out the same")
-        return left, str(comparison), right
+        Raises:
+            ValueError: the text is no comparison of figures.
+            ArithmeticError: it divides by zero.
+        """
+        if not _REST.fullmatch(_FIGURE.sub(" ", text)):
+            raise ValueError("there may only be best(NAME), at(NAME, BATCH), numbers, + - * /, ( ) and a comparison")
+        values: dict[str, float] = {}
 
-    def _split(self, text: str) -> list[str | float]:
-        tokens: list[str | float] = []
-        at = 0
-        while at < len(text.rstrip()):
-            match = _TOKEN.match(text, at)
-            if match is None:
-                raise self._refuse(f"cannot read '{text[at : at + 20].strip()}'")
-            function, argument, number, symbol = match.groups()
-            tokens.append(self._look_up(function, argument) if function else float(number) if number else symbol)
-            at = match.end()
-        return tokens
+        def name_figure(match: re.Match[str]) -> str:
+            name = f"figure{len(values)}"
+            values[name] = self._look_up(match[1], match[2])
+            return f" {name} "
+
+        node = parse_arithmetic(_FIGURE.sub(name_figure, text))
+        if not isinstance(node, ast.Compare) or len(node.ops) > 1 or type(node.ops[0]) not in _COMPARISONS:
+            raise ValueError("it takes one of < <= > >=, once")
+        if any(isinstance(part, ast.UnaryOp) for part in ast.walk(node)):
+            raise ValueError("no figure is below 0")
+        if not values:
+            raise ValueError("it names no figure, so it always comes out the same")
+        left, right = (evaluate(side, float, values) for side in (node.left, node.comparators[0]))
+        return left, _COMPARISONS[type(node.ops[0])](left, right), right
 
     def _look_up(self, function: str, argument: str) -> float:
         """The figure, or NaN with the reason in `missing`."""
         name, comma, batch = (part.strip() for part in argument.partition(","))
         if function == "best" and (not name or comma):
-            raise self._refuse("best() takes a name")
+            raise ValueError("best() takes a name")
         if function == "at" and not (name and batch.isdecimal()):
-            raise self._refuse("at() takes a name and a batch size")
-        self.named.add(name)
+            raise ValueError("at() takes a name and a batch size")
         rates = self.rates.get(name)
         if not rates:
             self.missing.append(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
@@ -154,37 +135,3 @@ class SpeedExpression:
         if (doubt := self.doubts.get(name, {}).get(size)) is not None:
             self.missing.append(f"'{name}' is in doubt, for {doubt}; {MEASURE_AGAIN}")
         return rates.get(size, math.nan)
-
-    def _sum(self) -> float:
-        value = self._product()
-        while self.tokens and self.tokens[0] in ("+", "-"):
-            value = _ARITHMETIC[str(self._take())](value, self._product())
-        return value
-
-    def _product(self) -> float:
-        value = self._factor()
-        while self.tokens and self.tokens[0] in ("*", "/"):
-            symbol, factor = str(self._take()), self._factor()
-            if symbol == "/" and factor == 0:
-                raise self._refuse("it divides by zero")
-            value = _ARITHMETIC[symbol](value, factor)
-        return value
-
-    def _factor(self) -> float:
-        token = self._take()
-        if isinstance(token, float):
-            return token
-        if token == "(":
-            value = self._sum()
-            if self._take() != ")":
-                raise self._refuse("a ')' is missing")
-            return value
-        raise self._refuse(f"'{token}' is no figure" if token else "it ends too early")
-
-    def _take(self) -> str | float | None:
-        return self.tokens.pop(0) if self.tokens else None
-
-    def _refuse(self, reason: str) -> UsageError:
-        return UsageError(
-            f"speed gate '{self.text}': {reason}", "write it like `best(openvino-bf16) >= 1.2 * best(torch)`"
-        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seatrial.store.records import GateResult, Verdict
+from seatrial.store.records import GateResult, Outcome, Verdict
 
 ACCURACY_FAILED, SPEED_FAILED, INCONCLUSIVE = 3, 4, 7
 
@@ -15,5 +15,5 @@ def reach_verdict(recipe: str, gates: Sequence[GateResult]) -> Verdict:
     failed = {gate.kind for gate in gates if gate.outcome == "FAIL"}
     open_ = not gates or any(gate.outcome == "INCONCLUSIVE" for gate in gates)
     code = ACCURACY_FAILED if "accuracy" in failed else SPEED_FAILED if failed else INCONCLUSIVE if open_ else 0
-    outcome = "FAIL" if failed else "INCONCLUSIVE" if open_ else "PASS"
-    return Verdict.model_validate({"recipe": recipe, "outcome": outcome, "exit_code": code, "gates": tuple(gates)})
+    outcome: Outcome = "FAIL" if failed else "INCONCLUSIVE" if open_ else "PASS"
+    return Verdict(recipe=recipe, outcome=outcome, exit_code=code, gates=tuple(gates))

@@ -1,13 +1,12 @@
 """Work out again everything a porting guide worked out, from the raw figures on its card."""
 
-import ast
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
 from typing import Literal
 
 from seatrial.errors import UsageError
+from seatrial.metrics.arithmetic import evaluate, parse_arithmetic
 from seatrial.recipes.schema import Published, Ratio, Recipe, TrainingRow
 
 Kind = Literal["arithmetic", "rounding", "inherited", "threshold", "scope", "scaling", "accuracy", "text"]
@@ -17,8 +16,6 @@ A figure: `arithmetic` miscounted, `rounding` cut off instead of rounded, `inher
 A conclusion: `threshold` missed, `scope` unlike things compared or batches left out, `scaling` better than linear,
 `accuracy` missed or of another network. `text` is what no arithmetic can find.
 """
-
-_SIGNS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +100,9 @@ def _work_out(equation: str, where: str) -> tuple[Decimal, str]:
     """The exact value of an equation's left side, and its right side as printed."""
     left, _, stated = equation.partition(" = ")
     try:
-        return _evaluate(ast.parse(left.strip(), mode="eval").body), stated
-    except (SyntaxError, ArithmeticError, ValueError):
+        return evaluate(parse_arithmetic(left), Decimal), stated
+    except (ArithmeticError, ValueError, RecursionError):
         raise UsageError(f"{where}: '{left}' is no arithmetic", "write it as in `678.142 * 4 = 2712.568`") from None
-
-
-def _evaluate(node: ast.expr) -> Decimal:
-    if isinstance(node, ast.BinOp) and type(node.op) in _SIGNS:
-        return Decimal(_SIGNS[type(node.op)](_evaluate(node.left), _evaluate(node.right)))
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_evaluate(node.operand)
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        return Decimal(str(node.value))
-    raise ValueError(ast.dump(node))
 
 
 def _check_column(name: str, column: Published) -> Iterator[Claim]:

@@ -1,17 +1,13 @@
 """The verdict in sentences that a stranger understands."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
 from seatrial.report.speed import best_speeds, explain_withheld, find_ratio
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
-from seatrial.store.records import GateResult
-
-Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-_WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+from seatrial.store.records import WORST_FIRST, GateResult, Outcome
 
 PLAUSIBLE = "plausible"
 """The gate that is open when predictions cannot be believed: `compare.gates.judge_plausible`."""
@@ -33,13 +29,13 @@ MEANING = {
 def outcome_of(run: Run, engine: str) -> Outcome | None:
     """The worst outcome of an engine's gates; None when it has none."""
     found = {gate.outcome for gate in gates_of(run) if gate.engine == engine}
-    return next((outcome for outcome in _WORST_FIRST if outcome in found), None)
+    return min(found, key=WORST_FIRST.index, default=None)
 
 
 def gates_of(run: Run) -> tuple[GateResult, ...]:
     """The judged gates, the worst first; none when the run was not judged."""
     gates = run.verdict.gates if run.verdict else ()
-    return tuple(sorted(gates, key=lambda gate: _WORST_FIRST.index(gate.outcome)))
+    return tuple(sorted(gates, key=lambda gate: WORST_FIRST.index(gate.outcome)))
 
 
 def write_verdict(run: Run) -> str:

@@ -21,6 +21,10 @@ from seatrial.strict import Strict
 
 GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
 """What a graph may compute in, the narrower first."""
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+"""Of a gate, and of a verdict."""
+WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
+GateKind = Literal["accuracy", "speed"]
 
 
 class TensorSpec(Strict):
@@ -242,7 +246,7 @@ class Certainty(Strict):
 
     limit_pp: float
     """The drop of top-1 that is allowed."""
-    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    outcome: Outcome
     """INCONCLUSIVE only after the last image."""
     looks: int
     """Taken; see `evaluation.sequential`."""
@@ -352,8 +356,8 @@ class GateResult(Strict):
 
     gate: str
     engine: str
-    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
-    kind: Literal["accuracy", "speed"]
+    outcome: Outcome
+    kind: GateKind
     reason: str
     """The figures that decided, in words."""
 
@@ -363,7 +367,7 @@ class Verdict(Record):
 
     schema_: Literal["seatrial/verdict/1"] = Field(default="seatrial/verdict/1", alias="schema")
     recipe: str
-    outcome: Literal["PASS", "FAIL", "INCONCLUSIVE"]
+    outcome: Outcome
     exit_code: int
     gates: tuple[GateResult, ...]
     run: str = ""

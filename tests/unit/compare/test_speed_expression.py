@@ -1,3 +1,4 @@
+import ast
 import builtins
 import re
 
@@ -5,15 +6,15 @@ import pytest
 
 from run_folder import TORCH, Ship, Trial, build_run, make_point
 from seatrial.compare.speed_column import read_measurement
-from seatrial.compare.speed_expression import SpeedExpression, find_exceptions, judge_speed, read_rates
+from seatrial.compare.speed_expression import GateFigures, find_exceptions, judge_rates, judge_speed, read_rates
 from seatrial.errors import UsageError
 from seatrial.store.measurement import Measurement
 
 RATES = {"310": {1: 100.0, 8: 400.0}, "310P": {1: 200.0, 8: 600.0}, "openvino-bf16": {4: 50.0}, "a.b_c": {1: 1.0}}
 
 
-def evaluate(text: str) -> tuple[float, str, float]:
-    return SpeedExpression(text, RATES).evaluate()
+def evaluate(text: str) -> tuple[float, bool, float]:
+    return GateFigures(RATES, {}).compare(text)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def evaluate(text: str) -> tuple[float, str, float]:
     ],
 )
 def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
-    assert evaluate(f"{text} >= at(a.b_c, 1)") == (pytest.approx(value), ">=", 1)
-    assert evaluate(f"at(a.b_c,1)<{text}") == (1, "<", pytest.approx(value))
+    assert evaluate(f"{text} >= at(a.b_c, 1)") == (pytest.approx(value), value >= 1, 1)
+    assert evaluate(f"at(a.b_c,1)<{text}") == (1, value > 1, pytest.approx(value))
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,17 @@ def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
         "3 > 2",
         "1.2 * (2 + 3) >= 6",
         "__import__('os').getcwd() > 3",
+        "best(310P) if 1 else 2 >= 3",
+        "figure0 * best(310P) >= 3",
+        "best(310P) // 2 >= 3",
+        "best(310P) >= 1_0",
+        "best(310P) >= ...",
+        "best(310P) >= " + "(" * 9999 + "3" + ")" * 9999,
     ],
 )
 def test_what_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(UsageError, match=r"^speed gate '.*': .+; write it like `best\(openvino-bf16\) >= ") as caught:
-        evaluate(text)
+        judge_rates(text, RATES)
     assert f"'{text}'" in str(caught.value)
 
 
@@ -95,9 +102,15 @@ def test_nothing_is_ever_evaluated_as_python(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> None:
         raise AssertionError("an expression was run as Python")
 
-    for name in ("eval", "exec", "compile"):
+    def parse(source: object, filename: str, mode: str, flags: int = 0, **more: object) -> object:
+        assert flags & ast.PyCF_ONLY_AST, "an expression was compiled"
+        return parser(source, filename, mode, flags, **more)
+
+    parser = compile
+    for name in ("eval", "exec"):
         monkeypatch.setattr(builtins, name, refuse)
-    assert evaluate("best(310P) >= 1.2 * best(310)") == (600, ">=", 480)
+    monkeypatch.setattr(builtins, "compile", parse)
+    assert evaluate("best(310P) >= 1.2 * best(310)") == (600, True, 480)
 
 
 @pytest.fixture(scope="module")

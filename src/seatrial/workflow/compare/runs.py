@@ -22,7 +22,7 @@ from seatrial.results.run import accuracy_path, measurement_path
 from seatrial.results.run_folder import Run, read_run
 from seatrial.store.measurement import Environment
 from seatrial.store.record import read_json
-from seatrial.store.records import GateResult
+from seatrial.store.records import GateKind, GateResult
 from seatrial.workflow.compare.inputs import name_files
 from seatrial.workflow.compare.predictions import CompareSpec, compare_files, find_predictions
 from seatrial.workflow.compare.speed import read_columns
@@ -156,15 +156,13 @@ def _say_lacking(
     return told if any(there) or any(stale) else ()
 
 
-def _miss(gate: str, kind: str, name: str, lacking: Sequence[str]) -> list[GateResult]:
+def _miss(gate: str, kind: GateKind, name: str, lacking: Sequence[str]) -> list[GateResult]:
     """What one of the two lacks cannot be judged; what both lack was never asked."""
     return [_leave_open(gate, kind, name, "; ".join(lacking))] if lacking else []
 
 
-def _leave_open(gate: str, kind: str, name: str, reason: str) -> GateResult:
-    return GateResult.model_validate(
-        {"gate": gate, "engine": name, "outcome": "INCONCLUSIVE", "kind": kind, "reason": reason}
-    )
+def _leave_open(gate: str, kind: GateKind, name: str, reason: str) -> GateResult:
+    return GateResult(gate=gate, engine=name, outcome="INCONCLUSIVE", kind=kind, reason=reason)
 
 
 def _run_facts(run: Run) -> dict[str, str | None]:
