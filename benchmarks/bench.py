@@ -31,11 +31,11 @@ from seatrial.bench.output_checks import OutputCheck
 from seatrial.bench.sweep import run_worker
 from seatrial.bench.timed_work import feed_arrays, make_ask
 from seatrial.bench.worker import Job
-from seatrial.compare.rate import divide, measure_rate
 from seatrial.data.preprocessing.input_pipeline import read_feed
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.metrics.latency import Latency
+from seatrial.results.rate import divide, measure_rate
 from seatrial.store.measurement import Point
 
 MOST_CALL_US = 20.0

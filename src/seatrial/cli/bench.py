@@ -137,7 +137,7 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
-    from seatrial.results.speed import find_best, say_unmeasured, speeds_of
+    from seatrial.results.speed import explain_unmeasured, find_best, speeds_of
 
     if named:
         print(f"scope {scope}")
@@ -146,7 +146,7 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         print_table(HEADER, [_write_row(speed) for speed in speeds])
     for absent in record.unmeasured:
         if absent.scope == scope:
-            print(say_unmeasured(absent, record))
+            print(explain_unmeasured(absent, record))
     best = find_best(speeds)
     if best is not None:
         print(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")
@@ -176,7 +176,8 @@ def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
 
     for scope in dict.fromkeys(point.scope for point in record.points):
         for speed in speeds_of(record, scope):
-            interval = asdict(speed.interval) if speed.interval else None
+            bounds = speed.rate.bounds
+            interval = {"low": bounds[0], "high": bounds[1], "processes": speed.processes} if bounds else None
             yield {"scope": scope, "streams": speed.streams, **asdict(speed.latency), "interval": interval}
 
 

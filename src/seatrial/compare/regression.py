@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from seatrial.compare.comparability import KINDS, choose_basis, find_unlike, say_unlike
 from seatrial.compare.predictions import Accuracy, Differences
-from seatrial.compare.rate import Rate
 from seatrial.compare.speed_column import Column, Kind
 from seatrial.compare.speed_table import RatioColumn, Shown, divide_columns, show_column
+from seatrial.results.rate import Rate
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
 MAX_SLOWER_PCT = 5.0

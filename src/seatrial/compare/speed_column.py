@@ -1,16 +1,17 @@
 """A record as a column of a speed table: whose figures they are, and what one must know to set them beside others."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-from seatrial.compare.rate import Rate, measure_rate
 from seatrial.machine.environment import machine_hash
+from seatrial.results.rate import Rate
+from seatrial.results.speed import speeds_of
 from seatrial.store.imported import ImportedPoint, Scope, ToldRecord
 from seatrial.store.load_test import LoadTestRecord, OwnRun
-from seatrial.store.measurement import Environment, Measurement, Point
+from seatrial.store.measurement import Environment, Measurement
 
 Unit = Literal["chip", "card"]
 Kind = Literal["scope", "chips", "precision", "model", "graph", "preprocess", "machine", "clock"]
@@ -59,11 +60,10 @@ class Column:
 
 def read_measurement(record: Measurement, name: str) -> Column:
     """A column of what we measured ourselves."""
-    groups: dict[tuple[Scope, int, int], list[Point]] = {}
-    for point in record.points:
-        if point.durations_ms:
-            groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
-    found = ((scope, size, Figure(_rate(group, record), n, len(group))) for (scope, size, n), group in groups.items())
+    found = (
+        (speed.scope, speed.latency.batch_size, Figure(speed.rate, speed.streams, speed.processes))
+        for speed in speeds_of(record, None)
+    )
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in _ONE_CHIP else 1
     return Column(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
@@ -94,12 +94,6 @@ def _doubt_told(record: ToldRecord) -> str | None:
     if isinstance(record, LoadTestRecord) and record.own.unmet:
         return f"its load test is not valid: {'; '.join(record.own.unmet)}"
     return next((doubt for doubt in record.doubts if any(sign in doubt for sign in NO_END)), None)
-
-
-def _rate(points: Sequence[Point], record: Measurement) -> Rate:
-    rate = measure_rate(points)
-    contradicted = record.contradicted if points[0].scope == "host" else None
-    return replace(rate, doubt=contradicted or rate.doubt)
 
 
 def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:

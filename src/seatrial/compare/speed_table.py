@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.compare.comparability import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
-from seatrial.compare.rate import Rate, divide
 from seatrial.compare.speed_column import Column, Figure, Kind, Unit
 from seatrial.compare.speed_expression import Doubts, Rates, find_exceptions, judge_rates, read_doubts, read_rates
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
+from seatrial.results.rate import Rate, divide
 from seatrial.store.imported import Scope
 from seatrial.store.records import GateResult, Verdict
 from seatrial.strict import suggest

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from seatrial.compare.rate import Rate, divide
 from seatrial.errors import NotComparable, UsageError
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
+from seatrial.results.rate import Rate, divide
 from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.strict import suggest
 

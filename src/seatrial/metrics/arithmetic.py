@@ -47,8 +47,8 @@ def evaluate(
             return value
         case ast.UnaryOp(ast.USub(), operand):
             return -evaluate(operand, number, names)
-        case ast.Constant(int() | float() as value) if not isinstance(value, bool):
-            return number(str(value))
+        case ast.Constant(int() | float() as digits) if not isinstance(digits, bool):
+            return number(str(digits))
         case ast.Name(name) if name in names:
             return names[name]
     raise ValueError("it takes numbers, + - * / and parentheses only")

@@ -7,7 +7,7 @@ from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.tables import ENGINE, Column, Table
 from seatrial.results.run_folder import AnyRecord, Run
-from seatrial.results.speed import say_unmeasured
+from seatrial.results.speed import explain_unmeasured
 from seatrial.store.records import AccuracyRecord, TensorSpec
 
 _FACTS = (Column(""), Column(""))
@@ -108,7 +108,9 @@ def make_doubts(run: Run) -> Table:
 def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
-    measured += [(name, say_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured]
+    measured += [
+        (name, explain_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured
+    ]
     accuracy, speed = run.accuracy, run.measurements
     measured += [(name, note) for name, engine in run.built.items() for note in engine.notes]
     measured += [(name, doubt) for name, record in accuracy.items() for doubt in record.doubts]

@@ -208,8 +208,7 @@ def _write_speed(name: str, speed: Speed, is_best: bool) -> tuple[str, ...]:
 
 def write_interval(speed: Speed) -> str:
     """The bounds of a rate."""
-    found = speed.interval
-    return NOTHING if found is None else f"{write_figures(found.low)} to {write_figures(found.high)}"
+    return " to ".join(map(write_figures, speed.rate.bounds)) if speed.rate.bounds else NOTHING
 
 
 def make_ratios(run: Run) -> Table:

@@ -1,12 +1,11 @@
 """The speed of an engine at each batch size, computed from every stored sample."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seatrial.metrics.latency import Latency
-from seatrial.metrics.rate import RateInterval, find_interval
-from seatrial.metrics.trust import doubt_rate
-from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
+from seatrial.results.rate import Rate, measure_rate
+from seatrial.store.measurement import Measurement, Scope, Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +15,21 @@ class Speed:
     engine: str
     streams: int
     latency: Latency
-    scope: Scope = "host"
-    interval: RateInterval | None = None
-    """Of `images_per_s`, 95 %."""
-    doubt: str | None = None
-    """Why it is no end of a ratio: see `metrics.trust`."""
+    rate: Rate
+    """Of all streams together."""
+    scope: Scope
+    processes: int
+    """That the samples come from."""
 
     @property
     def images_per_s(self) -> float:
         """The rate of all streams together."""
-        return self.latency.images_per_s
+        return self.rate.value
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the rate is no end of a ratio: see `metrics.trust`."""
+        return self.rate.doubt
 
     @property
     def batch(self) -> str:
@@ -34,19 +38,16 @@ class Speed:
         return size if self.streams == 1 else f"{size} on {self.streams} streams"
 
 
-def speeds_of(measurement: Measurement, scope: Scope = "host") -> tuple[Speed, ...]:
-    """Figures by streams and batch size, smallest first."""
-    contradicted = measurement.contradicted if scope == "host" else None
-    return tuple(_merge(measurement.name, points, contradicted) for points in measurement.by_setting(scope).values())
-
-
-def _merge(engine: str, points: Sequence[Point], contradicted: str | None) -> Speed:
-    scope, streams, size = points[0].setting
-    processes = [point.durations_ms for point in points]
-    latency = Latency.of([ms for samples in processes for ms in samples], size, streams)
-    interval = find_interval(processes, size, streams)
-    doubt = contradicted or doubt_rate(interval, [point.others_busy for point in points])
-    return Speed(engine, streams, latency, scope, interval, doubt)
+def speeds_of(measurement: Measurement, scope: Scope | None = "host") -> tuple[Speed, ...]:
+    """Figures by scope, streams and batch size, smallest first; of one scope or of all."""
+    speeds = []
+    for (of_scope, streams, size), points in measurement.by_setting(scope).items():
+        rate = measure_rate(points)
+        if of_scope == "host" and measurement.contradicted:
+            rate = replace(rate, doubt=measurement.contradicted)
+        latency = Latency.of([ms for point in points for ms in point.durations_ms], size, streams)
+        speeds.append(Speed(measurement.name, streams, latency, rate, of_scope, len(points)))
+    return tuple(speeds)
 
 
 def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:
@@ -55,7 +56,7 @@ def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed 
     return max(within, key=lambda s: s.images_per_s, default=None)
 
 
-def say_unmeasured(absent: Unmeasured, measurement: Measurement) -> str:
+def explain_unmeasured(absent: Unmeasured, measurement: Measurement) -> str:
     """Why a batch size has no samples, or those of fewer processes than were asked for."""
     done = sum(point.setting == absent.setting for point in measurement.points)
     outcome = f"given up after {done} process{'es' if done > 1 else ''}" if done else "not measured"

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from seatrial.compare.comparability import KINDS, Basis, check_kinds, choose_basis, find_unlike, refuse_unlike
-from seatrial.compare.rate import Rate
 from seatrial.compare.speed_column import Column, Figure
 from seatrial.errors import NotComparable, UsageError
+from seatrial.results.rate import Rate
 
 HOST = {"host": {1: Figure(Rate(10.0), 1)}}
 FACTS = {

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from seatrial.compare.rate import Rate
 from seatrial.compare.regression import compare_speed, find_changes, judge_slower, say_change
 from seatrial.compare.speed_column import Column, Figure
+from seatrial.results.rate import Rate
 
 
 def make_column(name: str, error: float | None, rates: dict[int, float], **facts: str) -> Column:

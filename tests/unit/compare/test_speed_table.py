@@ -4,10 +4,10 @@ import pytest
 
 from seatrial.cli.output.speed import list_speeds, write_speeds
 from seatrial.cli.output.tables import Layout
-from seatrial.compare.rate import Rate
 from seatrial.compare.speed_column import Column, Figure
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import NotComparable, UsageError
+from seatrial.results.rate import Rate
 
 
 def make_column(name: str, rates: dict[int | None, float], chips: int | None = 1, **facts: str) -> Column:

@@ -10,7 +10,7 @@ from seatrial.report.provenance import find_doubts
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_ratios, make_speed, make_summary
 from seatrial.results.run_folder import read_run
-from seatrial.results.speed import say_unmeasured
+from seatrial.results.speed import explain_unmeasured
 from seatrial.store.measurement import Measurement, Unmeasured
 
 
@@ -103,5 +103,5 @@ def test_a_batch_that_is_given_up_says_after_how_many_processes(done: int, told:
     absent = Unmeasured(batch_size=8, streams=1, scope="host", reason="it was killed by SIGKILL")
     points = (make_point(1, (50.0, 50.0)), *[make_point(8, (50.0, 50.0))] * done)
     _change(tmp_path, "torch", points=points, unmeasured=(absent,))
-    said = say_unmeasured(absent, read_run(tmp_path).measurements["torch"])
+    said = explain_unmeasured(absent, read_run(tmp_path).measurements["torch"])
     assert said.startswith("batch 8: ") and said.endswith(f"{told}: it was killed by SIGKILL")

@@ -15,8 +15,8 @@ from seatrial.cli.output.tables import (
 )
 
 if TYPE_CHECKING:
-    from seatrial.compare.rate import Rate
     from seatrial.compare.speed_table import RatioColumn, Shown, SpeedTable
+    from seatrial.results.rate import Rate
 
 NOT_TOLD = "not told"
 

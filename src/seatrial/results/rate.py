@@ -21,6 +21,11 @@ class Rate:
     doubt: str | None = None
     """Why it is no end of a ratio, or, of a ratio, why it is withheld."""
 
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Of the 95 % interval, where there is one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def scaled(self, factor: float) -> "Rate":
         """The same for `factor` of them."""
         low, high = (None if bound is None else factor * bound for bound in (self.low, self.high))
@@ -43,8 +48,9 @@ def divide(of: Rate, to: Rate) -> Rate:
     The two errors are independent: as shares they add like the sides of a right angle.
     """
     value, doubt = of.value / to.value, of.doubt or to.doubt
-    if of.low is None or of.high is None or to.low is None or to.high is None:
+    if of.bounds is None or to.bounds is None:
         return Rate(value, doubt=doubt)
-    down = math.hypot(math.log(of.value / of.low), math.log(to.high / to.value))
-    up = math.hypot(math.log(of.high / of.value), math.log(to.value / to.low))
+    (of_low, of_high), (to_low, to_high) = of.bounds, to.bounds
+    down = math.hypot(math.log(of.value / of_low), math.log(to_high / to.value))
+    up = math.hypot(math.log(of_high / of.value), math.log(to.value / to_low))
     return Rate(value, value * math.exp(-down), value * math.exp(up), doubt)
