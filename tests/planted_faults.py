@@ -16,7 +16,7 @@ from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, find_target, normalise
 from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.recipes.schema import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Resize
 from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest, EngineManifest, GraphManifest
 from tiny_trial import CLASSES, TinyTrial, make_trial

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from seatrial.data.preprocessing.steps import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts, run_graph
 from seatrial.recipes.schema import Recipe
@@ -105,7 +105,7 @@ def write_graph(path: Path, model: onnx.ModelProto, fuse: bool = True) -> Path:
         fused=fuse,
         input=facts.input,
         output=facts.output,
-        preprocess_hash=hash_preprocess(RECIPE),
+        preprocess_hash=hash_steps(RECIPE.preprocess),
         parity=(),
         versions={},
     ).save(path.with_name(path.name + ".json"))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.decode import read_image
-from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, find_target
-from seatrial.recipes.schema import CenterCrop, Recipe, Resize
+from seatrial.data.preprocessing.steps import apply_pixel_steps, find_target
+from seatrial.recipes.schema import Recipe
+from seatrial.recipes.steps import Resize, Step, pixel_steps
 
 SHIFT = 4
 """Rows and columns that a crop may lie off."""
@@ -122,31 +123,34 @@ def _name_shift(down: int, right: int) -> str:
 
 def _resize_otherwise(paths: Sequence[Path], recipe: Recipe) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Pixels (n, height, width, 3) of other ways of resizing, with their names."""
-    own = next((step for step in recipe.preprocess if isinstance(step, Resize)), None)
+    steps = pixel_steps(recipe.preprocess)
+    at, own = next(((at, step) for at, step in enumerate(steps) if isinstance(step, Resize)), (0, None))
     if own is None or not paths:
         return
     images = [read_image(path) for path in paths]
-    crop = next((step for step in recipe.preprocess if isinstance(step, CenterCrop)), None)
+    before, after = steps[:at], steps[at + 1 :]
     shapes = {"": own}
     if own.short_side is not None:
-        shapes["to a square, whatever the aspect ratio"] = Resize(step="resize", size=(own.short_side, own.short_side))
-        if crop is not None:
-            shapes["straight to the network's size, without a crop"] = Resize(step="resize", size=crop.size)
+        shapes["to a square, whatever the aspect ratio"] = own.with_size((own.short_side, own.short_side))
+        if after:
+            shapes["straight to the network's size, without a crop"] = own.with_size(recipe.input_size)
     for shape, step in shapes.items():
+        words = ["resized", shape] if shape else ["resized"]
         for kind in ("bilinear", "bicubic"):
             other = step.model_copy(update={"interpolation": kind})
             if other != own:
-                steps = (other, crop) if crop else (other,)
-                name = " ".join(part for part in ("resized", shape, f"with Pillow's {kind} filter") if part)
-                yield name, np.stack([apply_pixel_steps(image, steps) for image in images])
-        name = " ".join(part for part in ("resized", shape, "without antialiasing (as OpenCV's bilinear does)") if part)
-        yield name, np.stack([_resize_plainly(image, step, crop) for image in images])
+                made = [apply_pixel_steps(image, (*before, other, *after)) for image in images]
+                yield " ".join([*words, f"with Pillow's {kind} filter"]), np.stack(made)
+        made = [_resize_plainly(image, before, step, after) for image in images]
+        yield " ".join([*words, "without antialiasing (as OpenCV's bilinear does)"]), np.stack(made)
 
 
-def _resize_plainly(image: Image.Image, step: Resize, crop: CenterCrop | None) -> NDArray[np.uint8]:
+def _resize_plainly(
+    image: Image.Image, before: Sequence[Step], step: Resize, after: Sequence[Step]
+) -> NDArray[np.uint8]:
     """Bilinear of the two nearest lines each way, as cv2's INTER_LINEAR, whose fixed point may differ by a level."""
-    pixels = np.asarray(image, dtype=np.float64)
-    width, height = find_target(image.size, step)
+    pixels = apply_pixel_steps(image, before).astype(np.float64)
+    width, height = find_target((pixels.shape[1], pixels.shape[0]), step)
     for axis, size in ((0, height), (1, width)):
         source = pixels.shape[axis]
         at = np.clip((np.arange(size) + 0.5) * source / size - 0.5, 0, source - 1)
@@ -154,8 +158,7 @@ def _resize_plainly(image: Image.Image, step: Resize, crop: CenterCrop | None) -
         share = (at - low).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
         high = np.minimum(low + 1, source - 1)
         pixels = pixels.take(low, axis) * (1 - share) + pixels.take(high, axis) * share
-    made = Image.fromarray(np.rint(pixels).astype(np.uint8))
-    return np.asarray(center_crop(made, crop) if crop else made)
+    return apply_pixel_steps(Image.fromarray(np.rint(pixels).astype(np.uint8)), after)
 
 
 def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:

@@ -15,7 +15,7 @@ from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.apply_aipp import Frame, fit_aipp, input_shape
 from seatrial.errors import UsageError
 from seatrial.export.graph import read_facts
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 
 PREFIX = "aipp_"
 MIN_OPSET = 11

@@ -7,13 +7,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.errors import UsageError
-from seatrial.recipes.normalisation import find_impossible
+from seatrial.recipes.steps import (
+    CenterCrop,
+    Resize,
+    Size,
+    Step,
+    TensorStep,
+    Triple,
+    find_normalisation,
+    find_size,
+    pixel_steps,
+)
 from seatrial.recipes.training import Fraction, Presets
 from seatrial.strict import Strict, suggest
 
-Triple = tuple[float, float, float]
-Size = tuple[PositiveInt, PositiveInt]
-"""Height, width."""
 Batch = Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]
 """A batch size as a key of a TOML table."""
 BatchOrBest = Annotated[str, Field(pattern=r"^([1-9][0-9]*|best)$")]
@@ -58,74 +65,6 @@ class Graph(Strict):
     opset: Annotated[int, Field(ge=7)] = 17
 
 
-class Resize(Strict):
-    """Resize with Pillow's antialiased filter: one size keeps the aspect ratio, two are taken as they are."""
-
-    step: Literal["resize"]
-    short_side: PositiveInt | None = None
-    """The short side becomes this; the long side is truncated to a whole number (torchvision's rule)."""
-    size: Size | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> "Resize":
-        if (self.short_side is None) == (self.size is None):
-            raise ValueError("a resize step takes either short_side or size")
-        return self
-
-
-class CenterCrop(Strict):
-    """Cut the middle out; an image that is too small is padded with black."""
-
-    step: Literal["center_crop"]
-    size: Size
-    offset: Literal["half_even", "truncate"] = "half_even"
-    """How half a pixel is rounded: Python's round (torchvision) or int (the guides' numpy scripts)."""
-
-
-class ToFloat(Strict):
-    """Divide by 255, so that pixels lie in 0..1."""
-
-    step: Literal["to_float"]
-
-
-class Normalise(Strict):
-    """Subtract the mean and divide by the standard deviation, per channel in RGB order, on the 0..1 scale."""
-
-    step: Literal["normalise"]
-    mean: Triple
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-
-    @model_validator(mode="after")
-    def _possible(self) -> "Normalise":
-        if (found := find_impossible(self.mean, self.std)) is not None:
-            raise ValueError(f"{found.problem}: {found.mend}")
-        return self
-
-
-Step = Annotated[Resize | CenterCrop | ToFloat | Normalise, Field(discriminator="step")]
-
-
-def find_size(steps: Sequence[Step]) -> Size:
-    """Height and width of what comes out of `steps`.
-
-    Raises:
-        ValueError: they depend on the image.
-    """
-    last = next((step for step in reversed(steps) if isinstance(step, Resize | CenterCrop)), None)
-    if last is None or last.size is None:
-        raise ValueError("preprocess has no center_crop or resize to a size last, so the input size is not known")
-    return last.size
-
-
-def find_normalisation(steps: Sequence[Step]) -> tuple[Triple, Triple]:
-    """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
-    for step in steps:
-        if isinstance(step, Normalise):
-            return step.mean, step.std
-    return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-
-
 class Mode(Strict):
     """A way from an image to numbers: its steps decide what comes out, uint8 HWC without to_float, else float32 CHW."""
 
@@ -134,9 +73,10 @@ class Mode(Strict):
 
     @model_validator(mode="after")
     def _pixels_then_floats(self) -> "Mode":
-        steps = [s.step for s in self.preprocess]
-        pixels = [s for s in steps if s not in ("to_float", "normalise")]
-        if steps[len(pixels) :] not in ([], ["to_float"], ["to_float", "normalise"]):
+        pixels = pixel_steps(self.preprocess)
+        tail = [step.step for step in self.preprocess[len(pixels) :]]
+        once = len(set(tail)) == len(tail)
+        if self.preprocess[: len(pixels)] != pixels or not once or tail[:1] not in ([], ["to_float"]):
             raise ValueError("preprocess goes from pixel steps to to_float and then to normalise, each at most once")
         find_size(self.preprocess)
         return self
@@ -154,7 +94,7 @@ class Mode(Strict):
     @property
     def dtype(self) -> Literal["uint8", "float32"]:
         """What each number is."""
-        return "float32" if any(isinstance(step, ToFloat) for step in self.preprocess) else "uint8"
+        return "float32" if any(isinstance(step, TensorStep) for step in self.preprocess) else "uint8"
 
     @property
     def layout(self) -> Literal["HWC", "CHW"]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from seatrial.recipes.schema import CenterCrop, Normalise, Resize, Step
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.tables import ENGINE, Column, Table
@@ -41,7 +40,7 @@ def make_model(run: Run) -> Table:
 
 def make_graph(run: Run) -> Table:
     """How images become inputs, and what the graph is."""
-    rows = [("Preprocessing", ", then ".join(describe_step(step) for step in run.recipe.preprocess))]
+    rows = [("Preprocessing", ", then ".join(step.describe() for step in run.recipe.preprocess))]
     graph = run.graph
     if graph:
         rows += [
@@ -72,24 +71,6 @@ def make_machine(run: Run) -> Table:
 
 def _make_facts(title: str, rows: Sequence[tuple[str, str | None]]) -> Table:
     return Table(title, "", _FACTS, tuple((name, value) for name, value in rows if value), "")
-
-
-def describe_step(step: Step) -> str:
-    """A preprocessing step in words."""
-    if isinstance(step, Resize):
-        kind = f"({step.interpolation})"
-        if step.size:
-            return f"resize to {step.size[0]} × {step.size[1]} {kind}"
-        return f"resize the short side to {step.short_side} {kind}"
-    if isinstance(step, CenterCrop):
-        return f"crop the middle {step.size[0]} × {step.size[1]}"
-    if isinstance(step, Normalise):
-        return f"subtract the mean {_triple(step.mean)} and divide by {_triple(step.std)}"
-    return "divide by 255"
-
-
-def _triple(values: tuple[float, float, float]) -> str:
-    return " / ".join(f"{v:g}" for v in values)
 
 
 def describe_tensor(spec: TensorSpec) -> str:

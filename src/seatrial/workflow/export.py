@@ -18,7 +18,7 @@ from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.known_hash import check_known, read_stated
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.recipes.schema import Size, find_size
+from seatrial.recipes.steps import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.preprocessing.check_prepared import describe_input
 from seatrial.data.preprocessing.input_pipeline import make_feed
-from seatrial.data.preprocessing.steps import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.data.sources.training_set import read_held_out, read_training_set
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.progress import Progress, silent
@@ -89,7 +89,7 @@ def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledI
         Its key, then the one that snapshots and records of earlier versions have for it, if they could have made it.
     """
     shared = {
-        "preprocess": hash_preprocess(recipe),
+        "preprocess": hash_steps(recipe.preprocess),
         "images": "synthetic" if images is None else hash_listing(images),
         "versions": {name: version(name) for name in ("torch", "timm")},
     }

@@ -25,6 +25,7 @@ from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.nvidia import count_gpus
 from seatrial.models.checkpoint import load_checkpoint, load_network, store_checkpoint
 from seatrial.recipes import load_recipe
+from seatrial.recipes.steps import dump_steps
 from seatrial.store.files import hash_file
 from seatrial.store.records import GraphManifest, TensorSpec
 from tiny_trial import make_trial
@@ -200,7 +201,7 @@ def test_an_aipp_configuration_is_computed_in_front(graph: Path, manifest: Graph
     feed = make_feed(load_recipe(str(graph.with_name("tiny.toml"))), aipp)
     changed = {
         "aipp": aipp.model_dump(mode="json"),
-        "host_steps": tuple(step.model_dump(mode="json", exclude_none=True) for step in feed.steps),
+        "host_steps": tuple(dump_steps(feed.steps)),
         "input": manifest.input.model_copy(update={"shape": (None, *shape)}),
     }
     with open_here(graph, manifest.model_copy(update=changed), make_plan("fp32", {}, "cpu")) as session:

@@ -21,7 +21,8 @@ from seatrial.errors import UsageError
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts
-from seatrial.recipes.schema import CenterCrop, Network, Normalise, Recipe, ToFloat
+from seatrial.recipes.schema import Network, Recipe
+from seatrial.recipes.steps import CenterCrop, Normalise, ToFloat
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "aipp"
 PHOTOGRAPHS = Path(sklearn.datasets.__file__).parent / "images"

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from golden_weights import make_state
 from seatrial.models.build import sketch_network
-from seatrial.recipes.schema import CenterCrop, Network, Recipe, ToFloat
+from seatrial.recipes.schema import Network, Recipe
+from seatrial.recipes.steps import CenterCrop, ToFloat
 
 TINY = Network(name="test_resnet", classes=10)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from seatrial.recipes import Recipe, list_cards, load_recipe
-from seatrial.recipes.schema import CenterCrop, Normalise, Resize, ToFloat
+from seatrial.recipes.steps import CenterCrop, Normalise, Resize, ToFloat
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 CARDS = ["resnet50", "resnext50_32x4d", "seresnext101_32x4d", "sk_resnet50", "spnasnet_100"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from seatrial.data.preprocessing.steps import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.models.read_file import read_content
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import EXECUTION, Train
@@ -45,7 +45,7 @@ def make_old_key(recipe: Recipe) -> str:
         {
             "stage": "train/2",
             "network": recipe.network.model_dump(),
-            "preprocess": hash_preprocess(recipe),
+            "preprocess": hash_steps(recipe.preprocess),
             "settings": {**dump, "amp": "fp32"},
             "images": "synthetic",
             "versions": {name: version(name) for name in ("torch", "timm")},

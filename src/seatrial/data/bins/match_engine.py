@@ -6,7 +6,8 @@ from seatrial.data.bins.write import MANIFEST, BinForm, BinManifest, describe_bi
 from seatrial.data.preprocessing.input_pipeline import Feed
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
-from seatrial.recipes.schema import CenterCrop, Mode, Resize
+from seatrial.recipes.schema import Mode
+from seatrial.recipes.steps import pixel_steps
 from seatrial.store.records import TensorSpec
 
 
@@ -17,7 +18,7 @@ def find_form(feed: Feed, spec: TensorSpec) -> BinForm | None:
     """
     if spec.dtype == "float32":
         return BinForm(Mode(preprocess=feed.recipe.preprocess))
-    pixels = Mode(preprocess=tuple(step for step in feed.steps if isinstance(step, Resize | CenterCrop)))
+    pixels = Mode(preprocess=pixel_steps(feed.steps))
     if spec.dtype != "uint8":
         return None
     if feed.aipp is None:

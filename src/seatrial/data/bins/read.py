@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from seatrial.data.bins.write import MANIFEST, BinManifest, name_bins
 from seatrial.data.labels import check_folder
-from seatrial.data.preprocessing.steps import hash_preprocess, normalise
+from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import DataError
-from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize
+from seatrial.recipes.schema import Recipe
+from seatrial.recipes.steps import pixel_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,7 @@ def _doubt_manifest(folder: Path, recipe: Recipe, is_float: bool) -> str | None:
     if not (folder / MANIFEST).is_file():
         return None
     stored = BinManifest.load(folder / MANIFEST)
-    pixels = tuple(step for step in recipe.preprocess if isinstance(step, Resize | CenterCrop))
-    wanted = recipe if is_float else Mode(preprocess=pixels)
-    if stored.preprocess_hash == hash_preprocess(wanted):
+    if stored.preprocess_hash == hash_steps(recipe.preprocess if is_float else pixel_steps(recipe.preprocess)):
         return None
     steps = []
     for step in stored.steps:

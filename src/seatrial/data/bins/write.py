@@ -26,11 +26,12 @@ from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.loading.worker_process import start_process
 from seatrial.data.preprocessing.decode import read_file
 from seatrial.data.preprocessing.input_pipeline import decode_pixels
-from seatrial.data.preprocessing.steps import hash_preprocess, normalise
+from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.data.preprocessing.yuv import hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Mode
+from seatrial.recipes.steps import dump_steps
 from seatrial.store.files import describe_os_error, locked
 from seatrial.store.record import Record
 
@@ -176,8 +177,8 @@ def describe_bins(form: BinForm) -> BinManifest:
     height, width = mode.input_size
     numbers = height * width * 3 if is_rgb else height * width * 3 // 2
     return BinManifest(
-        preprocess_hash=hash_preprocess(mode) if is_rgb else hash_yuv420sp(mode.preprocess, form.pixels),
-        steps=tuple(step.model_dump(mode="json", exclude_none=True) for step in mode.preprocess),
+        preprocess_hash=hash_steps(mode.preprocess) if is_rgb else hash_yuv420sp(mode.preprocess, form.pixels),
+        steps=tuple(dump_steps(mode.preprocess)),
         dtype=mode.dtype,
         layout=mode.layout if is_rgb else "YUV420SP",
         height=height,

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from seatrial.data.preprocessing import decode, yuv
 from seatrial.errors import UsageError
 from seatrial.recipes.normalisation import find_impossible
-from seatrial.recipes.schema import Step
+from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
 from seatrial.strict import Strict, describe_first_error, suggest
 
@@ -339,5 +339,4 @@ def hash_aipp(config: Aipp, steps: Sequence[Step]) -> str:
     Comments, order and defaults that are written out do not count.
     """
     policy = yuv.POLICY if config.input_format == "YUV420SP_U8" else decode.POLICY
-    listed = [step.model_dump(mode="json", exclude_none=True) for step in steps]
-    return hash_value({"decode": policy, "steps": listed, "aipp": config.model_dump(mode="json")})
+    return hash_value({"decode": policy, "steps": dump_steps(steps), "aipp": config.model_dump(mode="json")})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.yuv import unpack_yuv420sp
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 
 
 @dataclass(frozen=True, slots=True)

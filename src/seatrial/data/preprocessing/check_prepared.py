@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seatrial.data.images import LabelledImage, Prepared
 from seatrial.data.preprocessing.input_pipeline import Feed
-from seatrial.data.preprocessing.steps import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
 
@@ -17,7 +17,7 @@ def describe_input(feed: Feed, dtype: str) -> Prepared:
     """
     if dtype == "uint8":
         return Prepared("uint8", feed.shape, feed.pixels_hash)
-    return Prepared("float32", (3, *feed.recipe.input_size), hash_preprocess(feed.recipe))
+    return Prepared("float32", (3, *feed.recipe.input_size), hash_steps(feed.recipe.preprocess))
 
 
 def check_prepared(images: Sequence[LabelledImage], feed: Feed, dtype: str) -> Prepared:

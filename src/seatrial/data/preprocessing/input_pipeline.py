@@ -14,10 +14,11 @@ from PIL import Image
 from seatrial.data.preprocessing.aipp import Aipp, hash_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
 from seatrial.data.preprocessing.decode import decode_image, read_file
-from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_preprocess, normalise
+from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, normalise
 from seatrial.data.preprocessing.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Size, Step
+from seatrial.recipes.schema import Mode, Recipe
+from seatrial.recipes.steps import Size, Step, pixel_steps
 from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -42,18 +43,17 @@ class Feed:
     @property
     def hash(self) -> str:
         """What identifies this preprocessing."""
-        return hash_preprocess(self.recipe) if self.aipp is None else hash_aipp(self.aipp, self.steps)
+        return hash_steps(self.recipe.preprocess) if self.aipp is None else hash_aipp(self.aipp, self.steps)
 
     @property
     def pixels_hash(self) -> str:
         """What identifies the bytes of `shape`, whatever is done to them afterwards; `bins.json` has the same."""
-        steps = tuple(step for step in self.steps if isinstance(step, Resize | CenterCrop))
+        steps = pixel_steps(self.steps)
         if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
-            return hash_preprocess(Mode(preprocess=steps))
+            return hash_steps(steps)
         if self.is_yuv:
             return hash_yuv420sp(steps, "yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp")
-        plain = hash_preprocess(Mode(preprocess=steps))
-        return hash_value({"pixels": plain, "order": self.aipp.order, "channels": self.shape[2]})
+        return hash_value({"pixels": hash_steps(steps), "order": self.aipp.order, "channels": self.shape[2]})
 
     @property
     def is_yuv(self) -> bool:
@@ -164,7 +164,5 @@ def _find_steps(recipe: Recipe, source: Size) -> tuple[Step, ...]:
     modes = [mode for mode in recipe.modes.values() if mode.dtype == "uint8" and mode.input_size == source]
     if modes:
         return modes[0].preprocess
-    pixels = [step for step in recipe.preprocess if isinstance(step, Resize | CenterCrop)]
-    if isinstance(pixels[-1], CenterCrop):
-        return (*pixels[:-1], pixels[-1].model_copy(update={"size": source}))
-    return (Resize(step="resize", size=source, interpolation=pixels[-1].interpolation),)
+    *first, last = pixel_steps(recipe.preprocess)
+    return (*first, last.with_size(source))

@@ -4,6 +4,7 @@ Resizing is Pillow's, with torchvision's arithmetic around it; `export.fuse_prep
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,16 @@ from PIL import Image
 
 from seatrial.data.preprocessing.decode import POLICY
 from seatrial.errors import DataError
-from seatrial.recipes.schema import CenterCrop, Mode, Recipe, Resize, Step
+from seatrial.recipes.schema import Mode, Recipe
+from seatrial.recipes.steps import AnyPixelStep, CenterCrop, Resize, Step, dump_steps, pixel_steps
 from seatrial.store.files import hash_value
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def hash_preprocess(recipe: Recipe | Mode) -> str:
+def hash_steps(steps: Sequence[Step]) -> str:
     """What identifies a preprocessing: the sha256 of its steps in order and of how files become pixels."""
-    steps = [step.model_dump(mode="json", exclude_none=True) for step in recipe.preprocess]
-    return hash_value({"decode": POLICY, "steps": steps})
+    return hash_value({"decode": POLICY, "steps": dump_steps(steps)})
 
 
 def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.uint8]:
@@ -29,12 +30,21 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     Returns:
         RGB pixels, (height, width, 3).
     """
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        if isinstance(step, Resize):
-            image = resize(image, step, following if isinstance(following, CenterCrop) else None)
-        elif isinstance(step, CenterCrop):
-            image = center_crop(image, step)
+    pixels = pixel_steps(steps)
+    for step, following in zip(pixels, [*pixels[1:], None], strict=True):
+        image = _apply(image, step, following)
     return np.asarray(image)
+
+
+def _apply(image: Image.Image, step: AnyPixelStep, following: AnyPixelStep | None) -> Image.Image:
+    """One step; `following` is the next, whose needs may save work."""
+    match step:
+        case Resize():
+            return resize(image, step, following if isinstance(following, CenterCrop) else None)
+        case CenterCrop():
+            return center_crop(image, step)
+        case _:
+            assert_never(step)
 
 
 def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> Image.Image:

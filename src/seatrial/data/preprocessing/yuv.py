@@ -13,7 +13,7 @@ from PIL import Image
 
 from seatrial.data.preprocessing.decode import check_jpeg, decode_image
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import Size, Step
+from seatrial.recipes.steps import Size, Step, dump_steps
 from seatrial.store.files import hash_value
 
 POLICY = "pillow-ycbcr/1"
@@ -62,8 +62,7 @@ def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Imag
 
 def hash_yuv420sp(steps: Sequence[Step], name: str) -> str:
     """What identifies a preprocessing that ends in these bytes; `name` tells NV12 from NV21."""
-    listed = [step.model_dump(mode="json", exclude_none=True) for step in steps]
-    return hash_value({"decode": POLICY, "steps": listed, "format": name})
+    return hash_value({"decode": POLICY, "steps": dump_steps(steps), "format": name})
 
 
 def pack_yuv420sp(pixels: NDArray[np.uint8], nv21: bool = False) -> NDArray[np.uint8]:

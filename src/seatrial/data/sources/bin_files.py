@@ -14,7 +14,7 @@ from seatrial.data.labels import count_names, parse_label_file
 from seatrial.data.sources.request import Place, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.progress import Update
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 
 BIN = ".bin"
 

@@ -9,7 +9,7 @@ from seatrial.data.labels import count_names, parse_label_file, read_text_lines,
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, Place, Request, label_places, require_labels
 from seatrial.errors import DataError
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 
 
 def read_list(request: Request) -> ImageListing:

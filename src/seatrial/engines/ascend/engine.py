@@ -25,6 +25,7 @@ from seatrial.engines.base import (
 )
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
+from seatrial.recipes.steps import dump_steps
 from seatrial.store.record import Record
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -111,7 +112,7 @@ def describe_graph(job: CompileJob) -> GraphManifest | None:
         update={
             "fused": True,
             "aipp": config.model_dump(mode="json"),
-            "host_steps": tuple(step.model_dump(mode="json", exclude_none=True) for step in feed.steps),
+            "host_steps": tuple(dump_steps(feed.steps)),
             "preprocess_hash": feed.hash,
             "input": TensorSpec(
                 name=graph.input.name,

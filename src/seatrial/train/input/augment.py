@@ -12,7 +12,7 @@ from PIL import Image
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.decode import decode_array
 from seatrial.errors import DataError, RefusedFile
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train
 from seatrial.train.input.trivial_augment import augment_trivially
 

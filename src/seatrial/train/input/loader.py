@@ -16,7 +16,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.labels import count_names
 from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.errors import DataError
-from seatrial.recipes.schema import Size
+from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train
 from seatrial.train.input.augment import Drawn, make_augment
 from seatrial.train.input.sampler import Order, Share

@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.data.preprocessing.aipp import Aipp, describe_aipp, hash_aipp, list_unused, load_aipp, parse_aipp
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import CenterCrop
+from seatrial.recipes.steps import CenterCrop
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "aipp"
 MIN = [123.675, 116.28, 103.53]

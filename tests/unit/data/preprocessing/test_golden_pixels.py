@@ -10,7 +10,7 @@ from torchvision.transforms import functional as torchvision
 
 from seatrial.data.preprocessing.decode import read_image
 from seatrial.data.preprocessing.steps import apply_pixel_steps
-from seatrial.recipes.schema import CenterCrop, Resize, Step
+from seatrial.recipes.steps import CenterCrop, Resize, Step
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "preprocess"
 IMAGES = sorted((GOLDEN / "images").iterdir())

@@ -8,10 +8,10 @@ from sklearn.datasets import load_sample_images
 from fake_engine import STEPS, make_recipe
 from seatrial.data.preprocessing.aipp import Aipp, load_aipp
 from seatrial.data.preprocessing.input_pipeline import Feed, load_pixels, make_feed
-from seatrial.data.preprocessing.steps import hash_preprocess, normalise
+from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import UsageError
 from seatrial.recipes import load_recipe
-from seatrial.recipes.schema import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Resize
 
 AIPP = Path(__file__).parents[3] / "golden" / "aipp"
 CROP = {"src_image_size_h": 8, "src_image_size_w": 8, "crop": True, "load_start_pos_h": 2, "load_start_pos_w": 1}
@@ -31,7 +31,7 @@ def image(tmp_path: Path) -> tuple[Path, np.ndarray]:
 def test_without_aipp_it_is_the_cards_own_crop(image: tuple[Path, np.ndarray]) -> None:
     recipe = make_recipe()
     feed = make_feed(recipe)
-    assert (feed.shape, feed.hash, feed.is_yuv) == ((4, 6, 3), hash_preprocess(recipe), False)
+    assert (feed.shape, feed.hash, feed.is_yuv) == ((4, 6, 3), hash_steps(recipe.preprocess), False)
     batch = feed.load(image[0])[None]
     np.testing.assert_array_equal(batch[0], image[1][3:7, 3:9])
     np.testing.assert_array_equal(feed.finish(batch), normalise(batch, recipe))

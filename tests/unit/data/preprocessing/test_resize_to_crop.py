@@ -6,7 +6,7 @@ from PIL import Image
 
 from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, resize
 from seatrial.recipes import list_cards, load_recipe
-from seatrial.recipes.schema import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Resize
 
 SIZES = [(500, 375), (333, 501), (257, 256), (181, 120), (64, 3), (300, 300)]
 

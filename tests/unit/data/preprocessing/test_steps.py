@@ -12,13 +12,13 @@ from seatrial.data.preprocessing.steps import (
     apply_pixel_steps,
     center_crop,
     check_range,
-    hash_preprocess,
+    hash_steps,
     normalise,
     resize,
 )
 from seatrial.errors import DataError
 from seatrial.recipes import load_recipe
-from seatrial.recipes.schema import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Resize
 
 
 def draw(width: int, height: int) -> Image.Image:
@@ -140,16 +140,18 @@ def test_any_change_of_a_step_changes_the_hash() -> None:
         change(3, mean=[0.5, 0.25, 0.1251]),
         change(3, std=[0.5, 0.25, 0.1251]),
     ]
-    hashes = {hash_preprocess(make_recipe(preprocess=steps)) for steps in variants}
+    hashes = {hash_steps(make_recipe(preprocess=steps).preprocess) for steps in variants}
     assert len(hashes) == len(variants)
 
 
 def test_only_the_steps_make_the_hash() -> None:
     spelled_out = change(0, interpolation="bilinear")
-    assert hash_preprocess(make_recipe(preprocess=spelled_out)) == hash_preprocess(make_recipe(preprocess=BASE))
+    assert hash_steps(make_recipe(preprocess=spelled_out).preprocess) == hash_steps(
+        make_recipe(preprocess=BASE).preprocess
+    )
     renamed = make_recipe(preprocess=BASE, name="another", title="Another", network={"name": "x", "classes": 9})
-    assert hash_preprocess(renamed) == hash_preprocess(make_recipe(preprocess=BASE))
-    assert hash_preprocess(renamed.find_mode()) == hash_preprocess(renamed)
+    assert hash_steps(renamed.preprocess) == hash_steps(make_recipe(preprocess=BASE).preprocess)
+    assert hash_steps(renamed.find_mode().preprocess) == hash_steps(renamed.preprocess)
 
 
 @pytest.mark.parametrize(

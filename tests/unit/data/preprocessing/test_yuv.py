@@ -12,7 +12,7 @@ from PIL import Image
 from seatrial.data.preprocessing.steps import apply_pixel_steps
 from seatrial.data.preprocessing.yuv import decode_ycbcr, pack_yuv420sp, to_yuv420sp, unpack_yuv420sp
 from seatrial.errors import DataError, UsageError
-from seatrial.recipes.schema import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Resize
 
 PHOTOGRAPHS = Path(sklearn.datasets.__file__).parent / "images"
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
 from seatrial.data.images import LabelledImage, Prepared
-from seatrial.data.preprocessing.steps import hash_preprocess
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Mode
@@ -66,7 +66,7 @@ def test_our_bins_say_what_they_are(
     form = images[1].prepared
     assert form is not None and (form.dtype, form.shape) == (dtype, shape)
     if pixels == "rgb":
-        assert form.preprocess_hash == hash_preprocess(mode)
+        assert form.preprocess_hash == hash_steps(mode.preprocess)
         row = np.empty(shape, dtype=dtype)
         images[1].read_into(row)
         assert (row == (1 if dtype == "uint8" else np.float32(1) / 255)).all()
@@ -178,7 +178,7 @@ def test_a_list_may_name_bins(here: Path) -> None:
     Path("all.txt").write_text("".join(f"bins/val_{i}.bin {i}\n" for i in range(3)))
     images = read_images("all.txt", None, 3).images
     assert [(image.id, image.label) for image in images] == [(f"bins/val_{i}.bin", i) for i in range(3)]
-    assert {image.prepared for image in images} == {Prepared("uint8", (4, 6, 3), hash_preprocess(PIXELS))}
+    assert {image.prepared for image in images} == {Prepared("uint8", (4, 6, 3), hash_steps(PIXELS.preprocess))}
 
 
 def test_bins_of_two_preprocessings_are_refused(here: Path) -> None:
