@@ -3,6 +3,7 @@
 Resizing is Pillow's, with torchvision's arithmetic around it; `export.fuse_preprocess` writes the tail into graphs.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -31,7 +32,7 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
         RGB pixels, (height, width, 3).
     """
     pixels = pixel_steps(steps)
-    for step, following in zip(pixels, [*pixels[1:], None], strict=True):
+    for step, following in itertools.zip_longest(pixels, pixels[1:]):
         image = _apply(image, step, following)
     return np.asarray(image)
 
