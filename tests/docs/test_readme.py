@@ -1,4 +1,4 @@
-"""What the README says is run: every `seatrial` command of it, on files of the names that it uses."""
+"""What the README and the pages that go on from it say is run: every `seatrial` command, on files of the names used."""
 
 import re
 import shutil
@@ -31,19 +31,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_the_readme_has_commands() -> None:
-    verbs = {words[0] for words in read_commands("README.md")}
+PAGES = ("README.md", "docs/step-by-step.md", "docs/guide-formats.md", "docs/foreign-graphs.md")
+COMMANDS = [words for page in PAGES for words in read_commands(page)]
+
+
+def test_the_pages_have_commands_of_every_stage() -> None:
+    verbs = {words[0] for words in COMMANDS}
     assert {"run", "recipes", "train", "export", "quantize", "compile", "evaluate", "bench", "report", "data"} <= verbs
 
 
-@pytest.mark.parametrize(
-    "words", [w for w in read_commands("README.md") if w[0] != "demo"], ids=lambda w: " ".join(w)[:40]
-)
-def test_a_command_of_the_readme_runs(words: list[str], place: Path) -> None:
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda w: " ".join(w)[:40])
+def test_a_command_of_the_pages_runs(words: list[str], place: Path) -> None:
     measures = {"run": FAST, "bench": ("--duration", "0.01", "--min-samples", "2", "--processes", "1")}.get(
         words[0], ()
     )
     assert run_cli([*words, *measures]) == 0
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
+    without_code = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
+    paragraphs = [block for block in re.split(r"\n\s*\n", without_code) if not block.lstrip().startswith(("|", "#"))]
+    assert max(len(block.strip().splitlines()) for block in paragraphs) <= 5
 
 
 def test_every_link_into_the_tree_leads_somewhere() -> None:
