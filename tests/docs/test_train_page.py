@@ -44,7 +44,7 @@ def test_what_a_training_leaves_is_what_the_page_lists() -> None:
     left = {path.name for path in Path("trained").iterdir() if not path.name.startswith(".")}
     assert left == {n for n in re.findall(r"`([\w.]+)`", listed[0]) if "snapshot" not in n}
     step = json.loads(Path("trained/train.jsonl").read_text().splitlines()[0])
-    described = PAGE.partition("## What it tells")[2].partition("those of epochs")[0]
+    described = PAGE.partition("## What it reports")[2].partition("those of epochs")[0]
     assert [name for name in re.findall(r"`(\w+)`", described) if name in step] == list(step)
     assert {"dllogger.log", "dllogger.json", "checkpoint.pth.tar"} <= {path.name for path in Path("told").iterdir()}
 
