@@ -31,7 +31,7 @@ from seatrial.bench.output_checks import OutputCheck
 from seatrial.bench.sweep import run_worker
 from seatrial.bench.timed_work import feed_arrays, make_ask
 from seatrial.bench.worker import Job
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.metrics.latency import Latency
@@ -92,9 +92,9 @@ def time_bare_loop(calls: int) -> float:
 def compare_loops(asked: Asked) -> Iterator[float]:
     """Time of a call in our loop over that in a bare one, on the same session, in turns."""
     file = asked.file
-    feed = read_feed(file.manifest.graph)
+    pipeline = read_pipeline(file.manifest.graph)
     with get_engine(file.manifest.engine).open(file, file.manifest.device, asked.batch_size) as session:
-        batches = make_batches(make_random_pixels(feed, 0), asked.batch_size, session.input, feed)
+        batches = make_batches(make_random_pixels(pipeline, 0), asked.batch_size, session.input, pipeline)
         work = feed_arrays(make_ask(session, file.manifest.engine, on_device=False), batches)
         check = OutputCheck(file.manifest.precision)
         check.learn(lambda index: work.run(index)[0], work.inputs, 0.0, time.perf_counter)
@@ -138,9 +138,9 @@ def run_bare(asked: Asked) -> float:
 def print_loop(asked: Asked) -> bool:
     """Be that process."""
     file = asked.file
-    feed = read_feed(file.manifest.graph)
+    pipeline = read_pipeline(file.manifest.graph)
     with get_engine(file.manifest.engine).open(file, file.manifest.device, asked.batch_size) as session:
-        batches = make_batches(make_random_pixels(feed, 0), asked.batch_size, session.input, feed)
+        batches = make_batches(make_random_pixels(pipeline, 0), asked.batch_size, session.input, pipeline)
         times: list[float] = []
         begun = time.perf_counter()
         while len(times) < 20 or time.perf_counter() - begun < 2 * asked.seconds:

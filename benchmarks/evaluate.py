@@ -29,7 +29,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import fill_row, load_batch
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.data.preprocessing.input_pipeline import make_feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline, read_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.export.spec import ExportSpec
@@ -97,10 +97,10 @@ def centre_weights(name: str, folder: Path) -> None:
     weights = load_file(checkpoint)
     network = build_network(recipe.network).eval()
     network.load_state_dict(weights)
-    feed = make_feed(recipe)
-    pixels = load_batch(make_pictures(folder / "pictures")[:HELD_OUT], feed)
+    pipeline = make_pipeline(recipe)
+    pixels = load_batch(make_pictures(folder / "pictures")[:HELD_OUT], pipeline)
     with torch.inference_mode():
-        logits = network(torch.from_numpy(feed.finish(pixels)))
+        logits = network(torch.from_numpy(pipeline.finish(pixels)))
     bias = next(key for key in ("fc.bias", "classifier.bias") if key in weights)
     save_file({**weights, bias: weights[bias] - logits.mean(0)}, checkpoint)
     done.touch()
@@ -141,10 +141,10 @@ def run_ours(bench: Bench, file: EngineFile, *more: str) -> tuple[AccuracyRecord
 
 def measure_preprocess(file: EngineFile, paths: list[Path]) -> float:
     """Seconds of one core for an image: read, decoded, resized, cropped."""
-    feed = read_feed(file.manifest.graph)
-    rows = np.empty((len(paths), *feed.shape), np.uint8)
+    pipeline = read_pipeline(file.manifest.graph)
+    rows = np.empty((len(paths), *pipeline.shape), np.uint8)
     images = [LabelledImage(path.name, path, 0) for path in paths]
-    return fill_rows(rows, images, partial(fill_row, feed=feed)).seconds / len(paths)
+    return fill_rows(rows, images, partial(fill_row, pipeline=pipeline)).seconds / len(paths)
 
 
 def run_timm(bench: Bench, count: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from planted_trial import Cli, Trial
 from safetensors.torch import load_file, save_file
 
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
 
@@ -50,9 +50,9 @@ def make_case(folder: Path, name: str, images: int) -> Trial:
         recipe = load_recipe(name)
         state, network = load_file(make_checkpoint(name, folder)), build_network(recipe.network).eval()
         network.load_state_dict(state)
-        feed, paths = make_feed(recipe), sorted(val.iterdir())
+        pipeline, paths = make_pipeline(recipe), sorted(val.iterdir())
         with torch.inference_mode():
-            logits = network(torch.from_numpy(feed.finish(load_batch(paths, feed))))
+            logits = network(torch.from_numpy(pipeline.finish(load_batch(paths, pipeline))))
         bias = next(key for key in ("fc.bias", "classifier.bias") if key in state)
         save_file({**state, bias: state[bias] - logits.mean(0)}, weights)
         found = (logits - logits.mean(0)).argmax(1).tolist()

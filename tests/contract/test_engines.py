@@ -18,7 +18,7 @@ import torch
 
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
@@ -90,7 +90,7 @@ def session(file: EngineFile) -> Iterator[Session]:
 
 @pytest.fixture(scope="module")
 def pixels(trial: TinyTrial) -> np.ndarray:
-    return load_batch(list_images(trial.images), make_feed(load_recipe(str(trial.card))))
+    return load_batch(list_images(trial.images), make_pipeline(load_recipe(str(trial.card))))
 
 
 @pytest.fixture(scope="module")

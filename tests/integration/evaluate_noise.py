@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeSession, answer, make_recipe
 from noise_images import list_noise
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.pipeline import Clock, answer_all, collect_predictions
 from seatrial.evaluation.stream import Plan, stream_answers
@@ -30,9 +30,9 @@ def main(folder: Path, count: int) -> None:
         os.write(given, b"." * len(batch))
         return answer(batch)
 
-    session, feed = FakeSession(answer=answer_and_count), make_feed(make_recipe())
+    session, pipeline = FakeSession(answer=answer_and_count), make_pipeline(make_recipe())
     with Ledger(folder / "ledger", "noise", count) as ledger:
-        answers = stream_answers(session, images, feed, ledger.todo, Plan(16, 2, 2))
+        answers = stream_answers(session, images, pipeline, ledger.todo, Plan(16, 2, 2))
         answer_all(ledger, ledger.todo, lambda _: answers, count, Clock(silent))
         write_parts(folder / "noise.parquet", collect_predictions(ledger, images))
         sys.stdout.write(f"{ledger.tally.sittings}\n")

@@ -9,7 +9,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest
@@ -73,7 +73,7 @@ def test_the_graph_computes_what_the_configuration_says(kind: str, graphs: dict[
         "export", "simplify", "fuse AIPP", "AIPP instead of the card's preprocessing",
     ]  # fmt: skip
     assert all(p.relative_error < 1e-5 for p in manifest.parity[:3])
-    assert manifest.aipp is not None and manifest.preprocess_hash == read_feed(manifest).hash
+    assert manifest.aipp is not None and manifest.preprocess_hash == read_pipeline(manifest).hash
     shape = (None, 36, 36, 3) if kind == "rgb" else (None, 54, 36, 1)
     assert (manifest.input.dtype, manifest.input.shape) == ("uint8", shape)
 
@@ -117,13 +117,13 @@ def test_bench_feeds_the_frame(graphs: dict[str, Path], tiny_trial: TinyTrial, t
 def test_yuv_bins_are_the_bytes_that_the_engine_is_fed(
     graphs: dict[str, Path], tiny_trial: TinyTrial, tmp_path: Path
 ) -> None:
-    feed = read_feed(GraphManifest.load(graphs["yuv"] / "model.onnx.json"))
+    pipeline = read_pipeline(GraphManifest.load(graphs["yuv"] / "model.onnx.json"))
     mode = 'modes.dvpp.preprocess = [{ step = "resize", short_side = 36 }, { step = "center_crop", size = [36, 36] }]\n'
     (tmp_path / "card.toml").write_text(mode + tiny_trial.card.read_text())
     words = ["preprocess", str(tmp_path / "card.toml"), str(tiny_trial.images), str(tmp_path / "bins")]
     assert run_cli([*words, "--mode", "dvpp", "--format", "yuv420sp-nv21", "--workers", "1"]) == 0
     images = list_images(tiny_trial.images)
-    for path, fed in zip(images, load_batch(images, feed), strict=True):
+    for path, fed in zip(images, load_batch(images, pipeline), strict=True):
         assert (tmp_path / "bins" / f"{path.stem}.bin").read_bytes() == fed.tobytes()
 
 

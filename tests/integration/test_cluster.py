@@ -18,7 +18,7 @@ from fake_engine import make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
 from seatrial.cluster.connection import ClusterSpec, RayCluster
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
@@ -87,7 +87,7 @@ def build_colours(folder: Path, weights: float | None = None) -> EngineFile:
     made = GraphManifest.load(manifest_path(graph))
     # Predictions of noise are not plausible, and one machine looks further into that than a cluster.
     card = {**made.recipe, "gates": {"plausible": False}}
-    facts = {"preprocess_hash": make_feed(make_recipe()).hash, "sha256": hash_file(graph), "recipe": card}
+    facts = {"preprocess_hash": make_pipeline(make_recipe()).hash, "sha256": hash_file(graph), "recipe": card}
     made.model_copy(update=facts).save(manifest_path(graph))
     return build_engine(graph, BuildSpec("onnxruntime"), folder / "colours", compile=compile_here)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.preprocessing.input_pipeline import Feed, to_input
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.errors import DataError
 from seatrial.store.records import TensorSpec
 
@@ -16,31 +16,31 @@ ROTATED_BYTES = 64 * 2**20
 RANDOM_IMAGES = 64
 
 
-def read_pixels(path: Path, feed: Feed) -> NDArray[np.uint8]:
-    """The prepared images (n, *feed.shape) of a `.npy` file, left on disk until they are used.
+def read_pixels(path: Path, pipeline: InputPipeline) -> NDArray[np.uint8]:
+    """The prepared images (n, *pipeline.shape) of a `.npy` file, left on disk until they are used.
 
     Raises:
-        DataError: there is no such file, or its images are not what `feed` gives.
+        DataError: there is no such file, or its images are not what `pipeline` gives.
     """
     try:
         pixels: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"prepared images {path} cannot be read ({error})") from None
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != feed.shape:
-        found, wanted = ("×".join(str(size) for size in shape) for shape in (pixels.shape, feed.shape))
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != pipeline.shape:
+        found, wanted = ("×".join(str(size) for size in shape) for shape in (pixels.shape, pipeline.shape))
         raise DataError(f"{path} holds {pixels.dtype} {found}, where the engine takes uint8 images n×{wanted}")
     if len(pixels) < 2:
         raise DataError(f"{path} holds {len(pixels)} images", "give several, so that inputs differ from run to run")
     return pixels
 
 
-def make_random_pixels(feed: Feed, seed: int, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
-    """Images (n, *feed.shape) of random bytes: zeros would be faster on some chips than any photograph."""
-    return np.random.default_rng(seed).integers(0, 256, (count, *feed.shape), dtype=np.uint8)
+def make_random_pixels(pipeline: InputPipeline, seed: int, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
+    """Images (n, *pipeline.shape) of random bytes: zeros would be faster on some chips than any photograph."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *pipeline.shape), dtype=np.uint8)
 
 
 def make_batches(
-    pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, feed: Feed, streams: int = 1
+    pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, pipeline: InputPipeline, streams: int = 1
 ) -> list[NDArray[Any]]:
     """Batches as `spec` takes them, `ROTATED_BYTES` together and at least two for each stream.
 
@@ -48,7 +48,7 @@ def make_batches(
     """
     batch_bytes = batch_size * math.prod(size or 1 for size in spec.shape[1:]) * np.dtype(spec.dtype).itemsize
     count = max(2 * streams, -(-ROTATED_BYTES // batch_bytes))
-    return [to_input(pixels[chosen], spec, feed) for chosen in choose_rows(len(pixels), count, batch_size)]
+    return [to_input(pixels[chosen], spec, pipeline) for chosen in choose_rows(len(pixels), count, batch_size)]
 
 
 def choose_rows(images: int, batches: int, batch_size: int) -> NDArray[np.intp]:
@@ -60,9 +60,9 @@ def choose_rows(images: int, batches: int, batch_size: int) -> NDArray[np.intp]:
 
 
 def make_fresh(
-    pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, feed: Feed, rng: np.random.Generator
+    pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, pipeline: InputPipeline, rng: np.random.Generator
 ) -> NDArray[Any]:
     """A batch that nobody has seen: images moved down by some rows, their lowest bits drawn anew."""
     chosen = pixels[rng.integers(len(pixels), size=batch_size)]
     moved = np.roll(chosen, int(rng.integers(pixels.shape[1])), axis=1)
-    return to_input(moved ^ rng.integers(0, 2, moved.shape, dtype=np.uint8), spec, feed)
+    return to_input(moved ^ rng.integers(0, 2, moved.shape, dtype=np.uint8), spec, pipeline)

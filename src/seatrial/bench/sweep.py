@@ -39,7 +39,7 @@ class SweepSpec(Strict):
     device: str | None = None
     """None takes the one it was compiled for."""
     images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     seed: int = 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seatrial.bench.inputs import choose_rows
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
-from seatrial.data.preprocessing.input_pipeline import Feed, to_input
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
 from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
@@ -68,8 +68,10 @@ class FileWork:
     while another runs, as in `seatrial evaluate`.
     """
 
-    def __init__(self, ask: Ask, files: Sequence[Path], spec: TensorSpec, feed: Feed, workers: int) -> None:
-        self._ask, self._spec, self._feed = ask, spec, feed
+    def __init__(
+        self, ask: Ask, files: Sequence[Path], spec: TensorSpec, pipeline: InputPipeline, workers: int
+    ) -> None:
+        self._ask, self._spec, self._pipeline = ask, spec, pipeline
         self._images = [LabelledImage(path.name, path, -1) for path in files]
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
         self._buffers: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
@@ -77,7 +79,7 @@ class FileWork:
     def rotate(self, batch_size: int, streams: int) -> Work:
         """Batches of files, every file once before any again; at least two batches for each stream."""
         for _ in range(streams):
-            self._buffers.put(np.empty((batch_size, *self._feed.shape), dtype=np.uint8))
+            self._buffers.put(np.empty((batch_size, *self._pipeline.shape), dtype=np.uint8))
         count = max(2 * streams, -(-len(self._images) // batch_size))
         chosen = choose_rows(len(self._images), count, batch_size)
         return Work(count, lambda index: self._run([self._images[i] for i in chosen[index]]))
@@ -85,9 +87,9 @@ class FileWork:
     def _run(self, images: Sequence[LabelledImage]) -> Ran:
         buffer = self._buffers.get()
         try:
-            for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._feed), range(len(images))):
+            for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._pipeline), range(len(images))):
                 pass
-            logits, times = self._ask(to_input(buffer, self._spec, self._feed))
+            logits, times = self._ask(to_input(buffer, self._spec, self._pipeline))
         finally:
             self._buffers.put(buffer)
         rank_top(logits)

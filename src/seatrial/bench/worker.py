@@ -24,7 +24,7 @@ from seatrial.bench.memory import is_out_of_memory
 from seatrial.bench.output_checks import Compared, OutputCheck, time_pairs
 from seatrial.bench.timed_work import Ask, FileWork, Ran, Work, feed_arrays, make_ask
 from seatrial.data.labels import list_images
-from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
 from seatrial.engines.self_test import check_self_test
@@ -52,7 +52,7 @@ class Job(Strict):
     """Cores that the process may use; None leaves it all there are."""
     scope: Scope = "host"
     images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     seed: int = 0
@@ -123,14 +123,14 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         ParityError: timed outputs are not those of an untimed run.
         RefusedFile: the engine is not the one that was compiled.
     """
-    feed = read_feed(file.manifest.graph)
+    pipeline = read_pipeline(file.manifest.graph)
     gpu = find_gpu(job.device)
     held = gpu.used_bytes() if gpu else None
     began = clock()
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         load_s = clock() - began
         ask = make_ask(session, file.manifest.engine, job.scope == "device")
-        bench = _Bench(job, session, feed, ask, clock)
+        bench = _Bench(job, session, pipeline, ask, clock)
         with contextlib.ExitStack() as closing:
             point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
             holds = gpu.used_bytes() if gpu else None
@@ -143,20 +143,20 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
 class _Bench:
     """One point's measurement on an opened session."""
 
-    def __init__(self, job: Job, session: Session, feed: Feed, ask: Ask, clock: Clock) -> None:
-        self._job, self._spec, self._feed, self._ask, self._clock = job, session.input, feed, ask, clock
-        self._pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed)
+    def __init__(self, job: Job, session: Session, pipeline: InputPipeline, ask: Ask, clock: Clock) -> None:
+        self._job, self._spec, self._pipeline, self._ask, self._clock = job, session.input, pipeline, ask, clock
+        self._pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, job.seed)
         self._told: list[tuple[float, StageTimes]] = []
 
     def make_work(self, closing: contextlib.ExitStack) -> Work:
         job = self._job
         if job.scope != "e2e":
-            batches = make_batches(self._pixels, job.batch_size, self._spec, self._feed, job.streams)
+            batches = make_batches(self._pixels, job.batch_size, self._spec, self._pipeline, job.streams)
             return feed_arrays(self._ask, batches)
         files = list_images(job.files) if job.files else []
         if not files:
             raise DataError(f"{job.files or 'no folder'} holds no images", "scope e2e takes a folder with --images")
-        work = FileWork(self._ask, files, self._spec, self._feed, count_cores())
+        work = FileWork(self._ask, files, self._spec, self._pipeline, count_cores())
         closing.callback(work.close)
         return work.rotate(job.batch_size, job.streams)
 
@@ -211,7 +211,7 @@ class _Bench:
         job, rng = self._job, np.random.default_rng()
 
         def make() -> NDArray[Any]:
-            return make_fresh(self._pixels, job.batch_size, self._spec, self._feed, rng)
+            return make_fresh(self._pixels, job.batch_size, self._spec, self._pipeline, rng)
 
         pairs = time_pairs(self._time_ms, make, make(), CHECK_SHARE * job.limits.duration_s, self._clock)
         return {

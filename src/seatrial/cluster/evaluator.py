@@ -14,7 +14,7 @@ from seatrial.cluster.messages import Brief, Chunk, Outcome
 from seatrial.cluster.pin_cores import take_cores
 from seatrial.cluster.placement import LANES, find_resource
 from seatrial.cluster.versions import check_versions
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
 from seatrial.engines.self_test import check_self_test
@@ -39,7 +39,7 @@ class Evaluator:
         check_versions(brief.versions, environment.versions, platform.node())
         _check_images(brief)
         file = find_engine(brief.folder, brief.sha256, fetch)
-        self._feed = read_feed(file.manifest.graph)
+        self._pipeline = read_pipeline(file.manifest.graph)
         self._cores = take_cores(brief.cpus)
         self._session = _open_engine(file, brief)
         check_self_test(self._session, file, brief.plan.batch_size)
@@ -50,11 +50,11 @@ class Evaluator:
         Raises:
             ParityError: an answer is not a number, gives every class the same score, or depends on the batch.
         """
-        brief, session, feed = self._brief, self._session, self._feed
-        batch = measure_batch_dependence(session, brief.probe, feed) if chunk.number == 0 else None
+        brief, session, pipeline = self._brief, self._session, self._pipeline
+        batch = measure_batch_dependence(session, brief.probe, pipeline) if chunk.number == 0 else None
         places = np.arange(len(chunk.images))
         answers = [
-            self._restore(found, chunk) for found in stream_answers(session, chunk.images, feed, places, brief.plan)
+            self._restore(found, chunk) for found in stream_answers(session, chunk.images, pipeline, places, brief.plan)
         ]
         return Outcome(answers, batch)
 

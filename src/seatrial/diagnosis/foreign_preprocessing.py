@@ -55,7 +55,7 @@ def measure_level_noise(case: Case, network: Network, reference: NDArray[np.floa
     for start in range(0, len(case.pixels), case.batch_size):
         pixels = case.pixels[start : start + case.batch_size].astype(np.int16)
         moved = (pixels + rng.integers(-1, 2, pixels.shape, dtype=np.int16)).clip(0, 255).astype(np.uint8)
-        logits.append(network(case.feed.finish(moved)))
+        logits.append(network(case.pipeline.finish(moved)))
     error = measure_parity("one level", reference, np.concatenate(logits)).relative_error
     return Floor(max(error, FLOORS["fp32"].relative_error), "what one level of noise on every pixel does to torch")
 

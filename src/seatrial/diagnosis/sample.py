@@ -11,7 +11,7 @@ from seatrial.data.bins.read import BinFolder, list_with_bins, open_bins
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.loading.batches import iterate_batches
-from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
 from seatrial.errors import UsageError
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update
@@ -42,7 +42,7 @@ class Case:
     manifest: RunManifest
     recipe: Recipe
     graph: GraphManifest
-    feed: Feed
+    pipeline: InputPipeline
     labels: Path | None
     own_inputs: bool
     """Images and labels are those that the run names."""
@@ -51,7 +51,7 @@ class Case:
     images: tuple[LabelledImage, ...]
     """Those that are run."""
     pixels: NDArray[np.uint8]
-    """Theirs, (n, *feed.shape)."""
+    """Theirs, (n, *pipeline.shape)."""
     bins: BinFolder | None
 
     @property
@@ -71,7 +71,7 @@ class Case:
 
     def see(self, part: slice) -> NDArray[np.float32]:
         """What the network sees of some images."""
-        return self.feed.finish(self.pixels[part])
+        return self.pipeline.finish(self.pixels[part])
 
 
 def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
@@ -86,7 +86,7 @@ def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
     manifest = RunManifest.load(spec.run / "run.json")
     recipe = Recipe.read(manifest.recipe, str(spec.run / "run.json"))
     graph = GraphManifest.load(spec.run / "model.onnx.json")
-    feed = make_feed(recipe)
+    pipeline = make_pipeline(recipe)
     folder, labels = _find_inputs(spec, manifest)
     # A label that the network does not have is a finding here, not an error.
     labelled = read_labels(folder, labels, recipe.network.classes if labels is None else sys.maxsize)
@@ -100,12 +100,12 @@ def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
         manifest=manifest,
         recipe=recipe,
         graph=graph,
-        feed=feed,
+        pipeline=pipeline,
         labels=labels,
         own_inputs=spec.images is None and spec.labels is None,
         labelled=labelled,
         images=tuple(by_path[path] for path in chosen),
-        pixels=_load(chosen, feed, progress),
+        pixels=_load(chosen, pipeline, progress),
         bins=None if spec.bins is None else open_bins(spec.bins, recipe),
     )
 
@@ -127,10 +127,10 @@ def _find_inputs(spec: DiagnoseSpec, manifest: RunManifest) -> tuple[Path, Path 
     return images, labels
 
 
-def _load(paths: list[Path], feed: Feed, progress: Progress) -> NDArray[np.uint8]:
-    pixels = np.empty((len(paths), *feed.shape), dtype=np.uint8)
+def _load(paths: list[Path], pipeline: InputPipeline, progress: Progress) -> NDArray[np.uint8]:
+    pixels = np.empty((len(paths), *pipeline.shape), dtype=np.uint8)
     done = 0
-    for batch in iterate_batches(paths, feed, 16, count_cores()):
+    for batch in iterate_batches(paths, pipeline, 16, count_cores()):
         pixels[done : done + len(batch)] = batch
         done += len(batch)
         progress(Update("diagnose", done, len(paths), "images", {"stage": "decoding"}))

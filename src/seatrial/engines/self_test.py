@@ -5,7 +5,7 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.preprocessing.input_pipeline import read_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import read_pipeline, to_input
 from seatrial.engines.base import MANIFEST, Engine, EngineFile, Session, run_padded
 from seatrial.errors import RefusedFile
 from seatrial.metrics.noise_floor import find_same_floor
@@ -32,8 +32,8 @@ def draw_pictures(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def make_inputs(manifest: EngineManifest) -> NDArray[np.generic]:
     """The pictures as the engine takes them."""
-    feed = read_feed(manifest.graph)
-    return to_input(draw_pictures(feed.shape), manifest.input, feed)
+    pipeline = read_pipeline(manifest.graph)
+    return to_input(draw_pictures(pipeline.shape), manifest.input, pipeline)
 
 
 def run_pictures(session: Session, manifest: EngineManifest) -> NDArray[np.float32]:

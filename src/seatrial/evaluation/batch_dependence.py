@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.compare_logits import hold
@@ -63,7 +63,7 @@ def choose_probe(images: Sequence[LabelledImage], batch_size: int, floor: float,
     return BatchProbe(tuple(images[:size]), others, floor, coarse)
 
 
-def measure_batch_dependence(session: Session, probe: BatchProbe, feed: Feed) -> BatchDependence | None:
+def measure_batch_dependence(session: Session, probe: BatchProbe, pipeline: InputPipeline) -> BatchDependence | None:
     """Run a batch, half of it at other places among other images, and a few of its images alone.
 
     A session whose batch is fixed to a larger one runs an image alone among copies of itself. None if no image of the
@@ -73,13 +73,13 @@ def measure_batch_dependence(session: Session, probe: BatchProbe, feed: Feed) ->
         ParityError: the logits move further than rounding explains, are no numbers, or are the same for every class.
     """
     start = time.perf_counter()
-    names, batch = _load(session, probe.batch, feed)
+    names, batch = _load(session, probe.batch, pipeline)
     if not names:
         return None
     together = run_padded(session, batch)
     first_answer_s = time.perf_counter() - start
     check_logits(together, names, probe.coarse)
-    others = _load(session, probe.others, feed)[1]
+    others = _load(session, probe.others, pipeline)[1]
     exact, distance = compare_batches(session, batch, together, others, names, probe.floor)
     return BatchDependence(exact, float(f"{distance:.1e}"), first_answer_s)
 
@@ -118,18 +118,18 @@ def compare_batches(
     return exact, distance
 
 
-def _load(session: Session, images: Sequence[LabelledImage], feed: Feed) -> tuple[list[str], NDArray[Any]]:
+def _load(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[list[str], NDArray[Any]]:
     """Ids and batch of those images that can be read; the others are named when their turn comes."""
     good: list[int] = []
     if images:
-        shape, dtype = row_form(images, feed)
+        shape, dtype = row_form(images, pipeline)
         rows = np.empty((len(images), *shape), dtype)
-        bad = fill_rows(rows, images, partial(fill_row, feed=feed)).bad
+        bad = fill_rows(rows, images, partial(fill_row, pipeline=pipeline)).bad
         good = [row for row in range(len(images)) if row not in bad]
     if not good:
         return [], np.empty((0, *(size or 1 for size in session.input.shape[1:])), session.input.dtype)
     rows = rows[good]
-    return [images[row].id for row in good], rows if dtype == session.input.dtype else feed.finish(rows)
+    return [images[row].id for row in good], rows if dtype == session.input.dtype else pipeline.finish(rows)
 
 
 def _run_among(

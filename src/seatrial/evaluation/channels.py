@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally
@@ -29,7 +29,7 @@ FASTER = 4
 """Each look takes so many times the images of the one before."""
 
 
-def may_be_swapped(images: Sequence[LabelledImage], feed: Feed, tally: Tally, own: bool = False) -> bool:
+def may_be_swapped(images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool = False) -> bool:
     """Whether swapped channels are possible and could explain what is wrong.
 
     Not where AIPP orders the channels, they are YUV, or the card does not ask whether predictions are plausible.
@@ -37,15 +37,20 @@ def may_be_swapped(images: Sequence[LabelledImage], feed: Feed, tally: Tally, ow
     Args:
         own: of `plausibility.find_published`.
     """
-    seen = see_tally(images, tally, feed.recipe, own=own)
+    seen = see_tally(images, tally, pipeline.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
-    if not feed.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, feed):
+    if not pipeline.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, pipeline):
         return False
     return seen.published is None or hits < (seen.published - NEAR) * count
 
 
 def try_swapped(
-    session: Session, images: Sequence[LabelledImage], feed: Feed, tally: Tally, batch_size: int, own: bool = False
+    session: Session,
+    images: Sequence[LabelledImage],
+    pipeline: InputPipeline,
+    tally: Tally,
+    batch_size: int,
+    own: bool = False,
 ) -> Paired | None:
     """Run some of the images of `tally` with red and blue swapped, and count who is right: the reference is as it was.
 
@@ -55,9 +60,9 @@ def try_swapped(
     Returns:
         None where it `may_be_swapped` not.
     """
-    if not may_be_swapped(images, feed, tally, own):
+    if not may_be_swapped(images, pipeline, tally, own):
         return None
-    seen = see_tally(images, tally, feed.recipe, own=own)
+    seen = see_tally(images, tally, pipeline.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
     doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
     size = session.input.shape[0] or batch_size
@@ -68,7 +73,7 @@ def try_swapped(
     for start, stop in pairwise(_plan_looks(count, doubtful)):
         for at in range(start, stop, size):
             part = slice(at, min(at + size, stop))
-            answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], feed)
+            answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], pipeline)
             swapped[part] = answers == labels[part]
         paired = Paired.of(right[:stop], swapped[:stop])
         if paired.gained <= paired.lost:
@@ -76,9 +81,9 @@ def try_swapped(
     return paired
 
 
-def _can_swap(images: Sequence[LabelledImage], feed: Feed) -> bool:
-    shape, dtype = row_form(images, feed)
-    return feed.aipp is None and shape[-1 if dtype == "uint8" else 0] == 3
+def _can_swap(images: Sequence[LabelledImage], pipeline: InputPipeline) -> bool:
+    shape, dtype = row_form(images, pipeline)
+    return pipeline.aipp is None and shape[-1 if dtype == "uint8" else 0] == 3
 
 
 def _plan_looks(images: int, at_once: bool) -> list[int]:
@@ -90,19 +95,19 @@ def _plan_looks(images: int, at_once: bool) -> list[int]:
     return [0, *ends]
 
 
-def _answer_swapped(session: Session, images: Sequence[LabelledImage], feed: Feed) -> NDArray[np.int32]:
-    shape, dtype = row_form(images, feed)
+def _answer_swapped(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> NDArray[np.int32]:
+    shape, dtype = row_form(images, pipeline)
     rows = np.empty((len(images), *shape), dtype)
-    fill_rows(rows, images, partial(fill_row, feed=feed))
-    swapped = swap_channels(rows, feed)
-    classes, _ = rank_top(run_padded(session, swapped if dtype == session.input.dtype else feed.finish(swapped)))
+    fill_rows(rows, images, partial(fill_row, pipeline=pipeline))
+    swapped = swap_channels(rows, pipeline)
+    classes, _ = rank_top(run_padded(session, swapped if dtype == session.input.dtype else pipeline.finish(swapped)))
     return classes[:, 0]
 
 
-def swap_channels(rows: NDArray[Any], feed: Feed) -> NDArray[Any]:
+def swap_channels(rows: NDArray[Any], pipeline: InputPipeline) -> NDArray[Any]:
     """Red and blue swapped in pixels (n, height, width, 3), or in what the card's normalisation made of them, CHW."""
     if rows.dtype == np.uint8:
         return np.ascontiguousarray(rows[..., ::-1])
-    mean, std = (np.array(values, np.float32)[:, None, None] for values in feed.recipe.normalisation)
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in pipeline.recipe.normalisation)
     # Each channel has a mean and a deviation of its own, so it is the pixels that change places.
     return np.ascontiguousarray(((rows * std + mean)[:, ::-1] - mean) / std)

@@ -13,7 +13,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.labels import count_names
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import DataError, RefusedFile, SeatrialError
 from seatrial.evaluation.ledger import Ledger
 from seatrial.evaluation.stream import row_form
@@ -46,7 +46,7 @@ class Asked:
 
     name: str
     images: Sequence[LabelledImage]
-    feed: Feed
+    pipeline: InputPipeline
     allow_partial: bool
     workers: int
 
@@ -100,9 +100,9 @@ def find_evaluated(
 
 def _find_mended(asked: Asked, broken: Sequence[LabelledImage]) -> LabelledImage | None:
     """The first that can be read."""
-    shape, dtype = row_form(asked.images, asked.feed)
+    shape, dtype = row_form(asked.images, asked.pipeline)
     row = np.empty((1, *shape), dtype)
-    fill = partial(fill_row, feed=asked.feed)
+    fill = partial(fill_row, pipeline=asked.pipeline)
     return next((image for image in broken if not fill_rows(row, (image,), fill).bad), None)
 
 

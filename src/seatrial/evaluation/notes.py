@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import DataError
 from seatrial.evaluation.channels import may_be_swapped
 from seatrial.evaluation.ledger import Tally
@@ -28,7 +28,7 @@ def find_machine_doubts(environment: Environment, tally: Tally) -> tuple[str, ..
 
 
 def find_channel_doubts(
-    untried: str, images: Sequence[LabelledImage], feed: Feed, tally: Tally, own: bool
+    untried: str, images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool
 ) -> tuple[str, ...]:
     """That nobody looked whether channels are swapped, where they may be.
 
@@ -36,7 +36,7 @@ def find_channel_doubts(
         untried: why; empty where nothing but a reason was missing.
         own: of `evaluation.plausibility.find_published`.
     """
-    if not untried or not may_be_swapped(images, feed, tally, own):
+    if not untried or not may_be_swapped(images, pipeline, tally, own):
         return ()
     return (f"nobody looked whether red and blue are swapped: {untried}",)
 

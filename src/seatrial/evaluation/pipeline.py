@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger, Tally
 from seatrial.evaluation.parity import check_logits, find_alike, fit_labels
@@ -69,7 +69,7 @@ def answer_all(ledger: Ledger, todo: NDArray[np.int64], answer: AnswerSource, to
             ledger.add(pending, clock.now() - flushed)
 
 
-def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed, coarse: bool = False) -> None:
+def check_variety(tally: Tally, images: Sequence[LabelledImage], pipeline: InputPipeline, coarse: bool = False) -> None:
     """Refuse an engine that gives the same logits to images that differ, or the same score to every class.
 
     Args:
@@ -83,7 +83,9 @@ def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed, coa
     if coarse:
         check_logits(tally.scores[answered], [images[int(index)].id for index in answered], coarse)
     digests = tally.digests[answered]
-    differing = _find_differing([(int(answered[a]), int(answered[b])) for a, b in find_alike(digests)], images, feed)
+    differing = _find_differing(
+        [(int(answered[a]), int(answered[b])) for a, b in find_alike(digests)], images, pipeline
+    )
     if differing is None:
         return
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
@@ -97,14 +99,14 @@ def check_variety(tally: Tally, images: Sequence[LabelledImage], feed: Feed, coa
 
 
 def _find_differing(
-    pairs: Sequence[tuple[int, int]], images: Sequence[LabelledImage], feed: Feed
+    pairs: Sequence[tuple[int, int]], images: Sequence[LabelledImage], pipeline: InputPipeline
 ) -> tuple[LabelledImage, LabelledImage] | None:
     """The first pair of images whose pixels differ."""
-    shape, dtype = row_form(images, feed)
+    shape, dtype = row_form(images, pipeline)
     rows = np.empty((2, *shape), dtype)
     for pair in pairs:
         first, later = images[pair[0]], images[pair[1]]
-        fill_rows(rows, (first, later), partial(fill_row, feed=feed))
+        fill_rows(rows, (first, later), partial(fill_row, pipeline=pipeline))
         if (rows[0] != rows[1]).any():
             return first, later
     return None

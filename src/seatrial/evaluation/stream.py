@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import DecodePool, Filled
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import DataError
 from seatrial.evaluation.parity import check_finite, check_logits
@@ -73,7 +73,7 @@ class Answers:
 
 
 def stream_answers(
-    session: Session, images: Sequence[LabelledImage], feed: Feed, todo: NDArray[np.int64], plan: Plan
+    session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline, todo: NDArray[np.int64], plan: Plan
 ) -> Iterator[Answers]:
     """Run the images whose indices stand in `todo`; batches come in the order in which they finish.
 
@@ -84,15 +84,15 @@ def stream_answers(
     """
     size = session.input.shape[0] or plan.batch_size
     batches = (todo[i : i + size] for i in range(0, len(todo), size))
-    shape, dtype = row_form(images, feed)
+    shape, dtype = row_form(images, pipeline)
     slots = plan.workers + plan.callers + 1
     done: SimpleQueue[tuple[int, Answers | BaseException]] = SimpleQueue()
     # Runners read the buffers, so they end first.
     with (
-        DecodePool(partial(fill_row, feed=feed), (size, *shape), dtype, slots, plan.workers) as decoders,
+        DecodePool(partial(fill_row, pipeline=pipeline), (size, *shape), dtype, slots, plan.workers) as decoders,
         ThreadPoolExecutor(plan.callers, thread_name_prefix="run") as runners,
     ):
-        line = _Line(session, images, feed, plan, decoders, runners, done)
+        line = _Line(session, images, pipeline, plan, decoders, runners, done)
         busy = sum(line.start(slot, next(batches, None)) for slot in range(slots))
         try:
             while busy:
@@ -112,7 +112,7 @@ class _Line:
 
     session: Session
     images: Sequence[LabelledImage]
-    feed: Feed
+    pipeline: InputPipeline
     plan: Plan
     decoders: DecodePool[LabelledImage]
     runners: ThreadPoolExecutor
@@ -147,7 +147,7 @@ class _Line:
         bad = {int(indices[row]): why for row, why in filled.bad.items()}
         good = np.array([row for row in range(len(indices)) if row not in filled.bad], dtype=np.int64)
         start = time.perf_counter()
-        finished = rows if str(rows.dtype) == self.session.input.dtype else self.feed.finish(rows)
+        finished = rows if str(rows.dtype) == self.session.input.dtype else self.pipeline.finish(rows)
         logits = run_padded(self.session, finished)[good]
         run_s = time.perf_counter() - start
         # Whether so many scores are equal by chance is only seen of the whole set: `pipeline.check_variety`.
@@ -174,7 +174,7 @@ def digest_row(logits: NDArray[np.float32]) -> int:
     return int.from_bytes(hashlib.blake2b(logits.tobytes(), digest_size=8).digest())
 
 
-def row_form(images: Sequence[LabelledImage], feed: Feed) -> tuple[tuple[int, ...], str]:
+def row_form(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of one image before the engine."""
     prepared = images[0].prepared
-    return (feed.shape, "uint8") if prepared is None else (prepared.shape, prepared.dtype)
+    return (pipeline.shape, "uint8") if prepared is None else (prepared.shape, prepared.dtype)

@@ -10,7 +10,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
@@ -33,16 +33,16 @@ from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
 class ExportJob:
     """What to export, and the images that prove it."""
 
-    feed: Feed
+    pipeline: InputPipeline
     checkpoint: Path
     """Canonical weights: `checkpoint.safetensors` with its manifest."""
     output: Path
     key: str
     pixels: NDArray[np.uint8]
-    """Images (n, *feed.shape) that each step is checked on."""
+    """Images (n, *pipeline.shape) that each step is checked on."""
     spec: ExportSpec
     plain: NDArray[np.uint8] | None = None
-    """The same images as the card itself crops them (n, height, width, 3), where the feed is another one."""
+    """The same images as the card itself crops them (n, height, width, 3), where the pipeline is another one."""
 
 
 def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
@@ -52,9 +52,9 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
         EngineError: an exporter gave something else than was asked.
         ParityError: a step changed the answers.
     """
-    recipe = job.feed.recipe
+    recipe = job.pipeline.recipe
     network = load_network(recipe.network, job.checkpoint)
-    floats = job.feed.finish(job.pixels)
+    floats = job.pipeline.finish(job.pixels)
     reference = run_network(network, floats)
     check_logits(reference, [f"image {i}" for i in range(len(reference))])
     variety = Variety()
@@ -80,12 +80,12 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
             model = simplify(model)
             check("simplify", model, floats)
         if job.spec.fuse:
-            aipp = job.feed.aipp
+            aipp = job.pipeline.aipp
             model = fuse_preprocess(model, recipe) if aipp is None else fuse_aipp(model, aipp)
             check("fuse preprocessing" if aipp is None else "fuse AIPP", model, job.pixels)
         onnx.save(model, temporary)
     if job.plain is not None:
-        parity.append(_compare_feeds(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
+        parity.append(_compare_pipelines(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
     manifest = _describe(job, model, tuple(parity))
     manifest.save(manifest_path(job.output))
     return manifest
@@ -100,7 +100,7 @@ def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice]
         raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
 
 
-def _compare_feeds(
+def _compare_pipelines(
     job: ExportJob, logits: NDArray[np.float32], own: NDArray[np.float32], progress: Progress
 ) -> StepParity:
     """How far the AIPP configuration itself, host steps included, moves the answers: told, not judged."""
@@ -120,11 +120,11 @@ def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArra
 def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, ...]) -> GraphManifest:
     import onnxruntime
 
-    feed, facts = job.feed, read_facts(model)
+    pipeline, facts = job.pipeline, read_facts(model)
     weights = CheckpointManifest.load(manifest_path(job.checkpoint))
     return GraphManifest(
         key=job.key,
-        recipe=feed.recipe.model_dump(mode="json", exclude_none=True),
+        recipe=pipeline.recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=job.checkpoint.name,
         checkpoint_sha256=weights.sha256,
         published=weights.published,
@@ -133,11 +133,11 @@ def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, 
         exporter=job.spec.exporter,
         simplified=job.spec.simplify,
         fused=job.spec.fuse,
-        aipp=feed.aipp.model_dump(mode="json") if feed.aipp else None,
-        host_steps=tuple(s.model_dump(mode="json", exclude_none=True) for s in feed.steps) if feed.aipp else (),
+        aipp=pipeline.aipp.model_dump(mode="json") if pipeline.aipp else None,
+        host_steps=tuple(s.model_dump(mode="json", exclude_none=True) for s in pipeline.steps) if pipeline.aipp else (),
         input=facts.input,
         output=facts.output,
-        preprocess_hash=feed.hash,
+        preprocess_hash=pipeline.hash,
         parity=parity,
         versions={
             **{name: version(name) for name in ("torch", "onnx", "onnxslim")},

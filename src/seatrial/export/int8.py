@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.loading.batches import iterate_batches
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
@@ -35,7 +35,7 @@ class Int8Job:
     manifest: GraphManifest
     output: Path
     key: str
-    feed: Feed
+    pipeline: InputPipeline
     calibration: NDArray[np.generic]
     """Images as the graph takes them."""
     contents: dict[str, int]
@@ -113,7 +113,7 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
 
 def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
     """Refuse to choose layers by an accuracy that cannot drop."""
-    recipe = job.feed.recipe
+    recipe = job.pipeline.recipe
     published = find_published(recipe, job.manifest.published is False)
     ids = [image.id for image in job.labelled]
     found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
@@ -132,8 +132,8 @@ def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArra
     found: list[NDArray[np.int64]] = []
     paths = [image.path for image in job.labelled]
     done = 0
-    for pixels in iterate_batches(paths, job.feed, AT_ONCE, count_cores()):
-        images = pixels if job.manifest.fused else job.feed.finish(pixels)
+    for pixels in iterate_batches(paths, job.pipeline, AT_ONCE, count_cores()):
+        images = pixels if job.manifest.fused else job.pipeline.finish(pixels)
         found.append(ask(images).argmax(axis=1))
         done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))

@@ -15,7 +15,7 @@ from torch.nn import functional
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.prefetch import load_ahead
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.errors import DataError, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
@@ -76,7 +76,7 @@ class Validator:
     def __init__(self, recipe: Recipe, images: Sequence[LabelledImage], world: World, progress: Progress) -> None:
         settings = recipe.train
         self.images, self.world, self.progress = images, world, progress
-        self.feed = make_feed(recipe)
+        self.pipeline = make_pipeline(recipe)
         self.upload, self.precision = Upload(recipe, world.device), Precision(settings, world.device)
         self.batch_size = max(LEAST_BATCH, settings.batch_size // settings.accumulate)
         self.max_steps = settings.max_eval_steps
@@ -145,16 +145,16 @@ class Validator:
         return [chunk[self.world.rank :: self.world.size] for chunk in chunks]
 
     def load(self, images: Sequence[LabelledImage]) -> Loaded:
-        """Some images as uint8 (n, *feed.shape), with their classes.
+        """Some images as uint8 (n, *pipeline.shape), with their classes.
 
         Raises:
             DataError: one is no image, and bad ones are not to be skipped.
         """
-        pixels = np.empty((len(images), *self.feed.shape), dtype=np.uint8)
+        pixels = np.empty((len(images), *self.pipeline.shape), dtype=np.uint8)
         good, bad = [], {}
         for row, image in enumerate(images):
             try:
-                fill_row(pixels[row], image, self.feed)
+                fill_row(pixels[row], image, self.pipeline)
                 good.append(row)
             except DataError as error:
                 if not self.skip_bad:

@@ -14,7 +14,7 @@ from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.guide_format import Performance, write_performance, write_summary
@@ -170,7 +170,7 @@ def find_prepared(engine: Path) -> Path | None:
     """The prepared images of the run that an engine folder is part of, where they are what the engine takes."""
     pixels = engine.resolve().parent.parent / "bench" / "images.npy"
     with contextlib.suppress(DataError):
-        read_pixels(pixels, read_feed(read_engine(engine).manifest.graph))
+        read_pixels(pixels, read_pipeline(read_engine(engine).manifest.graph))
         return pixels
     return None
 
@@ -204,21 +204,21 @@ def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = 
     Raises:
         DataError: there is no such folder, or it holds no images.
     """
-    feed = read_feed(read_engine(engine).manifest.graph)
+    pipeline = read_pipeline(read_engine(engine).manifest.graph)
     found = list_images(images)
     if not found:
         raise DataError(f"image folder {images} holds no images")
-    return prepare_pixels(found, feed, output.with_name(f"{output.stem}.images.npy"), most)
+    return prepare_pixels(found, pipeline, output.with_name(f"{output.stem}.images.npy"), most)
 
 
-def prepare_pixels(images: Sequence[Path], feed: Feed, output: Path, most: int | None = None) -> Path:
-    """Store images as a graph takes them, uint8 (n, *feed.shape), for measuring processes to read.
+def prepare_pixels(images: Sequence[Path], pipeline: InputPipeline, output: Path, most: int | None = None) -> Path:
+    """Store images as a graph takes them, uint8 (n, *pipeline.shape), for measuring processes to read.
 
     Args:
         most: number of images to keep at most; None keeps what fits in `PIXELS_BYTES`.
     """
-    most = most or min(MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(feed.shape)))
-    pixels = load_batch(images[:most], feed)
+    most = most or min(MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(pipeline.shape)))
+    pixels = load_batch(images[:most], pipeline)
     with replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, pixels)
     return output

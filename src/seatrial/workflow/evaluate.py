@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seatrial.bench.worker import read_peak_rss
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.preprocessing.check_prepared import check_prepared
-from seatrial.data.preprocessing.input_pipeline import Feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.self_test import check_self_test
@@ -85,7 +85,7 @@ class Evaluation:
     """What one evaluation needs to know, found out before any image is read."""
 
     file: EngineFile
-    feed: Feed
+    pipeline: InputPipeline
     spec: EvaluateSpec
     plan: Plan
     listing: str
@@ -108,7 +108,7 @@ class Evaluation:
     def images(self) -> Asked:
         """As what was evaluated before is held against."""
         spec, workers = self.spec, self.plan.workers
-        return Asked(self.name, spec.images, self.feed, spec.allow_partial, workers)
+        return Asked(self.name, spec.images, self.pipeline, spec.allow_partial, workers)
 
     def choose_probe(self) -> BatchProbe:
         """The images that show whether batches change the engine's answers."""
@@ -167,7 +167,7 @@ class Here:
     @contextmanager
     def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
         """Open the engine, and see whether batches change its answers before the set is run."""
-        spec, plan, feed = asked.spec, asked.plan, asked.feed
+        spec, plan, pipeline = asked.spec, asked.plan, asked.pipeline
         told = f"{plan.workers} workers decode, {plan.callers} batches of {plan.batch_size} are inside the engine"
         progress(Update("evaluate", note=f"{asked.name}: {told}; {self.cores} cores"))
         begun = time.perf_counter()
@@ -175,12 +175,12 @@ class Here:
         with engine.open(asked.file, asked.file.manifest.device, plan.batch_size, plan.callers) as session:
             check_self_test(session, asked.file, plan.batch_size)
             opened_s = time.perf_counter() - begun
-            sitting.batch = measure_batch_dependence(session, asked.choose_probe(), feed)
+            sitting.batch = measure_batch_dependence(session, asked.choose_probe(), pipeline)
             if sitting.batch is not None:
                 sitting.first_answer_s = opened_s + sitting.batch.first_answer_s
-            yield lambda todo: stream_answers(session, spec.images, feed, todo, plan)
+            yield lambda todo: stream_answers(session, spec.images, pipeline, todo, plan)
             if sitting.tally is not None and not spec.fake:
-                sitting.swapped = try_swapped(session, spec.images, feed, sitting.tally, plan.batch_size, asked.own)
+                sitting.swapped = try_swapped(session, spec.images, pipeline, sitting.tally, plan.batch_size, asked.own)
 
 
 def evaluate_engine(
@@ -225,13 +225,13 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     if spec.until_pp is not None:
         check_certainty(spec.reference is not None, spec.allow_partial)
     file = read_engine(folder)
-    feed = read_feed(file.manifest.graph)
-    if file.manifest.graph.preprocess_hash != feed.hash:
+    pipeline = read_pipeline(file.manifest.graph)
+    if file.manifest.graph.preprocess_hash != pipeline.hash:
         raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
     if spec.missing and not spec.allow_partial:
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
     listing = spec.identity or hash_listing(spec.images)
-    check_prepared(spec.images, feed, file.manifest.input.dtype)
+    check_prepared(spec.images, pipeline, file.manifest.input.dtype)
     reference = None
     if spec.reference is not None:
         reference = Reference.load(spec.reference, file.manifest.output.shape[-1])
@@ -239,7 +239,7 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, ans
     check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, answering.cores)
     key = _evaluation_key(file, spec, plan.batch_size, listing, machine_hash(answering.environment), reference)
-    return Evaluation(file, feed, spec, plan, listing, key, answering, reference)
+    return Evaluation(file, pipeline, spec, plan, listing, key, answering, reference)
 
 
 def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> Plan:
@@ -276,7 +276,7 @@ def _evaluate(asked: Evaluation, output: Path, progress: Progress) -> AccuracyRe
         left_out = dict(sorted({**spec.missing, **broken}.items()))
         if left_out and not (spec.allow_partial and ledger.tally.answered.any()):
             refuse_partial(left_out, len(images) + len(spec.missing))
-        check_variety(ledger.tally, images, asked.feed, asked.plan.coarse)
+        check_variety(ledger.tally, images, asked.pipeline, asked.plan.coarse)
         predictions = output / f"{asked.name}.parquet"
         write_parts(predictions, collect_predictions(ledger, images))
         pace = _describe_pace(asked, ledger.tally, sitting)
@@ -331,7 +331,7 @@ def _describe(
     answered = np.flatnonzero(tally.answered)
     labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
     counts = TopK.of(tally.classes[answered], labels)
-    belief = judge_tally(images, tally, asked.feed.recipe, sitting.swapped, asked.spec.fake, asked.own)
+    belief = judge_tally(images, tally, asked.pipeline.recipe, sitting.swapped, asked.spec.fake, asked.own)
     return AccuracyRecord(
         key=asked.key,
         name=asked.name,
@@ -361,7 +361,7 @@ def _describe(
         doubts=(
             *find_machine_doubts(asked.answering.environment, tally),
             *belief.doubts,
-            *find_channel_doubts(sitting.untried, images, asked.feed, tally, asked.own),
+            *find_channel_doubts(sitting.untried, images, asked.pipeline, tally, asked.own),
         ),
         notes=count_notes(tally, images),
         suspicions=belief.suspicions,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seatrial.data.preprocessing.check_prepared import describe_input
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.sources import read_images
 from seatrial.engines.base import read_engine
 from seatrial.errors import UsageError
@@ -40,7 +40,7 @@ def read_set(folder: Path, asked: SetSpec, spec: EvaluateSpec, progress: Progres
     if asked.fake is not None and spec.reference is not None:
         raise UsageError("--fake-images tries a long run, whose accuracy is none to compare", "leave --reference out")
     manifest = read_engine(folder).manifest
-    expected = describe_input(read_feed(manifest.graph), manifest.input.dtype)
+    expected = describe_input(read_pipeline(manifest.graph), manifest.input.dtype)
     classes = manifest.graph.recipe["network"]["classes"]
     listing = read_images(asked.source, asked.labels, classes, spec.allow_partial, expected, progress)
     images, identity = listing.images, listing.source_hash

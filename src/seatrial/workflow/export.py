@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import Feed, make_feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline, read_pipeline
 from seatrial.engines.engine_folder import read_graph_manifest
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
@@ -109,13 +109,13 @@ def export_graph(
     """
     check_opset(spec)
     weights = CheckpointManifest.load(manifest_path(checkpoint))
-    feed = make_feed(recipe, spec.aipp)
-    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
+    pipeline = make_pipeline(recipe, spec.aipp)
+    pixels = load_batch(images, pipeline) if images else draw_inputs(PARITY_IMAGES, pipeline)
     key = hash_value(
         {
             "stage": "export/2",
             "recipe": recipe.identity,
-            "preprocess": feed.hash,
+            "preprocess": pipeline.hash,
             "checkpoint": weights.sha256,
             "spec": asdict(replace(spec, aipp=None)),
             "images": hash_value(pixels.tobytes().hex()),
@@ -128,8 +128,8 @@ def export_graph(
         return found
     from seatrial.export.export_graph import ExportJob, make_graph
 
-    plain = load_batch(images, make_feed(recipe)) if spec.aipp and images else None
-    return make_graph(ExportJob(feed, checkpoint, output, key, pixels, spec, plain), progress)
+    plain = load_batch(images, make_pipeline(recipe)) if spec.aipp and images else None
+    return make_graph(ExportJob(pipeline, checkpoint, output, key, pixels, spec, plain), progress)
 
 
 def export_checkpoint(
@@ -155,7 +155,7 @@ def export_checkpoint(
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
-    make_feed(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
+    make_pipeline(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
     store_weights(recipe, source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
 
@@ -170,15 +170,15 @@ def find_graph(output: Path, key: str) -> GraphManifest | None:
 
 def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.generic]:
     """Images as a graph takes them; drawn ones where there are none."""
-    feed = read_feed(graph)
-    pixels = load_batch(images, feed) if images else draw_inputs(PARITY_IMAGES, feed)
-    return pixels if graph.fused else feed.finish(pixels)
+    pipeline = read_pipeline(graph)
+    pixels = load_batch(images, pipeline) if images else draw_inputs(PARITY_IMAGES, pipeline)
+    return pixels if graph.fused else pipeline.finish(pixels)
 
 
-def draw_inputs(count: int, feed: Feed) -> NDArray[np.uint8]:
-    """Pictures of coloured waves (n, *feed.shape), for checks where no images were given."""
-    size = feed.recipe.input_size if feed.aipp is None else find_size(feed.steps)
-    return np.stack([feed.encode(picture) for picture in draw_pictures(count, size)])
+def draw_inputs(count: int, pipeline: InputPipeline) -> NDArray[np.uint8]:
+    """Pictures of coloured waves (n, *pipeline.shape), for checks where no images were given."""
+    size = pipeline.recipe.input_size if pipeline.aipp is None else find_size(pipeline.steps)
+    return np.stack([pipeline.encode(picture) for picture in draw_pictures(count, size)])
 
 
 def draw_pictures(count: int, size: Size) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, manifest_path
@@ -46,7 +46,7 @@ def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         fused=facts.input.dtype == "uint8",
         input=facts.input,
         output=facts.output,
-        preprocess_hash=make_feed(recipe).hash,
+        preprocess_hash=make_pipeline(recipe).hash,
         parity=(),
         versions={"onnx": version("onnx")},
     )

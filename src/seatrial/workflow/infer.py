@@ -18,7 +18,7 @@ from seatrial.data.bins.raw_inputs import Inputs, check_names, count_images, fin
 from seatrial.data.calibration import check_apart
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import Feed, read_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
 from seatrial.engines.self_test import check_self_test
@@ -194,13 +194,13 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         DataError: a file is missing, or is not what the engine takes.
     """
     graph, tensor = file.manifest.graph, file.manifest.input
-    feed = read_feed(graph)
-    if graph.preprocess_hash != feed.hash:
+    pipeline = read_pipeline(graph)
+    if graph.preprocess_hash != pipeline.hash:
         raise DataError(f"{file.folder} was built for another preprocessing", "export and compile it again")
     if spec.source is None:
         note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
         progress(Update("infer", note=f"{note}; some chips compute them faster, and their answers mean nothing"))
-        batch = make_pure_batch(spec.pure_data, batch_size, tensor, feed)
+        batch = make_pure_batch(spec.pure_data, batch_size, tensor, pipeline)
         return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
     inputs = find_inputs(spec.source)
     check_names(inputs.files)
@@ -208,12 +208,12 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         _tell_of_leak(graph, inputs.files, progress)
 
         def read(path: Path, rows: NDArray[Any]) -> None:
-            rows[:] = to_input(feed.load(path)[None], tensor, feed)
+            rows[:] = to_input(pipeline.load(path)[None], tensor, pipeline)
 
         return Source(inputs.files, 1, tensor, read, readers=count_cores())
-    checked = [check_bins(folder, feed, tensor) for folder in sorted({path.parent for path in inputs.files})]
+    checked = [check_bins(folder, pipeline, tensor) for folder in sorted({path.parent for path in inputs.files})]
     _check_told(inputs, tensor)
-    images = count_images(inputs.files, tensor, batch_size, suggest_bins(feed, tensor))
+    images = count_images(inputs.files, tensor, batch_size, suggest_bins(pipeline, tensor))
     if not all(checked):
         note = "without a bins.json beside them, how the files were preprocessed is not known and not checked"
         progress(Update("infer", note=note))
@@ -239,12 +239,12 @@ def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
     return read
 
 
-def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, feed: Feed) -> NDArray[Any]:
+def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, pipeline: InputPipeline) -> NDArray[Any]:
     """A batch of zeros, or of images of random bytes as the engine takes them: bytes as floats would be no numbers."""
     if kind == "zero":
         return np.zeros((batch_size, *(size or 1 for size in tensor.shape[1:])), tensor.dtype)
-    pixels = make_random_pixels(feed, seed=0)
-    return to_input(np.resize(pixels, (batch_size, *feed.shape)), tensor, feed)
+    pixels = make_random_pixels(pipeline, seed=0)
+    return to_input(np.resize(pixels, (batch_size, *pipeline.shape)), tensor, pipeline)
 
 
 def write_command(folder: Path, spec: InferSpec) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.data.preprocessing.aipp import load_aipp
 from seatrial.data.preprocessing.check_prepared import describe_input
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.sources import read_images
 from seatrial.data.sources.pack_file import PackReport, write_pack
 from seatrial.machine.cpu import count_cores
@@ -41,8 +41,13 @@ def pack_images(spec: PackSpec, progress: Progress = silent) -> PackReport:
         StorageError: the disk is full or may not be written.
     """
     recipe = load_recipe(spec.recipe)
-    feed = make_feed(recipe, None if spec.aipp is None else load_aipp(spec.aipp))
+    pipeline = make_pipeline(recipe, None if spec.aipp is None else load_aipp(spec.aipp))
     listing = read_images(
-        spec.source, spec.labels, recipe.network.classes, spec.allow_partial, describe_input(feed, "uint8"), progress
+        spec.source,
+        spec.labels,
+        recipe.network.classes,
+        spec.allow_partial,
+        describe_input(pipeline, "uint8"),
+        progress,
     )
-    return write_pack(listing, feed, spec.output, spec.workers or count_cores(), progress)
+    return write_pack(listing, pipeline, spec.output, spec.workers or count_cores(), progress)

@@ -8,7 +8,7 @@ from typing import Literal
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import spread
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.engine_folder import read_graph_manifest
 from seatrial.errors import UsageError
 from seatrial.machine.environment import read_environment
@@ -70,7 +70,7 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
         manifest=manifest,
         output=output,
         key=key,
-        feed=read_feed(manifest),
+        pipeline=read_pipeline(manifest),
         calibration=load_inputs(manifest, paths),
         contents=contents,
         proof=load_inputs(manifest, proof),

@@ -12,7 +12,7 @@ from seatrial.compare.verdict import reach_verdict
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import read_labels, spread
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile
 from seatrial.engines.engine_folder import BuildSpec
@@ -281,8 +281,8 @@ def _judge_batches(
 def _bench_all(
     spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
 ) -> dict[str, Measurement]:
-    feed = read_feed(next(iter(engines.values())).manifest.graph)
-    pixels = prepare_pixels([i.path for i in checked.images], feed, spec.output / "bench" / "images.npy")
+    pipeline = read_pipeline(next(iter(engines.values())).manifest.graph)
+    pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / "bench" / "images.npy")
     job = BenchSpec(
         batch_sizes=spec.batch_sizes,
         duration_s=spec.bench_duration_s,

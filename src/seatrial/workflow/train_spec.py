@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.preprocessing.check_prepared import describe_input
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.data.sources.training_set import read_held_out, read_training_set
 from seatrial.errors import SeatrialError, UsageError
@@ -76,7 +76,7 @@ def read_images(
         return (), ()
     if spec.data is None:
         raise UsageError("there is nothing to work on", "give --data FOLDER")
-    expected = describe_input(make_feed(recipe), "uint8")
+    expected = describe_input(make_pipeline(recipe), "uint8")
     if spec.evaluate_only:
         return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
     return read_training_set(spec.data, recipe.network.classes, progress, expected)

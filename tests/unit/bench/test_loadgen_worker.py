@@ -14,7 +14,7 @@ from fake_engine import FakeSession, answer
 from seatrial.bench.inputs import make_random_pixels
 from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadJob
 from seatrial.bench.loadgen.worker import Pace, make_settings, play, read_answers
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile, read_engine
 
 loadgen = pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for this Python")
@@ -76,7 +76,7 @@ def test_loadgen_gets_the_engines_answers(
     assert (played.library, played.differing) == (256, 0)
     assert played.target_qps == (5000 if scenario in ("offline", "server") else None)
 
-    classes = answer(make_random_pixels(read_feed(file.manifest.graph), 0, 256)).argmax(axis=1)
+    classes = answer(make_random_pixels(read_pipeline(file.manifest.graph), 0, 256)).argmax(axis=1)
     sampled = read_answers((folder / "mlperf_log_accuracy.json").read_text())
     assert len(sampled) == played.sampled > 0
     assert sampled == [(index, classes[index]) for index, _ in sampled]

@@ -16,7 +16,7 @@ from seatrial.bench import inputs, timed_work
 from seatrial.bench.measure import Limits
 from seatrial.bench.timed_work import FileWork
 from seatrial.bench.worker import Job, run_job
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile, StageTimes, read_engine
 from seatrial.errors import DataError, UsageError
 from seatrial.store.measurement import Point
@@ -134,13 +134,13 @@ def test_files_of_a_float_engine_are_finished_on_the_host(bench: Callable[..., P
 
 def test_several_streams_have_buffers_of_their_own(photos: Path, write_engine: Callable[..., Path]) -> None:
     both_in = threading.Barrier(2)
-    feed = read_feed(read_engine(write_engine("fake")).manifest.graph)
+    pipeline = read_pipeline(read_engine(write_engine("fake")).manifest.graph)
 
     def ask(batch: Batch) -> tuple[NDArray[np.float32], None]:
         both_in.wait(timeout=30)
         return np.array([levels(batch)], dtype=np.float32), None
 
-    files = FileWork(ask, sorted(photos.iterdir()), Session(None).input, feed, workers=2)
+    files = FileWork(ask, sorted(photos.iterdir()), Session(None).input, pipeline, workers=2)
     work = files.rotate(batch_size=2, streams=2)
     assert work.inputs == 4
     with ThreadPoolExecutor(2) as callers:

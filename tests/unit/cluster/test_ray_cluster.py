@@ -22,7 +22,7 @@ from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import Evaluator
 from seatrial.cluster.messages import Brief, Chunk, Lost, Node, Reply, Work
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
@@ -50,7 +50,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineFile:
 def build(folder: Path, gates: dict[str, bool]) -> EngineFile:
     graph = make_colour_graph(folder)
     manifest = GraphManifest.load(manifest_path(graph))
-    changes = {"preprocess_hash": make_feed(make_recipe()).hash, "recipe": {**manifest.recipe, "gates": gates}}
+    changes = {"preprocess_hash": make_pipeline(make_recipe()).hash, "recipe": {**manifest.recipe, "gates": gates}}
     manifest.model_copy(update=changes).save(manifest_path(graph))
     return build_engine(graph, BuildSpec("onnxruntime"), folder / "colours", compile=compile_here)
 

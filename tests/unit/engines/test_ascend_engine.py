@@ -14,7 +14,7 @@ from ascend_machine import emulate_ascend
 from seatrial.data.labels import list_images, read_labels
 from seatrial.data.loading.batches import load_batch
 from seatrial.data.preprocessing.aipp import load_aipp
-from seatrial.data.preprocessing.input_pipeline import Feed, make_feed, read_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline, read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, StageTimes, read_engine, run_padded
 from seatrial.engines.engine_folder import BuildSpec, build_engine
@@ -83,12 +83,12 @@ def ask(*sizes: int, precision: str = "fp16", device: str = "npu:0", **options: 
     return BuildSpec("ascend", precision, device, sizes, options)
 
 
-def run_torch(trial: TinyTrial, feed: Feed, pixels: np.ndarray) -> np.ndarray:
+def run_torch(trial: TinyTrial, pipeline: InputPipeline, pixels: np.ndarray) -> np.ndarray:
     import torch
 
-    network = load_network(feed.recipe.network, trial.folder / "fused.safetensors").double()
+    network = load_network(pipeline.recipe.network, trial.folder / "fused.safetensors").double()
     with torch.inference_mode():
-        return network(torch.from_numpy(feed.finish(pixels)).double()).numpy()
+        return network(torch.from_numpy(pipeline.finish(pixels)).double()).numpy()
 
 
 def assert_close(logits: np.ndarray, expected: np.ndarray, tolerance: float = TOLERANCE) -> None:
@@ -106,20 +106,20 @@ def test_aipp_in_the_om_takes_bytes(trial: TinyTrial, recipe: Recipe, tmp_path: 
     config = trial.folder / f"{kind}.config"
     spec = ask(4, insert_op_conf=str(config), enable_small_channel="1")
     file = build_engine(trial.folder / "plain.onnx", spec, tmp_path / "engine")
-    feed = make_feed(recipe, load_aipp(config))
+    pipeline = make_pipeline(recipe, load_aipp(config))
     manifest = read_engine(tmp_path / "engine").manifest
     assert manifest.input.shape == ((None, 36, 36, 3) if kind == "rgb" else (None, 54, 36, 1))
     assert (manifest.input.dtype, manifest.input.layout) == ("uint8", "NHWC" if kind == "rgb" else "YUV420SP")
     assert (
         manifest.graph.preprocess_hash
-        == feed.hash
+        == pipeline.hash
         != json.loads((trial.folder / "plain.onnx.json").read_text())["preprocess_hash"]
     )
-    assert read_feed(manifest.graph) == feed and manifest.graph.fused
+    assert read_pipeline(manifest.graph) == pipeline and manifest.graph.fused
     assert (tmp_path / "engine" / config.name).read_bytes() == config.read_bytes()
     assert set(manifest.companions) == {"atc.log", "atc.json", config.name}
-    pixels = load_batch(list_images(trial.images)[:6], feed)
-    assert_close(run_all(file, pixels, 4), run_torch(trial, feed, pixels))
+    pixels = load_batch(list_images(trial.images)[:6], pipeline)
+    assert_close(run_all(file, pixels, 4), run_torch(trial, pipeline, pixels))
 
 
 def test_aipp_in_the_om_is_evaluated_as_it_is_fed(trial: TinyTrial, tmp_path: Path) -> None:
@@ -151,20 +151,20 @@ def test_a_changed_aipp_file_is_compiled_again(trial: TinyTrial, tmp_path: Path)
 
 
 def test_a_plain_graph_is_fed_floats_and_an_fp16_input_halves(trial: TinyTrial, recipe: Recipe, tmp_path: Path) -> None:
-    feed = make_feed(recipe)
-    pixels = load_batch(list_images(trial.images)[:2], feed)
+    pipeline = make_pipeline(recipe)
+    pixels = load_batch(list_images(trial.images)[:2], pipeline)
     for name, spec in (("float32", ask(2)), ("float16", ask(2, input_fp16_nodes="image", output_type="FP16"))):
         file = build_engine(trial.folder / "plain.onnx", spec, tmp_path / name)
         assert file.manifest.input.dtype == name and file.manifest.graph.aipp is None
-        assert_close(run_all(file, feed.finish(pixels).astype(name), 2), run_torch(trial, feed, pixels))
+        assert_close(run_all(file, pipeline.finish(pixels).astype(name), 2), run_torch(trial, pipeline, pixels))
 
 
 def test_fp32_is_read_back_and_exact(trial: TinyTrial, recipe: Recipe, tmp_path: Path) -> None:
     file = build_engine(trial.folder / "fused.onnx", ask(2, precision="fp32"), tmp_path / "engine")
     assert file.manifest.executed == {"fp32": 21}
-    feed = make_feed(recipe)
-    pixels = load_batch(list_images(trial.images)[:2], feed)
-    assert_close(run_all(file, pixels, 2), run_torch(trial, feed, pixels), 1e-5)
+    pipeline = make_pipeline(recipe)
+    pixels = load_batch(list_images(trial.images)[:2], pipeline)
+    assert_close(run_all(file, pixels, 2), run_torch(trial, pipeline, pixels), 1e-5)
 
 
 def test_gears_are_one_file_for_many_sizes(trial: TinyTrial, recipe: Recipe, tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_gears_are_one_file_for_many_sizes(trial: TinyTrial, recipe: Recipe, tmp
         ("model-gears.om", 8),
         ("model-gears.om", 4),
     ]
-    feed = make_feed(recipe)
-    pixels = load_batch(list_images(trial.images)[:11], feed)
+    pipeline = make_pipeline(recipe)
+    pixels = load_batch(list_images(trial.images)[:11], pipeline)
     engine = get_engine("ascend")
     with engine.open(file, "npu:0") as free, engine.open(file, "npu:1", batch_size=3) as four:
         assert (free.input.shape[0], four.input.shape[0]) == (None, 4)
@@ -189,7 +189,7 @@ def test_the_runtimes_banners_are_no_results(built: EngineFile, capfd: pytest.Ca
 
 
 def test_a_stream_alone_knows_its_times(trial: TinyTrial, recipe: Recipe, built: EngineFile) -> None:
-    pixels = load_batch(list_images(trial.images)[:4], make_feed(recipe))
+    pixels = load_batch(list_images(trial.images)[:4], make_pipeline(recipe))
     with get_engine("ascend").open(built, "npu:0", 4) as session:
         assert isinstance(session, DeviceTimed)
         session.run(pixels)

@@ -14,7 +14,7 @@ import torch
 
 from seatrial.data.preprocessing.aipp import parse_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines.base import CompileJob, StageTimes
 from seatrial.engines.torch import session as torch_session
@@ -198,10 +198,10 @@ def test_an_aipp_configuration_is_computed_in_front(graph: Path, manifest: Graph
     aipp = parse_aipp(AIPP, "test")
     shape = input_shape(aipp, fit_aipp(aipp, (32, 32)))
     pixels = np.random.default_rng(4).integers(0, 256, (2, *shape), dtype=np.uint8)
-    feed = make_feed(load_recipe(str(graph.with_name("tiny.toml"))), aipp)
+    pipeline = make_pipeline(load_recipe(str(graph.with_name("tiny.toml"))), aipp)
     changed = {
         "aipp": aipp.model_dump(mode="json"),
-        "host_steps": tuple(dump_steps(feed.steps)),
+        "host_steps": tuple(dump_steps(pipeline.steps)),
         "input": manifest.input.model_copy(update={"shape": (None, *shape)}),
     }
     with open_here(graph, manifest.model_copy(update=changed), make_plan("fp32", {}, "cpu")) as session:

@@ -9,13 +9,13 @@ from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import BatchProbe, choose_probe, measure_batch_dependence
 from seatrial.metrics.noise_floor import find_batch_floor, find_same_floor, is_coarse
 
 COUNT = 40
-FEED = make_feed(make_recipe())
+PIPELINE = make_pipeline(make_recipe())
 Answer = Callable[[np.ndarray], np.ndarray]
 
 
@@ -44,7 +44,7 @@ def test_the_probe_is_the_first_batch_and_images_far_from_it(images: tuple[Label
 def test_an_engine_that_looks_at_each_image_alone_is_exact(
     fixed: int | None, size: int, images: tuple[LabelledImage, ...]
 ) -> None:
-    found = measure_batch_dependence(FakeSession(fixed), probe(images, size), FEED)
+    found = measure_batch_dependence(FakeSession(fixed), probe(images, size), PIPELINE)
     assert found is not None and found.exact and found.distance == 0 and found.first_answer_s > 0
 
 
@@ -83,12 +83,12 @@ def test_an_engine_whose_answers_depend_on_the_batch_is_refused(
         session = FakeSession(size if fixed else None, how)
         told = rf"depend on its batch: relative error .* in a batch of {size} against the same .*=TrainingMode\.EVAL"
         with pytest.raises(ParityError, match=told):
-            measure_batch_dependence(session, probe(images, size, precision), FEED)
+            measure_batch_dependence(session, probe(images, size, precision), PIPELINE)
 
 
 def test_an_engine_that_gives_the_answers_of_the_batch_before_is_refused(images: tuple[LabelledImage, ...]) -> None:
     with pytest.raises(ParityError, match="depend on its batch"):
-        measure_batch_dependence(FakeSession(answer=answer_late()), probe(images, 8), FEED)
+        measure_batch_dependence(FakeSession(answer=answer_late()), probe(images, 8), PIPELINE)
 
 
 def test_rounding_is_measured_and_told_from_it(images: tuple[LabelledImage, ...]) -> None:
@@ -96,11 +96,11 @@ def test_rounding_is_measured_and_told_from_it(images: tuple[LabelledImage, ...]
         return lambda batch: answer(batch) * np.float32(1 + share * (len(batch) > 1))
 
     for precision, share in (("fp32", 2e-5), ("fp16", 2e-3), ("bf16", 2e-2), ("int8", 1e-2)):
-        found = measure_batch_dependence(FakeSession(answer=move(share)), probe(images, 16, precision), FEED)
+        found = measure_batch_dependence(FakeSession(answer=move(share)), probe(images, 16, precision), PIPELINE)
         assert found is not None and not found.exact and found.distance == pytest.approx(share, rel=0.06)
     for precision in ("fp32", "fp16", "bf16", "int8"):
         with pytest.raises(ParityError, match=r"relative error 1\.1e-01 above the floor"):
-            measure_batch_dependence(FakeSession(answer=move(0.125)), probe(images, 16, precision), FEED)
+            measure_batch_dependence(FakeSession(answer=move(0.125)), probe(images, 16, precision), PIPELINE)
 
 
 def test_the_floor_is_that_of_the_coarsest_layers() -> None:
@@ -115,9 +115,9 @@ def test_the_floor_is_that_of_the_coarsest_layers() -> None:
 def test_broken_images_are_left_to_the_evaluation(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     broken = LabelledImage("broken", tmp_path / "broken.png", 0)
     broken.path.write_bytes(b"no image")
-    found = measure_batch_dependence(FakeSession(), probe((broken, *images[:6], broken, broken), 4), FEED)
+    found = measure_batch_dependence(FakeSession(), probe((broken, *images[:6], broken, broken), 4), PIPELINE)
     assert found is not None and found.exact
-    assert measure_batch_dependence(FakeSession(), probe((broken,) * 3, 4), FEED) is None
+    assert measure_batch_dependence(FakeSession(), probe((broken,) * 3, 4), PIPELINE) is None
 
 
 def test_a_float_engine_is_asked_where_all_images_beyond_the_batch_are_broken(
@@ -126,7 +126,7 @@ def test_a_float_engine_is_asked_where_all_images_beyond_the_batch_are_broken(
     broken = LabelledImage("broken", tmp_path / "broken.png", 0)
     broken.path.write_bytes(b"no image")
     session = FakeSession(dtype="float32", answer=lambda batch: batch.reshape(len(batch), -1)[:, ::18])
-    found = measure_batch_dependence(session, probe((*images[:4], *(broken,) * 6), 4), FEED)
+    found = measure_batch_dependence(session, probe((*images[:4], *(broken,) * 6), 4), PIPELINE)
     assert found is not None and found.exact
 
 
@@ -134,4 +134,4 @@ def test_a_float_engine_is_asked_where_all_images_beyond_the_batch_are_broken(
 def test_a_dead_engine_is_refused_before_the_set_is_run(precision: str, images: tuple[LabelledImage, ...]) -> None:
     session = FakeSession(answer=lambda batch: np.zeros((len(batch), CLASSES), np.float32))
     with pytest.raises(ParityError, match=r"every class the same score, first for 00\.png"):
-        measure_batch_dependence(session, probe(images, 8, precision), FEED)
+        measure_batch_dependence(session, probe(images, 8, precision), PIPELINE)

@@ -10,7 +10,7 @@ from PIL import Image
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.images import LabelledImage, Prepared
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import Ledger
@@ -41,7 +41,7 @@ def images(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> list
     return made
 
 
-FEED = make_feed(make_recipe())
+PIPELINE = make_pipeline(make_recipe())
 CLOCK = Clock(silent)
 ONE_BY_ONE = Plan(batch_size=4)
 
@@ -50,7 +50,7 @@ def evaluate(session: FakeSession, images: list[LabelledImage], folder: Path, pl
     ledger = Ledger(folder / "ledger", "key", len(images))
     try:
         answer_all(
-            ledger, ledger.todo, lambda todo: stream_answers(session, images, FEED, todo, plan), len(images), CLOCK
+            ledger, ledger.todo, lambda todo: stream_answers(session, images, PIPELINE, todo, plan), len(images), CLOCK
         )
     except BaseException:
         ledger.close()
@@ -233,7 +233,7 @@ def test_one_answer_to_everything_is_refused(batch_size: int, images: list[Label
         evaluate(FakeSession(answer=answer_alike), images, tmp_path, Plan(batch_size)) as ledger,
         pytest.raises(ParityError, match=told),
     ):
-        check_variety(ledger.tally, images, FEED)
+        check_variety(ledger.tally, images, PIPELINE)
 
 
 def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_p
         evaluate(FakeSession(answer=answer_late()), images[:20], tmp_path, Plan(5)) as ledger,
         pytest.raises(ParityError, match=told),
     ):
-        check_variety(ledger.tally, images[:20], FEED)
+        check_variety(ledger.tally, images[:20], PIPELINE)
 
 
 @pytest.mark.parametrize("how", ["alike", "late"])
@@ -252,13 +252,13 @@ def test_rounded_logits_excuse_no_broken_engine(how: str, images: list[LabelledI
         evaluate(session, images, tmp_path, Plan(5, coarse=True)) as ledger,
         pytest.raises(ParityError, match="different images the same answer"),
     ):
-        check_variety(ledger.tally, images, FEED, coarse=True)
+        check_variety(ledger.tally, images, PIPELINE, coarse=True)
 
 
 def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: Path) -> None:
     copies = [*images[1:3], *(LabelledImage(f"copy-{i}", images[0].path, 0) for i in range(4))]
     with evaluate(FakeSession(), copies, tmp_path, Plan(2)) as ledger:
-        check_variety(ledger.tally, copies, FEED)
+        check_variety(ledger.tally, copies, PIPELINE)
     assert ledger.tally.answered.all()
 
 
@@ -290,7 +290,7 @@ def test_an_engine_that_fails_ends_the_evaluation_and_keeps_what_is_answered(
 
 
 def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -> None:
-    answers: Iterator[Answers] = stream_answers(FakeSession(), images, FEED, np.arange(COUNT), Plan(2, 2, 2))
+    answers: Iterator[Answers] = stream_answers(FakeSession(), images, PIPELINE, np.arange(COUNT), Plan(2, 2, 2))
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "run"))] == []
@@ -299,7 +299,7 @@ def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -
 def test_progress_counts_images(images: list[LabelledImage], tmp_path: Path) -> None:
     told: list[Update] = []
     with Ledger(tmp_path / "ledger", "key", COUNT) as ledger:
-        answers = stream_answers(FakeSession(), images, FEED, ledger.todo, Plan(8))
+        answers = stream_answers(FakeSession(), images, PIPELINE, ledger.todo, Plan(8))
         answer_all(ledger, ledger.todo, lambda _: answers, COUNT, Clock(told.append))
     assert [(update.stage, update.done, update.total, update.unit) for update in told] == [
         ("evaluate", done, COUNT, "images") for done in (8, 16, 22)

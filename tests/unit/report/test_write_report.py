@@ -24,7 +24,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.open: list[str] = []
-        self.feed(text)
+        self.pipeline(text)
         self.close()
         assert self.open == []
 

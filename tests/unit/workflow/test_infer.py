@@ -9,7 +9,7 @@ from PIL import Image
 import fake_engine
 from fake_engine import FakeSession, answer, make_graph
 from seatrial.data.bins.info_file import write_info
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import ENGINES
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
@@ -26,7 +26,7 @@ ANSWERS = answer(PIXELS)
 def make_engine(folder: Path, sizes: tuple[int, ...] = (), calibration: Calibration | None = None) -> Path:
     graph = make_graph(folder)
     manifest = GraphManifest.load(folder / "model.onnx.json")
-    whole = {"preprocess_hash": read_feed(manifest).hash, "calibration": calibration}
+    whole = {"preprocess_hash": read_pipeline(manifest).hash, "calibration": calibration}
     manifest.model_copy(update=whole).save(folder / "model.onnx.json")
     return build_engine(graph, BuildSpec("fake", batch_sizes=sizes), folder / "engine", compile=compile_here).folder
 

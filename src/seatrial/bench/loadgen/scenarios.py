@@ -64,7 +64,7 @@ class LoadJob(Strict):
     wait_ms: NonNegativeFloat = 0.0
     """How long an image waits at most for others to fill its batch."""
     images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, *feed.shape); None feeds random bytes."""
+    """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     seed: int = 0
     """Of the random bytes."""
     logs: Path

@@ -23,7 +23,7 @@ from seatrial.bench.loadgen.batcher import Batcher
 from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadJob, Played
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.worker import explain_memory
-from seatrial.data.preprocessing.input_pipeline import read_feed, to_input
+from seatrial.data.preprocessing.input_pipeline import read_pipeline, to_input
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
 from seatrial.engines.self_test import check_self_test
@@ -64,12 +64,12 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
     """
     import mlperf_loadgen
 
-    feed = read_feed(file.manifest.graph)
+    pipeline = read_pipeline(file.manifest.graph)
     library = PRESETS[job.preset]
-    pixels = read_pixels(job.images, feed) if job.images else make_random_pixels(feed, job.seed, library)
+    pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, job.seed, library)
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         check_self_test(session, file, job.batch_size)
-        classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, feed))
+        classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, pipeline))
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
         queries = drive(mlperf_loadgen, classifier, settings, job)
         sampled = read_answers((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))

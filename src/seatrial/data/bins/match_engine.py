@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from seatrial.data.bins.write import MANIFEST, BinForm, BinManifest, describe_bins
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
 from seatrial.recipes.schema import Mode
@@ -11,24 +11,24 @@ from seatrial.recipes.steps import pixel_steps
 from seatrial.store.records import TensorSpec
 
 
-def find_form(feed: Feed, spec: TensorSpec) -> BinForm | None:
+def find_form(pipeline: InputPipeline, spec: TensorSpec) -> BinForm | None:
     """What each bin must hold for an engine with this preprocessing and input; None where no bin can.
 
     A graph that normalises takes the pixels in front of that: of the card's steps, only those that resize and crop.
     """
     if spec.dtype == "float32":
-        return BinForm(Mode(preprocess=feed.recipe.preprocess))
-    pixels = Mode(preprocess=pixel_steps(feed.steps))
+        return BinForm(Mode(preprocess=pipeline.recipe.preprocess))
+    pixels = Mode(preprocess=pixel_steps(pipeline.steps))
     if spec.dtype != "uint8":
         return None
-    if feed.aipp is None:
+    if pipeline.aipp is None:
         return BinForm(pixels)
-    if feed.is_yuv:
-        return BinForm(pixels, "yuv420sp-nv21" if feed.aipp.rbuv_swap_switch else "yuv420sp")
-    return BinForm(pixels) if feed.aipp.order == (0, 1, 2) and feed.shape[2] == 3 else None
+    if pipeline.is_yuv:
+        return BinForm(pixels, "yuv420sp-nv21" if pipeline.aipp.rbuv_swap_switch else "yuv420sp")
+    return BinForm(pixels) if pipeline.aipp.order == (0, 1, 2) and pipeline.shape[2] == 3 else None
 
 
-def check_bins(folder: Path, feed: Feed, spec: TensorSpec) -> bool:
+def check_bins(folder: Path, pipeline: InputPipeline, spec: TensorSpec) -> bool:
     """Refuse a folder whose `bins.json` tells of another preprocessing than the engine's; False if it has none.
 
     Raises:
@@ -36,20 +36,20 @@ def check_bins(folder: Path, feed: Feed, spec: TensorSpec) -> bool:
     """
     if not (folder / MANIFEST).exists():
         return False
-    stored, form = BinManifest.load(folder / MANIFEST), find_form(feed, spec)
+    stored, form = BinManifest.load(folder / MANIFEST), find_form(pipeline, spec)
     wanted = None if form is None else describe_bins(form)
     if wanted is None or stored.preprocess_hash != wanted.preprocess_hash:
         takes = f"{spec.dtype} that no bin holds" if wanted is None else _describe(wanted)
         raise DataError(
             f"{folder} holds bins of another preprocessing ({_describe(stored)}) than the engine's ({takes})",
-            suggest_bins(feed, spec),
+            suggest_bins(pipeline, spec),
         )
     return True
 
 
-def suggest_bins(feed: Feed, spec: TensorSpec) -> str:
+def suggest_bins(pipeline: InputPipeline, spec: TensorSpec) -> str:
     """How to get files that the engine takes, in words."""
-    form, card = find_form(feed, spec), feed.recipe
+    form, card = find_form(pipeline, spec), pipeline.recipe
     for name in (None, *card.modes):
         if form is not None and card.find_mode(name).preprocess == form.mode.preprocess:
             words = ["seatrial preprocess", card.name if card.name in list_cards() else "CARD.toml", "IMAGES BINS"]

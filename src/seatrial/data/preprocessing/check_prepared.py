@@ -3,36 +3,36 @@
 from collections.abc import Sequence
 
 from seatrial.data.images import LabelledImage, Prepared
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
 
 
-def describe_input(feed: Feed, dtype: str) -> Prepared:
+def describe_input(pipeline: InputPipeline, dtype: str) -> Prepared:
     """One image as an engine with this preprocessing takes it.
 
     Args:
         dtype: of the engine's input; uint8 has the rest of the preprocessing in the graph.
     """
     if dtype == "uint8":
-        return Prepared("uint8", feed.shape, feed.pixels_hash)
-    return Prepared("float32", (3, *feed.recipe.input_size), hash_steps(feed.recipe.preprocess))
+        return Prepared("uint8", pipeline.shape, pipeline.pixels_hash)
+    return Prepared("float32", (3, *pipeline.recipe.input_size), hash_steps(pipeline.recipe.preprocess))
 
 
-def check_prepared(images: Sequence[LabelledImage], feed: Feed, dtype: str) -> Prepared:
+def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> Prepared:
     """Refuse images that were prepared for another engine than one with this preprocessing and type of input.
 
-    Pixels fit an engine that takes floats as well, after `feed.finish`. Where nothing tells how images were made,
+    Pixels fit an engine that takes floats as well, after `pipeline.finish`. Where nothing tells how images were made,
     type and shape decide.
 
     Returns:
-        What `data.loading.batches.fill_row` fills a row with: float32 as the engine takes it, or uint8 (*feed.shape).
+        What `data.loading.batches.fill_row` fills a row with: the engine's float32, or uint8 (*pipeline.shape).
 
     Raises:
         DataError: says what they are, what the engine takes, and how to get that.
     """
-    pixels, takes = describe_input(feed, "uint8"), describe_input(feed, dtype)
+    pixels, takes = describe_input(pipeline, "uint8"), describe_input(pipeline, dtype)
     forms = {image.prepared: image for image in reversed(images)}
     if len(forms) > 1:
         described = "; ".join(f"{image} {_describe(form)}" for form, image in list(forms.items())[:3])
@@ -44,7 +44,7 @@ def check_prepared(images: Sequence[LabelledImage], feed: Feed, dtype: str) -> P
         return form
     raise DataError(
         f"{len(images)} images, first {images[0]}, hold {_describe(form)}; the engine takes {_describe(takes)}",
-        _suggest(form, feed, dtype),
+        _suggest(form, pipeline, dtype),
     )
 
 
@@ -55,12 +55,12 @@ def _describe(form: Prepared | None) -> str:
     return f"{form.dtype} {'×'.join(map(str, form.shape))} (preprocessing {known})"
 
 
-def _suggest(form: Prepared, feed: Feed, dtype: str) -> str:
-    card = feed.recipe.name if feed.recipe.name in list_cards() else "CARD.toml"
+def _suggest(form: Prepared, pipeline: InputPipeline, dtype: str) -> str:
+    card = pipeline.recipe.name if pipeline.recipe.name in list_cards() else "CARD.toml"
     if dtype != "uint8" and form.dtype == "float32":
         return f"`seatrial preprocess {card} IMAGES BINS` writes what it takes"
-    aipp = "" if feed.aipp is None else " --aipp FILE"
+    aipp = "" if pipeline.aipp is None else " --aipp FILE"
     packed = f"`seatrial data pack {card} IMAGES --output FILE.pack{aipp}` makes pixels that it takes"
-    if form.fits(describe_input(feed, "float32")):
+    if form.fits(describe_input(pipeline, "float32")):
         return f"`seatrial export --no-fuse-preprocess` makes a graph that takes these floats, {packed}"
     return packed

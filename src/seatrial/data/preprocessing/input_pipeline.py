@@ -24,7 +24,7 @@ from seatrial.store.records import GraphManifest, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class InputPipeline:
     """How files become a graph's uint8 input, and that input what the network takes."""
 
     recipe: Recipe
@@ -103,7 +103,7 @@ class Feed:
         return apply_aipp(batch, self.aipp, self.recipe.input_size)
 
 
-def make_feed(recipe: Recipe, aipp: Aipp | None = None) -> Feed:
+def make_pipeline(recipe: Recipe, aipp: Aipp | None = None) -> InputPipeline:
     """The card's own preprocessing, or the one in front of an AIPP configuration.
 
     The latter is a mode of the card that writes pixels of the configuration's size, else the card's own steps with the
@@ -113,27 +113,27 @@ def make_feed(recipe: Recipe, aipp: Aipp | None = None) -> Feed:
         UsageError: the configuration gives another size or number of channels than the network takes.
     """
     if aipp is None:
-        return Feed(recipe, recipe.preprocess)
+        return InputPipeline(recipe, recipe.preprocess)
     if aipp.channels != 3:
         raise UsageError(f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3")
     source = fit_aipp(aipp, recipe.input_size).source
-    return Feed(recipe, _find_steps(recipe, source), aipp)
+    return InputPipeline(recipe, _find_steps(recipe, source), aipp)
 
 
-def read_feed(graph: GraphManifest) -> Feed:
+def read_pipeline(graph: GraphManifest) -> InputPipeline:
     """The preprocessing that a graph was made for."""
     recipe = Recipe.read(graph.recipe, "the graph's manifest")
     if graph.aipp is None:
-        return make_feed(recipe)
+        return make_pipeline(recipe)
     steps = Mode.read({"preprocess": list(graph.host_steps)}, "the graph's manifest").preprocess
-    return Feed(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
+    return InputPipeline(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
 
 
-def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, feed: Feed) -> NDArray[Any]:
-    """Images (n, *feed.shape) as the input that `spec` describes, finished here where it is not uint8."""
+def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, pipeline: InputPipeline) -> NDArray[Any]:
+    """Images (n, *pipeline.shape) as the input that `spec` describes, finished here where it is not uint8."""
     if spec.dtype == "uint8":
         return np.ascontiguousarray(pixels)
-    return feed.finish(pixels).astype(spec.dtype, copy=False)
+    return pipeline.finish(pixels).astype(spec.dtype, copy=False)
 
 
 def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:

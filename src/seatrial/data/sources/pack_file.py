@@ -24,7 +24,7 @@ from seatrial.data.contents import read_contents
 from seatrial.data.images import ImageListing, LabelledImage, Prepared
 from seatrial.data.labels import count_names
 from seatrial.data.loading.prefetch import load_ahead
-from seatrial.data.preprocessing.input_pipeline import Feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import RefusedFile, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_bytes, replacing
@@ -43,7 +43,7 @@ class PackIndex(Record):
     schema_: Literal["seatrial/pack/1"] = Field(default="seatrial/pack/1", alias="schema")
     recipe: str
     preprocess_hash: str
-    """Of the pixels: `Feed.pixels_hash`."""
+    """Of the pixels: `InputPipeline.pixels_hash`."""
     dtype: Literal["uint8"] = "uint8"
     shape: tuple[int, int, int]
     """Of one image: rows, columns, channels."""
@@ -76,7 +76,7 @@ class PackReport:
 
 
 def write_pack(
-    listing: ImageListing, feed: Feed, output: Path, workers: int, progress: Progress = silent
+    listing: ImageListing, pipeline: InputPipeline, output: Path, workers: int, progress: Progress = silent
 ) -> PackReport:
     """Decode images in `workers` threads into one file, whole or absent; or find it written.
 
@@ -90,16 +90,16 @@ def write_pack(
     if prepared is not None:
         raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
     start = time.perf_counter()
-    found = _find_written(output, source_hash, listing.missing, feed)
+    found = _find_written(output, source_hash, listing.missing, pipeline)
     if found is not None and _is_made_of(found, images, workers, progress):
         progress(Update("pack", note=f"already packed: {output}"))
         return PackReport(found, output.stat().st_size, 0.0)
     with replacing(output) as temporary:
-        _check_room(temporary.parent, output, len(images) * math.prod(feed.shape))
+        _check_room(temporary.parent, output, len(images) * math.prod(pipeline.shape))
         with temporary.open("wb") as file:
             file.write(bytes(PAGE))
-            facts = _write_pixels(file, images, feed, workers, progress)
-            index = _describe(listing, source_hash, feed, facts)
+            facts = _write_pixels(file, images, pipeline, workers, progress)
+            index = _describe(listing, source_hash, pipeline, facts)
             _write_index(file, index)
     return PackReport(index, output.stat().st_size, time.perf_counter() - start)
 
@@ -160,7 +160,9 @@ def _again(path: Path) -> str:
     return f"delete it and write it again: `seatrial data pack RECIPE IMAGES --output {path}`"
 
 
-def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed: Feed) -> PackIndex | None:
+def _find_written(
+    output: Path, source_hash: str, missing: tuple[str, ...], pipeline: InputPipeline
+) -> PackIndex | None:
     """The index at `output` if it is a pack of these images for this preprocessing; another pack is replaced."""
     if not output.exists():
         return None
@@ -170,7 +172,7 @@ def _find_written(output: Path, source_hash: str, missing: tuple[str, ...], feed
         index = open_pack(output)
     except SeatrialError:
         return None
-    wanted = (source_hash, missing, Prepared("uint8", feed.shape, feed.pixels_hash))
+    wanted = (source_hash, missing, Prepared("uint8", pipeline.shape, pipeline.pixels_hash))
     same = (index.source_hash, index.missing, index.form) == wanted
     return index if same else None
 
@@ -199,12 +201,12 @@ Facts = tuple[int, str, int]
 
 
 def _write_pixels(
-    file: BinaryIO, images: Sequence[LabelledImage], feed: Feed, workers: int, progress: Progress
+    file: BinaryIO, images: Sequence[LabelledImage], pipeline: InputPipeline, workers: int, progress: Progress
 ) -> list[Facts]:
     found: list[Facts] = []
     start = time.perf_counter()
     chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
-    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, feed), workers)) as decoded:
+    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, pipeline), workers)) as decoded:
         for pixels, facts in decoded:
             file.write(pixels.data)
             found += facts
@@ -213,21 +215,21 @@ def _write_pixels(
     return found
 
 
-def _decode(images: Sequence[LabelledImage], feed: Feed) -> tuple[NDArray[np.uint8], list[Facts]]:
-    pixels = np.empty((len(images), *feed.shape), dtype=np.uint8)
+def _decode(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[NDArray[np.uint8], list[Facts]]:
+    pixels = np.empty((len(images), *pipeline.shape), dtype=np.uint8)
     facts = []
     for row, image in zip(pixels, images, strict=True):
         data = image.read()
-        row[:] = feed.decode(data, str(image))
+        row[:] = pipeline.decode(data, str(image))
         facts.append((len(data), hash_bytes(data), zlib.crc32(row.data)))
     return pixels, facts
 
 
-def _describe(listing: ImageListing, source_hash: str, feed: Feed, facts: Sequence[Facts]) -> PackIndex:
+def _describe(listing: ImageListing, source_hash: str, pipeline: InputPipeline, facts: Sequence[Facts]) -> PackIndex:
     return PackIndex(
-        recipe=feed.recipe.name,
-        preprocess_hash=feed.pixels_hash,
-        shape=feed.shape,
+        recipe=pipeline.recipe.name,
+        preprocess_hash=pipeline.pixels_hash,
+        shape=pipeline.shape,
         source_hash=source_hash,
         missing=listing.missing,
         ids=tuple(image.id for image in listing.images),

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from seatrial.data.preprocessing.aipp import load_aipp
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.ascend.atc import LOG, clear_leftovers, read_back, run_atc
 from seatrial.engines.ascend.command import plan_calls
 from seatrial.engines.ascend.machine import find_chip, probe_machine
@@ -107,18 +107,18 @@ def describe_graph(job: CompileJob) -> GraphManifest | None:
     if "insert_op_conf" not in job.options:
         return None
     config = load_aipp(Path(job.options["insert_op_conf"]))
-    feed = make_feed(Recipe.read(graph.recipe, "the graph's manifest"), config)
+    pipeline = make_pipeline(Recipe.read(graph.recipe, "the graph's manifest"), config)
     return graph.model_copy(
         update={
             "fused": True,
             "aipp": config.model_dump(mode="json"),
-            "host_steps": tuple(dump_steps(feed.steps)),
-            "preprocess_hash": feed.hash,
+            "host_steps": tuple(dump_steps(pipeline.steps)),
+            "preprocess_hash": pipeline.hash,
             "input": TensorSpec(
                 name=graph.input.name,
                 dtype="uint8",
-                shape=(graph.input.shape[0], *feed.shape),
-                layout="YUV420SP" if feed.is_yuv else "NHWC",
+                shape=(graph.input.shape[0], *pipeline.shape),
+                layout="YUV420SP" if pipeline.is_yuv else "NHWC",
             ),
         }
     )

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.data.preprocessing.input_pipeline import read_feed
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import (
     Built,
     Capabilities,
@@ -132,7 +132,7 @@ def _open_session(plan: TorchPlan, graph: GraphManifest, weights: Path, batch_si
 
     if plan.device != "cpu":
         _check_usable(plan.device)
-    finish = read_feed(graph).finish if graph.aipp is not None else None
+    finish = read_pipeline(graph).finish if graph.aipp is not None else None
     module = build_module(graph, weights, plan)
     kind = TorchSession if plan.device == "cpu" else AcceleratorSession
     # The module takes any batch, whatever the graph was exported for; what is compiled or recorded takes one.

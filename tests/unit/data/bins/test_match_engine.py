@@ -9,7 +9,7 @@ from fake_engine import STEPS, make_recipe
 from seatrial.data.bins.match_engine import check_bins, find_form, suggest_bins
 from seatrial.data.bins.write import BinForm, PixelFormat, encode_image, write_bins
 from seatrial.data.preprocessing.aipp import Aipp
-from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
 from seatrial.errors import DataError
 from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import Mode
@@ -20,14 +20,14 @@ FRAME = {"preprocess": [{"step": "center_crop", "size": [8, 8]}]}
 CROP = {"src_image_size_h": 8, "src_image_size_w": 8, "crop": True, "load_start_pos_h": 2, "load_start_pos_w": 2}
 
 
-def feed_aipp(kind: str, **swaps: bool) -> Feed:
+def aipp_pipeline(kind: str, **swaps: bool) -> InputPipeline:
     config = Aipp.model_validate({"aipp_mode": "static", "input_format": kind, **CROP, **swaps})
-    return make_feed(make_recipe(modes={"frame": FRAME}), config)
+    return make_pipeline(make_recipe(modes={"frame": FRAME}), config)
 
 
-def describe(feed: Feed, dtype: str = "uint8") -> TensorSpec:
-    shape = feed.shape if dtype == "uint8" else (3, 4, 6)
-    layout = "YUV420SP" if feed.is_yuv else "NHWC" if dtype == "uint8" else "NCHW"
+def describe(pipeline: InputPipeline, dtype: str = "uint8") -> TensorSpec:
+    shape = pipeline.shape if dtype == "uint8" else (3, 4, 6)
+    layout = "YUV420SP" if pipeline.is_yuv else "NHWC" if dtype == "uint8" else "NCHW"
     return TensorSpec.model_validate({"name": "i", "dtype": dtype, "shape": (None, *shape), "layout": layout})
 
 
@@ -39,37 +39,39 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("feed", "dtype"),
+    ("pipeline", "dtype"),
     [
-        (make_feed(make_recipe()), "uint8"),
-        (make_feed(make_recipe()), "float32"),
-        (feed_aipp("RGB888_U8"), "uint8"),
-        (feed_aipp("YUV420SP_U8"), "uint8"),
-        (feed_aipp("YUV420SP_U8", rbuv_swap_switch=True), "uint8"),
+        (make_pipeline(make_recipe()), "uint8"),
+        (make_pipeline(make_recipe()), "float32"),
+        (aipp_pipeline("RGB888_U8"), "uint8"),
+        (aipp_pipeline("YUV420SP_U8"), "uint8"),
+        (aipp_pipeline("YUV420SP_U8", rbuv_swap_switch=True), "uint8"),
     ],
     ids=["pixels", "floats", "aipp", "nv12", "nv21"],
 )
-def test_the_bytes_of_a_fitting_bin_are_those_that_an_image_is_fed_as(feed: Feed, dtype: str, image: Path) -> None:
-    form = find_form(feed, describe(feed, dtype))
+def test_the_bytes_of_a_fitting_bin_are_those_that_an_image_is_fed_as(
+    pipeline: InputPipeline, dtype: str, image: Path
+) -> None:
+    form = find_form(pipeline, describe(pipeline, dtype))
     assert form is not None
-    pixels = feed.load(image)
-    fed = pixels if dtype == "uint8" else feed.finish(pixels[None])
+    pixels = pipeline.load(image)
+    fed = pixels if dtype == "uint8" else pipeline.finish(pixels[None])
     assert encode_image(image, form).tobytes() == fed.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("feed", "dtype"),
+    ("pipeline", "dtype"),
     [
-        (make_feed(make_recipe()), "float16"),
-        (feed_aipp("RGB888_U8", rbuv_swap_switch=True), "uint8"),
-        (feed_aipp("XRGB8888_U8", ax_swap_switch=True), "uint8"),
+        (make_pipeline(make_recipe()), "float16"),
+        (aipp_pipeline("RGB888_U8", rbuv_swap_switch=True), "uint8"),
+        (aipp_pipeline("XRGB8888_U8", ax_swap_switch=True), "uint8"),
     ],
     ids=["halves", "bgr", "xrgb"],
 )
-def test_what_no_bin_holds_is_known(feed: Feed, dtype: str) -> None:
-    assert find_form(feed, describe(feed, dtype)) is None
+def test_what_no_bin_holds_is_known(pipeline: InputPipeline, dtype: str) -> None:
+    assert find_form(pipeline, describe(pipeline, dtype)) is None
     assert "no mode of small writes what it takes: give the folder of images" in suggest_bins(
-        feed, describe(feed, dtype)
+        pipeline, describe(pipeline, dtype)
     )
 
 
@@ -79,47 +81,53 @@ def write(folder: Path, image: Path, preprocess: Any, pixels: PixelFormat = "rgb
 
 
 def test_a_folder_for_the_engine_passes(image: Path, tmp_path: Path) -> None:
-    own = make_feed(make_recipe())
+    own = make_pipeline(make_recipe())
     floats = write(tmp_path / "floats", image, {"preprocess": STEPS})
     assert check_bins(floats, own, describe(own, "float32"))
     assert check_bins(write(tmp_path / "pixels", image, PIXELS), own, describe(own))
-    nv21 = feed_aipp("YUV420SP_U8", rbuv_swap_switch=True)
+    nv21 = aipp_pipeline("YUV420SP_U8", rbuv_swap_switch=True)
     assert check_bins(write(tmp_path / "nv21", image, FRAME, "yuv420sp-nv21"), nv21, describe(nv21))
 
 
 def test_a_folder_without_a_manifest_is_not_known(tmp_path: Path) -> None:
-    feed = make_feed(make_recipe())
-    assert not check_bins(tmp_path, feed, describe(feed))
+    pipeline = make_pipeline(make_recipe())
+    assert not check_bins(tmp_path, pipeline, describe(pipeline))
 
 
 @pytest.mark.parametrize(
-    ("preprocess", "pixels", "feed", "dtype", "words"),
+    ("preprocess", "pixels", "pipeline", "dtype", "words"),
     [
-        ({"preprocess": STEPS}, "rgb", feed_aipp("RGB888_U8"), "uint8", r"\(float32 CHW 4×6, .*\(uint8 HWC 8×8, "),
-        (PIXELS, "rgb", make_feed(make_recipe()), "float32", r"`seatrial preprocess CARD.toml IMAGES BINS`"),
-        (PIXELS, "rgb", feed_aipp("RGB888_U8"), "uint8", "`seatrial preprocess CARD.toml IMAGES BINS --mode frame`"),
-        (FRAME, "rgb", feed_aipp("YUV420SP_U8"), "uint8", "BINS --mode frame --format yuv420sp`"),
-        (FRAME, "yuv420sp", feed_aipp("YUV420SP_U8", rbuv_swap_switch=True), "uint8", "--format yuv420sp-nv21`"),
-        ({"preprocess": STEPS}, "rgb", make_feed(make_recipe()), "uint8", "no mode of small writes what it takes"),
-        ({"preprocess": STEPS}, "rgb", make_feed(make_recipe()), "float16", "float16 that no bin holds"),
+        ({"preprocess": STEPS}, "rgb", aipp_pipeline("RGB888_U8"), "uint8", r"\(float32 CHW 4×6, .*\(uint8 HWC 8×8, "),
+        (PIXELS, "rgb", make_pipeline(make_recipe()), "float32", r"`seatrial preprocess CARD.toml IMAGES BINS`"),
+        (
+            PIXELS,
+            "rgb",
+            aipp_pipeline("RGB888_U8"),
+            "uint8",
+            "`seatrial preprocess CARD.toml IMAGES BINS --mode frame`",
+        ),
+        (FRAME, "rgb", aipp_pipeline("YUV420SP_U8"), "uint8", "BINS --mode frame --format yuv420sp`"),
+        (FRAME, "yuv420sp", aipp_pipeline("YUV420SP_U8", rbuv_swap_switch=True), "uint8", "--format yuv420sp-nv21`"),
+        ({"preprocess": STEPS}, "rgb", make_pipeline(make_recipe()), "uint8", "no mode of small writes what it takes"),
+        ({"preprocess": STEPS}, "rgb", make_pipeline(make_recipe()), "float16", "float16 that no bin holds"),
     ],
 )
 def test_a_folder_for_another_preprocessing_is_refused(
-    preprocess: Any, pixels: PixelFormat, feed: Feed, dtype: str, words: str, image: Path, tmp_path: Path
+    preprocess: Any, pixels: PixelFormat, pipeline: InputPipeline, dtype: str, words: str, image: Path, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "bins", image, preprocess, pixels)
     with pytest.raises(DataError, match=words):
-        check_bins(folder, feed, describe(feed, dtype))
+        check_bins(folder, pipeline, describe(pipeline, dtype))
 
 
 def test_other_steps_of_the_same_size_are_another_preprocessing(image: Path, tmp_path: Path) -> None:
     steps = [{"step": "resize", "size": [4, 6]}, *STEPS[1:]]
-    feed = make_feed(make_recipe())
+    pipeline = make_pipeline(make_recipe())
     with pytest.raises(DataError, match="bins holds bins of another preprocessing"):
-        check_bins(write(tmp_path / "bins", image, {"preprocess": steps}), feed, describe(feed, "float32"))
+        check_bins(write(tmp_path / "bins", image, {"preprocess": steps}), pipeline, describe(pipeline, "float32"))
 
 
 def test_a_card_of_ours_is_called_by_its_name() -> None:
-    feed = make_feed(load_recipe("resnet50"))
+    pipeline = make_pipeline(load_recipe("resnet50"))
     spec = TensorSpec(name="i", dtype="float32", shape=(None, 3, 224, 224), layout="NCHW")
-    assert suggest_bins(feed, spec) == "`seatrial preprocess resnet50 IMAGES BINS` writes what it takes"
+    assert suggest_bins(pipeline, spec) == "`seatrial preprocess resnet50 IMAGES BINS` writes what it takes"

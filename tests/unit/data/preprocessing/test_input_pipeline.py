@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_images
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.preprocessing.aipp import Aipp, load_aipp
-from seatrial.data.preprocessing.input_pipeline import Feed, load_pixels, make_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, load_pixels, make_pipeline
 from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import UsageError
 from seatrial.recipes import load_recipe
@@ -30,33 +30,35 @@ def image(tmp_path: Path) -> tuple[Path, np.ndarray]:
 
 def test_without_aipp_it_is_the_cards_own_crop(image: tuple[Path, np.ndarray]) -> None:
     recipe = make_recipe()
-    feed = make_feed(recipe)
-    assert (feed.shape, feed.hash, feed.is_yuv) == ((4, 6, 3), hash_steps(recipe.preprocess), False)
-    batch = feed.load(image[0])[None]
+    pipeline = make_pipeline(recipe)
+    assert (pipeline.shape, pipeline.hash, pipeline.is_yuv) == ((4, 6, 3), hash_steps(recipe.preprocess), False)
+    batch = pipeline.load(image[0])[None]
     np.testing.assert_array_equal(batch[0], image[1][3:7, 3:9])
-    np.testing.assert_array_equal(feed.finish(batch), normalise(batch, recipe))
+    np.testing.assert_array_equal(pipeline.finish(batch), normalise(batch, recipe))
 
 
 def test_aipp_gets_the_cards_crop_widened(image: tuple[Path, np.ndarray]) -> None:
-    feed = make_feed(make_recipe(), configure())
-    assert feed.shape == (8, 8, 3)
-    np.testing.assert_array_equal(feed.load(image[0]), image[1][1:9, 2:10])
+    pipeline = make_pipeline(make_recipe(), configure())
+    assert pipeline.shape == (8, 8, 3)
+    np.testing.assert_array_equal(pipeline.load(image[0]), image[1][1:9, 2:10])
     # What the network takes is AIPP's window of that: rows 2 to 6, columns 1 to 7, channels first.
-    np.testing.assert_array_equal(feed.finish(feed.load(image[0])[None])[0], image[1][3:7, 3:9].transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        pipeline.finish(pipeline.load(image[0])[None])[0], image[1][3:7, 3:9].transpose(2, 0, 1)
+    )
 
 
 def test_a_mode_of_that_size_comes_first() -> None:
     aipp = load_aipp(AIPP / "aipp_resnet50.aippconfig")
     for name, mode in (("resnet50", "aipp"), ("resnext50_32x4d", "dvpp")):
-        assert make_feed(load_recipe(name), aipp).steps == load_recipe(name).find_mode(mode).preprocess
+        assert make_pipeline(load_recipe(name), aipp).steps == load_recipe(name).find_mode(mode).preprocess
     # A card that squashes to that size crops nothing before AIPP does.
-    resize, crop = make_feed(load_recipe("spnasnet_100"), aipp).steps
+    resize, crop = make_pipeline(load_recipe("spnasnet_100"), aipp).steps
     assert isinstance(resize, Resize) and isinstance(crop, CenterCrop) and resize.size == crop.size == (256, 256)
 
 
 def test_a_card_that_only_resizes_is_resized_to_the_frame() -> None:
     recipe = make_recipe(preprocess=[{"step": "resize", "size": [4, 6], "interpolation": "bicubic"}, *STEPS[1:]])
-    (step,) = make_feed(recipe, configure()).steps
+    (step,) = make_pipeline(recipe, configure()).steps
     assert step == Resize(step="resize", size=(8, 8), interpolation="bicubic")
 
 
@@ -69,8 +71,8 @@ def test_a_card_that_only_resizes_is_resized_to_the_frame() -> None:
 def test_whatever_the_order_of_bytes_the_network_sees_red_first(
     fields: dict[str, bool], kind: str, ax_swap: bool, image: tuple[Path, np.ndarray]
 ) -> None:
-    feed = make_feed(make_recipe(), configure(kind, ax_swap_switch=ax_swap and kind == "XRGB8888_U8", **fields))
-    found = feed.finish(feed.load(image[0])[None])[0]
+    pipeline = make_pipeline(make_recipe(), configure(kind, ax_swap_switch=ax_swap and kind == "XRGB8888_U8", **fields))
+    found = pipeline.finish(pipeline.load(image[0])[None])[0]
     np.testing.assert_array_equal(found, image[1][3:7, 3:9].transpose(2, 0, 1))
 
 
@@ -81,37 +83,37 @@ def test_yuv_comes_back_as_the_colours_that_went_in(nv21: bool, tmp_path: Path) 
     fields = {k: v for k, v in guide.items() if "matrix" in k or k.startswith(("csc", "input_bias"))}
     assert not set(fields) & set(less_and_scale)
     even = {"load_start_pos_w": 2, "rbuv_swap_switch": nv21, "crop_size_h": 4, "crop_size_w": 6}
-    feed = make_feed(make_recipe(), configure("YUV420SP_U8", **fields, **even))
-    assert feed.shape == (12, 8, 1) and feed.is_yuv
+    pipeline = make_pipeline(make_recipe(), configure("YUV420SP_U8", **fields, **even))
+    assert pipeline.shape == (12, 8, 1) and pipeline.is_yuv
     colours = np.array([(200, 30, 60), (10, 220, 90), (128, 128, 128), (250, 240, 20)], np.uint8)
     for colour in colours:
         Image.fromarray(np.full((10, 12, 3), colour)).save(tmp_path / "a.png")
-        found = feed.finish(feed.load(tmp_path / "a.png")[None])[0]
+        found = pipeline.finish(pipeline.load(tmp_path / "a.png")[None])[0]
         assert np.abs(found - colour[:, None, None]).max() <= 3
 
 
 def test_drawn_pictures_become_the_same_bytes_as_files(image: tuple[Path, np.ndarray]) -> None:
     for kind in ("RGB888_U8", "YUV420SP_U8"):
-        feed = make_feed(make_recipe(), configure(kind, load_start_pos_w=2))
-        np.testing.assert_array_equal(feed.encode(image[1][1:9, 2:10]), feed.load(image[0]))
+        pipeline = make_pipeline(make_recipe(), configure(kind, load_start_pos_w=2))
+        np.testing.assert_array_equal(pipeline.encode(image[1][1:9, 2:10]), pipeline.load(image[0]))
 
 
 def test_values_and_steps_make_the_hash() -> None:
-    feed = make_feed(make_recipe(), configure())
+    pipeline = make_pipeline(make_recipe(), configure())
     others = [
-        make_feed(make_recipe(), configure(min_chn_0=1.0)),
-        Feed(feed.recipe, feed.recipe.preprocess[:1], feed.aipp),
-        make_feed(make_recipe()),
+        make_pipeline(make_recipe(), configure(min_chn_0=1.0)),
+        InputPipeline(pipeline.recipe, pipeline.recipe.preprocess[:1], pipeline.aipp),
+        make_pipeline(make_recipe()),
     ]
-    assert len({feed.hash, *(other.hash for other in others)}) == 4
-    assert make_feed(make_recipe(title="Another"), configure()).hash == feed.hash
+    assert len({pipeline.hash, *(other.hash for other in others)}) == 4
+    assert make_pipeline(make_recipe(title="Another"), configure()).hash == pipeline.hash
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="YUV400_U8 gives 1 channel, and small takes 3"):
-        make_feed(make_recipe(), configure("YUV400_U8"))
+        make_pipeline(make_recipe(), configure("YUV400_U8"))
     with pytest.raises(UsageError, match=r"gives 8×8 .* the network takes 4×6"):
-        make_feed(make_recipe(), configure(crop=False))
+        make_pipeline(make_recipe(), configure(crop=False))
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -122,9 +124,9 @@ def test_yuv_of_colour_photographs_stays_near(index: int, tmp_path: Path) -> Non
     plain = {f"{part}_chn_{i}": value for part, value in (("min", 0.0), ("var_reci", 1.0)) for i in range(3)}
     config = guide.model_copy(update=plain)
     recipe = load_recipe("resnext50_32x4d")
-    feed = make_feed(recipe, config)
-    found = feed.finish(feed.load(tmp_path / "a.png")[None])[0]
-    squashed = load_pixels(tmp_path / "a.png", feed.steps)[16:240, 16:240].transpose(2, 0, 1)
+    pipeline = make_pipeline(recipe, config)
+    found = pipeline.finish(pipeline.load(tmp_path / "a.png")[None])[0]
+    squashed = load_pixels(tmp_path / "a.png", pipeline.steps)[16:240, 16:240].transpose(2, 0, 1)
     error = np.abs(found - squashed)
     # Colour at half resolution: a pixel beside an edge may be far off, the picture is not.
     assert error.mean() < 3.0

@@ -16,7 +16,7 @@ from seatrial.data.images import ImageListing, LabelledImage, hash_listing
 from seatrial.data.loading.batches import fill_row, load_batch
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input
-from seatrial.data.preprocessing.input_pipeline import Feed, make_feed
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
 from seatrial.data.sources import pack_file as pack
 from seatrial.data.sources import read_images
 from seatrial.data.sources.pack_file import PAGE, PackReport, write_pack
@@ -24,7 +24,7 @@ from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
 from seatrial.progress import Update
 
 COUNT = 35
-FEED = make_feed(make_recipe())
+PIPELINE = make_pipeline(make_recipe())
 SIZE = 4 * 6 * 3
 
 
@@ -40,18 +40,20 @@ def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
     return read_images(folder, tmp_path / "labels.txt", 4).images
 
 
-def write(images: tuple[LabelledImage, ...], output: Path, feed: Feed = FEED, workers: int = 2) -> PackReport:
-    return write_pack(ImageListing(images), feed, output, workers)
+def write(
+    images: tuple[LabelledImage, ...], output: Path, pipeline: InputPipeline = PIPELINE, workers: int = 2
+) -> PackReport:
+    return write_pack(ImageListing(images), pipeline, output, workers)
 
 
 def read(path: Path) -> tuple[LabelledImage, ...]:
     return read_images(path, None, 4).images
 
 
-def fill(images: tuple[LabelledImage, ...], feed: Feed = FEED) -> np.ndarray:
-    batch = np.empty((len(images), *feed.shape), dtype=np.uint8)
+def fill(images: tuple[LabelledImage, ...], pipeline: InputPipeline = PIPELINE) -> np.ndarray:
+    batch = np.empty((len(images), *pipeline.shape), dtype=np.uint8)
     for row, image in zip(batch, images, strict=True):
-        fill_row(row, image, feed)
+        fill_row(row, image, pipeline)
     return batch
 
 
@@ -60,8 +62,8 @@ def test_the_pixels_are_those_of_the_images(images: tuple[LabelledImage, ...], w
     report = write(images, tmp_path / "val.pack", workers=workers)
     found = read_images(tmp_path / "val.pack", None, 4)
     assert [(image.id, image.label) for image in found.images] == [(image.id, image.label) for image in images]
-    np.testing.assert_array_equal(fill(found.images), load_batch([image.path for image in images], FEED))
-    assert check_prepared(found.images, FEED, "uint8") == describe_input(FEED, "uint8")
+    np.testing.assert_array_equal(fill(found.images), load_batch([image.path for image in images], PIPELINE))
+    assert check_prepared(found.images, PIPELINE, "uint8") == describe_input(PIPELINE, "uint8")
     assert report.size_bytes == (tmp_path / "val.pack").stat().st_size > PAGE + COUNT * SIZE
     assert (found.images[1].span, found.identify()) == ((PAGE + SIZE, SIZE), hash_listing(images))
     assert [image.content for image in found.images] == [
@@ -76,18 +78,20 @@ def test_a_pack_may_be_made_of_an_archive_and_be_for_aipp(images: tuple[Labelled
         for image in images:
             archive.add(image.path, f"val/{image.id}")
     config = {"aipp_mode": "static", "input_format": "YUV420SP_U8", "src_image_size_w": 6, "src_image_size_h": 4}
-    feed = make_feed(make_recipe(), Aipp.read(config, "test"))
+    pipeline = make_pipeline(make_recipe(), Aipp.read(config, "test"))
     inside = read_images(tmp_path / "val.tar", tmp_path / "labels.txt", 4).images
-    write(inside, tmp_path / "val.pack", feed)
-    np.testing.assert_array_equal(fill(read(tmp_path / "val.pack"), feed), load_batch([i.path for i in images], feed))
+    write(inside, tmp_path / "val.pack", pipeline)
+    np.testing.assert_array_equal(
+        fill(read(tmp_path / "val.pack"), pipeline), load_batch([i.path for i in images], pipeline)
+    )
     with pytest.raises(DataError, match=r"hold uint8 6×6×1 .* takes uint8 4×6×3 .*`seatrial data pack"):
-        check_prepared(read(tmp_path / "val.pack"), FEED, "uint8")
+        check_prepared(read(tmp_path / "val.pack"), PIPELINE, "uint8")
 
 
 def test_threads_read_any_image(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     write(images, tmp_path / "val.pack")
     packed = read(tmp_path / "val.pack") * 20
-    expected = load_batch([image.path for image in images], FEED)
+    expected = load_batch([image.path for image in images], PIPELINE)
     with ThreadPoolExecutor(8) as pool:
         for index, row in enumerate(pool.map(lambda image: fill((image,))[0], packed)):
             np.testing.assert_array_equal(row, expected[index % COUNT])
@@ -96,18 +100,18 @@ def test_threads_read_any_image(images: tuple[LabelledImage, ...], tmp_path: Pat
 def test_what_is_packed_already_is_found(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     first = write(images, tmp_path / "val.pack")
     updates: list[Update] = []
-    found = write_pack(ImageListing(images), FEED, tmp_path / "val.pack", 1, updates.append)
+    found = write_pack(ImageListing(images), PIPELINE, tmp_path / "val.pack", 1, updates.append)
     assert (found.index, found.wall_s) == (first.index, 0)
     assert [update.note for update in updates if update.note] == [f"already packed: {tmp_path}/val.pack"]
     os.utime(images[3].path, ns=(1, 1))
     assert write(images, tmp_path / "val.pack").wall_s > 0
-    other = make_feed(make_recipe(preprocess=[{"step": "resize", "size": [4, 6]}, {"step": "to_float"}]))
+    other = make_pipeline(make_recipe(preprocess=[{"step": "resize", "size": [4, 6]}, {"step": "to_float"}]))
     assert write(images, tmp_path / "val.pack", other).index.preprocess_hash != first.index.preprocess_hash
 
 
 def test_progress_counts_images(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
     updates: list[Update] = []
-    write_pack(ImageListing(images), FEED, tmp_path / "val.pack", 2, updates.append)
+    write_pack(ImageListing(images), PIPELINE, tmp_path / "val.pack", 2, updates.append)
     assert [(update.done, update.total) for update in updates] == [(16, 35), (32, 35), (35, 35)]
 
 
@@ -204,7 +208,7 @@ def test_labels_beside_a_pack_must_be_its_own(images: tuple[LabelledImage, ...],
 
 
 def test_a_pack_of_a_part_says_so(images: tuple[LabelledImage, ...], tmp_path: Path) -> None:
-    write_pack(ImageListing(images, ("98.png", "99.png")), FEED, tmp_path / "val.pack", 1)
+    write_pack(ImageListing(images, ("98.png", "99.png")), PIPELINE, tmp_path / "val.pack", 1)
     with pytest.raises(
         DataError, match=r"without 2 labelled images that were not there .*\('98\.png', '99\.png'\); --allow"
     ):

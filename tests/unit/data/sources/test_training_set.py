@@ -11,7 +11,7 @@ from PIL import Image
 from fake_engine import make_recipe
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.check_prepared import describe_input
-from seatrial.data.preprocessing.input_pipeline import make_feed
+from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.sources import read_images
 from seatrial.data.sources.pack_file import write_pack
 from seatrial.data.sources.training_set import read_held_out, read_training_set
@@ -19,7 +19,7 @@ from seatrial.errors import DataError
 from seatrial.progress import Update
 
 NAMES = ("n03", "n01", "n02")
-FEED = make_feed(make_recipe())
+PIPELINE = make_pipeline(make_recipe())
 
 
 def make_folders(folder: Path, names: tuple[str, ...] = NAMES, count: int = 2) -> Path:
@@ -45,7 +45,7 @@ def check(images: tuple[LabelledImage, ...], count: int = 2) -> None:
     """Each image is labelled with its class's number."""
     assert [image.label for image in images] == [number for number in range(3) for _ in range(count)]
     for image in images:
-        assert set(FEED.decode(image.read(), image.id).ravel().tolist()) == {image.label}
+        assert set(PIPELINE.decode(image.read(), image.id).ravel().tolist()) == {image.label}
 
 
 def test_class_folders_are_numbered_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -133,13 +133,13 @@ def test_packs_may_be_of_the_cards_own_pixels(tmp_path: Path) -> None:
     for name in ("train", "val"):
         made = make_folders(tmp_path / "made" / name)
         (tmp_path / "data").mkdir(exist_ok=True)
-        write_pack(read_images(made, None, 3), FEED, tmp_path / "data" / f"{name}.pack", 1)
+        write_pack(read_images(made, None, 3), PIPELINE, tmp_path / "data" / f"{name}.pack", 1)
     notes: list[Update] = []
-    train, val = read_training_set(tmp_path / "data", 3, notes.append, describe_input(FEED, "uint8"))
+    train, val = read_training_set(tmp_path / "data", 3, notes.append, describe_input(PIPELINE, "uint8"))
     assert [image.label for image in train] == [image.label for image in val] == [0, 0, 1, 1, 2, 2]
     assert [set(image.read()) for image in train] == [{image.label} for image in train]
     assert notes[-1].note == f"crops are taken from the 4×6 pixels of {tmp_path}/data/train.pack"
     other = make_recipe(preprocess=[{"step": "resize", "size": [4, 6]}, {"step": "to_float"}])
-    for expected in (None, describe_input(make_feed(other), "uint8")):
+    for expected in (None, describe_input(make_pipeline(other), "uint8")):
         with pytest.raises(DataError, match="was preprocessed, and not as the card crops its pixels; give image files"):
             read_training_set(tmp_path / "data", 3, expected=expected)
