@@ -128,16 +128,13 @@ def _find_files(kind: str, paths: list[Path]) -> list[Path]:
 
 
 def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
-    from seatrial.cli.output.predictions import list_compared, print_compared
+    from seatrial.cli.output.predictions import list_compared, write_compared
     from seatrial.compare.verdict import reach_verdict
     from seatrial.workflow.compare.predictions import compare_files
 
     with showing() as progress:
         found = compare_files(spec, progress)
-    if as_json:
-        print_json(list_compared(found))
-    else:
-        print_compared(found, limit)
+    print_json(list_compared(found)) if as_json else print(write_compared(found, limit))
     return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.flips import find_flips
+from seatrial.report.formats import Grid
 from seatrial.report.headline import gates_of, outcome_of
 from seatrial.report.numbers import (
     count_of,
@@ -43,7 +44,13 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     absent: str
-    """The sentence that stands here when there are no rows."""
+    """The sentence that is shown when there are no rows."""
+
+    @property
+    def grid(self) -> Grid:
+        """Header and rows as cells."""
+        left = [place for place, column in enumerate(self.columns) if column.kind != "number"]
+        return Grid([column.name for column in self.columns], self.rows, left)
 
 
 def numbers(*names: str) -> tuple[Column, ...]:

@@ -43,7 +43,7 @@ def test_it_tells_what_flipped_and_where(here: Path, capsys: pytest.CaptureFixtu
     assert accuracy.splitlines()[0].split() == ["400", "images", "torch", "int8"]
     assert accuracy.splitlines()[1] == "top-1       100.00% (99.05 to 100.00)    97.00% (94.83 to 98.28)"
     assert "int8 against torch: drop 3.00 points (1.74 to 4.82)" in difference
-    assert "12 lost, 0 gained, 12 answers changed (3.0%); McNemar's p 0.00049" in difference
+    assert "12 lost, 0 gained, 12 predictions changed (3.0%); McNemar's p 0.00049" in difference
     assert "400 of 400 best scores differ, most that of image_000.png: 1.25 against 1 (by 0.25)" in difference
     assert classes.splitlines()[2].split() == ["0", "40", "100.0%", "95.0%", "2", "0"]
     assert classes.splitlines()[-1] == "… and 7 more classes: see --limit and --json"
@@ -87,7 +87,7 @@ def test_one_file_is_judged_by_other_labels(here: Path, capsys: pytest.CaptureFi
 def test_the_same_predictions_differ_in_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line("compare torch.parquet torch.parquet --gate-pp 1") == 0
     told = capsys.readouterr().out
-    assert "0 lost, 0 gained, 0 answers changed (0.0%); McNemar's p 1\nall best scores are the same\n" in told
+    assert "0 lost, 0 gained, 0 predictions changed (0.0%); McNemar's p 1\nall best scores are the same\n" in told
     assert "classes" not in told
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, INT8, TORCH, Trial, build_run
-from seatrial.report.markdown import escape, fence, write_markdown
+from seatrial.report.formats import escape, fence
+from seatrial.report.markdown import write_markdown
 from seatrial.report.write import write_report
 from seatrial.results.run_folder import read_run
 

@@ -1,50 +1,36 @@
-"""A run against an earlier one, as text, Markdown for a pull request, or JSON."""
+"""A run compared with an earlier one, as text, Markdown for a pull request, or JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.cli.output.speed import list_ratio
-from seatrial.cli.output.tables import Layout, write_table
+from seatrial.cli.output.tables import Layout, write_blocks
+from seatrial.compare.comparability import say_unlike
+from seatrial.compare.regression import Changes, EngineChange, say_change
+from seatrial.compare.speed_table import doubt_intervals
+from seatrial.report.formats import Grid, escape
+from seatrial.report.numbers import write_figures, write_points
 
-if TYPE_CHECKING:
-    from seatrial.compare.regression import Changes, EngineChange
 
-
-def write_changes(found: "Changes", layout: Layout) -> str:
+def write_changes(changes: Changes, layout: Layout) -> str:
     """The verdict with what decided it, accuracy, speed, and what else is different."""
-    told = f"{found.after} against {found.before}"
-    verdict = found.verdict.outcome
-    blocks = [f"**{verdict}**: {_escape(told)}" if layout is Layout.MARKDOWN else told]
-    accuracy, speed = _list_accuracy(found.engines), _list_speed(found.engines)
-    if accuracy:
-        header = ["engine", "images", "top-1 before", "after", "drop, points (interval)", "lost", "gained"]
-        blocks.append(write_table(layout, header, accuracy))
-    if speed:
-        header = ["engine", "batch", "images/s before", "after", "change (95 % interval)"]
-        blocks.append(write_table(layout, header, speed))
-    changed = _list_changed(found)
-    if changed:
-        blocks.append(write_table(layout, ["what else changed", "before", "after"], changed, (0, 1, 2)))
-    gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in found.verdict.gates]
-    only = [f"only in {name}: {', '.join(engines)}" for name, engines in found.only.items()]
-    lines = [*only, *_say_notes(found), *gates] or [
-        "nothing was judged: there is no gate, or nothing to hold it against"
-    ]
-    if layout is Layout.MARKDOWN:
-        return "\n\n".join([*blocks, "\n".join(f"- {_escape(line)}" for line in lines)])
-    return "\n\n".join([*blocks, "\n".join([*lines, f"{verdict}: {told}"])])
+    title, verdict = f"{changes.after} against {changes.before}", changes.verdict.outcome
+    gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in changes.verdict.gates]
+    only = [f"only in {name}: {', '.join(engines)}" for name, engines in changes.only.items()]
+    lines = [*only, *_list_notes(changes), *gates] or ["nothing was judged: no gate, or nothing to compare"]
+    if layout is not Layout.MARKDOWN:
+        lines.append(f"{verdict}: {title}")
+    return write_blocks(
+        layout,
+        f"**{verdict}**: {escape(title)}" if layout is Layout.MARKDOWN else title,
+        _tabulate_accuracy(changes.engines),
+        _tabulate_speed(changes.engines),
+        _tabulate_changed(changes),
+        lines,
+    )
 
 
-def _escape(text: str) -> str:
-    from seatrial.report.markdown import escape
-
-    return escape(text)
-
-
-def _list_accuracy(engines: Sequence["EngineChange"]) -> list[list[str]]:
-    from seatrial.report.numbers import write_points
-
+def _tabulate_accuracy(engines: Sequence[EngineChange]) -> Grid:
     rows = []
     for engine in engines:
         if engine.accuracy is None:
@@ -53,13 +39,10 @@ def _list_accuracy(engines: Sequence["EngineChange"]) -> list[list[str]]:
         drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
         counts = (str(v.lost), str(v.gained))
         rows.append([engine.name, f"{v.images:,}", f"{before.shares[0]:.2%}", f"{after.shares[0]:.2%}", drop, *counts])
-    return rows
+    return Grid(["engine", "images", "top-1 before", "after", "drop, points (interval)", "lost", "gained"], rows)
 
 
-def _list_speed(engines: Sequence["EngineChange"]) -> list[list[str]]:
-    from seatrial.compare.regression import say_change
-    from seatrial.report.numbers import write_figures
-
+def _tabulate_speed(engines: Sequence[EngineChange]) -> Grid:
     rows = []
     for engine in engines:
         if engine.speed is None:
@@ -69,33 +52,31 @@ def _list_speed(engines: Sequence["EngineChange"]) -> list[list[str]]:
             rates = [write_figures(figures[size].rate.value, 4) for figures in (before, after)]
             change = "not comparable" if engine.speed.refused or size is None else say_change(ratios[size])
             rows.append([engine.name, str(size or "not told"), *rates, change])
-    return rows
+    return Grid(["engine", "batch", "images/s before", "after", "change (95 % interval)"], rows)
 
 
-def _say_notes(found: "Changes") -> list[str]:
-    from seatrial.compare.comparability import say_unlike
-    from seatrial.compare.speed_table import doubt_intervals
-
+def _list_notes(changes: Changes) -> list[str]:
     notes = []
-    for engine in found.engines:
+    for engine in changes.engines:
         if engine.accuracy is not None:
             notes += [f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts]
         if engine.speed is None:
             continue
-        allowed = {kind: told for kind, told in engine.speed.unlike.items() if kind not in engine.speed.refused}
+        allowed = {kind: facts for kind, facts in engine.speed.unlike.items() if kind not in engine.speed.refused}
         notes += [f"{engine.name}: not alike, but allowed: {say_unlike(kind, told)}" for kind, told in allowed.items()]
         notes += [f"{engine.name}: {doubt}" for doubt in doubt_intervals((engine.speed.before, engine.speed.after))]
     return [f"note: {note}" for note in notes]
 
 
-def _list_changed(found: "Changes") -> list[list[str]]:
-    pairs: dict[str, Mapping[str, tuple[str, str]]] = {"": found.changed}
-    pairs |= {f"{engine.name}: ": engine.changed for engine in found.engines}
-    return [
+def _tabulate_changed(changes: Changes) -> Grid:
+    pairs: dict[str, Mapping[str, tuple[str, str]]] = {"": changes.changed}
+    pairs |= {f"{engine.name}: ": engine.changed for engine in changes.engines}
+    rows = [
         [f"{whose}{what}", _shorten(before), _shorten(after)]
         for whose, changed in pairs.items()
         for what, (before, after) in changed.items()
     ]
+    return Grid(["what else changed", "before", "after"], rows, (0, 1, 2))
 
 
 def _shorten(text: str) -> str:
@@ -103,32 +84,30 @@ def _shorten(text: str) -> str:
     return text[:12] if len(text) == 64 and " " not in text else text
 
 
-def list_changes(found: "Changes") -> dict[str, Any]:
-    """Everything as plain values, every figure in full precision."""
-    engines: dict[str, Any] = {}
-    for engine in found.engines:
-        told: dict[str, Any] = {"changed": dict(engine.changed)}
-        if engine.accuracy is not None:
-            told["accuracy"] = {
-                "before": asdict(engine.accuracy.before),
-                "after": asdict(engine.accuracy.after),
-                "versus": engine.accuracy.differences.versus.model_dump(mode="json"),
-            }
-        if engine.speed is not None:
-            ratio = engine.speed.ratio
-            told["speed"] = {
-                "ratios": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
-                "best": list_ratio(ratio.best),
-                "unlike": {kind: dict(values) for kind, values in engine.speed.unlike.items()},
-            }
-        engines[engine.name] = told
+def list_changes(changes: Changes) -> dict[str, Any]:
+    """Everything by name, every figure in full precision."""
     return {
-        "before": found.before,
-        "after": found.after,
-        "engines": engines,
-        "only": {name: list(who) for name, who in found.only.items()},
-        "changed": dict(found.changed),
-        "gates": [gate.model_dump(mode="json") for gate in found.verdict.gates],
-        "outcome": found.verdict.outcome,
-        "exit_code": found.verdict.exit_code,
+        "before": changes.before,
+        "after": changes.after,
+        "engines": {engine.name: _list_engine(engine) for engine in changes.engines},
+        "only": changes.only,
+        "changed": changes.changed,
+        "gates": changes.verdict.gates,
+        "outcome": changes.verdict.outcome,
+        "exit_code": changes.verdict.exit_code,
     }
+
+
+def _list_engine(engine: EngineChange) -> dict[str, Any]:
+    facts: dict[str, Any] = {"changed": engine.changed}
+    if engine.accuracy is not None:
+        versus = engine.accuracy.differences.versus
+        facts["accuracy"] = {"before": engine.accuracy.before, "after": engine.accuracy.after, "versus": versus}
+    if engine.speed is not None:
+        ratio = engine.speed.ratio
+        facts["speed"] = {
+            "ratios": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
+            "best": list_ratio(ratio.best),
+            "unlike": engine.speed.unlike,
+        }
+    return facts

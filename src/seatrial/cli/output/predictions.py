@@ -1,100 +1,87 @@
-"""Predictions held against each other, as text or JSON."""
+"""Predictions compared with each other, as text or JSON."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-from seatrial.cli.output.progress import print_table
-
-if TYPE_CHECKING:
-    from seatrial.compare.predictions import Accuracy, Differences
-    from seatrial.workflow.compare.predictions import Compared
+from seatrial.cli.output.tables import Layout, write_blocks
+from seatrial.compare.predictions import Accuracy, Differences
+from seatrial.report.formats import Grid, write_columns
+from seatrial.workflow.compare.predictions import Compared
 
 
-def print_compared(found: "Compared", limit: int) -> None:
+def write_compared(compared: Compared, limit: int) -> str:
     """Accuracies, what flipped and where, and the verdict; at most `limit` images and classes."""
-    _print_accuracies(found.accuracies)
-    if found.differences is not None:
-        _print_differences(found.differences, found.accuracies[1].name, limit)
-    if found.gate is not None:
-        print(f"\n{found.gate.outcome}: {found.gate.reason}")
-    for gate in found.suspected:
-        print(f"{'doubt' if found.gate is None else gate.outcome}: {gate.engine}: {gate.reason}")
+    differences, gate = compared.differences, compared.gate
+    blocks: list[str | Grid | Sequence[str]] = [_tabulate_accuracies(compared.accuracies)]
+    if differences is not None:
+        name = compared.accuracies[1].name
+        blocks += [[*_describe(differences, name)], *_list_tables(differences, name, limit)]
+    verdict = [] if gate is None else [f"{gate.outcome}: {gate.reason}"]
+    verdict += [f"{g.outcome if gate else 'doubt'}: {g.engine}: {g.reason}" for g in compared.suspected]
+    return write_blocks(Layout.TABLE, *blocks, verdict)
 
 
-def list_compared(found: "Compared") -> dict[str, object]:
-    """Everything as plain values, every image that flipped."""
-    from dataclasses import asdict
-
-    values: dict[str, object] = {"accuracies": [asdict(accuracy) for accuracy in found.accuracies]}
-    if found.differences is not None:
-        values |= {
-            "versus": found.differences.versus.model_dump(mode="json"),
-            "flips": [asdict(flip) for flip in found.differences.flips],
-            "classes": [asdict(change) for change in found.differences.classes],
-            "scores": asdict(found.differences.scores) if found.differences.scores else None,
-        }
-    if found.suspected:
-        values["suspected"] = [gate.model_dump(mode="json") for gate in found.suspected]
-    if found.gate is not None:
-        values["gate"] = found.gate.model_dump(mode="json")
+def list_compared(compared: Compared) -> dict[str, object]:
+    """Everything by name, every image that flipped."""
+    values: dict[str, object] = {"accuracies": compared.accuracies}
+    if compared.differences is not None:
+        found = compared.differences
+        values |= {"versus": found.versus, "flips": found.flips, "classes": found.classes, "scores": found.scores}
+    if compared.suspected:
+        values["suspected"] = compared.suspected
+    if compared.gate is not None:
+        values["gate"] = compared.gate
     return values
 
 
-def _print_accuracies(accuracies: Sequence["Accuracy"]) -> None:
+def _tabulate_accuracies(accuracies: Sequence[Accuracy]) -> Grid:
     rows = []
     for k in range(max(len(accuracy.hits) for accuracy in accuracies)):
         cells = [_write_accuracy(accuracy, k) if k < len(accuracy.hits) else "" for accuracy in accuracies]
         rows.append([f"top-{k + 1}", *cells])
-    print_table([f"{accuracies[0].images} images", *(accuracy.name for accuracy in accuracies)], rows)
+    return Grid([f"{accuracies[0].images} images", *(accuracy.name for accuracy in accuracies)], rows)
 
 
-def _write_accuracy(accuracy: "Accuracy", k: int) -> str:
+def _write_accuracy(accuracy: Accuracy, k: int) -> str:
     low, high = accuracy.intervals[k]
     return f"{accuracy.shares[k]:.2%} ({100 * low:.2f} to {100 * high:.2f})"
 
 
-def _print_differences(found: "Differences", name: str, limit: int) -> None:
-    v = found.versus
-    print(
-        f"\n{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-        f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed ({v.changed / v.images:.1%}); "
+def _describe(differences: Differences, name: str) -> Iterator[str]:
+    v, s = differences.versus, differences.scores
+    yield (
+        f"{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+        f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%}); "
         f"McNemar's p {v.p_value:.2g}"
     )
-    if found.scores is None:
-        print("all best scores are the same")
+    if s is None:
+        yield "all best scores are the same"
     else:
-        s = found.scores
-        print(
+        yield (
             f"{s.images} of {v.images} best scores differ, most that of {s.id}: {s.score:g} against {s.reference:g} "
             f"(by {abs(s.score - s.reference):.2g})"
         )
-    for doubt in v.doubts:
-        print(f"doubt: {doubt}, so the drop may not be the engine's")
-    _print_classes(found, name, limit)
-    _print_flips(found, name, limit)
+    yield from (f"doubt: {doubt}, so the drop may not be the engine's" for doubt in v.doubts)
 
 
-def _print_classes(found: "Differences", name: str, limit: int) -> None:
-    if not (found.classes and limit):
-        return
-    rows = []
-    for c in found.classes[:limit]:
-        shares = (f"{c.reference_right / c.images:.1%}", f"{c.right / c.images:.1%}")
-        rows.append([str(c.label), str(c.images), *shares, str(c.lost), str(c.gained)])
-    print("\nclasses that lost most")
-    print_table(["class", "images", found.versus.reference, name, "lost", "gained"], rows)
-    _print_rest(len(found.classes) - limit, "classes")
+def _list_tables(differences: Differences, name: str, limit: int) -> Iterator[str]:
+    reference = differences.versus.reference
+    classes = [
+        [c.label, c.images, f"{c.reference_right / c.images:.1%}", f"{c.right / c.images:.1%}", c.lost, c.gained]
+        for c in differences.classes
+    ]
+    header = ["class", "images", reference, name, "lost", "gained"]
+    yield _write_first("classes that lost most", header, classes, "classes", limit)
+    flips = [[f.id, f.label, f.reference, f.answer, f.kind] for f in differences.flips]
+    yield _write_first(
+        "images whose prediction changed", ["image", "label", reference, name, ""], flips, "images", limit
+    )
 
 
-def _print_flips(found: "Differences", name: str, limit: int) -> None:
-    if not (found.flips and limit):
-        return
-    rows = [[f.id, str(f.label), str(f.reference), str(f.answer), f.kind] for f in found.flips[:limit]]
-    print("\nimages whose answer changed")
-    print_table(["image", "label", found.versus.reference, name, ""], rows, left=(0, 4))
-    _print_rest(len(found.flips) - limit, "images")
-
-
-def _print_rest(count: int, things: str) -> None:
-    if count > 0:
-        print(f"… and {count} more {things}: see --limit and --json")
+def _write_first(title: str, header: list[str], rows: Sequence[Sequence[object]], things: str, limit: int) -> str:
+    """The first rows under a title, and how many more there are."""
+    if not (rows and limit):
+        return ""
+    left = [0, *(place for place, name in enumerate(header) if not name)]
+    shown = write_columns(Grid(header, [list(map(str, row)) for row in rows[:limit]], left))
+    more = len(rows) - limit
+    return f"{title}\n{shown}" + (f"\n… and {more} more {things}: see --limit and --json" if more > 0 else "")

@@ -5,9 +5,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import Any
 
 from seatrial.progress import Progress, Update
+from seatrial.report.formats import Grid, write_columns
 
 PLAIN_EVERY_S = 10.0
 
@@ -94,13 +97,25 @@ def tell(stage: str, text: str) -> None:
     print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> None:
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
     """A table on stdout; the columns in `left` are left aligned, the rest right."""
-    from seatrial.report.terminal import write_columns
-
-    print(write_columns([list(header), *map(list, rows)], left))
+    print(write_columns(Grid(header, rows, left)))
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; records and dataclasses become objects."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=_to_plain))
+
+
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,9 +1,11 @@
-"""A table as columns of text, as Markdown, or in the shape of the Ascend guides' README tables."""
+"""Tables, paragraphs and lists in the layout that was asked for, and figures as the Ascend guides print them."""
 
 import unicodedata
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+
+from seatrial.report.formats import Grid, write_columns, write_markdown_list, write_markdown_table
 
 RATE_DIGITS, RATIO_DIGITS = 4, 9
 """Most decimals that the guides print of images per second and of ratios."""
@@ -36,12 +38,14 @@ def write_ratio(value: float) -> str:
     return round_half_up(value, digits)
 
 
-def write_guide_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def write_guide_table(grid: Grid) -> str:
     """Markdown whose columns line up, Chinese characters two places wide."""
-    lines = [["", *header], *map(list, rows)]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(lines[0]))]
-    lines.insert(1, ["-" * width for width in widths])
-    padded = ([cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines)
+    widths = [max(map(_width, column)) for column in zip(*grid.lines, strict=True)]
+    header, *rows = grid.lines
+    padded = (
+        [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+        for line in (header, ["-" * width for width in widths], *rows)
+    )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
@@ -49,21 +53,17 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def write_markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """Markdown; the columns in `left` are left aligned, the rest right."""
-    from seatrial.report.markdown import escape
-
-    rule = ["---" if i in left else "---:" for i in range(len(header))]
-    lines = [[escape(cell) for cell in header], rule, *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+_TABLES = {Layout.TABLE: write_columns, Layout.GUIDE: write_guide_table, Layout.MARKDOWN: write_markdown_table}
 
 
-def write_table(
-    layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
-) -> str:
-    """A table as text or as Markdown."""
-    if layout is Layout.MARKDOWN:
-        return write_markdown_table(header, rows, left)
-    from seatrial.report.terminal import write_columns
+def write_blocks(layout: Layout, *blocks: str | Grid | Sequence[str]) -> str:
+    """Paragraphs as they are, tables, and lists of lines, an empty line between them; empty ones are left out."""
+    return "\n\n".join(filter(None, (_write_block(layout, block) for block in blocks)))
 
-    return write_columns([list(header), *map(list, rows)], tuple(left))
+
+def _write_block(layout: Layout, block: str | Grid | Sequence[str]) -> str:
+    if isinstance(block, str):
+        return block
+    if isinstance(block, Grid):
+        return _TABLES[layout](block) if block.rows else ""
+    return "\n".join(block) if layout is Layout.TABLE else write_markdown_list(block)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cli.output.guides import WRONG
-from seatrial.cli.output.tables import Layout, write_exact, write_ratio, write_table
+from seatrial.cli.output.tables import Layout, write_blocks, write_exact, write_ratio
+from seatrial.report.formats import Grid, write_columns
 
 if TYPE_CHECKING:
     from seatrial.compare.training_table import Scaling, TrainingRow, TrainingTable
@@ -20,13 +21,11 @@ GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
 
 def write_epochs(epochs: Sequence["Epoch"]) -> str:
     """A line for each epoch."""
-    from seatrial.report.terminal import write_columns
-
     rows = [
         [str(e.epoch), f"{e.loss:.3f}", _share(e.train_top1), _share(e.val_top1), f"{e.images_per_s:.0f}"]
         for e in epochs
     ]
-    return write_columns([["epoch", "loss", "train top-1", "held-out top-1", "images/s"], *rows], (0,))
+    return write_columns(Grid(["epoch", "loss", "train top-1", "held-out top-1", "images/s"], rows))
 
 
 def write_outcome(record: "TrainingRecord", output: Path) -> str:
@@ -90,12 +89,7 @@ def write_trainings(found: "TrainingTable", layout: Layout) -> str:
 
 
 def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[str]) -> str:
-    table = write_table(Layout.MARKDOWN if layout is Layout.GUIDE else layout, header, rows)
-    if layout is Layout.TABLE:
-        return "\n".join([table, "", *lines]).rstrip()
-    from seatrial.report.markdown import escape
-
-    return "\n".join([table, "", *(f"- {escape(line)}" for line in lines)]).rstrip()
+    return write_blocks(Layout.MARKDOWN if layout is Layout.GUIDE else layout, Grid(header, rows), lines)
 
 
 def _list_guide_cells(row: "TrainingRow") -> list[str]:

@@ -2,7 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from seatrial.cli.output.tables import Layout, round_half_up, write_exact, write_guide_table, write_ratio, write_table
+from seatrial.cli.output.tables import Layout, round_half_up, write_blocks, write_exact, write_ratio
+from seatrial.report.formats import Grid
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_a_ratio_is_not_rounded_to_one(value: float, text: str) -> None:
 
 
 def test_chinese_letters_are_two_places_wide() -> None:
-    lines = write_guide_table(["310"], [["bs1", "5"], ["最优batch", "5246.8"]]).splitlines()
+    lines = write_blocks(Layout.GUIDE, Grid(["", "310"], [["bs1", "5"], ["最优batch", "5246.8"]])).splitlines()
     assert lines == [
         "|           | 310    |",
         "| --------- | ------ |",
@@ -39,8 +40,20 @@ def test_chinese_letters_are_two_places_wide() -> None:
 
 
 def test_markdown_shows_names_as_they_are() -> None:
-    assert write_table(Layout.MARKDOWN, ["batch", "a|b"], [["1", "*x*"]]).splitlines() == [
+    assert write_blocks(Layout.MARKDOWN, Grid(["batch", "a|b"], [["1", "*x*"]])).splitlines() == [
         "| batch | a\\|b |",
         "| --- | ---: |",
         "| 1 | \\*x\\* |",
     ]
+
+
+def test_blocks_are_apart_and_empty_ones_left_out() -> None:
+    blocks = (
+        "a title",
+        Grid(["batch", "rate"], [["1", "20.5"], ["16", "9"]]),
+        Grid(["no", "rows"], []),
+        [],
+        ["a", "b_"],
+    )
+    assert write_blocks(Layout.TABLE, *blocks) == "a title\n\nbatch  rate\n1      20.5\n16        9\n\na\nb_"
+    assert write_blocks(Layout.MARKDOWN, *blocks).endswith("| 16 | 9 |\n\n- a\n- b\\_")

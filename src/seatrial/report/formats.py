@@ -1,0 +1,55 @@
+"""Rows and sentences as plain text and as Markdown."""
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Cells of finished text under a header."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: Sequence[int] = (0,)
+    """Columns that are left aligned; the rest are right aligned."""
+
+    @property
+    def lines(self) -> list[Sequence[str]]:
+        """The header and the rows."""
+        return [self.header, *self.rows]
+
+
+def write_columns(grid: Grid) -> str:
+    """Plain text, the columns under each other."""
+    columns = []
+    for place, cells in enumerate(zip(*grid.lines, strict=True)):
+        width = max(map(len, cells))
+        columns.append([cell.ljust(width) if place in grid.left else cell.rjust(width) for cell in cells])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def write_markdown_table(grid: Grid) -> str:
+    """A Markdown table."""
+    header, *rows = ([escape(cell) for cell in line] for line in grid.lines)
+    rule = ["---" if i in grid.left else "---:" for i in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def write_markdown_list(lines: Sequence[str]) -> str:
+    """An item for each line."""
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too."""
+    flat = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", flat)
+
+
+def fence(text: str) -> str:
+    """A code block that its content cannot close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}\n{text}\n{marks}"
