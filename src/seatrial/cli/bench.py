@@ -213,5 +213,7 @@ def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
 
 def _write_command(folder: Path, spec: "BenchSpec", output: Path) -> list[str]:
     """The words that measure it so again."""
-    words = ["seatrial", "bench", str(folder), "--batch-size", ",".join(map(str, spec.batch_sizes))]
-    return [*words, "--loop", str(spec.min_samples), "--scope", ",".join(spec.scopes), "--output", str(output)]
+    from seatrial.store.command_line import write_words
+
+    sizes, scopes = tuple(spec.batch_sizes), tuple(spec.scopes)
+    return write_words("bench", folder, batch_size=sizes, loop=spec.min_samples, scope=scopes, output=output)

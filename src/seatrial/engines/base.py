@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
 
@@ -300,11 +301,18 @@ def check_place(file: EngineFile, device: str, has: Capabilities) -> None:
 def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
     """The command that compiles the same engine anew; only the graph's path is not known any more."""
     sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
-    words = ["seatrial", "compile", "GRAPH.onnx", "--engine", manifest.engine, "--precision", manifest.precision]
-    words += ["--batch-size", sizes, "--device", device]
-    asked = {name: value for name, value in manifest.options.items() if name not in manifest.chosen}
-    words += [word for name, value in asked.items() for word in ("--option", f"{name}={value}")]
-    return shlex.join([*words, "--output", str(folder)])
+    options = [f"{name}={value}" for name, value in manifest.options.items() if name not in manifest.chosen]
+    words = write_words(
+        "compile",
+        "GRAPH.onnx",
+        engine=manifest.engine,
+        precision=manifest.precision,
+        batch_size=sizes,
+        device=device,
+        option=options,
+        output=folder,
+    )
+    return shlex.join(words)
 
 
 def read_engine(folder: Path) -> EngineFile:

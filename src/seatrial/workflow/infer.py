@@ -36,6 +36,7 @@ from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_ba
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.noise_floor import find_batch_floor, is_coarse
 from seatrial.progress import Progress, Update, silent
+from seatrial.store.command_line import write_words
 from seatrial.store.files import replacing, write_text
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -249,11 +250,19 @@ def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, pipelin
 
 def write_command(folder: Path, spec: InferSpec) -> list[str]:
     """The words of the command that runs `spec`."""
-    words = ["seatrial", "infer", str(folder), "--outfmt", spec.form, "--layout", spec.layout]
-    words += ["--loop", str(spec.loop), "--warmup", str(spec.warmup), "--pure-data-type", spec.pure_data]
-    given = {"--input": spec.source, "--output": spec.output, "--output-dirname": spec.dirname}
-    pairs = {**given, "--batch-size": spec.batch_size}
-    return words + [str(word) for name, value in pairs.items() if value is not None for word in (name, value)]
+    return write_words(
+        "infer",
+        folder,
+        outfmt=spec.form,
+        layout=spec.layout,
+        loop=spec.loop,
+        warmup=spec.warmup,
+        pure_data_type=spec.pure_data,
+        input=spec.source,
+        output=spec.output,
+        output_dirname=spec.dirname,
+        batch_size=spec.batch_size,
+    )
 
 
 def _check_told(inputs: Inputs, tensor: TensorSpec) -> None:

@@ -22,6 +22,7 @@ from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.results.run import VERDICT, Run, accuracy_path, measurement_path
+from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
@@ -217,14 +218,22 @@ def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
 
 def describe_command(spec: RunSpec) -> str:
     """The `seatrial run` line that gives this run, also when another verb was the caller."""
-    words = ["seatrial", "run", spec.recipe, "--checkpoint", str(spec.checkpoint), "--images", str(spec.images)]
-    words += ["--labels", str(spec.labels)] if spec.labels else []
-    words += ["--engines", ",".join(spec.engines), "--batch-size", ",".join(map(str, spec.batch_sizes))]
-    words += ["--bench-duration", f"{spec.bench_duration_s:g}", "--bench-samples", str(spec.bench_min_samples)]
-    words += ["--evaluate-batch-size", str(spec.evaluate_batch_size)]
-    words += ["--opset", str(spec.opset)] if spec.opset else []
-    words += ["--calibration", str(spec.calibration)] if spec.calibration else []
-    return shlex.join([*words, "--output", str(spec.output)])
+    words = write_words(
+        "run",
+        spec.recipe,
+        checkpoint=spec.checkpoint,
+        images=spec.images,
+        labels=spec.labels,
+        engines=spec.engines,
+        batch_size=spec.batch_sizes,
+        bench_duration=spec.bench_duration_s,
+        bench_samples=spec.bench_min_samples,
+        evaluate_batch_size=spec.evaluate_batch_size,
+        opset=spec.opset,
+        calibration=spec.calibration,
+        output=spec.output,
+    )
+    return shlex.join(words)
 
 
 def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progress) -> dict[str, EngineFile]:

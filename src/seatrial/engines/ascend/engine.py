@@ -26,6 +26,7 @@ from seatrial.engines.base import (
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import dump_steps
+from seatrial.store.command_line import write_words
 from seatrial.store.record import Record
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -144,11 +145,20 @@ def rebuild_command(file: EngineFile, build: AtcBuild, device: str) -> str:
     """The `seatrial compile` line that gives this engine folder on this machine."""
     manifest = file.manifest
     sizes = ",".join(str(model.batch_size) for model in manifest.files)
-    words = ["seatrial", "compile", build.graph, "--engine", "ascend", "--precision", manifest.precision]
-    words += ["--batch-size", sizes, "--device", device]
-    for name, value in manifest.options.items():
-        # The chip is told by the device now; files are taken from where they are kept.
-        if name != "soc_version":
-            kept = file.folder / Path(value).name
-            words += ["--option", f"{name}={kept if name in list_files({name: value}) else value}"]
-    return shlex.join([*words, "--output", str(file.folder)])
+    # The device names the chip; files are taken from where they are kept.
+    options = [
+        f"{name}={file.folder / Path(value).name if name in list_files({name: value}) else value}"
+        for name, value in manifest.options.items()
+        if name != "soc_version"
+    ]
+    words = write_words(
+        "compile",
+        build.graph,
+        engine="ascend",
+        precision=manifest.precision,
+        batch_size=sizes,
+        device=device,
+        option=options,
+        output=file.folder,
+    )
+    return shlex.join(words)
