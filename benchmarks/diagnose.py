@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import planted_faults as faults
 from seatrial.cli import run_cli
 from seatrial.cli.output.progress import print_table
-from seatrial.diagnosis.sample import Case, read_case
+from seatrial.diagnosis.sample import Sample, read_sample
 from seatrial.engines import get_engine
 from seatrial.errors import SeatrialError
 from seatrial.progress import silent
@@ -42,7 +42,7 @@ class Fault:
     """What else to give to the diagnosis, made in a folder of its own."""
 
 
-def list_faults(case: Case) -> Iterator[Fault]:
+def list_faults(case: Sample) -> Iterator[Fault]:
     """Those that can be planted in this run."""
     yield Fault("none", None)
     if case.labels is not None:
@@ -66,7 +66,7 @@ def list_faults(case: Case) -> Iterator[Fault]:
     yield from _list_engine_faults(case)
 
 
-def _give_bins(case: Case, make: faults.Pixels, form: str) -> Callable[[Path, DiagnoseSpec], DiagnoseSpec]:
+def _give_bins(case: Sample, make: faults.Pixels, form: str) -> Callable[[Path, DiagnoseSpec], DiagnoseSpec]:
     images = case.labelled[0].path.parent
 
     def give(folder: Path, spec: DiagnoseSpec) -> DiagnoseSpec:
@@ -75,7 +75,7 @@ def _give_bins(case: Case, make: faults.Pixels, form: str) -> Callable[[Path, Di
     return give
 
 
-def _list_engine_faults(case: Case) -> Iterator[Fault]:
+def _list_engine_faults(case: Sample) -> Iterator[Fault]:
     engines = case.manifest.engines
     yield Fault("one tensor of torch's weights", "torch", faults.change_torch)
     if "onnxruntime" in engines:
@@ -121,7 +121,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, default=64)
     asked = parser.parse_args(words)
     run = asked.run or make_run(asked.folder)
-    case = read_case(DiagnoseSpec(run, limit=asked.limit), silent)
+    case = read_sample(DiagnoseSpec(run, limit=asked.limit), silent)
     described = json.loads((run / "run.json").read_text())
     print(f"{case.recipe.title}; engines {', '.join(described['engines'])}; {len(case.images)} images")
     rows, wrong = [], 0

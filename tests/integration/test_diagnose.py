@@ -15,7 +15,7 @@ from sealed import edit_record
 from seatrial.cli import run_cli
 from seatrial.diagnosis.integrity import find_changes
 from seatrial.diagnosis.label_order import doubt_accuracy
-from seatrial.diagnosis.sample import DiagnoseSpec, read_case
+from seatrial.diagnosis.sample import DiagnoseSpec, read_sample
 from seatrial.engines import get_engine
 from seatrial.errors import EngineError
 from seatrial.progress import silent
@@ -140,7 +140,7 @@ def test_a_changed_file_is_a_finding_by_itself(run: Path) -> None:
 def test_records_of_other_inputs_are_findings(run: Path) -> None:
     edit_record(run / "bench" / "torch.json", images_hash="0" * 64)
     edit_record(run / "evaluation" / "onnxruntime.json", engine_identity="0" * 64)
-    case = read_case(DiagnoseSpec(run), silent)
+    case = read_sample(DiagnoseSpec(run), silent)
     assert set(find_changes(case)) == {
         "evaluation/onnxruntime.json is of another build of the engine: run it again",
         "evaluation/onnxruntime.throughput.json is of another build of the engine: run it again",
@@ -209,7 +209,7 @@ def test_stored_answers_count_only_while_torch_still_gives_them(run: Path, trial
 
 
 def test_a_loss_ahead_of_torch_is_doubted(run: Path) -> None:
-    case = read_case(DiagnoseSpec(run), silent)
+    case = read_sample(DiagnoseSpec(run), silent)
     labels = StageDiagnosis(stage="labels", images=400, top1=0.5, verdict="within")
     published = {top1: case.recipe.model_copy(update={"reference": Reference(top1=top1, source="paper")})
                  for top1 in (0.58, 0.76)}  # fmt: skip

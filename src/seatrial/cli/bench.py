@@ -9,7 +9,7 @@ import typer
 
 from seatrial.cli.load_test import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
 from seatrial.cli.options import Folder, Json, read_scopes, read_sizes
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def bench(
         _check_loop(duration, min_samples, streams)
     scopes = cast("tuple[Scope, ...]", read_scopes(scope or "host"))
     check_output(output)
-    with showing() as progress:
+    with show_progress() as progress:
         spec = BenchSpec(
             batch_sizes=read_sizes(batch_size),
             duration_s=0 if loop else duration or DURATION_S,
@@ -137,11 +137,11 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
-    from seatrial.results.speed import explain_unmeasured, find_best, speeds_of
+    from seatrial.results.speed import explain_unmeasured, find_best, measure_speeds
 
     if named:
         print(f"scope {scope}")
-    speeds = speeds_of(record, scope)
+    speeds = measure_speeds(record, scope)
     if speeds:
         print_table(HEADER, [_write_row(speed) for speed in speeds])
     for absent in record.unmeasured:
@@ -172,10 +172,10 @@ def _write_row(speed: "Speed") -> list[str]:
 
 def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
     """What the table shows, by name."""
-    from seatrial.results.speed import speeds_of
+    from seatrial.results.speed import measure_speeds
 
     for scope in dict.fromkeys(point.scope for point in record.points):
-        for speed in speeds_of(record, scope):
+        for speed in measure_speeds(record, scope):
             bounds = speed.rate.bounds
             interval = {"low": bounds[0], "high": bounds[1], "processes": speed.processes} if bounds else None
             yield {"scope": scope, "streams": speed.streams, **asdict(speed.latency), "interval": interval}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
@@ -85,7 +85,7 @@ def compare(
     """Hold records, runs or predictions against each other; what must not stand side by side is refused."""
     from seatrial.compare.comparability import check_kinds
     from seatrial.compare.speed_table import TableSpec
-    from seatrial.workflow.compare.inputs import tell_kind
+    from seatrial.workflow.compare.inputs import detect_kind
     from seatrial.workflow.compare.predictions import CompareSpec
     from seatrial.workflow.compare.runs import ChangeSpec
 
@@ -93,7 +93,7 @@ def compare(
         "--baseline": baseline, "--gate": gate, "--allow": allow, "--scope": scope, "--per": per, "--labels": labels,
         "--max-slower-pct": max_slower_pct, "--gate-pp": gate_pp, "--limit": limit, "--format": layout,
     }  # fmt: skip
-    kind = tell_kind(paths)
+    kind = detect_kind(paths)
     _refuse_ignored(kind, [name for name, value in given.items() if value is not None])
     if kind == "training speed":
         return _compare_trainings(paths, _split(allow), layout or Layout.TABLE, as_json)
@@ -132,7 +132,7 @@ def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
     from seatrial.compare.verdict import reach_verdict
     from seatrial.workflow.compare.predictions import compare_files
 
-    with showing() as progress:
+    with show_progress() as progress:
         found = compare_files(spec, progress)
     print_json(list_compared(found)) if as_json else print(write_compared(found, limit))
     return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Json, Output, read_pairs, read_sizes
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 
 
 def compile(
@@ -38,7 +38,7 @@ def compile(
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     if recipe is not None:
         import_graph(graph, load_recipe(recipe))
-    with showing() as progress:
+    with show_progress() as progress:
         chosen = choose_engine(graph, engine, precision, device)
         spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))
         if tune:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
     """Draw scikit-learn's digits as colour JPEG files in ImageNet's layouts, with labels and a card."""
     from seatrial.data.demo import make_demo as make
 
-    with showing() as progress:
+    with show_progress() as progress:
         made = make(folder, progress)
     print(f"{made.card}\n{made.train}\n{made.val}\n{made.labels}\n{made.calibration}")
 
@@ -42,7 +42,7 @@ def check(
     from seatrial.errors import DataError
     from seatrial.workflow.check_data import CheckRequest, check_images
 
-    with showing() as progress:
+    with show_progress() as progress:
         findings = check_images(CheckRequest(recipe, images, labels, expect, predictions), progress)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
@@ -73,7 +73,7 @@ def pack(
     """Decode a labelled set once, as a card crops it, into one file that `evaluate` takes for any engine."""
     from seatrial.workflow.pack_data import PackSpec, pack_images
 
-    with showing() as progress:
+    with show_progress() as progress:
         report = pack_images(PackSpec(recipe, source, output, labels, workers, allow_partial, aipp), progress)
     made, count = report.index, len(report.index.ids)
     if as_json:
@@ -106,7 +106,7 @@ def prepare(
     """Unpack ImageNet's archives into OUTPUT/train and OUTPUT/val, and write OUTPUT/val_label.txt."""
     from seatrial.data.archives.imagenet import PrepareSpec, prepare_imagenet
 
-    with showing() as progress:
+    with show_progress() as progress:
         made = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)
     if as_json:
         print_json({**asdict(made), "labels": str(made.labels) if made.labels else None})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 if TYPE_CHECKING:
     from seatrial.store.diagnosis import StageDiagnosis
@@ -32,7 +32,7 @@ def diagnose(
     """
     from seatrial.workflow.diagnose import DiagnoseSpec, diagnose_run
 
-    with showing() as progress:
+    with show_progress() as progress:
         found = diagnose_run(DiagnoseSpec(folder, images, labels, bins, limit), progress)
     if as_json:
         print_json(found.model_dump(mode="json", by_alias=True))

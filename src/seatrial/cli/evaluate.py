@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Folder, Json, Labels, Output
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def evaluate(
         resume=resume,
         until_pp=limit_pp if until_certain else None,
     )
-    with showing() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as answering:
+    with show_progress() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as answering:
         record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress, answering)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))

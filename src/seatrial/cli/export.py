@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json, Output
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import DataError, UsageError
 from seatrial.progress import Progress, Update
 
@@ -43,7 +43,7 @@ def export(
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
     if images and not proof:
         raise DataError(f"image folder {images} holds no images")
-    with showing() as progress:
+    with show_progress() as progress:
         config = read_aipp(aipp, fuse, progress)
         spec = ExportSpec(
             opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse, config

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json, read_sizes
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 if TYPE_CHECKING:
     from seatrial.store.imported import ImportedPoint, ToldRecord
@@ -40,7 +40,7 @@ def import_log(
 
     sizes = read_sizes(batch_size) if batch_size else ()
     spec = ImportSpec(tool, tuple(files), sizes, device, model, chips_per_card)
-    with showing() as progress:
+    with show_progress() as progress:
         record = import_logs(spec, output, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))

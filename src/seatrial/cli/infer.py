@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
     from seatrial.workflow.infer import Inferred
@@ -49,7 +49,7 @@ def infer(
     from seatrial.workflow.infer import InferSpec, infer_engine
 
     spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
-    with showing() as progress:
+    with show_progress() as progress:
         done = infer_engine(folder, spec, progress)
     if as_json:
         print_json(describe_inferred(done))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.import_log import print_imported
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def print_load(
         words.target_qps,
         words.target_latency_ms,
     )
-    with showing() as progress:
+    with show_progress() as progress:
         record = load_engine(folder, spec, output, images, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))

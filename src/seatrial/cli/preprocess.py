@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def preprocess(
     from seatrial.workflow.preprocess import PreprocessSpec, preprocess_images
 
     spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)
-    with showing() as progress:
+    with show_progress() as progress:
         report = preprocess_images(spec, progress)
     made = report.manifest
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seatrial.cli.options import Json, Labels, Output
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def quantize(
         images=read_images(graph, images, labels),
         max_drop_pp=max_drop_pp,
     )
-    with showing() as progress:
+    with show_progress() as progress:
         manifest = quantize_graph(graph, spec, output, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.cli.output.tables import Layout
 
 if TYPE_CHECKING:
@@ -127,5 +127,5 @@ def fetch(
     from seatrial.recipes import load_recipe
     from seatrial.recipes.fetch import fetch_weights
 
-    with showing() as progress:
+    with show_progress() as progress:
         print(fetch_weights(load_recipe(recipe), output, progress))

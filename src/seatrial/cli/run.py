@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
-from seatrial.cli.output.progress import print_json, showing
+from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
@@ -55,7 +55,7 @@ def run(
         calibration=calibration,
         measure_again=measure_again,
     )
-    with showing() as progress:
+    with show_progress() as progress:
         verdict = run_pipeline(spec, progress)
     return print_verdict(output, verdict, as_json)
 
@@ -65,7 +65,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int
     from seatrial.report.headline import write_verdict
     from seatrial.workflow.run import write_report
 
-    with showing():
+    with show_progress():
         html, markdown, run = write_report(folder)
     print(f"{html}\n{markdown}\n{write_verdict(run)}")
     return 7 if run.verdict is None else 0
@@ -79,7 +79,7 @@ def demo(
     """Run the whole trial on handwritten digits: make data, train, export, compile, evaluate, bench, report."""
     from seatrial.workflow.demo import run_demo
 
-    with showing() as progress:
+    with show_progress() as progress:
         outcome = run_demo(output, progress, force)
     return print_verdict(output, outcome.verdict, as_json)
 

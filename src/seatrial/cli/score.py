@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, showing
+from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ def score(
     """Count top-1 to top-5 of one-file-per-image predictions; writes OUT_DIR/NAME as the guides' scripts do."""
     from seatrial.workflow.score import score_predictions
 
-    with showing() as progress:
+    with show_progress() as progress:
         found = score_predictions(predictions, labels, output / name, allow_partial, progress)
     counts = found.counts
     if as_json:

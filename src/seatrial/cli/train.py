@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, showing, tell
+from seatrial.cli.output.progress import print_json, print_line, show_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
@@ -30,7 +30,7 @@ class TrainCommand(SettingsCommand):
         ours = translate(args, place.launched)
         if place.first:
             for note in ours.notes:
-                tell("note", note)
+                print_line("note", note)
         return super().parse_args(ctx, list(ours.words))
 
 
@@ -88,7 +88,7 @@ def train(
     )
     _refuse_ignored(spec)
     if read_place().first:
-        with showing() as progress:
+        with show_progress() as progress:
             _print(train_recipe(spec, progress), spec, as_json)
     else:
         train_recipe(spec)

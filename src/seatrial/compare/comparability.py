@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from seatrial.compare.speed_column import PREFERRED, Column, Kind, Unit
+from seatrial.compare.speed_column import PREFERRED, Kind, SpeedColumn, Unit
 from seatrial.errors import NotComparable, UsageError
 from seatrial.store.imported import Scope
 from seatrial.strict import suggest
@@ -35,7 +35,9 @@ def check_kinds(allowed: Collection[str]) -> frozenset[Kind]:
     return frozenset(kind for kind in KINDS if kind in allowed)
 
 
-def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Unit | None = None) -> tuple[Basis, ...]:
+def choose_basis(
+    columns: Sequence[SpeedColumn], scope: Scope | None = None, per: Unit | None = None
+) -> tuple[Basis, ...]:
     """Scope and unit for each column: the same for all, where all have it.
 
     Args:
@@ -62,7 +64,7 @@ def choose_basis(columns: Sequence[Column], scope: Scope | None = None, per: Uni
 
 
 def find_unlike(
-    columns: Sequence[Column], bases: Sequence[Basis], kinds: Collection[Kind] = KINDS
+    columns: Sequence[SpeedColumn], bases: Sequence[Basis], kinds: Collection[Kind] = KINDS
 ) -> dict[Kind, dict[str, str]]:
     """What differs: for each kind the columns' facts in words, by name.
 
@@ -90,7 +92,7 @@ def _say_unit(basis: Basis) -> str:
     return "one chip" if basis.unit == "chip" else "a card"
 
 
-def _find_other_graphs(columns: Sequence[Column]) -> dict[Kind, dict[str, str]]:
+def _find_other_graphs(columns: Sequence[SpeedColumn]) -> dict[Kind, dict[str, str]]:
     by_precision: dict[str | None, dict[str, str]] = {}
     for column in columns:
         graph = column.facts.get("graph")
@@ -112,13 +114,13 @@ def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[
     """
     refused = [kind for kind in unlike if kind not in allowed]
     if refused:
-        told = "; ".join(say_unlike(kind, unlike[kind]) for kind in refused)
+        told = "; ".join(describe_unlike(kind, unlike[kind]) for kind in refused)
         mends = [_MENDS[kind] for kind in refused if kind in _MENDS]
         allow = f"--allow {','.join(sorted({*refused, *allowed}))} sets them beside each other all the same"
         raise NotComparable(f"these figures are not alike: {told}", ", or else ".join([*mends, allow]))
 
 
-def say_unlike(kind: Kind, values: Mapping[str, str]) -> str:
+def describe_unlike(kind: Kind, values: Mapping[str, str]) -> str:
     """A difference in words: `precision: fp32 (torch, onnxruntime), int8 (openvino)`."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():

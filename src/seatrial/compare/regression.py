@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from seatrial.compare.comparability import KINDS, choose_basis, find_unlike, say_unlike
+from seatrial.compare.comparability import KINDS, choose_basis, describe_unlike, find_unlike
 from seatrial.compare.predictions import Accuracy, Differences
-from seatrial.compare.speed_column import Column, Kind
-from seatrial.compare.speed_table import RatioColumn, Shown, divide_columns, show_column
+from seatrial.compare.speed_column import Kind, SpeedColumn
+from seatrial.compare.speed_table import RatioColumn, ShownColumn, divide_columns, show_column
 from seatrial.results.rate import Rate
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
@@ -20,8 +20,8 @@ _MAY_DIFFER: tuple[Kind, ...] = ("graph",)
 class SpeedChange:
     """One engine's speed then and now."""
 
-    before: Shown
-    after: Shown
+    before: ShownColumn
+    after: ShownColumn
     ratio: RatioColumn
     """Of now to then."""
     unlike: Mapping[Kind, Mapping[str, str]]
@@ -64,7 +64,7 @@ class Changes:
     verdict: Verdict
 
 
-def compare_speed(before: Column, after: Column, allowed: Collection[Kind] = ()) -> SpeedChange:
+def compare_speed(before: SpeedColumn, after: SpeedColumn, allowed: Collection[Kind] = ()) -> SpeedChange:
     """Hold a measurement against an earlier one of the same engine.
 
     Raises:
@@ -87,13 +87,13 @@ def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult
     sizes = change.ratio.by_size
     outcome: Outcome = "INCONCLUSIVE"
     if change.refused:
-        reason = "not comparable: " + "; ".join(say_unlike(kind, change.unlike[kind]) for kind in change.refused)
+        reason = "not comparable: " + "; ".join(describe_unlike(kind, change.unlike[kind]) for kind in change.refused)
     elif not sizes:
         reason = "not comparable: no batch size was measured in both"
     else:
         found = {_judge_ratio(ratio, 1 - limit_pct / 100) for ratio in sizes.values()}
         outcome = min(found, key=WORST_FIRST.index)
-        told = ", ".join(f"{say_change(ratio)} at batch {size}" for size, ratio in sizes.items())
+        told = ", ".join(f"{write_change(ratio)} at batch {size}" for size, ratio in sizes.items())
         reason = f"images/s against {change.before.column.name}: {told}; the gate is {limit_pct:g} % slower"
     return GateResult(gate="max_slower_pct", engine=name, outcome=outcome, kind="speed", reason=reason)
 
@@ -104,7 +104,7 @@ def _judge_ratio(ratio: Rate, floor: float) -> Outcome:
     return "PASS" if ratio.low >= floor else "FAIL" if ratio.high < floor else "INCONCLUSIVE"
 
 
-def say_change(ratio: Rate) -> str:
+def write_change(ratio: Rate) -> str:
     """A ratio as what was gained or lost: `−3.1 % (−4.0 to −2.2)`."""
     if ratio.doubt is not None:
         return f"in doubt, for {ratio.doubt}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from seatrial.machine.environment import machine_hash
 from seatrial.results.rate import Rate
-from seatrial.results.speed import speeds_of
+from seatrial.results.speed import measure_speeds
 from seatrial.store.imported import ImportedPoint, Scope, ToldRecord
 from seatrial.store.load_test import LoadTestRecord, OwnRun
 from seatrial.store.measurement import Environment, Measurement
@@ -27,7 +27,7 @@ _MODEL_FILE = re.compile(r"(_bs\d+)?(\.(om|onnx|prototxt|xml))?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SpeedFigure:
     """What was measured at one batch size."""
 
     rate: Rate
@@ -39,7 +39,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class SpeedColumn:
     """One engine or device with everything it was measured at."""
 
     name: str
@@ -48,35 +48,35 @@ class Column:
     facts: Mapping[Kind, str | None]
     """What the record tells about its figures, in words that are the same if the thing is; None is not told."""
     chips_per_card: int | None
-    figures: Mapping[Scope, Mapping[int | None, Figure]]
+    figures: Mapping[Scope, Mapping[int | None, SpeedFigure]]
     """By batch size, None where nobody told it; the best number of streams where there are several."""
     doubts: tuple[str, ...] = ()
 
     @property
-    def headline(self) -> Mapping[int | None, Figure]:
+    def headline(self) -> Mapping[int | None, SpeedFigure]:
         """The figures in the first of the `PREFERRED` scopes that there is; empty without any."""
         return next((self.figures[scope] for scope in PREFERRED if scope in self.figures), {})
 
 
-def read_measurement(record: Measurement, name: str) -> Column:
+def read_measurement(record: Measurement, name: str) -> SpeedColumn:
     """A column of what we measured ourselves."""
     found = (
-        (speed.scope, speed.latency.batch_size, Figure(speed.rate, speed.streams, speed.processes))
-        for speed in speeds_of(record, None)
+        (speed.scope, speed.latency.batch_size, SpeedFigure(speed.rate, speed.streams, speed.processes))
+        for speed in measure_speeds(record, None)
     )
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in _ONE_CHIP else 1
-    return Column(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
+    return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
 
 
-def read_imported(record: ToldRecord, name: str) -> Column:
+def read_imported(record: ToldRecord, name: str) -> SpeedColumn:
     """A column of what another tool told, of an engine of ours or of another."""
     groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
     for point in record.points:
         groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
     doubt = _doubt_told(record)
     found = (
-        (scope, size, Figure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
+        (scope, size, SpeedFigure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
         for (scope, size, streams), group in groups.items()
     )
     model = None if record.model is None else name_model(record.model)
@@ -86,7 +86,7 @@ def read_imported(record: ToldRecord, name: str) -> Column:
     chips = record.chips_per_card or (None if record.tool in _ONE_CHIP else 1)
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
-    return Column(name, origin, facts, chips, _sort(found), record.doubts)
+    return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)
 
 
 def _doubt_told(record: ToldRecord) -> str | None:
@@ -106,9 +106,9 @@ def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:
     }
 
 
-def _sort(found: Iterable[tuple[Scope, int | None, Figure]]) -> dict[Scope, dict[int | None, Figure]]:
+def _sort(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope, dict[int | None, SpeedFigure]]:
     """By scope and batch size, smallest first and what was not told last; the best figure of each."""
-    figures: dict[Scope, dict[int | None, Figure]] = {}
+    figures: dict[Scope, dict[int | None, SpeedFigure]] = {}
     for scope, size, figure in sorted(found, key=lambda f: (f[1] is None, f[1] or 0)):
         known = figures.setdefault(scope, {})
         if size not in known or figure.rate.value > known[size].rate.value:

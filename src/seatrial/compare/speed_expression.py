@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from seatrial.compare.speed_column import Figure, read_measurement
+from seatrial.compare.speed_column import SpeedFigure, read_measurement
 from seatrial.errors import UsageError
 from seatrial.metrics.arithmetic import evaluate, parse_arithmetic
 from seatrial.metrics.trust import MEASURE_AGAIN
@@ -36,12 +36,12 @@ Doubts = Mapping[str, Mapping[int | None, str]]
 """Why a figure decides nothing, by engine name and batch size; those that do are not in it."""
 
 
-def read_rates(figures: Mapping[str, Mapping[int | None, Figure]]) -> dict[str, dict[int | None, float]]:
+def read_rates(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, float]]:
     """Images/s by engine and batch size."""
     return {name: {size: figure.rate.value for size, figure in found.items()} for name, found in figures.items()}
 
 
-def read_doubts(figures: Mapping[str, Mapping[int | None, Figure]]) -> dict[str, dict[int | None, str]]:
+def read_doubts(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, str]]:
     """What is in doubt among them."""
     return {
         name: {size: figure.rate.doubt for size, figure in found.items() if figure.rate.doubt}

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from seatrial.compare.comparability import Basis, choose_basis, find_unlike, refuse_unlike, say_unlike
-from seatrial.compare.speed_column import Column, Figure, Kind, Unit
+from seatrial.compare.comparability import Basis, choose_basis, describe_unlike, find_unlike, refuse_unlike
+from seatrial.compare.speed_column import Kind, SpeedColumn, SpeedFigure, Unit
 from seatrial.compare.speed_expression import Doubts, Rates, find_exceptions, judge_rates, read_doubts, read_rates
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
@@ -35,16 +35,16 @@ class TableSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownColumn:
     """A column in the scope and unit that it is shown in."""
 
-    column: Column
+    column: SpeedColumn
     basis: Basis
-    figures: Mapping[int | None, Figure]
+    figures: Mapping[int | None, SpeedFigure]
     """By batch size, of one chip or of a whole card as `basis` says."""
 
     @property
-    def best(self) -> tuple[int | None, Figure]:
+    def best(self) -> tuple[int | None, SpeedFigure]:
         """The batch size of the most images per second, and the figure."""
         return max(self.figures.items(), key=lambda item: item[1].rate.value)
 
@@ -84,7 +84,7 @@ class JudgedGate:
 class SpeedTable:
     """Columns that may stand beside each other, or were allowed to."""
 
-    columns: tuple[Shown, ...]
+    columns: tuple[ShownColumn, ...]
     sizes: tuple[int | None, ...]
     ratios: tuple[RatioColumn, ...]
     gates: tuple[JudgedGate, ...]
@@ -96,7 +96,7 @@ class SpeedTable:
     """What one must know of the figures; stands under the table in every format."""
 
 
-def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
+def make_table(columns: Sequence[SpeedColumn], spec: TableSpec) -> SpeedTable:
     """Set columns beside each other.
 
     Raises:
@@ -128,21 +128,21 @@ def make_table(columns: Sequence[Column], spec: TableSpec) -> SpeedTable:
     )
 
 
-def show_column(column: Column, basis: Basis) -> Shown:
+def show_column(column: SpeedColumn, basis: Basis) -> ShownColumn:
     """A column's figures in a scope and of a chip or a card."""
     factor = (column.chips_per_card or 1) if basis.unit == "card" else 1
     figures = column.figures[basis.scope]
     scaled = {size: replace(figure, rate=figure.rate.scaled(factor)) for size, figure in figures.items()}
-    return Shown(column, basis, scaled)
+    return ShownColumn(column, basis, scaled)
 
 
-def _divide_columns(shown: Sequence[Shown], baselines: Sequence[str]) -> list[RatioColumn]:
+def _divide_columns(shown: Sequence[ShownColumn], baselines: Sequence[str]) -> list[RatioColumn]:
     by_name = {s.column.name: s for s in shown}
     others = [s for s in shown if s.column.name not in baselines]
     return [divide_columns(other, by_name[name]) for other in others for name in baselines]
 
 
-def divide_columns(of: Shown, to: Shown) -> RatioColumn:
+def divide_columns(of: ShownColumn, to: ShownColumn) -> RatioColumn:
     """One column over another, at every batch size of both and at the best of each."""
     common = [size for size in of.figures if size is not None and size in to.figures]
     by_size = {size: divide(of.figures[size].rate, to.figures[size].rate) for size in common}
@@ -153,7 +153,7 @@ def _judge(text: str, rates: Rates, doubts: Doubts) -> JudgedGate:
     return JudgedGate(judge_rates(text, rates, doubts), find_exceptions(text, rates))
 
 
-def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:
+def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:
     columns = [s.column for s in shown]
     scope = shown[0].basis.scope
     bounded = any(figure.rate.low is not None for s in shown for figure in s.figures.values())
@@ -163,7 +163,7 @@ def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]
         chips = ", ".join(f"{c.name} {c.chips_per_card or 'not told'}" for c in columns)
         whose = "one chip's" if shown[0].basis.unit == "chip" else "a whole card's"
         notes.append(f"images/s are {whose}; chips on a card: {chips}")
-    notes += [f"not alike, but allowed: {say_unlike(kind, values)}" for kind, values in unlike.items()]
+    notes += [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
     for kind, thing in (("precision", "the precision"), ("model", "the model")):
         silent = [c.name for c in columns if c.facts.get(kind) is None]  # type: ignore[call-overload]
         if silent and len(columns) > 1:
@@ -174,7 +174,7 @@ def _write_notes(shown: Sequence[Shown], unlike: Mapping[Kind, Mapping[str, str]
     return notes + doubt_intervals(shown)
 
 
-def doubt_intervals(shown: Sequence[Shown]) -> list[str]:
+def doubt_intervals(shown: Sequence[ShownColumn]) -> list[str]:
     """A word on intervals that one process is behind."""
     alone = [s.column.name for s in shown if any(figure.processes == 1 for figure in s.figures.values())]
     if not alone:
@@ -182,6 +182,6 @@ def doubt_intervals(shown: Sequence[Shown]) -> list[str]:
     return [f"intervals of {', '.join(alone)} hold what one process varied by; another process may lie outside them"]
 
 
-def _say_streams(shown: Shown) -> str:
+def _say_streams(shown: ShownColumn) -> str:
     several = {size: figure.streams for size, figure in shown.figures.items() if (figure.streams or 1) > 1}
     return ", ".join(f"{count} at batch {size}" for size, count in several.items())

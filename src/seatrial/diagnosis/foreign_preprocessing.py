@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from seatrial.data.bins.read import BinFolder
 from seatrial.diagnosis.explain_preprocessing import describe_difference
-from seatrial.diagnosis.sample import Case
-from seatrial.diagnosis.stages import SHOWN, Answer, Stage
+from seatrial.diagnosis.sample import Sample
+from seatrial.diagnosis.stages import SHOWN, Predict, Stage
 from seatrial.evaluation.parity import measure_parity
 from seatrial.metrics.noise_floor import FLOORS, Floor
 from seatrial.store.diagnosis import PREPROCESSING
@@ -18,21 +18,21 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Normalised images to logits, in torch."""
 
 
-def make_bins_stage(case: Case, bins: BinFolder, network: Network, reference: NDArray[np.float32]) -> Stage:
+def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference: NDArray[np.float32]) -> Stage:
     """Torch fed with the bins; it may move as far as one level of noise on the card's own pixels moves it."""
-    paths = [image.path for image in case.images]
+    paths = [image.path for image in sample.images]
 
     @contextmanager
-    def answers() -> Iterator[Answer]:
+    def answers() -> Iterator[Predict]:
         yield lambda part: network(bins.read(paths[part]))
 
     def explain() -> str:
         some = list(range(0, len(paths), max(1, len(paths) // SHOWN)))[:SHOWN]
         chosen = [paths[i] for i in some]
         readings = {"": bins.read(chosen), "the layout is the other one (CHW, HWC)": bins.read(chosen, transposed=True)}
-        return describe_difference(readings, case.pixels[some], chosen, case.recipe)
+        return describe_difference(readings, sample.pixels[some], chosen, sample.recipe)
 
-    floor = measure_level_noise(case, network, reference)
+    floor = measure_level_noise(sample, network, reference)
     return Stage(
         name=PREPROCESSING,
         parent=None,
@@ -41,36 +41,36 @@ def make_bins_stage(case: Case, bins: BinFolder, network: Network, reference: ND
         open=answers,
         advice="make the bins with `seatrial preprocess`, or write into the card what the network was trained with",
         explain=explain,
-        remark=_measure_levels(case, bins),
+        remark=_measure_levels(sample, bins),
     )
 
 
-def measure_level_noise(case: Case, network: Network, reference: NDArray[np.float32]) -> Floor:
+def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.float32]) -> Floor:
     """How far torch's answers move when every value of the pixels moves by -1, 0 or 1 levels at random.
 
     So far apart are two right decoders, or two roundings of the same resize.
     """
     rng = np.random.default_rng(0)
     logits = []
-    for start in range(0, len(case.pixels), case.batch_size):
-        pixels = case.pixels[start : start + case.batch_size].astype(np.int16)
+    for start in range(0, len(sample.pixels), sample.batch_size):
+        pixels = sample.pixels[start : start + sample.batch_size].astype(np.int16)
         moved = (pixels + rng.integers(-1, 2, pixels.shape, dtype=np.int16)).clip(0, 255).astype(np.uint8)
-        logits.append(network(case.pipeline.finish(moved)))
+        logits.append(network(sample.pipeline.finish(moved)))
     error = measure_parity("one level", reference, np.concatenate(logits)).relative_error
     return Floor(max(error, FLOORS["fp32"].relative_error), "what one level of noise on every pixel does to torch")
 
 
-def _measure_levels(case: Case, bins: BinFolder) -> str:
+def _measure_levels(sample: Sample, bins: BinFolder) -> str:
     """How far apart the pixels are, in levels of 0..255."""
-    std = 255 * np.array(case.recipe.normalisation[1], dtype=np.float32).reshape(3, 1, 1)
+    std = 255 * np.array(sample.recipe.normalisation[1], dtype=np.float32).reshape(3, 1, 1)
     means, largest = [], []
-    for start in range(0, len(case.images), case.batch_size):
-        part = slice(start, start + case.batch_size)
-        apart = np.abs(bins.read([image.path for image in case.images[part]]) - case.see(part)) * std
+    for start in range(0, len(sample.images), sample.batch_size):
+        part = slice(start, start + sample.batch_size)
+        apart = np.abs(bins.read([image.path for image in sample.images[part]]) - sample.see(part)) * std
         means += apart.mean(axis=(1, 2, 3)).tolist()
         largest += apart.max(axis=(1, 2, 3)).tolist()
     worst = int(np.argmax(means))
     return (
         f"values lie {np.mean(means):.1f} levels apart on average, {max(largest):.1f} at most, "
-        f"{means[worst]:.1f} on average in {case.names[worst]}"
+        f"{means[worst]:.1f} on average in {sample.names[worst]}"
     )

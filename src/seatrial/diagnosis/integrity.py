@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from seatrial.data.images import hash_listing
-from seatrial.diagnosis.sample import Case
+from seatrial.diagnosis.sample import Sample
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import SeatrialError
 from seatrial.results.run_folder import read_records
@@ -13,16 +13,16 @@ from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
 
 
-def find_changes(case: Case) -> tuple[str, ...]:
+def find_changes(sample: Sample) -> tuple[str, ...]:
     """Everything that has changed since it was made, in words; manifests that cannot be read are findings too."""
-    found = (*_check_inputs(case), *_check_graphs(case), *_check_engines(case), *_check_evaluations(case))
-    return tuple(dict.fromkeys((*found, *_find_stale(case))))
+    found = (*_check_inputs(sample), *_check_graphs(sample), *_check_engines(sample), *_check_evaluations(sample))
+    return tuple(dict.fromkeys((*found, *_find_stale(sample))))
 
 
-def _find_stale(case: Case) -> Iterator[str]:
+def _find_stale(sample: Sample) -> Iterator[str]:
     """Records of other inputs than run.json names, or of others than stand beside them."""
     try:
-        stale = read_records(case.run).stale
+        stale = read_records(sample.run).stale
     except SeatrialError as error:
         yield str(error)
         return
@@ -30,25 +30,25 @@ def _find_stale(case: Case) -> Iterator[str]:
         yield f"{path} is of {reason}: run it again"
 
 
-def _check_inputs(case: Case) -> Iterator[str]:
-    if case.bins is not None:
-        names = {path.name for path in case.bins.folder.glob("*.bin")}
-        lacking = sum(image.path.name.split(".")[0] + ".bin" not in names for image in case.labelled)
+def _check_inputs(sample: Sample) -> Iterator[str]:
+    if sample.bins is not None:
+        names = {path.name for path in sample.bins.folder.glob("*.bin")}
+        lacking = sum(image.path.name.split(".")[0] + ".bin" not in names for image in sample.labelled)
         if lacking:
-            yield f"{case.bins.folder} lacks {lacking} of {len(case.labelled)} images"
-        if case.bins.doubt is not None:
-            yield case.bins.doubt
-    if not case.own_inputs:
+            yield f"{sample.bins.folder} lacks {lacking} of {len(sample.labelled)} images"
+        if sample.bins.doubt is not None:
+            yield sample.bins.doubt
+    if not sample.own_inputs:
         return
-    known = set(case.manifest.inputs.values())
-    if case.labels is not None and hash_file(case.labels) not in known:
-        yield f"{case.labels} has changed since the run"
-    elif hash_listing(case.labelled) not in known:
+    known = set(sample.manifest.inputs.values())
+    if sample.labels is not None and hash_file(sample.labels) not in known:
+        yield f"{sample.labels} has changed since the run"
+    elif hash_listing(sample.labelled) not in known:
         yield "the images have changed since the run (names, sizes or times of change)"
 
 
-def _check_graphs(case: Case) -> Iterator[str]:
-    for graph in sorted(case.run.glob("model*.onnx")):
+def _check_graphs(sample: Sample) -> Iterator[str]:
+    for graph in sorted(sample.run.glob("model*.onnx")):
         try:
             manifest = GraphManifest.load(manifest_path(graph))
         except SeatrialError as error:
@@ -56,16 +56,16 @@ def _check_graphs(case: Case) -> Iterator[str]:
             continue
         if hash_file(graph) != manifest.sha256:
             yield f"{graph.name} was changed after it was made"
-    others = {name: _find_version(name) for name in case.graph.versions}
-    for name, made in case.graph.versions.items():
+    others = {name: _find_version(name) for name in sample.graph.versions}
+    for name, made in sample.graph.versions.items():
         if others[name] not in (None, made):
             yield f"model.onnx was made with {name} {made}, and here is {others[name]}: re-made it may differ"
 
 
-def _check_engines(case: Case) -> Iterator[str]:
-    graphs = {hash_file(graph) for graph in case.run.glob("model*.onnx")}
-    for name in case.manifest.engines:
-        folder = case.run / "engines" / name
+def _check_engines(sample: Sample) -> Iterator[str]:
+    graphs = {hash_file(graph) for graph in sample.run.glob("model*.onnx")}
+    for name in sample.manifest.engines:
+        folder = sample.run / "engines" / name
         if not (folder / MANIFEST).is_file():
             continue  # Its stage says so.
         try:
@@ -83,9 +83,9 @@ def _check_engines(case: Case) -> Iterator[str]:
             yield f"engines/{name} was compiled from another graph than those in the run folder"
 
 
-def _check_evaluations(case: Case) -> Iterator[str]:
-    for name in case.manifest.engines:
-        path = case.run / "evaluation" / f"{name}.json"
+def _check_evaluations(sample: Sample) -> Iterator[str]:
+    for name in sample.manifest.engines:
+        path = sample.run / "evaluation" / f"{name}.json"
         if not path.is_file():
             continue
         try:

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.diagnosis.sample import Case
+from seatrial.diagnosis.sample import Sample
 from seatrial.errors import SeatrialError
 from seatrial.evaluation.label_order import find_order
 from seatrial.evaluation.plausibility import is_far_below
@@ -16,18 +16,18 @@ AGREEING = 0.98
 """Share of today's answers that stored ones must repeat, to be taken as further evidence."""
 
 
-def judge_labels(case: Case, logits: NDArray[np.floating]) -> StageDiagnosis:
+def judge_labels(sample: Sample, logits: NDArray[np.floating]) -> StageDiagnosis:
     """Hold the labels against torch's answers to all images that answers are known of.
 
     Another order of the classes shows only with several images of each: the run's stored answers bring them.
     """
-    answers, labels = _gather(case, logits.argmax(axis=1))
+    answers, labels = _gather(sample, logits.argmax(axis=1))
     right = float((answers == labels).mean())
-    found = find_order(answers, labels, case.recipe.network.classes)
+    found = find_order(answers, labels, sample.recipe.network.classes)
     reason = "" if found is None else "; ".join((found.text, *found.examples[:2]))
-    beyond = labels >= case.recipe.network.classes
+    beyond = labels >= sample.recipe.network.classes
     if beyond.any():
-        told = f"{int(beyond.sum())} labels are not one of the network's classes 0..{case.recipe.network.classes - 1}"
+        told = f"{int(beyond.sum())} labels are not one of the network's classes 0..{sample.recipe.network.classes - 1}"
         reason = "; ".join(part for part in (told, reason) if part)
     return StageDiagnosis(
         stage=LABELS,
@@ -39,9 +39,9 @@ def judge_labels(case: Case, logits: NDArray[np.floating]) -> StageDiagnosis:
     )
 
 
-def doubt_accuracy(case: Case, labels: StageDiagnosis) -> str | None:
+def doubt_accuracy(sample: Sample, labels: StageDiagnosis) -> str | None:
     """Whether torch itself lies far below the accuracy that the card names: then no stage here lost it."""
-    published = case.recipe.reference
+    published = sample.recipe.reference
     if published is None or labels.top1 is None or labels.verdict == "leaves":
         return None
     if not is_far_below(round(labels.top1 * labels.images), labels.images, published.top1):
@@ -52,13 +52,13 @@ def doubt_accuracy(case: Case, labels: StageDiagnosis) -> str | None:
     )
 
 
-def _gather(case: Case, answers: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+def _gather(sample: Sample, answers: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Answers and labels of the sample, or of every image that the run's torch has answered if it still answers so."""
     with contextlib.suppress(SeatrialError):
-        stored = Predictions.load(case.run / "evaluation" / "torch.parquet")
+        stored = Predictions.load(sample.run / "evaluation" / "torch.parquet")
         known = dict(zip(stored.ids, stored.classes[:, 0].tolist(), strict=True))
-        repeated = [known.get(name) == answer for name, answer in zip(case.names, answers.tolist(), strict=True)]
-        labelled = [(known[image.id], image.label) for image in case.labelled if image.id in known]
+        repeated = [known.get(name) == answer for name, answer in zip(sample.names, answers.tolist(), strict=True)]
+        labelled = [(known[image.id], image.label) for image in sample.labelled if image.id in known]
         if np.mean(repeated) >= AGREEING:
             return np.array([a for a, _ in labelled]), np.array([label for _, label in labelled])
-    return answers, case.truth
+    return answers, sample.truth

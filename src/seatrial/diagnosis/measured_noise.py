@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.diagnosis.sample import Case
+from seatrial.diagnosis.sample import Sample
 from seatrial.evaluation.parity import measure_parity
 from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8, Floor
 
@@ -20,8 +20,8 @@ FLOAT32_BITS = 23
 class Floors:
     """Floors of a case by precision, each measured once."""
 
-    def __init__(self, case: Case, network: "nn.Module", reference: NDArray[np.float32]) -> None:
-        self._case, self._network, self._reference = case, network, reference
+    def __init__(self, sample: Sample, network: "nn.Module", reference: NDArray[np.float32]) -> None:
+        self._case, self._network, self._reference = sample, network, reference
         self._known = dict(FLOORS)
 
     def get(self, precision: str, is_in_graph: bool = False) -> Floor:
@@ -35,9 +35,9 @@ class Floors:
     def _measure(self, bits: int) -> Floor:
         from seatrial.export.export_graph import run_network
 
-        rounded, case = round_network(self._network, bits), self._case
-        starts = range(0, len(case.images), case.batch_size)
-        logits = np.concatenate([run_network(rounded, case.see(slice(i, i + case.batch_size))) for i in starts])
+        rounded, sample = round_network(self._network, bits), self._case
+        starts = range(0, len(sample.images), sample.batch_size)
+        logits = np.concatenate([run_network(rounded, sample.see(slice(i, i + sample.batch_size))) for i in starts])
         error = measure_parity(f"{bits} bits", self._reference, logits).relative_error
         floor = max(ROUNDINGS * error, FLOORS["fp32"].relative_error)
         return Floor(

@@ -35,7 +35,7 @@ class DiagnoseSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Sample:
     """A run and the images that it is diagnosed on."""
 
     run: Path
@@ -74,7 +74,7 @@ class Case:
         return self.pipeline.finish(self.pixels[part])
 
 
-def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
+def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
     """Read the run's manifests, find its images and decode a sample of them.
 
     Raises:
@@ -95,7 +95,7 @@ def read_case(spec: DiagnoseSpec, progress: Progress) -> Case:
         paths = list_with_bins(spec.bins, paths)
     by_path = {image.path: image for image in labelled}
     chosen = spread(paths, spec.limit)
-    return Case(
+    return Sample(
         run=spec.run,
         manifest=manifest,
         recipe=recipe,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seatrial.diagnosis.compare_weights import compare_weights
 from seatrial.diagnosis.explain_preprocessing import describe_difference
 from seatrial.diagnosis.measured_noise import Floors
-from seatrial.diagnosis.sample import Case
+from seatrial.diagnosis.sample import Sample
 from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, PRECISIONS, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, ParityError, SeatrialError
@@ -31,7 +31,7 @@ from seatrial.store.records import EngineManifest, GraphManifest
 if TYPE_CHECKING:
     from torch import nn
 
-Answer = Callable[[slice], NDArray[np.float32]]
+Predict = Callable[[slice], NDArray[np.float32]]
 """Logits of some of the case's images."""
 SHOWN = 8
 """Images from which a difference is explained."""
@@ -49,7 +49,7 @@ class Stage:
     """Of the step from the stage before it."""
     whole: Floor
     """Of all steps from torch."""
-    open: Callable[[], contextlib.AbstractContextManager[Answer]]
+    open: Callable[[], contextlib.AbstractContextManager[Predict]]
     advice: str
     explain: Callable[[], str] = lambda: ""
     """What the difference looks like; asked only where there is one."""
@@ -57,13 +57,13 @@ class Stage:
     """Told in any case."""
 
 
-def list_stages(case: Case, network: "nn.Module", floors: Floors) -> list[Stage]:
+def list_stages(sample: Sample, network: "nn.Module", floors: Floors) -> list[Stage]:
     """Every stage behind torch, in the order of the pipeline."""
-    graphs = _list_graph_stages(case, network)
-    twins = _read_twins(case)
-    made = _Made(case, floors, twins, graphs[-1].name)
+    graphs = _list_graph_stages(sample, network)
+    twins = _read_twins(sample)
+    made = _Made(sample, floors, twins, graphs[-1].name)
     later = [made.describe_twin(name) for name in twins]
-    later += [made.describe_engine(name) for name in case.manifest.engines]
+    later += [made.describe_engine(name) for name in sample.manifest.engines]
     later.sort(key=lambda found: found[0])  # Stable: graphs first, engines in the order asked.
     return [*graphs, *(stage for _, stage in later)]
 
@@ -71,8 +71,8 @@ def list_stages(case: Case, network: "nn.Module", floors: Floors) -> list[Stage]
 class Graphs:
     """The graph made anew from the run's weights, and the one that the run holds; each made once, when it is asked."""
 
-    def __init__(self, case: Case, network: "nn.Module") -> None:
-        self._case, self._network = case, network
+    def __init__(self, sample: Sample, network: "nn.Module") -> None:
+        self._case, self._network = sample, network
 
     @cached_property
     def exported(self) -> onnx.ModelProto:
@@ -107,9 +107,9 @@ class Graphs:
         return describe_difference({"": open_graph(tail)(pixels)}, pixels, (), self._case.recipe)
 
 
-def _list_graph_stages(case: Case, network: "nn.Module") -> list[Stage]:
+def _list_graph_stages(sample: Sample, network: "nn.Module") -> list[Stage]:
     """From torch to the run's own graph."""
-    graphs, fp32 = Graphs(case, network), FLOORS["fp32"]
+    graphs, fp32 = Graphs(sample, network), FLOORS["fp32"]
 
     def make(
         name: str,
@@ -119,41 +119,41 @@ def _list_graph_stages(case: Case, network: "nn.Module") -> list[Stage]:
         explain: Callable[[], str] = lambda: "",
     ) -> Stage:
         is_whole = name == FUSED
-        return Stage(name, parent, fp32, fp32, lambda: _answer_graph(case, load, is_whole), advice, explain)
+        return Stage(name, parent, fp32, fp32, lambda: _answer_graph(sample, load, is_whole), advice, explain)
 
     anew = f"delete model.onnx {AGAIN}"
     stages = [make(EXPORT, None, lambda: graphs.exported, "try `seatrial export` with another --exporter or --opset")]
-    if case.graph.simplified:
+    if sample.graph.simplified:
         stages.append(
             make(SIMPLIFY, EXPORT, lambda: graphs.simplified, "`seatrial export --no-simplify` leaves it out")
         )
     before = stages[-1].name
     stages.append(make(STORED, before, lambda: cut_body(graphs.stored), anew, graphs.explain_body))
-    if case.graph.fused:
+    if sample.graph.fused:
         stages.append(make(FUSED, STORED, lambda: graphs.stored, anew, graphs.explain_tail))
     return stages
 
 
 @contextlib.contextmanager
-def _answer_graph(case: Case, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Answer]:
+def _answer_graph(sample: Sample, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Predict]:
     """A graph in onnxruntime, every node as it stands there."""
     model = load()
     spec = read_facts(model).input
-    ask = open_graph(model, spec.shape[0])
+    run_stage = open_graph(model, spec.shape[0])
     free = spec.model_copy(update={"shape": (None, *spec.shape[1:])})
 
     def answer(part: slice) -> NDArray[np.float32]:
-        batch = case.pixels[part] if takes_pixels else case.see(part)
+        batch = sample.pixels[part] if takes_pixels else sample.see(part)
         check_batch(batch, free)
-        return ask(batch)
+        return run_stage(batch)
 
     yield answer
 
 
-def _read_twins(case: Case) -> dict[str, GraphManifest]:
+def _read_twins(sample: Sample) -> dict[str, GraphManifest]:
     """The run's other graphs by file name, with their manifests; one without is a finding and no stage."""
     found = {}
-    for path in sorted(case.run.glob("model-*.onnx")):
+    for path in sorted(sample.run.glob("model-*.onnx")):
         with contextlib.suppress(SeatrialError):
             found[path.name] = GraphManifest.load(manifest_path(path))
     return found
@@ -163,7 +163,7 @@ def _read_twins(case: Case) -> dict[str, GraphManifest]:
 class _Made:
     """What was made of the run's graph."""
 
-    case: Case
+    sample: Sample
     floors: Floors
     twins: dict[str, GraphManifest]
     whole: str
@@ -171,7 +171,7 @@ class _Made:
 
     def describe_twin(self, name: str) -> tuple[int, Stage]:
         """A further graph, and where its precision stands in the order."""
-        case, manifest = self.case, self.twins[name]
+        sample, manifest = self.sample, self.twins[name]
         # It is called as what it was made of, and a word more.
         source = name.rpartition("-")[0] + ".onnx"
         precision = manifest.precision
@@ -181,13 +181,13 @@ class _Made:
             parent=source if source in self.twins else self.whole,
             floor=self.floors.get(precision, source in self.twins),
             whole=self.floors.get(precision),
-            open=lambda: _answer_graph(case, lambda: parse_graph(case.run / name), manifest.fused),
+            open=lambda: _answer_graph(sample, lambda: parse_graph(sample.run / name), manifest.fused),
             advice=advice,
         )
 
     def describe_engine(self, name: str) -> tuple[int, Stage]:
         """An engine, and where its precision stands in the order."""
-        folder, fp32 = self.case.run / "engines" / name, self.floors.get("fp32")
+        folder, fp32 = self.sample.run / "engines" / name, self.floors.get("fp32")
         try:
             if not folder.is_dir():
                 raise EngineError(f"engines/{name} is not there", "repeat the command that stands in run.json")
@@ -201,7 +201,7 @@ class _Made:
             parent=parent,
             floor=self.floors.get(precision, parent in self.twins and manifest.graph.precision == precision),
             whole=self.floors.get(precision),
-            open=lambda: _answer_engine(self.case, EngineFile(folder, manifest)),
+            open=lambda: _answer_engine(self.sample, EngineFile(folder, manifest)),
             advice=f"delete engines/{name} {AGAIN}",
         )
 
@@ -221,20 +221,20 @@ def _fail(error: SeatrialError) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _answer_engine(case: Case, file: EngineFile) -> Iterator[Answer]:
+def _answer_engine(sample: Sample, file: EngineFile) -> Iterator[Predict]:
     engine = get_engine(file.manifest.engine)
-    with engine.open(file, file.manifest.device, case.batch_size) as session:
+    with engine.open(file, file.manifest.device, sample.batch_size) as session:
         takes_pixels = session.input.dtype == "uint8"
-        size = session.input.shape[0] or case.batch_size
+        size = session.input.shape[0] or sample.batch_size
 
         def answer(part: slice) -> NDArray[np.float32]:
-            batch = case.pixels[part] if takes_pixels else case.see(part)
+            batch = sample.pixels[part] if takes_pixels else sample.see(part)
             return np.concatenate([run_padded(session, batch[i : i + size]) for i in range(0, len(batch), size)])
 
         yield answer
 
 
-def ask(case: Case, stage: Stage, classes: int, told: Callable[[int], None]) -> NDArray[np.float32]:
+def run_stage(sample: Sample, stage: Stage, classes: int, told: Callable[[int], None]) -> NDArray[np.float32]:
     """Logits of all the case's images; `told` hears how many are done.
 
     Raises:
@@ -242,8 +242,8 @@ def ask(case: Case, stage: Stage, classes: int, told: Callable[[int], None]) -> 
     """
     parts = []
     with stage.open() as answer:
-        for start in range(0, len(case.images), case.batch_size):
-            parts.append(answer(slice(start, start + case.batch_size)))
+        for start in range(0, len(sample.images), sample.batch_size):
+            parts.append(answer(slice(start, start + sample.batch_size)))
             if parts[-1].shape[1] != classes:
                 raise ParityError(f"it tells {parts[-1].shape[1]} classes apart, torch {classes}")
             told(start + len(parts[-1]))

@@ -20,7 +20,7 @@ _WIDTH = 480
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Chart:
     """A drawn chart."""
 
     title: str
@@ -28,13 +28,13 @@ class Figure:
     svg: str
 
 
-def draw_figures(run: Run) -> list[Figure]:
+def draw_charts(run: Run) -> list[Chart]:
     """The charts that the run has data for."""
     drawn = (draw_drop(run), draw_latency(run), draw_speed(run), draw_training(run))
     return [figure for figure in drawn if figure]
 
 
-def draw_drop(run: Run) -> Figure | None:
+def draw_drop(run: Run) -> Chart | None:
     """The drop of each engine with its interval, and the gate."""
     rows = [
         {"engine": name, "drop": v.drop_pp, "low": v.low_pp, "high": v.high_pp}
@@ -59,10 +59,10 @@ def draw_drop(run: Run) -> Figure | None:
         layers.append(_line_at(gate, _GATE, [5, 3]))
         caption += f" A bar wholly left of the dashed gate at {write_points(gate)} passes, wholly right of it fails."
     chart = alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(34))
-    return Figure(f"Accuracy lost against {run.reference}", caption, _to_svg(chart))
+    return Chart(f"Accuracy lost against {run.reference}", caption, _to_svg(chart))
 
 
-def draw_speed(run: Run) -> Figure | None:
+def draw_speed(run: Run) -> Chart | None:
     """Images per second by batch size."""
     rows = [
         {"engine": name, "batch": speed.batch, "size": speed.latency.batch_size, "rate": speed.images_per_s}
@@ -87,10 +87,10 @@ def draw_speed(run: Run) -> Figure | None:
         )
         .properties(width=_WIDTH, height=240)
     )
-    return Figure("Speed by batch size", "Answered images per second, without reading files.", _to_svg(chart))
+    return Chart("Speed by batch size", "Answered images per second, without reading files.", _to_svg(chart))
 
 
-def draw_latency(run: Run) -> Figure | None:
+def draw_latency(run: Run) -> Chart | None:
     """The spread of times at the smallest batch size that every engine ran."""
     size = find_common_batch(run)
     if size is None:
@@ -117,10 +117,10 @@ def draw_latency(run: Run) -> Figure | None:
     caption = (
         "The mark is the median; the band ends at the slowest of 90 %, the line at the slowest of 99 % of the runs."
     )
-    return Figure(f"Time for one batch of {size}", caption, _to_svg(chart))
+    return Chart(f"Time for one batch of {size}", caption, _to_svg(chart))
 
 
-def draw_training(run: Run) -> Figure | None:
+def draw_training(run: Run) -> Chart | None:
     """Accuracy and loss by epoch."""
     epochs = run.training.epochs if run.training else ()
     if not epochs:
@@ -137,7 +137,7 @@ def draw_training(run: Run) -> Figure | None:
     losses = [{"epoch": e.epoch, "loss": e.loss} for e in epochs]
     loss = _by_epoch(losses, "epoch").encode(y=alt.Y("loss:Q", title="loss").scale(zero=False))
     caption = "Top-1 on the images trained on and on images held out, and the loss that training lowers."
-    return Figure("Training", caption, _to_svg(alt.vconcat(top1, loss)))
+    return Chart("Training", caption, _to_svg(alt.vconcat(top1, loss)))
 
 
 def _by_epoch(rows: list[dict[str, Any]], title: str | None) -> Any:

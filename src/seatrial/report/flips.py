@@ -7,7 +7,7 @@ from seatrial.results.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
+class FlippedImage:
     """An image that at least one engine answers otherwise than the reference."""
 
     image: str
@@ -28,7 +28,7 @@ class Flip:
         return -len(self.answers), -self.lost, self.image
 
 
-def find_flips(run: Run) -> list[Flip] | None:
+def find_flips(run: Run) -> list[FlippedImage] | None:
     """All flipped images, those flipped by most engines first; None when there is nothing to compare."""
     reference = run.predictions.get(run.reference)
     others = {name: found for name, found in run.predictions.items() if name != run.reference}
@@ -42,7 +42,7 @@ def find_flips(run: Run) -> list[Flip] | None:
             if row is not None and first != reference.classes[row, 0]:
                 changed.setdefault(row, {})[name] = first
     flips = [
-        Flip(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
+        FlippedImage(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
         for row, engines in changed.items()
     ]
     return sorted(flips, key=lambda flip: flip.order)

@@ -3,7 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seatrial.report.charts import COLOURS, draw_figures
+from seatrial.report.charts import COLOURS, draw_charts
 from seatrial.report.page import make_page
 from seatrial.results.run_folder import Run
 
@@ -18,7 +18,7 @@ def write_html(run: Run) -> str:
         lstrip_blocks=True,
     )
     # The SVG comes from vl-convert, which escapes the names in it.
-    figures = [(figure, Markup(figure.svg)) for figure in draw_figures(run)]
+    figures = [(figure, Markup(figure.svg)) for figure in draw_charts(run)]
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(run.engines)}
     template = environment.get_template("report.html.j2")
     return template.render(page=make_page(run), figures=figures, colours=colours)

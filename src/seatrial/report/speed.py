@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from seatrial.results.run_folder import Run
-from seatrial.results.speed import Speed, speeds_of
+from seatrial.results.speed import Speed, measure_speeds
 
 
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:
     """Figures by engine, in the order of the run; engines without samples are left out."""
-    found = {name: speeds_of(measurement) for name, measurement in run.measurements.items()}
+    found = {name: measure_speeds(measurement) for name, measurement in run.measurements.items()}
     return {name: speeds for name, speeds in found.items() if speeds}
 
 

@@ -38,7 +38,7 @@ class Speed:
         return size if self.streams == 1 else f"{size} on {self.streams} streams"
 
 
-def speeds_of(measurement: Measurement, scope: Scope | None = "host") -> tuple[Speed, ...]:
+def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tuple[Speed, ...]:
     """Figures by scope, streams and batch size, smallest first; of one scope or of all."""
     speeds = []
     for (of_scope, streams, size), points in measurement.by_setting(scope).items():

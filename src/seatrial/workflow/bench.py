@@ -21,7 +21,7 @@ from seatrial.evaluation.guide_format import Performance, write_performance, wri
 from seatrial.machine.environment import find_changes, machine_hash, read_environment
 from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
-from seatrial.results.speed import find_best, speeds_of
+from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
 from seatrial.store.records import Throughput
@@ -115,7 +115,7 @@ def _note_images(found: Measurement, spec: BenchSpec, output: Path) -> Measureme
 
 def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
     for scope in scopes:
-        best = find_best(speeds_of(measured, scope))
+        best = find_best(measure_speeds(measured, scope))
         if best is not None:
             note = f"{name}: best {best.images_per_s:.1f} images/s, at batch {best.batch}"
             progress(Update("bench", note=note if scope == "host" else f"{note}, scope {scope}"))
@@ -136,7 +136,7 @@ def contradict(measured: Measurement, evaluation: Path) -> Measurement:
     contradicted = None
     with contextlib.suppress(SeatrialError):
         found = Throughput.load(evaluation)
-        host = [s for s in speeds_of(measured) if s.streams == 1]
+        host = [s for s in measure_speeds(measured) if s.streams == 1]
         # A cluster's machines are not this one, and a larger batch may be faster by itself.
         if host and found.sessions == 1 and found.batch_size <= max(s.latency.batch_size for s in host):
             best = max(s.images_per_s for s in host)

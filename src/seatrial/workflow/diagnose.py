@@ -15,8 +15,8 @@ from seatrial.diagnosis.foreign_preprocessing import Network, make_bins_stage
 from seatrial.diagnosis.integrity import find_changes
 from seatrial.diagnosis.label_order import doubt_accuracy, judge_labels
 from seatrial.diagnosis.measured_noise import Floors
-from seatrial.diagnosis.sample import Case, DiagnoseSpec, read_case
-from seatrial.diagnosis.stages import Stage, ask, list_stages
+from seatrial.diagnosis.sample import DiagnoseSpec, Sample, read_sample
+from seatrial.diagnosis.stages import Stage, list_stages, run_stage
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
 from seatrial.evaluation.compare_logits import hold
 from seatrial.evaluation.parity import Variety, check_logits
@@ -41,42 +41,42 @@ def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
         EngineError: torch is not installed.
         ParityError: torch's own answers cannot be a classifier's.
     """
-    case = read_case(spec, progress)
+    sample = read_sample(spec, progress)
     with locked(spec.run):
-        module = load_network(case.recipe.network, spec.run / "checkpoint.safetensors")
+        module = load_network(sample.recipe.network, spec.run / "checkpoint.safetensors")
         from seatrial.export.export_graph import run_network
 
         network: Network = partial(run_network, module)
-        reference = _ask_torch(case, network, progress)
-        labels, floors = judge_labels(case, reference), Floors(case, module, reference)
-        chain = _Chain(case, reference, progress)
-        stages = [] if case.bins is None else [make_bins_stage(case, case.bins, network, reference)]
-        judged = (labels, *(chain.judge(stage) for stage in (*stages, *list_stages(case, module, floors))))
-        doubt = doubt_accuracy(case, labels)
-        findings = find_changes(case) + (() if doubt is None else (doubt,))
-        diagnosis = _conclude(case, judged, findings)
+        reference = _ask_torch(sample, network, progress)
+        labels, floors = judge_labels(sample, reference), Floors(sample, module, reference)
+        chain = _Chain(sample, reference, progress)
+        stages = [] if sample.bins is None else [make_bins_stage(sample, sample.bins, network, reference)]
+        judged = (labels, *(chain.judge(stage) for stage in (*stages, *list_stages(sample, module, floors))))
+        doubt = doubt_accuracy(sample, labels)
+        findings = find_changes(sample) + (() if doubt is None else (doubt,))
+        diagnosis = _conclude(sample, judged, findings)
         diagnosis.save(spec.run / "diagnosis.json")
     return diagnosis
 
 
-def _ask_torch(case: Case, network: Network, progress: Progress) -> NDArray[np.float32]:
+def _ask_torch(sample: Sample, network: Network, progress: Progress) -> NDArray[np.float32]:
     parts = []
-    for start in range(0, len(case.images), case.batch_size):
-        parts.append(network(case.see(slice(start, start + case.batch_size))))
-        progress(Update("diagnose", start + len(parts[-1]), len(case.images), "images", {"stage": TORCH}))
+    for start in range(0, len(sample.images), sample.batch_size):
+        parts.append(network(sample.see(slice(start, start + sample.batch_size))))
+        progress(Update("diagnose", start + len(parts[-1]), len(sample.images), "images", {"stage": TORCH}))
     logits = np.concatenate(parts)
     try:
-        _check_answers(case, logits)
+        _check_answers(sample, logits)
     except ParityError as error:
         raise ParityError(f"torch with the run's own weights: {error.problem}", "look at the checkpoint") from None
     return logits
 
 
-def _check_answers(case: Case, logits: NDArray[np.float32], coarse: bool = False) -> None:
+def _check_answers(sample: Sample, logits: NDArray[np.float32], coarse: bool = False) -> None:
     """Refuse answers that cannot be a classifier's."""
-    check_logits(logits, case.names, coarse)
+    check_logits(logits, sample.names, coarse)
     variety = Variety()
-    variety.see(case.pixels, logits)
+    variety.see(sample.pixels, logits)
     variety.check()
 
 
@@ -84,7 +84,7 @@ def _check_answers(case: Case, logits: NDArray[np.float32], coarse: bool = False
 class _Chain:
     """Stages judged one after the other."""
 
-    case: Case
+    sample: Sample
     reference: NDArray[np.float32]
     progress: Progress
     answers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -110,20 +110,20 @@ class _Chain:
         return found
 
     def _ask(self, stage: Stage) -> NDArray[np.float32]:
-        count = len(self.case.images)
+        count = len(self.sample.images)
 
         def told(done: int) -> None:
             self.progress(Update("diagnose", done, count, "images", {"stage": stage.name}))
 
-        logits = ask(self.case, stage, self.reference.shape[1], told)
-        _check_answers(self.case, logits, coarse=True)
+        logits = run_stage(self.sample, stage, self.reference.shape[1], told)
+        _check_answers(self.sample, logits, coarse=True)
         return logits
 
     def _compare(self, stage: Stage, logits: NDArray[np.float32]) -> StageDiagnosis:
         before = self._find_before(stage.parent)
         known = self.reference if before is None else self.answers[before]
         floor = stage.floor if before == stage.parent else stage.whole
-        names = self.case.names
+        names = self.sample.names
         step = hold(known, logits, names, floor.relative_error)
         whole = hold(self.reference, logits, names, stage.whole.relative_error)
         # What is wrong before it says nothing about this stage; torch does.
@@ -138,7 +138,7 @@ class _Chain:
         return self._describe(stage, verdict, told).model_copy(
             update={
                 "against": before if before is not None and is_led else TORCH,
-                "top1": float((logits.argmax(axis=1) == self.case.truth).mean()),
+                "top1": float((logits.argmax(axis=1) == self.sample.truth).mean()),
                 "distance": judged.distance,
                 "from_torch": whole.distance,
                 "floor": judged.floor,
@@ -158,7 +158,7 @@ class _Chain:
         told = [problem, stage.remark, _explain(stage) if leaves and stage.name in self.answers else ""]
         return StageDiagnosis(
             stage=stage.name,
-            images=len(self.case.images),
+            images=len(self.sample.images),
             verdict=verdict,
             reason="; ".join(part for part in told if part),
             advice=stage.advice if leaves else "",
@@ -172,7 +172,7 @@ def _explain(stage: Stage) -> str:
         return f"what differs cannot be told ({error.problem})"
 
 
-def _conclude(case: Case, stages: tuple[StageDiagnosis, ...], findings: tuple[str, ...]) -> Diagnosis:
+def _conclude(sample: Sample, stages: tuple[StageDiagnosis, ...], findings: tuple[str, ...]) -> Diagnosis:
     first = next((stage for stage in stages if stage.verdict == "leaves"), None)
     missing = [stage.stage for stage in stages if stage.verdict == "not run"]
     if first is not None:
@@ -183,9 +183,9 @@ def _conclude(case: Case, stages: tuple[StageDiagnosis, ...], findings: tuple[st
     else:
         conclusion = "no stage leaves the noise floor"
     return Diagnosis(
-        recipe=case.recipe.name,
-        images=len(case.images),
-        images_hash=hash_listing(case.images),
+        recipe=sample.recipe.name,
+        images=len(sample.images),
+        images_hash=hash_listing(sample.images),
         stages=stages,
         first=None if first is None else first.stage,
         conclusion=conclusion,

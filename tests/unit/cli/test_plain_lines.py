@@ -6,7 +6,7 @@ import pytest
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
-from seatrial.cli.output.progress import PlainLines, print_json, print_table, showing
+from seatrial.cli.output.progress import PlainLines, print_json, print_table, show_progress
 from seatrial.progress import Update
 
 
@@ -87,10 +87,10 @@ def test_bars_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch, capsys: py
         return add_task(bars, name, **settings)
 
     monkeypatch.setattr(Bars, "add_task", count)
-    with showing() as show:
+    with show_progress() as show:
         assert isinstance(show, PlainLines)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with showing() as show:
+    with show_progress() as show:
         assert not isinstance(show, PlainLines)
         show(Update("evaluate", 16, 32, "images", {"images/s": "75"}))
         show(Update("evaluate", 32, 32, "images"))

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from seatrial.compare.comparability import KINDS, Basis, check_kinds, choose_basis, find_unlike, refuse_unlike
-from seatrial.compare.speed_column import Column, Figure
+from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
 from seatrial.errors import NotComparable, UsageError
 from seatrial.results.rate import Rate
 
-HOST = {"host": {1: Figure(Rate(10.0), 1)}}
+HOST = {"host": {1: SpeedFigure(Rate(10.0), 1)}}
 FACTS = {
     "precision": "fp32",
     "model": "resnet50",
@@ -16,15 +16,15 @@ FACTS = {
     "machine": "Xeon",
     "clock": "2600 MHz",
 }
-A = Column("a", "x on y", FACTS, 1, HOST)
+A = SpeedColumn("a", "x on y", FACTS, 1, HOST)
 B = replace(A, name="b")
 
 
-def change(**facts: str | None) -> Column:
+def change(**facts: str | None) -> SpeedColumn:
     return replace(B, facts=FACTS | facts)
 
 
-def unlike(*columns: Column) -> dict[str, dict[str, str]]:
+def unlike(*columns: SpeedColumn) -> dict[str, dict[str, str]]:
     return find_unlike(columns, choose_basis(columns))
 
 

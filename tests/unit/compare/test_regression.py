@@ -3,18 +3,18 @@ from dataclasses import replace
 
 import pytest
 
-from seatrial.compare.regression import compare_speed, find_changes, judge_slower, say_change
-from seatrial.compare.speed_column import Column, Figure
+from seatrial.compare.regression import compare_speed, find_changes, judge_slower, write_change
+from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
 from seatrial.results.rate import Rate
 
 
-def make_column(name: str, error: float | None, rates: dict[int, float], **facts: str) -> Column:
+def make_column(name: str, error: float | None, rates: dict[int, float], **facts: str) -> SpeedColumn:
     """Rates that are known to within a share `error` to each side, on the logarithm."""
     figures = {
-        size: Figure(Rate(r) if error is None else Rate(r, r * math.exp(-error), r * math.exp(error)), 1)
+        size: SpeedFigure(Rate(r) if error is None else Rate(r, r * math.exp(-error), r * math.exp(error)), 1)
         for size, r in rates.items()
     }
-    return Column(name, "x on y", {"machine": "Xeon", "precision": "fp32"} | facts, 1, {"host": figures})
+    return SpeedColumn(name, "x on y", {"machine": "Xeon", "precision": "fp32"} | facts, 1, {"host": figures})
 
 
 BEFORE = make_column("then", 0.0, {1: 100.0, 8: 400.0})
@@ -63,8 +63,8 @@ def test_another_export_of_the_network_may_be_compared() -> None:
 
 
 def test_changes_are_said_with_their_sign() -> None:
-    assert say_change(Rate(1.0001, 0.99999, 1.2)) == "0.0 % (0.0 to +20.0)"
-    assert say_change(Rate(0.5)) == "−50.0 % (no samples, so no interval)"
+    assert write_change(Rate(1.0001, 0.99999, 1.2)) == "0.0 % (0.0 to +20.0)"
+    assert write_change(Rate(0.5)) == "−50.0 % (no samples, so no interval)"
 
 
 def test_only_what_changed_is_listed() -> None:

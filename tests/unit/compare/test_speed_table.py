@@ -4,15 +4,15 @@ import pytest
 
 from seatrial.cli.output.speed import list_speeds, write_speeds
 from seatrial.cli.output.tables import Layout
-from seatrial.compare.speed_column import Column, Figure
+from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import NotComparable, UsageError
 from seatrial.results.rate import Rate
 
 
-def make_column(name: str, rates: dict[int | None, float], chips: int | None = 1, **facts: str) -> Column:
-    figures = {size: Figure(Rate(rate), 1) for size, rate in rates.items()}
-    return Column(name, f"x on {name}", {"precision": "fp16", "model": "net"} | facts, chips, {"device": figures})
+def make_column(name: str, rates: dict[int | None, float], chips: int | None = 1, **facts: str) -> SpeedColumn:
+    figures = {size: SpeedFigure(Rate(rate), 1) for size, rate in rates.items()}
+    return SpeedColumn(name, f"x on {name}", {"precision": "fp16", "model": "net"} | facts, chips, {"device": figures})
 
 
 # The SE-ResNeXt101 guide's figures at three batch sizes: of the 310 one chip of four.
@@ -21,7 +21,7 @@ CARD = make_column("310P", {1: 529.115, 4: 903.506, 16: 729.260})
 GPU = make_column("T4", {1: 346.484, 64: 789.784})
 
 
-def compare(*columns: Column, **spec: object) -> SpeedTable:
+def compare(*columns: SpeedColumn, **spec: object) -> SpeedTable:
     return make_table(columns, TableSpec(**spec))  # type: ignore[arg-type]
 
 
@@ -39,8 +39,8 @@ def test_a_card_is_its_chips_together() -> None:
 
 
 def test_a_ratio_with_an_end_in_doubt_is_withheld_everywhere() -> None:
-    figures = {1: Figure(Rate(0.67, doubt="of noise"), 1), 4: Figure(Rate(30.0), 1)}
-    column = Column("slow", "x on slow", {"precision": "fp16", "model": "net"}, 1, {"device": figures})
+    figures = {1: SpeedFigure(Rate(0.67, doubt="of noise"), 1), 4: SpeedFigure(Rate(30.0), 1)}
+    column = SpeedColumn("slow", "x on slow", {"precision": "fp16", "model": "net"}, 1, {"device": figures})
     table = compare(column, CARD, gates=["at(310P, 1) > at(slow, 1)", "at(310P, 4) > at(slow, 4)"])
     assert [gate.result.outcome for gate in table.gates] == ["INCONCLUSIVE", "PASS"]
     assert [rate.doubt for rate in table.ratios[0].by_size.values()] == ["of noise", None]
@@ -95,7 +95,7 @@ def test_what_was_allowed_is_told_under_the_table() -> None:
 
 
 def test_streams_are_told() -> None:
-    busy = replace(GPU, figures={"device": {8: Figure(Rate(9.0), 3), 16: Figure(Rate(9.0), None)}})
+    busy = replace(GPU, figures={"device": {8: SpeedFigure(Rate(9.0), 3), 16: SpeedFigure(Rate(9.0), None)}})
     assert compare(busy).notes[-1] == "batches in flight at once: T4 3 at batch 8"
 
 

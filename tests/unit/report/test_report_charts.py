@@ -5,12 +5,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from run_folder import BF16, INT8, ORT, TORCH, Ship, Trial, build_run
-from seatrial.report.charts import COLOURS, draw_drop, draw_figures, draw_latency, draw_speed, draw_training
+from seatrial.report.charts import COLOURS, draw_charts, draw_drop, draw_latency, draw_speed, draw_training
 from seatrial.results.run_folder import read_run
 
 
 def test_four_charts_of_one_width(tmp_path: Path) -> None:
-    figures = draw_figures(read_run(build_run(tmp_path, Trial(trained=True))))
+    figures = draw_charts(read_run(build_run(tmp_path, Trial(trained=True))))
     assert [figure.title for figure in figures] == [
         "Accuracy lost against torch",
         "Time for one batch of 1",
@@ -38,7 +38,7 @@ def test_the_gate_is_drawn_and_named(tmp_path: Path) -> None:
 
 def test_many_engines_and_one_batch_size_still_draw(tmp_path: Path) -> None:
     ships = tuple(Ship(f"engine-{n}", "torch", batch_ms={8: (10.0 + n, 11.0 + n)}) for n in range(10))
-    figures = draw_figures(read_run(build_run(tmp_path, Trial(ships=ships))))
+    figures = draw_charts(read_run(build_run(tmp_path, Trial(ships=ships))))
     assert len(figures) == 3
     assert all(f"engine-{n}" in figure.svg for figure in figures[1:] for n in range(10))
 

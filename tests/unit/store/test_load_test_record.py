@@ -12,7 +12,7 @@ from seatrial.compare.speed_column import read_imported
 from seatrial.errors import UsageError
 from seatrial.store.imported import ImportedRecord
 from seatrial.store.load_test import LoadTestRecord, load_speed
-from seatrial.workflow.compare.inputs import tell_kind
+from seatrial.workflow.compare.inputs import detect_kind
 from seatrial.workflow.compare.speed import read_columns
 
 OWN: dict[str, Any] = {
@@ -54,9 +54,9 @@ def test_an_imported_record_of_before_loads_without_it(tmp_path: Path) -> None:
 
 
 def test_compare_takes_it_and_knows_its_machine_and_graph(old: Path) -> None:
-    assert tell_kind([old]) == "speed record"
+    assert detect_kind([old]) == "speed record"
     (column,) = read_columns([old])
     assert column.facts["graph"] == "g" and "cores" in str(column.facts["machine"])
     load_speed(old).save(old)
-    assert tell_kind([old]) == "speed record" and read_columns([old])[0] == column
+    assert detect_kind([old]) == "speed record" and read_columns([old])[0] == column
     assert "graph" not in read_imported(make_imported("T4", {("device", 8): 1.0}), "T4").facts

@@ -13,7 +13,7 @@ from seatrial.bench.sweep import SweepSpec
 from seatrial.engines import ENGINES
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
-from seatrial.results.speed import find_best, speeds_of
+from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
 from seatrial.workflow.bench import BenchSpec, bench_engine, find_prepared, write_guide_summaries
@@ -128,7 +128,7 @@ def test_the_images_of_the_run_are_found_where_they_fit(
 
 
 def test_the_best_is_the_fastest_that_keeps_the_budget() -> None:
-    speeds = speeds_of(measurement(points=(make_point(1, (4.0,) * 9), make_point(8, (10.0,) * 8 + (60.0,)))))
+    speeds = measure_speeds(measurement(points=(make_point(1, (4.0,) * 9), make_point(8, (10.0,) * 8 + (60.0,)))))
     fastest, within, none = (find_best(speeds, budget) for budget in (None, 5, 3.9))
     assert fastest is not None and fastest.latency.batch_size == 8
     assert within is not None and within.latency.batch_size == 1

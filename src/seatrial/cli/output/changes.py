@@ -5,8 +5,8 @@ from typing import Any
 
 from seatrial.cli.output.speed import list_ratio
 from seatrial.cli.output.tables import Layout, write_blocks
-from seatrial.compare.comparability import say_unlike
-from seatrial.compare.regression import Changes, EngineChange, say_change
+from seatrial.compare.comparability import describe_unlike
+from seatrial.compare.regression import Changes, EngineChange, write_change
 from seatrial.compare.speed_table import doubt_intervals
 from seatrial.report.formats import Grid, escape
 from seatrial.report.numbers import write_figures, write_points
@@ -50,7 +50,7 @@ def _tabulate_speed(engines: Sequence[EngineChange]) -> Grid:
         before, after, ratios = engine.speed.before.figures, engine.speed.after.figures, engine.speed.ratio.by_size
         for size in [size for size in after if size in before]:
             rates = [write_figures(figures[size].rate.value, 4) for figures in (before, after)]
-            change = "not comparable" if engine.speed.refused or size is None else say_change(ratios[size])
+            change = "not comparable" if engine.speed.refused or size is None else write_change(ratios[size])
             rows.append([engine.name, str(size or "not told"), *rates, change])
     return Grid(["engine", "batch", "images/s before", "after", "change (95 % interval)"], rows)
 
@@ -62,8 +62,8 @@ def _list_notes(changes: Changes) -> list[str]:
             notes += [f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts]
         if engine.speed is None:
             continue
-        allowed = {kind: facts for kind, facts in engine.speed.unlike.items() if kind not in engine.speed.refused}
-        notes += [f"{engine.name}: not alike, but allowed: {say_unlike(kind, told)}" for kind, told in allowed.items()]
+        allowed = (item for item in engine.speed.unlike.items() if item[0] not in engine.speed.refused)
+        notes += [f"{engine.name}: not alike, but allowed: {describe_unlike(*item)}" for item in allowed]
         notes += [f"{engine.name}: {doubt}" for doubt in doubt_intervals((engine.speed.before, engine.speed.after))]
     return [f"note: {note}" for note in notes]
 

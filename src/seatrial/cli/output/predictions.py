@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.report.formats import Grid, write_columns
-from seatrial.workflow.compare.predictions import Compared
+from seatrial.workflow.compare.predictions import PredictionsComparison
 
 
-def write_compared(compared: Compared, limit: int) -> str:
+def write_compared(compared: PredictionsComparison, limit: int) -> str:
     """Accuracies, what flipped and where, and the verdict; at most `limit` images and classes."""
     differences, gate = compared.differences, compared.gate
     blocks: list[str | Grid | Sequence[str]] = [_tabulate_accuracies(compared.accuracies)]
@@ -20,7 +20,7 @@ def write_compared(compared: Compared, limit: int) -> str:
     return write_blocks(Layout.TABLE, *blocks, verdict)
 
 
-def list_compared(compared: Compared) -> dict[str, object]:
+def list_compared(compared: PredictionsComparison) -> dict[str, object]:
     """Everything by name, every image that flipped."""
     values: dict[str, object] = {"accuracies": compared.accuracies}
     if compared.differences is not None:

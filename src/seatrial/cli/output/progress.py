@@ -16,7 +16,7 @@ PLAIN_EVERY_S = 10.0
 
 
 @contextmanager
-def showing() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Show updates on stderr until the block ends."""
     if sys.stderr.isatty():
         with _bars() as show:
@@ -74,7 +74,7 @@ class PlainLines:
         """Show a note at once, counted work with the time that is left where its stage had no line for ten seconds."""
         now = self.clock()
         if update.note:
-            tell(update.stage, update.note)
+            print_line(update.stage, update.note)
             if update.stage == self.stage:
                 self.shown = now
             return
@@ -89,10 +89,10 @@ class PlainLines:
         left = (now - self.started) / done * (update.total - update.done) if done else 0
         facts = "".join(f", {name} {value}" for name, value in update.facts.items())
         counted = f"{update.done}/{update.total} {update.unit}"
-        tell(update.stage, f"{counted}{facts}, {left:.0f} s left")
+        print_line(update.stage, f"{counted}{facts}, {left:.0f} s left")
 
 
-def tell(stage: str, text: str) -> None:
+def print_line(stage: str, text: str) -> None:
     """A line on stderr."""
     print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
 

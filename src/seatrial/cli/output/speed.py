@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_exact, write_ratio
-from seatrial.compare.speed_table import RatioColumn, Shown, SpeedTable
+from seatrial.compare.speed_table import RatioColumn, ShownColumn, SpeedTable
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.formats import Grid
@@ -47,7 +47,7 @@ def _write_whole_ratio(ratio: Rate) -> str:
     return "withheld" if ratio.doubt else _write_bounds(ratio, write_ratio)
 
 
-def _write_best(shown: Shown) -> str:
+def _write_best(shown: ShownColumn) -> str:
     size, figure = shown.best
     return f"{_write_rate(figure.rate.value)} at {_name_size(size)}"
 

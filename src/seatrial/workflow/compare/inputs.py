@@ -22,7 +22,7 @@ _SCHEMAS: dict[str, Comparable] = {
 }
 
 
-def tell_kind(paths: Sequence[Path]) -> Comparable:
+def detect_kind(paths: Sequence[Path]) -> Comparable:
     """What all of `paths` are.
 
     Raises:

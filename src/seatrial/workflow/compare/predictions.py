@@ -34,7 +34,7 @@ class CompareSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class PredictionsComparison:
     """What is to be said of one or two files of predictions."""
 
     accuracies: tuple[Accuracy, ...]
@@ -47,7 +47,7 @@ class Compared:
     """What speaks against believing the predictions, INCONCLUSIVE each."""
 
 
-def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
+def compare_files(spec: CompareSpec, progress: Progress = silent) -> PredictionsComparison:
     """Count what is right in predictions, and hold the second against the first.
 
     Raises:
@@ -77,14 +77,14 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Compared:
     believed = [file.believe(labels is None) for file in judged]
     suspected = judge_plausible(names[0], believed[0].suspicions, None, spec.gates)
     if len(found) < 2:
-        return Compared(accuracies, None, None, suspected)
+        return PredictionsComparison(accuracies, None, None, suspected)
     differences = compare_predictions(found[0], found[1], (names[0], names[1]))
     record = stored[1].record
     versus = differences.versus if record is None else name_differences(differences.versus, stored[0], record)
     gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
     suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, spec.gates)
-    return Compared(accuracies, replace(differences, versus=versus), gate, suspected)
+    return PredictionsComparison(accuracies, replace(differences, versus=versus), gate, suspected)
 
 
 def find_predictions(record: Path) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from seatrial.compare.speed_column import Column, read_imported, read_measurement
+from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import UsageError
 from seatrial.store.load_test import load_speed
@@ -24,7 +24,7 @@ def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
     return make_table(read_columns(paths), spec)
 
 
-def read_columns(paths: Sequence[Path]) -> tuple[Column, ...]:
+def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
     """Records of speed as columns, under the conditions of `compare_records`."""
     records = [load_speed(path) for path in paths]
     names: tuple[str, ...] = tuple(record.name for record in records)
