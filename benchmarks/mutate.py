@@ -46,6 +46,8 @@ FRAMEWORKS = (
     "pytest",
 )
 """Imported once, before the tests run."""
+UNUSABLE, CONFTEST = 4, "tests/conftest.py"
+"""pytest's exit code when conftest.py cannot be imported, and what has then failed."""
 KILLED, SURVIVED, TIMEOUT, MISSING = "killed", "survived", "timeout", "not found"
 QUICK_S = 10
 """A test that takes no longer than this unchanged, and ten times as long changed, hangs."""
@@ -135,7 +137,9 @@ def read_log(log: str, code: int, seconds: float) -> Run:
     if code in (0, 5):
         return Run(True, "", "", seconds)
     if failures or code > 0:
-        return Run(False, failures[0] if failures else "pytest", "", seconds)
+        if not failures and code != UNUSABLE:
+            raise RuntimeError(f"pytest ended with {code}: {log[-2000:]}")
+        return Run(False, failures[0] if failures else CONFTEST, "", seconds)
     running = re.findall(r"^(tests/[^\n]*?::[^\n]*?) ?$", log, re.MULTILINE)
     return Run(False, "", running[-1] if running else "", seconds)
 
@@ -251,6 +255,7 @@ def copy_tree(tree: Path) -> Iterator[Copy]:
         ignored = shutil.ignore_patterns(".*", "__pycache__")
         shutil.copytree(tree, root, ignore=ignored, dirs_exist_ok=True, symlinks=True)
         environment = {**os.environ, "PYTHONPATH": str(root / "src"), "COLUMNS": "500", "OMP_NUM_THREADS": "1"}
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they may be imported already, of which pytest warns
         pipe = subprocess.PIPE
         command = [sys.executable, str(SERVER), *FRAMEWORKS]
         with subprocess.Popen(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as server:

@@ -93,7 +93,9 @@ def choose_places(package: Path, count: int, seed: int) -> list[Place]:
     for name in sorted(shares, key=lambda name: quotas[name] - shares[name])[: count - sum(quotas.values())]:
         quotas[name] += 1
     chance = random.Random(seed)
-    return [place for name in sorted(groups) for place in _choose_in(groups[name], quotas[name], chance)]
+    chosen = [place for name in sorted(groups) for place in _choose_in(groups[name], quotas[name], chance)]
+    chance.shuffle(chosen)  # so that the first of them stand for all
+    return chosen
 
 
 def _choose_in(functions: dict[tuple[str, str], list[Place]], count: int, chance: random.Random) -> list[Place]:

@@ -10,10 +10,15 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 
 PATIENCE = 6
 """Wall seconds for each processor second of a limit: others use this machine too."""
+
+
+NO_RUN = 70
+"""Exit code of a fork in which pytest itself fails."""
 
 
 def run_pytest(words: list[str], seconds: int, log: str) -> tuple[int, float]:
@@ -33,7 +38,8 @@ def run_pytest(words: list[str], seconds: int, log: str) -> tuple[int, float]:
             code = int(pytest.main(words))
             os._exit(code)
         except BaseException:
-            os._exit(70)
+            traceback.print_exc()
+            os._exit(NO_RUN)
     deadline = time.perf_counter() + PATIENCE * seconds
     while (ended := os.wait4(child, os.WNOHANG))[0] == 0:
         if time.perf_counter() > deadline:

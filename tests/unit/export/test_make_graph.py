@@ -151,6 +151,8 @@ def test_export_does_not_overwrite_its_own_checkpoint(recipe: Recipe, tiny_trial
 def test_pictures_and_spread(recipe: Recipe) -> None:
     pictures = draw_pictures(3, recipe.input_size)
     assert pictures.shape == (3, 32, 32, 3) and pictures.std() > 30
+    corners = draw_pictures(1000, (1, 1))
+    assert corners.mean() == pytest.approx(127, abs=5)  # waves of any phase, so as many bright as dark
     paths = [Path(str(i)) for i in range(100)]
     assert spread(paths, 4) == [paths[i] for i in (0, 25, 50, 75)]
     assert spread(paths[:3], 64) == paths[:3]
