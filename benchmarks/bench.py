@@ -29,7 +29,7 @@ from seatrial.bench.inputs import make_batches, make_random_pixels
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.output_checks import OutputCheck
 from seatrial.bench.sweep import run_worker
-from seatrial.bench.timed_work import feed_arrays, make_ask
+from seatrial.bench.timed_work import make_run_batch, rotate_arrays
 from seatrial.bench.worker import Job
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
@@ -72,10 +72,10 @@ def time_harness(calls: int) -> float:
     """Seconds of a measured call that does nothing, everything around it included."""
     check = OutputCheck("fp32")
     answer = np.zeros((1, 4), np.float32)
-    check.learn(lambda index: answer, 100, 0.0, time.perf_counter)
+    check.record_references(lambda index: answer, 100, 0.0, time.perf_counter)
     limits = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=calls)
     start = time.perf_counter()
-    measure(lambda index: answer, limits, look=lambda index, _, logits: check.look(index % 100, logits))
+    measure(lambda index: answer, limits, on_sample=lambda index, _, logits: check.offer(index % 100, logits))
     return (time.perf_counter() - start) / calls
 
 
@@ -95,17 +95,17 @@ def compare_loops(asked: Asked) -> Iterator[float]:
     pipeline = read_pipeline(file.manifest.graph)
     with get_engine(file.manifest.engine).open(file, file.manifest.device, asked.batch_size) as session:
         batches = make_batches(make_random_pixels(pipeline, 0), asked.batch_size, session.input, pipeline)
-        work = feed_arrays(make_ask(session, file.manifest.engine, on_device=False), batches)
+        work = rotate_arrays(make_run_batch(session, file.manifest.engine, on_device=False), batches)
         check = OutputCheck(file.manifest.precision)
-        check.learn(lambda index: work.run(index)[0], work.inputs, 0.0, time.perf_counter)
+        check.record_references(lambda index: work.run(index)[0], work.inputs, 0.0, time.perf_counter)
         runs = max(2, round(asked.seconds / 4 / max(1e-6, clock(lambda: session.run(batches[0])))))
         limits = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=runs)
 
         def ours() -> None:
-            def look(index: int, _: float, ran: tuple[np.ndarray, object]) -> None:
-                check.look(index % work.inputs, ran[0])
+            def on_sample(index: int, _: float, ran: tuple[np.ndarray, object]) -> None:
+                check.offer(index % work.inputs, ran[0])
 
-            measure(lambda i: work.run(i % work.inputs), limits, look=look)
+            measure(lambda i: work.run(i % work.inputs), limits, on_sample=on_sample)
 
         def theirs() -> None:
             for i in range(runs + 1):  # One run of warm-up goes before ours.

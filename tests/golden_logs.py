@@ -3,29 +3,29 @@
 from pathlib import Path
 
 from seatrial.bench.vendor_logs import read_log
-from seatrial.bench.vendor_logs.reading import Asked, Reading
+from seatrial.bench.vendor_logs.reading import LogHints, Reading
 
 LOGS = Path(__file__).parent / "golden" / "logs"
 ASKED = {
-    "onnxruntime_perf_test.log": Asked(8),
-    "onnxruntime_perf_test-parallel.log": Asked(8),
-    "onnxruntime_perf_test-2019.log": Asked(8),
-    "PureInfer_perf_of_resnet50_bs4_in_device_0.txt": Asked(4),
-    "timm-results.csv": Asked(model="resnet50@224"),
+    "onnxruntime_perf_test.log": LogHints(8),
+    "onnxruntime_perf_test-parallel.log": LogHints(8),
+    "onnxruntime_perf_test-2019.log": LogHints(8),
+    "PureInfer_perf_of_resnet50_bs4_in_device_0.txt": LogHints(4),
+    "timm-results.csv": LogHints(model="resnet50@224"),
 }
 """What a user has to add to a log."""
 
 
-def read_golden(name: str, asked: Asked | None = None) -> Reading:
+def read_golden(name: str, asked: LogHints | None = None) -> Reading:
     """What a sample log tells."""
-    return read_log(LOGS / name, "auto", asked or ASKED.get(name, Asked()))[2]
+    return read_log(LOGS / name, "auto", asked or ASKED.get(name, LogHints()))[2]
 
 
-def read_changed(folder: Path, name: str, *changes: tuple[str, str], asked: Asked | None = None) -> Reading:
+def read_changed(folder: Path, name: str, *changes: tuple[str, str], asked: LogHints | None = None) -> Reading:
     """What a sample log tells after some of its text was replaced."""
     text = (LOGS / name).read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)
     (folder / name).write_text(text, encoding="utf-8")
-    return read_log(folder / name, "auto", asked or ASKED.get(name, Asked()))[2]
+    return read_log(folder / name, "auto", asked or ASKED.get(name, LogHints()))[2]

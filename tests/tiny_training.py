@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.data.images import LabelledImage
-from seatrial.errors import SeatrialError
+from seatrial.errors import ExitCode, SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.train.distributed.launch import PRELOADED
@@ -95,9 +95,9 @@ def answer_or_fail(how: str, progress: Progress) -> str:
 
 
 class SeatrialErrorOfTest(SeatrialError):
-    """An error with an exit code that no other has."""
+    """An error with an exit code that no other error has."""
 
-    exit_code = 42
+    exit_code = ExitCode.SPEED
 
 
 def validate_sets(recipe: Recipe, images: Sequence[LabelledImage], counts: Sequence[int], progress: Progress) -> Any:
@@ -141,7 +141,7 @@ def talk(progress: Progress) -> dict[str, Any]:
                 if rank == 1:
                     raise DataError("process 1 has it")
         except DataError as error:
-            heard["together"] = world.gather((str(error), error.told))
+            heard["together"] = world.gather((str(error), error.reported))
         try:
             world.meet(DataError("and again") if rank == 1 else None, False)
         except DataError as error:

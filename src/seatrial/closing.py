@@ -1,11 +1,11 @@
-"""What makes whoever can be closed a context manager."""
+"""A context manager for everything that has a `close`."""
 
 from types import TracebackType
 from typing import Self
 
 
 class Closing:
-    """Closed where its block ends."""
+    """Is closed at the end of its `with` block."""
 
     def close(self) -> None:
         """Free everything; harmless the second time."""

@@ -1,29 +1,54 @@
-"""Every error that is the user's to mend, with its exit code; anything else that escapes is our bug (exit 1).
+"""Every error that is the user's to mend, and the exit codes of the command; anything else that escapes is our bug.
 
 SeatrialError
-├── UsageError            2    a wrong argument, recipe or configuration
-│   └── RunInUse          2    another process works in this run folder
-├── ParityError           3    outputs that disagree, are NaN, or never change
-├── EngineError           5    engine or device missing, or it did not give what was asked
-│   └── LostProcess       5    another process of the same work went away
-├── DataError             6    images or labels that are missing, broken or contradictory
-├── NotComparable         7    figures that must not stand beside each other
-├── RefusedFile           8    corrupt, unsafe, or another network's file
-├── StorageError          9    the disk is full or may not be written
-├── TrainingDiverged     10    the loss is no longer a number
-└── Interrupted         130    stopped by the user; the same command resumes
-
-Exit codes 3, 4 and 7 are also a verdict's: see `compare.verdict`.
+├── UsageError            a wrong argument, recipe or configuration
+│   └── RunInUse          another process works in this run folder
+├── ParityError           outputs that disagree, are NaN, or never change
+├── EngineError           engine or device missing, or not as requested
+│   └── LostProcess       another process of the same work went away
+├── DataError             images or labels that are missing, broken or contradictory
+├── NotComparable         figures that must not be compared
+├── RefusedFile           corrupt, unsafe, or another network's file
+├── StorageError          the disk is full or may not be written
+├── TrainingDiverged      the loss is no longer a number
+└── Interrupted           stopped by the user; the same command resumes
 """
 
+from enum import IntEnum
 from typing import ClassVar, Self
 
 
-class SeatrialError(Exception):
-    """What was asked, what was found and what to do, in one line."""
+class ExitCode(IntEnum):
+    """What the `seatrial` command ends with: of an error, a verdict or a diagnosis."""
 
-    exit_code: ClassVar[int]
-    told = False
+    meaning: str
+    """As `seatrial --help` and the README explain it."""
+
+    PASS = 0, "pass"
+    BUG = 1, "a bug of ours"
+    USAGE = 2, "usage, configuration"
+    ACCURACY = 3, "accuracy gate or parity failed"
+    SPEED = 4, "speed gate failed"
+    ENGINE = 5, "engine missing, or not as requested"
+    DATA = 6, "images or labels invalid or incomplete"
+    INCONCLUSIVE = 7, "inconclusive, or not comparable"
+    FILE = 8, "file refused: corrupt, unsafe, another network's"
+    STORAGE = 9, "storage: disk full, no permission"
+    DIVERGED = 10, "training diverged"
+    STOPPED = 130, "stopped; the same command resumes"
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
+class SeatrialError(Exception):
+    """What was asked, what there is and what to do, in one line."""
+
+    exit_code: ClassVar[ExitCode]
+    reported = False
     """By another process on the same terminal, so that this one need not."""
 
     def __init__(self, problem: str, fix: str | None = None) -> None:
@@ -39,7 +64,7 @@ class SeatrialError(Exception):
 class UsageError(SeatrialError):
     """A wrong argument, recipe or configuration."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class RunInUse(UsageError):
@@ -49,50 +74,50 @@ class RunInUse(UsageError):
 class ParityError(SeatrialError):
     """Outputs that disagree with the reference, are not numbers, or never change."""
 
-    exit_code = 3
+    exit_code = ExitCode.ACCURACY
 
 
 class EngineError(SeatrialError):
-    """An engine or device is missing, or did not give what was asked."""
+    """An engine or device is missing, or is not as requested."""
 
-    exit_code = 5
+    exit_code = ExitCode.ENGINE
 
 
 class LostProcess(EngineError):
-    """Another process of the same work went away without a word."""
+    """Another process of the same work went away without an error."""
 
 
 class DataError(SeatrialError):
     """Images or labels are missing, broken or contradictory."""
 
-    exit_code = 6
+    exit_code = ExitCode.DATA
 
 
 class NotComparable(SeatrialError):
-    """Figures that must not stand beside each other."""
+    """Figures that must not be compared."""
 
-    exit_code = 7
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class RefusedFile(SeatrialError):
     """A file that is corrupt, unsafe, or belongs to another network."""
 
-    exit_code = 8
+    exit_code = ExitCode.FILE
 
 
 class StorageError(SeatrialError):
     """The disk is full or may not be written."""
 
-    exit_code = 9
+    exit_code = ExitCode.STORAGE
 
 
 class TrainingDiverged(SeatrialError):
     """The loss is no longer a number."""
 
-    exit_code = 10
+    exit_code = ExitCode.DIVERGED
 
 
 class Interrupted(SeatrialError):
-    """Stopped by the user; the same command goes on where it stopped."""
+    """Stopped by the user; the same command resumes."""
 
-    exit_code = 130
+    exit_code = ExitCode.STOPPED

@@ -1,4 +1,4 @@
-"""How a stage tells what it is doing: plain values handed to a callback, so that no stage prints."""
+"""How a stage reports its progress: plain values for a callback, so that no stage prints."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -10,7 +10,7 @@ from seatrial.errors import UsageError
 
 
 class Strict(BaseModel):
-    """A frozen value whose every key is known."""
+    """A frozen value that refuses unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True, allow_inf_nan=False
@@ -21,7 +21,7 @@ class Strict(BaseModel):
         """Validate `data`, which came from `source`.
 
         Raises:
-            UsageError: names the source, the first wrong key, what stands there and what would be right.
+            UsageError: names the source, the first wrong key, its value and what would be right.
         """
         try:
             return cls.model_validate(dict(data))
@@ -30,9 +30,9 @@ class Strict(BaseModel):
 
 
 def describe_first_error(model: type[BaseModel], error: ValidationError, data: Any) -> str:
-    """The first thing pydantic found wrong, in words of the file that was read."""
-    # A key that is not known explains one that is missing, so it is told first.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    """The first error of pydantic, in words of the file that was read."""
+    # An unknown key explains a missing one, so it comes first.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -46,26 +46,26 @@ def describe_first_error(model: type[BaseModel], error: ValidationError, data: A
     return f"'{place}' is {first['input']!r}: {first['msg']}{more}"
 
 
-def suggest(asked: str, known: list[str]) -> str:
-    """The known name nearest to what was asked, or all of them."""
-    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+def suggest(name: str, known: list[str]) -> str:
+    """The known name nearest to `name`, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(sorted(known))
 
 
 def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys allowed where `location` points to, walking through lists, mappings and unions."""
-    found = [model]
+    models = [model]
     for part in location:
         following: list[type[BaseModel]] = []
-        for candidate in found:
+        for candidate in models:
             field = candidate.model_fields.get(str(part))
             if field is not None:
                 following += _models_in(field.annotation)
         # An index, a mapping's key or a union's tag changes nothing about which model comes next.
-        found = following or found
-        tagged = [m for m in found if str(part) in _tags(m)]
-        found = tagged or found
-    return sorted({info.alias or name for m in found for name, info in m.model_fields.items()})
+        models = following or models
+        tagged = [m for m in models if str(part) in _tags(m)]
+        models = tagged or models
+    return sorted({info.alias or name for m in models for name, info in m.model_fields.items()})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.bench.loadgen.scenarios import SCENARIOS, TARGET_LATENCY_MS
+from seatrial.bench.loadgen.scenarios import SCENARIOS, TARGET_LATENCY_MS, LoadTestJob
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted
 from seatrial.store.load_test import LoadTestRecord
@@ -44,10 +44,10 @@ def test_a_command_of_the_page_runs(words: list[str]) -> None:
 
 
 def test_the_long_command_asks_for_mlperfs_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(file: object, job: load_test.LoadJob) -> None:
+    def load(file: object, job: LoadTestJob) -> None:
         raise Interrupted(job.preset)
 
-    monkeypatch.setattr(load_test, "load", load)
+    monkeypatch.setattr(load_test, "run_loadgen", load)
     (words,) = (words for words in COMMANDS if "mlperf" in words)
     assert run_cli(words) == Interrupted.exit_code
 

@@ -1,26 +1,17 @@
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
 from seatrial import errors
 from seatrial.cli.app import HELP
-from seatrial.errors import SeatrialError
+from seatrial.errors import ExitCode, SeatrialError
 
-EXIT_CODES = {
-    "UsageError": 2,
-    "RunInUse": 2,
-    "ParityError": 3,
-    "EngineError": 5,
-    "LostProcess": 5,
-    "DataError": 6,
-    "NotComparable": 7,
-    "RefusedFile": 8,
-    "StorageError": 9,
-    "TrainingDiverged": 10,
-    "Interrupted": 130,
-}
-"""As documented for the command line."""
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+UNRAISED = {ExitCode.PASS, ExitCode.BUG, ExitCode.SPEED}
+"""Codes of no error: two of every command, one of a verdict."""
 
 
 def find_classes() -> dict[str, type[SeatrialError]]:
@@ -28,25 +19,37 @@ def find_classes() -> dict[str, type[SeatrialError]]:
     return {name: kind for name, kind in found if kind is not SeatrialError}
 
 
-def test_every_error_has_its_exit_code() -> None:
-    assert {name: kind.exit_code for name, kind in find_classes().items()} == EXIT_CODES
+def test_every_code_is_that_of_an_error_or_a_verdict() -> None:
+    assert {kind.exit_code for kind in find_classes().values()} == set(ExitCode) - UNRAISED
 
 
-def test_the_tree_at_the_top_names_every_error_with_its_code_under_its_base() -> None:
-    drawn = re.findall(r"^([│ ]*)[├└]── (\w+) +(\d+) ", errors.__doc__ or "", re.MULTILINE)
-    assert {name: int(code) for _, name, code in drawn} == EXIT_CODES
+def test_the_tree_at_the_top_names_every_error_under_its_base() -> None:
+    drawn = re.findall(r"^([│ ]*)[├└]── (\w+) ", errors.__doc__ or "", re.MULTILINE)
+    assert {name for _, name in drawn} == set(find_classes())
     bases: dict[int, str] = {0: "SeatrialError"}
-    for indent, name, _ in drawn:
+    for indent, name in drawn:
         depth = len(indent) // 4
         bases[depth + 1] = name
         assert find_classes()[name].__bases__[0].__name__ == bases[depth]
 
 
-def test_the_help_lists_every_code() -> None:
-    assert {int(code) for code in re.findall(r"\b\d+\b", HELP)} == {0, 1, 4, *EXIT_CODES.values()}
+def test_the_readmes_table_is_that_of_the_codes() -> None:
+    header = README.index("| exit code | meaning |")
+    cells = re.findall(r"\| (\d+) \| ([^|]+) ", README[header : README.index("\n\n", header)])
+    assert sorted((int(code), meaning) for code, meaning in cells) == [(code, code.meaning) for code in ExitCode]
 
 
-@pytest.mark.parametrize(("fix", "said"), [(None, "no such card"), ("see the list", "no such card; see the list")])
-def test_an_error_says_what_is_wrong_and_what_to_do(fix: str | None, said: str) -> None:
+def test_the_help_explains_every_code() -> None:
+    assert HELP.endswith("Exit codes: " + ", ".join(f"{code:d} {code.meaning}" for code in ExitCode))
+
+
+def test_codes_in_help_and_docs_exist() -> None:
+    for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("docs/*.md")):
+        for numbers in re.findall(r"exit code ((?:\d+(?:, | or )?)+)", path.read_text(encoding="utf-8")):
+            assert {int(number) for number in re.findall(r"\d+", numbers)} <= set(ExitCode), path
+
+
+@pytest.mark.parametrize(("fix", "text"), [(None, "no such card"), ("see the list", "no such card; see the list")])
+def test_an_error_names_the_problem_and_the_fix(fix: str | None, text: str) -> None:
     error = errors.UsageError("no such card", fix)
-    assert (str(error), error.problem, error.fix) == (said, "no such card", fix)
+    assert (str(error), error.problem, error.fix) == (text, "no such card", fix)

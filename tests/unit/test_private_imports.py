@@ -9,8 +9,8 @@ import seatrial
 
 SOURCES = Path(seatrial.__file__).parent
 USED = {
-    ("engines/torch_session.py", "torch._inductor"),  # Its setting `freezing` has no public switch.
-    ("engines/torch_session.py", "torch._C._dynamo.eval_frame"),  # Frees what was compiled for one session.
+    ("engines/torch/session.py", "torch._inductor"),  # Its setting `freezing` has no public switch.
+    ("engines/torch/session.py", "torch._C._dynamo.eval_frame"),  # Frees what was compiled for one session.
 }
 
 

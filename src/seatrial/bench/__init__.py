@@ -1,1 +1,1 @@
-"""Honest speed: every sample kept, a fresh process for each point, doubts said aloud."""
+"""Honest speed: every sample kept, a fresh process for each point, doubts in the record."""

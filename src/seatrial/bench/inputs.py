@@ -1,4 +1,4 @@
-"""What a measurement feeds: enough different batches that no cache holds them."""
+"""The inputs of a measurement: enough different batches that no cache keeps them."""
 
 import math
 from pathlib import Path
@@ -14,6 +14,7 @@ from seatrial.store.records import TensorSpec
 ROTATED_BYTES = 64 * 2**20
 """Batches take this much together: more than the last-level cache that one machine's share usually is."""
 RANDOM_IMAGES = 64
+PREPARE = "prepare them again: give the folder with --images"
 
 
 def read_pixels(path: Path, pipeline: InputPipeline) -> NDArray[np.uint8]:
@@ -25,12 +26,12 @@ def read_pixels(path: Path, pipeline: InputPipeline) -> NDArray[np.uint8]:
     try:
         pixels: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"prepared images {path} cannot be read ({error})") from None
+        raise DataError(f"prepared images {path} cannot be read ({error})", PREPARE) from None
     if pixels.dtype != np.uint8 or pixels.shape[1:] != pipeline.shape:
-        found, wanted = ("×".join(str(size) for size in shape) for shape in (pixels.shape, pipeline.shape))
-        raise DataError(f"{path} holds {pixels.dtype} {found}, where the engine takes uint8 images n×{wanted}")
+        shape, wanted = ("×".join(str(size) for size in shape) for shape in (pixels.shape, pipeline.shape))
+        raise DataError(f"{path} has {pixels.dtype} {shape}, the engine takes uint8 images n×{wanted}", PREPARE)
     if len(pixels) < 2:
-        raise DataError(f"{path} holds {len(pixels)} images", "give several, so that inputs differ from run to run")
+        raise DataError(f"{path} has {len(pixels)} images", "give several, so that inputs differ from run to run")
     return pixels
 
 
@@ -62,7 +63,7 @@ def choose_rows(images: int, batches: int, batch_size: int) -> NDArray[np.intp]:
 def make_fresh(
     pixels: NDArray[np.uint8], batch_size: int, spec: TensorSpec, pipeline: InputPipeline, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """A batch that nobody has seen: images moved down by some rows, their lowest bits drawn anew."""
+    """A batch that is new: images moved down by some rows, their lowest bits drawn anew."""
     chosen = pixels[rng.integers(len(pixels), size=batch_size)]
     moved = np.roll(chosen, int(rng.integers(pixels.shape[1])), axis=1)
     return to_input(moved ^ rng.integers(0, 2, moved.shape, dtype=np.uint8), spec, pipeline)

@@ -1,4 +1,4 @@
-"""Times a callable without knowing what it does: warm-up until steady, then every sample kept."""
+"""Times a callable without knowing what it does: warm-up until steady, then every sample is kept."""
 
 import statistics
 import threading
@@ -14,11 +14,11 @@ from seatrial.strict import Strict
 
 Clock = Callable[[], float]
 """Seconds from any fixed moment."""
-Answer = TypeVar("Answer")
+Output = TypeVar("Output")
 
 
 class Limits(Strict):
-    """When warm-up is over, and when there are samples enough."""
+    """When warm-up is over, and when there are enough samples."""
 
     warmup_runs: Annotated[int, Field(ge=2)] = 10
     """Least number of warm-up runs of each stream."""
@@ -48,18 +48,18 @@ class Samples:
 
 
 def measure(
-    run: Callable[[int], Answer],
+    run: Callable[[int], Output],
     limits: Limits,
     streams: int = 1,
     clock: Clock = time.perf_counter,
-    look: Callable[[int, float, Answer], None] | None = None,
+    on_sample: Callable[[int, float, Output], None] | None = None,
 ) -> Samples:
     """Call `run` again and again from `streams` threads at once; blocks until the limits are met.
 
     Args:
         run: takes the number of the run, from 0 on over warm-up and samples, so that the caller rotates inputs.
-        look: is shown each sample's number, start (as `clock` told it) and answer after its end was noted: what it
-            does is in no sample of its stream. It is called from all threads.
+        on_sample: gets each sample's number, start (by `clock`) and output after its end is noted, so its own time is
+            in no sample of its stream. It is called from all threads.
 
     Raises:
         Exception: whatever `run` raised first; the other streams stop after the run they are in.
@@ -71,10 +71,10 @@ def measure(
             while (begun := recorder.begin()) is not None:
                 index, sampled = begun
                 start = clock()
-                answer = run(index)
+                output = run(index)
                 recorder.end(sampled, start, clock())
-                if sampled and look is not None:
-                    look(index, start, answer)
+                if sampled and on_sample is not None:
+                    on_sample(index, start, output)
         finally:
             recorder.stop()
 
@@ -88,10 +88,10 @@ def measure(
 
 
 class Recorder:
-    """Says of each run whether it is warm-up or a sample, and when to stop; safe to share between threads.
+    """Decides whether a run is warm-up or a sample, and when to stop; safe to share between threads.
 
     A sample is a run that began after warm-up and before there were enough. The other streams go on until the last
-    of them has ended, so that none of them had the machine more to itself than the rest.
+    of them has ended, so that each of them shared the machine alike.
     """
 
     def __init__(self, limits: Limits, streams: int, now: float) -> None:
@@ -137,7 +137,7 @@ class Recorder:
             self._stopped = True
 
     def samples(self) -> Samples:
-        """What was timed, once every stream has stopped."""
+        """The timed runs, once every stream has stopped."""
         ordered = sorted(self._samples)
         return Samples(
             # Whole microseconds and nanoseconds: a clock's noise is not worth half of the file.

@@ -1,4 +1,4 @@
-"""Whether an error says that memory ran out, and not only the word: an illegal access to memory is a crash."""
+"""Whether an error means that memory ran out: an illegal access to memory is a crash."""
 
 import errno
 import re
@@ -18,7 +18,7 @@ CODES = re.compile(
 )
 """What libraries write that raise a class of their own for everything."""
 CRASHED = re.compile(r"illegal memory access|illegal address|misaligned address|device-side assert", re.IGNORECASE)
-"""After these a device answers every call with an error, which may name any of the above."""
+"""After these a device fails every call with an error, which may name any of the above."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

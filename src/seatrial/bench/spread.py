@@ -10,7 +10,7 @@ from seatrial.metrics.latency import Latency
 from seatrial.store.measurement import Environment, Point, Setting
 
 NOISE = 0.05
-"""Variation, drift or disagreement above this share is worth a word: what others measure is often no larger."""
+"""Variation, drift or disagreement above this share is a doubt: what others measure is often no larger."""
 P99_SAMPLES = 459
 """Fewest samples, all below a bound, that put the 99th percentile below it with 99 % confidence (MLPerf's rule)."""
 CLOCK_STEPS = 1000
@@ -22,19 +22,19 @@ SWAPPED = 0.01
 
 
 def find_doubts(points: Sequence[Point], environment: Environment, conditions: Conditions) -> tuple[str, ...]:
-    """Why these points may not tell the truth: a sentence for each reason, naming its batch size.
+    """Reasons to doubt these points: a sentence for each, naming its batch size.
 
     Points of the same setting are repeats of one another, each from its own process.
     """
     repeats: dict[Setting, list[Point]] = {}
     for point in points:
         repeats.setdefault(point.setting, []).append(point)
-    found = [*_doubt_machine(environment, conditions), *_doubt_pairs(points)]
+    doubts = [*_doubt_machine(environment, conditions), *_doubt_pairs(points)]
     for (scope, streams, batch_size), group in repeats.items():
         label = f"batch {batch_size}" + (f" on {streams} streams" if streams > 1 else "")
         label += "" if scope == "host" else f", scope {scope}"
-        found += [f"{label}: {reason}" for check in CHECKS if (reason := check(group)) is not None]
-    return tuple(found)
+        doubts += [f"{label}: {reason}" for check in CHECKS if (reason := check(group)) is not None]
+    return tuple(doubts)
 
 
 def _doubt_machine(environment: Environment, conditions: Conditions) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _doubt_machine(environment: Environment, conditions: Conditions) -> Iterator
         )
     if conditions.swap_bytes > SWAPPED * environment.memory_bytes:
         yield (
-            f"{conditions.swap_bytes / 2**20:,.0f} MiB of memory lay in swap at the start: "
+            f"{conditions.swap_bytes / 2**20:,.0f} MiB of memory was in swap at the start: "
             "memory is short, and fetching it back slows runs down"
         )
     if conditions.on_battery:
@@ -53,11 +53,11 @@ def _doubt_machine(environment: Environment, conditions: Conditions) -> Iterator
 
 
 def _doubt_pairs(points: Sequence[Point]) -> Iterator[str]:
-    looked = [point for point in points if point.outputs_checked is not None]
-    pairs = sum(len(point.fresh_ms) for point in looked)
-    if looked and pairs < PAIRS_TO_JUDGE:
+    checked = [point for point in points if point.outputs_checked is not None]
+    pairs = sum(len(point.fresh_ms) for point in checked)
+    if checked and pairs < PAIRS_TO_JUDGE:
         yield (
-            f"{pairs} pairs of a new and a repeated batch are too few to tell whether the engine keeps answers, "
+            f"{pairs} pairs of a new and a repeated batch are too few to show whether the engine caches outputs, "
             f"which takes {PAIRS_TO_JUDGE}"
         )
 
@@ -81,7 +81,7 @@ def _doubt_drift(group: Sequence[Point]) -> str | None:
         return None
     return (
         f"the last third of the run was {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than the first: "
-        "the machine changed its pace (heat, clock rate, other work)"
+        "the machine changed its speed (heat, clock rate, other work)"
     )
 
 
@@ -122,7 +122,7 @@ def _doubt_clock(group: Sequence[Point]) -> str | None:
 def _doubt_processes(group: Sequence[Point]) -> str | None:
     if len(group) > 1:
         return None
-    return "measured in one process, whose interval knows nothing of how much processes differ; give --processes 5"
+    return "measured in one process, so the interval leaves out how much processes differ; give --processes 5"
 
 
 def _doubt_others(group: Sequence[Point]) -> str | None:
@@ -133,21 +133,21 @@ def _doubt_others(group: Sequence[Point]) -> str | None:
 
 
 def _doubt_pace(group: Sequence[Point]) -> str | None:
-    told = [point.pace for point in group if point.pace is not None]
-    if any(pace.throttled for pace in told):
-        return "the driver said that heat or power held the clock back"
-    slowest = min((pace.after_mhz / pace.before_mhz for pace in told if pace.before_mhz), default=1.0)
+    rates = [point.pace for point in group if point.pace is not None]
+    if any(pace.throttled for pace in rates):
+        return "the driver reports that heat or power limited the clock"
+    slowest = min((pace.after_mhz / pace.before_mhz for pace in rates if pace.before_mhz), default=1.0)
     if slowest >= 1 - NOISE:
         return None
     return f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"
 
 
 def _doubt_outputs(group: Sequence[Point]) -> str | None:
-    looked = [point for point in group if point.outputs_checked is not None]
-    if looked and not sum(point.outputs_checked or 0 for point in looked):
+    checked = [point for point in group if point.outputs_checked is not None]
+    if checked and not sum(point.outputs_checked or 0 for point in checked):
         return "none of its timed outputs was checked: there were too few samples"
-    if any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in looked):
-        return "answers to different images hardly differ, so comparing timed with untimed outputs proves little"
+    if any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in checked):
+        return "outputs for different images hardly differ, so comparing timed with untimed outputs proves little"
     return None
 
 
@@ -163,4 +163,4 @@ CHECKS: tuple[Callable[[Sequence[Point]], str | None], ...] = (
     _doubt_pace,
     _doubt_outputs,
 )
-"""What is asked of the points of one setting."""
+"""Checks of the points of one setting."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt
 
 from seatrial.bench.measure import Limits
 from seatrial.bench.output_checks import check_caching
-from seatrial.bench.saved_points import Ledger
+from seatrial.bench.saved_points import SavedPoints
 from seatrial.bench.spread import find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
@@ -34,7 +34,7 @@ class SweepSpec(Strict):
 
     batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
     streams: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
-    """Each batch size is measured with each of these numbers of concurrent callers."""
+    """Each batch size is measured with each of these numbers of streams."""
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("host",)
     device: str | None = None
     """None takes the one it was compiled for."""
@@ -43,33 +43,33 @@ class SweepSpec(Strict):
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     seed: int = 0
-    """Of the random bytes."""
+    """Random seed of the bytes."""
     limits: Limits = Limits()
     processes: PositiveInt = 1
     """Repeats of every point, each in its own process, one whole round after another."""
     threads: PositiveInt | None = None
     """Cores that each process may use; None leaves it all there are."""
     stop_when_saturated: bool = False
-    """Leave larger batches out once two in a row gave no more; goes from small to large."""
+    """Skip larger batches once two in a row gave no more; goes from small to large."""
 
 
 def sweep(
-    folder: Path, spec: SweepSpec, progress: Progress = silent, key: str = "", ledger: Path | None = None
+    folder: Path, spec: SweepSpec, progress: Progress = silent, key: str = "", saved: Path | None = None
 ) -> Measurement:
     """Measure every point of `spec`; blocks until all are done.
 
-    A batch that does not fit into memory, or whose process dies, is told in the record and the others are measured.
+    A batch that does not fit into memory, or whose process dies, is listed in the record; the others are measured.
 
     Args:
         key: the content address under which the caller keeps the record; empty for one that is not to be reused.
-        ledger: a folder that keeps each point until all are done; what an earlier sitting left in it under the same
-            key is not measured again.
+        saved: a folder that keeps each point until all are done; points of an earlier attempt with the same key are
+            not measured again.
 
     Raises:
         UsageError: the folder is no engine folder, none of its files takes a batch size, or there are fewer cores.
         EngineError: SDK or device is missing, or not one point could be measured.
         DataError: the images are missing, or not what the engine takes.
-        ParityError: timed outputs are not those of an untimed run, or the engine keeps answers.
+        ParityError: timed outputs are not those of an untimed run, or the engine caches outputs.
     """
     file = read_engine(folder)
     _check_spec(file, spec)
@@ -78,13 +78,13 @@ def sweep(
     if spec.threads is not None:
         environment = environment.model_copy(update={"cores": spec.threads})
     conditions = read_conditions()
-    kept = Ledger(ledger, key)
-    points, unmeasured = _Sweep(file, spec, kept, progress).run()
-    kept.clear()
+    points_saved = SavedPoints(saved, key)
+    points, unmeasured = _Sweep(file, spec, points_saved, progress).run()
+    points_saved.clear()
     check_caching(file.manifest.engine, points)
     doubts = (
         *doubt_padding(file, spec.batch_sizes),
-        *_doubt_sittings(kept, len(points)),
+        *_doubt_resumed(points_saved, len(points)),
         *find_doubts(points, environment, conditions),
     )
     measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts, "environment": environment}
@@ -92,7 +92,7 @@ def sweep(
 
 
 def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
-    """What is measured, without a sample."""
+    """The record without its samples."""
     manifest = file.manifest
     return Measurement(
         key=key,
@@ -115,7 +115,7 @@ def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
 
 
 def describe_inputs(spec: SweepSpec) -> str:
-    """What is fed, by scope where they differ."""
+    """The inputs, by scope where they differ."""
     arrays = f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}"
     if "e2e" not in spec.scopes:
         return arrays
@@ -127,30 +127,26 @@ def run_worker(job: Job) -> Point:
     """Measure one point in a fresh process, which ends with this one.
 
     Raises:
-        SeatrialError: of the kind that the process met.
+        SeatrialError: of the class that the process raised.
         EngineError: the process died; names the signal and the batch size.
     """
     threads = {} if job.threads is None else {"OMP_NUM_THREADS": str(job.threads)}
     what = f"the process that measured batch {job.batch_size} on {job.device}"
-    answer = call_child(WORKER, job.model_dump_json(), what, threads, on_cpu=job.device == "cpu")
-    try:
-        return Point.model_validate_json(answer)
-    except ValidationError:
-        raise EngineError(f"{what} gave no measurement but {answer[:80]!r}") from None
+    return call_child(WORKER, job.model_dump_json(), Point, what, threads, on_cpu=job.device == "cpu")
 
 
 class _Sweep:
     """The points of a spec, measured one after the other."""
 
-    def __init__(self, file: EngineFile, spec: SweepSpec, ledger: Ledger, progress: Progress) -> None:
-        self._spec, self._ledger, self._progress = spec, ledger, progress
+    def __init__(self, file: EngineFile, spec: SweepSpec, saved: SavedPoints, progress: Progress) -> None:
+        self._spec, self._saved, self._progress = spec, saved, progress
         self._jobs = list_jobs(file, spec)
-        self._given_up: dict[Setting, Unmeasured] = {}
+        self._absent: dict[Setting, Unmeasured] = {}
         self._rates: dict[Setting, float] = {}
         self._facts: dict[str, str] = {}
 
     def run(self) -> tuple[list[Point], tuple[Unmeasured, ...]]:
-        """Every point, and why others have none.
+        """Every point, and why others are missing.
 
         Raises:
             EngineError: no point could be measured; the error is the first one's.
@@ -158,22 +154,22 @@ class _Sweep:
         points: list[Point] = []
         first_error: EngineError | None = None
         for number, job in enumerate(self._jobs):
-            self._tell(number, {"batch": str(job.batch_size)})
-            if job.setting in self._given_up or self._is_saturated(job):
+            self._show(number, {"batch": str(job.batch_size)})
+            if job.setting in self._absent or self._is_saturated(job):
                 continue
             try:
-                point = self._ledger.find(job, number) or run_worker(job)
+                point = self._saved.find(job, number) or run_worker(job)
             except EngineError as error:
                 first_error = first_error or error
-                self._given_up[job.setting] = _give_up(job, error.problem)
+                self._absent[job.setting] = _explain_absence(job, error.problem)
                 continue
-            self._ledger.keep(job, number, point)
+            self._saved.save(job, number, point)
             points.append(point)
             self._note(point)
-        self._tell(len(self._jobs), {})
+        self._show(len(self._jobs), {})
         if first_error and not points:
             raise first_error
-        return points, tuple(self._given_up.values())
+        return points, tuple(self._absent.values())
 
     def _note(self, point: Point) -> None:
         rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
@@ -181,7 +177,7 @@ class _Sweep:
         self._rates.setdefault(point.setting, rate)
         self._facts = {"images/s": f"{rate:,.1f}"}
 
-    def _tell(self, done: int, facts: dict[str, str]) -> None:
+    def _show(self, done: int, facts: dict[str, str]) -> None:
         self._progress(Update("bench", done, len(self._jobs), "points", self._facts | facts))
 
     def _is_saturated(self, job: Job) -> bool:
@@ -193,7 +189,9 @@ class _Sweep:
         ]
         saturated = is_saturated(smaller)
         if saturated:
-            self._given_up[job.setting] = _give_up(job, "left out: two smaller batches in a row gave no more images/s")
+            self._absent[job.setting] = _explain_absence(
+                job, "left out: two smaller batches in a row gave no more images/s"
+            )
         return saturated
 
 
@@ -202,14 +200,14 @@ def is_saturated(rates: Sequence[float]) -> bool:
     return len(rates) > 2 and all(rates[i] < GAIN * max(rates[:i]) for i in (len(rates) - 2, len(rates) - 1))
 
 
-def _give_up(job: Job, reason: str) -> Unmeasured:
+def _explain_absence(job: Job, reason: str) -> Unmeasured:
     return Unmeasured(batch_size=job.batch_size, streams=job.streams, scope=job.scope, reason=reason)
 
 
 def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
     """All points of a spec, in the order in which they are measured."""
     sizes = sorted(spec.batch_sizes) if spec.stop_when_saturated else spec.batch_sizes
-    # Repeats go round by round, so that a machine that changes its pace shows in all points alike.
+    # Repeats go round by round, so that a change of the machine's speed shows in all points alike.
     return [
         Job(
             folder=file.folder.resolve(),
@@ -230,10 +228,10 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
     ]
 
 
-def _doubt_sittings(ledger: Ledger, points: int) -> list[str]:
-    if not ledger.found:
+def _doubt_resumed(saved: SavedPoints, points: int) -> list[str]:
+    if not saved.reused:
         return []
-    return [f"{ledger.found} of its {points} points are of an earlier sitting: the machine may have changed since"]
+    return [f"{saved.reused} of its {points} points are of an earlier attempt: the machine may have changed since"]
 
 
 def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
@@ -246,7 +244,7 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
                 f"compile it with `--batch-size {batch_size}`",
             )
     if "device" in spec.scopes and max(spec.streams) > 1:
-        raise UsageError("scope device is measured with one caller", "leave --streams out, or measure --scope host")
+        raise UsageError("scope device is measured with one stream", "leave --streams out, or measure --scope host")
     if "e2e" in spec.scopes and spec.files is None:
         raise UsageError("scope e2e reads image files", "give the folder with --images")
     if spec.threads is None:
@@ -254,7 +252,7 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("this system cannot keep a process to some of its cores", "leave the number of threads out")
     if spec.threads > count_cores():
-        raise UsageError(f"{spec.threads} threads were asked for, and there are {count_cores()} cores to use")
+        raise UsageError(f"{spec.threads} threads, but only {count_cores()} usable cores", "use fewer threads")
 
 
 def doubt_padding(file: EngineFile, batch_sizes: Sequence[int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What one timed run is, in each of the three scopes."""
+"""The work of one timed run, in each of the three scopes."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,46 +19,46 @@ from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
 from seatrial.store.records import TensorSpec
 
-Ran = tuple[NDArray[np.float32], StageTimes | None]
-"""Logits, and the times that the device told."""
-Ask = Callable[[NDArray[Any]], Ran]
+TimedOutput = tuple[NDArray[np.float32], StageTimes | None]
+"""Logits, and the device's own times, where it measures them."""
+RunBatch = Callable[[NDArray[Any]], TimedOutput]
 """Runs one batch in the engine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Inputs that are rotated, and what is done to one."""
+class TimedWork:
+    """Inputs that are rotated, and the run of one."""
 
     inputs: int
-    run: Callable[[int], Ran]
+    run: Callable[[int], TimedOutput]
     """Takes the number of an input; safe to call from as many threads as there are streams."""
 
 
-def make_ask(session: Session, engine: str, on_device: bool) -> Ask:
+def make_run_batch(session: Session, engine: str, on_device: bool) -> RunBatch:
     """How a batch is run: with the device's own times, or without.
 
     Raises:
-        UsageError: the engine cannot tell them.
+        UsageError: the engine does not measure them.
     """
     if not on_device:
         return lambda batch: (run_padded(session, batch), None)
     if not isinstance(session, DeviceTimed):
         raise UsageError(
-            f"{engine} cannot tell device time from copies on this device",
+            f"{engine} does not measure device time on this device",
             "scope device needs tensorrt, ascend, or torch on cuda:N or npu:N; measure --scope host here",
         )
     timed = session
 
-    def ask(batch: NDArray[Any]) -> Ran:
+    def run_batch(batch: NDArray[Any]) -> TimedOutput:
         logits, times = timed.run_timed(pad_batch(batch, session.input))
         return logits[: len(batch)], times
 
-    return ask
+    return run_batch
 
 
-def feed_arrays(ask: Ask, batches: Sequence[NDArray[Any]]) -> Work:
-    """Scopes device and host: arrays that lie ready."""
-    return Work(len(batches), lambda index: ask(batches[index]))
+def rotate_arrays(run_batch: RunBatch, batches: Sequence[NDArray[Any]]) -> TimedWork:
+    """Scopes device and host: arrays in memory."""
+    return TimedWork(len(batches), lambda index: run_batch(batches[index]))
 
 
 class FileWork:
@@ -69,27 +69,27 @@ class FileWork:
     """
 
     def __init__(
-        self, ask: Ask, files: Sequence[Path], spec: TensorSpec, pipeline: InputPipeline, workers: int
+        self, run_batch: RunBatch, files: Sequence[Path], spec: TensorSpec, pipeline: InputPipeline, decode_workers: int
     ) -> None:
-        self._ask, self._spec, self._pipeline = ask, spec, pipeline
+        self._run_batch, self._spec, self._pipeline = run_batch, spec, pipeline
         self._images = [LabelledImage(path.name, path, -1) for path in files]
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(decode_workers, thread_name_prefix="decode")
         self._buffers: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
 
-    def rotate(self, batch_size: int, streams: int) -> Work:
+    def rotate(self, batch_size: int, streams: int) -> TimedWork:
         """Batches of files, every file once before any again; at least two batches for each stream."""
         for _ in range(streams):
             self._buffers.put(np.empty((batch_size, *self._pipeline.shape), dtype=np.uint8))
         count = max(2 * streams, -(-len(self._images) // batch_size))
         chosen = choose_rows(len(self._images), count, batch_size)
-        return Work(count, lambda index: self._run([self._images[i] for i in chosen[index]]))
+        return TimedWork(count, lambda index: self._run([self._images[i] for i in chosen[index]]))
 
-    def _run(self, images: Sequence[LabelledImage]) -> Ran:
+    def _run(self, images: Sequence[LabelledImage]) -> TimedOutput:
         buffer = self._buffers.get()
         try:
             for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._pipeline), range(len(images))):
                 pass
-            logits, times = self._ask(to_input(buffer, self._spec, self._pipeline))
+            logits, times = self._run_batch(to_input(buffer, self._spec, self._pipeline))
         finally:
             self._buffers.put(buffer)
         rank_top(logits)

@@ -1,6 +1,6 @@
-"""The process that measures one point: `python -m seatrial.bench.worker` takes a job on stdin, answers on stdout.
+"""The process that measures one point: `python -m seatrial.bench.worker`, a job on stdin, a point on stdout.
 
-How it is called and how it tells of errors: see `machine.isolated_process`.
+How it is called and how it reports errors: see `machine.isolated_process`.
 """
 
 import contextlib
@@ -21,26 +21,25 @@ from pydantic import PositiveInt
 from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, Samples, measure
 from seatrial.bench.memory import is_out_of_memory
-from seatrial.bench.output_checks import Compared, OutputCheck, time_pairs
-from seatrial.bench.timed_work import Ask, FileWork, Ran, Work, feed_arrays, make_ask
+from seatrial.bench.output_checks import OutputCheck, OutputComparison, time_pairs
+from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork, make_run_batch, rotate_arrays
 from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, EngineError
-from seatrial.machine.conditions import Load, read_clock
+from seatrial.machine.conditions import OtherLoad, read_clock
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
-from seatrial.store.measurement import Pace, Point, Scope, Setting
-from seatrial.strict import Strict
+from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
 
 CHECK_SHARE = 0.1
-"""Of the asked duration may go into untimed outputs, and as much into pairs of new and repeated batches."""
+"""Share of the duration for untimed outputs, and as much for pairs of new and repeated batches."""
 
 
-class Job(Strict):
+class Job(SettingFields):
     """One point to measure."""
 
     folder: Path
@@ -56,27 +55,22 @@ class Job(Strict):
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     seed: int = 0
-    """Of the random bytes."""
+    """Random seed of the bytes."""
     options: dict[str, str] | None = None
     """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
     check: bool = True
-    """Whether outputs and caching are looked at: see `bench.output_checks`."""
-
-    @property
-    def setting(self) -> Setting:
-        """What its repeats in other processes have in common with it."""
-        return self.scope, self.streams, self.batch_size
+    """Whether outputs and caching are checked: see `bench.output_checks`."""
 
 
 def main() -> int:
-    """Measure the job on stdin; the exit code is 0, or the error's."""
+    """Measure the job on stdin; returns the exit code: 0, or the error's."""
     return serve_job(measure_job)
 
 
-def measure_job(asked: Mapping[str, Any]) -> str:
+def measure_job(fields: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
-    job = Job.read(asked, "the job")
+    job = Job.read(fields, "the job")
     restrict_cores(job.threads)
     file = read_engine(job.folder)
     if job.options is not None:
@@ -96,7 +90,7 @@ def run_or_refuse(job: Job, file: EngineFile) -> Point:
 
 @contextmanager
 def explain_memory(batch_size: int, device: str) -> Iterator[None]:
-    """Say which batch it was that did not fit into memory.
+    """Name the batch that did not fit into memory.
 
     Raises:
         EngineError: it did not.
@@ -118,49 +112,55 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
 
     Raises:
         EngineError: SDK or device is missing.
-        UsageError: the engine cannot tell the device's times.
+        UsageError: the engine does not measure the device's times.
         DataError: the images are missing, or not what the engine takes.
         ParityError: timed outputs are not those of an untimed run.
         RefusedFile: the engine is not the one that was compiled.
     """
     pipeline = read_pipeline(file.manifest.graph)
     gpu = find_gpu(job.device)
-    held = gpu.used_bytes() if gpu else None
+    used_before = gpu.used_bytes() if gpu else None
     began = clock()
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         load_s = clock() - began
-        ask = make_ask(session, file.manifest.engine, job.scope == "device")
-        bench = _Bench(job, session, pipeline, ask, clock)
+        run_batch = make_run_batch(session, file.manifest.engine, job.scope == "device")
+        bench = _Bench(job, session, pipeline, run_batch, clock)
         with contextlib.ExitStack() as closing:
             point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
-            holds = gpu.used_bytes() if gpu else None
+            used_after = gpu.used_bytes() if gpu else None
             # Now, so that the first inference was the first, and no memory counts that a batch of one takes besides.
             check_self_test(session, file, job.batch_size)
-    memory = None if held is None or holds is None else max(0, holds - held)
+    memory = None if used_before is None or used_after is None else max(0, used_after - used_before)
     return point.model_copy(update={"device_memory_bytes": memory})
 
 
 class _Bench:
     """One point's measurement on an opened session."""
 
-    def __init__(self, job: Job, session: Session, pipeline: InputPipeline, ask: Ask, clock: Clock) -> None:
-        self._job, self._spec, self._pipeline, self._ask, self._clock = job, session.input, pipeline, ask, clock
+    def __init__(self, job: Job, session: Session, pipeline: InputPipeline, run_batch: RunBatch, clock: Clock) -> None:
+        self._job, self._spec, self._pipeline, self._run_batch, self._clock = (
+            job,
+            session.input,
+            pipeline,
+            run_batch,
+            clock,
+        )
         self._pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, job.seed)
-        self._told: list[tuple[float, StageTimes]] = []
+        self._device_times: list[tuple[float, StageTimes]] = []
 
-    def make_work(self, closing: contextlib.ExitStack) -> Work:
+    def make_work(self, closing: contextlib.ExitStack) -> TimedWork:
         job = self._job
         if job.scope != "e2e":
             batches = make_batches(self._pixels, job.batch_size, self._spec, self._pipeline, job.streams)
-            return feed_arrays(self._ask, batches)
+            return rotate_arrays(self._run_batch, batches)
         files = list_images(job.files) if job.files else []
         if not files:
-            raise DataError(f"{job.files or 'no folder'} holds no images", "scope e2e takes a folder with --images")
-        work = FileWork(self._ask, files, self._spec, self._pipeline, count_cores())
+            raise DataError(f"{job.files or 'no folder'} has no images", "give scope e2e a folder with --images")
+        work = FileWork(self._run_batch, files, self._spec, self._pipeline, count_cores())
         closing.callback(work.close)
         return work.rotate(job.batch_size, job.streams)
 
-    def run(self, work: Work, load_s: float, precision: str) -> Point:
+    def run(self, work: TimedWork, load_s: float, precision: str) -> Point:
         job, clock = self._job, self._clock
         began = clock()
         work.run(work.inputs - 1)
@@ -168,20 +168,21 @@ class _Bench:
         check = OutputCheck(precision) if job.check else None
         order = list(range(work.inputs))
         if check:
-            check.learn(lambda index: work.run(index)[0], work.inputs, CHECK_SHARE * job.limits.duration_s, clock)
+            budget_s = CHECK_SHARE * job.limits.duration_s
+            check.record_references(lambda index: work.run(index)[0], work.inputs, budget_s, clock)
             order = check.order(work.inputs)
 
-        def look(number: int, start: float, ran: Ran) -> None:
-            logits, times = ran
+        def on_sample(number: int, start: float, output: TimedOutput) -> None:
+            logits, times = output
             if times is not None:
-                self._told.append((start, times))
+                self._device_times.append((start, times))
             if check:
-                check.look(order[number % len(order)], logits)
+                check.offer(order[number % len(order)], logits)
 
-        load, before = Load(), read_clock(job.device)
-        samples = measure(lambda i: work.run(order[i % len(order)]), job.limits, job.streams, clock, look)
-        after, others, peak_rss_bytes = read_clock(job.device), load.read(), read_peak_rss()
-        checked = self._describe_checks(check.judge()) if check else {}
+        other_load, before = OtherLoad(), read_clock(job.device)
+        samples = measure(lambda i: work.run(order[i % len(order)]), job.limits, job.streams, clock, on_sample)
+        after, others, peak_rss_bytes = read_clock(job.device), other_load.read(), read_peak_rss()
+        checked = self._describe_checks(check.compare()) if check else {}
         return Point(
             batch_size=job.batch_size,
             streams=job.streams,
@@ -196,18 +197,18 @@ class _Bench:
             **checked,
             peak_rss_bytes=peak_rss_bytes,
             others_busy=None if others is None else round(others, 4),
-            pace=Pace(before_mhz=before[0], after_mhz=after[0], throttled=after[1]) if before and after else None,
+            pace=ClockRates(before_mhz=before[0], after_mhz=after[0], throttled=after[1]) if before and after else None,
         )
 
     def _read_times(self, samples: Samples) -> dict[str, tuple[float, ...]]:
-        """Of the host's clock, or of the device's where that was asked."""
+        """By the host's clock, or in scope device by the device's."""
         if self._job.scope != "device":
             return {"durations_ms": samples.durations_ms}
-        times = [told for _, told in sorted(self._told, key=lambda entry: entry[0])]
+        times = [times for _, times in sorted(self._device_times, key=lambda entry: entry[0])]
         names = {"durations_ms": "device_ms", "copy_in_ms": "copy_in_ms", "copy_out_ms": "copy_out_ms"}
         return {field: tuple(round(getattr(t, name), 6) for t in times) for field, name in names.items()}
 
-    def _describe_checks(self, compared: Compared) -> dict[str, Any]:
+    def _describe_checks(self, comparison: OutputComparison) -> dict[str, Any]:
         job, rng = self._job, np.random.default_rng()
 
         def make() -> NDArray[Any]:
@@ -215,17 +216,17 @@ class _Bench:
 
         pairs = time_pairs(self._time_ms, make, make(), CHECK_SHARE * job.limits.duration_s, self._clock)
         return {
-            "outputs_checked": compared.checked,
-            "outputs_error": compared.error,
-            "outputs_tolerance": compared.tolerance,
-            "outputs_spread": compared.spread,
+            "outputs_checked": comparison.checked,
+            "outputs_error": comparison.error,
+            "outputs_tolerance": comparison.tolerance,
+            "outputs_spread": comparison.spread,
             "fresh_ms": pairs[0],
             "repeated_ms": pairs[1],
         }
 
     def _time_ms(self, batch: NDArray[Any]) -> float:
         start = self._clock()
-        _, times = self._ask(batch)
+        _, times = self._run_batch(batch)
         return 1000 * (self._clock() - start) if times is None else times.device_ms
 
 
@@ -236,11 +237,11 @@ def restrict_cores(threads: int | None) -> None:
 
 
 def read_peak_rss() -> int:
-    """The most memory that this process ever held, in bytes, the rotated inputs included."""
+    """The most memory that this process ever used, in bytes, the rotated inputs included."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="utf-8").splitlines():
-            # Counted from exec on; getrusage would also count what the parent held when it forked.
+            # Counted from exec on; getrusage would also count what the parent used when it forked.
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

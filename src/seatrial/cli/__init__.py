@@ -10,15 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from seatrial.errors import ExitCode, SeatrialError
+
 GRACE_S = 4
 """What a stopped command may take to put things away; what it had finished is on disk before."""
 STOPPED = "stopped; the same command goes on where it stopped"
 
 
 def run_cli(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; a bug of ours leaves with its traceback and exit code 1."""
+    """Run one command and return its exit code; a bug of ours leaves its traceback and exit code 1."""
     from seatrial.cli.app import make_app
-    from seatrial.errors import Interrupted, SeatrialError
 
     # Also where a shell that starts jobs in the background had Ctrl-C ignored.
     signal.signal(signal.SIGINT, _interrupt)
@@ -27,13 +28,13 @@ def run_cli(arguments: Sequence[str]) -> int:
         code = make_app()(args=list(arguments), standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.
-        return _fail(STOPPED, code) if code == Interrupted.exit_code else code if isinstance(code, int) else 0
+        return _fail(STOPPED, code) if code == ExitCode.STOPPED else code if isinstance(code, int) else 0
     except _find_usage_error() as error:
         return _fail_for_usage(error)
     except SeatrialError as error:
-        return error.exit_code if error.told else _fail(str(error), error.exit_code)
+        return error.exit_code if error.reported else _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail(STOPPED, Interrupted.exit_code)
+        return _fail(STOPPED, ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit):
         # Whoever read our stdout has seen enough (typer itself exits where it notices); nothing may be written at exit.
         sys.stdout = None
@@ -60,8 +61,8 @@ def _fail_for_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         # Its message is the command's help, in lines.
         print(error.format_message(), file=sys.stderr)
-        return 2
-    return _fail(error.format_message(), 2)
+        return ExitCode.USAGE
+    return _fail(error.format_message(), ExitCode.USAGE)
 
 
 def _fail_for_storage(error: OSError) -> int:
@@ -85,4 +86,4 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
     os.write(2, f"seatrial: {STOPPED}\n".encode())
-    os._exit(130)
+    os._exit(ExitCode.STOPPED)

@@ -16,6 +16,7 @@ from seatrial.cli import (
     export,
     import_log,
     infer,
+    load_test,
     preprocess,
     quantize,
     recipes,
@@ -23,12 +24,11 @@ from seatrial.cli import (
     score,
     train,
 )
+from seatrial.errors import ExitCode
 
 HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
 
-Exit codes: 0 pass, 1 a bug of ours, 2 usage, 3 accuracy or parity failed, 4 speed gate failed, 5 engine missing or
-not as asked, 6 data invalid, 7 inconclusive, 8 file refused, 9 storage, 10 training
-diverged, 130 stopped (resumable)."""
+Exit codes: """ + ", ".join(f"{code} {code.meaning}" for code in ExitCode)
 
 
 def make_app() -> typer.Typer:
@@ -49,9 +49,10 @@ def make_app() -> typer.Typer:
     app.command()(preprocess.preprocess)
     app.command(cls=train.TrainCommand)(train.train)
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
-    judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose, bench.bench, import_log.import_log)
+    judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose)
+    measure = (bench.bench, load_test.load_test, import_log.import_log)
     together = (compare.compare, run.report, run.run, run.demo)
-    for verb in (*prepare, *judge, *together):
+    for verb in (*prepare, *judge, *measure, *together):
         app.command()(verb)
     return app
 

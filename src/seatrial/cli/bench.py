@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from seatrial.cli.load_test import LoadWords, Preset, Scenario, TargetLatency, TargetQps, print_load
 from seatrial.cli.options import Folder, Json, read_scopes, read_sizes
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
@@ -22,36 +21,49 @@ DURATION_S = 5.0
 MIN_SAMPLES = 50
 
 Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
-Fed = Annotated[
-    Path | None, typer.Option(help="Folder of images to feed; default: those of the run around ENGINE, or noise.")
+Images = Annotated[
+    Path | None, typer.Option(help="Folder of input images; default: those of the run around FOLDER, or random bytes.")
 ]
 Scopes = Annotated[
     str | None,
     typer.Option(help="device: computing alone; host: array in to logits out (default); e2e: JPEG files to top-k."),
 ]
-Streams = Annotated[int | None, typer.Option(help="Concurrent callers; default: 1, or what tuning found.", min=1)]
-Duration = Annotated[
-    float | None, typer.Option(help="Seconds that each process measures a point at least; default: 5.", min=0.01)
+Streams = Annotated[
+    int | None, typer.Option(help="Batches in the engine at a time; default: what tuning found, or 1.", min=1)
 ]
+Duration = Annotated[float | None, typer.Option(help="Least seconds per point and process; default: 5.", min=0.01)]
 Loop = Annotated[
-    int | None, typer.Option(help="Runs of each point, and the guides' summary; in one process by default.", min=1)
+    int | None, typer.Option(help="Runs per point, with the guides' summary; one process by default.", min=1)
 ]
-Samples = Annotated[int | None, typer.Option(help="Samples of each process at least; default: 50.", min=1)]
+Samples = Annotated[int | None, typer.Option(help="Least samples per process; default: 50.", min=1)]
 Processes = Annotated[int | None, typer.Option(help="Fresh processes for each point; default: 5.", min=1)]
 Budget = Annotated[
-    float | None, typer.Option(help="Tell the best batch size whose 99th percentile is no longer.", min=0)
+    float | None, typer.Option(help="Also print the best batch size whose 99th percentile is within this.", min=0)
 ]
 Stop = Annotated[
-    bool, typer.Option("--stop-when-saturated", help="Leave larger batches out once two gave no more images/s.")
+    bool, typer.Option("--stop-when-saturated", help="Skip larger batches once two brought no more images/s.")
+]
+
+
+def _refuse_load_test(value: str | None) -> None:
+    if value is not None:
+        raise UsageError("load tests have a verb of their own", "give these options to `seatrial load-test`")
+
+
+Moved = Annotated[
+    str | None,
+    typer.Option(
+        "--scenario", "--preset", "--target-qps", "--target-latency-ms", hidden=True, callback=_refuse_load_test
+    ),
 ]
 
 
 def bench(
     folder: Folder,
     output: Record,
-    batch_size: Annotated[str, typer.Option(help="Numbers such as 1,4,8,16,32,64.")] = "1,4,8,16",
+    batch_size: Annotated[str, typer.Option(help="Batch sizes, such as 1,4,8,16,32,64.")] = "1,4,8,16",
     scope: Scopes = None,
-    images: Fed = None,
+    images: Images = None,
     streams: Streams = None,
     duration: Duration = None,
     loop: Loop = None,
@@ -59,23 +71,11 @@ def bench(
     processes: Processes = None,
     latency_budget_ms: Budget = None,
     stop_when_saturated: Stop = False,
-    force: Annotated[bool, typer.Option("--force", help="Measure anew what this machine measured before.")] = False,
-    scenario: Scenario = None,
-    preset: Preset = None,
-    target_qps: TargetQps = None,
-    target_latency_ms: TargetLatency = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what this machine has measured.")] = False,
+    moved: Moved = None,
     as_json: Json = False,
-) -> int:
-    """Measure an engine's speed: every sample kept, fresh processes, outputs checked, doubts said aloud."""
-    seconds, least = duration or 10.0, min_samples or MIN_SAMPLES
-    ours = {"--scope": scope, "--loop": loop, "--latency-budget-ms": latency_budget_ms}
-    unheard = [name for name, value in ours.items() if value is not None]
-    unheard += ["--stop-when-saturated"] if stop_when_saturated else []
-    asked = LoadWords(
-        scenario, preset, target_qps, target_latency_ms, seconds, least, processes or 1, streams, tuple(unheard)
-    )
-    if asked.is_load():
-        return print_load(folder, asked, read_sizes(batch_size), output, images, as_json)
+) -> None:
+    """Measure an engine's speed: every sample stored, fresh processes, outputs checked, reasons to doubt listed."""
     from seatrial.store.measurement import check_output
     from seatrial.workflow.bench import (
         PROCESSES,
@@ -95,7 +95,7 @@ def bench(
         spec = BenchSpec(
             batch_sizes=read_sizes(batch_size),
             duration_s=0 if loop else duration or DURATION_S,
-            min_samples=loop or least,
+            min_samples=loop or min_samples or MIN_SAMPLES,
             processes=processes or (1 if loop else PROCESSES),
             # A device's times are those of one run after the other, and so are the guides'.
             streams=streams or (1 if loop or "device" in scopes else choose_streams(folder, None)),
@@ -108,20 +108,19 @@ def bench(
     lines = write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
-        return 0
+        return
     for line in lines:
         print(line)
     _print_record(record, scopes, latency_budget_ms)
-    return 0
 
 
 def _check_loop(duration: float | None, min_samples: int | None, streams: int | None) -> None:
-    """The guides measure so many runs of one caller; a setting that would be ignored is an error."""
+    """The guides measure a number of runs of one stream; a setting that would be ignored is an error."""
     for name, value in (("--duration", duration), ("--min-samples", min_samples)):
         if value is not None:
-            raise UsageError(f"--loop and {name} both say how long to measure", "give one of them")
+            raise UsageError(f"--loop and {name} both set how long to measure", "give one of them")
     if (streams or 1) > 1:
-        raise UsageError("the guides' summary is that of one caller, so --loop takes no --streams", "leave one out")
+        raise UsageError("the guides' summary is of one stream, so --loop takes no --streams", "leave one out")
 
 
 def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms: float | None) -> None:
@@ -152,8 +151,8 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         print(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")
     if budget_ms is not None:
         within = find_best(speeds, budget_ms)
-        told = f"batch {within.batch}, {within.images_per_s:.1f} images/s" if within else "no batch size"
-        print(f"best with 99 % of its batches within {budget_ms:g} ms: {told}")
+        text = f"batch {within.batch}, {within.images_per_s:.1f} images/s" if within else "no batch size"
+        print(f"best with 99 % of its batches within {budget_ms:g} ms: {text}")
 
 
 def _write_row(speed: "Speed") -> list[str]:
@@ -171,7 +170,7 @@ def _write_row(speed: "Speed") -> list[str]:
 
 
 def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
-    """What the table shows, by name."""
+    """The figures of the table, by name."""
     from seatrial.results.speed import measure_speeds
 
     for scope in dict.fromkeys(point.scope for point in record.points):
@@ -182,7 +181,7 @@ def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
 
 
 def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str:
-    """What else it costs to have the engine: medians and the largest."""
+    """Other costs of the engine: medians, and the largest memory."""
     import statistics
 
     load_s = statistics.median(point.load_s for point in points)
@@ -190,13 +189,13 @@ def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str
     parts = [f"compiled in {compile_s:.3g} s"] if compile_s is not None else []
     parts += [f"loaded in {load_s:.3g} s", f"first run {first_ms:.3g} ms"]
     parts.append(f"memory up to {max(point.peak_rss_bytes for point in points) / 2**20:,.0f} MiB")
-    held = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
-    parts += [f"on the device {max(held) / 2**20:,.0f} MiB"] if held else []
+    on_device = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
+    parts += [f"on the device {max(on_device) / 2**20:,.0f} MiB"] if on_device else []
     return ", ".join(parts)
 
 
 def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
-    """What was done against figures of work that was not done."""
+    """The checks that the timed work was done."""
     import statistics
 
     checked = sum(point.outputs_checked or 0 for point in points)
@@ -212,7 +211,7 @@ def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
 
 
 def _write_command(folder: Path, spec: "BenchSpec", output: Path) -> list[str]:
-    """The words that measure it so again."""
+    """The command line of this measurement."""
     from seatrial.store.command_line import write_words
 
     sizes, scopes = tuple(spec.batch_sizes), tuple(spec.scopes)

@@ -38,7 +38,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Check names, labels and every image of a labelled set; leaves with 6 if something is wrong."""
+    """Check names, labels and every image of a labelled set; exit code 6 if something is wrong."""
     from seatrial.errors import DataError
     from seatrial.workflow.check_data import CheckRequest, check_images
 

@@ -28,7 +28,7 @@ def diagnose(
 ) -> int:
     """Find the first stage of a run that moves the answers further than noise; writes RUN/diagnosis.json.
 
-    Leaves with 3 if a stage does, with 7 if none does but one could not be run here.
+    Exit code 3 if a stage does, exit code 7 if none does but one could not be run here.
     """
     from seatrial.workflow.diagnose import DiagnoseSpec, diagnose_run
 

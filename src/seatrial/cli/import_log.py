@@ -9,9 +9,9 @@ from seatrial.cli.options import Json, read_sizes
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 if TYPE_CHECKING:
-    from seatrial.store.imported import ImportedPoint, ToldRecord
+    from seatrial.store.imported import ImportedPoint, ReportedRecord
 
-NOT_TOLD = "not told"
+NOT_STATED = "not stated"
 
 
 def import_log(
@@ -28,14 +28,14 @@ def import_log(
         int | None, typer.Option(help="Chips on a card: 4 for a 310, whose logs are one chip's.", min=1)
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="For logs that do not tell it: one number, or one for each FILE.")
+        str | None, typer.Option(help="For logs that do not state it: one number, or one for each FILE.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Name of the network; chooses one where a log holds several (timm: NAME@SIZE).")
+        str | None, typer.Option(help="Name of the network; chooses one where a log has several (timm: NAME@SIZE).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read other tools' benchmark logs into a record, with the scope of each figure and where it stands."""
+    """Read other tools' benchmark logs into a record, with the scope and the line of each figure."""
     from seatrial.workflow.import_log import ImportSpec, import_logs
 
     sizes = read_sizes(batch_size) if batch_size else ()
@@ -48,10 +48,12 @@ def import_log(
     print_imported(record, output)
 
 
-def print_imported(record: "ToldRecord", output: Path) -> None:
-    """A table of the figures, where each was read, and why one may doubt them."""
+def print_imported(record: "ReportedRecord", output: Path) -> None:
+    """Print a table of the figures with their lines, and the reasons to doubt them."""
     version = f" {record.tool_version}" if record.tool_version else ""
-    facts = f"{record.device or NOT_TOLD}, precision {record.precision or NOT_TOLD}, model {record.model or NOT_TOLD}"
+    facts = (
+        f"{record.device or NOT_STATED}, precision {record.precision or NOT_STATED}, model {record.model or NOT_STATED}"
+    )
     print(f"{output}: {record.tool}{version}; device {facts}")
     header = ["read from", "batch", "scope", "images/s", "a card", "mean ms", "median ms", "runs"]
     print_table(header, [_write_row(point) for point in record.points], left=(0, 2))

@@ -1,99 +1,65 @@
-"""`seatrial bench --scenario`: its options, and what it prints."""
+"""`seatrial load-test`: MLPerf's LoadGen as the clock."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seatrial.cli.bench import Record
 from seatrial.cli.import_log import print_imported
+from seatrial.cli.options import Folder, Json, read_sizes
 from seatrial.cli.output.progress import print_json, show_progress
-from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.store.load_test import LoadTestRecord, OwnRun
+    from seatrial.store.load_test import LoadTestRecord, LoadTestRun
 
-Scenario = Annotated[
-    str | None,
-    typer.Option("--scenario", help="Let MLPerf's LoadGen ask: offline, single-stream, multi-stream or server."),
+Scenario = Annotated[str, typer.Option(help="offline, single-stream, multi-stream or server.")]
+Images = Annotated[Path | None, typer.Option(help="Folder of input images; default: random bytes.")]
+Preset = Annotated[str, typer.Option(help="quick, or mlperf for MLPerf's durations and counts.")]
+BatchSize = Annotated[str, typer.Option(help="Largest batch; of several, the largest that a query fills.")]
+Streams = Annotated[
+    int | None, typer.Option(help="Batches in the engine at a time; default: what tuning found, or 1.", min=1)
 ]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="With --scenario: quick, or mlperf for MLPerf's durations and counts.")
-]
-TargetQps = Annotated[
-    float | None, typer.Option("--target-qps", help="Images a second that a server is sent.", min=0.001)
-]
+Duration = Annotated[float, typer.Option(help="Least seconds of the run.", min=0.01)]
+Samples = Annotated[int, typer.Option(help="Least number of queries; in scenario offline, of images.", min=1)]
+TargetQps = Annotated[float | None, typer.Option(help="Images per second sent to a server.", min=0.001)]
 TargetLatency = Annotated[
-    float | None, typer.Option("--target-latency-ms", help="What 99 % of a server's answers must keep.", min=0.001)
+    float | None, typer.Option(help="Latency that 99 % of a server's queries must keep; default: 15.", min=0.001)
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadWords:
-    """What was said on the command line that concerns a load."""
-
-    scenario: str | None
-    preset: str | None
-    target_qps: float | None
-    target_latency_ms: float | None
-    duration_s: float
-    min_samples: int
-    processes: int
-    streams: int | None
-    unheard: tuple[str, ...] = ()
-    """Options that were given and mean nothing to a load."""
-
-    def is_load(self) -> bool:
-        """Whether LoadGen is asked for.
-
-        Raises:
-            UsageError: an option would be ignored.
-        """
-        if self.scenario is not None and self.processes > 1:
-            raise UsageError("--scenario runs in one process", "leave --processes out")
-        if self.scenario is not None and self.unheard:
-            raise UsageError(f"{self.unheard[0]} means nothing to --scenario", "leave it out")
-        options = {
-            "--preset": self.preset,
-            "--target-qps": self.target_qps,
-            "--target-latency-ms": self.target_latency_ms,
-        }
-        stray = [name for name, value in options.items() if value is not None]
-        if self.scenario is None and stray:
-            raise UsageError(f"{stray[0]} is for a load of LoadGen's", "give --scenario too")
-        return self.scenario is not None
-
-
-def print_load(
-    folder: Path, words: LoadWords, batch_sizes: tuple[int, ...], output: Path, images: Path | None, as_json: bool
+def load_test(
+    folder: Folder,
+    output: Record,
+    scenario: Scenario,
+    preset: Preset = "quick",
+    batch_size: BatchSize = "1,4,8,16",
+    images: Images = None,
+    streams: Streams = None,
+    duration: Duration = 10.0,
+    min_samples: Samples = 50,
+    target_qps: TargetQps = None,
+    target_latency_ms: TargetLatency = None,
+    as_json: Json = False,
 ) -> int:
-    """Let LoadGen ask the engine in `folder`, tell what it found, and return the exit code."""
+    """Load-test an engine with MLPerf's LoadGen; exit code 0, 4 or 7."""
     from seatrial.store.measurement import check_output
-    from seatrial.workflow.load_test import LoadSpec, judge_load, load_engine
+    from seatrial.workflow.load_test import LoadTestSpec, judge_load_test, run_load_test
 
     check_output(output)
-    assert words.scenario is not None
-    spec = LoadSpec(
-        words.scenario,
-        words.preset or "quick",
-        batch_sizes,
-        words.duration_s,
-        words.min_samples,
-        words.streams,
-        words.target_qps,
-        words.target_latency_ms,
-    )
+    sizes = read_sizes(batch_size)
+    spec = LoadTestSpec(scenario, preset, sizes, duration, min_samples, streams, target_qps, target_latency_ms)
     with show_progress() as progress:
-        record = load_engine(folder, spec, output, images, progress)
+        record = run_load_test(folder, spec, output, images, progress)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         print_imported(record, output)
         print(f"LoadGen: {_describe_times(record, record.own)}; {_describe_validity(record.own)}")
-    return judge_load(record.own)
+    return judge_load_test(record.own)
 
 
-def _describe_times(record: "LoadTestRecord", run: "OwnRun") -> str:
+def _describe_times(record: "LoadTestRecord", run: "LoadTestRun") -> str:
     """The percentile that MLPerf judges the scenario by."""
     share = "90" if run.scenario == "single-stream" else "99"
     latency = record.points[0].latency
@@ -103,5 +69,5 @@ def _describe_times(record: "LoadTestRecord", run: "OwnRun") -> str:
     return f"{run.scenario}, {share} % of the queries within {latency.percentiles_ms[share]:.2f} ms{target}"
 
 
-def _describe_validity(run: "OwnRun") -> str:
+def _describe_validity(run: "LoadTestRun") -> str:
     return f"INVALID: {', '.join(run.unmet)}" if run.unmet else "VALID"

@@ -7,6 +7,7 @@ import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
 from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
@@ -68,7 +69,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int
     with show_progress():
         html, markdown, run = write_report(folder)
     print(f"{html}\n{markdown}\n{write_verdict(run)}")
-    return 7 if run.verdict is None else 0
+    return ExitCode.INCONCLUSIVE if run.verdict is None else ExitCode.PASS
 
 
 def demo(

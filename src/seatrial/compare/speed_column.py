@@ -9,8 +9,8 @@ from typing import Literal
 from seatrial.machine.environment import machine_hash
 from seatrial.results.rate import Rate
 from seatrial.results.speed import measure_speeds
-from seatrial.store.imported import ImportedPoint, Scope, ToldRecord
-from seatrial.store.load_test import LoadTestRecord, OwnRun
+from seatrial.store.imported import ImportedPoint, ReportedRecord, Scope
+from seatrial.store.load_test import LoadTestRecord, LoadTestRun
 from seatrial.store.measurement import Environment, Measurement
 
 Unit = Literal["chip", "card"]
@@ -46,7 +46,7 @@ class SpeedColumn:
     origin: str
     """The engine or tool, and the device."""
     facts: Mapping[Kind, str | None]
-    """What the record tells about its figures, in words that are the same if the thing is; None is not told."""
+    """What the record tells about its figures, in words that are the same if the thing is; None is not stated."""
     chips_per_card: int | None
     figures: Mapping[Scope, Mapping[int | None, SpeedFigure]]
     """By batch size, None where nobody told it; the best number of streams where there are several."""
@@ -69,7 +69,7 @@ def read_measurement(record: Measurement, name: str) -> SpeedColumn:
     return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
 
 
-def read_imported(record: ToldRecord, name: str) -> SpeedColumn:
+def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
     """A column of what another tool told, of an engine of ours or of another."""
     groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
     for point in record.points:
@@ -85,18 +85,18 @@ def read_imported(record: ToldRecord, name: str) -> SpeedColumn:
         facts |= _list_own_facts(record.own)
     chips = record.chips_per_card or (None if record.tool in _ONE_CHIP else 1)
     version = f" {record.tool_version}" if record.tool_version else ""
-    origin = f"{record.tool}{version} on {record.device or 'a device that is not told'}"
+    origin = f"{record.tool}{version} on {record.device or 'a device that is not stated'}"
     return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)
 
 
-def _doubt_told(record: ToldRecord) -> str | None:
+def _doubt_told(record: ReportedRecord) -> str | None:
     """Why another tool's rates are no ends of a ratio: it says so itself, or its own figures contradict them."""
     if isinstance(record, LoadTestRecord) and record.own.unmet:
         return f"its load test is not valid: {'; '.join(record.own.unmet)}"
     return next((doubt for doubt in record.doubts if any(sign in doubt for sign in NO_END)), None)
 
 
-def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:
+def _list_own_facts(record: Measurement | LoadTestRun) -> dict[Kind, str | None]:
     """What is known of an engine of ours, whoever was the clock."""
     return {
         "graph": record.graph_sha256,
@@ -107,7 +107,7 @@ def _list_own_facts(record: Measurement | OwnRun) -> dict[Kind, str | None]:
 
 
 def _sort(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope, dict[int | None, SpeedFigure]]:
-    """By scope and batch size, smallest first and what was not told last; the best figure of each."""
+    """By scope and batch size, smallest first and what was not stated last; the best figure of each."""
     figures: dict[Scope, dict[int | None, SpeedFigure]] = {}
     for scope, size, figure in sorted(found, key=lambda f: (f[1] is None, f[1] or 0)):
         known = figures.setdefault(scope, {})

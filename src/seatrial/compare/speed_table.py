@@ -61,7 +61,7 @@ class RatioColumn:
     """Each at its own best batch size."""
 
     def at(self, size: int | None) -> Rate | None:
-        """The ratio at a batch size; None where one of the two was not measured at it, or it is not told."""
+        """The ratio at a batch size; None where one of the two was not measured at it, or it is not stated."""
         return None if size is None else self.by_size.get(size)
 
     @property
@@ -160,14 +160,14 @@ def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str
     where = "each in its own scope" if "scope" in unlike else f"scope {scope}: {SCOPES[scope]}"
     notes = [f"images/s{' with 95 % intervals' if bounded else ''}, {where}"]
     if "chips" not in unlike and any(c.chips_per_card != 1 for c in columns):
-        chips = ", ".join(f"{c.name} {c.chips_per_card or 'not told'}" for c in columns)
+        chips = ", ".join(f"{c.name} {c.chips_per_card or 'not stated'}" for c in columns)
         whose = "one chip's" if shown[0].basis.unit == "chip" else "a whole card's"
         notes.append(f"images/s are {whose}; chips on a card: {chips}")
     notes += [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
     for kind, thing in (("precision", "the precision"), ("model", "the model")):
         silent = [c.name for c in columns if c.facts.get(kind) is None]  # type: ignore[call-overload]
         if silent and len(columns) > 1:
-            notes.append(f"not told, so not compared: {thing} of {', '.join(silent)}")
+            notes.append(f"not stated, so not compared: {thing} of {', '.join(silent)}")
     streams = [f"{s.column.name} {_say_streams(s)}" for s in shown if _say_streams(s)]
     if streams:
         notes.append(f"batches in flight at once: {'; '.join(streams)}")

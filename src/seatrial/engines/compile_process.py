@@ -26,8 +26,8 @@ def compile_apart(engine: str, job: CompileJob) -> EngineManifest:
     """
     asked = _JOB.dump_json(job, by_alias=True).decode()
     command = (*PYTHON, "seatrial.engines.compile_process", engine)
-    answer = call_child(command, asked, f"the process that compiled for {engine}", on_cpu=job.device == "cpu")
-    return EngineManifest.model_validate_json(answer)
+    what = f"the process that compiled for {engine}"
+    return call_child(command, asked, EngineManifest, what, on_cpu=job.device == "cpu")
 
 
 def compile_here(engine: str, job: CompileJob) -> EngineManifest:

@@ -39,7 +39,7 @@ def read_conditions(seconds: float = 1.0) -> Conditions:
     return Conditions(psutil.cpu_percent(interval=seconds) / 100, swap, on_battery)
 
 
-class Load:
+class OtherLoad:
     """What other processes used of the processors since it was made."""
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """Work in a process of its own: native code that crashes or eats the memory takes that process down and nothing else.
 
-A job goes in as JSON on stdin; on stdout comes its answer, or `{"error", "fix", "exit_code"}` for what a user can mend.
+A job goes in as JSON on stdin; on stdout comes its result, or `{"error", "problem", "fix"}`, the class and the
+fields of an error that a user can mend.
 """
 
 import ctypes
@@ -11,28 +12,38 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+from pydantic import BaseModel, ValidationError
 
+from seatrial import errors
 from seatrial.errors import EngineError, SeatrialError
 
 # -P: a file called numpy.py in the user's folder is no numpy.
 PYTHON = (sys.executable, "-P", "-m")
+Result = TypeVar("Result", bound=BaseModel)
 
 
 def call_child(
-    command: Sequence[str], job: str, what: str, environment: Mapping[str, str] | None = None, on_cpu: bool = True
-) -> bytes:
-    """Do `job` in the process that `command` starts, and return its answer; the process never outlives this one.
+    command: Sequence[str],
+    job: str,
+    result: type[Result],
+    what: str,
+    environment: Mapping[str, str] | None = None,
+    on_cpu: bool = True,
+) -> Result:
+    """Do `job` in the process that `command` starts, and return its result; the process never outlives this one.
 
     Args:
+        job: as JSON.
+        result: the type of the result, which the process writes as JSON.
         what: names the job in errors, such as "the process that measured batch 4".
         on_cpu: the job's memory is the machine's, so the process may take no more than is free.
 
     Raises:
-        SeatrialError: of the kind that the process met.
-        EngineError: the process died; names the signal.
+        SeatrialError: of the class that the process raised.
+        EngineError: the process died, or wrote something else; names the signal.
     """
     ours = {"SEATRIAL_PARENT": str(os.getpid()), "SEATRIAL_ON_CPU": str(int(on_cpu))}
     pipe = subprocess.PIPE
@@ -40,28 +51,31 @@ def call_child(
         command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(environment or {}), **ours}
     ) as child:
         try:
-            answer, chatter = child.communicate(job.encode())
+            output, chatter = child.communicate(job.encode())
         finally:
             child.kill()
-    if child.returncode == 0:
-        return answer
-    raise _read_error(what, child.returncode, answer, chatter.decode(errors="replace"))
+    if child.returncode != 0:
+        raise _read_error(what, child.returncode, output, chatter.decode(errors="replace"))
+    try:
+        return result.model_validate_json(output)
+    except ValidationError:
+        raise EngineError(f"{what} returned no result but {output[:80]!r}") from None
 
 
 def serve_job(handle: Callable[[Any], str]) -> int:
-    """Be such a process: answer the job on stdin; the exit code is 0, or the error's."""
+    """Do the job on stdin; returns the exit code: 0, or the error's."""
     _end_with_parent()
     # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
     channel = os.dup(1)
     os.dup2(2, 1)
-    with os.fdopen(channel, "w", encoding="utf-8") as answer:
+    with os.fdopen(channel, "w", encoding="utf-8") as output:
         try:
             job = json.load(sys.stdin)
             if os.environ.get("SEATRIAL_ON_CPU") == "1":
                 restrict_memory()
-            answer.write(handle(job))
+            output.write(handle(job))
         except SeatrialError as error:
-            json.dump({"error": error.problem, "fix": error.fix, "exit_code": error.exit_code}, answer)
+            json.dump({"error": type(error).__name__, "problem": error.problem, "fix": error.fix}, output)
             return error.exit_code
     return 0
 
@@ -85,16 +99,16 @@ def _end_with_parent() -> None:
         sys.exit(1)
 
 
-def _read_error(what: str, code: int, answer: bytes, chatter: str) -> SeatrialError:
-    """The error that a process reported, or what can be said of one that died."""
-    kinds = {kind.exit_code: kind for kind in SeatrialError.__subclasses__()}
+def _read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialError:
+    """The error that a process reported, or the signal or last line of one that died."""
     try:
-        told = json.loads(answer)
-        return kinds[told["exit_code"]](told["error"], told["fix"])
-    except (ValueError, KeyError, TypeError):
-        pass  # It died before it could answer.
+        report = json.loads(output)
+        kind: type[SeatrialError] = getattr(errors, report["error"])
+        return kind(report["problem"], report["fix"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass  # It died before it could report.
     if code < 0:
         fix = "memory may have run out: try a smaller batch" if -code == signal.SIGKILL else None
         return EngineError(f"{what} was killed by {signal.Signals(-code).name}", fix)
-    last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it said nothing")
+    last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it wrote no error")
     return EngineError(f"{what} ended with exit code {code}: {last}")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from seatrial.errors import ExitCode
 from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
 from seatrial.strict import Strict
@@ -75,8 +76,8 @@ class Diagnosis(Record):
     environment: Environment
 
     @property
-    def exit_code(self) -> int:
-        """3 if a stage leaves its floor, else 7 if one could not be run, else 0."""
+    def exit_code(self) -> ExitCode:
+        """`ACCURACY` if a stage leaves its floor, else `INCONCLUSIVE` if one could not be run, else `PASS`."""
         if self.first is not None:
-            return 3
-        return 7 if any(stage.verdict == "not run" for stage in self.stages) else 0
+            return ExitCode.ACCURACY
+        return ExitCode.INCONCLUSIVE if any(stage.verdict == "not run" for stage in self.stages) else ExitCode.PASS

@@ -1,27 +1,25 @@
-"""What another tool measured, as it told it: a vendor's log has statistics where our own records have every sample."""
+"""Another tool's figures as it reported them: its log has statistics where our own records have every sample."""
 
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from seatrial.store.measurement import Scope
 from seatrial.store.record import Record
 from seatrial.strict import Strict
-
-Scope = Literal["device", "host", "e2e"]
-"""What was inside the clock: the device's work, array in to logits out with the copies, or file to answer."""
 
 
 class LogFile(Strict):
     """A file that figures were read from."""
 
     name: str
-    """As it was given."""
+    """As given."""
     sha256: str
     size_bytes: PositiveInt
 
 
-class ToldLatency(Strict):
-    """Times of one run over a whole batch, as the tool told them; None is what it did not tell."""
+class ReportedLatency(Strict):
+    """Times of one run over a whole batch, as the tool reported them; None is not stated."""
 
     count: PositiveInt | None = None
     """Timed runs behind these figures."""
@@ -44,30 +42,30 @@ class ImportedPoint(Strict):
     scope: Scope
     scope_because: str
     images_per_s: PositiveFloat
-    """Of one chip; the mean of them where several worked at once."""
+    """Of one chip; the mean of them where several ran at once."""
     images_per_s_because: str
-    """The figure that the log told and what it was multiplied by."""
+    """The figure in the log and what it was multiplied by."""
     images_per_s_card: PositiveFloat | None = None
-    """Of a whole card; None where nobody said how many chips it has."""
+    """Of a whole card; None where its number of chips is unknown."""
     chips: PositiveInt = 1
-    """How many worked at once."""
+    """Number that ran at once."""
     input: str | None = None
     """Shape or size of the network's input."""
-    latency: ToldLatency | None = None
+    latency: ReportedLatency | None = None
     copy_in_ms: NonNegativeFloat | None = None
-    """Mean time to bring a batch to the device."""
+    """Mean time to copy a batch to the device."""
     copy_out_ms: NonNegativeFloat | None = None
-    """Mean time to bring its answers back."""
+    """Mean time to copy its logits back."""
     warmup_runs: int | None = None
     warmup_s: float | None = None
     duration_s: float | None = None
     """From the first timed run to the end of the last."""
     lines: dict[str, tuple[int, ...]]
-    """Where each figure stands in the file, counted from 1."""
+    """Line numbers of each figure in the file, from 1."""
 
 
-class ToldRecord(Record):
-    """Another tool's figures, with where each was read and why one may doubt it. What is None was not told."""
+class ReportedRecord(Record):
+    """Another tool's figures, with the line of each and reasons to doubt it. None is not stated."""
 
     name: str
     tool: str
@@ -81,12 +79,12 @@ class ToldRecord(Record):
     doubts: tuple[str, ...]
 
 
-class ImportedRecord(ToldRecord):
+class ImportedRecord(ReportedRecord):
     """Logs that were only read: the record of `seatrial import-log`."""
 
     schema_: Literal["seatrial/imported/1"] = Field(default="seatrial/imported/1", alias="schema")
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Load tests, now records of their own kind, stood here with what is known beside their log as `own`."""
+        """Load tests, now records of their own kind, were stored here, with the facts beside their log as `own`."""
         return {key: value for key, value in data.items() if key != "own" or value is not None}

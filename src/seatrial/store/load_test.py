@@ -1,18 +1,18 @@
-"""A load test of ours: MLPerf's LoadGen is the clock, one of our engines what it times."""
+"""A load test of ours: MLPerf's LoadGen is the clock, one of our engines is timed."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from seatrial.store.imported import ImportedRecord, ToldRecord
+from seatrial.store.imported import ImportedRecord, ReportedRecord
 from seatrial.store.measurement import Environment, Measurement
 from seatrial.store.record import read_json
 from seatrial.strict import Strict
 
 
-class OwnRun(Strict):
-    """What we know beside LoadGen's log."""
+class LoadTestRun(Strict):
+    """What LoadGen's log does not have: engine, inputs, settings, machine."""
 
     engine: str
     executed: dict[str, int]
@@ -20,7 +20,7 @@ class OwnRun(Strict):
     graph_sha256: str
     preprocess_hash: str
     inputs: str
-    """What was fed: a folder of images, or random bytes, and how many different ones."""
+    """A folder of images, or random bytes, and how many different ones."""
     scenario: str
     preset: str
     batch_size: PositiveInt
@@ -28,23 +28,23 @@ class OwnRun(Strict):
     wait_ms: NonNegativeFloat
     """How long an image waited at most for others to fill its batch."""
     target_qps: PositiveFloat | None
-    """What the engine was sent a second, or offline what was expected of it; None where the tool waits for answers."""
+    """Images per second sent, or offline expected; None where the tool waits for each response."""
     target_latency_ms: PositiveFloat | None
-    """What the answers had to keep; None in a scenario without."""
+    """The latency to keep; None in a scenario without."""
     unmet: tuple[str, ...]
-    """The conditions that the tool says were not met; empty for a valid run."""
+    """The conditions not met, in the tool's words; empty for a valid run."""
     sampled: NonNegativeInt
-    """Answers that were looked at again afterwards."""
+    """Predictions that were checked afterwards."""
     differing: NonNegativeInt
-    """Those of them that the engine gave otherwise when it was asked again."""
+    """Those of them that differed when the engine ran again."""
     environment: Environment
 
 
-class LoadTestRecord(ToldRecord):
-    """LoadGen's figures of one of our engines: the record of `seatrial bench --scenario`."""
+class LoadTestRecord(ReportedRecord):
+    """LoadGen's figures of one of our engines: the record of `seatrial load-test`."""
 
     schema_: Literal["seatrial/load-test/1"] = Field(default="seatrial/load-test/1", alias="schema")
-    own: OwnRun
+    own: LoadTestRun
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ SpeedRecord = Measurement | ImportedRecord | LoadTestRecord
 
 
 def load_speed(path: Path) -> SpeedRecord:
-    """Read a record of speed, whoever was its clock.
+    """Read a record of speed, whichever tool was its clock.
 
     Raises:
         UsageError: there is no such file, or it is another record.

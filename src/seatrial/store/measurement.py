@@ -12,7 +12,7 @@ from seatrial.store.record import Record, read_json
 from seatrial.strict import Strict
 
 Scope = Literal["device", "host", "e2e"]
-"""What a time covers. *device*: computing alone, on the device's own clock. *host*: array in to logits out, copies
+"""The scope of a time. *device*: computing alone, on the device's own clock. *host*: array in to logits out, copies
 included. *e2e*: JPEG files to top-k: reading, decoding, preprocessing, running and ranking."""
 SPEED_RECORDS = ("seatrial/measurement", "seatrial/imported", "seatrial/load-test")
 """Schemas of the records of speed, without their version."""
@@ -21,7 +21,7 @@ Setting = tuple[Scope, int, int]
 
 
 class Accelerator(Strict):
-    """One GPU or NPU, as its driver tells."""
+    """One GPU or NPU, as its driver reports it."""
 
     name: str
     driver: str | None = None
@@ -45,35 +45,46 @@ class Environment(Strict):
     versions: dict[str, str]
     """Installed distributions that matter to a result."""
     memory_limit_bytes: int | None = None
-    """Of the cgroup; None is no limit, or not told."""
+    """Of the cgroup; None is no limit, or unknown."""
     governor: str | None = None
-    """How the system chooses the CPU's clock; None where it does not tell, as most virtual machines."""
+    """How the system chooses the CPU's clock; None where it is unknown, as on most virtual machines."""
     clock_mhz: float | None = None
-    """The highest that the CPU can run at, where told."""
+    """The highest that the CPU can run at, where known."""
     accelerators: tuple[Accelerator, ...] = ()
 
 
-class Pace(Strict):
+class ClockRates(Strict):
     """How fast the hardware's clock ran before and after the samples of a point."""
 
     before_mhz: float
     after_mhz: float
     throttled: bool = False
-    """The driver said that heat or power held it back."""
+    """The driver reports that heat or power limited it."""
 
 
-class Point(Strict):
-    """One batch size in one fresh process, with every sample."""
+class SettingFields(Strict):
+    """A setting, as fields."""
 
     batch_size: int
     streams: int
+    scope: Scope
+
+    @property
+    def setting(self) -> Setting:
+        """What its repeats in other processes have in common with it."""
+        return self.scope, self.streams, self.batch_size
+
+
+class Point(SettingFields):
+    """One batch size in one fresh process, with every sample."""
+
     scope: Scope = "host"
     load_s: float
     first_inference_ms: float
     warmup: int
     """Runs before the first sample."""
     warmup_ms: tuple[float, ...] = ()
-    """All of these but the first, whose time is `first_inference_ms`; older records hold only how many there were."""
+    """All of these but the first, whose time is `first_inference_ms`; older records have only their number."""
     steady: bool = True
     """Whether warm-up ended because times had settled, not because its time was up."""
     starts_s: tuple[float, ...]
@@ -84,41 +95,28 @@ class Point(Strict):
     copy_out_ms: tuple[float, ...] = ()
     peak_rss_bytes: int
     device_memory_bytes: int | None = None
-    """That this process held on the accelerator, where the driver tells."""
+    """Used by this process on the accelerator, where the driver reports it."""
     outputs_checked: int | None = None
-    """Timed runs whose logits were held against those of an untimed run; None: not looked at."""
+    """Timed runs whose logits were compared with those of an untimed run; None: none were."""
     outputs_error: float | None = None
     """The largest difference among them, in shares of the size of an image's logits: see `bench.output_checks`."""
     outputs_tolerance: float | None = None
-    """What that may be, from how much the engine differs from itself when nothing is timed."""
+    """The largest error allowed, from how much the engine differs from itself when nothing is timed."""
     outputs_spread: float | None = None
     """What sets one image's logits apart from another's: a tolerance near it proves nothing."""
     fresh_ms: tuple[float, ...] = ()
     """Runs of batches that were never seen before, each beside one of `repeated_ms`."""
     repeated_ms: tuple[float, ...] = ()
-    """Runs of one and the same batch: an engine that remembers answers is faster at these."""
+    """Runs of one and the same batch: an engine that caches outputs is faster at these."""
     others_busy: float | None = None
     """Share 0..1 of all processor time that other processes used while samples were taken."""
-    pace: Pace | None = None
-
-    @property
-    def setting(self) -> Setting:
-        """What it has in common with its repeats in other processes."""
-        return self.scope, self.streams, self.batch_size
+    pace: ClockRates | None = None
 
 
-class Unmeasured(Strict):
-    """A point that was asked for and has no samples."""
+class Unmeasured(SettingFields):
+    """A point of the spec that has no samples."""
 
-    batch_size: int
-    streams: int
-    scope: Scope
     reason: str
-
-    @property
-    def setting(self) -> Setting:
-        """Scope, streams and batch size."""
-        return self.scope, self.streams, self.batch_size
 
 
 class Measurement(Record):
@@ -140,7 +138,7 @@ class Measurement(Record):
     images_hash: str | None = None
     """Of the labelled set that the inputs were prepared from (`data.labels.hash_listing`), where it was a run's."""
     inputs: str
-    """What was fed: a folder of images, or random bytes."""
+    """The inputs: a folder of images, or random bytes."""
     compile_s: float | None = None
     """That compiling the engine's files took, where it was noted."""
     points: tuple[Point, ...]
@@ -148,7 +146,7 @@ class Measurement(Record):
     doubts: tuple[str, ...]
     environment: Environment
     contradicted: str | None = None
-    """Why another record of the run says that these rates are too low: see `metrics.trust`."""
+    """Why these rates are too low by another record of the run: see `metrics.trust`."""
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -167,16 +165,16 @@ class Measurement(Record):
 
 
 def check_output(path: Path) -> None:
-    """Find out before the work, not after it, whether a record of speed can be stored at `path`.
+    """Check before the work, not after it, that a record of speed can be stored at `path`.
 
     It may replace another one, or an empty file.
 
     Raises:
-        UsageError: something else stands there.
-        StorageError: a folder stands there, or the folder around it may not be written.
+        UsageError: there is another file.
+        StorageError: it is a folder, or the folder around it may not be written.
     """
     if path.is_dir():
-        raise StorageError(f"{path} is a folder, and the record is a file", "choose another --output")
+        raise StorageError(f"{path} is a folder, the record needs a file", "choose another --output")
     make_folder(path.parent)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent):
@@ -184,11 +182,11 @@ def check_output(path: Path) -> None:
     except OSError as error:
         error.filename = None  # The temporary name means nothing to a user.
         raise describe_os_error(error, path) from None
-    if occupied and _tell_schema(path).rpartition("/")[0] not in SPEED_RECORDS:
+    if occupied and _read_schema(path).rpartition("/")[0] not in SPEED_RECORDS:
         raise UsageError(f"{path} is no record of speed, and would be lost", "choose another --output")
 
 
-def _tell_schema(path: Path) -> str:
+def _read_schema(path: Path) -> str:
     try:
         return str(read_json(path).get("schema"))
     except SeatrialError:

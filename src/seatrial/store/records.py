@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.errors import ExitCode
 from seatrial.store.files import hash_value
 from seatrial.store.measurement import Environment as Environment
 from seatrial.store.measurement import Measurement as Measurement
@@ -368,7 +369,7 @@ class Verdict(Record):
     schema_: Literal["seatrial/verdict/1"] = Field(default="seatrial/verdict/1", alias="schema")
     recipe: str
     outcome: Outcome
-    exit_code: int
+    exit_code: ExitCode
     gates: tuple[GateResult, ...]
     run: str = ""
     """`RunManifest.identity` of the run that was judged; empty in old records."""

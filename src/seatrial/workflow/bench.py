@@ -46,40 +46,40 @@ class BenchSpec:
     processes: int = PROCESSES
     streams: int = 1
     warmup_budget_s: float = 10.0
-    """A machine that never settles is measured after this, and the record says so."""
+    """A machine that never settles is measured after this, with a doubt in the record."""
     images: Path | None = None
     """A `.npy` of prepared images; None feeds random bytes."""
     images_hash: str | None = None
-    """Of the labelled set that they were prepared from; it is noted, and nothing is measured anew for it."""
+    """Of the labelled set that they were prepared from; it is noted, and nothing is measured again for it."""
     scopes: tuple[Scope, ...] = ("host",)
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     stop_when_saturated: bool = False
 
 
-def choose_streams(folder: Path, asked: int | None) -> int:
-    """The streams asked, else those that tuning found, else one."""
+def choose_streams(folder: Path, streams: int | None) -> int:
+    """The given streams, else those that tuning chose, else one."""
     tuning = read_engine(folder).manifest.tuning
-    return asked or (1 if tuning is None else tuning.best.streams)
+    return streams or (1 if tuning is None else tuning.best.streams)
 
 
 def bench_engine(
     folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
 ) -> Measurement:
-    """Measure an engine and write the record to `output`, or find it written by this machine.
+    """Measure an engine and write the record to `output`, or reuse the one that this machine wrote.
 
-    What was measured before it was stopped is kept beside `output` and not measured again.
+    Points of an attempt that was stopped are kept beside `output` and not measured again.
 
     Raises:
         SeatrialError: as `bench.sweep.sweep`.
     """
     key = _bench_key(read_engine(folder), spec)
-    found = None
+    before = None
     with contextlib.suppress(SeatrialError):
-        found = Measurement.load(output)
-    if found is not None and found.key == key and not force:
+        before = Measurement.load(output)
+    if before is not None and before.key == key and not force:
         progress(Update("bench", note=f"already measured: {folder.name}"))
-        return _note_images(found, spec, output)
+        return _note_images(before, spec, output)
     limits = Limits(
         warmup_runs=6,
         warmup_s=0.3,
@@ -98,22 +98,22 @@ def bench_engine(
         stop_when_saturated=spec.stop_when_saturated,
     )
     measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
-    measured = _doubt_change(found, measured.model_copy(update={"images_hash": spec.images_hash}))
+    measured = _doubt_change(before, measured.model_copy(update={"images_hash": spec.images_hash}))
     measured.save(output)
-    _tell_best(folder.name, measured, spec.scopes, progress)
+    _show_best(folder.name, measured, spec.scopes, progress)
     return measured
 
 
-def _note_images(found: Measurement, spec: BenchSpec, output: Path) -> Measurement:
-    """A measurement that was found, of the same prepared images: of the set that they come from now."""
-    if spec.images_hash in (None, found.images_hash):
-        return found
-    noted = found.model_copy(update={"images_hash": spec.images_hash})
+def _note_images(measured: Measurement, spec: BenchSpec, output: Path) -> Measurement:
+    """A measurement of the same prepared images, with the hash of the set that they come from now."""
+    if spec.images_hash in (None, measured.images_hash):
+        return measured
+    noted = measured.model_copy(update={"images_hash": spec.images_hash})
     noted.save(output)
     return noted
 
 
-def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
+def _show_best(name: str, measured: Measurement, scopes: Sequence[Scope], progress: Progress) -> None:
     for scope in scopes:
         best = find_best(measure_speeds(measured, scope))
         if best is not None:
@@ -122,31 +122,30 @@ def _tell_best(name: str, measured: Measurement, scopes: Sequence[Scope], progre
 
 
 def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:
-    """Say it if the record that stood here is of another machine or of other versions."""
+    """Add a doubt if the record before is of another machine or of other versions."""
     changes = find_changes(before.environment, now.environment) if before else []
     if not changes:
         return now
-    told = "; ".join(changes)
-    doubt = f"the record that stood here was measured elsewhere ({told}): do not hold its figures against these"
+    doubt = f"the record before was measured elsewhere ({'; '.join(changes)}): do not compare its figures with these"
     return now.model_copy(update={"doubts": (*now.doubts, doubt)})
 
 
 def contradict(measured: Measurement, evaluation: Path) -> Measurement:
-    """Say it in the record if the evaluation of the same engine was so fast that the measurement cannot be right."""
+    """Note in the record if the evaluation of the same engine was so fast that the measurement cannot be right."""
     contradicted = None
     with contextlib.suppress(SeatrialError):
-        found = Throughput.load(evaluation)
+        evaluated = Throughput.load(evaluation)
         host = [s for s in measure_speeds(measured) if s.streams == 1]
         # A cluster's machines are not this one, and a larger batch may be faster by itself.
-        if host and found.sessions == 1 and found.batch_size <= max(s.latency.batch_size for s in host):
+        if host and evaluated.sessions == 1 and evaluated.batch_size <= max(s.latency.batch_size for s in host):
             best = max(s.images_per_s for s in host)
-            contradicted = find_contradiction(best, found.images_per_s, found.callers)
+            contradicted = find_contradiction(best, evaluated.images_per_s, evaluated.callers)
     return measured.model_copy(update={"contradicted": contradicted})
 
 
 def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
     environment = read_environment()
-    asked = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
+    settings = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
         "images": hash_file(spec.images) if spec.images else None,
         "files": _hash_files(spec.files) if spec.files else None,
     }
@@ -154,7 +153,7 @@ def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
         {
             "stage": "bench/2",
             "engine": [file.manifest.key, file.manifest.contents],
-            "spec": asked,
+            "spec": settings,
             "machine": machine_hash(environment),
             "versions": environment.versions,
         }
@@ -162,8 +161,8 @@ def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
 
 
 def _hash_files(folder: Path) -> str:
-    found = [(path.name, path.stat()) for path in list_images(folder)]
-    return hash_value([[name, stat.st_size, stat.st_mtime_ns] for name, stat in found])
+    stats = [(path.name, path.stat()) for path in list_images(folder)]
+    return hash_value([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
 
 def find_prepared(engine: Path) -> Path | None:
@@ -176,9 +175,9 @@ def find_prepared(engine: Path) -> Path | None:
 
 
 def write_guide_summaries(measured: Measurement, output: Path, command: Sequence[str]) -> list[str]:
-    """Write the guides' `summary.json` of each batch size beside a record, and return the lines that they print.
+    """Write the guides' `summary.json` of each batch size beside a record, and return the lines that the guides print.
 
-    Device times where they were measured, else the host's; scope e2e has no place in them.
+    Device times where they were measured, else the host's; scope e2e is not among them.
     """
     scope: Scope = "device" if measured.by_setting("device") else "host"
     lines = []
@@ -202,13 +201,13 @@ def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = 
         most: as for `prepare_pixels`.
 
     Raises:
-        DataError: there is no such folder, or it holds no images.
+        DataError: there is no such folder, or it has no images.
     """
     pipeline = read_pipeline(read_engine(engine).manifest.graph)
-    found = list_images(images)
-    if not found:
-        raise DataError(f"image folder {images} holds no images")
-    return prepare_pixels(found, pipeline, output.with_name(f"{output.stem}.images.npy"), most)
+    paths = list_images(images)
+    if not paths:
+        raise DataError(f"image folder {images} has no images", "give a folder of images")
+    return prepare_pixels(paths, pipeline, output.with_name(f"{output.stem}.images.npy"), most)
 
 
 def prepare_pixels(images: Sequence[Path], pipeline: InputPipeline, output: Path, most: int | None = None) -> Path:

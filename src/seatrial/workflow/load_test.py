@@ -1,15 +1,14 @@
-"""`seatrial bench --scenario`: MLPerf's LoadGen as the clock."""
+"""`seatrial load-test`: MLPerf's LoadGen as the clock."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.bench.loadgen.run import check_installed, load
-from seatrial.bench.loadgen.scenarios import MLPERF_S, PRESETS, SCENARIOS, TARGET_LATENCY_MS, WAIT_SHARE, LoadJob
-from seatrial.compare.verdict import INCONCLUSIVE, SPEED_FAILED
+from seatrial.bench.loadgen.run import check_installed, run_loadgen
+from seatrial.bench.loadgen.scenarios import MLPERF_S, PRESETS, SCENARIOS, TARGET_LATENCY_MS, WAIT_SHARE, LoadTestJob
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import UsageError
+from seatrial.errors import ExitCode, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.load_test import LoadTestRecord, OwnRun
+from seatrial.store.load_test import LoadTestRecord, LoadTestRun
 from seatrial.strict import suggest
 from seatrial.workflow.bench import choose_streams, prepare_folder
 
@@ -18,34 +17,34 @@ LATENCY_MISSED = "Performance constraints satisfied"
 
 
 @dataclass(frozen=True, slots=True)
-class LoadSpec:
-    """How LoadGen shall ask."""
+class LoadTestSpec:
+    """The settings of a load test."""
 
     scenario: str
     """One of `bench.loadgen.scenarios.SCENARIOS`."""
     preset: str = "quick"
-    """One of `bench.loadgen.scenarios.PRESETS`: what `mlperf` asks more than the fields below, it gets."""
+    """One of `bench.loadgen.scenarios.PRESETS`: `mlperf` overrides smaller values below."""
     batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
-    """The largest that a query fills is the most that the engine runs at once."""
+    """The largest that a query fills is the largest batch of the engine."""
     duration_s: float = 10.0
     min_samples: int = 50
     """Least number of queries, of images in scenario offline."""
     streams: int | None = None
-    """None takes those that tuning found, where several queries may be worked on at once, else one."""
+    """None takes those that tuning chose, where several queries may run at once, else one."""
     target_qps: float | None = None
     target_latency_ms: float | None = None
 
 
-def load_engine(
-    folder: Path, spec: LoadSpec, output: Path, images: Path | None = None, progress: Progress = silent
+def run_load_test(
+    folder: Path, spec: LoadTestSpec, output: Path, images: Path | None = None, progress: Progress = silent
 ) -> LoadTestRecord:
-    """Let LoadGen ask an engine, and write the record to `output`, its files to a folder beside it.
+    """Load-test an engine, and write the record to `output`, LoadGen's files to a folder beside it.
 
     Args:
-        images: a folder of images to ask for; None takes random bytes.
+        images: a folder of images; None takes random bytes.
 
     Raises:
-        UsageError: what was asked does not fit the scenario, or the folder is no engine folder.
+        UsageError: the settings do not fit the scenario, or the folder is no engine folder.
         EngineError: LoadGen is not installed, or its process died.
         DataError: the images are missing.
     """
@@ -56,31 +55,31 @@ def load_engine(
         pixels = prepare_folder(folder, images, output, PRESETS[job.preset])
         job = job.model_copy(update={"images": pixels.resolve()})
     least_s = max(job.duration_s, MLPERF_S if job.preset == "mlperf" else 0)
-    note = f"{job.scenario} on {folder.name}: LoadGen asks for {least_s:g} s or more and cannot be hurried"
+    note = f"{job.scenario} on {folder.name}: LoadGen takes {least_s:g} s or more"
     progress(Update("load", note=note))
-    record = load(file, job)
+    record = run_loadgen(file, job)
     record.save(output)
     return record
 
 
-def judge_load(run: OwnRun) -> int:
-    """The exit code: 0 for a valid run, 4 where a server missed its latency, 7 where it was too short to tell."""
+def judge_load_test(run: LoadTestRun) -> ExitCode:
+    """`PASS` for a valid run, `SPEED` where a server missed its latency, `INCONCLUSIVE` where it was too short."""
     if any(words.startswith(LATENCY_MISSED) for words in run.unmet):
-        return SPEED_FAILED
-    return INCONCLUSIVE if run.unmet else 0
+        return ExitCode.SPEED
+    return ExitCode.INCONCLUSIVE if run.unmet else ExitCode.PASS
 
 
-def make_job(file: EngineFile, spec: LoadSpec, logs: Path) -> LoadJob:
-    """What LoadGen's process is asked for.
+def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
+    """The job of LoadGen's process.
 
     Raises:
-        UsageError: what was asked does not fit the scenario, or the engine has no file for the batch size.
+        UsageError: the settings do not fit the scenario, or the engine has no file for the batch size.
     """
     _check_names(spec)
     _check_targets(spec)
     scenario = SCENARIOS[spec.scenario]
     target_latency_ms = spec.target_latency_ms or TARGET_LATENCY_MS
-    return LoadJob.read(
+    return LoadTestJob.read(
         {
             "folder": file.folder.resolve(),
             "device": file.manifest.device,
@@ -95,34 +94,34 @@ def make_job(file: EngineFile, spec: LoadSpec, logs: Path) -> LoadJob:
             "wait_ms": WAIT_SHARE * target_latency_ms if spec.scenario == "server" else 0.0,
             "logs": logs,
         },
-        "the load",
+        "the load test",
     )
 
 
-def _check_names(spec: LoadSpec) -> None:
-    for option, asked, known in (
+def _check_names(spec: LoadTestSpec) -> None:
+    for option, name, known in (
         ("--scenario", spec.scenario, list(SCENARIOS)),
         ("--preset", spec.preset, list(PRESETS)),
     ):
-        if asked not in known:
-            raise UsageError(f"there is no {option} {asked}", suggest(asked, known))
+        if name not in known:
+            raise UsageError(f"there is no {option} {name}", suggest(name, known))
 
 
-def _check_targets(spec: LoadSpec) -> None:
+def _check_targets(spec: LoadTestSpec) -> None:
     """A setting that would be ignored is an error."""
     if spec.scenario == "server" and spec.target_qps is None:
         raise UsageError(
-            "scenario server does not say how many images a second arrive",
-            "give --target-qps, such as eight tenths of what scenario offline finds",
+            "scenario server needs the images per second that arrive",
+            "give --target-qps, such as 80 % of the rate of scenario offline",
         )
     if spec.target_qps is not None and spec.scenario.endswith("stream"):
         raise UsageError(
-            f"scenario {spec.scenario} waits for each answer and takes no --target-qps", "leave it out, or take server"
+            f"scenario {spec.scenario} waits for each response and takes no --target-qps", "leave it out, or use server"
         )
     if spec.target_latency_ms is not None and spec.scenario != "server":
         raise UsageError(
-            f"LoadGen judges no latency in scenario {spec.scenario}, so --target-latency-ms says nothing there",
-            "leave it out, or take server",
+            f"LoadGen judges no latency in scenario {spec.scenario}, so it takes no --target-latency-ms",
+            "leave it out, or use server",
         )
     if spec.scenario == "single-stream" and (spec.streams or 1) > 1:
         raise UsageError(
@@ -130,18 +129,18 @@ def _check_targets(spec: LoadSpec) -> None:
         )
 
 
-def _choose_streams(file: EngineFile, spec: LoadSpec) -> int:
+def _choose_streams(file: EngineFile, spec: LoadTestSpec) -> int:
     if spec.scenario.endswith("stream"):
         return spec.streams or 1
     return choose_streams(file.folder, spec.streams)
 
 
-def _choose_batch(file: EngineFile, spec: LoadSpec) -> int:
+def _choose_batch(file: EngineFile, spec: LoadTestSpec) -> int:
     images = SCENARIOS[spec.scenario].images if spec.scenario.endswith("stream") else None
     fitting = [size for size in spec.batch_sizes if images is None or size <= images]
     if not fitting:
         raise UsageError(
-            f"scenario {spec.scenario} asks for {images} at once, and --batch-size begins at {min(spec.batch_sizes)}",
+            f"a query of {spec.scenario} has {images} images, and --batch-size begins at {min(spec.batch_sizes)}",
             "leave --batch-size out",
         )
     chosen = max(fitting)

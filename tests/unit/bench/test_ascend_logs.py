@@ -6,9 +6,9 @@ import pytest
 
 from golden_logs import LOGS, read_changed, read_golden
 from seatrial.bench.vendor_logs import read_log
-from seatrial.bench.vendor_logs.reading import Asked, Reading
+from seatrial.bench.vendor_logs.reading import LogHints, Reading
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.store.imported import ToldLatency
+from seatrial.store.imported import ReportedLatency
 
 SE_GUIDE = "ais_infer-2022-10.log"
 MODULES = "perf_vision_batchsize_16_device_1.txt"
@@ -23,7 +23,7 @@ def test_the_se_guides_log() -> None:
     read = read_golden(SE_GUIDE)
     (point,) = read.points
     assert (point.scope, point.batch_size, point.images_per_s) == ("device", 16, 729.2599603105127)
-    assert point.latency == ToldLatency(
+    assert point.latency == ReportedLatency(
         count=100, min_ms=21.843000411987305, mean_ms=21.94005001068115, median_ms=21.921500205993652,
         max_ms=22.437000274658203, percentiles_ms={"99": 22.326120758056643},
     )  # fmt: skip
@@ -87,13 +87,13 @@ def test_the_rate_is_worked_out_again(tmp_path: Path, printed: str, words: str |
 
 def test_a_batch_of_1_nobody_gave_is_doubted(tmp_path: Path) -> None:
     changes = (("batchsize(16)", "batchsize(1)"), (": 729.2599603105127", ": 45.578747519407"))
-    assert has_doubt(read_changed(tmp_path, SE_GUIDE, *changes), "take batch size 1 unless told with --batchsize")
+    assert has_doubt(read_changed(tmp_path, SE_GUIDE, *changes), "take batch size 1 unless --batchsize gives another")
 
 
 def test_copies_in_another_unit_are_left_out(tmp_path: Path) -> None:
     read = read_changed(tmp_path, SE_GUIDE, ("H2D_latency (ms)", "H2D_latency (MB)"))
     assert read.points[0].copy_in_ms is None and read.points[0].copy_out_ms is not None
-    assert has_doubt(read, "a copy is told in MB (line 8)")
+    assert has_doubt(read, "a copy is given in MB (line 8)")
     with pytest.raises(RefusedFile, match=r"line 9 is 'NPU_compute_time \(MB\)"):
         read_changed(tmp_path, SE_GUIDE, ("NPU_compute_time (ms)", "NPU_compute_time (MB)"))
 
@@ -101,21 +101,21 @@ def test_copies_in_another_unit_are_left_out(tmp_path: Path) -> None:
 def test_threads_tell_only_the_mean(tmp_path: Path) -> None:
     line = "min = 2.0, max = 4.5, mean = 2.5, median = 2.5, percentile(99%) = 3.0"
     point = read_changed(tmp_path, "ais_bench-2024-two-batches.log", (line, "mean = 2.5")).points[1]
-    assert point.latency == ToldLatency(count=500, mean_ms=2.5) and point.streams is None
+    assert point.latency == ReportedLatency(count=500, mean_ms=2.5) and point.streams is None
 
 
 def test_a_mixed_batch_has_to_be_told(tmp_path: Path) -> None:
     changes = (("batchsize.mean(8)", "batchsize.mean(7.5)"), ("resnet50_bs8", "resnet50"))
-    with pytest.raises(UsageError, match="does not tell the batch size"):
+    with pytest.raises(UsageError, match="does not state the batch size"):
         read_changed(tmp_path, "ais_bench-2024-two-batches.log", *changes)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ((("summary throughput:450.0", ""),), "one of several chips that worked at once"),
+        ((("summary throughput:450.0", ""),), "one of several chips that ran at once"),
         ((("[INFO] end to finalize acl", "[INFO] acl init success"),), "line 26 begins a run that has no summary"),
-        ((("Performance Summary", "dyshape_range Performance Summary"),), "sums up runs of many shapes"),
+        ((("Performance Summary", "dyshape_range Performance Summary"),), "summarises runs of many shapes"),
     ],
 )
 def test_what_is_no_whole_run_is_refused(tmp_path: Path, changes: tuple[tuple[str, str], ...], words: str) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_whole_run_is_refused(tmp_path: Path, changes: tuple[tuple[st
 
 
 def test_a_run_without_a_result_tells_why() -> None:
-    with pytest.raises(RefusedFile, match="ais_bench says on line 3: load model from file failed"):
+    with pytest.raises(RefusedFile, match="ais_bench reports on line 3: load model from file failed"):
         read_golden("ais_bench-failed.log")
 
 
@@ -140,7 +140,7 @@ def test_a_data_set_has_two_scopes() -> None:
 
 def test_modules_that_contradict_each_other_are_doubted(tmp_path: Path) -> None:
     read = read_changed(tmp_path, MODULES, ("throughputRate: 9.80371", "throughputRate: 2.45"))
-    assert has_doubt(read, "[infer] over [post] makes 64.03 images a batch")
+    assert has_doubt(read, "[infer] over [post] gives 64.03 images a batch")
     read = read_changed(tmp_path, MODULES, ("Interface throughputRate: 291.04", "Interface throughputRate: 29.1"))
     assert has_doubt(read, "rates should grow from [e2e] 156.123 over [infer] 156.862 to Interface 29.1")
 
@@ -154,12 +154,12 @@ def test_pure_inference_tells_time_per_image() -> None:
     read = read_golden(PURE)
     (point,) = read.points
     assert (point.images_per_s, point.batch_size, read.model) == (800, 4, "resnet50_bs4")
-    assert point.latency == ToldLatency(mean_ms=1.25 * 4) and not read.doubts
+    assert point.latency == ReportedLatency(mean_ms=1.25 * 4) and not read.doubts
 
 
 def test_pure_inference_as_printed_has_every_run() -> None:
     (point,) = read_golden("benchmark-pure.log").points
-    assert point.latency == ToldLatency(count=4, min_ms=9.5, mean_ms=10, median_ms=10, max_ms=10.5)
+    assert point.latency == ReportedLatency(count=4, min_ms=9.5, mean_ms=10, median_ms=10, max_ms=10.5)
     assert (point.batch_size, point.lines["batch_size"], point.lines["latency"]) == (8, (1,), (2, 5))
 
 
@@ -167,10 +167,10 @@ def test_each_run_has_its_own_command(tmp_path: Path) -> None:
     module_lines = (LOGS / MODULES).read_text(encoding="utf-8")
     text = f"{module_lines}$ ./benchmark.x86_64 -batch_size=4\n{module_lines}"
     (tmp_path / "runs.log").write_text(text)
-    with pytest.raises(UsageError, match="does not tell the batch size"):
-        read_log(tmp_path / "runs.log", "benchmark", Asked())
+    with pytest.raises(UsageError, match="does not state the batch size"):
+        read_log(tmp_path / "runs.log", "benchmark", LogHints())
     (tmp_path / "runs.log").write_text(f"$ ./benchmark.x86_64 -batch_size=16\n{text}")
-    read = read_log(tmp_path / "runs.log", "benchmark", Asked())[2]
+    read = read_log(tmp_path / "runs.log", "benchmark", LogHints())[2]
     assert [point.batch_size for point in read.points] == [16, 16, 4, 4]
 
 

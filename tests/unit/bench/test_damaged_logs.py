@@ -8,7 +8,7 @@ import pytest
 
 from golden_logs import ASKED, LOGS, read_golden
 from seatrial.bench.vendor_logs import READERS, read_log
-from seatrial.bench.vendor_logs.reading import Asked
+from seatrial.bench.vendor_logs.reading import LogHints
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.store.imported import ImportedPoint
 
@@ -29,7 +29,7 @@ def read_text(folder: Path, name: str, text: str) -> Figures:
     """The figures of a text under a sample log's name; none where it is refused."""
     (folder / name).write_text(text, encoding="utf-8")
     try:
-        read = read_log(folder / name, "auto", ASKED.get(name, Asked()))[2]
+        read = read_log(folder / name, "auto", ASKED.get(name, LogHints()))[2]
     except SeatrialError as error:
         assert "\n" not in str(error) and error.exit_code in (2, 7, 8)
         return {}
@@ -72,30 +72,30 @@ def test_a_spoiled_log_ends_in_no_traceback(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "failed" not in name])
 def test_every_log_is_recognised_as_one_tools(name: str) -> None:
-    path, asked = LOGS / name, ASKED.get(name, Asked())
+    path, asked = LOGS / name, ASKED.get(name, LogHints())
     tool, _, read = read_log(path, "auto", asked)
     assert read_log(path, tool, asked)[2] == read == read_golden(name)
     for other in set(READERS) - {tool}:
-        with pytest.raises(UsageError, match=f"is a log of {tool}, not of {other}; say import-log {tool}"):
+        with pytest.raises(UsageError, match=f"is a log of {tool}, not of {other}; use `seatrial import-log {tool}`"):
             read_log(path, other, asked)
 
 
 def test_what_no_tool_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("12 images/s, I think\n")
-    with pytest.raises(RefusedFile, match="has no line of any tool that is known; known: trtexec, ais_bench"):
-        read_log(tmp_path / "notes.txt", "auto", Asked())
+    with pytest.raises(RefusedFile, match="has no line of any supported tool; supported: trtexec, ais_bench"):
+        read_log(tmp_path / "notes.txt", "auto", LogHints())
     with pytest.raises(RefusedFile, match="has no line of mlperf"):
-        read_log(tmp_path / "notes.txt", "mlperf", Asked())
+        read_log(tmp_path / "notes.txt", "mlperf", LogHints())
     with pytest.raises(UsageError, match="there is no reader for 'trtexe'; did you mean 'trtexec'"):
-        read_log(tmp_path / "notes.txt", "trtexe", Asked())
+        read_log(tmp_path / "notes.txt", "trtexe", LogHints())
 
 
 def test_a_log_of_two_tools_has_to_be_named(tmp_path: Path) -> None:
     both = "".join((LOGS / name).read_text() for name in ("benchmark_app-2022.3.log", "trtexec-8.6.log"))
     (tmp_path / "both.log").write_text(both)
     with pytest.raises(UsageError, match="may be a log of trtexec or benchmark_app; name the tool"):
-        read_log(tmp_path / "both.log", "auto", Asked())
-    assert read_log(tmp_path / "both.log", "trtexec", Asked())[2].points[0].images_per_s == 1920
+        read_log(tmp_path / "both.log", "auto", LogHints())
+    assert read_log(tmp_path / "both.log", "trtexec", LogHints())[2].points[0].images_per_s == 1920
 
 
 @pytest.mark.parametrize("name", NAMES)

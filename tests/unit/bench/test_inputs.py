@@ -83,7 +83,7 @@ def test_prepared_images_are_read(tmp_path: Path) -> None:
     ("array", "words"),
     [
         (np.zeros((2, 2, 4, 3), dtype=np.float32), "float32 2×2×4×3"),
-        (np.zeros((2, 3, 2, 4), dtype=np.uint8), "uint8 2×3×2×4, where the engine takes uint8 images n×2×4×3"),
+        (np.zeros((2, 3, 2, 4), dtype=np.uint8), "uint8 2×3×2×4, the engine takes uint8 images n×2×4×3"),
         (np.zeros((1, 2, 4, 3), dtype=np.uint8), "1 images"),
         (np.array([{}], dtype=object), "cannot be read"),
     ],

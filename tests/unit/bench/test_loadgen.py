@@ -12,13 +12,13 @@ from PIL import Image
 
 from sealed import edit_record, read_unsealed
 from seatrial.bench.loadgen import run as load_module
-from seatrial.bench.loadgen.scenarios import Played
+from seatrial.bench.loadgen.scenarios import LoadTestResult
 from seatrial.cli import run_cli
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.conditions import Conditions
 from seatrial.store.load_test import LoadTestRecord
-from seatrial.workflow.load_test import LoadSpec, judge_load, load_engine, make_job
+from seatrial.workflow.load_test import LoadTestSpec, judge_load_test, make_job, run_load_test
 
 needs_loadgen = pytest.mark.skipif(
     load_module.importlib.util.find_spec("mlperf_loadgen") is None, reason="LoadGen has no wheel for this Python"
@@ -58,7 +58,7 @@ def known_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bench(folder: Path, *words: str) -> int:
     output = folder.parent / "speed" / "fake.json"
-    return run_cli(["bench", str(folder), "--output", str(output), "--duration", "0.05", *words])
+    return run_cli(["load-test", str(folder), "--output", str(output), "--duration", "0.05", *words])
 
 
 @needs_loadgen
@@ -150,23 +150,23 @@ def test_without_loadgen_the_extra_is_named(
 def test_a_small_library_and_other_answers_are_doubts(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def play(job: Any) -> Played:
+    def run_worker(job: Any) -> LoadTestResult:
         summary = Path(__file__).parents[2] / "golden" / "logs" / "mlperf-server.txt"
         (job.logs / "mlperf_log_summary.txt").write_bytes(summary.read_bytes())
-        return Played(queries=1200, library=24, target_qps=9, sampled=64, differing=3)
+        return LoadTestResult(queries=1200, library=24, target_qps=9, sampled=64, differing=3)
 
-    monkeypatch.setattr(load_module, "_play", play)
+    monkeypatch.setattr(load_module, "_run_worker", run_worker)
     monkeypatch.setattr(load_module.importlib.metadata, "version", lambda name: "6")
     file = read_engine(write_engine("fake", sizes=(32,)))
-    job = make_job(file, LoadSpec("server", "mlperf", target_qps=9), tmp_path / "logs")
-    record = load_module.load(file, job)
+    job = make_job(file, LoadTestSpec("server", "mlperf", target_qps=9), tmp_path / "logs")
+    record = load_module.run_loadgen(file, job)
     assert record.name == "logs"
     assert [doubt[:25] for doubt in record.doubts] == [
         "batch 16: it ran in a fil",
         "something else used 50% o",
         "Server: the rate is the l",
         "24 different images were ",
-        "3 of 64 answers given dur",
+        "3 of 64 predictions of th",
     ]
     assert record.points[0].latency is not None and record.points[0].latency.count == 1200
     assert (record.own.unmet, record.own.wait_ms, record.own.target_latency_ms) == (
@@ -186,21 +186,21 @@ def test_a_small_library_and_other_answers_are_doubts(
     ],
 )
 def test_loadgens_verdict_decides_the_exit_code(unmet: tuple[str, ...], code: int) -> None:
-    assert judge_load(SimpleNamespace(unmet=unmet)) == code  # type: ignore[arg-type]
+    assert judge_load_test(SimpleNamespace(unmet=unmet)) == code  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("asked", "queries", "batch_size", "wait_ms"),
     [
-        (LoadSpec("offline"), 50, 16, 0),
-        (LoadSpec("single-stream", min_samples=500), 500, 1, 0),
-        (LoadSpec("multi-stream"), 662, 8, 0),
-        (LoadSpec("multi-stream", batch_sizes=(4,), streams=2), 662, 4, 0),
-        (LoadSpec("server", target_qps=10, target_latency_ms=7, batch_sizes=(2, 6)), 662, 6, 0.7),
+        (LoadTestSpec("offline"), 50, 16, 0),
+        (LoadTestSpec("single-stream", min_samples=500), 500, 1, 0),
+        (LoadTestSpec("multi-stream"), 662, 8, 0),
+        (LoadTestSpec("multi-stream", batch_sizes=(4,), streams=2), 662, 4, 0),
+        (LoadTestSpec("server", target_qps=10, target_latency_ms=7, batch_sizes=(2, 6)), 662, 6, 0.7),
     ],
 )
 def test_a_job_is_what_the_scenario_needs(
-    asked: LoadSpec, queries: int, batch_size: int, wait_ms: float, write_engine: Callable[..., Path]
+    asked: LoadTestSpec, queries: int, batch_size: int, wait_ms: float, write_engine: Callable[..., Path]
 ) -> None:
     job = make_job(read_engine(write_engine("fake")), asked, Path("logs"))
     assert (job.min_queries, job.batch_size) == (queries, batch_size)
@@ -211,44 +211,37 @@ def test_a_job_is_what_the_scenario_needs(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (LoadSpec("ofline"), "there is no --scenario ofline; did you mean 'offline'"),
-        (LoadSpec("offline", preset="mlperv"), "there is no --preset mlperv; did you mean 'mlperf'"),
-        (LoadSpec("server"), "how many images a second arrive; give --target-qps"),
-        (LoadSpec("multi-stream", target_qps=5), "waits for each answer and takes no --target-qps"),
-        (LoadSpec("offline", target_latency_ms=5), "judges no latency in scenario offline"),
-        (LoadSpec("single-stream", streams=2), "one image, which 2 streams cannot share"),
-        (LoadSpec("single-stream", batch_sizes=(4, 8)), "asks for 1 at once, and --batch-size begins at 4"),
+        (LoadTestSpec("ofline"), "there is no --scenario ofline; did you mean 'offline'"),
+        (LoadTestSpec("offline", preset="mlperv"), "there is no --preset mlperv; did you mean 'mlperf'"),
+        (LoadTestSpec("server"), "needs the images per second that arrive; give --target-qps"),
+        (LoadTestSpec("multi-stream", target_qps=5), "waits for each response and takes no --target-qps"),
+        (LoadTestSpec("offline", target_latency_ms=5), "judges no latency in scenario offline"),
+        (LoadTestSpec("single-stream", streams=2), "one image, which 2 streams cannot share"),
+        (LoadTestSpec("single-stream", batch_sizes=(4, 8)), "has 1 images, and --batch-size begins at 4"),
         (
-            LoadSpec("offline", batch_sizes=(9,)),
+            LoadTestSpec("offline", batch_sizes=(9,)),
             r"no file that takes batch 9 \(its largest is 8\); give --batch-size 8",
         ),
-        (LoadSpec("offline", batch_sizes=(8,), duration_s=0), "'duration_s' is 0"),
+        (LoadTestSpec("offline", batch_sizes=(8,), duration_s=0), "'duration_s' is 0"),
     ],
 )
 def test_what_does_not_fit_the_scenario_is_refused(
-    asked: LoadSpec, words: str, write_engine: Callable[..., Path]
+    asked: LoadTestSpec, words: str, write_engine: Callable[..., Path]
 ) -> None:
     with pytest.raises(UsageError, match=words):
         make_job(read_engine(write_engine("fake", sizes=(1, 8))), asked, Path("logs"))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--preset", "mlperf"), "--preset is for a load of LoadGen's; give --scenario too"),
-        (("--target-qps", "5"), "--target-qps is for a load"),
-        (("--scenario", "offline", "--processes", "2"), "--scenario runs in one process"),
-        (("--scenario", "offline", "--loop", "3"), "--loop means nothing to --scenario"),
-        (("--scenario", "offline", "--scope", "e2e"), "--scope means nothing to --scenario"),
-        (("--scenario", "offline", "--latency-budget-ms", "3"), "--latency-budget-ms means nothing to --scenario"),
-        (("--scenario", "offline", "--stop-when-saturated"), "--stop-when-saturated means nothing to --scenario"),
-    ],
-)
-def test_an_option_that_would_be_ignored_is_refused(
-    options: tuple[str, ...], message: str, write_engine: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert bench(write_engine("fake"), *options) == 2
-    assert message in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--scenario", "--preset", "--target-qps", "--target-latency-ms"])
+def test_benchs_old_options_name_the_new_verb(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["bench", "engine", "--output", "a.json", option, "5"]) == 2
+    assert "give these options to `seatrial load-test`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--processes", "--loop", "--scope", "--latency-budget-ms", "--stop-when-saturated"])
+def test_an_option_that_would_be_ignored_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["load-test", "engine", "--output", "a.json", "--scenario", "offline", option, "2"]) == 2
+    assert f"No such option: {option}" in capsys.readouterr().err
 
 
 def test_a_worker_that_dies_is_an_engine_error(
@@ -256,5 +249,5 @@ def test_a_worker_that_dies_is_an_engine_error(
 ) -> None:
     monkeypatch.setattr("seatrial.workflow.load_test.check_installed", lambda: None)
     monkeypatch.setattr(load_module, "WORKER", (sys.executable, "-c", "print('hello')"))
-    with pytest.raises(EngineError, match="gave no result but b'hello"):
-        load_engine(write_engine("fake"), LoadSpec("offline"), tmp_path / "speed" / "a.json")
+    with pytest.raises(EngineError, match="returned no result but b'hello"):
+        run_load_test(write_engine("fake"), LoadTestSpec("offline"), tmp_path / "speed" / "a.json")

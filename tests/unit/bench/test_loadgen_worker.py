@@ -12,17 +12,17 @@ import pytest
 
 from fake_engine import FakeSession, answer
 from seatrial.bench.inputs import make_random_pixels
-from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadJob
-from seatrial.bench.loadgen.worker import Pace, make_settings, play, read_answers
+from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadTestJob
+from seatrial.bench.loadgen.worker import WarmupSpeed, load_test, make_settings, read_predictions
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile, read_engine
 
 loadgen = pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for this Python")
 SETTINGS = """
 import json, sys, mlperf_loadgen
-from seatrial.bench.loadgen.scenarios import LoadJob
-from seatrial.bench.loadgen.worker import Pace, make_settings
-settings = make_settings(mlperf_loadgen, LoadJob.model_validate_json(sys.argv[1]), Pace(4.0, 250.0))
+from seatrial.bench.loadgen.scenarios import LoadTestJob
+from seatrial.bench.loadgen.worker import WarmupSpeed, make_settings
+settings = make_settings(mlperf_loadgen, LoadTestJob.model_validate_json(sys.argv[1]), WarmupSpeed(4.0, 250.0))
 names = ("min_duration_ms", "min_query_count", "server_target_latency_ns", "performance_sample_count_override")
 print(json.dumps([getattr(settings, name) for name in names] + [settings.qsl_rng_seed > 0]))
 """
@@ -39,7 +39,7 @@ class OneSession:
         return self.session
 
 
-def make_job(folder: Path, **changes: Any) -> LoadJob:
+def make_job(folder: Path, **changes: Any) -> LoadTestJob:
     values = {
         "folder": folder,
         "device": "cpu",
@@ -50,7 +50,7 @@ def make_job(folder: Path, **changes: Any) -> LoadJob:
         "batch_size": 1,
         "logs": folder,
     }
-    return LoadJob.model_validate(values | changes)
+    return LoadTestJob.model_validate(values | changes)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_loadgen_gets_the_engines_answers(
     folder = write_engine("fake")
     job = make_job(folder, scenario=scenario, batch_size=batch_size, streams=streams, target_qps=5000, wait_ms=0.2)
     file, engine = read_engine(folder), OneSession(FakeSession())
-    played = play(job, file, engine)  # type: ignore[arg-type]
+    played = load_test(job, file, engine)  # type: ignore[arg-type]
     assert engine.asked == ("cpu", batch_size, streams)
     assert max(len(batch) for batch in engine.session.given) == batch_size
     assert played.queries == 1 if scenario == "offline" else played.queries >= 70
@@ -77,7 +77,7 @@ def test_loadgen_gets_the_engines_answers(
     assert played.target_qps == (5000 if scenario in ("offline", "server") else None)
 
     classes = answer(make_random_pixels(read_pipeline(file.manifest.graph), 0, 256)).argmax(axis=1)
-    sampled = read_answers((folder / "mlperf_log_accuracy.json").read_text())
+    sampled = read_predictions((folder / "mlperf_log_accuracy.json").read_text())
     assert len(sampled) == played.sampled > 0
     assert sampled == [(index, classes[index]) for index, _ in sampled]
     assert f"Scenario : {SCENARIOS[scenario].name}" in (folder / "mlperf_log_summary.txt").read_text()
@@ -91,7 +91,7 @@ def test_another_answer_under_load_is_noticed(write_engine: Callable[..., Path],
         answer=lambda batch: np.eye(4)[[int(threading.current_thread() is threading.main_thread())] * len(batch)]
     )
     job = make_job(folder, images=tmp_path / "images.npy")
-    played = play(job, read_engine(folder), OneSession(session))  # type: ignore[arg-type]
+    played = load_test(job, read_engine(folder), OneSession(session))  # type: ignore[arg-type]
     assert played.library == 5
     assert played.differing == played.sampled > 0
 
@@ -119,7 +119,7 @@ def test_settings_of_a_quick_run() -> None:
         TestMode=loadgen.TestMode,
     )  # fmt: skip
     job = make_job(Path(), scenario="multi-stream", batch_size=4, duration_s=2.5)
-    settings = make_settings(fake, job, Pace(batch_ms=3.0, images_per_s=200.0))
+    settings = make_settings(fake, job, WarmupSpeed(batch_ms=3.0, images_per_s=200.0))
     assert settings.scenario == loadgen.TestScenario.MultiStream
     assert (settings.min_duration_ms, settings.min_query_count) == (2500, 70)
     # Two batches make a query of 6 ms; half of it, so that LoadGen draws queries enough.
@@ -131,4 +131,4 @@ def test_answers_are_read_as_they_were_given() -> None:
     told = np.array([3, 999], dtype=np.int32)
     rows = [{"seq_id": 0, "qsl_idx": 7, "data": told[:1].tobytes().hex().upper()}]
     rows.append({"seq_id": 5, "qsl_idx": 1, "data": told[1:].tobytes().hex()})
-    assert read_answers(json.dumps(rows)) == [(7, 3), (1, 999)]
+    assert read_predictions(json.dumps(rows)) == [(7, 3), (1, 999)]

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from seatrial.bench.vendor_logs import log as log_module
-from seatrial.bench.vendor_logs.log import Log, load_log
+from seatrial.bench.vendor_logs.log import LogText, load_log
 from seatrial.errors import RefusedFile, UsageError
 
 
-def make_log(folder: Path, content: str | bytes) -> Log:
+def make_log(folder: Path, content: str | bytes) -> LogText:
     path = folder / "some.log"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return load_log(path)
@@ -26,7 +26,7 @@ def test_what_comes_near_is_named(tmp_path: Path) -> None:
     log = make_log(tmp_path, "start\nRate: nan qps\nend\n")
     with pytest.raises(RefusedFile, match=r"some.log line 2 is 'Rate: nan qps', not 'Rate: NUMBER qps'"):
         log.need("Rate: {n} qps")
-    with pytest.raises(RefusedFile, match=r"has no line 'Time: NUMBER s' up to line 3; give the whole log"):
+    with pytest.raises(RefusedFile, match=r"has no line 'Time: NUMBER s' up to line 3; give the complete log"):
         log.need("Time: {n} s")
 
 

@@ -146,7 +146,7 @@ def test_answers_kept_by_content_are_caught_by_new_batches(
 ) -> None:
     point = bench(kind())
     assert point.outputs_error == 0, "its answers are right, only not computed"
-    with pytest.raises(ParityError, match=r"^cheat runs a batch that it has seen .* it keeps answers") as caught:
+    with pytest.raises(ParityError, match=r"^cheat runs a batch that it has seen .* it caches outputs") as caught:
         check_caching("cheat", [point])
     assert caught.value.exit_code == 3
 
@@ -156,7 +156,7 @@ def test_a_constant_is_caught_while_timed(bench: Callable[[Honest], Point]) -> N
         bench(ConstantWhenTimed())
 
 
-@pytest.mark.parametrize(("turns", "words"), [(12, "answers the same batch twice"), (15, "taken while it was timed")])
+@pytest.mark.parametrize(("turns", "words"), [(12, "runs the same batch twice"), (15, "taken while it was timed")])
 def test_answers_kept_by_their_turn_are_caught(turns: int, words: str, bench: Callable[[Honest], Point]) -> None:
     # Found out as soon as it no longer computes: at the 13th call, or at the 16th, the first after the untimed ones.
     with pytest.raises(ParityError, match=words):
@@ -210,7 +210,7 @@ def learned(known: int, inputs: int = 40) -> OutputCheck:
     """A check that had time for so many answers."""
     ticks = iter(range(1000))
     check = OutputCheck("fp32", seed=1)
-    check.learn(answers, inputs, budget_s=known - 1, clock=lambda: float(next(ticks)))
+    check.record_references(answers, inputs, budget_s=known - 1, clock=lambda: float(next(ticks)))
     return check
 
 
@@ -226,40 +226,40 @@ def test_known_inputs_come_often_and_all_others_once() -> None:
 def test_a_wrong_row_of_one_kept_output_is_told() -> None:
     check = learned(40)
     for index in range(40):
-        check.look(index, answers(index))
-    assert check.judge().error == 0
-    assert check.judge().checked == MOST_KEPT
+        check.offer(index, answers(index))
+    assert check.compare().error == 0
+    assert check.compare().checked == MOST_KEPT
     wrong = answers(7)
     wrong[1] = answers(30)[1]
     check = learned(40)
-    check.look(7, wrong)
+    check.offer(7, wrong)
     with pytest.raises(ParityError, match="1 of 1 outputs"):
-        check.judge()
+        check.compare()
 
 
 def test_an_output_that_is_no_number_is_refused() -> None:
     check = learned(40)
-    check.look(3, np.full((2, 2), np.nan, dtype=np.float32))
+    check.offer(3, np.full((2, 2), np.nan, dtype=np.float32))
     with pytest.raises(ParityError):
-        check.judge()
+        check.compare()
     check = OutputCheck("fp32")
-    check.learn(lambda index: np.full((1, 2), np.nan, dtype=np.float32), 3, 0, lambda: 0.0)
+    check.record_references(lambda index: np.full((1, 2), np.nan, dtype=np.float32), 3, 0, lambda: 0.0)
     with pytest.raises(ParityError, match="not numbers"):
-        check.judge()
+        check.compare()
 
 
 def test_what_is_kept_is_a_copy_and_a_fair_choice() -> None:
     check = learned(40)
     buffer = answers(5)
-    check.look(5, buffer)
+    check.offer(5, buffer)
     buffer[:] = 99
-    assert check.judge().error == 0
+    assert check.compare().error == 0
     counts = np.zeros(40)
     for seed in range(200):
         check = OutputCheck("fp32", seed)
-        check.learn(answers, 40, 1e9, lambda: 0.0)
+        check.record_references(answers, 40, 1e9, lambda: 0.0)
         for index in range(40):
-            check.look(index, answers(index))
+            check.offer(index, answers(index))
         for index, _ in check._kept:
             counts[index] += 1
     # Each of 40 is among the 32 with chance 0.8: 160 of 200, with a standard deviation of 5.7.

@@ -6,7 +6,7 @@ import pytest
 from seatrial.bench.spread import P99_SAMPLES, find_doubts
 from seatrial.machine.conditions import Conditions
 from seatrial.metrics.latency import Latency
-from seatrial.store.measurement import Environment, Pace, Point
+from seatrial.store.measurement import ClockRates, Environment, Point
 
 MACHINE = Environment(cpu="Chip", cpu_flags=(), cores=2, memory_bytes=10**9, system="Linux", python="3.12", versions={})
 QUIET = Conditions(busy=0.02, swap_bytes=0)
@@ -117,12 +117,12 @@ def test_others_that_work_meanwhile(busy: float | None, doubted: bool) -> None:
 @pytest.mark.parametrize(
     ("pace", "words"),
     [
-        (Pace(before_mhz=3000, after_mhz=2860), None),
-        (Pace(before_mhz=3000, after_mhz=2700), "the clock fell by 10% while"),
-        (Pace(before_mhz=1980, after_mhz=1980, throttled=True), "heat or power held the clock back"),
+        (ClockRates(before_mhz=3000, after_mhz=2860), None),
+        (ClockRates(before_mhz=3000, after_mhz=2700), "the clock fell by 10% while"),
+        (ClockRates(before_mhz=1980, after_mhz=1980, throttled=True), "heat or power limited the clock"),
     ],
 )
-def test_a_clock_that_falls(pace: Pace, words: str | None) -> None:
+def test_a_clock_that_falls(pace: ClockRates, words: str | None) -> None:
     found = doubts(STEADY, STEADY.model_copy(update={"pace": pace}))
     assert len(found) == (words is not None)
     assert all(words in doubt for doubt in found if words)

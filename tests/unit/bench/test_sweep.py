@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.bench import sweep as sweep_module
 from seatrial.bench.measure import Limits
-from seatrial.bench.saved_points import Ledger
+from seatrial.bench.saved_points import SavedPoints
 from seatrial.bench.sweep import SweepSpec, is_saturated, list_jobs, run_worker, sweep
 from seatrial.bench.worker import Job
 from seatrial.engines.base import read_engine
@@ -114,7 +114,7 @@ def test_a_measurement_names_what_was_measured(
 
 
 def test_more_threads_than_cores_are_refused(write_engine: Callable[..., Path]) -> None:
-    with pytest.raises(UsageError, match=r"1000 threads were asked for, and there are \d+ cores"):
+    with pytest.raises(UsageError, match=r"1000 threads, but only \d+ usable cores"):
         sweep(write_engine("fake"), SweepSpec(threads=1000))
 
 
@@ -187,7 +187,7 @@ def test_a_sweep_that_was_stopped_goes_on(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs: list[int] = []
-    folder, ledger = write_engine("fake"), tmp_path / ".bench.points"
+    folder, saved = write_engine("fake"), tmp_path / ".bench.points"
 
     def answer(job: Job) -> Point:
         jobs.append(job.batch_size)
@@ -198,25 +198,25 @@ def test_a_sweep_that_was_stopped_goes_on(
     monkeypatch.setattr(sweep_module, "run_worker", answer)
     spec = SweepSpec(batch_sizes=(1, 4), processes=2, limits=QUICK)
     with pytest.raises(KeyboardInterrupt):
-        sweep(folder, spec, key="abc", ledger=ledger)
-    sorted(ledger.iterdir())[1].write_text("{cut off")
-    measured = sweep(folder, spec, key="abc", ledger=ledger)
+        sweep(folder, spec, key="abc", saved=saved)
+    sorted(saved.iterdir())[1].write_text("{cut off")
+    measured = sweep(folder, spec, key="abc", saved=saved)
     assert jobs == [1, 4, 1, 4, 1, 4], "the damaged point and the two that were not reached"
     assert [point.batch_size for point in measured.points] == [1, 4, 1, 4]
-    assert any(doubt.startswith("1 of its 4 points are of an earlier sitting") for doubt in measured.doubts)
-    assert not ledger.exists()
+    assert any(doubt.startswith("1 of its 4 points are of an earlier attempt") for doubt in measured.doubts)
+    assert not saved.exists()
 
 
 def test_points_of_another_sweep_are_not_taken(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_engine("fake")
-    ledger = Ledger(tmp_path / ".bench.points", "other machine")
+    saved = SavedPoints(tmp_path / ".bench.points", "other machine")
     job = list_jobs(read_engine(folder), SweepSpec(limits=QUICK))[0]
-    ledger.keep(job, 0, POINT)
-    assert ledger.find(job, 0) == POINT
-    assert ledger.find(job.model_copy(update={"seed": 1}), 0) is None
-    assert Ledger(tmp_path / ".bench.points", "abc").find(job, 0) is None
+    saved.save(job, 0, POINT)
+    assert saved.find(job, 0) == POINT
+    assert saved.find(job.model_copy(update={"seed": 1}), 0) is None
+    assert SavedPoints(tmp_path / ".bench.points", "abc").find(job, 0) is None
 
 
 def test_an_engine_that_keeps_answers_is_refused_and_its_points_forgotten(
@@ -225,14 +225,14 @@ def test_an_engine_that_keeps_answers_is_refused_and_its_points_forgotten(
     cheat = POINT.model_copy(update={"fresh_ms": (2.0,) * 5, "repeated_ms": (1.0,) * 5})
     monkeypatch.setattr(sweep_module, "run_worker", lambda job: cheat)
     with pytest.raises(ParityError, match=r"fake runs a batch that it has seen 2\.0 times as fast"):
-        sweep(write_engine("fake"), SweepSpec(processes=2, limits=QUICK), key="abc", ledger=tmp_path / "points")
+        sweep(write_engine("fake"), SweepSpec(processes=2, limits=QUICK), key="abc", saved=tmp_path / "points")
     assert not (tmp_path / "points").exists()
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"scopes": ("host", "device"), "streams": (1, 2)}, "scope device is measured with one caller"),
+        ({"scopes": ("host", "device"), "streams": (1, 2)}, "scope device is measured with one stream"),
         ({"scopes": ("e2e",)}, "scope e2e reads image files; give the folder with --images"),
     ],
 )
@@ -254,8 +254,8 @@ def test_scopes_that_cannot_be_are_refused_before(
             "raise RuntimeError('device fell off the bus')",
             r"measured batch 13 on cpu ended with exit code 1: RuntimeError: device fell off the bus$",
         ),
-        ("raise SystemExit(3)", r"measured batch 13 on cpu ended with exit code 3: it said nothing$"),
-        ("print('Hello')", r"measured batch 13 on cpu gave no measurement but b'Hello\\n'"),
+        ("raise SystemExit(3)", r"measured batch 13 on cpu ended with exit code 3: it wrote no error$"),
+        ("print('Hello')", r"measured batch 13 on cpu returned no result but b'Hello\\n'"),
     ],
 )
 def test_a_dead_process_is_an_engine_error(
@@ -267,7 +267,7 @@ def test_a_dead_process_is_an_engine_error(
 
 
 def test_the_users_errors_keep_their_kind(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = json.dumps({"error": "no images", "fix": "bring some", "exit_code": 6})
+    answer = json.dumps({"error": "DataError", "problem": "no images", "fix": "bring some"})
     script = f"print({answer!r}); raise SystemExit(6)"
     monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-S", "-c", script))
     with pytest.raises(DataError, match=r"^no images; bring some$") as caught:
@@ -297,9 +297,9 @@ def test_the_real_worker_answers_in_json(tmp_path: Path) -> None:
     done = subprocess.run(command, input=job.model_dump_json().encode(), capture_output=True, check=False)
     assert done.returncode == 2
     assert json.loads(done.stdout) == {
-        "error": f"{tmp_path / 'none'} is no engine folder (it has no engine.json)",
+        "error": "UsageError",
+        "problem": f"{tmp_path / 'none'} is no engine folder (it has no engine.json)",
         "fix": "`seatrial compile` makes one",
-        "exit_code": 2,
     }
 
 

@@ -94,7 +94,9 @@ def test_host_times_include_the_copies(bench: Callable[..., Point]) -> None:
 
 
 def test_a_session_without_device_times_is_refused_by_name(bench: Callable[..., Point]) -> None:
-    with pytest.raises(UsageError, match=r"fake cannot tell device time .* needs tensorrt, ascend, or torch on cuda:N"):
+    with pytest.raises(
+        UsageError, match=r"fake does not measure device time .* needs tensorrt, ascend, or torch on cuda:N"
+    ):
         bench(Session(None), scope="device")
 
 
@@ -140,7 +142,7 @@ def test_several_streams_have_buffers_of_their_own(photos: Path, write_engine: C
         both_in.wait(timeout=30)
         return np.array([levels(batch)], dtype=np.float32), None
 
-    files = FileWork(ask, sorted(photos.iterdir()), Session(None).input, pipeline, workers=2)
+    files = FileWork(ask, sorted(photos.iterdir()), Session(None).input, pipeline, decode_workers=2)
     work = files.rotate(batch_size=2, streams=2)
     assert work.inputs == 4
     with ThreadPoolExecutor(2) as callers:
@@ -153,7 +155,7 @@ def test_an_empty_folder_and_a_broken_file_are_refused(
     bench: Callable[..., Point], photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "none").mkdir()
-    with pytest.raises(DataError, match="holds no images; scope e2e takes a folder with --images"):
+    with pytest.raises(DataError, match="has no images; give scope e2e a folder with --images"):
         bench(Session(None), scope="e2e", files=tmp_path / "none")
     (photos / "90.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"90\.png"):

@@ -71,10 +71,10 @@ def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.Capture
         (["--scope", "wall"], 2, "there is no scope 'wall'; scopes: device, host, e2e"),
         (["--scope", "host,host"], 2, "names a scope twice"),
         (["--scope", "e2e"], 2, "scope e2e reads image files; give the folder with --images"),
-        (["--scope", "device"], 2, "onnxruntime cannot tell device time from copies on this device"),
-        (["--loop", "3", "--duration", "1"], 2, "--loop and --duration both say how long to measure"),
-        (["--loop", "3", "--min-samples", "9"], 2, "--loop and --min-samples both say how long to measure"),
-        (["--loop", "3", "--streams", "2"], 2, "the guides' summary is that of one caller"),
+        (["--scope", "device"], 2, "onnxruntime does not measure device time on this device"),
+        (["--loop", "3", "--duration", "1"], 2, "--loop and --duration both set how long to measure"),
+        (["--loop", "3", "--min-samples", "9"], 2, "--loop and --min-samples both set how long to measure"),
+        (["--loop", "3", "--streams", "2"], 2, "the guides' summary is of one stream"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
@@ -88,12 +88,16 @@ def test_what_cannot_be_measured_is_one_line(
     assert not (place / "no.json").exists()
 
 
-@pytest.mark.parametrize("more", [["--scenario", "offline"], []])
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("load-test", ["--scenario", "offline", *QUICK[:4]]), ("bench", QUICK)],
+    ids=["load-test", "bench"],
+)
 def test_a_file_that_is_no_record_is_not_overwritten(
-    more: list[str], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    verb: str, more: list[str], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "m.onnx").write_bytes(b"a graph")
-    words = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(tmp_path / "m.onnx"), *more]
-    assert run_cli([*words, *QUICK]) == 2
+    words = [verb, str(place / "ort"), "--batch-size", "1", "--output", str(tmp_path / "m.onnx"), *more]
+    assert run_cli(words) == 2
     assert "m.onnx is no record of speed, and would be lost" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]

@@ -17,7 +17,7 @@ def test_it_prints_a_table_with_where_each_figure_stands(tmp_path: Path, capsys:
     log = LOGS / "ais_infer-2022-10.log"
     assert run("ais_bench", log, "--device", "310", "--chips-per-card", "4", "--output", tmp_path / "a.json") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("device 310, precision not told, model ./se-resnext_bs16.om")
+    assert lines[0].endswith("device 310, precision not stated, model ./se-resnext_bs16.om")
     assert lines[2].split() == [f"{log}:11", "16", "device", "729.3", "2917.0", "21.940", "21.922", "100"]
     assert lines[3].startswith("scope device: NPU_compute_time") and lines[4].startswith("doubt: ")
 
@@ -37,11 +37,11 @@ def test_json_is_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("trtexec", LOGS / "mlperf-server.txt"), 2, "say import-log mlperf"),
+        (("trtexec", LOGS / "mlperf-server.txt"), 2, "use `seatrial import-log mlperf`"),
         (("tensorrt", LOGS / "mlperf-server.txt"), 2, "there is no reader for 'tensorrt'"),
         (("auto", LOGS / "nowhere.log"), 2, "there is no"),
         (("auto", LOGS / "onnxruntime_perf_test.log"), 2, "give it with --batch-size"),
-        (("auto", LOGS / "trtexec-11.1-failed.log"), 8, "trtexec says on line 2: Unknown option: --fp16"),
+        (("auto", LOGS / "trtexec-11.1-failed.log"), 8, "trtexec reports on line 2: Unknown option: --fp16"),
         (("auto", LOGS / "trtexec-8.6.log", LOGS / "trtexec-11.1.log"), 7, "differ in tool version"),
     ],
 )

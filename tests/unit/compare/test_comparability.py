@@ -41,7 +41,7 @@ def test_what_differs_is_refused_by_name_until_it_is_allowed(kind: str) -> None:
     with pytest.raises(NotComparable, match=rf"not alike: {kind}: .+ \(a\), other \(b\); --allow {kind} sets them"):
         refuse_unlike(found, ())
     refuse_unlike(found, (kind,))
-    assert unlike(A, change(**{kind: None})) == {}, "what is not told is not known to differ"
+    assert unlike(A, change(**{kind: None})) == {}, "what is not stated is not known to differ"
 
 
 def test_every_difference_has_to_be_named() -> None:

@@ -90,7 +90,7 @@ def test_what_was_allowed_is_told_under_the_table() -> None:
         compare(CHIP, other)
     table = compare(CHIP, other, allowed=["precision"])
     assert "not alike, but allowed: precision: fp16 (310), int8 (310P)" in table.notes
-    assert "not told, so not compared: the model of 310P" in table.notes
+    assert "not stated, so not compared: the model of 310P" in table.notes
     assert table.notes[0] == "images/s, scope device: the device's own work, without the copies"
 
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from seatrial.machine import environment as module
-from seatrial.machine.conditions import Load, read_clock, read_conditions
+from seatrial.machine.conditions import OtherLoad, read_clock, read_conditions
 from seatrial.machine.environment import find_changes, machine_hash, read_environment
 from seatrial.store.measurement import Accelerator, Environment
 
@@ -100,13 +100,13 @@ def test_what_others_use_is_what_is_busy_without_us(monkeypatch: pytest.MonkeyPa
     ours = iter([SimpleNamespace(user=7.0, system=1.0), SimpleNamespace(user=10.0, system=2.0)])
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(readings))
     monkeypatch.setattr(os, "times", lambda: next(ours))
-    assert Load().read() == pytest.approx(0.4)
+    assert OtherLoad().read() == pytest.approx(0.4)
 
 
 def test_too_short_a_time_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     Times = namedtuple("Times", "user system idle")
     monkeypatch.setattr(psutil, "cpu_times", lambda: Times(1.0, 1.0, 1.0))
-    assert Load().read() is None
+    assert OtherLoad().read() is None
 
 
 def test_clocks_and_limits_are_read_where_they_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,27 +7,37 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import RootModel
 
-from seatrial.errors import DataError, EngineError
+from seatrial import errors
+from seatrial.errors import DataError, EngineError, SeatrialError
 from seatrial.machine.isolated_process import call_child
 
+
+class Text(RootModel[str]):
+    """The result of the processes below."""
+
+
 SERVE = """
-import sys
-from seatrial.engines.child import serve_job
-from seatrial.errors import DataError
+import json, sys
+from seatrial.machine.isolated_process import serve_job
+from seatrial.errors import *
 def handle(job):
     print("a banner"); sys.stdout.flush()
     {body}
-sys.exit(serve_job(handle))
+sys.exit(serve_job(lambda job: json.dumps(handle(job))))
 """
+
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SeatrialError)]
 
 
 def call(body: str, job: object = 0, on_cpu: bool = True) -> str:
     command = (sys.executable, "-c", SERVE.format(body=body))
-    return call_child(command, json.dumps(job), "the process that tried", on_cpu=on_cpu).decode()
+    return call_child(command, json.dumps(job), Text, "the process that tried", on_cpu=on_cpu).root
 
 
-def test_an_answer_comes_back_without_the_banners() -> None:
+def test_a_result_comes_back_without_the_banners() -> None:
     assert call("return str(job['a'] + 1)", {"a": 41}) == "42"
 
 
@@ -37,14 +47,26 @@ def test_a_users_error_keeps_its_kind_and_its_fix() -> None:
     assert caught.value.fix == "bring some"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_keeps_its_class(kind: type[SeatrialError]) -> None:
+    with pytest.raises(kind, match=r"^a problem; a fix$") as caught:
+        call(f"raise {kind.__name__}('a problem', 'a fix')")
+    assert type(caught.value) is kind
+
+
 def test_a_crash_of_native_code_is_an_error() -> None:
     with pytest.raises(EngineError, match=r"^the process that tried was killed by SIGSEGV$"):
         call("import ctypes; ctypes.string_at(0)")
 
 
-def test_a_bug_tells_its_last_line() -> None:
+def test_a_bug_shows_its_last_line() -> None:
     with pytest.raises(EngineError, match="the process that tried ended with exit code 1: ZeroDivisionError"):
         call("return str(1 / job)")
+
+
+def test_another_result_is_an_error() -> None:
+    with pytest.raises(EngineError, match=r"^the process that tried returned no result but b'41'$"):
+        call("return 41")
 
 
 def test_memory_is_bounded_by_what_is_free_where_it_is_the_machines() -> None:
@@ -57,8 +79,8 @@ def test_memory_is_bounded_by_what_is_free_where_it_is_the_machines() -> None:
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     body = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid())); __import__('time').sleep(60)"
     parent = (
-        "import sys; from seatrial.machine.isolated_process import call_child\n"
-        f"call_child((sys.executable, '-c', {SERVE.format(body=body)!r}), '0', 'it')"
+        "import sys; from pydantic import BaseModel; from seatrial.machine.isolated_process import call_child\n"
+        f"call_child((sys.executable, '-c', {SERVE.format(body=body)!r}), '0', BaseModel, 'it')"
     )
     with subprocess.Popen((sys.executable, "-c", parent)) as started:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():

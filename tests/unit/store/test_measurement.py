@@ -92,7 +92,7 @@ def test_a_record_of_speed_may_be_replaced(text: str, tmp_path: Path) -> None:
 
 
 def test_where_no_file_can_stand_is_known_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="is a folder, and the record is a file"):
+    with pytest.raises(StorageError, match="is a folder, the record needs a file"):
         check_output(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):

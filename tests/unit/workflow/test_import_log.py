@@ -34,9 +34,9 @@ def test_what_is_not_told_is_doubted(tmp_path: Path) -> None:
     record = import_logs(ImportSpec("auto", (PRINTED,)), tmp_path / "a.json")
     assert record.points[0].images_per_s_card is None and record.chips_per_card is None
     assert [doubt.split(":")[0] for doubt in record.doubts] == [
-        "which device it was is not told",
-        "the precision is not told",
-        "the figures are one chip's; how many a card has (a 310 card four) is not told",
+        "the device is not stated",
+        "the precision is not stated",
+        "the figures are one chip's, the number on a card (310: four) is not stated",
     ]
 
 
@@ -45,7 +45,7 @@ def test_the_user_may_name_device_and_model(tmp_path: Path) -> None:
     assert (named.device, named.model) == ("T4", "resnet50")
     assert not any("--device" in doubt for doubt in named.doubts)
     other = import_logs(ImportSpec("trtexec", (T4,), device="310P"), tmp_path / "a.json")
-    assert "--device says 310P, the log Tesla T4" in other.doubts
+    assert "--device is 310P, the log has Tesla T4" in other.doubts
 
 
 def test_repeats_that_disagree_and_names_of_another_batch_are_doubted(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_repeats_that_disagree_and_names_of_another_batch_are_doubted(tmp_path: 
     text = (LOGS / "ais_infer-2022-10.log").read_text()
     (tmp_path / "odd.log").write_text(text.replace("bs16.om", "bs8.om"))
     odd = import_logs(ImportSpec("auto", (tmp_path / "odd.log",)), tmp_path / "a.json")
-    assert "batch 16: the model's name, ./se-resnext_bs8.om, says batch 8" in odd.doubts
+    assert "batch 16: the model's name, ./se-resnext_bs8.om, has batch 8" in odd.doubts
     assert "batch 16: 100 runs are too few to state a 99th percentile, which takes 459" in odd.doubts
 
 
@@ -99,4 +99,4 @@ def test_chips_that_make_no_whole_card_are_doubted(tmp_path: Path) -> None:
     spec = ImportSpec("ais_bench", (LOGS / "ais_bench-two-chips.log",), device="310", chips_per_card=4)
     record = import_logs(spec, tmp_path / "a.json")
     assert (record.points[0].images_per_s, record.points[0].images_per_s_card) == (225, 900)
-    assert "the chips that worked at once make up no whole number of cards with 4 each" in record.doubts
+    assert "the chips that ran at once are no whole number of cards with 4 each" in record.doubts

@@ -1,1 +1,1 @@
-"""MLPerf's LoadGen as the clock: it asks an engine for images and says whether the run is valid by its rules."""
+"""MLPerf's LoadGen as the clock: it sends queries to an engine and judges whether the run is valid by its rules."""

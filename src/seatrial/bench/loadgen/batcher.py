@@ -1,4 +1,4 @@
-"""Dynamic batching: what waits is answered together, by several threads."""
+"""Dynamic batching: samples that wait are processed together, by several threads."""
 
 import threading
 import time
@@ -8,14 +8,14 @@ from typing import Any
 
 
 class Batcher:
-    """Hands samples to `answer`, at most `batch_size` at once, from `streams` threads.
+    """Hands samples to `process`, at most `batch_size` at once, from `streams` threads.
 
     A batch that is not full goes out when its oldest sample has waited for `wait_s`; with 0 a free thread takes what
     is there.
     """
 
-    def __init__(self, answer: Callable[[list[Any]], object], batch_size: int, streams: int, wait_s: float) -> None:
-        self._answer = answer
+    def __init__(self, process: Callable[[list[Any]], object], batch_size: int, streams: int, wait_s: float) -> None:
+        self._process = process
         self._batch_size = batch_size
         self._wait_s = wait_s
         self._waiting: deque[tuple[Any, float]] = deque()
@@ -33,7 +33,7 @@ class Batcher:
             self._changed.notify()
 
     def close(self) -> None:
-        """Answer what waits, then let the threads end."""
+        """Process what waits, then let the threads end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -42,7 +42,7 @@ class Batcher:
 
     def _work(self) -> None:
         while taken := self._take():
-            self._answer(taken)
+            self._process(taken)
 
     def _take(self) -> list[Any]:
         """The next batch; blocks until there is one, and is empty when there will be none."""

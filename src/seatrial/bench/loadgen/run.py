@@ -5,15 +5,13 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 
-from pydantic import ValidationError
-
-from seatrial.bench.loadgen.scenarios import MLPERF_LIBRARY, LoadJob, Played
+from seatrial.bench.loadgen.scenarios import MLPERF_LIBRARY, LoadTestJob, LoadTestResult
 from seatrial.bench.spread import find_doubts
 from seatrial.bench.sweep import doubt_padding
 from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.log import load_log
 from seatrial.bench.vendor_logs.mlperf import ONE_SYSTEM, read_unmet
-from seatrial.bench.vendor_logs.reading import Asked, Reading
+from seatrial.bench.vendor_logs.reading import LogHints, Reading
 from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
 from seatrial.machine.conditions import read_conditions
@@ -21,7 +19,7 @@ from seatrial.machine.environment import DEFAULT, read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.store.files import make_folder, replacing
 from seatrial.store.imported import ImportedPoint
-from seatrial.store.load_test import LoadTestRecord, OwnRun
+from seatrial.store.load_test import LoadTestRecord, LoadTestRun
 from seatrial.store.measurement import Environment
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.loadgen.worker")
@@ -33,7 +31,7 @@ def check_installed() -> None:
     """Refuse a machine without LoadGen.
 
     Raises:
-        EngineError: says what brings it.
+        EngineError: names the package.
     """
     if importlib.util.find_spec("mlperf_loadgen") is not None:
         return
@@ -43,8 +41,8 @@ def check_installed() -> None:
     raise EngineError("MLPerf's LoadGen is not installed", fix)
 
 
-def load(file: EngineFile, job: LoadJob) -> LoadTestRecord:
-    """Let LoadGen, which is installed, ask an engine and read what it found; blocks until its run is over.
+def run_loadgen(file: EngineFile, job: LoadTestJob) -> LoadTestRecord:
+    """Let LoadGen, which is installed, test an engine, and read its figures; blocks until its run is over.
 
     The record takes its name from the folder of logs, which is whole or absent.
 
@@ -56,71 +54,67 @@ def load(file: EngineFile, job: LoadJob) -> LoadTestRecord:
     environment = read_environment((*DEFAULT, PACKAGE))
     doubts = (*doubt_padding(file, (job.batch_size,)), *find_doubts((), environment, read_conditions()))
     with replacing(job.logs) as temporary:
-        played = _play(job.model_copy(update={"logs": make_folder(temporary).resolve()}))
-    return _read_record(file, job, played, environment, doubts)
+        result = _run_worker(job.model_copy(update={"logs": make_folder(temporary).resolve()}))
+    return _read_record(file, job, result, environment, doubts)
 
 
-def _play(job: LoadJob) -> Played:
+def _run_worker(job: LoadTestJob) -> LoadTestResult:
     what = f"the process that LoadGen ran in ({job.scenario} on {job.device})"
-    answer = call_child(WORKER, job.model_dump_json(), what, on_cpu=job.device == "cpu")
-    try:
-        return Played.model_validate_json(answer)
-    except ValidationError:
-        raise EngineError(f"{what} gave no result but {answer[:80]!r}") from None
+    return call_child(WORKER, job.model_dump_json(), LoadTestResult, what, on_cpu=job.device == "cpu")
 
 
 def _read_record(
-    file: EngineFile, job: LoadJob, played: Played, environment: Environment, doubts: tuple[str, ...]
+    file: EngineFile, job: LoadTestJob, result: LoadTestResult, environment: Environment, doubts: tuple[str, ...]
 ) -> LoadTestRecord:
     manifest, summary = file.manifest, job.logs / SUMMARY
     batch_size = job.batch_size if job.scenario in ("offline", "server") else None
-    tool, log, reading = read_log(summary, "mlperf", Asked(batch_size))
-    own = OwnRun(
+    tool, log, reading = read_log(summary, "mlperf", LogHints(batch_size))
+    own = LoadTestRun(
         engine=manifest.engine,
         executed=manifest.executed,
         graph_sha256=manifest.graph.sha256,
         preprocess_hash=manifest.graph.preprocess_hash,
-        inputs=_describe_inputs(job, played),
+        inputs=_describe_inputs(job, result),
         scenario=job.scenario,
         preset=job.preset,
         batch_size=job.batch_size,
         wait_ms=job.wait_ms,
-        target_qps=played.target_qps,
+        target_qps=result.target_qps,
         target_latency_ms=job.target_latency_ms if job.scenario == "server" else None,
         unmet=read_unmet(load_log(summary)),
-        sampled=played.sampled,
-        differing=played.differing,
+        sampled=result.sampled,
+        differing=result.differing,
         environment=environment,
     )
     return LoadTestRecord(
         name=job.logs.stem, tool=tool, tool_version=importlib.metadata.version(PACKAGE),
         model=manifest.graph.recipe["name"],
         device=job.device, precision=manifest.precision, chips_per_card=None, files=(log,),
-        points=tuple(_fill_point(point, job, played) for point in reading.points),
-        doubts=(*doubts, *_find_doubts(job, played, reading)), own=own,
+        points=tuple(_fill_point(point, job, result) for point in reading.points),
+        doubts=(*doubts, *_doubt_run(job, result, reading)), own=own,
     )  # fmt: skip
 
 
-def _describe_inputs(job: LoadJob, played: Played) -> str:
+def _describe_inputs(job: LoadTestJob, result: LoadTestResult) -> str:
     source = f"images of {job.images}" if job.images else f"random bytes, seed {job.seed}"
-    return f"{source}; {played.library} different ones"
+    return f"{source}; {result.library} different ones"
 
 
-def _fill_point(point: ImportedPoint, job: LoadJob, played: Played) -> ImportedPoint:
+def _fill_point(point: ImportedPoint, job: LoadTestJob, result: LoadTestResult) -> ImportedPoint:
     latency = point.latency
     if latency is not None and latency.count is None:
-        latency = latency.model_copy(update={"count": played.queries})
+        latency = latency.model_copy(update={"count": result.queries})
     return point.model_copy(update={"latency": latency, "streams": job.streams})
 
 
-def _find_doubts(job: LoadJob, played: Played, reading: Reading) -> Iterator[str]:
+def _doubt_run(job: LoadTestJob, result: LoadTestResult, reading: Reading) -> Iterator[str]:
     yield from (doubt for doubt in reading.doubts if not doubt.endswith(ONE_SYSTEM))
-    if job.preset == "mlperf" and played.library < MLPERF_LIBRARY:
-        yield f"{played.library} different images were fed, where MLPerf's rules ask for {MLPERF_LIBRARY}"
-    if played.sampled == 0:
-        yield "LoadGen wrote down no answers, so none was looked at again"
-    elif played.differing:
+    if job.preset == "mlperf" and result.library < MLPERF_LIBRARY:
+        yield f"{result.library} different images were used, MLPerf's rules require {MLPERF_LIBRARY}"
+    if result.sampled == 0:
+        yield "LoadGen recorded no predictions, so none was checked"
+    elif result.differing:
         yield (
-            f"{played.differing} of {played.sampled} answers given during the run differ from what the engine answers "
-            "when asked again: close classes in batches of another size, or an engine that answers wrong under load"
+            f"{result.differing} of {result.sampled} predictions of the run differ when the engine runs again: "
+            "close classes in batches of another size, or an engine that is wrong under load"
         )

@@ -1,4 +1,4 @@
-"""The four ways in which LoadGen asks, and what a job for it says."""
+"""The four scenarios of LoadGen, and the job for its process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from seatrial.strict import Strict
 
 MLPERF_LIBRARY = 1024
-"""Images that MLPerf's rules keep in memory for ResNet-50; LoadGen asks for them at random."""
+"""Images that MLPerf's rules keep in memory for ResNet-50; LoadGen chooses from them at random."""
 QUICK_LIBRARY = 256
 MLPERF_S = 600
 """What MLPerf's rules let a run last at least."""
@@ -22,10 +22,10 @@ WAIT_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One way of asking."""
+    """One way of sending queries."""
 
     name: str
-    """LoadGen's."""
+    """LoadGen's name."""
     images: int | None
     """In a query; None lets LoadGen choose: offline sends all in one."""
     least_queries: int
@@ -43,15 +43,15 @@ PRESETS: Mapping[str, int] = {"quick": QUICK_LIBRARY, "mlperf": MLPERF_LIBRARY}
 """Each preset with the images that it keeps in memory."""
 
 
-class LoadJob(Strict):
-    """What the process that LoadGen runs in is asked."""
+class LoadTestJob(Strict):
+    """The job of the process that LoadGen runs in."""
 
     folder: Path
     """The engine folder."""
     device: str
     scenario: Literal["offline", "single-stream", "multi-stream", "server"]
     preset: Literal["quick", "mlperf"]
-    """`mlperf` takes MLPerf's durations, counts and seeds, as far as they ask more than the fields below."""
+    """`mlperf` takes MLPerf's durations, counts and seeds, where they are more than the fields below."""
     duration_s: PositiveFloat
     min_queries: PositiveInt
     """Images in scenario offline."""
@@ -59,27 +59,27 @@ class LoadJob(Strict):
     """Most images of one run of the engine."""
     streams: PositiveInt = 1
     target_qps: PositiveFloat | None = None
-    """What a server is sent a second; offline, what is expected of it: None is found while warming up."""
+    """Images per second sent to a server; offline, those expected, which the warm-up measures for None."""
     target_latency_ms: PositiveFloat = TARGET_LATENCY_MS
     wait_ms: NonNegativeFloat = 0.0
     """How long an image waits at most for others to fill its batch."""
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     seed: int = 0
-    """Of the random bytes."""
+    """Random seed of the bytes."""
     logs: Path
     """The folder for LoadGen's files."""
 
 
-class Played(Strict):
-    """What that process tells beside LoadGen's own files."""
+class LoadTestResult(Strict):
+    """What that process returns beside LoadGen's own files."""
 
     queries: PositiveInt
     library: PositiveInt
     """Different images."""
     target_qps: PositiveFloat | None
-    """As it was given to LoadGen; None in scenarios without."""
+    """As given to LoadGen; None in scenarios without."""
     sampled: NonNegativeInt
-    """Answers that LoadGen wrote down during the run."""
+    """Predictions that LoadGen recorded during the run."""
     differing: NonNegativeInt
-    """Those of them that the engine answers otherwise without LoadGen."""
+    """Those of them that differ when the engine runs again without LoadGen."""

@@ -1,7 +1,7 @@
 """The process in which LoadGen drives an engine: `python -m seatrial.bench.loadgen.worker`.
 
-It takes a `LoadJob` on stdin and writes a `Played` to stdout; for errors see `machine.isolated_process`. What LoadGen
-found stands in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
+It takes a `LoadTestJob` on stdin and writes a `LoadTestResult` to stdout; for errors see `machine.isolated_process`.
+LoadGen's figures are in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
 """
 
 import json
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seatrial.bench.inputs import make_random_pixels, read_pixels
 from seatrial.bench.loadgen.batcher import Batcher
-from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadJob, Played
+from seatrial.bench.loadgen.scenarios import PRESETS, SCENARIOS, LoadTestJob, LoadTestResult
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.worker import explain_memory
 from seatrial.data.preprocessing.input_pipeline import read_pipeline, to_input
@@ -30,33 +30,33 @@ from seatrial.engines.self_test import check_self_test
 from seatrial.machine.isolated_process import serve_job
 
 SAMPLED = 64
-"""Answers that LoadGen writes down during the run."""
+"""Predictions that LoadGen records during the run."""
 WARMUP_S = 1.0
 """Least time of warm-up; a tenth of a run that is shorter than ten seconds."""
 
 
 def main() -> NoReturn:
-    """Do the job on stdin; the exit code is 0, or the error's."""
+    """Do the job on stdin, and end with exit code 0 or the error's."""
     code = 1
     try:
-        code = serve_job(play_job)
+        code = serve_job(run_job)
     except BaseException:
         traceback.print_exc()
     sys.stderr.flush()
-    # After an error LoadGen's threads wait for answers that will never come, and nothing else ends them.
+    # After an error LoadGen's threads wait for responses that will never come, and nothing else ends them.
     os._exit(code)
 
 
-def play_job(asked: Mapping[str, Any]) -> str:
-    """One job, played: a `Played` as JSON."""
-    job = LoadJob.read(asked, "the job")
+def run_job(fields: Mapping[str, Any]) -> str:
+    """One load test: a `LoadTestResult` as JSON."""
+    job = LoadTestJob.read(fields, "the job")
     file = read_engine(job.folder)
     with explain_memory(job.batch_size, job.device):
-        return play(job, file, get_engine(file.manifest.engine)).model_dump_json()
+        return load_test(job, file, get_engine(file.manifest.engine)).model_dump_json()
 
 
-def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
-    """Open the engine file, warm it up, let LoadGen ask, and ask for the answers that it wrote down once more.
+def load_test(job: LoadTestJob, file: EngineFile, engine: Engine) -> LoadTestResult:
+    """Open the engine file, warm it up, let LoadGen test it, and check the predictions that it recorded.
 
     Raises:
         EngineError: SDK or device is missing.
@@ -71,10 +71,10 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
         check_self_test(session, file, job.batch_size)
         classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, pipeline))
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
-        queries = drive(mlperf_loadgen, classifier, settings, job)
-        sampled = read_answers((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))
+        queries = run_queries(mlperf_loadgen, classifier, settings, job)
+        sampled = read_predictions((job.logs / "mlperf_log_accuracy.json").read_text(encoding="utf-8"))
         sent = {"offline": settings.offline_expected_qps, "server": settings.server_target_qps}
-        return Played(
+        return LoadTestResult(
             queries=queries,
             library=classifier.count,
             target_qps=sent.get(job.scenario),
@@ -85,14 +85,14 @@ def play(job: LoadJob, file: EngineFile, engine: Engine) -> Played:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """An engine and the images that LoadGen asks for by number, all in memory and as the engine takes them."""
+    """An engine and the images that LoadGen chooses by number, all in memory and as the engine takes them."""
 
     session: Session
     inputs: NDArray[Any]
 
     @property
     def count(self) -> int:
-        """Images there are."""
+        """Number of images."""
         return len(self.inputs)
 
     def classify(self, indices: Sequence[int]) -> NDArray[np.int32]:
@@ -102,7 +102,7 @@ class Classifier:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WarmupSpeed:
     """How fast the engine was at its fastest while it warmed up: LoadGen draws its queries by it beforehand, and a
     run that is through them ends, be it too early."""
 
@@ -110,8 +110,8 @@ class Pace:
     images_per_s: float
 
 
-def warm_up(classifier: Classifier, job: LoadJob) -> Pace:
-    """Run full batches until times settle, and a server's smaller ones once, which some engines prepare each for."""
+def warm_up(classifier: Classifier, job: LoadTestJob) -> WarmupSpeed:
+    """Run full batches until times settle, and a server's smaller ones once, as some engines prepare for each size."""
     any_size = job.scenario == "server" and classifier.session.input.shape[0] is None
     for size in range(1, job.batch_size) if any_size else ():
         classifier.classify([index % classifier.count for index in range(size)])
@@ -125,10 +125,10 @@ def warm_up(classifier: Classifier, job: LoadJob) -> Pace:
     )
     samples = measure(lambda run: classifier.classify(batches[run % len(batches)]), limits, job.streams)
     batch_ms = min(samples.durations_ms)
-    return Pace(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
+    return WarmupSpeed(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
 
 
-def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
+def make_settings(loadgen: Any, job: LoadTestJob, pace: WarmupSpeed) -> Any:
     """LoadGen's `TestSettings`."""
     scenario = SCENARIOS[job.scenario]
     settings = loadgen.TestSettings()
@@ -137,7 +137,7 @@ def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
         # LoadGen carries MLPerf's rules: an empty user.conf leaves them as they are.
         settings.FromConfig(os.devnull, "resnet50", scenario.name, 1)
         least_ms, least_queries = settings.min_duration_ms, settings.min_query_count
-        # The library's own size; the override would ask for images that a smaller one lacks.
+        # The library's own size; the override may be larger than a library.
         settings.performance_sample_count_override = 0
     settings.scenario = getattr(loadgen.TestScenario, scenario.name)
     settings.mode = loadgen.TestMode.PerformanceOnly
@@ -155,18 +155,18 @@ def make_settings(loadgen: Any, job: LoadJob, pace: Pace) -> Any:
 
 
 class System:
-    """What LoadGen calls the system under test: takes queries, counts them, and answers them in batches."""
+    """What LoadGen calls the system under test: takes queries, counts them, and runs them in batches."""
 
-    def __init__(self, loadgen: Any, classifier: Classifier, job: LoadJob) -> None:
+    def __init__(self, loadgen: Any, classifier: Classifier, job: LoadTestJob) -> None:
         self.queries = 0
         self.ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        """Gets what went wrong, or None when the test is over."""
+        """Gets the error, or None when the test is over."""
         self._loadgen, self._classifier, self._batch_size = loadgen, classifier, job.batch_size
         self._given_up = threading.Event()
         # Queries of the streams come one after another: handing each to another thread would only cost time.
         one_by_one = job.scenario.endswith("stream") and job.streams == 1
-        self._batcher = None if one_by_one else Batcher(self._answer, job.batch_size, job.streams, job.wait_ms / 1000)
-        self._take = self._answer if self._batcher is None else self._batcher.put
+        self._batcher = None if one_by_one else Batcher(self._process, job.batch_size, job.streams, job.wait_ms / 1000)
+        self._take = self._process if self._batcher is None else self._batcher.put
 
     def issue(self, samples: Sequence[Any]) -> None:
         """One query of LoadGen's."""
@@ -174,7 +174,7 @@ class System:
         self._take(samples)
 
     def give_up(self, error: BaseException) -> None:
-        """Answer nothing more."""
+        """Process nothing more."""
         self._given_up.set()
         self.ended.put(error)
 
@@ -183,7 +183,7 @@ class System:
         if self._batcher is not None:
             self._batcher.close()
 
-    def _answer(self, samples: Sequence[Any]) -> None:
+    def _process(self, samples: Sequence[Any]) -> None:
         # No exception may reach LoadGen, which would abort the process.
         try:
             for start in range(0, len(samples), self._batch_size):
@@ -195,7 +195,7 @@ class System:
 
 
 def complete(loadgen: Any, classifier: Classifier, samples: Sequence[Any]) -> None:
-    """Answer samples with their classes, four bytes each."""
+    """Complete samples with their classes, four bytes each."""
     classes = classifier.classify([sample.index for sample in samples])
     # LoadGen has copied what it keeps of the bytes when the call returns.
     first, step = classes.ctypes.data, classes.itemsize
@@ -204,8 +204,8 @@ def complete(loadgen: Any, classifier: Classifier, samples: Sequence[Any]) -> No
     )
 
 
-def drive(loadgen: Any, classifier: Classifier, settings: Any, job: LoadJob) -> int:
-    """Let LoadGen ask until it has enough; the number of its queries.
+def run_queries(loadgen: Any, classifier: Classifier, settings: Any, job: LoadTestJob) -> int:
+    """Let LoadGen send queries until it has enough; the number of them.
 
     Raises:
         Exception: whatever the engine raised first; LoadGen's own threads are then left waiting.
@@ -234,7 +234,7 @@ def run_test(loadgen: Any, system: System, library: int, settings: Any, logs: Pa
     log.log_output.outdir = str(logs)
     log.log_output.copy_summary_to_stdout = False
     under_test = loadgen.ConstructSUT(system.issue, lambda: None)
-    # The whole library lies in memory before LoadGen asks for it.
+    # The whole library is in memory before LoadGen loads it.
     images = loadgen.ConstructQSL(library, library, lambda indices: None, lambda indices: None)
     # Without a name it would take an audit.config that happens to lie in the current folder.
     loadgen.StartTestWithLogSettings(under_test, images, settings, log, "")
@@ -242,8 +242,8 @@ def run_test(loadgen: Any, system: System, library: int, settings: Any, logs: Pa
     loadgen.DestroySUT(under_test)
 
 
-def read_answers(text: str) -> list[tuple[int, int]]:
-    """Image and class of each answer in LoadGen's `mlperf_log_accuracy.json`."""
+def read_predictions(text: str) -> list[tuple[int, int]]:
+    """Image and class of each prediction in LoadGen's `mlperf_log_accuracy.json`."""
     entries = json.loads(text)
     return [
         (entry["qsl_idx"], int.from_bytes(bytes.fromhex(entry["data"]), sys.byteorder, signed=True))
@@ -252,12 +252,12 @@ def read_answers(text: str) -> list[tuple[int, int]]:
 
 
 def count_differing(classifier: Classifier, sampled: Sequence[tuple[int, int]], batch_size: int) -> int:
-    """How many of these answers the engine does not give again."""
+    """How many of these predictions differ in another run."""
     differing = 0
     for start in range(0, len(sampled), batch_size):
         part = sampled[start : start + batch_size]
         again = classifier.classify([index for index, _ in part])
-        differing += sum(told != int(found) for (_, told), found in zip(part, again, strict=True))
+        differing += sum(before != int(now) for (_, before), now in zip(part, again, strict=True))
     return differing
 
 

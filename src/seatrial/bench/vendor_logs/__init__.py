@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from seatrial.bench.vendor_logs.log import Log, load_log
-from seatrial.bench.vendor_logs.reading import Asked, Reader, Reading
+from seatrial.bench.vendor_logs.log import LogText, load_log
+from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.imported import LogFile
 from seatrial.strict import suggest
@@ -26,13 +26,13 @@ READERS: Mapping[str, str] = {
 AUTO = "auto"
 
 
-def read_log(path: Path, tool: str, asked: Asked) -> tuple[str, LogFile, Reading]:
-    """The tool, the file and what it tells; with `auto` the tool is the one that the log looks like.
+def read_log(path: Path, tool: str, hints: LogHints) -> tuple[str, LogFile, Reading]:
+    """The tool, the file and its figures; with `auto` the tool is recognised by the log.
 
     Raises:
-        UsageError: there is no such tool or file, the log is another tool's, or lacks what `asked` does not tell.
-        RefusedFile: it is no log, or holds no whole result.
-        NotComparable: it holds runs of several versions, devices or precisions.
+        UsageError: there is no such tool or file, the log is another tool's, or lacks what `hints` do not give.
+        RefusedFile: it is no log, or has no complete result.
+        NotComparable: it has runs of several versions, devices or precisions.
     """
     if tool not in (AUTO, *READERS):
         raise UsageError(f"there is no reader for '{tool}'", suggest(tool, [AUTO, *READERS]))
@@ -40,25 +40,25 @@ def read_log(path: Path, tool: str, asked: Asked) -> tuple[str, LogFile, Reading
     name = _settle_tool(log, tool)
     reader = _get_reader(name)
     try:
-        return name, log.file, _read_whole(reader, log, asked)
+        return name, log.file, _read_whole(reader, log, hints)
     except RefusedFile as error:
-        # Its own words come last and tell more than what we miss.
+        # Its own error is at the end and explains more than what is missing.
         own = log.match(reader.own_error)
         if own is None:
             raise
-        raise RefusedFile(f"{error.problem}; {name} says on line {own.line}: {own.words[0].strip()}") from None
+        raise RefusedFile(f"{error.problem}; {name} reports on line {own.line}: {own.words[0].strip()}") from None
 
 
-def _read_whole(reader: Reader, log: Log, asked: Asked) -> Reading:
+def _read_whole(reader: Reader, log: LogText, hints: LogHints) -> Reading:
     try:
-        return reader.read(log, asked)
+        return reader.read(log, hints)
     except OverflowError:
-        raise RefusedFile(f"{log.name} holds a figure that is endless", "give the log as printed") from None
+        raise RefusedFile(f"{log.name} has an infinite figure", "give the log as printed") from None
     except ValidationError as error:
         first = error.errors()[0]
         what = " ".join(str(part) for part in first["loc"])
         raise RefusedFile(
-            f"{log.name} makes {what} {first['input']!r}: {first['msg']}", "give the log as printed"
+            f"{log.name} gives {first['input']!r} as {what}: {first['msg']}", "give the log as printed"
         ) from None
 
 
@@ -67,26 +67,23 @@ def _get_reader(name: str) -> Reader:
     return reader
 
 
-def _settle_tool(log: Log, tool: str) -> str:
+def _settle_tool(log: LogText, tool: str) -> str:
     looks = [name for name in READERS if _looks_like(log, name)]
     if tool in looks:
         return tool
     if not looks:
         raise RefusedFile(
-            f"{log.name} has no line of {'any tool that is known' if tool == AUTO else tool}", _list_tools()
+            f"{log.name} has no line of {'any supported tool' if tool == AUTO else tool}",
+            "supported: " + ", ".join(READERS),
         )
     if tool != AUTO:
-        raise UsageError(f"{log.name} is a log of {looks[0]}, not of {tool}", f"say import-log {looks[0]}")
+        raise UsageError(f"{log.name} is a log of {looks[0]}, not of {tool}", f"use `seatrial import-log {looks[0]}`")
     if len(looks) > 1:
         raise UsageError(f"{log.name} may be a log of {' or '.join(looks)}", "name the tool in place of auto")
     return looks[0]
 
 
-def _list_tools() -> str:
-    return "known: " + ", ".join(READERS)
-
-
-def _looks_like(log: Log, name: str) -> bool:
+def _looks_like(log: LogText, name: str) -> bool:
     marks = re.compile(_get_reader(name).marks)
     cut = [log.text.rpartition("\n")[2]] if log.cut_line else []
     return any(marks.search(text) for text in (*cut, *(line.text for line in log.lines)))

@@ -1,7 +1,7 @@
 """ais_bench and its forerunner ais_infer, which time the model's execution on one Ascend chip.
 
-Three wordings of the throughput line are known: of July 2022, of September to November 2022, and later. All say
-1000 × batch / mean NPU_compute_time, copies excluded. The same figures stand in the `summary.json` that it writes.
+The throughput line has three wordings: of July 2022, of September to November 2022, and later. All give
+1000 × batch / mean NPU_compute_time, copies excluded. Its `summary.json` has the same figures.
 """
 
 import math
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seatrial.bench.vendor_logs.doubts import doubt_rate
-from seatrial.bench.vendor_logs.log import Found, Log
+from seatrial.bench.vendor_logs.log import LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
-    Asked,
+    LogHints,
     Reader,
     Reading,
     join_runs,
@@ -24,7 +24,7 @@ from seatrial.bench.vendor_logs.reading import (
     settle_batch,
 )
 from seatrial.errors import RefusedFile
-from seatrial.store.imported import ImportedPoint, ToldLatency
+from seatrial.store.imported import ImportedPoint, ReportedLatency
 
 PREFIX = r"^.*\[(?:INFO|WARNING|ERROR|DEBUG)\]\s*"
 WORDINGS = {
@@ -35,50 +35,51 @@ WORDINGS = {
 """The throughput line, and which release wrote it so."""
 STATISTICS = "min = {n}, max = {n}, mean = {n}, median = {n}, percentile({n}%) = {n}"
 SCOPE = "NPU_compute_time is taken around each execution, after the copy to the chip and before the copy back"
+LOADED = r"^load model (.*?) success$"
 EXACT = 1e-6
 """The tool computes the throughput from the two figures beside it, so that they agree to the last digits."""
 
 
-def read(log: Log, asked: Asked) -> Reading:
+def read(log: LogText, hints: LogHints) -> Reading:
     """What ais_bench printed, or its `summary.json`.
 
     Raises:
-        RefusedFile: there is no whole summary.
-        UsageError: the batch size is not told, or is another than asked.
+        RefusedFile: there is no complete summary.
+        UsageError: the batch size is not stated, or is not the one given.
     """
     if log.text.lstrip().startswith("{"):
-        return _read_json(log, asked)
+        return _read_json(log, hints)
     bare = log.without(PREFIX)
     if bare.match("dyshape_range Performance Summary"):
-        raise RefusedFile(f"{log.name} sums up runs of many shapes", "give the log of one shape")
+        raise RefusedFile(f"{log.name} summarises runs of many shapes", "give the log of one shape")
     rates = list(bare.find_all(*WORDINGS)) or [bare.need(next(iter(WORDINGS)))]
     totals = list(bare.find_all("summary throughput:{n}"))
     if not totals:
-        return join_runs(log, [_read_run(part, rate, asked) for part, rate in _split_runs(bare, rates)])
+        return join_runs(log, [_read_run(part, rate, hints) for part, rate in _split_runs(bare, rates)])
     if len(totals) > 1:
         raise RefusedFile(f"{log.name} line {totals[1].line} ends a second run over several chips", "give one run")
-    return _read_chips(bare, rates, totals[0], asked)
+    return _read_chips(bare, rates, totals[0], hints)
 
 
-def _split_runs(bare: Log, rates: Sequence[Found]) -> Iterator[tuple[Log, Found]]:
+def _split_runs(bare: LogText, rates: Sequence[LineMatch]) -> Iterator[tuple[LogText, LineMatch]]:
     for rate, part in zip(rates, bare.split_after(rates), strict=True):
-        chips = {found.words[0] for found in part.find_all("open device {n} success")}
+        chips = {opened.words[0] for opened in part.find_all("open device {n} success")}
         if len(chips) > 1 or (rate is not rates[0] and not part.find("load model {w}")):
             raise RefusedFile(
-                f"{bare.name} line {rate.line} ends the summary of one of several chips that worked at once, "
+                f"{bare.name} line {rate.line} ends the summary of one of several chips that ran at once, "
                 "but their 'summary throughput:NUMBER' is missing",
-                "give the whole log",
+                "give the complete log",
             )
         yield part, rate
     begun = bare.after(rates[-1].line).find("acl init success", "load model {w}")
     if begun is not None:
-        raise RefusedFile(f"{bare.name} line {begun.line} begins a run that has no summary", "give the whole log")
+        raise RefusedFile(f"{bare.name} line {begun.line} begins a run that has no summary", "give the complete log")
 
 
-def _read_run(part: Log, rate: Found, asked: Asked) -> Reading:
+def _read_run(part: LogText, rate: LineMatch, hints: LogHints) -> Reading:
     mean, latency, times = _read_times(part)
     size, doubts = _check_rate(part, rate, mean)
-    batch = settle_batch(part, size, rate.line, asked)
+    batch = settle_batch(part, size, rate.line, hints)
     copies = [part.find(f"{name}_latency (ms): {STATISTICS}") for name in ("H2D", "D2H")]
     warmup = part.match(r"^warm ?up (\d{1,9}) (?:times )?done")
     point = ImportedPoint(
@@ -90,17 +91,17 @@ def _read_run(part: Log, rate: Found, asked: Asked) -> Reading:
         lines=lines_of(images_per_s=rate, batch_size=rate, latency=times, warmup=warmup),
     )  # fmt: skip
     doubts = (*doubts, *(f"batch {batch}: {doubt}" for doubt in _doubt_inputs(part)))
-    return Reading((point,), _read_wording(part), _read_model(part), doubts=doubts, one_chip=True)
+    return Reading((point,), _read_wording(part), part.word(LOADED), doubts=doubts, one_chip=True)
 
 
-def _read_chips(bare: Log, rates: Sequence[Found], total: Found, asked: Asked) -> Reading:
+def _read_chips(bare: LogText, rates: Sequence[LineMatch], total: LineMatch, hints: LogHints) -> Reading:
     """One run on several chips at once: its rate is their sum."""
     checked = [_check_rate(bare, rate, None) for rate in rates]
     sizes = {size for size, _ in checked}
-    batch = settle_batch(bare, sizes.pop() if len(sizes) == 1 else None, rates[0].line, asked)
+    batch = settle_batch(bare, sizes.pop() if len(sizes) == 1 else None, rates[0].line, hints)
     added = sum(read_rate(bare, rate, -1) for rate in rates)
-    doubts = [doubt for _, found in checked for doubt in found]
-    doubts.append(f"batch {batch}: latencies of chips that worked at once are not merged")
+    doubts = [doubt for _, reasons in checked for doubt in reasons]
+    doubts.append(f"batch {batch}: latencies of chips that ran at once are not merged")
     if not math.isclose(added, total.figure(), rel_tol=EXACT):
         words = f"add up to {added:.6g} images/s, not to {total.words[0]} (line {total.line})"
         doubts.append(f"batch {batch}: the chips' throughputs {words}")
@@ -110,57 +111,57 @@ def _read_chips(bare: Log, rates: Sequence[Found], total: Found, asked: Asked) -
         images_per_s_because=f"summary throughput {total.words[0]} / {len(rates)} chips",
         lines=lines_of(images_per_s=(total, *rates)),
     )  # fmt: skip
-    return Reading((point,), _read_wording(bare), _read_model(bare), doubts=tuple(doubts), one_chip=True)
+    return Reading((point,), _read_wording(bare), bare.word(LOADED), doubts=tuple(doubts), one_chip=True)
 
 
-def _doubt_inputs(part: Log) -> Iterator[str]:
+def _doubt_inputs(part: LogText) -> Iterator[str]:
     if not part.match("filesperbatch"):
-        yield "no input files are told of: without them it feeds zeros"
-    for found in part.find_all("H2D_latency ({w}): {w}", "D2H_latency ({w}): {w}"):
-        if found.words[0] != "ms":
-            yield f"a copy is told in {found.words[0]} (line {found.line}), not in ms, and left out"
+        yield "the log names no input files: without them it feeds zeros"
+    for copy in part.find_all("H2D_latency ({w}): {w}", "D2H_latency ({w}): {w}"):
+        if copy.words[0] != "ms":
+            yield f"a copy is given in {copy.words[0]} (line {copy.line}), not in ms, and left out"
 
 
-def _read_times(part: Log) -> tuple[float, ToldLatency, Found]:
-    """Mean, statistics and line of NPU_compute_time; with several threads only the mean is told."""
-    found = part.need(f"NPU_compute_time (ms): {STATISTICS}", "NPU_compute_time (ms): mean = {n}")
+def _read_times(part: LogText) -> tuple[float, ReportedLatency, LineMatch]:
+    """Mean, statistics and line of NPU_compute_time; with several threads there is only the mean."""
+    times = part.need(f"NPU_compute_time (ms): {STATISTICS}", "NPU_compute_time (ms): mean = {n}")
     loops = list(part.find_all("loop inference exec: ({n}/{n}){w}"))
     files = part.match(r"runcount:(\d{1,9})(?!\d)")
     count = read_count(part, loops[-1], 1) if loops else read_count(part, files) if files else None
-    if len(found.words) == 1:
-        mean = read_rate(part, found)
-        return mean, ToldLatency(count=count, mean_ms=mean), found
-    least, most, mean, median, share, value = (found.figure(index) for index in range(6))
-    read_rate(part, found, 2)
-    latency = ToldLatency(
+    if len(times.words) == 1:
+        mean = read_rate(part, times)
+        return mean, ReportedLatency(count=count, mean_ms=mean), times
+    least, most, mean, median, share, value = (times.figure(index) for index in range(6))
+    read_rate(part, times, 2)
+    latency = ReportedLatency(
         count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms={f"{share:g}": value}
     )
-    return mean, latency, found
+    return mean, latency, times
 
 
-def _check_rate(part: Log, rate: Found, mean_ms: float | None) -> tuple[int | None, tuple[str, ...]]:
+def _check_rate(part: LogText, rate: LineMatch, mean_ms: float | None) -> tuple[int | None, tuple[str, ...]]:
     """The batch size behind a throughput, and whether the figures beside it give that throughput."""
-    told = read_rate(part, rate, -1)
+    images_per_s = read_rate(part, rate, -1)
     if len(rate.words) == 1:
         if mean_ms is None:
             return None, ()
-        return _derive_batch(told, mean_ms), ()
+        return _derive_batch(images_per_s, mean_ms), ()
     size, mean = read_rate(part, rate, 0), read_rate(part, rate, 1)
     doubts = list(_compare_rates(rate, 1000 * size / mean))
     if mean_ms is not None and not math.isclose(mean, mean_ms, rel_tol=EXACT):
         doubts.append(
-            f"the throughput (line {rate.line}) is made with a mean of {mean:g} ms, the statistics say {mean_ms:g}"
+            f"the throughput (line {rate.line}) is computed from a mean of {mean:g} ms, the statistics have {mean_ms:g}"
         )
-    if size == 1 and "batchsize.mean" not in part.text_of(rate.line):
+    if size == 1 and "batchsize.mean" not in rate.text:
         doubts.append(
-            "releases to November 2022 take batch size 1 unless told with --batchsize, whatever the model's is"
+            "releases to November 2022 take batch size 1 unless --batchsize gives another, whatever the model's is"
         )
     if not size.is_integer():
         doubts.append(f"the batch size varied, {rate.words[0]} in the mean")
     return int(size) if size.is_integer() else None, tuple(f"batch {rate.words[0]}: {doubt}" for doubt in doubts)
 
 
-def _compare_rates(rate: Found, exact: float) -> Iterator[str]:
+def _compare_rates(rate: LineMatch, exact: float) -> Iterator[str]:
     words = rate.words[-1]
     if math.isclose(float(words), exact, rel_tol=EXACT):
         return
@@ -177,19 +178,14 @@ def _derive_batch(rate: float, mean_ms: float) -> int | None:
 
 
 def _explain(batch: int, mean_ms: float) -> str:
-    return f"as told: 1000 × batch {batch} / mean NPU_compute_time {mean_ms:g} ms"
+    return f"as reported: 1000 × batch {batch} / mean NPU_compute_time {mean_ms:g} ms"
 
 
-def _read_wording(part: Log) -> str | None:
+def _read_wording(part: LogText) -> str | None:
     return next((release for wording, release in WORDINGS.items() if part.find(wording)), None)
 
 
-def _read_model(part: Log) -> str | None:
-    loaded = part.find("load model {w} success")
-    return loaded.words[0] if loaded else None
-
-
-def _read_json(log: Log, asked: Asked) -> Reading:
+def _read_json(log: LogText, hints: LogHints) -> Reading:
     """The `summary.json` (`sumary.json` in 2022) beside the results."""
     values: dict[str, Any] = read_object(log)
     times = values.get("NPU_compute_time")
@@ -197,7 +193,7 @@ def _read_json(log: Log, asked: Asked) -> Reading:
         raise RefusedFile(f"{log.name} has no 'NPU_compute_time'", "give the summary.json that ais_bench wrote")
     rate, mean = read_value(log, values, "throughput"), read_value(log, times, "mean")
     line = log.locate('"throughput"')
-    batch = settle_batch(log, _derive_batch(rate, mean), line, asked)
+    batch = settle_batch(log, _derive_batch(rate, mean), line, hints)
     copies = [_read_mean(log, values.get(f"{name}_latency")) for name in ("H2D", "D2H")]
     arguments = values.get("args")
     model = arguments.get("model") if isinstance(arguments, Mapping) else None
@@ -212,14 +208,16 @@ def _read_json(log: Log, asked: Asked) -> Reading:
     return Reading((point,), model=model if isinstance(model, str) else None, doubts=doubts, one_chip=True)
 
 
-def _read_json_times(log: Log, times: Mapping[str, Any], mean: float) -> ToldLatency:
+def _read_json_times(log: LogText, times: Mapping[str, Any], mean: float) -> ReportedLatency:
     shares = {key[11:-2]: read_value(log, times, key) for key in times if re.fullmatch(r"percentile\(.+%\)", key)}
     least, most, median = (read_value(log, times, key) if key in times else None for key in ("min", "max", "median"))
     count = int(read_value(log, times, "count")) if "count" in times else None
-    return ToldLatency(count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares)
+    return ReportedLatency(
+        count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares
+    )
 
 
-def _read_mean(log: Log, times: Any) -> float | None:
+def _read_mean(log: LogText, times: Any) -> float | None:
     return read_value(log, times, "mean") if isinstance(times, Mapping) and times.get("mean") else None
 
 

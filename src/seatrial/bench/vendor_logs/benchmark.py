@@ -2,7 +2,7 @@
 
 Closed source: the formats are those that the model zoo's guides show. With a data set it writes five lines, one for
 each module, of which `Interface throughputRate` is images over the time spent in execution; the post module counts
-batches. Without one (PureInfer) it tells `ave_throughputRate`. All its latencies but the dataset lines are per image.
+batches. Without one (PureInfer) it prints `ave_throughputRate`. All its latencies but the dataset lines are per image.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seatrial.bench.vendor_logs.doubts import doubt_rate
-from seatrial.bench.vendor_logs.log import Found, Log
-from seatrial.bench.vendor_logs.reading import Asked, Reader, Reading, join_runs, lines_of, read_rate, settle_batch
-from seatrial.store.imported import ImportedPoint, ToldLatency
+from seatrial.bench.vendor_logs.log import LineMatch, LogText
+from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading, join_runs, lines_of, read_rate, settle_batch
+from seatrial.store.imported import ImportedPoint, ReportedLatency
 
 INFER = tuple(
     f"[{name}] throughputRate: {{n}}, Interface throughputRate: {{n}}, moduleLatency: {{n}}"
@@ -40,37 +40,37 @@ class _Rates:
     post: float
 
 
-def read(log: Log, asked: Asked) -> Reading:
+def read(log: LogText, hints: LogHints) -> Reading:
     """The five lines of a run over a data set, or PureInfer's summary; several of them in one file are several points.
 
     Raises:
-        RefusedFile: neither is there whole.
-        UsageError: the batch size is not told, or is another than asked.
+        RefusedFile: neither is complete.
+        UsageError: the batch size is not stated, or is not the one given.
     """
     bare = log.without(r"^.*\[INFO\]\s*")
     pure = list(bare.find_all(*PURE))
     if pure:
-        return join_runs(log, [_read_pure(part, asked) for part in bare.split_after(pure)])
+        return join_runs(log, [_read_pure(part, hints) for part in bare.split_after(pure)])
     ends = list(bare.find_all(*POST)) or [bare.need(*POST)]
-    return join_runs(log, [_read_modules(part, asked) for part in bare.split_after(ends)])
+    return join_runs(log, [_read_modules(part, hints) for part in bare.split_after(ends)])
 
 
-def _read_modules(part: Log, asked: Asked) -> Reading:
+def _read_modules(part: LogText, hints: LogHints) -> Reading:
     whole = part.need("[e2e] throughputRate: {n}, latency: {n}")
     for name in ("data read", "preprocess"):
         part.need(f"[{name}] throughputRate: {{n}}, moduleLatency: {{n}}")
     infer, post = part.need(*INFER), part.need(*POST)
-    rates = _Rates(*(read_rate(part, found, index) for found, index in ((whole, 0), (infer, 0), (infer, 1), (post, 0))))
-    batch, typed = _settle_batch(part, asked)
+    rates = _Rates(*(read_rate(part, line, index) for line, index in ((whole, 0), (infer, 0), (infer, 1), (post, 0))))
+    batch, typed = _settle_batch(part, hints)
     device = ImportedPoint(
         file=part.name, batch_size=batch, streams=1, duration_s=whole.figure(1) / 1000,
         scope="device", scope_because="Interface throughputRate counts the time in execution only",
-        images_per_s=rates.interface, images_per_s_because="Interface throughputRate as told",
+        images_per_s=rates.interface, images_per_s_because="Interface throughputRate as reported",
         lines=lines_of(images_per_s=infer, batch_size=typed, duration_s=whole),
     )  # fmt: skip
     files = device.model_copy(update={
         "streams": None, "scope": "e2e", "scope_because": "[e2e] counts reading, preprocessing, execution and writing",
-        "images_per_s": rates.whole, "images_per_s_because": "[e2e] throughputRate as told",
+        "images_per_s": rates.whole, "images_per_s_because": "[e2e] throughputRate as reported",
         "lines": lines_of(images_per_s=whole, batch_size=typed, duration_s=whole),
     })  # fmt: skip
     return Reading(
@@ -80,45 +80,45 @@ def _read_modules(part: Log, asked: Asked) -> Reading:
     )
 
 
-def _settle_batch(part: Log, asked: Asked) -> tuple[int, Found | None]:
-    """The batch size of the command in the log, of the file's name, or as asked; and the command's line."""
+def _settle_batch(part: LogText, hints: LogHints) -> tuple[int, LineMatch | None]:
+    """The batch size of the command in the log, of the file's name, or of the hints; and the command's line."""
     typed = part.match(r"-batch_size[= ](\d{1,9})(?!\d)")
     named = re.search(NAME, part.name)
-    told = int(typed.words[0]) if typed else int(named[1]) if named else None
-    return settle_batch(part, told or None, typed.line if typed else None, asked), typed
+    size = int(typed.words[0]) if typed else int(named[1]) if named else None
+    return settle_batch(part, size or None, typed.line if typed else None, hints), typed
 
 
 def _doubt_modules(rates: _Rates, batch: int) -> Iterator[str]:
     per_batch = rates.infer / rates.post
     # The last batch may be short, so that it is less in the mean, but never more.
     if not batch / 2 < per_batch <= batch * (1 + NEAR):
-        yield f"[infer] over [post] makes {per_batch:.2f} images a batch"
+        yield f"[infer] over [post] gives {per_batch:.2f} images a batch"
     if not rates.whole <= rates.infer * (1 + NEAR) or not rates.infer <= rates.interface * (1 + NEAR):
         chain = f"[e2e] {rates.whole:g} over [infer] {rates.infer:g} to Interface {rates.interface:g}"
         yield f"rates should grow from {chain} images/s"
-    yield "what [preprocess] had to do is not told: files made before leave it little, so [e2e] may not be from JPEG"
+    yield "the work of [preprocess] is not stated: prepared files leave it little, so [e2e] may not be from JPEG"
 
 
-def _read_pure(part: Log, asked: Asked) -> Reading:
+def _read_pure(part: LogText, hints: LogHints) -> Reading:
     summary = part.need(*PURE)
-    batch, typed = _settle_batch(part, asked)
+    batch, typed = _settle_batch(part, hints)
     rate, per_image_ms = read_rate(part, summary), read_rate(part, summary, 1)
     runs = list(part.find_all("Dataset number: {n} finished cost {n}ms"))
-    latency = _summarise([run.figure(1) for run in runs]) if runs else ToldLatency(mean_ms=per_image_ms * batch)
+    latency = _summarise([run.figure(1) for run in runs]) if runs else ReportedLatency(mean_ms=per_image_ms * batch)
     point = ImportedPoint(
         file=part.name, batch_size=batch, streams=1, scope="device",
-        scope_because="PureInfer executes on data made up once; whether copies are in the clock is not told",
-        images_per_s=rate, images_per_s_because="ave_throughputRate as told", latency=latency,
+        scope_because="PureInfer executes on data generated once; whether copies are in the clock is not stated",
+        images_per_s=rate, images_per_s_because="ave_throughputRate as reported", latency=latency,
         lines=lines_of(images_per_s=summary, latency=(*runs[:1], *runs[-1:]) or summary, batch_size=typed),
     )  # fmt: skip
     doubts = [f"batch {batch}: {doubt}" for doubt in (doubt_rate(point),) if doubt]
-    saved, named = part.match(SAVED), re.search(SAVED, part.name)
-    model = saved.words[0] if saved else named[1] if named else None
+    named = re.search(SAVED, part.name)
+    model = part.word(SAVED) or (named[1] if named else None)
     return Reading((point,), model=model, doubts=tuple(doubts), one_chip=True)
 
 
-def _summarise(times_ms: list[float]) -> ToldLatency:
-    return ToldLatency(
+def _summarise(times_ms: list[float]) -> ReportedLatency:
+    return ReportedLatency(
         count=len(times_ms), min_ms=min(times_ms), mean_ms=statistics.fmean(times_ms),
         median_ms=statistics.median(times_ms), max_ms=max(times_ms),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reasons to doubt what another tool told, whichever tool it was."""
+"""Reasons to doubt the figures of another tool, whichever tool it is."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from seatrial.store.imported import ImportedPoint
 
 SHARE_99 = 99.0
 TOO_FAST = 1.05
-"""A rate that is above what the time of each batch allows by more than this cannot be."""
+"""A rate above what the time of each batch allows by more than this is impossible."""
 WAITING = 0.8
 """Below this share of it, batches were waited for."""
 
@@ -30,9 +30,9 @@ def doubt_rate(point: ImportedPoint) -> str | None:
 
 
 def doubt_points(points: Sequence[ImportedPoint], models: Sequence[str | None]) -> Iterator[str]:
-    """What speaks against the figures: too few runs, a model made for another batch, repeats that disagree."""
+    """Too few runs, a model built for another batch size, repeats that disagree."""
     for point, model in zip(points, models, strict=True):
-        label = f"batch {point.batch_size or 'not told'}"
+        label = f"batch {point.batch_size or 'not stated'}"
         yield from (f"{label}: {doubt}" for doubt in _doubt_point(point, model))
     yield from _doubt_repeats(points)
 
@@ -40,15 +40,15 @@ def doubt_points(points: Sequence[ImportedPoint], models: Sequence[str | None]) 
 def _doubt_point(point: ImportedPoint, model: str | None) -> Iterator[str]:
     latency = point.latency
     if latency is not None and latency.count == 1:
-        yield f"one run only in {point.file}: no mean of anything"
+        yield f"only one run in {point.file}"
     elif latency is not None and any(float(share) >= SHARE_99 for share in latency.percentiles_ms):
         if latency.count is None:
-            yield f"how many runs the 99th percentile rests on is not told in {point.file}; it takes {P99_SAMPLES}"
+            yield f"{point.file} does not state how many runs the 99th percentile rests on; it takes {P99_SAMPLES}"
         elif latency.count < P99_SAMPLES:
             yield f"{latency.count} runs are too few to state a 99th percentile, which takes {P99_SAMPLES}"
-    made_for = re.search(r"bs_?(\d+)", model or "")
-    if made_for and point.batch_size and int(made_for[1]) != point.batch_size:
-        yield f"the model's name, {model}, says batch {made_for[1]}"
+    built_for = re.search(r"bs_?(\d+)", model or "")
+    if built_for and point.batch_size and int(built_for[1]) != point.batch_size:
+        yield f"the model's name, {model}, has batch {built_for[1]}"
 
 
 def _doubt_repeats(points: Sequence[ImportedPoint]) -> Iterator[str]:
@@ -60,6 +60,6 @@ def _doubt_repeats(points: Sequence[ImportedPoint]) -> Iterator[str]:
         spread = max(rates) / min(rates) - 1
         if spread > NOISE:
             yield (
-                f"batch {batch or 'not told'}: {len(rates)} runs in scope {scope} disagree by {spread:.0%} "
+                f"batch {batch or 'not stated'}: {len(rates)} runs in scope {scope} disagree by {spread:.0%} "
                 f"(from {min(rates):.6g} to {max(rates):.6g} images/s)"
             )

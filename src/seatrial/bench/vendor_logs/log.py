@@ -1,4 +1,4 @@
-"""A log as numbered lines, and what is looked for in it: templates such as `Throughput: {n} qps`."""
+"""A log as numbered lines, and what matches in it: templates such as `Throughput: {n} qps`."""
 
 import functools
 import hashlib
@@ -24,19 +24,20 @@ _NAME_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line and where it stands, counted from 1."""
+class LogLine:
+    """A line and its number, from 1."""
 
     number: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A line that fits a template, and what stood at its placeholders."""
+class LineMatch:
+    """A line that matches a template, and the text at its placeholders."""
 
     line: int
     words: tuple[str, ...]
+    text: str
 
     def figure(self, index: int = 0) -> float:
         """The number at a `{n}`."""
@@ -44,99 +45,100 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogText:
     """A file, or some of its lines."""
 
     file: LogFile
-    lines: tuple[Line, ...]
+    lines: tuple[LogLine, ...]
     text: str
     """The whole file, for formats that are not read by lines."""
     cut_line: int | None = None
-    """A last line that ends in a number and in no line break: more digits may be lost, so it is not among `lines`."""
+    """A last line that ends in a number and in no line break: digits may be lost, so it is not among `lines`."""
 
     @property
     def name(self) -> str:
-        """The file's name, as it was given."""
+        """The file's name, as given."""
         return self.file.name
 
-    def without(self, prefix: str) -> "Log":
-        """The same lines without what a logger put in front."""
+    def without(self, prefix: str) -> "LogText":
+        """The same lines without a logger's prefix."""
         pattern = re.compile(prefix)
-        lines = tuple(Line(line.number, pattern.sub("", line.text, count=1).strip()) for line in self.lines)
+        lines = tuple(LogLine(line.number, pattern.sub("", line.text, count=1).strip()) for line in self.lines)
         return replace(self, lines=lines)
 
-    def after(self, line: int) -> "Log":
-        """What follows a line."""
+    def after(self, line: int) -> "LogText":
+        """The lines after a line."""
         return replace(self, lines=tuple(one for one in self.lines if one.number > line))
 
-    def upto(self, line: int) -> "Log":
-        """What stands before a line, and the line."""
+    def upto(self, line: int) -> "LogText":
+        """The lines up to a line, and that line."""
         return replace(self, lines=tuple(one for one in self.lines if one.number <= line))
 
-    def split(self, start: str) -> tuple["Log", ...]:
+    def split(self, start: str) -> tuple["LogText", ...]:
         """The parts that begin where a line matches `start`; lines before the first belong to it."""
         pattern = re.compile(start)
         begins = [index for index, line in enumerate(self.lines) if pattern.search(line.text)]
         edges = [0, *begins[1:], len(self.lines)]
         return tuple(replace(self, lines=self.lines[a:b]) for a, b in pairwise(edges))
 
-    def split_after(self, ends: Iterable[Found]) -> Iterator["Log"]:
+    def split_after(self, ends: Iterable[LineMatch]) -> Iterator["LogText"]:
         """The parts that end with each of these lines; what follows the last is in none."""
         start = 0
         for end in ends:
             yield self.after(start).upto(end.line)
             start = end.line
 
-    def find(self, *templates: str) -> Found | None:
+    def find(self, *templates: str) -> LineMatch | None:
         """The first line that fits one of `templates`: `{n}` is a number, `{w}` any words."""
         return next(self.find_all(*templates), None)
 
-    def find_all(self, *templates: str) -> Iterator[Found]:
+    def find_all(self, *templates: str) -> Iterator[LineMatch]:
         """All lines that fit one of `templates`."""
         forms = [_compile(template) for template in templates]
         for line in self.lines:
             for form in forms:
                 if line.text.startswith(form.first_word) and (match := form.whole.fullmatch(line.text)):
-                    yield Found(line.number, match.groups())
+                    yield LineMatch(line.number, match.groups(), line.text)
                     break
 
-    def need(self, *templates: str) -> Found:
+    def need(self, *templates: str) -> LineMatch:
         """The first line that fits one of `templates`.
 
         Raises:
             RefusedFile: there is none; names the line that comes near, or the last one that there is.
         """
-        found = self.find(*templates)
-        if found is not None:
-            return found
+        first = self.find(*templates)
+        if first is not None:
+            return first
         forms = [_compile(template) for template in templates]
         near = next((line for line in self.lines for form in forms if form.begins(line.text)), None)
         near = near or next((line for line in self.lines for form in forms if form.resembles(line.text)), None)
         wanted = "' or '".join(_show(template) for template in templates)
         if near is not None:
             raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'")
-        raise RefusedFile(f"{self.name} has no line '{wanted}' {self.describe_end()}", "give the whole log")
+        raise RefusedFile(f"{self.name} has no line '{wanted}' {self.describe_end()}", "give the complete log")
 
     def describe_end(self) -> str:
-        """How far there is something to read, for an error about what is missing."""
+        """Where the text ends, for an error about what is missing."""
         if self.cut_line is not None:
             return f"before line {self.cut_line}, which breaks off in a number"
         return f"up to line {self.lines[-1].number}" if self.lines else "at all"
 
-    def text_of(self, number: int) -> str:
-        """The text of a line."""
-        return next(line.text for line in self.lines if line.number == number)
-
-    def match(self, pattern: str) -> Found | None:
-        """The first line in which a regular expression is found, with its groups."""
+    def match(self, pattern: str) -> LineMatch | None:
+        """The first line in which a regular expression matches, with its groups."""
         compiled = re.compile(pattern)
         for line in self.lines:
-            if found := compiled.search(line.text):
-                return Found(line.number, tuple(group or "" for group in found.groups()))
+            if match := compiled.search(line.text):
+                return LineMatch(line.number, tuple(group or "" for group in match.groups()), line.text)
         return None
 
+    def word(self, pattern: str) -> str | None:
+        """The first group of `match`."""
+        match = self.match(pattern)
+        return match.words[0] if match else None
+
     def locate(self, text: str, occurrence: int = 0) -> int:
-        """The number of the line in which `text` stands for the nth time; 1 where it does not stand."""
+        """The line number of the nth occurrence of `text`; 1 where there is none."""
         position = -1
         for _ in range(occurrence + 1):
             position = self.text.find(text, position + 1)
@@ -151,24 +153,24 @@ class Log:
         try:
             return json.loads(text)
         except RecursionError:
-            raise RefusedFile(f"{self.name} is no JSON: nested too deep") from None
+            raise RefusedFile(f"{self.name} is no JSON: nested too deep", "give the file that the tool wrote") from None
         except ValueError as error:
             line = first_line + getattr(error, "lineno", 1) - 1
             raise RefusedFile(
-                f"{self.name} line {line} is no JSON ({getattr(error, 'msg', error)})", "give the whole file"
+                f"{self.name} line {line} is no JSON ({getattr(error, 'msg', error)})", "give the complete file"
             ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A template, made ready to be looked for in many lines."""
+    """A compiled template."""
 
     first_word: str
     start: re.Pattern[str]
     whole: re.Pattern[str]
 
     def begins(self, text: str) -> bool:
-        """Whether a line says what stands before the first placeholder."""
+        """Whether a line begins as the template does before its first placeholder."""
         return bool(self.start.pattern and self.start.match(text))
 
     def resembles(self, text: str) -> bool:
@@ -191,7 +193,7 @@ def _show(template: str) -> str:
     return template.replace("{n}", "NUMBER").replace("{w}", "…")
 
 
-def load_log(path: Path) -> Log:
+def load_log(path: Path) -> LogText:
     """Read a text file; line numbers are those that an editor shows.
 
     Raises:
@@ -203,15 +205,15 @@ def load_log(path: Path) -> Log:
         raise RefusedFile(f"{path} is empty", "give the log that the tool printed")
     text = _decode(path, content)
     rows = text.split("\n")
-    # What stands after the last carriage return is what a terminal showed: progress bars are written over.
+    # A terminal shows what follows the last carriage return: progress bars are written over.
     shown = [_COLOUR.sub("", row.rstrip("\r").rpartition("\r")[2]) for row in rows]
-    lines = [Line(number, row) for number, row in enumerate(shown, 1)]
+    lines = [LogLine(number, row) for number, row in enumerate(shown, 1)]
     last = lines.pop()
     cut = bool(_CUT_SHORT.search(last.text.rstrip()))
     if last.text and not cut:
         lines.append(last)
     file = LogFile(name=str(path), sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    return Log(file, tuple(lines), text, last.number if cut else None)
+    return LogText(file, tuple(lines), text, last.number if cut else None)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -219,9 +221,9 @@ def _read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no {path}") from None
+        raise UsageError(f"there is no file {path}", "give the path of a log") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "give a file that you may read") from None
     if len(content) > LARGEST_BYTES:
         raise RefusedFile(
             f"{path} has more than {LARGEST_BYTES:,} bytes", "cut out the part from the tool's start to its summary"

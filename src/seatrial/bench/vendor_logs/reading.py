@@ -1,18 +1,20 @@
-"""What a reader is asked, what it answers, and the steps that readers share."""
+"""What a reader takes and returns, and the steps that readers share."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seatrial.bench.vendor_logs.log import Found, Log
+from seatrial.bench.vendor_logs.log import LineMatch, LogText
 from seatrial.errors import NotComparable, RefusedFile, UsageError
 from seatrial.store.imported import ImportedPoint
 
+AS_PRINTED = "give the log as the tool wrote it"
+
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the user says about a log, for what it does not tell itself."""
+class LogHints:
+    """What the user adds to a log that does not state it."""
 
     batch_size: int | None = None
     model: str | None = None
@@ -20,7 +22,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one log told."""
+    """The figures and facts of one log."""
 
     points: tuple[ImportedPoint, ...]
     tool_version: str | None = None
@@ -37,62 +39,64 @@ class Reader:
     """How the logs of one tool are read."""
 
     marks: str
-    """A regular expression found in every log of this tool, even in one cut short, and in no other's."""
-    read: Callable[[Log, Asked], Reading]
+    """A regular expression that matches in every log of this tool, even in one cut short, and in no other's."""
+    read: Callable[[LogText, LogHints], Reading]
     own_error: str
-    """A regular expression whose group is the tool's own words on why it failed."""
+    """A regular expression whose group is the tool's own error."""
 
 
-def lines_of(**figures: Found | tuple[Found | None, ...] | None) -> dict[str, tuple[int, ...]]:
-    """Where figures stand, by their names; what was not found is left out."""
-    rows = {name: found if isinstance(found, tuple) else (found,) for name, found in figures.items()}
-    told = {name: tuple(one.line for one in found if one is not None) for name, found in rows.items()}
-    return {name: lines for name, lines in told.items() if lines}
+def lines_of(**figures: LineMatch | tuple[LineMatch | None, ...] | None) -> dict[str, tuple[int, ...]]:
+    """Line numbers of figures, by their names; a figure without a line is left out."""
+    rows = {name: matches if isinstance(matches, tuple) else (matches,) for name, matches in figures.items()}
+    numbers = {name: tuple(match.line for match in matches if match is not None) for name, matches in rows.items()}
+    return {name: lines for name, lines in numbers.items() if lines}
 
 
-def settle_batch(log: Log, told: int | None, line: int | None, asked: Asked) -> int:
-    """The batch size that the log tells, or else the user.
+def settle_batch(log: LogText, stated: int | None, line: int | None, hints: LogHints) -> int:
+    """The batch size that the log states, or else the hints.
 
     Raises:
-        UsageError: nobody tells it, or they contradict each other.
+        UsageError: neither has it, or they contradict each other.
     """
-    if told is None:
-        if asked.batch_size is None:
-            raise UsageError(f"{log.name} does not tell the batch size", "give it with --batch-size")
-        return asked.batch_size
-    if asked.batch_size not in (None, told):
+    if stated is None:
+        if hints.batch_size is None:
+            raise UsageError(f"{log.name} does not state the batch size", "give it with --batch-size")
+        return hints.batch_size
+    if hints.batch_size not in (None, stated):
         where = f" (line {line})" if line else ""
-        raise UsageError(f"{log.name} is of batch size {told}{where}, not of --batch-size {asked.batch_size}")
-    return told
+        raise UsageError(
+            f"{log.name} is of batch size {stated}{where}, not of --batch-size {hints.batch_size}", "leave it out"
+        )
+    return stated
 
 
-def read_count(log: Log, found: Found, index: int = 0) -> int:
+def read_count(log: LogText, match: LineMatch, index: int = 0) -> int:
     """A whole number above 0.
 
     Raises:
-        RefusedFile: something else stands there.
+        RefusedFile: it is something else.
     """
-    value = found.figure(index)
+    value = match.figure(index)
     if not value.is_integer() or value < 1:
         raise RefusedFile(
-            f"{log.name} line {found.line} says {found.words[index]} where a whole number above 0 belongs"
+            f"{log.name} line {match.line} has {match.words[index]}, not a whole number above 0", AS_PRINTED
         )
     return int(value)
 
 
-def read_rate(log: Log, found: Found, index: int = 0) -> float:
+def read_rate(log: LogText, match: LineMatch, index: int = 0) -> float:
     """A figure above 0.
 
     Raises:
         RefusedFile: it is not.
     """
-    value = found.figure(index)
+    value = match.figure(index)
     if not 0 < value < math.inf:
-        raise RefusedFile(f"{log.name} line {found.line} says {found.words[index]} where a figure above 0 belongs")
+        raise RefusedFile(f"{log.name} line {match.line} has {match.words[index]}, not a figure above 0", AS_PRINTED)
     return value
 
 
-def read_object(log: Log) -> dict[str, Any]:
+def read_object(log: LogText) -> dict[str, Any]:
     """The JSON object that a file is.
 
     Raises:
@@ -100,29 +104,29 @@ def read_object(log: Log) -> dict[str, Any]:
     """
     value = log.parse_json(log.text)
     if not isinstance(value, dict):
-        raise RefusedFile(f"{log.name} holds no JSON object", "give the file that the tool wrote")
+        raise RefusedFile(f"{log.name} has no JSON object", "give the file that the tool wrote")
     return value
 
 
-def read_value(log: Log, values: Mapping[str, Any], key: str, zero: bool = False) -> float:
+def read_value(log: LogText, values: Mapping[str, Any], key: str, zero: bool = False) -> float:
     """A figure above 0, or 0 itself with `zero`, out of JSON or CSV, where it may be written as text.
 
     Raises:
-        RefusedFile: it is missing, or something else stands there.
+        RefusedFile: it is missing, or something else.
     """
     if key not in values:
-        raise RefusedFile(f"{log.name} has no '{key}'", "give the whole file")
+        raise RefusedFile(f"{log.name} has no '{key}'", "give the complete file")
     try:
         value = float(values[key])
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value < math.inf or (value == 0 and not zero):
         line = log.locate(key)
-        raise RefusedFile(f"{log.name} line {line} has {values[key]!r} as '{key}', where a figure above 0 belongs")
+        raise RefusedFile(f"{log.name} line {line} has {values[key]!r} as '{key}', not a figure above 0", AS_PRINTED)
     return value
 
 
-def join_runs(log: Log, runs: Sequence[Reading]) -> Reading:
+def join_runs(log: LogText, runs: Sequence[Reading]) -> Reading:
     """Several runs out of one file as one reading.
 
     Raises:
@@ -131,11 +135,11 @@ def join_runs(log: Log, runs: Sequence[Reading]) -> Reading:
     first = runs[0]
     for run in runs[1:]:
         for what in ("tool_version", "device", "precision"):
-            one, other = getattr(first, what), getattr(run, what)
+            one, other = (getattr(each, what) or "not stated" for each in (first, run))
             if one != other:
                 raise NotComparable(
-                    f"{log.name} holds runs of {what.replace('_', ' ')} {one or 'not told'} and {other or 'not told'}",
-                    "cut it into files and import each on its own",
+                    f"{log.name} has runs of {what.replace('_', ' ')} {one} and {other}",
+                    "split it into files and import each on its own",
                 )
     models = {run.model for run in runs}
     return replace(

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from seatrial.bench.vendor_logs.doubts import TOO_FAST, WAITING
-from seatrial.bench.vendor_logs.log import Found, Log
+from seatrial.bench.vendor_logs.log import LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
-    Asked,
+    LogHints,
     Reader,
     Reading,
     join_runs,
@@ -46,12 +46,12 @@ class _Setup:
     images_per_query: int
     streams: int
     input: str | None
-    found: tuple[Found | None, ...]
+    matches: tuple[LineMatch | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """Images per second in one scope, with how both are known and where they stand."""
+    """Images per second in one scope, with the reason for both and their lines."""
 
     scope: Scope
     scope_because: str
@@ -61,80 +61,81 @@ class _Figure:
     lines: dict[str, tuple[int, ...]]
 
 
-def read(log: Log, asked: Asked) -> Reading:
+def read(log: LogText, hints: LogHints) -> Reading:
     """One run of trtexec, or several in one file.
 
     Raises:
-        RefusedFile: a run has no whole summary, or trtexec itself called it failed.
-        UsageError: the batch size is not told, or is another than asked.
+        RefusedFile: a run has no complete summary, or trtexec itself reports it as failed.
+        UsageError: the batch size is not stated, or is not the one given.
     """
-    return join_runs(log, [_read_run(part, asked) for part in log.without(PREFIX).split(r"^&&&& RUNNING ")])
+    return join_runs(log, [_read_run(part, hints) for part in log.without(PREFIX).split(r"^&&&& RUNNING ")])
 
 
-def _read_run(part: Log, asked: Asked) -> Reading:
+def _read_run(part: LogText, hints: LogHints) -> Reading:
     failed = part.find("&&&& FAILED {w}")
     if failed is not None:
-        raise RefusedFile(f"{part.name} line {failed.line}: trtexec calls this run failed")
+        raise RefusedFile(
+            f"{part.name} line {failed.line}: trtexec reports this run as failed", "give the log of a run that passed"
+        )
     version = _read_version(part)
-    setup = _read_setup(part, asked)
+    setup = _read_setup(part, hints)
     summary = read_summary(part, setup.images_per_query)
     figures = tuple(_find_figures(part, summary, setup, version))
     device = part.find("Selected Device: {w}")
-    model = part.match(r"--(?:onnx|loadEngine|uff|deploy|model)=(\S+)") or part.match(r"^Model: (\S+)")
     precision, doubt = _read_precision(part)
     return Reading(
         tuple(_make_point(part, summary, setup, figure) for figure in figures),
         version,
-        model.words[0] if model else None,
+        part.word(r"--(?:onnx|loadEngine|uff|deploy|model)=(\S+)") or part.word(r"^Model: (\S+)"),
         device.words[0] if device else None,
         precision,
         tuple(filter(None, (doubt, *_find_doubts(part, summary, setup, figures[0])))),
     )
 
 
-def _read_version(part: Log) -> str | None:
+def _read_version(part: LogText) -> str | None:
     """From `TensorRT version: 8.0.1`, `[TensorRT v8601]` (8.6.1), `[TensorRT v100200]` (10.2.0), or the wording."""
-    spelled = part.match(r"TensorRT version: (\d+(?:\.\d+)+)")
+    spelled = part.word(r"TensorRT version: (\d+(?:\.\d+)+)")
     if spelled is not None:
-        return spelled.words[0]
-    packed = part.match(r"\[TensorRT v(\d{4,6})\]")
+        return spelled
+    packed = part.word(r"\[TensorRT v(\d{4,6})\]")
     if packed is None:
         return "7" if part.find(*OLD_HEADINGS) else None
-    number = int(packed.words[0])
+    number = int(packed)
     unit = 10_000 if number >= 100_000 else 1_000
     return f"{number // unit}.{number % unit // 100}.{number % 100}"
 
 
-def _read_setup(part: Log, asked: Asked) -> _Setup:
+def _read_setup(part: LogText, hints: LogHints) -> _Setup:
     implicit = _find_implicit(part)
     shape = next(filter(None, map(part.match, SHAPES)), None)
     sizes = shape.words[1].split("x") if shape else []
     streams = part.find("Inference Streams: {n}", "Streams: {n}")
-    told = implicit or shape
+    source = implicit or shape
     size = read_count(part, implicit) if implicit else int(sizes[0]) if len(sizes) >= IMAGE_AXES else None
-    batch_size = settle_batch(part, size, told.line if told else None, asked)
+    batch_size = settle_batch(part, size, source.line if source else None, hints)
     return _Setup(
         batch_size,
         batch_size if implicit else 1,
         read_count(part, streams) if streams else 1,
         ":".join(shape.words) if shape else None,
-        (told, streams),
+        (source, streams),
     )
 
 
-def _find_implicit(part: Log) -> Found | None:
-    """Where an implicit batch is told; `Batch: 1` also stands there when an engine of any explicit batch is loaded."""
-    flag, told = part.match(r"--batch=(\d{1,9})\b"), part.find("Batch: {n}")
-    if told is not None and told.figure() == 1 and flag is None and part.match("--loadEngine="):
+def _find_implicit(part: LogText) -> LineMatch | None:
+    """The line of an implicit batch; `Batch: 1` is also printed when an engine of any explicit batch is loaded."""
+    flag, printed = part.match(r"--batch=(\d{1,9})\b"), part.find("Batch: {n}")
+    if printed is not None and printed.figure() == 1 and flag is None and part.match("--loadEngine="):
         return None
-    return told or flag
+    return printed or flag
 
 
-def _read_scope(part: Log, summary: Summary, version: str | None) -> tuple[bool, str, Found | None]:
-    """Whether copies were inside the clock, how that is known, and where it stands."""
-    told = part.match(r"^Data transfers: (Enabled|Disabled)$")
-    if told is not None:
-        return told.words[0] == "Enabled", f"the log says 'Data transfers: {told.words[0]}'", told
+def _read_scope(part: LogText, summary: Summary, version: str | None) -> tuple[bool, str, LineMatch | None]:
+    """Whether copies were inside the clock, the reason, and its line."""
+    transfers = part.match(r"^Data transfers: (Enabled|Disabled)$")
+    if transfers is not None:
+        return transfers.words[0] == "Enabled", f"the log has 'Data transfers: {transfers.words[0]}'", transfers
     if version is None and summary.copies is not None:
         copied = any(copy.figure(2) > 0 for copy in summary.copies)
         return copied, f"H2D and D2H latencies are {'not ' if copied else ''}0", summary.copies[0]
@@ -146,42 +147,41 @@ def _read_scope(part: Log, summary: Summary, version: str | None) -> tuple[bool,
     return (given is not None) == (major >= 11), because, given
 
 
-def _find_figures(part: Log, summary: Summary, setup: _Setup, version: str | None) -> Iterator[_Figure]:
-    """The rate that trtexec told, and the GPU's own where copies are in the first and queries do not overlap."""
-    timed, because, found = _read_scope(part, summary, version)
+def _find_figures(part: LogText, summary: Summary, setup: _Setup, version: str | None) -> Iterator[_Figure]:
+    """The rate that trtexec reports, and the GPU's own where copies are in the first and queries do not overlap."""
+    timed, because, source = _read_scope(part, summary, version)
     rate, words = _convert_rate(part, summary, setup)
-    told = (
-        (summary.queries_per_s, summary.walltime) if summary.queries_per_s.figure() == 0 else (summary.queries_per_s,)
-    )
+    counted = summary.queries_per_s.figure() == 0
+    sources = (summary.queries_per_s, summary.walltime) if counted else (summary.queries_per_s,)
     times = summary.host if timed else summary.gpu
-    lines = lines_of(images_per_s=told, latency=times.found, scope=found)
+    lines = lines_of(images_per_s=sources, latency=times.matches, scope=source)
     yield _Figure("host" if timed else "device", because, rate, words, times, lines)
     if timed and setup.streams == 1:
         mean = summary.gpu.latency.mean_ms
         words = f"1000 × batch {setup.batch_size} / mean GPU compute time {mean:g} ms"
-        lines = lines_of(images_per_s=summary.gpu.found, latency=summary.gpu.found)
+        lines = lines_of(images_per_s=summary.gpu.matches, latency=summary.gpu.matches)
         rate = 1000 * setup.batch_size / mean
         yield _Figure("device", "GPU compute time has no copies in it", rate, words, summary.gpu, lines)
 
 
-def _convert_rate(part: Log, summary: Summary, setup: _Setup) -> tuple[float, str]:
-    told, batch = summary.queries_per_s, setup.batch_size
+def _convert_rate(part: LogText, summary: Summary, setup: _Setup) -> tuple[float, str]:
+    queries, batch = summary.queries_per_s, setup.batch_size
     count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
-    if told.figure() == 0 and summary.copies is None:
+    if queries.figure() == 0 and summary.copies is None:
         words = f"{count} batches of {batch} in {walltime:g} s: trtexec 7 prints 0 qps for an explicit batch"
         return count * batch / walltime, words
-    rate = read_rate(part, told)
-    # A log of 7 may not say what a query is, but its times do: as many queries as runs, or many more.
+    rate = read_rate(part, queries)
+    # A log of 7 may not state what a query is, but its times show it: as many queries as runs, or many more.
     many = summary.copies is None and rate * walltime > MORE_THAN_RUNS * count
     if setup.images_per_query > 1 or many:
-        return rate, f"{told.words[0]} qps, images since the batch is implicit"
-    return rate * batch, f"{told.words[0]} qps × batch {batch}"
+        return rate, f"{queries.words[0]} qps, images since the batch is implicit"
+    return rate * batch, f"{queries.words[0]} qps × batch {batch}"
 
 
-def _make_point(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> ImportedPoint:
+def _make_point(part: LogText, summary: Summary, setup: _Setup, figure: _Figure) -> ImportedPoint:
     warmup = part.find("Warmup completed {n} queries over {n} ms")
     copies = tuple(copy.figure(2) for copy in summary.copies) if summary.copies else (None, None)
-    batch, streams = setup.found
+    batch, streams = setup.matches
     shared = lines_of(batch_size=batch, streams=streams, warmup=warmup, duration_s=summary.walltime)
     return ImportedPoint(
         file=part.name, batch_size=setup.batch_size, streams=setup.streams, input=setup.input,
@@ -195,37 +195,37 @@ def _make_point(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> 
     )  # fmt: skip
 
 
-def _read_precision(part: Log) -> tuple[str | None, str | None]:
+def _read_precision(part: LogText) -> tuple[str | None, str | None]:
     """The lowest precision that was allowed, and why that may not be what ran."""
-    told = part.find("Precision: {w}")
+    line = part.find("Precision: {w}")
     if part.match(r"--loadEngine="):
-        return None, "the engine was built elsewhere, and its log does not tell its precision"
-    if told is None:
+        return None, "the engine was built elsewhere, and this log does not state its precision"
+    if line is None:
         return None, None
-    if told.words[0].startswith("Strongly Typed"):
-        return None, "the network is strongly typed: its precision is the graph's, and the log does not tell it"
-    allowed = re.findall(r"(?:FP|BF|INT)\d+", told.words[0].partition(" (")[0])
+    if line.words[0].startswith("Strongly Typed"):
+        return None, "the network is strongly typed: its precision is the graph's, and the log does not state it"
+    allowed = re.findall(r"(?:FP|BF|INT)\d+", line.words[0].partition(" (")[0])
     if len(allowed) < 2:
         return (allowed[0].lower(), None) if allowed else (None, None)
-    words = f"'Precision: {told.words[0]}' is what was allowed; how much ran in {allowed[-1]} is not told"
+    words = f"'Precision: {line.words[0]}' is what was allowed; how much ran in {allowed[-1]} is not stated"
     return allowed[-1].lower(), words
 
 
-def _find_doubts(part: Log, summary: Summary, setup: _Setup, figure: _Figure) -> Iterator[str]:
+def _find_doubts(part: LogText, summary: Summary, setup: _Setup, figure: _Figure) -> Iterator[str]:
     label = f"batch {setup.batch_size}"
     if figure.scope == "device":
         yield f"{label}: copies were left out of the clock ({figure.scope_because}), which an application has to make"
     if summary.copies and (figure.scope == "host") != any(copy.figure(2) > 0 for copy in summary.copies):
-        yield f"{label}: {figure.scope_because}, but the latencies of copies say otherwise"
+        yield f"{label}: {figure.scope_because}, but the latencies of copies disagree"
     gpu, host = (1000 * setup.batch_size * setup.streams / t.latency.mean_ms for t in (summary.gpu, summary.host))
     if figure.images_per_s > TOO_FAST * gpu:
         yield f"{label}: {figure.images_per_s:.6g} images/s contradict the GPU compute time, which allows {gpu:.6g}"
     if figure.images_per_s < WAITING * host:
-        yield f"{label}: the GPU stood still between queries: latency allows {host:.6g} images/s"
+        yield f"{label}: the GPU was idle between queries: latency allows {host:.6g} images/s"
     if part.find("&&&& PASSED {w}") is None:
-        yield f"{label}: the log ends before trtexec says whether it passed"
+        yield f"{label}: the log ends before trtexec states whether it passed"
     for warning in part.find_all(*WARNINGS):
-        yield f"{label}: trtexec warns (line {warning.line}): {part.text_of(warning.line).lstrip('* ')}"
+        yield f"{label}: trtexec warns (line {warning.line}): {warning.text.lstrip('* ')}"
 
 
 READER = Reader(

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from seatrial.bench.vendor_logs.log import NUMBER, Found, Log
+from seatrial.bench.vendor_logs.log import NUMBER, LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import read_count, read_rate
 from seatrial.errors import RefusedFile
-from seatrial.store.imported import ToldLatency
+from seatrial.store.imported import ReportedLatency
 
 HEADING = "=== Performance summary ==="
 OLD_HEADINGS = ("Host Latency", "Host latency")
@@ -18,27 +18,27 @@ ONE_PERCENTILE = re.compile(rf"percentile\(({NUMBER})%\) = ({NUMBER}) ms")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """One kind of time, and where its figures stand."""
+    """One kind of time, and the lines of its figures."""
 
-    latency: ToldLatency
-    found: tuple[Found, ...]
+    latency: ReportedLatency
+    matches: tuple[LineMatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The figures of one run, whatever the version that printed them."""
 
-    queries_per_s: Found
+    queries_per_s: LineMatch
     """A query is a batch where the batch is explicit, an image where it is implicit."""
     host: Times
     """To the device, computing, and back."""
     gpu: Times
-    walltime: Found
-    copies: tuple[Found, Found] | None = None
-    """To the device and back, their means at index 2; TensorRT 7 does not tell them."""
+    walltime: LineMatch
+    copies: tuple[LineMatch, LineMatch] | None = None
+    """To the device and back, their means at index 2; TensorRT 7 does not print them."""
 
 
-def read_summary(part: Log, images_per_query: int) -> Summary:
+def read_summary(part: LogText, images_per_query: int) -> Summary:
     """The summary of one run.
 
     Raises:
@@ -48,7 +48,7 @@ def read_summary(part: Log, images_per_query: int) -> Summary:
     return _read_rows(part, images_per_query) if old is None else _read_blocks(part.after(old.line))
 
 
-def _read_rows(part: Log, images_per_query: int) -> Summary:
+def _read_rows(part: LogText, images_per_query: int) -> Summary:
     summary = part.after(part.need(HEADING).line)
     rate = summary.need("Throughput: {n} qps")
     rows = {name: summary.need(f"{name}: {STATISTICS}") for name in ("Latency", "H2D Latency", "GPU Compute Time")}
@@ -69,7 +69,7 @@ def _read_rows(part: Log, images_per_query: int) -> Summary:
     )
 
 
-def _read_row(part: Log, row: Found, count: int) -> Times:
+def _read_row(part: LogText, row: LineMatch, count: int) -> Times:
     rest = row.words[4]
     if not PERCENTILES.fullmatch(rest):
         raise RefusedFile(
@@ -80,7 +80,7 @@ def _read_row(part: Log, row: Found, count: int) -> Times:
     return Times(_make_latency(tuple(row.figure(index) for index in range(4)), shares, count), (row,))
 
 
-def _read_blocks(summary: Log) -> Summary:
+def _read_blocks(summary: LogText) -> Summary:
     """TensorRT 7's: `Host Latency`, since 7.1 `Enqueue Time`, then `GPU Compute`."""
     rate, walltime = summary.need("throughput: {n} qps"), summary.need("walltime: {n} s")
     gpu = summary.after(summary.need("GPU Compute").line)
@@ -93,7 +93,7 @@ def _read_blocks(summary: Log) -> Summary:
     return Summary(rate, host, _read_block(gpu, " ms", " ms at {n}%", count), walltime)
 
 
-def _read_block(block: Log, unit: str, at: str, count: int) -> Times:
+def _read_block(block: LogText, unit: str, at: str, count: int) -> Times:
     rows = tuple(block.need(f"{name}: {{n}}{unit}") for name in ("min", "max", "mean", "median"))
     percentile = block.need(f"percentile: {{n}}{at}")
     read_rate(block, rows[2])
@@ -101,10 +101,12 @@ def _read_block(block: Log, unit: str, at: str, count: int) -> Times:
     return Times(_make_latency(tuple(row.figure() for row in rows), shares, count), (*rows, percentile))
 
 
-def _make_latency(figures: tuple[float, ...], shares: dict[str, float], count: int) -> ToldLatency:
+def _make_latency(figures: tuple[float, ...], shares: dict[str, float], count: int) -> ReportedLatency:
     least, most, mean, median = figures
-    return ToldLatency(count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares)
+    return ReportedLatency(
+        count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares
+    )
 
 
-def _count(log: Log, total_s: Found, mean_ms: Found, index: int) -> int:
+def _count(log: LogText, total_s: LineMatch, mean_ms: LineMatch, index: int) -> int:
     return max(1, round(1000 * read_rate(log, total_s) / read_rate(log, mean_ms, index)))

@@ -51,7 +51,7 @@ def _tabulate_speed(engines: Sequence[EngineChange]) -> Grid:
         for size in [size for size in after if size in before]:
             rates = [write_figures(figures[size].rate.value, 4) for figures in (before, after)]
             change = "not comparable" if engine.speed.refused or size is None else write_change(ratios[size])
-            rows.append([engine.name, str(size or "not told"), *rates, change])
+            rows.append([engine.name, str(size or "not stated"), *rates, change])
     return Grid(["engine", "batch", "images/s before", "after", "change (95 % interval)"], rows)
 
 

@@ -11,7 +11,7 @@ from seatrial.report.formats import Grid
 from seatrial.report.numbers import write_figures
 from seatrial.results.rate import Rate
 
-UNKNOWN = "not told"
+UNKNOWN = "not stated"
 
 
 def write_speeds(table: SpeedTable, layout: Layout) -> str:
@@ -91,7 +91,7 @@ def _describe_ratio(ratio: RatioColumn) -> str:
 def _list_notes(table: SpeedTable) -> Iterator[str]:
     for shown in table.columns:
         facts = shown.column.facts
-        yield f"{shown.column.name}: {shown.column.origin}, {facts.get('precision') or 'precision not told'}"
+        yield f"{shown.column.name}: {shown.column.origin}, {facts.get('precision') or 'precision not stated'}"
     yield from (f"note: {note}" for note in table.notes)
     for shown in table.columns:
         yield from (f"doubt: {shown.column.name}: {doubt}" for doubt in merge_doubts(shown.column.doubts))

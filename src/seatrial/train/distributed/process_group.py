@@ -125,7 +125,7 @@ class World:
         raised = next((found for found in self.gather(error) if found is not None), None)
         if raised is not None:
             # One line on each machine's terminal is enough.
-            raised.told = self.place.local_rank > 0
+            raised.reported = self.place.local_rank > 0
             raise raised
 
 

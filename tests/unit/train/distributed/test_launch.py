@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import seatrial
-from seatrial.errors import EngineError, SeatrialError
+from seatrial.errors import EngineError, ExitCode, SeatrialError
 from seatrial.train.distributed.launch import launch
 from tiny_training import answer_or_fail
 
@@ -43,5 +43,5 @@ def test_a_process_that_fails_ends_the_others(
     with pytest.raises(kind, match=words) as raised:
         launch(functools.partial(answer_or_fail, how), 2)
     if how == "user error":
-        assert getattr(raised.value, "exit_code", None) == 42
+        assert getattr(raised.value, "exit_code", None) == ExitCode.SPEED
     assert capfd.readouterr() == ("", "")
