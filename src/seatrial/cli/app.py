@@ -26,9 +26,8 @@ from seatrial.cli import (
 )
 from seatrial.errors import ExitCode
 
-HELP = """Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured.
-
-Exit codes: """ + ", ".join(f"{code} {code.meaning}" for code in ExitCode)
+HELP = "Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured."
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{code:5}  {code.meaning}" for code in ExitCode)
 
 
 def make_app() -> typer.Typer:
@@ -36,6 +35,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         name="seatrial",
         help=HELP,
+        epilog=EXIT_CODES,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
