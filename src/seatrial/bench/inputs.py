@@ -14,6 +14,7 @@ from seatrial.store.records import TensorSpec
 ROTATED_BYTES = 64 * 2**20
 """Batches take this much together: more than the last-level cache that one machine's share usually is."""
 RANDOM_IMAGES = 64
+RANDOM_BYTES = "random bytes, seed 0"
 PREPARE = "prepare them again: give the folder with --images"
 
 
@@ -35,7 +36,7 @@ def read_pixels(path: Path, pipeline: InputPipeline) -> NDArray[np.uint8]:
     return pixels
 
 
-def make_random_pixels(pipeline: InputPipeline, seed: int, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
+def make_random_pixels(pipeline: InputPipeline, seed: int = 0, count: int = RANDOM_IMAGES) -> NDArray[np.uint8]:
     """Images (n, *pipeline.shape) of random bytes: zeros would be faster on some chips than any photograph."""
     return np.random.default_rng(seed).integers(0, 256, (count, *pipeline.shape), dtype=np.uint8)
 

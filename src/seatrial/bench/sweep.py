@@ -1,12 +1,12 @@
 """A sweep over scopes, streams and batch sizes, each point measured in fresh processes, round by round."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
+from seatrial.bench.inputs import RANDOM_BYTES
 from seatrial.bench.measure import Limits
 from seatrial.bench.output_checks import check_caching
 from seatrial.bench.saved_points import SavedPoints
@@ -15,7 +15,6 @@ from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.conditions import read_conditions
-from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.metrics.latency import Latency
@@ -36,19 +35,13 @@ class SweepSpec(Strict):
     streams: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
     """Each batch size is measured with each of these numbers of streams."""
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("host",)
-    device: str | None = None
-    """None takes the one it was compiled for."""
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
-    seed: int = 0
-    """Random seed of the bytes."""
     limits: Limits = Limits()
     processes: PositiveInt = 1
     """Repeats of every point, each in its own process, one whole round after another."""
-    threads: PositiveInt | None = None
-    """Cores that each process may use; None leaves it all there are."""
     stop_when_saturated: bool = False
     """Skip larger batches once two in a row gave no more; goes from small to large."""
 
@@ -66,7 +59,7 @@ def sweep(
             not measured again.
 
     Raises:
-        UsageError: the folder is no engine folder, none of its files takes a batch size, or there are fewer cores.
+        UsageError: the folder is no engine folder, or none of its files takes a batch size.
         EngineError: SDK or device is missing, or not one point could be measured.
         DataError: the images are missing, or not what the engine takes.
         ParityError: timed outputs are not those of an untimed run, or the engine caches outputs.
@@ -74,9 +67,6 @@ def sweep(
     file = read_engine(folder)
     _check_spec(file, spec)
     described = _describe(file, spec, key)
-    environment = described.environment
-    if spec.threads is not None:
-        environment = environment.model_copy(update={"cores": spec.threads})
     conditions = read_conditions()
     points_saved = SavedPoints(saved, key)
     points, unmeasured = _Sweep(file, spec, points_saved, progress).run()
@@ -85,9 +75,9 @@ def sweep(
     doubts = (
         *doubt_padding(file, spec.batch_sizes),
         *_doubt_resumed(points_saved, len(points)),
-        *find_doubts(points, environment, conditions),
+        *find_doubts(points, described.environment, conditions),
     )
-    measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts, "environment": environment}
+    measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts}
     return described.model_copy(update=measured)
 
 
@@ -99,7 +89,7 @@ def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
         name=file.folder.resolve().name,
         engine=manifest.engine,
         sdk_version=manifest.sdk_version,
-        device=spec.device or manifest.device,
+        device=manifest.device,
         precision=manifest.precision,
         executed=manifest.executed,
         recipe=manifest.graph.recipe["name"],
@@ -116,7 +106,7 @@ def _describe(file: EngineFile, spec: SweepSpec, key: str) -> Measurement:
 
 def describe_inputs(spec: SweepSpec) -> str:
     """The inputs, by scope where they differ."""
-    arrays = f"images of {spec.images}" if spec.images else f"random bytes, seed {spec.seed}"
+    arrays = f"images of {spec.images}" if spec.images else RANDOM_BYTES
     if "e2e" not in spec.scopes:
         return arrays
     files = f"files of {spec.files}"
@@ -130,9 +120,8 @@ def run_worker(job: Job) -> Point:
         SeatrialError: of the class that the process raised.
         EngineError: the process died; names the signal and the batch size.
     """
-    threads = {} if job.threads is None else {"OMP_NUM_THREADS": str(job.threads)}
     what = f"the process that measured batch {job.batch_size} on {job.device}"
-    return call_child(WORKER, job.model_dump_json(), Point, what, threads, on_cpu=job.device == "cpu")
+    return call_child(WORKER, job.model_dump_json(), Point, what, on_cpu=job.device == "cpu")
 
 
 class _Sweep:
@@ -211,14 +200,12 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
     return [
         Job(
             folder=file.folder.resolve(),
-            device=spec.device or file.manifest.device,
+            device=file.manifest.device,
             batch_size=batch_size,
             streams=streams,
-            threads=spec.threads,
             scope=scope,
             images=spec.images.resolve() if spec.images else None,
             files=spec.files.resolve() if spec.files else None,
-            seed=spec.seed,
             limits=spec.limits,
         )
         for _ in range(spec.processes)
@@ -247,12 +234,6 @@ def _check_spec(file: EngineFile, spec: SweepSpec) -> None:
         raise UsageError("scope device is measured with one stream", "leave --streams out, or measure --scope host")
     if "e2e" in spec.scopes and spec.files is None:
         raise UsageError("scope e2e reads image files", "give the folder with --images")
-    if spec.threads is None:
-        return
-    if not hasattr(os, "sched_setaffinity"):
-        raise UsageError("this system cannot keep a process to some of its cores", "leave the number of threads out")
-    if spec.threads > count_cores():
-        raise UsageError(f"{spec.threads} threads, but only {count_cores()} usable cores", "use fewer threads")
 
 
 def doubt_padding(file: EngineFile, batch_sizes: Sequence[int]) -> list[str]:

@@ -4,7 +4,6 @@ How it is called and how it reports errors: see `machine.isolated_process`.
 """
 
 import contextlib
-import os
 import resource
 import sys
 import time
@@ -47,15 +46,11 @@ class Job(SettingFields):
     device: str
     batch_size: PositiveInt
     streams: PositiveInt = 1
-    threads: PositiveInt | None = None
-    """Cores that the process may use; None leaves it all there are."""
     scope: Scope = "host"
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
-    seed: int = 0
-    """Random seed of the bytes."""
     options: dict[str, str] | None = None
     """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
@@ -71,7 +66,6 @@ def main() -> int:
 def measure_job(fields: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
     job = Job.read(fields, "the job")
-    restrict_cores(job.threads)
     file = read_engine(job.folder)
     if job.options is not None:
         file = replace(file, manifest=file.manifest.model_copy(update={"options": job.options}))
@@ -145,7 +139,7 @@ class _Bench:
             run_batch,
             clock,
         )
-        self._pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, job.seed)
+        self._pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline)
         self._device_times: list[tuple[float, StageTimes]] = []
 
     def make_work(self, closing: contextlib.ExitStack) -> TimedWork:
@@ -228,12 +222,6 @@ class _Bench:
         start = self._clock()
         _, times = self._run_batch(batch)
         return 1000 * (self._clock() - start) if times is None else times.device_ms
-
-
-def restrict_cores(threads: int | None) -> None:
-    """Keep this process, and the threads it will start, to the first `threads` of its cores."""
-    if threads is not None:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def read_peak_rss() -> int:

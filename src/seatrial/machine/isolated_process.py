@@ -11,7 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psutil
@@ -30,7 +30,6 @@ def call_child(
     job: str,
     result: type[Result],
     what: str,
-    environment: Mapping[str, str] | None = None,
     on_cpu: bool = True,
 ) -> Result:
     """Do `job` in the process that `command` starts, and return its result; the process never outlives this one.
@@ -47,9 +46,7 @@ def call_child(
     """
     ours = {"SEATRIAL_PARENT": str(os.getpid()), "SEATRIAL_ON_CPU": str(int(on_cpu))}
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(environment or {}), **ours}
-    ) as child:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **ours}) as child:
         try:
             output, chatter = child.communicate(job.encode())
         finally:

@@ -1,6 +1,5 @@
 import errno
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,15 +125,6 @@ def test_given_images_are_fed(write_engine: Callable[..., Path], tmp_path: Path)
 def test_peak_memory_holds_what_is_held_now() -> None:
     held = bytearray(b"x") * (64 * 2**20)
     assert read_peak_rss() >= len(held)
-
-
-def test_cores_are_the_first_of_those_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[tuple[int, list[int]]] = []
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {6, 2, 4})
-    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: kept.append((pid, cores)))
-    worker.restrict_cores(None)
-    worker.restrict_cores(2)
-    assert kept == [(0, [2, 4])]
 
 
 class OutOfMemoryError(RuntimeError):

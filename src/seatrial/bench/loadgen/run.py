@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 
+from seatrial.bench.inputs import RANDOM_BYTES
 from seatrial.bench.loadgen.scenarios import MLPERF_LIBRARY, LoadTestJob, LoadTestResult
 from seatrial.bench.spread import find_doubts
 from seatrial.bench.sweep import doubt_padding
@@ -96,7 +97,7 @@ def _read_record(
 
 
 def _describe_inputs(job: LoadTestJob, result: LoadTestResult) -> str:
-    source = f"images of {job.images}" if job.images else f"random bytes, seed {job.seed}"
+    source = f"images of {job.images}" if job.images else RANDOM_BYTES
     return f"{source}; {result.library} different ones"
 
 

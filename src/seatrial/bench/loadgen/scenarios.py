@@ -65,8 +65,6 @@ class LoadTestJob(Strict):
     """How long an image waits at most for others to fill its batch."""
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
-    seed: int = 0
-    """Random seed of the bytes."""
     logs: Path
     """The folder for LoadGen's files."""
 

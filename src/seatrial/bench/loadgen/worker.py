@@ -4,13 +4,14 @@ It takes a `LoadTestJob` on stdin and writes a `LoadTestResult` to stdout; for e
 LoadGen's figures are in the files that it writes (its interface: `loadgen/bindings/python_api.cc`).
 """
 
+import contextlib
 import json
 import os
-import queue
 import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -66,7 +67,7 @@ def load_test(job: LoadTestJob, file: EngineFile, engine: Engine) -> LoadTestRes
 
     pipeline = read_pipeline(file.manifest.graph)
     library = PRESETS[job.preset]
-    pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, job.seed, library)
+    pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, count=library)
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
         check_self_test(session, file, job.batch_size)
         classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, pipeline))
@@ -159,10 +160,9 @@ class System:
 
     def __init__(self, loadgen: Any, classifier: Classifier, job: LoadTestJob) -> None:
         self.queries = 0
-        self.ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        """Gets the error, or None when the test is over."""
+        self.done: Future[None] = Future()
+        """Done when the test is over, or with the first error."""
         self._loadgen, self._classifier, self._batch_size = loadgen, classifier, job.batch_size
-        self._given_up = threading.Event()
         # Queries of the streams come one after another: handing each to another thread would only cost time.
         one_by_one = job.scenario.endswith("stream") and job.streams == 1
         self._batcher = None if one_by_one else Batcher(self._process, job.batch_size, job.streams, job.wait_ms / 1000)
@@ -175,8 +175,8 @@ class System:
 
     def give_up(self, error: BaseException) -> None:
         """Process nothing more."""
-        self._given_up.set()
-        self.ended.put(error)
+        with contextlib.suppress(InvalidStateError):
+            self.done.set_exception(error)
 
     def close(self) -> None:
         """Return when no thread uses the engine any more."""
@@ -187,7 +187,7 @@ class System:
         # No exception may reach LoadGen, which would abort the process.
         try:
             for start in range(0, len(samples), self._batch_size):
-                if self._given_up.is_set():
+                if self.done.done():
                     return
                 complete(self._loadgen, self._classifier, samples[start : start + self._batch_size])
         except BaseException as error:
@@ -215,15 +215,15 @@ def run_queries(loadgen: Any, classifier: Classifier, settings: Any, job: LoadTe
     def test() -> None:
         try:
             run_test(loadgen, system, classifier.count, settings, job.logs)
-            system.ended.put(None)
+            system.done.set_result(None)
         except BaseException as error:
             system.give_up(error)
 
     threading.Thread(target=test, daemon=True).start()
-    error = system.ended.get()
-    system.close()
-    if error is not None:
-        raise error
+    try:
+        system.done.result()
+    finally:
+        system.close()
     return system.queries
 
 

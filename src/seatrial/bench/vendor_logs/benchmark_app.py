@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seatrial.bench.vendor_logs.doubts import doubt_rate
-from seatrial.bench.vendor_logs.log import LineMatch, LogText
+from seatrial.bench.vendor_logs.log import AS_PRINTED, LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
     LogHints,
     Reader,
@@ -103,7 +103,9 @@ def _to_ms(part: LogText, time: LineMatch) -> float:
     """The time before a unit, both at the end of a line."""
     unit = time.words[-1]
     if unit not in PARTS_OF_MS:
-        raise RefusedFile(f"{part.name} line {time.line} gives a time in '{unit}', not in {' or '.join(PARTS_OF_MS)}")
+        raise RefusedFile(
+            f"{part.name} line {time.line} gives a time in '{unit}', not in {' or '.join(PARTS_OF_MS)}", AS_PRINTED
+        )
     return time.figure(-2) / PARTS_OF_MS[unit]
 
 
@@ -130,7 +132,10 @@ def _flatten(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_report(log: LogText, values: Mapping[str, Any], hints: LogHints) -> Reading:
     if "error" in values:
-        raise RefusedFile(f"{log.name} has no result: benchmark_app reports '{values['error']}'")
+        raise RefusedFile(
+            f"{log.name} has no result: benchmark_app reports '{values['error']}'",
+            "give the report of a run that passed",
+        )
     batch = settle_batch(log, int(read_value(log, values, "batch size")), log.locate("batch size"), hints)
     rate = read_value(log, values, "throughput")
     point = ImportedPoint(

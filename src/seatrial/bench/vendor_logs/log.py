@@ -14,6 +14,7 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.imported import LogFile
 
 LARGEST_BYTES = 64 * 2**20
+AS_PRINTED = "give the log as the tool wrote it"
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CUT_SHORT = re.compile(r"[\d.,+-]$|[eE]$")
@@ -115,7 +116,7 @@ class LogText:
         near = near or next((line for line in self.lines for form in forms if form.resembles(line.text)), None)
         wanted = "' or '".join(_show(template) for template in templates)
         if near is not None:
-            raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'")
+            raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'", AS_PRINTED)
         raise RefusedFile(f"{self.name} has no line '{wanted}' {self.describe_end()}", "give the complete log")
 
     def describe_end(self) -> str:

@@ -5,11 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seatrial.bench.vendor_logs.log import LineMatch, LogText
+from seatrial.bench.vendor_logs.log import AS_PRINTED, LineMatch, LogText
 from seatrial.errors import NotComparable, RefusedFile, UsageError
 from seatrial.store.imported import ImportedPoint
-
-AS_PRINTED = "give the log as the tool wrote it"
 
 
 @dataclass(frozen=True, slots=True)

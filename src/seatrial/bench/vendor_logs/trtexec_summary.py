@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from seatrial.bench.vendor_logs.log import NUMBER, LineMatch, LogText
+from seatrial.bench.vendor_logs.log import AS_PRINTED, NUMBER, LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import read_count, read_rate
 from seatrial.errors import RefusedFile
 from seatrial.store.imported import ReportedLatency
@@ -73,7 +73,8 @@ def _read_row(part: LogText, row: LineMatch, count: int) -> Times:
     rest = row.words[4]
     if not PERCENTILES.fullmatch(rest):
         raise RefusedFile(
-            f"{part.name} line {row.line} ends in '{rest[-60:]}', not in percentiles such as 'percentile(99%) = 1 ms'"
+            f"{part.name} line {row.line} ends in '{rest[-60:]}', not in percentiles such as 'percentile(99%) = 1 ms'",
+            AS_PRINTED,
         )
     read_rate(part, row, 2)
     shares = {share: float(ms) for share, ms in ONE_PERCENTILE.findall(rest)}
