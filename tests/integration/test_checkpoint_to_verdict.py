@@ -131,7 +131,7 @@ def test_the_same_answers_at_every_batch_size(
     assert run_cli(arguments) == 0
     gates = [g for g in json.loads(capsys.readouterr().out)["gates"] if g["gate"] == "same_at_batches"]
     assert [g["engine"] for g in gates] == list(ENGINES)
-    assert all(g["reason"] == "against batch 1: 0 of 24 answers differ at 16" for g in gates)
+    assert all(g["reason"] == "against batch 1: 0 of 24 predictions differ at 16" for g in gates)
     assert AccuracyRecord.load(run / "evaluation/batch-16/openvino.json").batch_size == 16
 
 

@@ -122,9 +122,9 @@ def _refuse_ignored(kind: str, given: Collection[str]) -> None:
 
 
 def _find_files(kind: str, paths: list[Path]) -> list[Path]:
-    from seatrial.workflow.compare.predictions import find_predictions
+    from seatrial.workflow.compare.predictions import locate_predictions
 
-    return [find_predictions(path) for path in paths] if kind == "accuracy record" else paths
+    return [locate_predictions(path) for path in paths] if kind == "accuracy record" else paths
 
 
 def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""What must be alike before figures stand beside each other."""
+"""Comparability: what must be alike before figures are put side by side."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from seatrial.strict import suggest
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _MENDS: Mapping[Kind, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
 _SHORT = 12
-"""Digits of a hash that a person reads."""
+"""Digits of a hash that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """In what the figures of one column are given."""
+    """Scope and unit of one column's figures."""
 
     scope: Scope
     unit: Unit
 
 
 def check_kinds(allowed: Collection[str]) -> frozenset[Kind]:
-    """The kinds of difference that somebody allowed by name.
+    """The kinds of difference that are allowed, by name.
 
     Raises:
         UsageError: there is no such kind.
@@ -41,18 +41,18 @@ def choose_basis(
     """Scope and unit for each column: the same for all, where all have it.
 
     Args:
-        scope: the one to take; else the first of `PREFERRED` that all have, or that of the first column for each that
-            has it.
-        per: whole cards unless told otherwise; a column that does not tell its card's chips stays with one chip.
+        scope: else the first of `PREFERRED` that all columns have, or that of the first column where they have it.
+        per: default: whole cards; a column of unknown chips per card stays with one chip.
 
     Raises:
-        UsageError: a column has no figure at all, or none in the scope that was asked.
+        UsageError: a column has no figures, or none in that scope.
     """
     for column in columns:
         if not column.figures:
-            raise UsageError(f"{column.name} holds no figures", "measure again")
+            raise UsageError(f"{column.name} has no figures: every point failed", "measure again with `seatrial bench`")
         if scope is not None and scope not in column.figures:
-            raise UsageError(f"{column.name} was not measured in scope {scope} (there is {', '.join(column.figures)})")
+            there = " or ".join(column.figures)
+            raise UsageError(f"{column.name} was not measured in scope {scope}", f"take --scope {there}")
     known = [s for s in PREFERRED if s in columns[0].figures]
     alike = [s for s in known if all(s in column.figures for column in columns)]
     common: Scope = scope if scope is not None else (alike or known)[0]
@@ -68,8 +68,8 @@ def find_unlike(
 ) -> dict[Kind, dict[str, str]]:
     """What differs: for each kind the columns' facts in words, by name.
 
-    What a column does not tell is not known to differ. Graphs are held against each other at the same precision only,
-    as another precision may need another graph.
+    An unknown fact is no difference. Graphs are compared at the same precision only, as another precision may need
+    another graph.
     """
     facts: dict[Kind, dict[str, str | None]] = {
         kind: {c.name: c.facts.get(kind) for c in columns} for kind in kinds if kind not in ("scope", "chips", "graph")
@@ -77,10 +77,10 @@ def find_unlike(
     if "scope" in kinds:
         facts["scope"] = {c.name: basis.scope for c, basis in zip(columns, bases, strict=True)}
     if "chips" in kinds:
-        facts["chips"] = {c.name: _say_unit(basis) for c, basis in zip(columns, bases, strict=True)}
+        facts["chips"] = {c.name: _name_unit(basis) for c, basis in zip(columns, bases, strict=True)}
     unlike: dict[Kind, dict[str, str]] = {}
-    for kind, told in facts.items():
-        known = {name: value for name, value in told.items() if value is not None}
+    for kind, values in facts.items():
+        known = {name: value for name, value in values.items() if value is not None}
         if len(set(known.values())) > 1:
             unlike[kind] = known
     if "graph" in kinds:
@@ -88,7 +88,7 @@ def find_unlike(
     return {kind: {name: _shorten(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike}
 
 
-def _say_unit(basis: Basis) -> str:
+def _name_unit(basis: Basis) -> str:
     return "one chip" if basis.unit == "chip" else "a card"
 
 
@@ -107,17 +107,17 @@ def _shorten(value: str) -> str:
 
 
 def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[Kind]) -> None:
-    """Refuse what differs and was not allowed by name.
+    """Refuse differences that are not allowed.
 
     Raises:
         NotComparable: names every such difference, and the option that allows it.
     """
     refused = [kind for kind in unlike if kind not in allowed]
     if refused:
-        told = "; ".join(describe_unlike(kind, unlike[kind]) for kind in refused)
+        differences = "; ".join(describe_unlike(kind, unlike[kind]) for kind in refused)
         mends = [_MENDS[kind] for kind in refused if kind in _MENDS]
-        allow = f"--allow {','.join(sorted({*refused, *allowed}))} sets them beside each other all the same"
-        raise NotComparable(f"these figures are not alike: {told}", ", or else ".join([*mends, allow]))
+        allow = f"--allow {','.join(sorted({*refused, *allowed}))} compares them all the same"
+        raise NotComparable(f"these figures are not comparable: {differences}", ", or else ".join([*mends, allow]))
 
 
 def describe_unlike(kind: Kind, values: Mapping[str, str]) -> str:

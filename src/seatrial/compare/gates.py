@@ -1,4 +1,4 @@
-"""The gates of a card, each judged on stored records."""
+"""The gates of a card, judged on stored records."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,17 +29,17 @@ def judge_gates(
     for record in accuracies.values():
         results += _judge_published(recipe, record)
     results += [judge_speed(text, measurements) for text in recipe.gates.speed]
-    # What is suspected of a reference is said once, however many engines were held against it.
+    # A suspicion about the reference is reported once, however many engines were compared with it.
     return tuple(result for row, result in enumerate(results) if result not in results[:row])
 
 
 def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> tuple[GateResult, ...]:
-    """One evaluation's gates: the drop and the share of changed predictions, where asked for, and plausibility.
+    """One evaluation's gates: drop and share of changed predictions, where the card limits them, and plausibility.
 
-    A reference that cannot be believed leaves them open as well: what is at chance cannot lose.
+    An implausible reference leaves them open as well: what is at chance cannot lose.
 
     Args:
-        limit_pp: the drop that is allowed; None judges nothing but whether the predictions can be believed.
+        limit_pp: the drop that is allowed; None judges plausibility alone.
     """
     results = []
     if record.versus is not None and limit_pp is not None:
@@ -55,16 +55,16 @@ def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | No
 def judge_plausible(
     name: str, suspicions: Sequence[Suspicion], versus: Comparison | None, gates: Gates
 ) -> tuple[GateResult, ...]:
-    """INCONCLUSIVE for each thing that speaks against believing predictions, unless the card switches that off.
+    """INCONCLUSIVE for each suspicion about the predictions, unless the card switches that off.
 
-    Nothing where nothing does: that predictions can be believed proves no engine, so it is no PASS.
+    Without suspicions there is no result: plausible predictions prove no engine, so that is no PASS.
 
     Args:
-        versus: what became of them against a reference; a share of changed predictions that the card has a gate for is
-            judged by that alone.
+        versus: their comparison with a reference; where the card limits the share of changed predictions, that gate
+            alone judges it.
     """
     changes = None if versus is None or gates.changed_share is not None else suspect_changes(versus)
-    found = (*suspicions, *((changes,) if changes is not None else ()))
+    every = (*suspicions, *((changes,) if changes is not None else ()))
     return tuple(
         GateResult(
             gate="plausible",
@@ -73,7 +73,7 @@ def judge_plausible(
             kind="accuracy",
             reason=f"{suspicion.reason}; {suspicion.fix}",
         )
-        for suspicion in found
+        for suspicion in every
         if gates.plausible
     )
 
@@ -98,19 +98,19 @@ def _judge_bounds(low: float, high: float, limit: float) -> Outcome:
 
 
 def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
-    """`judge_drop` of an engine that was held against the reference; what is already certain is not judged again."""
+    """`judge_drop` of an engine compared with the reference; a verdict of early stopping is not judged again."""
     assert record.versus is not None
     judged = judge_drop(record.name, record.versus, limit_pp)
-    certain, outcome, told = record.certainty, judged.outcome, _say_partial(record)
+    certain, outcome, remark = record.certainty, judged.outcome, _describe_partial(record)
     if certain is not None and certain.limit_pp == limit_pp:
         outcome = certain.outcome
         state = "not certain" if outcome == "INCONCLUSIVE" else "certain"
-        told = f"; {state} after {record.images} of {certain.of_images} images{told}"
-    return judged.model_copy(update={"outcome": outcome, "reason": judged.reason + told})
+        remark = f"; {state} after {record.images} of {certain.of_images} images{remark}"
+    return judged.model_copy(update={"outcome": outcome, "reason": judged.reason + remark})
 
 
-def _say_partial(record: AccuracyRecord) -> str:
-    return f"; partial: {len(record.left_out)} images have no answer" if record.left_out else ""
+def _describe_partial(record: AccuracyRecord) -> str:
+    return f"; partial: {len(record.left_out)} images have no prediction" if record.left_out else ""
 
 
 def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
@@ -125,17 +125,17 @@ def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
         f"{versus.gained} gained of {versus.images} images); the gate is {limit_pp:g}"
     )
     if outcome == "INCONCLUSIVE":
-        reason += f"; {_say_what_settles(versus, limit_pp)}"
+        reason += f"; {_describe_what_settles(versus, limit_pp)}"
     return GateResult(gate="reference_drop_pp", engine=name, outcome=outcome, kind="accuracy", reason=reason)
 
 
-def _say_what_settles(versus: Comparison, limit_pp: float) -> str:
+def _describe_what_settles(versus: Comparison, limit_pp: float) -> str:
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
     more = images_to_settle(paired, limit_pp / 100, versus.confidence)
     if more is None:
         return "the drop lies on the gate, so more images like these would not settle it"
-    return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if answers flip on at these rates"
+    return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if predictions flip at these rates"
 
 
 def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
@@ -146,13 +146,13 @@ def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
     """
     first, *others = records
     changed = {size: records[size].versus.changed for size in others if records[size].versus}  # type: ignore[union-attr]
-    told = "; ".join(f"{count} of {records[first].images} answers differ at {size}" for size, count in changed.items())
+    counts = "; ".join(f"{n} of {records[first].images} predictions differ at {size}" for size, n in changed.items())
     return GateResult(
         gate="same_at_batches",
         engine=records[first].name,
         outcome="FAIL" if any(changed.values()) else "PASS",
         kind="accuracy",
-        reason=f"against batch {first}: {told or 'there is no other batch size'}",
+        reason=f"against batch {first}: {counts or 'there is no other batch size'}",
     )
 
 
@@ -173,7 +173,7 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
         outcome: Outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
         reason = (
             f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a floor of {floor:.2%}, "
-            f"from the published {reference.top1:.2%}{_say_partial(record)}"
+            f"from the published {reference.top1:.2%}{_describe_partial(record)}"
         )
         results.append(GateResult(gate=gate, engine=record.name, outcome=outcome, kind="accuracy", reason=reason))
     return results

@@ -1,4 +1,4 @@
-"""Predictions held against predictions, image by image and class by class; no device needed."""
+"""Two sets of predictions compared, image by image and class by class; no device needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class ClassChange:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How many of some predictions are right."""
+    """How many predictions are right."""
 
     name: str
     images: int
@@ -72,7 +72,7 @@ class Differences:
 
     versus: Comparison
     flips: tuple[Flip, ...]
-    """Those lost first, then gained, then wrong in both; each in the order of the ids."""
+    """Lost ones first, then gained, then wrong in both; each in the order of the ids."""
     classes: tuple[ClassChange, ...]
     """Classes that lost or gained an image, those that lost most first."""
     scores: ScoreChange | None
@@ -80,7 +80,7 @@ class Differences:
 
 
 def relabel(predictions: Predictions, labels: Mapping[str, int], source: str) -> Predictions:
-    """The same answers against the labels of `source`, which may label more images.
+    """The same predictions with the labels of `source`, which may label more images.
 
     Raises:
         DataError: an image has no label there.
@@ -104,10 +104,10 @@ def count_right(predictions: Predictions, name: str) -> Accuracy:
 
 
 def compare_predictions(reference: Predictions, other: Predictions, names: tuple[str, str]) -> Differences:
-    """Hold predictions against a reference's; `names` are what the two are called, the reference first.
+    """Compare predictions with a reference's; `names` are those of the two, the reference first.
 
     Raises:
-        NotComparable: they are of other images or labels.
+        NotComparable: the images or the labels differ.
     """
     check_same_images(reference, other, names)
     return Differences(
@@ -135,7 +135,7 @@ def _list_flips(reference: Predictions, other: Predictions) -> tuple[Flip, ...]:
 
 def _list_classes(reference: Predictions, other: Predictions) -> tuple[ClassChange, ...]:
     known, label = np.unique(reference.labels, return_inverse=True)
-    before, after = (found.classes[:, 0] == found.labels for found in (reference, other))
+    before, after = (those.classes[:, 0] == those.labels for those in (reference, other))
     images, *counts = (
         np.bincount(label, weights=chosen, minlength=len(known)).astype(int).tolist()
         for chosen in (np.ones(len(label)), before, after, before & ~after, ~before & after)

@@ -1,4 +1,4 @@
-"""One run held against an earlier one: what became slower or less accurate, and what else changed."""
+"""A run compared with an earlier one: what became slower or less accurate, and what else changed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from seatrial.results.rate import Rate
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
 MAX_SLOWER_PCT = 5.0
-"""What a change of speed may be unless told otherwise; below it, few machines repeat themselves."""
+"""Default of the loss of speed that passes; below it, few machines repeat themselves."""
 _MAY_DIFFER: tuple[Kind, ...] = ("graph",)
 """Another export of the same network is what one compares runs for."""
 
@@ -23,16 +23,16 @@ class SpeedChange:
     before: ShownColumn
     after: ShownColumn
     ratio: RatioColumn
-    """Of now to then."""
+    """Rate now over rate then."""
     unlike: Mapping[Kind, Mapping[str, str]]
     """What differs beside the engine."""
     refused: tuple[Kind, ...]
-    """What of it was not allowed: then nothing is to be concluded."""
+    """What of it was not allowed: then no conclusion is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyChange:
-    """One engine's answers then and now."""
+    """One engine's accuracy then and now."""
 
     before: Accuracy
     after: Accuracy
@@ -65,10 +65,10 @@ class Changes:
 
 
 def compare_speed(before: SpeedColumn, after: SpeedColumn, allowed: Collection[Kind] = ()) -> SpeedChange:
-    """Hold a measurement against an earlier one of the same engine.
+    """Compare a measurement with an earlier one of the same engine.
 
     Raises:
-        UsageError: one of them holds no figures.
+        UsageError: one of them has no figures.
     """
     columns = (before, after)
     bases = choose_basis(columns)
@@ -91,29 +91,28 @@ def judge_slower(name: str, change: SpeedChange, limit_pct: float) -> GateResult
     elif not sizes:
         reason = "not comparable: no batch size was measured in both"
     else:
-        found = {_judge_ratio(ratio, 1 - limit_pct / 100) for ratio in sizes.values()}
-        outcome = min(found, key=WORST_FIRST.index)
-        told = ", ".join(f"{write_change(ratio)} at batch {size}" for size, ratio in sizes.items())
-        reason = f"images/s against {change.before.column.name}: {told}; the gate is {limit_pct:g} % slower"
+        outcome = min((_judge_ratio(ratio, 1 - limit_pct / 100) for ratio in sizes.values()), key=WORST_FIRST.index)
+        ratios = ", ".join(f"{write_change(ratio)} at batch {size}" for size, ratio in sizes.items())
+        reason = f"images/s against {change.before.column.name}: {ratios}; the gate is {limit_pct:g} % slower"
     return GateResult(gate="max_slower_pct", engine=name, outcome=outcome, kind="speed", reason=reason)
 
 
 def _judge_ratio(ratio: Rate, floor: float) -> Outcome:
-    if ratio.doubt is not None or ratio.low is None or ratio.high is None:
+    if ratio.doubt is not None or ratio.bounds is None:
         return "INCONCLUSIVE"
-    return "PASS" if ratio.low >= floor else "FAIL" if ratio.high < floor else "INCONCLUSIVE"
+    low, high = ratio.bounds
+    return "PASS" if low >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
 
 
 def write_change(ratio: Rate) -> str:
-    """A ratio as what was gained or lost: `−3.1 % (−4.0 to −2.2)`."""
+    """A ratio as a gain or loss: `−3.1 % (−4.0 to −2.2)`."""
     if ratio.doubt is not None:
-        return f"in doubt, for {ratio.doubt}"
-    bounds = [100 * (bound - 1) for bound in (ratio.low, ratio.high) if bound is not None]
-    told = f" ({_signed(bounds[0])} to {_signed(bounds[1])})" if bounds else " (no samples, so no interval)"
-    return f"{_signed(100 * (ratio.value - 1))} %{told}"
+        return f"in doubt: {ratio.doubt}"
+    bounds = [_write_signed(100 * (bound - 1)) for bound in ratio.bounds or ()]
+    return f"{_write_signed(100 * (ratio.value - 1))} % ({' to '.join(bounds) or 'no samples, so no interval'})"
 
 
-def _signed(value: float) -> str:
+def _write_signed(value: float) -> str:
     text = f"{value:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", "−")
 

@@ -1,4 +1,4 @@
-"""A record as a column of a speed table: whose figures they are, and what one must know to set them beside others."""
+"""A record as a column of a speed table: its figures, and the facts that decide what they compare with."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ from seatrial.store.measurement import Environment, Measurement
 
 Unit = Literal["chip", "card"]
 Kind = Literal["scope", "chips", "precision", "model", "graph", "preprocess", "machine", "clock"]
-"""What may differ between columns that must not stand beside each other unasked."""
+"""What makes two columns incomparable, unless the difference is allowed."""
 
 PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
-"""Which scope is taken where there are several: first with the copies, as every engine of ours is timed."""
+"""The scope to take where there are several: with the copies first, as every engine of ours is timed."""
 _ONE_CHIP = ("ais_bench", "benchmark", "ascend")
 """Tools and engines that drive one chip, of which a card may have several."""
 NO_END = ("contradict", "the result is INVALID", "the load that was offered")
-"""What stands in doubts of imported records after which a rate is no end of a ratio: see `bench.vendor_logs`."""
+"""Words in doubts of imported records that forbid ratios: see `bench.vendor_logs`."""
 _MODEL_FILE = re.compile(r"(_bs\d+)?(\.(om|onnx|prototxt|xml))?$")
 
 
@@ -35,31 +35,31 @@ class SpeedFigure:
     streams: int | None
     """Batches in flight at once."""
     processes: int | None = None
-    """How many the samples come from; None where there are none."""
+    """That the samples come from; None without samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedColumn:
-    """One engine or device with everything it was measured at."""
+    """One engine or device with everything that was measured of it."""
 
     name: str
     origin: str
     """The engine or tool, and the device."""
     facts: Mapping[Kind, str | None]
-    """What the record tells about its figures, in words that are the same if the thing is; None is not stated."""
+    """What the record says of its figures, alike in words where the thing is alike; None is unknown."""
     chips_per_card: int | None
     figures: Mapping[Scope, Mapping[int | None, SpeedFigure]]
-    """By batch size, None where nobody told it; the best number of streams where there are several."""
+    """By batch size, None where it is unknown; the best number of streams where there are several."""
     doubts: tuple[str, ...] = ()
 
     @property
     def headline(self) -> Mapping[int | None, SpeedFigure]:
-        """The figures in the first of the `PREFERRED` scopes that there is; empty without any."""
+        """The figures in the first of the `PREFERRED` scopes; empty without any."""
         return next((self.figures[scope] for scope in PREFERRED if scope in self.figures), {})
 
 
 def read_measurement(record: Measurement, name: str) -> SpeedColumn:
-    """A column of what we measured ourselves."""
+    """A column of our own measurement."""
     found = (
         (speed.scope, speed.latency.batch_size, SpeedFigure(speed.rate, speed.streams, speed.processes))
         for speed in measure_speeds(record, None)
@@ -70,11 +70,11 @@ def read_measurement(record: Measurement, name: str) -> SpeedColumn:
 
 
 def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
-    """A column of what another tool told, of an engine of ours or of another."""
+    """A column of another tool's figures, of an engine of ours or of another."""
     groups: dict[tuple[Scope, int | None, int | None], list[ImportedPoint]] = {}
     for point in record.points:
         groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
-    doubt = _doubt_told(record)
+    doubt = _doubt_imported(record)
     found = (
         (scope, size, SpeedFigure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
         for (scope, size, streams), group in groups.items()
@@ -89,15 +89,15 @@ def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
     return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)
 
 
-def _doubt_told(record: ReportedRecord) -> str | None:
-    """Why another tool's rates are no ends of a ratio: it says so itself, or its own figures contradict them."""
+def _doubt_imported(record: ReportedRecord) -> str | None:
+    """Why another tool's rates allow no ratio: it says so itself, or its own figures contradict them."""
     if isinstance(record, LoadTestRecord) and record.own.unmet:
         return f"its load test is not valid: {'; '.join(record.own.unmet)}"
     return next((doubt for doubt in record.doubts if any(sign in doubt for sign in NO_END)), None)
 
 
 def _list_own_facts(record: Measurement | LoadTestRun) -> dict[Kind, str | None]:
-    """What is known of an engine of ours, whoever was the clock."""
+    """What is known of an engine of ours, whoever measured it."""
     return {
         "graph": record.graph_sha256,
         "preprocess": record.preprocess_hash,
@@ -107,7 +107,7 @@ def _list_own_facts(record: Measurement | LoadTestRun) -> dict[Kind, str | None]
 
 
 def _sort(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope, dict[int | None, SpeedFigure]]:
-    """By scope and batch size, smallest first and what was not stated last; the best figure of each."""
+    """By scope and batch size, smallest first and the unknown last; the best figure of each."""
     figures: dict[Scope, dict[int | None, SpeedFigure]] = {}
     for scope, size, figure in sorted(found, key=lambda f: (f[1] is None, f[1] or 0)):
         known = figures.setdefault(scope, {})
@@ -116,13 +116,13 @@ def _sort(found: Iterable[tuple[Scope, int | None, SpeedFigure]]) -> dict[Scope,
     return figures
 
 
-def name_model(told: str) -> str:
+def name_model(path: str) -> str:
     """A network's name from the model file that a log names: `/home/om/resnet50_bs16.om` is resnet50."""
-    return _MODEL_FILE.sub("", PurePath(told).name, count=1)
+    return _MODEL_FILE.sub("", PurePath(path).name, count=1)
 
 
 def describe_machine(environment: Environment) -> str:
-    """The machine in a few words, the last of which tells machines apart."""
+    """The machine in a few words, the last of which is unique to it."""
     memory = round(environment.memory_bytes / 2**30)
     size = f"{environment.cores} cores, {memory} GiB"
     return f"{environment.cpu}, {size}, {environment.system} ({machine_hash(environment)[:8]})"

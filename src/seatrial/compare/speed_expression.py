@@ -33,7 +33,7 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
 Rates = Mapping[str, Mapping[int | None, float]]
 """Images per second by engine name and batch size; None is an unknown batch size."""
 Doubts = Mapping[str, Mapping[int | None, str]]
-"""Why a figure decides nothing, by engine name and batch size; those that do are not in it."""
+"""Why a figure decides nothing, by engine name and batch size; sound figures are left out."""
 
 
 def read_rates(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, float]]:
@@ -42,7 +42,7 @@ def read_rates(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[
 
 
 def read_doubts(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, str]]:
-    """What is in doubt among them."""
+    """The doubts about them."""
     return {
         name: {size: figure.rate.doubt for size, figure in found.items() if figure.rate.doubt}
         for name, found in figures.items()
@@ -70,8 +70,8 @@ def judge_rates(text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) 
             f"speed gate '{text}': {reason}", "write it like `best(openvino-bf16) >= 1.2 * best(torch)`"
         ) from None
     outcome: Outcome = "INCONCLUSIVE" if figures.missing else "PASS" if holds else "FAIL"
-    told = figures.missing[0] if figures.missing else f"{left:.5g} against {right:.5g}"
-    return GateResult(gate="speed", engine="", outcome=outcome, kind="speed", reason=f"{text}: {told}")
+    reason = figures.missing[0] if figures.missing else f"{left:.5g} against {right:.5g}"
+    return GateResult(gate="speed", engine="", outcome=outcome, kind="speed", reason=f"{text}: {reason}")
 
 
 def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
@@ -133,5 +133,5 @@ class GateFigures:
         if size not in rates:
             self.missing.append(f"'{name}' was not measured at batch {batch}")
         if (doubt := self.doubts.get(name, {}).get(size)) is not None:
-            self.missing.append(f"'{name}' is in doubt, for {doubt}; {MEASURE_AGAIN}")
+            self.missing.append(f"'{name}' is in doubt: {doubt}; {MEASURE_AGAIN}")
         return rates.get(size, math.nan)

@@ -1,4 +1,4 @@
-"""Records side by side: rates by batch size, ratios from full precision, and what the best batch does not tell."""
+"""Records side by side: rates by batch size, ratios from full precision, and what the best batch hides."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ from seatrial.strict import suggest
 SCOPES: Mapping[Scope, str] = {
     "host": "array in to logits out, with the copies",
     "device": "the device's own work, without the copies",
-    "e2e": "file to answer",
+    "e2e": "file to prediction",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """How columns are set beside each other."""
+    """How columns are compared."""
 
     baselines: Sequence[str] = ()
     """Names of the columns that the others are divided by; the first column unless given."""
     gates: Sequence[str] = ()
     """Speed expressions over the columns' names."""
     allowed: Collection[Kind] = ()
-    """Differences that are told instead of refused."""
+    """Differences that are noted instead of refused."""
     scope: Scope | None = None
     per: Unit | None = None
 
@@ -61,15 +61,15 @@ class RatioColumn:
     """Each at its own best batch size."""
 
     def at(self, size: int | None) -> Rate | None:
-        """The ratio at a batch size; None where one of the two was not measured at it, or it is not stated."""
+        """The ratio at a batch size; None where one of the two was not measured at it, or it is unknown."""
         return None if size is None else self.by_size.get(size)
 
     @property
     def exceptions(self) -> tuple[int, ...]:
         """Batch sizes at which the other one of the two is the faster."""
         faster = self.best.value >= 1
-        told = {size: ratio.value for size, ratio in self.by_size.items() if ratio.doubt is None}
-        return tuple(size for size, value in told.items() if value != 1 and (value > 1) != faster)
+        sound = {size: ratio.value for size, ratio in self.by_size.items() if ratio.doubt is None}
+        return tuple(size for size, value in sound.items() if value != 1 and (value > 1) != faster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class JudgedGate:
 
 @dataclass(frozen=True, slots=True)
 class SpeedTable:
-    """Columns that may stand beside each other, or were allowed to."""
+    """Columns that are comparable, or were allowed to be compared."""
 
     columns: tuple[ShownColumn, ...]
     sizes: tuple[int | None, ...]
@@ -93,11 +93,11 @@ class SpeedTable:
     unlike: Mapping[Kind, Mapping[str, str]]
     """What differs and was allowed: the columns' facts by name."""
     notes: tuple[str, ...]
-    """What one must know of the figures; stands under the table in every format."""
+    """What readers must know of the figures; under the table in every format."""
 
 
 def make_table(columns: Sequence[SpeedColumn], spec: TableSpec) -> SpeedTable:
-    """Set columns beside each other.
+    """Put columns side by side.
 
     Raises:
         NotComparable: they differ in something that was not allowed.
@@ -168,20 +168,20 @@ def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str
         silent = [c.name for c in columns if c.facts.get(kind) is None]  # type: ignore[call-overload]
         if silent and len(columns) > 1:
             notes.append(f"not stated, so not compared: {thing} of {', '.join(silent)}")
-    streams = [f"{s.column.name} {_say_streams(s)}" for s in shown if _say_streams(s)]
+    streams = [f"{s.column.name} {_list_streams(s)}" for s in shown if _list_streams(s)]
     if streams:
         notes.append(f"batches in flight at once: {'; '.join(streams)}")
     return notes + doubt_intervals(shown)
 
 
 def doubt_intervals(shown: Sequence[ShownColumn]) -> list[str]:
-    """A word on intervals that one process is behind."""
+    """A note on intervals that come from one process."""
     alone = [s.column.name for s in shown if any(figure.processes == 1 for figure in s.figures.values())]
     if not alone:
         return []
-    return [f"intervals of {', '.join(alone)} hold what one process varied by; another process may lie outside them"]
+    return [f"intervals of {', '.join(alone)} cover one process only; another process may lie outside them"]
 
 
-def _say_streams(shown: ShownColumn) -> str:
+def _list_streams(shown: ShownColumn) -> str:
     several = {size: figure.streams for size, figure in shown.figures.items() if (figure.streams or 1) > 1}
     return ", ".join(f"{count} at batch {size}" for size, count in several.items())

@@ -156,7 +156,7 @@ def test_accuracy_records_lead_to_their_predictions(run: Path, here: Path, capsy
     shutil.copytree(run / "evaluation", here / "moved")
     save(here / "moved" / "torch.parquet", 3)
     assert run_line("compare moved/torch.json") == 8
-    assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
+    assert "moved/torch.parquet is altered or cut off; evaluate again" in capsys.readouterr().err
     assert run_line("compare moved/torch.parquet") == 8
     assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
     (here / "moved" / "torch.parquet").unlink()

@@ -38,15 +38,19 @@ def test_what_differs_is_refused_by_name_until_it_is_allowed(kind: str) -> None:
     found = unlike(A, change(**{kind: "other"}))
     assert list(found) == [kind]
     assert found[kind] == {"a": FACTS[kind][:12], "b": "other"}
-    with pytest.raises(NotComparable, match=rf"not alike: {kind}: .+ \(a\), other \(b\); --allow {kind} sets them"):
+    with pytest.raises(
+        NotComparable, match=rf"not comparable: {kind}: .+ \(a\), other \(b\); --allow {kind} compares them"
+    ):
         refuse_unlike(found, ())
     refuse_unlike(found, (kind,))
-    assert unlike(A, change(**{kind: None})) == {}, "what is not stated is not known to differ"
+    assert unlike(A, change(**{kind: None})) == {}, "an unknown fact is no difference"
 
 
 def test_every_difference_has_to_be_named() -> None:
     found = unlike(A, change(machine="other", precision="int8"))
-    with pytest.raises(NotComparable, match=r"not alike: machine: .*; --allow machine,precision sets") as caught:
+    with pytest.raises(
+        NotComparable, match=r"not comparable: machine: .*; --allow machine,precision compares"
+    ) as caught:
         refuse_unlike(found, ("precision",))
     assert "int8" not in str(caught.value)
 
@@ -77,9 +81,9 @@ def test_a_common_scope_is_taken_else_scopes_differ() -> None:
     assert unlike(B, replace(device, name="d")) == {"scope": {"b": "host", "d": "device"}}
     e2e = replace(B, figures={"e2e": HOST["host"]})
     assert [basis.scope for basis in choose_basis((device, e2e, both))] == ["device", "e2e", "device"]
-    with pytest.raises(UsageError, match=r"b was not measured in scope e2e \(there is device\)"):
+    with pytest.raises(UsageError, match=r"b was not measured in scope e2e; take --scope device"):
         choose_basis((device,), scope="e2e")
-    with pytest.raises(UsageError, match="a holds no figures"):
+    with pytest.raises(UsageError, match="a has no figures"):
         choose_basis((replace(A, figures={}),))
 
 

@@ -73,9 +73,9 @@ def test_a_drop_is_judged_by_what_is_sure(
 @pytest.mark.parametrize(
     ("lost", "gained", "told"),
     [
-        (5, 5, "about 80 more images would settle it, if answers flip on at these rates"),
+        (5, 5, "about 80 more images would settle it, if predictions flip at these rates"),
         (27, 0, None),
-        (7, 2, "about 83,000 more images would settle it, if answers flip on at these rates"),
+        (7, 2, "about 83,000 more images would settle it, if predictions flip at these rates"),
     ],
 )
 def test_an_open_gate_says_what_would_settle_it(lost: int, gained: int, told: str | None) -> None:
@@ -170,7 +170,7 @@ def test_answers_that_change_with_the_batch_fail(
     other = record.model_copy(update={"versus": record.versus.model_copy(update={"changed": changed})})
     found = judge_same_at_batches({1: accuracies["torch"], 16: other})
     assert (found.outcome, found.gate) == (outcome, "same_at_batches")
-    assert f"{changed} of 540 answers differ at 16" in found.reason
+    assert f"{changed} of 540 predictions differ at 16" in found.reason
 
 
 DOUBT = Suspicion(kind="at chance", reason="top-1 of 0.10% is not above chance", fix="mend the labels")

@@ -48,7 +48,7 @@ def test_a_ratio_with_an_end_in_doubt_is_withheld_everywhere() -> None:
     assert "withheld" in shown and str(round(529.115 / 0.67)) not in shown
     assert list_speeds(table)["ratios"][0]["by_batch_size"]["1"]["value"] is None
     worst = compare(replace(column, figures={"device": {1: figures[1]}}), CARD)
-    assert "310P against slow is withheld, for of one of them of noise; `seatrial run --measure-again`" in write_speeds(
+    assert "310P against slow is withheld: of noise; `seatrial run --measure-again`" in write_speeds(
         worst, Layout.TABLE
     )
     assert "789" not in write_speeds(worst, Layout.GUIDE)

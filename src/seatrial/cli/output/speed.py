@@ -79,12 +79,12 @@ def _write_exact_ratio(ratio: Rate | None) -> str:
 
 def _describe_ratio(ratio: RatioColumn) -> str:
     if ratio.best.doubt:
-        return f"{ratio.of} against {ratio.to} is withheld, for of one of them {ratio.best.doubt}; {MEASURE_AGAIN}"
+        return f"{ratio.of} against {ratio.to} is withheld: {ratio.best.doubt}; {MEASURE_AGAIN}"
     text = f"{ratio.of} is {write_ratio(ratio.best.value)} × {ratio.to}, each at its best batch size"
     if ratio.exceptions:
         other = "slower" if ratio.best.value >= 1 else "faster"
-        told = ", ".join(f"{size} ({write_ratio(ratio.by_size[size].value)})" for size in ratio.exceptions)
-        text += f"; but {other} at batch {told}"
+        sizes = ", ".join(f"{size} ({write_ratio(ratio.by_size[size].value)})" for size in ratio.exceptions)
+        text += f"; but {other} at batch {sizes}"
     return text
 
 
@@ -100,8 +100,8 @@ def _list_notes(table: SpeedTable) -> Iterator[str]:
 def _list_gates(table: SpeedTable) -> Iterator[str]:
     for gate in table.gates:
         sizes = ", ".join(map(str, gate.exceptions))
-        told = f"; it would not hold at batch {sizes}" if sizes and gate.result.outcome == "PASS" else ""
-        yield f"{gate.result.outcome}: {gate.result.reason}{told}"
+        limit = f"; it would fail at batch {sizes}" if sizes and gate.result.outcome == "PASS" else ""
+        yield f"{gate.result.outcome}: {gate.result.reason}{limit}"
 
 
 def list_speeds(table: SpeedTable) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.errors import UsageError
 from seatrial.evaluation.reference import Reference, name_differences
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
-from seatrial.results.recount import check_file_name
-from seatrial.store.files import hash_file
+from seatrial.results.recount import AGAIN, find_predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.compare.inputs import name_files
 
@@ -87,18 +86,15 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Predictions
     return PredictionsComparison(accuracies, replace(differences, versus=versus), gate, suspected)
 
 
-def find_predictions(record: Path) -> Path:
-    """The predictions that belong to an accuracy record.
+def locate_predictions(path: Path) -> Path:
+    """The predictions that belong to the accuracy record at `path`.
 
     Raises:
-        UsageError: they no longer stand beside it.
+        UsageError: they are missing.
         RefusedFile: they are not those that it was counted from, or it names a file elsewhere.
     """
-    held = AccuracyRecord.load(record)
-    check_file_name(held.predictions, record)
-    path = record.parent / held.predictions
-    if not path.is_file():
-        raise UsageError(f"{path}, the predictions of {record}, is not there", "evaluate again")
-    if hash_file(path) != held.predictions_sha256:
-        raise RefusedFile(f"{path} is not the file that {record} was counted from", "evaluate again")
-    return path
+    record = AccuracyRecord.load(path)
+    predictions = find_predictions(path.parent, record)
+    if predictions is None:
+        raise UsageError(f"{path} has no predictions beside it: {record.predictions} is missing", AGAIN)
+    return predictions
