@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile, Scope
+from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile
+from seatrial.store.measurement import Scope
 
 
 def make_imported(name: str, rates: Mapping[tuple[Scope, int | None], float], **facts: object) -> ImportedRecord:

@@ -6,7 +6,7 @@ from typing import get_args
 
 from seatrial.compare.speed_column import PREFERRED, Kind, SpeedColumn, Unit
 from seatrial.errors import NotComparable, UsageError
-from seatrial.store.imported import Scope
+from seatrial.store.measurement import Scope
 from seatrial.strict import suggest
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

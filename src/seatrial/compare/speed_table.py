@@ -9,7 +9,7 @@ from seatrial.compare.speed_expression import Doubts, Rates, find_exceptions, ju
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
 from seatrial.results.rate import Rate, divide
-from seatrial.store.imported import Scope
+from seatrial.store.measurement import Scope
 from seatrial.store.records import GateResult, Verdict
 from seatrial.strict import suggest
 

@@ -23,7 +23,8 @@ from seatrial.bench.vendor_logs.reading import (
 )
 from seatrial.bench.vendor_logs.trtexec_summary import OLD_HEADINGS, Summary, Times, read_summary
 from seatrial.errors import RefusedFile
-from seatrial.store.imported import ImportedPoint, Scope
+from seatrial.store.imported import ImportedPoint
+from seatrial.store.measurement import Scope
 
 PREFIX = r"^\s*(?:\[[\d/]+-[\d:]+\]\s*)?(?:\[[VIWEF]\])?"
 SHAPES = (
