@@ -105,10 +105,10 @@ def main() -> None:
     form = BinForm(load_recipe(RECIPE).find_mode())
 
     def write_alone(images: list[Path], target: Path) -> None:
-        write_bins(form, images, target, workers=1)
+        write_bins(form, images, target, decode_workers=1)
 
     def write_together(images: list[Path], target: Path) -> None:
-        write_bins(form, images, target, asked.workers)
+        write_bins(form, images, target, asked.decode_workers)
 
     methods: dict[str, Method] = {
         "guide": write_as_the_guide,

@@ -44,7 +44,7 @@ class CheckSpec:
     classes: int
     expected: int | None = None
     """How many images there must be."""
-    workers: int = 1
+    decode_workers: int = 1
     """Decoding threads."""
 
 
@@ -62,7 +62,7 @@ def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, .
     findings += _check_left_out(paths, spec.images)
     findings += _check_counts(paths, spec)
     findings += _check_labels(labels, spec.classes)
-    findings += _check_pixels(paths, spec.workers, progress)
+    findings += _check_pixels(paths, spec.decode_workers, progress)
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
 
 
@@ -191,12 +191,12 @@ def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
     return findings
 
 
-def _check_pixels(paths: Sequence[Path], workers: int, progress: Progress) -> list[Finding]:
+def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress) -> list[Finding]:
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     broken: list[str] = []
     noted: defaultdict[str, list[str]] = defaultdict(list)
     done = 0
-    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+    with ThreadPoolExecutor(decode_workers, thread_name_prefix="check") as pool:
         try:
             for chunk, (unreadable, notes) in zip(chunks, pool.map(_read_chunk, chunks), strict=True):
                 broken += unreadable

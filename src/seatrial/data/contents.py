@@ -34,9 +34,9 @@ def read_content(image: LabelledImage) -> int:
 
 
 def read_contents(
-    images: Sequence[LabelledImage], workers: int, stage: str, progress: Progress = silent
+    images: Sequence[LabelledImage], threads: int, stage: str, progress: Progress = silent
 ) -> NDArray[np.uint64]:
-    """What identifies each image's bytes, (n,), in `workers` threads; a file that stands several times is read once.
+    """What identifies each image's bytes, (n,), in `threads` threads; a file that stands several times is read once.
 
     Args:
         stage: of the progress that is told.
@@ -50,7 +50,7 @@ def read_contents(
     found: list[int] = []
     start = time.perf_counter()
     chunks = [unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)]
-    with closing(load_ahead(chunks, lambda chunk: [read_content(image) for image in chunk], workers)) as loaded:
+    with closing(load_ahead(chunks, lambda chunk: [read_content(image) for image in chunk], threads)) as loaded:
         for contents in loaded:
             found += contents
             rate = len(found) / (time.perf_counter() - start)

@@ -19,7 +19,7 @@ from seatrial.store.files import hash_values
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedInput:
     """What the bytes of an image are that was preprocessed before: an engine's input, without a header."""
 
     dtype: Literal["uint8", "float32"]
@@ -33,7 +33,7 @@ class Prepared:
         """Of one image."""
         return math.prod(self.shape) * (4 if self.dtype == "float32" else 1)
 
-    def fits(self, wanted: "Prepared") -> bool:
+    def fits(self, wanted: "PreparedInput") -> bool:
         """Whether it is what is wanted; type and shape decide where nothing tells how it was made."""
         same_form = (self.dtype, self.shape) == (wanted.dtype, wanted.shape)
         return same_form and self.preprocess_hash in (None, wanted.preprocess_hash)
@@ -49,7 +49,7 @@ class LabelledImage:
     label: int
     span: tuple[int, int] | None = None
     """Offset and length inside `path`, in bytes; None is the whole file."""
-    prepared: Prepared | None = None
+    prepared: PreparedInput | None = None
     """None is an image file of a format that `data.preprocessing.decode` reads."""
     content: tuple[int, str] | None = None
     """Size in bytes and sha256 of the image file that a prepared one was made of, where that is known."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.data.preprocessing.aipp import Aipp
-from seatrial.data.preprocessing.apply_aipp import Frame, fit_aipp, input_shape
+from seatrial.data.preprocessing.apply_aipp import AippFrame, fit_aipp, input_shape
 from seatrial.errors import UsageError
 from seatrial.export.graph import read_facts
 from seatrial.recipes.steps import Size
@@ -85,7 +85,7 @@ class _Tail:
         return self.join("Slice", name, value, *limits)
 
 
-def _add_packed(tail: _Tail, config: Aipp, frame: Frame, channels: int) -> None:
+def _add_packed(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     """Crop, swap and convert images of 1, 3 or 4 channels: float32 (n, channels, height, width) of 0 to 255."""
     if frame.window != frame.source:
         tail.value = tail.slice("window", tail.value, frame.start, frame.window)
@@ -100,7 +100,7 @@ def _add_packed(tail: _Tail, config: Aipp, frame: Frame, channels: int) -> None:
     tail.add("Cast", "float", to=TensorProto.FLOAT)
 
 
-def _add_yuv420sp(tail: _Tail, config: Aipp, frame: Frame, channels: int) -> None:
+def _add_yuv420sp(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     """The same for YUV420SP."""
     (top, left), (height, width) = frame.start, frame.window
     rows = tail.slice("luma_rows", tail.source, (top, left), (height, width))
@@ -122,7 +122,9 @@ def _add_yuv420sp(tail: _Tail, config: Aipp, frame: Frame, channels: int) -> Non
     tail.add("Cast", "float", to=TensorProto.FLOAT)
 
 
-def _add_conversion(tail: _Tail, config: Aipp, frame: Frame, channels: int, planes: Sequence[tuple[str, int]]) -> None:
+def _add_conversion(
+    tail: _Tail, config: Aipp, frame: AippFrame, channels: int, planes: Sequence[tuple[str, int]]
+) -> None:
     """Convert colours: `planes` are three int32 tensors, each with the channel to take from it."""
     matrix, terms = config.matrix[:channels], []
     for i, (tensor, channel) in enumerate(planes):
@@ -143,14 +145,14 @@ def _add_conversion(tail: _Tail, config: Aipp, frame: Frame, channels: int, plan
     tail.add("Clip", "clamped", tail.constant("lowest", 0, np.float32), tail.constant("highest", 255, np.float32))
 
 
-def _spread(tail: _Tail, colours: str, frame: Frame) -> str:
+def _spread(tail: _Tail, colours: str, frame: AippFrame) -> str:
     """Give each colour to its 2×2 pixels; Gather is faster at it than Resize, and the same in every opset."""
     height, width = frame.window
     wide = tail.join("Gather", "wide", colours, tail.constant("columns", np.arange(width) // 2), axis=3)
     return tail.join("Gather", "whole", wide, tail.constant("rows", np.arange(height) // 2), axis=2)
 
 
-def _add_normalisation(tail: _Tail, config: Aipp, frame: Frame, channels: int) -> None:
+def _add_normalisation(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     less, scale = (values[:channels] for values in config.normalisation)
     if less.any():
         tail.add("Sub", "centred", tail.constant("less", _per_channel(less), np.float32))
@@ -176,7 +178,7 @@ def _prepend(graph: onnx.GraphProto, tail: _Tail) -> None:
     graph.initializer.extend(tail.weights)
 
 
-def _replace_input(graph: onnx.GraphProto, name: str, config: Aipp, frame: Frame) -> None:
+def _replace_input(graph: onnx.GraphProto, name: str, config: Aipp, frame: AippFrame) -> None:
     value = next(v for v in graph.input if v.name == name)
     batch = value.type.tensor_type.shape.dim[0]
     sizes = [batch.dim_value or batch.dim_param, *input_shape(config, frame)]

@@ -23,7 +23,7 @@ class PackSpec:
     """Any that `data.sources.read_images` takes, but bins."""
     output: Path
     labels: Path | None = None
-    workers: int | None = None
+    decode_workers: int | None = None
     """Threads; None takes one for each core."""
     allow_partial: bool = False
     """Do without images that have a label but are not there."""
@@ -50,4 +50,4 @@ def pack_images(spec: PackSpec, progress: Progress = silent) -> PackReport:
         describe_input(pipeline, "uint8"),
         progress,
     )
-    return write_pack(listing, pipeline, spec.output, spec.workers or count_cores(), progress)
+    return write_pack(listing, pipeline, spec.output, spec.decode_workers or count_cores(), progress)

@@ -22,7 +22,7 @@ class PreprocessSpec:
     output: Path
     mode: str | None = None
     """One of the card's; None is its main preprocessing."""
-    workers: int | None = None
+    decode_workers: int | None = None
     """Processes; None takes one for each core."""
     pixels: PixelFormat = "rgb"
     """How the pixels of a uint8 mode are stored."""
@@ -41,7 +41,7 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
     images = list_images(spec.images)
     if not images:
         raise DataError(f"image folder {spec.images} holds no images")
-    report = write_bins(form, images, spec.output, spec.workers or count_cores(), progress)
+    report = write_bins(form, images, spec.output, spec.decode_workers or count_cores(), progress)
     if spec.info is not None:
         write_info("bin", spec.output, spec.info, report.manifest.width, report.manifest.height)
     return report

@@ -28,7 +28,7 @@ def check_set(made: tuple[Path, Path | None], classes: int, **more: int) -> list
 def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
     updates: list[Update] = []
     images, labels = make_set(tmp_path, [0, 1, 2] * 20)
-    assert check_data(CheckSpec(images, labels, 3, expected=60, workers=2), updates.append) == ()
+    assert check_data(CheckSpec(images, labels, 3, expected=60, decode_workers=2), updates.append) == ()
     assert [(update.done, update.total) for update in updates] == [(32, 60), (60, 60)]
 
 
@@ -59,7 +59,7 @@ def test_files_that_cannot_be_decoded_are_counted_and_named(tmp_path: Path, monk
     (made[0] / "val_0001.JPEG").write_bytes(b"")
     whole = (made[0] / "val_0006.JPEG").read_bytes()
     (made[0] / "val_0006.JPEG").write_bytes(whole[: len(whole) // 2])
-    (found,) = check_set(made, 2, workers=2)
+    (found,) = check_set(made, 2, decode_workers=2)
     assert (found.level, found.text) == ("error", "2 of 8 files cannot be decoded")
     assert "val_0001.JPEG is no image (the file is empty)" in found.examples[0]
     assert "val_0006.JPEG is damaged" in found.examples[1]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import FakeSession, make_recipe
 from fake_engine import answer as answer_colour
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
 from seatrial.evaluation.channels import _plan_looks, swap_channels, try_swapped
 from seatrial.evaluation.ledger import Tally
@@ -110,7 +110,7 @@ def test_a_session_of_floats_gets_swapped_floats(tmp_path: Path, pipeline: Input
     reds = [row for batch in session.given for row in batch if np.allclose(row, wants[0])]
     assert len(reds) == 3
     prepared = [
-        replace(image, prepared=Prepared("float32", (3, 4, 6), None), path=image.path.with_suffix(".bin"))
+        replace(image, prepared=PreparedInput("float32", (3, 4, 6), None), path=image.path.with_suffix(".bin"))
         for image in images
     ]
     for image in prepared:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
@@ -134,7 +134,7 @@ def test_prepared_images_go_to_the_engine_as_they_are(
 ) -> None:
     pack = tmp_path / "pack"
     pack.write_bytes(pixels.tobytes())
-    size, form = pixels[0].nbytes, Prepared("uint8", (4, 6, 3), None)
+    size, form = pixels[0].nbytes, PreparedInput("uint8", (4, 6, 3), None)
     packed = [replace(image, path=pack, span=(row * size, size), prepared=form) for row, image in enumerate(images)]
     session = FakeSession()
     evaluate(session, packed, tmp_path, Plan(5)).close()
@@ -144,7 +144,7 @@ def test_prepared_images_go_to_the_engine_as_they_are(
 def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
     images: list[LabelledImage], pixels: np.ndarray, tmp_path: Path
 ) -> None:
-    form = Prepared("uint8", (4, 6, 3), None)
+    form = PreparedInput("uint8", (4, 6, 3), None)
     found = []
     for name, known in (("bins", False), ("pack", True), ("mixed", None)):
         made = []

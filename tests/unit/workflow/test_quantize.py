@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.data.images import LabelledImage, Prepared, hash_listing
+from seatrial.data.images import LabelledImage, PreparedInput, hash_listing
 from seatrial.data.labels import read_labels
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import DataError, NotComparable, UsageError
@@ -145,7 +145,7 @@ def test_a_budget_puts_layers_back_and_says_what_chose_them(
     again.clear()
     check_leak(manifest, labelled[1:], hash_listing(labelled[1:]), again.append)
     assert again == []
-    form = Prepared("uint8", (32, 32, 3), None)
+    form = PreparedInput("uint8", (32, 32, 3), None)
     foreign = [replace(image, prepared=form, content=content) for image in labelled[:3] for content in (None, (1, "a"))]
     check_leak(manifest, foreign, hash_listing(foreign), again.append)
     assert len(again) == 1 and "nothing tells what 3 preprocessed images were made of" in again[0].note

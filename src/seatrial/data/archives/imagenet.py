@@ -69,7 +69,7 @@ class Unpacked(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedImageNet:
     """What `prepare_imagenet` made, or found made."""
 
     train_images: int | None = None
@@ -77,7 +77,7 @@ class Prepared:
     labels: Path | None = None
 
 
-def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> Prepared:
+def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> PreparedImageNet:
     """Unpack what is asked for and write the label file, or find it done.
 
     Raises:
@@ -100,7 +100,7 @@ def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> Prepared
         if labels is not None:
             labels.check(spec.output)
             write_text(spec.output / LABELS, labels.to_text())
-    return Prepared(
+    return PreparedImageNet(
         train.images if train else None, val.images if val else None, spec.output / LABELS if labels else None
     )
 

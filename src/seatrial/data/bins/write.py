@@ -98,9 +98,9 @@ class BinForm:
 
 
 def write_bins(
-    form: BinForm, images: Sequence[Path], target: Path, workers: int, progress: Progress = silent
+    form: BinForm, images: Sequence[Path], target: Path, decode_workers: int, progress: Progress = silent
 ) -> BinReport:
-    """Write one `.bin` for each image, named up to the first dot, in `workers` processes, this one included.
+    """Write one `.bin` for each image, named up to the first dot, in `decode_workers` processes, this one included.
 
     A bin is written beside its name, its size checked, and renamed; an fsync of each would cost a quarter of the speed.
 
@@ -116,7 +116,7 @@ def write_bins(
     wanted = name_bins(images)
     with locked(target):
         have = _open_folder(target, manifest)
-        kept_names = _find_kept(wanted, have, target, manifest, workers, progress)
+        kept_names = _find_kept(wanted, have, target, manifest, decode_workers, progress)
         todo = [(path, name) for name, path in wanted.items() if name not in kept_names]
         strays = tuple(sorted(have.keys() - wanted.keys()))
         if strays:
@@ -127,7 +127,7 @@ def write_bins(
             progress(Update("preprocess", note=f"already written: {kept} of {len(wanted)} files"))
         done = 0
         # Closed, so that no process writes on when the lock is let go of.
-        with closing(_write_all(todo, target, form, workers)) as counts:
+        with closing(_write_all(todo, target, form, decode_workers)) as counts:
             for count in counts:
                 done += count
                 rate = done / (time.perf_counter() - start)
@@ -216,7 +216,7 @@ def _find_kept(
     have: Mapping[str, os.stat_result],
     target: Path,
     manifest: BinManifest,
-    workers: int,
+    decode_workers: int,
     progress: Progress,
 ) -> set[str]:
     """Names of the bins that need not be written again: they, and the images that they were made of, are the same."""
@@ -230,7 +230,7 @@ def _find_kept(
             return False  # Reading it will say what is wrong.
 
     kept: set[str] = set()
-    with closing(load_ahead(quick, is_same, workers, 4 * workers)) as found:
+    with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as found:
         for number, (name, same) in enumerate(zip(quick, found, strict=True), start=1):
             kept |= {name} if same else set()
             if number % CHUNK == 0:
@@ -251,10 +251,10 @@ def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManif
         return False  # Reading it will say what is wrong.
 
 
-def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, workers: int) -> Generator[int]:
+def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, decode_workers: int) -> Generator[int]:
     """Write the bins, in this process and in others, and yield how many each finished chunk held."""
     chunks = deque(todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK))
-    others = min(workers, len(chunks)) - 1
+    others = min(decode_workers, len(chunks)) - 1
     if others <= 0:
         yield from (_write_chunk(chunk, target, form) for chunk in chunks)
         return

@@ -50,7 +50,7 @@ def fill_row(row: NDArray[np.generic], image: LabelledImage, pipeline: InputPipe
 
 
 def iterate_batches(
-    paths: Sequence[Path], pipeline: InputPipeline, batch_size: int, workers: int
+    paths: Sequence[Path], pipeline: InputPipeline, batch_size: int, decode_workers: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Batches (n, *pipeline.shape) in the order of `paths`; only the last may be smaller.
 
@@ -61,4 +61,4 @@ def iterate_batches(
         DataError: a file is no image; names it.
     """
     chunks = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
-    yield from load_ahead(chunks, lambda chunk: load_batch(chunk, pipeline), workers, 2 * workers)
+    yield from load_ahead(chunks, lambda chunk: load_batch(chunk, pipeline), decode_workers, 2 * decode_workers)

@@ -67,7 +67,7 @@ class DecodePool(Closing, Generic[Asked]):
     """
 
     def __init__(
-        self, fill_row: FillRow[Asked], shape: tuple[int, ...], dtype: DTypeLike, slots: int, workers: int
+        self, fill_row: FillRow[Asked], shape: tuple[int, ...], dtype: DTypeLike, slots: int, decode_workers: int
     ) -> None:
         """Start the workers; `shape` is that of one slot's buffer.
 
@@ -79,17 +79,17 @@ class DecodePool(Closing, Generic[Asked]):
         self._pool: Executor
         layout = (slots, *shape)
         size = math.prod(layout) * np.dtype(dtype).itemsize
-        _check_room(slots, shape[0], size, workers > MOST_THREADS)
-        if workers <= MOST_THREADS:
+        _check_room(slots, shape[0], size, decode_workers > MOST_THREADS)
+        if decode_workers <= MOST_THREADS:
             self.buffers: NDArray[Any] = np.empty(layout, dtype)
-            self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+            self._pool = ThreadPoolExecutor(decode_workers, thread_name_prefix="decode")
             return
         self._memory = SharedMemory(create=True, size=size)
         self.buffers = np.ndarray(layout, dtype, self._memory.buf)
         # A forked process could inherit a lock that another thread of ours holds.
         spawn = multiprocessing.get_context("spawn")
         asked = (self._memory.name, layout, np.dtype(dtype).str, fill_row)
-        self._pool = ProcessPoolExecutor(workers, spawn, initializer=_start_decoder, initargs=asked)
+        self._pool = ProcessPoolExecutor(decode_workers, spawn, initializer=_start_decoder, initargs=asked)
 
     def fill(self, slot: int, asked: Sequence[Asked], first: int = 0) -> Future[Filled]:
         """Start to fill rows of a slot's buffer, one after the other from `first` on; one worker does it."""

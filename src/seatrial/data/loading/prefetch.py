@@ -11,7 +11,7 @@ Loaded = TypeVar("Loaded")
 
 
 def load_ahead(
-    wanted: Iterable[Asked], load: Callable[[Asked], Loaded], workers: int, held: int | None = None
+    wanted: Iterable[Asked], load: Callable[[Asked], Loaded], threads: int, held: int | None = None
 ) -> Generator[Loaded]:
     """What `load` makes of each of `wanted`, in order.
 
@@ -20,9 +20,9 @@ def load_ahead(
     """
     waiting: deque[Future[Loaded]] = deque()
     upcoming = iter(wanted)
-    with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="load") as pool:
         try:
-            for asked in itertools.islice(upcoming, held or workers + 1):
+            for asked in itertools.islice(upcoming, held or threads + 1):
                 waiting.append(pool.submit(load, asked))
             while waiting:
                 loaded = waiting.popleft().result()

@@ -16,7 +16,7 @@ from seatrial.recipes.steps import Size
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class AippFrame:
     """The sizes of a configuration in front of one network."""
 
     source: Size
@@ -28,7 +28,7 @@ class Frame:
     """Rows above, columns left, rows below, columns right of it."""
 
 
-def fit_aipp(config: Aipp, size: Size) -> Frame:
+def fit_aipp(config: Aipp, size: Size) -> AippFrame:
     """Put a configuration in front of a network whose input has this height and width.
 
     Raises:
@@ -55,10 +55,10 @@ def fit_aipp(config: Aipp, size: Size) -> Frame:
         )
     if config.input_format == "YUV420SP_U8" and any(length % 2 for length in (*source, *window)):
         raise UsageError(f"YUV420SP_U8 needs even sizes, and the network's {size[0]}×{size[1]} are not")
-    return Frame(source, start, window, (top, left, bottom, right))
+    return AippFrame(source, start, window, (top, left, bottom, right))
 
 
-def input_shape(config: Aipp, frame: Frame) -> tuple[int, int, int]:
+def input_shape(config: Aipp, frame: AippFrame) -> tuple[int, int, int]:
     """One input as uint8 bytes in rows, columns and channels; as flat bytes it is what the Ascend runtime takes.
 
     YUV420SP_U8 has height · 3/2 rows of one channel: the rows of Y, then half as many of interleaved U and V.

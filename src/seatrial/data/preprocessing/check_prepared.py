@@ -2,25 +2,25 @@
 
 from collections.abc import Sequence
 
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
 
 
-def describe_input(pipeline: InputPipeline, dtype: str) -> Prepared:
+def describe_input(pipeline: InputPipeline, dtype: str) -> PreparedInput:
     """One image as an engine with this preprocessing takes it.
 
     Args:
         dtype: of the engine's input; uint8 has the rest of the preprocessing in the graph.
     """
     if dtype == "uint8":
-        return Prepared("uint8", pipeline.shape, pipeline.pixels_hash)
-    return Prepared("float32", (3, *pipeline.recipe.input_size), hash_steps(pipeline.recipe.preprocess))
+        return PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
+    return PreparedInput("float32", (3, *pipeline.recipe.input_size), hash_steps(pipeline.recipe.preprocess))
 
 
-def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> Prepared:
+def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> PreparedInput:
     """Refuse images that were prepared for another engine than one with this preprocessing and type of input.
 
     Pixels fit an engine that takes floats as well, after `pipeline.finish`. Where nothing tells how images were made,
@@ -48,14 +48,14 @@ def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dty
     )
 
 
-def _describe(form: Prepared | None) -> str:
+def _describe(form: PreparedInput | None) -> str:
     if form is None:
         return "files still to be decoded"
     known = "not known" if form.preprocess_hash is None else form.preprocess_hash[:8]
     return f"{form.dtype} {'×'.join(map(str, form.shape))} (preprocessing {known})"
 
 
-def _suggest(form: Prepared, pipeline: InputPipeline, dtype: str) -> str:
+def _suggest(form: PreparedInput, pipeline: InputPipeline, dtype: str) -> str:
     card = pipeline.recipe.name if pipeline.recipe.name in list_cards() else "CARD.toml"
     if dtype != "uint8" and form.dtype == "float32":
         return f"`seatrial preprocess {card} IMAGES BINS` writes what it takes"

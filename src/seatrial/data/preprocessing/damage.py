@@ -33,7 +33,7 @@ _LEFT_OVER = re.compile("Corrupt JPEG data: [0-9]+ extraneous bytes before marke
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class JpegFrame:
     """What a JPEG's header says."""
 
     width: int
@@ -50,7 +50,7 @@ class Frame:
         return "CMYK" if len(self.components) == 4 else "RGB"
 
 
-def read_frame(data: bytes) -> Frame | None:
+def read_frame(data: bytes) -> JpegFrame | None:
     """The header of a JPEG; None if this is none, or of a kind that libjpeg does not decode to 8 bits."""
     if not data.startswith(JPEG):
         return None
@@ -61,11 +61,11 @@ def read_frame(data: bytes) -> Frame | None:
             components, progressive = data[at + 8 : at + 8 + 3 * data[at + 7] : 3], _SOF[marker]
         elif marker == _SOS and size is not None:
             whole = not progressive and data[at + 2 : at + 3] == bytes([len(components)])
-            return Frame(*size, components, progressive, whole)
+            return JpegFrame(*size, components, progressive, whole)
     return None
 
 
-def decode_strictly(data: bytes, frame: Frame) -> tuple[NDArray[np.uint8] | None, str | None, str | None]:
+def decode_strictly(data: bytes, frame: JpegFrame) -> tuple[NDArray[np.uint8] | None, str | None, str | None]:
     """Decode a JPEG, unless it is damaged.
 
     Returns:
@@ -146,7 +146,7 @@ def _drop_surplus(data: bytes) -> bytes:
     return data[:start] + data[end:]
 
 
-def _find_missing_passes(data: bytes, frame: Frame) -> str | None:
+def _find_missing_passes(data: bytes, frame: JpegFrame) -> str | None:
     """What a JPEG of several scans lacks: decoders make do with the passes that there are."""
     bits_left = {component: np.full(64, 255) for component in frame.components}
     for marker, at in _walk(data):

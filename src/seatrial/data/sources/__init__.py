@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from seatrial.data.archives.tar_index import COMPRESSED
-from seatrial.data.images import ImageListing, Prepared
+from seatrial.data.images import ImageListing, PreparedInput
 from seatrial.data.labels import count_names
 from seatrial.data.sources.folders import read_folder
 from seatrial.data.sources.lists import read_info_list, read_list
@@ -25,7 +25,7 @@ def read_images(
     labels: Path | None,
     classes: int,
     allow_partial: bool = False,
-    expected: Prepared | None = None,
+    expected: PreparedInput | None = None,
     progress: Progress = silent,
 ) -> ImageListing:
     """A labelled set in the order of its ids, whatever kind of source it is; no image is decoded.

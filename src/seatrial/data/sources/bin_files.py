@@ -9,9 +9,9 @@ from pathlib import Path
 
 from seatrial.data.bins.contents import know_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
-from seatrial.data.images import ImageListing, Prepared
+from seatrial.data.images import ImageListing, PreparedInput
 from seatrial.data.labels import count_names, parse_label_file
-from seatrial.data.sources.request import Place, Request, label_places, require_labels
+from seatrial.data.sources.request import ImageLocation, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.progress import Update
 from seatrial.recipes.steps import Size
@@ -29,7 +29,7 @@ def read_bin_folder(request: Request) -> ImageListing:
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
     by_id = parse_label_file(require_labels(request, "a folder of bins"))
     form = find_form(paths, request)
-    places = {i: Place(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}
+    places = {i: ImageLocation(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}
     return add_contents(label_places(places, by_id, request), request)
 
 
@@ -76,7 +76,7 @@ def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str
     return found
 
 
-def find_form(paths: Sequence[Path], request: Request, size: Size | None = None) -> Prepared:
+def find_form(paths: Sequence[Path], request: Request, size: Size | None = None) -> PreparedInput:
     """What each of the bins is: as their `bins.json` says, else as their size in bytes tells.
 
     Args:
@@ -119,7 +119,7 @@ def _measure(paths: Sequence[Path]) -> dict[Path, int]:
     return sizes
 
 
-def _read_manifests(paths: Sequence[Path]) -> Iterator[Prepared | None]:
+def _read_manifests(paths: Sequence[Path]) -> Iterator[PreparedInput | None]:
     for folder in {path.parent for path in paths}:
         if not (folder / MANIFEST).exists():
             yield None
@@ -127,10 +127,10 @@ def _read_manifests(paths: Sequence[Path]) -> Iterator[Prepared | None]:
         told = BinManifest.load(folder / MANIFEST)
         height, width = told.height, told.width
         shapes = {"HWC": (height, width, 3), "CHW": (3, height, width), "YUV420SP": (height * 3 // 2, width, 1)}
-        yield Prepared(told.dtype, shapes[told.layout], told.preprocess_hash)
+        yield PreparedInput(told.dtype, shapes[told.layout], told.preprocess_hash)
 
 
-def _judge(size_bytes: int, request: Request, size: Size | None) -> Prepared:
+def _judge(size_bytes: int, request: Request, size: Size | None) -> PreparedInput:
     """The one form of this many bytes: the engine's input, else RGB pixels or floats of a known size, else a square."""
     expected = request.expected
     known = size or (None if expected is None else _find_size(expected))
@@ -140,7 +140,7 @@ def _judge(size_bytes: int, request: Request, size: Size | None) -> Prepared:
         sides = {_pixels: math.isqrt(size_bytes // 3), _floats: math.isqrt(size_bytes // 12)}
         forms = [make((side, side)) for make, side in sides.items()]
     if expected is not None:
-        forms.insert(0, Prepared(expected.dtype, expected.shape, None))
+        forms.insert(0, PreparedInput(expected.dtype, expected.shape, None))
     fitting = [form for form in dict.fromkeys(forms) if form.size_bytes == size_bytes]
     if not fitting or (known is None and expected is None and len(fitting) > 1):
         tried = " nor ".join(f"{form.dtype} {_join(form.shape)}" for form in fitting or dict.fromkeys(forms))
@@ -152,15 +152,15 @@ def _judge(size_bytes: int, request: Request, size: Size | None) -> Prepared:
     return fitting[0]
 
 
-def _pixels(size: Size) -> Prepared:
-    return Prepared("uint8", (*size, 3), None)
+def _pixels(size: Size) -> PreparedInput:
+    return PreparedInput("uint8", (*size, 3), None)
 
 
-def _floats(size: Size) -> Prepared:
-    return Prepared("float32", (3, *size), None)
+def _floats(size: Size) -> PreparedInput:
+    return PreparedInput("float32", (3, *size), None)
 
 
-def _find_size(form: Prepared) -> Size | None:
+def _find_size(form: PreparedInput) -> Size | None:
     """Height and width; None of YUV420SP and of pixels with a spare channel."""
     if form.dtype == "float32":
         return form.shape[1:]

@@ -7,7 +7,7 @@ from seatrial.data.image_files import is_image_name
 from seatrial.data.images import ImageListing
 from seatrial.data.labels import list_images, parse_label_file, read_class_folders, refuse_left_out
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
-from seatrial.data.sources.request import Place, Request, label_places
+from seatrial.data.sources.request import ImageLocation, Request, label_places
 from seatrial.data.sources.shards import read_shards
 from seatrial.errors import DataError
 
@@ -38,5 +38,5 @@ def read_folder(request: Request) -> ImageListing:
 def _read_images(request: Request) -> ImageListing:
     if request.labels is None:
         return ImageListing(read_class_folders(request.source, request.classes, request.tell_left_out))
-    places = {path.name: Place(path) for path in list_images(request.source, request.tell_left_out)}
+    places = {path.name: ImageLocation(path) for path in list_images(request.source, request.tell_left_out)}
     return label_places(places, parse_label_file(request.labels), request)

@@ -7,7 +7,7 @@ from seatrial.data.bins.info_file import read_info
 from seatrial.data.images import ImageListing
 from seatrial.data.labels import count_names, parse_label_file, read_text_lines, split_label_line
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
-from seatrial.data.sources.request import PARTIAL, Place, Request, label_places, require_labels
+from seatrial.data.sources.request import PARTIAL, ImageLocation, Request, label_places, require_labels
 from seatrial.errors import DataError
 from seatrial.recipes.steps import Size
 
@@ -77,7 +77,7 @@ def _label(
         raise DataError(f"{request.source} names {shown}", PARTIAL if len(gone) < len(paths) else None)
     there = [path for image, path in paths.items() if image not in gone]
     form = find_form(there, request, size) if _are_bins(there, request) else None
-    places = {image: Place(path, None, form) for image, path in paths.items()}
+    places = {image: ImageLocation(path, None, form) for image, path in paths.items()}
     listing = label_places(places, by_id, request, gone)
     return listing if form is None else add_contents(listing, request)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seatrial.data.contents import read_contents
-from seatrial.data.images import ImageListing, LabelledImage, Prepared
+from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import count_names
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
@@ -60,9 +60,9 @@ class PackIndex(Record):
     """Of the pixels."""
 
     @property
-    def form(self) -> Prepared:
+    def form(self) -> PreparedInput:
         """What the bytes of each image are."""
-        return Prepared(self.dtype, self.shape, self.preprocess_hash)
+        return PreparedInput(self.dtype, self.shape, self.preprocess_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class PackReport:
 
 
 def write_pack(
-    listing: ImageListing, pipeline: InputPipeline, output: Path, workers: int, progress: Progress = silent
+    listing: ImageListing, pipeline: InputPipeline, output: Path, decode_workers: int, progress: Progress = silent
 ) -> PackReport:
-    """Decode images in `workers` threads into one file, whole or absent; or find it written.
+    """Decode images in `decode_workers` threads into one file, whole or absent; or find it written.
 
     Raises:
         UsageError: another file stands at `output`, or the images are preprocessed already.
@@ -91,14 +91,14 @@ def write_pack(
         raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
     start = time.perf_counter()
     found = _find_written(output, source_hash, listing.missing, pipeline)
-    if found is not None and _is_made_of(found, images, workers, progress):
+    if found is not None and _is_made_of(found, images, decode_workers, progress):
         progress(Update("pack", note=f"already packed: {output}"))
         return PackReport(found, output.stat().st_size, 0.0)
     with replacing(output) as temporary:
         _check_room(temporary.parent, output, len(images) * math.prod(pipeline.shape))
         with temporary.open("wb") as file:
             file.write(bytes(PAGE))
-            facts = _write_pixels(file, images, pipeline, workers, progress)
+            facts = _write_pixels(file, images, pipeline, decode_workers, progress)
             index = _describe(listing, source_hash, pipeline, facts)
             _write_index(file, index)
     return PackReport(index, output.stat().st_size, time.perf_counter() - start)
@@ -172,15 +172,15 @@ def _find_written(
         index = open_pack(output)
     except SeatrialError:
         return None
-    wanted = (source_hash, missing, Prepared("uint8", pipeline.shape, pipeline.pixels_hash))
+    wanted = (source_hash, missing, PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash))
     same = (index.source_hash, index.missing, index.form) == wanted
     return index if same else None
 
 
-def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], workers: int, progress: Progress) -> bool:
+def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], decode_workers: int, progress: Progress) -> bool:
     """Whether the image files have the bytes that they were packed from: size and time of change may not tell."""
     packed = {image: int(sha256[:16], 16) for image, sha256 in zip(index.ids, index.source_sha256, strict=True)}
-    contents = read_contents(images, workers, "pack", progress).tolist()
+    contents = read_contents(images, decode_workers, "pack", progress).tolist()
     changed = [image.id for image, content in zip(images, contents, strict=True) if packed[image.id] != content]
     if changed:
         shown = count_names("image files have changed since they were packed", changed)
@@ -201,12 +201,12 @@ Facts = tuple[int, str, int]
 
 
 def _write_pixels(
-    file: BinaryIO, images: Sequence[LabelledImage], pipeline: InputPipeline, workers: int, progress: Progress
+    file: BinaryIO, images: Sequence[LabelledImage], pipeline: InputPipeline, decode_workers: int, progress: Progress
 ) -> list[Facts]:
     found: list[Facts] = []
     start = time.perf_counter()
     chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
-    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, pipeline), workers)) as decoded:
+    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, pipeline), decode_workers)) as decoded:
         for pixels, facts in decoded:
             file.write(pixels.data)
             found += facts

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.images import ImageListing, LabelledImage, Prepared
+from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import EVERY, Tell, check_classes, find_missing
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -22,7 +22,7 @@ class Request:
     classes: int
     """How many the network tells apart."""
     allow_partial: bool = False
-    expected: Prepared | None = None
+    expected: PreparedInput | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""
     progress: Progress = silent
 
@@ -33,16 +33,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImageLocation:
     """Where an image lies, and what its bytes are: see `LabelledImage`."""
 
     path: Path
     span: tuple[int, int] | None = None
-    prepared: Prepared | None = None
+    prepared: PreparedInput | None = None
 
 
 def label_places(
-    places: Mapping[str, Place], by_id: Mapping[str, int], request: Request, gone: Set[str] = frozenset()
+    places: Mapping[str, ImageLocation], by_id: Mapping[str, int], request: Request, gone: Set[str] = frozenset()
 ) -> ImageListing:
     """Give places their labels by id; those in `gone` are known by name only.
 
@@ -57,7 +57,7 @@ def label_places(
     return ImageListing(tuple(images), tuple(sorted({*gone, *missing})))
 
 
-def _refuse_twice(places: Mapping[str, Place], request: Request) -> None:
+def _refuse_twice(places: Mapping[str, ImageLocation], request: Request) -> None:
     """Refuse one file under two ids, such as `a.jpg` and `./a.jpg`: each image counts once."""
     first: dict[tuple[str, tuple[int, int] | None], str] = {}
     for name, place in places.items():

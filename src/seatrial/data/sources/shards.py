@@ -12,7 +12,7 @@ from seatrial.data.archives.tar_index import Member, read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
 from seatrial.data.images import ImageListing
 from seatrial.data.labels import LEFT_OUT, count_names, parse_label_file
-from seatrial.data.sources.request import Place, Request, label_places
+from seatrial.data.sources.request import ImageLocation, Request, label_places
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
@@ -132,13 +132,13 @@ def expand_braces(pattern: str) -> list[Path]:
     return [Path("".join(words)) for words in itertools.product(*parts)]
 
 
-def _place(path: Path, member: Member) -> Place:
-    return Place(path, (member.offset, member.size_bytes))
+def _place(path: Path, member: Member) -> ImageLocation:
+    return ImageLocation(path, (member.offset, member.size_bytes))
 
 
-def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, Place]:
+def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, ImageLocation]:
     """By the last part of their names, as label files have it."""
-    found: dict[str, Place] = {}
+    found: dict[str, ImageLocation] = {}
     for path, member in images:
         base = member.name.rpartition("/")[2]
         if base in found:
@@ -147,7 +147,7 @@ def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, Place]:
     return found
 
 
-def _match_classes(contents: Contents) -> tuple[dict[str, Place], dict[str, int]]:
+def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[str, int]]:
     """Places and classes by id: the image's name, or the key where it has none."""
     classes = contents.merge_classes()
     bare = [f"{member.name} of {path}" for key, (path, member) in contents.images.items() if key not in classes]
@@ -180,9 +180,9 @@ def _parse_json(data: bytes) -> int | None:
 
 def _read_class_folders(
     images: Iterable[tuple[Path, Member]], request: Request
-) -> tuple[dict[str, Place], Mapping[str, int]]:
+) -> tuple[dict[str, ImageLocation], Mapping[str, int]]:
     """Places and classes by CLASS/NAME, classes numbered in the order of the folders' names."""
-    found: dict[str, Place] = {}
+    found: dict[str, ImageLocation] = {}
     roots: dict[str, str] = {}
     for path, member in images:
         parts = member.name.rsplit("/", 2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.labels import count_names
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
@@ -25,7 +25,7 @@ class _Source:
 
 
 def read_training_set(
-    data: Path, classes: int, progress: Progress = silent, expected: Prepared | None = None
+    data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
     """Training and held-out images of a data set, in the order of their ids.
 
@@ -52,7 +52,7 @@ def read_training_set(
 
 
 def read_held_out(
-    data: Path, classes: int, progress: Progress = silent, expected: Prepared | None = None
+    data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[LabelledImage, ...]:
     """The held-out images alone, as `read_training_set` gives them; there need be no others.
 
@@ -64,7 +64,7 @@ def read_held_out(
 
 
 def _read_source(
-    source: _Source, classes: int, progress: Progress, expected: Prepared | None
+    source: _Source, classes: int, progress: Progress, expected: PreparedInput | None
 ) -> tuple[LabelledImage, ...]:
     images = read_images(source.path, source.labels, classes, expected=expected, progress=progress).images
     for image in images:

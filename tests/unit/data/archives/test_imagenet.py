@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from full_disk import limited_files
 from seatrial.data.archives import imagenet as prepare
-from seatrial.data.archives.imagenet import Prepared, PrepareSpec, prepare_imagenet
+from seatrial.data.archives.imagenet import PreparedImageNet, PrepareSpec, prepare_imagenet
 from seatrial.data.labels import read_class_folders, read_labels
 from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
 from seatrial.progress import Update
@@ -76,7 +76,7 @@ def list_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def unpack(tmp_path: Path, part: str, content: bytes) -> Prepared:
+def unpack(tmp_path: Path, part: str, content: bytes) -> PreparedImageNet:
     archive = tmp_path / "hostile.tar"
     archive.write_bytes(content)
     return prepare_imagenet(PrepareSpec(tmp_path / "out", verify=False, **{part: archive}))
@@ -85,7 +85,7 @@ def unpack(tmp_path: Path, part: str, content: bytes) -> Prepared:
 def test_the_three_archives_become_the_usual_layout(tmp_path: Path, archives: dict[str, Path]) -> None:
     out = tmp_path / "out"
     made = prepare_imagenet(PrepareSpec(out, verify=False, **archives))
-    assert made == Prepared(6, 5, out / "val_label.txt")
+    assert made == PreparedImageNet(6, 5, out / "val_label.txt")
     assert (out / "val_label.txt").read_text() == LABELS
     assert {path.name: path.read_bytes() for path in (out / "val").glob("*.JPEG")} == VAL
     assert [(image.id, image.label) for image in read_class_folders(out / "train", 3)] == [
@@ -351,7 +351,7 @@ def test_images_and_devkit_must_belong_together(tmp_path: Path, archives: dict[s
 
 def test_a_devkit_alone_gives_the_labels(tmp_path: Path, archives: dict[str, Path]) -> None:
     made = prepare_imagenet(PrepareSpec(tmp_path / "out", devkit=archives["devkit"], verify=False))
-    assert made == Prepared(labels=tmp_path / "out" / "val_label.txt")
+    assert made == PreparedImageNet(labels=tmp_path / "out" / "val_label.txt")
     assert (tmp_path / "out" / "val_label.txt").read_text() == LABELS
 
 

@@ -76,7 +76,7 @@ def test_what_no_bin_holds_is_known(pipeline: InputPipeline, dtype: str) -> None
 
 
 def write(folder: Path, image: Path, preprocess: Any, pixels: PixelFormat = "rgb") -> Path:
-    write_bins(BinForm(Mode.model_validate(preprocess), pixels), [image], folder, workers=1)
+    write_bins(BinForm(Mode.model_validate(preprocess), pixels), [image], folder, decode_workers=1)
     return folder
 
 

@@ -74,7 +74,7 @@ def test_float_bins_are_the_guides_to_the_byte(tmp_path: Path, size: tuple[int, 
     image = tmp_path / "ILSVRC2012_val_00000001.JPEG"
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).save(image, quality=90)
-    write_bins(BinForm(load_recipe("resnext50_32x4d").find_mode()), [image], tmp_path / "bins", workers=1)
+    write_bins(BinForm(load_recipe("resnext50_32x4d").find_mode()), [image], tmp_path / "bins", decode_workers=1)
     written = (tmp_path / "bins" / "ILSVRC2012_val_00000001.bin").read_bytes()
     assert len(written) == 602_112
     assert written == preprocess_by_numpy(image).tobytes()
@@ -124,7 +124,7 @@ def test_no_images_are_refused() -> None:
 def test_processes_write_the_same_bytes(tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bins, "CHUNK", 2)
     write_one(tmp_path / "one", images)
-    assert write_one(tmp_path / "two", images, workers=2).written == 6
+    assert write_one(tmp_path / "two", images, decode_workers=2).written == 6
     assert list_bins(tmp_path / "two") == list_bins(tmp_path / "one")
     assert sorted(p.name for p in (tmp_path / "two").iterdir())[:2] == [".lock", "ILSVRC2012_val_00000001.bin"]
 
@@ -237,12 +237,12 @@ def test_strays_are_named(tmp_path: Path, images: list[Path]) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_damaged_image_is_named(
-    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, workers: int
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, decode_workers: int
 ) -> None:
     monkeypatch.setattr(bins, "CHUNK", 2)
     images[2].write_bytes(images[2].read_bytes()[:200])
     with pytest.raises(DataError, match="ILSVRC2012_val_00000003"):
-        write_one(tmp_path / "bins", images, workers=workers)
+        write_one(tmp_path / "bins", images, decode_workers=decode_workers)
     assert "ILSVRC2012_val_00000003.bin" not in list_bins(tmp_path / "bins")
     assert multiprocessing.active_children() == []
 

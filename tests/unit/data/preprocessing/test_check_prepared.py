@@ -9,7 +9,7 @@ from PIL import Image
 
 from fake_engine import make_recipe
 from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input
@@ -26,11 +26,11 @@ PIXEL_MODE = Mode.read({"preprocess": [{"step": "center_crop", "size": [4, 6]}]}
 FLOAT_MODE = Mode(preprocess=make_recipe().preprocess)
 
 
-def make_images(*forms: Prepared | None) -> list[LabelledImage]:
+def make_images(*forms: PreparedInput | None) -> list[LabelledImage]:
     return [LabelledImage(f"{i}.bin", Path(f"bins/{i}.bin"), 0, None, form) for i, form in enumerate(forms)]
 
 
-def refuse(told: str, form: Prepared, dtype: str, pipeline: InputPipeline = PIPELINE) -> None:
+def refuse(told: str, form: PreparedInput, dtype: str, pipeline: InputPipeline = PIPELINE) -> None:
     with pytest.raises(DataError) as caught:
         check_prepared(make_images(form, form), pipeline, dtype)
     assert re.search(told, str(caught.value)), str(caught.value)
@@ -96,7 +96,7 @@ def test_orders_of_channels_are_told_apart() -> None:
 
 
 def test_what_fits_is_taken_as_it_is() -> None:
-    foreign = Prepared("uint8", (4, 6, 3), None)
+    foreign = PreparedInput("uint8", (4, 6, 3), None)
     assert check_prepared(make_images(None, None), PIPELINE, "float32") == PIXELS
     for form, dtype in ((PIXELS, "uint8"), (PIXELS, "float32"), (FLOATS, "float32"), (foreign, "uint8")):
         assert check_prepared(make_images(form, form), PIPELINE, dtype) == form
@@ -110,16 +110,16 @@ def test_what_does_not_fit_is_refused_with_the_way_out() -> None:
         r"`seatrial data pack CARD\.toml IMAGES --output FILE\.pack` makes pixels that it takes$",
         FLOATS, "uint8",
     )  # fmt: skip
-    other = Prepared("uint8", (4, 6, 3), "0123456789")
+    other = PreparedInput("uint8", (4, 6, 3), "0123456789")
     refuse(
         rf"\(preprocessing 01234567\); .* \(preprocessing {str(PIXELS.preprocess_hash)[:8]}\); `seatrial data",
         other,
         "uint8",
     )
     refuse(r"engine takes float32 3×4×6 .*`seatrial data pack", other, "float32")
-    refuse(r"hold uint8 8×6×3 \(preprocessing not known\)", Prepared("uint8", (8, 6, 3), None), "uint8")
-    refuse(r"`seatrial preprocess CARD\.toml IMAGES BINS` writes", Prepared("float32", (3, 4, 6), "01"), "float32")
-    refuse(r"`seatrial preprocess CARD", Prepared("float32", (3, 8, 6), None), "float32")
+    refuse(r"hold uint8 8×6×3 \(preprocessing not known\)", PreparedInput("uint8", (8, 6, 3), None), "uint8")
+    refuse(r"`seatrial preprocess CARD\.toml IMAGES BINS` writes", PreparedInput("float32", (3, 4, 6), "01"), "float32")
+    refuse(r"`seatrial preprocess CARD", PreparedInput("float32", (3, 8, 6), None), "float32")
     refuse(r"pack resnet50 IMAGES", other, "uint8", make_pipeline(load_recipe("resnet50")))
     aipp = make_pipeline(make_recipe(), Aipp.read({**AIPP, "input_format": "YUV420SP_U8"}, "test"))
     refuse(r"hold uint8 4×6×3 .* takes uint8 6×6×1 .*FILE\.pack --aipp FILE`", PIXELS, "uint8", aipp)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
@@ -39,11 +39,11 @@ def write_foreign(size_bytes: int, count: int = 3) -> None:
         (Path("bins") / f"val_{index}.bin").write_bytes(bytes(size_bytes))
 
 
-def read(expected: Prepared | None = None, source: str = "bins") -> tuple[LabelledImage, ...]:
+def read(expected: PreparedInput | None = None, source: str = "bins") -> tuple[LabelledImage, ...]:
     return read_images(source, Path("labels.txt"), 3, expected=expected).images
 
 
-def refuse(told: str, expected: Prepared | None = None, source: str = "bins") -> None:
+def refuse(told: str, expected: PreparedInput | None = None, source: str = "bins") -> None:
     with pytest.raises(DataError) as caught:
         read(expected, source)
     assert re.search(told, str(caught.value)), str(caught.value)
@@ -77,12 +77,12 @@ def test_bins_are_matched_up_to_the_first_dot(here: Path) -> None:
     Path("bins/val_0.bin").rename("bins/val_0.png.bin")
     Path("bins/val_1.bin").rename("bins/val_1.BIN")
     Path("bins/.val_9.bin.part").write_bytes(b"")
-    assert [image.path.name for image in read(Prepared("uint8", (4, 6, 3), None))] == [
+    assert [image.path.name for image in read(PreparedInput("uint8", (4, 6, 3), None))] == [
         "val_0.png.bin", "val_1.BIN", "val_2.bin",
     ]  # fmt: skip
 
 
-UINT8, FLOAT32 = Prepared("uint8", (4, 6, 3), "aaaa"), Prepared("float32", (3, 4, 6), "bbbb")
+UINT8, FLOAT32 = PreparedInput("uint8", (4, 6, 3), "aaaa"), PreparedInput("float32", (3, 4, 6), "bbbb")
 
 
 @pytest.mark.parametrize(
@@ -92,18 +92,18 @@ UINT8, FLOAT32 = Prepared("uint8", (4, 6, 3), "aaaa"), Prepared("float32", (3, 4
         (288, UINT8, ("float32", (3, 4, 6))),
         (72, FLOAT32, ("uint8", (4, 6, 3))),
         (288, FLOAT32, ("float32", (3, 4, 6))),
-        (36, Prepared("uint8", (6, 6, 1), "cccc"), ("uint8", (6, 6, 1))),
+        (36, PreparedInput("uint8", (6, 6, 1), "cccc"), ("uint8", (6, 6, 1))),
         (147, None, ("uint8", (7, 7, 3))),
         (75, None, ("uint8", (5, 5, 3))),
     ],
 )
 def test_foreign_bins_are_judged_by_their_size(
-    size_bytes: int, expected: Prepared | None, found: tuple[str, tuple[int, ...]], here: Path
+    size_bytes: int, expected: PreparedInput | None, found: tuple[str, tuple[int, ...]], here: Path
 ) -> None:
     write_foreign(size_bytes)
     notes: list[str] = []
     listing = read_images("bins", Path("labels.txt"), 3, False, expected, lambda update: notes.append(update.note))
-    assert {image.prepared for image in listing.images} == {Prepared(*found, None)}  # type: ignore[arg-type]
+    assert {image.prepared for image in listing.images} == {PreparedInput(*found, None)}  # type: ignore[arg-type]
     shape = "×".join(map(str, found[1]))
     assert notes == [
         f"no bins.json tells how the bins of bins were preprocessed: by their size they are {found[0]} {shape}"
@@ -124,7 +124,7 @@ def test_foreign_bins_are_judged_by_their_size(
     ],
 )
 def test_bins_that_could_be_anything_are_refused(
-    size_bytes: int, expected: Prepared | None, told: str, here: Path
+    size_bytes: int, expected: PreparedInput | None, told: str, here: Path
 ) -> None:
     write_foreign(size_bytes)
     refuse(told, expected)
@@ -162,7 +162,7 @@ def test_an_info_file_says_the_size_of_bins(here: Path) -> None:
     Path("all.info").write_text("".join(f"{i} bins/val_{i}.bin 6 4\n" for i in range(3)))
     images = read(source="all.info")
     assert [(image.id, image.prepared) for image in images] == [
-        (f"val_{i}.JPEG", Prepared("float32", (3, 4, 6), None)) for i in range(3)
+        (f"val_{i}.JPEG", PreparedInput("float32", (3, 4, 6), None)) for i in range(3)
     ]
     Path("all.info").write_text("".join(f"{i} bins/val_{i}.bin 6 {4 + i}\n" for i in range(3)))
     refuse(r"all\.info names bins of 3 sizes", source="all.info")
@@ -178,7 +178,7 @@ def test_a_list_may_name_bins(here: Path) -> None:
     Path("all.txt").write_text("".join(f"bins/val_{i}.bin {i}\n" for i in range(3)))
     images = read_images("all.txt", None, 3).images
     assert [(image.id, image.label) for image in images] == [(f"bins/val_{i}.bin", i) for i in range(3)]
-    assert {image.prepared for image in images} == {Prepared("uint8", (4, 6, 3), hash_steps(PIXELS.preprocess))}
+    assert {image.prepared for image in images} == {PreparedInput("uint8", (4, 6, 3), hash_steps(PIXELS.preprocess))}
 
 
 def test_bins_of_two_preprocessings_are_refused(here: Path) -> None:

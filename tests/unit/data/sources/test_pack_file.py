@@ -41,9 +41,9 @@ def images(tmp_path: Path) -> tuple[LabelledImage, ...]:
 
 
 def write(
-    images: tuple[LabelledImage, ...], output: Path, pipeline: InputPipeline = PIPELINE, workers: int = 2
+    images: tuple[LabelledImage, ...], output: Path, pipeline: InputPipeline = PIPELINE, decode_workers: int = 2
 ) -> PackReport:
-    return write_pack(ImageListing(images), pipeline, output, workers)
+    return write_pack(ImageListing(images), pipeline, output, decode_workers)
 
 
 def read(path: Path) -> tuple[LabelledImage, ...]:
@@ -58,8 +58,10 @@ def fill(images: tuple[LabelledImage, ...], pipeline: InputPipeline = PIPELINE) 
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_pixels_are_those_of_the_images(images: tuple[LabelledImage, ...], workers: int, tmp_path: Path) -> None:
-    report = write(images, tmp_path / "val.pack", workers=workers)
+def test_the_pixels_are_those_of_the_images(
+    images: tuple[LabelledImage, ...], decode_workers: int, tmp_path: Path
+) -> None:
+    report = write(images, tmp_path / "val.pack", decode_workers=decode_workers)
     found = read_images(tmp_path / "val.pack", None, 4)
     assert [(image.id, image.label) for image in found.images] == [(image.id, image.label) for image in images]
     np.testing.assert_array_equal(fill(found.images), load_batch([image.path for image in images], PIPELINE))

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import InterpolationMode, RandomErasing, RandomResizedCrop
 from torchvision.transforms import functional as F
 
-from seatrial.data.images import LabelledImage, Prepared
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.decode import decode_image
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
@@ -220,7 +220,7 @@ def test_packed_pixels_are_cropped_as_those_of_a_file(tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(path))
     (tmp_path / "raw").write_bytes(b"..." + pixels.tobytes())
     packed = LabelledImage(
-        "gradient.png", tmp_path / "raw", 0, (3, pixels.nbytes), Prepared("uint8", pixels.shape, None)
+        "gradient.png", tmp_path / "raw", 0, (3, pixels.nbytes), PreparedInput("uint8", pixels.shape, None)
     )
     row = np.zeros((4, 6, 3), np.uint8)
     make()(row, Drawn(packed, (5, 0, 0, 0)))
