@@ -20,7 +20,7 @@ from pathlib import Path
 
 from networks import HELD_OUT, NETWORKS, OPSET, make_checkpoint, make_pictures
 
-from seatrial.cluster.connection import ClusterSpec, RayCluster
+from seatrial.cluster.connection import ClusterSpec, RayExecutor
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
 from seatrial.engines.base import read_engine
@@ -59,7 +59,7 @@ class Timed:
     def images_per_s(self) -> float:
         """Once it was under way."""
         # Alone, the clock of the record starts with the engine open; on a cluster its actors start then.
-        started_s = self.pace.first_answer_s if self.connect_s else 0.0
+        started_s = self.pace.first_prediction_s if self.connect_s else 0.0
         return self.pace.images / (self.pace.wall_s - started_s)
 
 
@@ -107,16 +107,16 @@ def time_alone(engine: Path, spec: EvaluateSpec, output: Path) -> Timed:
 def time_spread(engine: Path, spec: EvaluateSpec, output: Path, address: str) -> Timed:
     """Evaluate on the cluster, with a connection of its own."""
     begun = time.perf_counter()
-    with RayCluster(ClusterSpec(address), read_engine(engine).manifest.device) as cluster:
+    with RayExecutor(ClusterSpec(address), read_engine(engine).manifest.device) as cluster:
         connect_s = time.perf_counter() - begun
-        evaluate_engine(engine, spec, output, answering=cluster)
+        evaluate_engine(engine, spec, output, executor=cluster)
         whole_s = time.perf_counter() - begun
     return Timed(whole_s, connect_s, Throughput.load(output / f"{engine.name}.throughput.json"))
 
 
 def print_row(label: str, run: Timed) -> None:
     """One line of the table."""
-    times = f"{run.whole_s:>9.1f}{run.connect_s:>12.1f}{run.pace.first_answer_s:>17.1f}"
+    times = f"{run.whole_s:>9.1f}{run.connect_s:>12.1f}{run.pace.first_prediction_s:>17.1f}"
     print(f"{label:<16}{times}{run.images_per_s:>11.0f}", flush=True)
 
 

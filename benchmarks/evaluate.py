@@ -136,7 +136,7 @@ def run_ours(bench: Bench, file: EngineFile, *more: str) -> tuple[AccuracyRecord
             opened = opened or ("decode" in line) * (time.perf_counter() - start)
     name = file.folder.name
     pace = Throughput.load(out / f"{name}.throughput.json")
-    return AccuracyRecord.load(out / f"{name}.json"), pace, opened + pace.first_answer_s
+    return AccuracyRecord.load(out / f"{name}.json"), pace, opened + pace.first_prediction_s
 
 
 def measure_preprocess(file: EngineFile, paths: list[Path]) -> float:

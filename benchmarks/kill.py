@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from seatrial.evaluation.ledger import Ledger
+from seatrial.evaluation.ledger import PredictionLedger
 from seatrial.evaluation.pipeline import CHUNK
 from seatrial.store.records import Throughput
 
@@ -28,7 +28,7 @@ def count_answered(path: Path, count: int) -> int:
     copy = path.with_suffix(".copy")
     shutil.copyfile(path, copy)
     key = copy.open("rb").readline().split(b'"')[7].decode()
-    with Ledger(copy, key, count) as ledger:
+    with PredictionLedger(copy, key, count) as ledger:
         found = int(ledger.tally.done.sum())
     copy.unlink()
     return found
@@ -77,7 +77,7 @@ def main() -> None:
         same = (whole / f"{name}.{suffix}").read_bytes() == (killed / f"{name}.{suffix}").read_bytes()
         print(f"{name}.{suffix}: {'the same to the byte' if same else 'DIFFERS'}")
     pace = Throughput.load(killed / f"{name}.throughput.json")
-    print(f"sittings that left an entry: {pace.sittings}; images answered: {pace.images}")
+    print(f"sittings that left an entry: {pace.attempts}; images answered: {pace.images}")
 
 
 if __name__ == "__main__":

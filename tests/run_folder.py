@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seatrial.metrics.classification import measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.recipes import load_recipe
 from seatrial.store.files import hash_file
@@ -263,7 +264,7 @@ def _evaluate(folder: Path, ship: Ship, trial: Trial) -> AccuracyRecord:
         images=trial.images,
         classes=CLASSES,
         hits=hits,
-        top1_interval=wilson(hits[0], trial.images),
+        metrics=measure_all(labels, ranked, np.zeros(ranked.shape, np.float32)),
         batch_size=4,
         predictions=f"{ship.name}.parquet",
         predictions_sha256=hash_file(folder / f"{ship.name}.parquet"),
@@ -280,12 +281,12 @@ def _pace(ship: Ship, trial: Trial) -> Throughput:
         wall_s=trial.images / 100,
         images_per_s=100.0,
         batch_size=4,
-        workers=2,
-        callers=2,
+        decode_workers=2,
+        streams=2,
         decode_s=1.0,
         run_s=2.0,
-        first_answer_s=0.1,
-        sittings=1,
+        first_prediction_s=0.1,
+        attempts=1,
         peak_rss_bytes=2**29,
     )
 

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeSession, answer, make_recipe
 from noise_images import list_noise
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
-from seatrial.evaluation.ledger import Ledger
-from seatrial.evaluation.pipeline import Clock, answer_all, collect_predictions
-from seatrial.evaluation.stream import Plan, stream_answers
+from seatrial.evaluation.ledger import PredictionLedger
+from seatrial.evaluation.pipeline import collect_predictions, predict_all
+from seatrial.evaluation.stream import StreamPlan, stream_predictions
 from seatrial.progress import silent
 from seatrial.store.predictions import write_parts
 
@@ -31,11 +31,11 @@ def main(folder: Path, count: int) -> None:
         return answer(batch)
 
     session, pipeline = FakeSession(answer=answer_and_count), make_pipeline(make_recipe())
-    with Ledger(folder / "ledger", "noise", count) as ledger:
-        answers = stream_answers(session, images, pipeline, ledger.todo, Plan(16, 2, 2))
-        answer_all(ledger, ledger.todo, lambda _: answers, count, Clock(silent))
+    with PredictionLedger(folder / "ledger", "noise", count) as ledger:
+        answers = stream_predictions(session, images, pipeline, ledger.todo, StreamPlan(16, 2, 2))
+        predict_all(ledger, ledger.todo, lambda _: answers, count, silent)
         write_parts(folder / "noise.parquet", collect_predictions(ledger, images))
-        sys.stdout.write(f"{ledger.tally.sittings}\n")
+        sys.stdout.write(f"{ledger.tally.attempts}\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.evaluation.reference import Reference, name_differences
+from seatrial.evaluation.reference import ReferencePredictions, name_differences
 from seatrial.metrics import trust
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
@@ -136,20 +136,20 @@ def test_the_same_answers_at_every_batch_size(
 
 
 def test_a_reference_of_other_images_or_preprocessing_is_doubted(tiny_run: Path, tiny_trial: TinyTrial) -> None:
-    reference = Reference.load(tiny_run / "evaluation" / "torch.parquet")
+    reference = ReferencePredictions.load(tiny_run / "evaluation" / "torch.parquet")
     record = AccuracyRecord.load(tiny_run / "evaluation" / "onnxruntime.json")
     assert record.versus is not None and record.versus.doubts == ()
     others = {"preprocess_hash": "another", "contents_hash": "another", "checkpoint_sha256": "another"}
     found = name_differences(record.versus, reference, record.model_copy(update=others))
     assert found.other_weights and found.doubts == (
-        "torch: its images came through another preprocessing",
-        "torch: its weights are others",
+        "torch: its preprocessing differs",
+        "torch: its weights differ",
         "torch: image files have changed since",
     )
 
 
 def test_files_that_were_only_copied_have_not_changed(tiny_run: Path) -> None:
-    reference = Reference.load(tiny_run / "evaluation" / "torch.parquet")
+    reference = ReferencePredictions.load(tiny_run / "evaluation" / "torch.parquet")
     record = AccuracyRecord.load(tiny_run / "evaluation" / "onnxruntime.json")
     assert record.versus is not None
     copied = record.model_copy(update={"images_hash": "of other times of change"})

@@ -17,7 +17,7 @@ from colour_graph import make_colour_graph
 from fake_engine import make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
-from seatrial.cluster.connection import ClusterSpec, RayCluster
+from seatrial.cluster.connection import ClusterSpec, RayExecutor
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.engines.compile_process import compile_here
@@ -107,7 +107,7 @@ def test_a_node_dies_and_the_answers_are_those_of_one_machine(
             alive.clear()
             nodes.tell("kill")
 
-    with RayCluster(ClusterSpec(nodes.address, actors=3, cpus_per_actor=2), "cpu") as cluster:
+    with RayExecutor(ClusterSpec(nodes.address, actors=3, cpus_per_actor=2), "cpu") as cluster:
         spread = evaluate_engine(engine.folder, spec, tmp_path / "spread", kill_at_the_first_answer, cluster)
     nodes.tell("begin")
     assert spread == alone and spread.images == COUNT
@@ -123,7 +123,7 @@ def test_an_error_of_an_actor_is_one_line(nodes: TwoNodes, tmp_path: Path, capfd
     told = capfd.readouterr()
     assert told.out == ""
     *notes, last = told.err.splitlines()
-    assert last == "seatrial: the engine answers NaN or infinity, first for 00.png"
+    assert last.startswith("seatrial: the engine gives NaN or infinity, first for 00.png; a wider precision")
     assert all(note.startswith("  evaluate  ") for note in notes), notes
     assert not (tmp_path / "out" / "colours.json").exists()
 
@@ -144,7 +144,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
         assert process.returncode == code, told
     assert told.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
     assert run_cli([*words, "--output", str(tmp_path / "spread")]) == 0
-    assert "of 20000 images are answered already" in capfd.readouterr().err
+    assert "of 20000 images are done already" in capfd.readouterr().err
     alone = words[: words.index("--cluster")]
     assert run_cli([*alone, "--fake-images", "20000", "--output", str(tmp_path / "alone")]) == 0
     for name in ("colours.parquet", "colours.json"):
@@ -154,7 +154,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
 @pytest.mark.slow
 def test_seven_actors_answer_each_of_many_images_once(nodes: TwoNodes, engine: EngineFile, tmp_path: Path) -> None:
     images = list_noise(tmp_path / "noise", 50_003)
-    with RayCluster(ClusterSpec(nodes.address, actors=7), "cpu") as cluster:
+    with RayExecutor(ClusterSpec(nodes.address, actors=7), "cpu") as cluster:
         assert (cluster.sessions, cluster.cores) == (7, 1)
         record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
     assert record.images == 50_003

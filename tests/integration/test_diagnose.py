@@ -183,8 +183,8 @@ def test_sound_bins_lie_within_one_level_of_noise(run: Path, trial: TinyTrial, t
 @pytest.mark.parametrize(
     ("wrap", "words"),
     [
-        (False, "not one of the network's classes 0..3; the network's first answer is the label minus 1 for 100.0%"),
-        (True, "labels - the network's first answer is the label minus 1 for 100.0% of 24 images, the label itself"),
+        (False, "not one of the network's classes 0..3; the network's first class is the label minus 1 for 100.0%"),
+        (True, "labels - the network's first class is the label minus 1 for 100.0% of 24 images, the label itself"),
     ],
     ids=["from 1", "wrapped"],
 )

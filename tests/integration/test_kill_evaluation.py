@@ -70,7 +70,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     assert process.returncode == 130, told
     assert told.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
     again = subprocess.run(stopped, capture_output=True, text=True, check=False)
-    assert again.returncode == 0 and "of 4000 images are answered already" in again.stderr
+    assert again.returncode == 0 and "of 4000 images are done already" in again.stderr
     assert run_cli([*words, "--output", str(tmp_path / "whole")]) == 0
     for name in ("ort.parquet", "ort.json"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

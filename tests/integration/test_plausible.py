@@ -62,7 +62,7 @@ def test_a_sound_evaluation_raises_nothing(
 def test_labels_off_by_one_leave_every_verb_open(
     engine: Path, trial: TinyTrial, moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = "INCONCLUSIVE: the network's first answer is the label minus 1 for 100.0% of 24 images"
+    told = "INCONCLUSIVE: the network's first class is the label minus 1 for 100.0% of 24 images"
     assert evaluate(engine, trial.images, moved, tmp_path) == 7
     shown = capsys.readouterr().out
     assert told in shown and "INCONCLUSIVE: top-1 of 0.00% is not above chance" in shown
@@ -77,9 +77,9 @@ def test_labels_off_by_one_leave_every_verb_open(
     assert told in capsys.readouterr().out
     other = shutil.copy(predictions, tmp_path / "other.parquet")
     assert run_cli(["compare", str(predictions), str(other), "--gate-pp", "20"]) == 7
-    assert "INCONCLUSIVE: other: the network's first answer is the label minus 1" in capsys.readouterr().out
+    assert "INCONCLUSIVE: other: the network's first class is the label minus 1" in capsys.readouterr().out
     assert run_cli(["compare", str(predictions), str(other)]) == 0
-    assert "doubt: ort: the network's first answer is the label minus 1" in capsys.readouterr().out
+    assert "doubt: ort: the network's first class is the label minus 1" in capsys.readouterr().out
     assert run_cli(["compare", str(predictions), str(other), "--gate-pp", "20", "--labels", str(trial.labels)]) == 0
     capsys.readouterr()
     assert run_cli(["compare", str(predictions), str(other), "--gate-pp", "20", "--json"]) == 7
@@ -120,7 +120,7 @@ def test_a_run_on_labels_off_by_one_is_inconclusive_and_says_why(
     words[words.index(str(trial.labels))] = str(moved)
     assert run_cli(words) == 7
     shown = capsys.readouterr().out
-    assert "INCONCLUSIVE torch plausible: the network's first answer is the label minus 1" in shown
+    assert "INCONCLUSIVE torch plausible: the network's first class is the label minus 1" in shown
     assert "INCONCLUSIVE: the predictions of torch and onnxruntime cannot be believed." in shown
     verdict = Verdict.load(tmp_path / "run" / "verdict.json")
     assert {gate.outcome for gate in verdict.gates if gate.gate == "reference_drop_pp"} == {"PASS"}
@@ -192,4 +192,4 @@ def test_many_other_predictions_are_not_a_sound_engine(
     capsys.readouterr()
     files = [str(tmp_path / "theirs.parquet"), str(tmp_path / "ours.parquet")]
     assert run_cli(["compare", *files, "--gate-pp", "60"]) == 7
-    assert "24 of 24 first classes (100.0%) are others than those of theirs" in capsys.readouterr().out
+    assert "24 of 24 first classes (100.0%) differ from those of theirs" in capsys.readouterr().out

@@ -11,43 +11,45 @@ from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.cluster.connection import RayCluster
+    from seatrial.cluster.connection import RayExecutor
     from seatrial.recipes.schema import Gates
     from seatrial.store.records import AccuracyRecord, GraphManifest
 
 ImageSet = Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a run; default: what tuning found, else 16.", min=1)]
+BatchSize = Annotated[int | None, typer.Option(help="Batch size; default: what tuning chose, else 16.", min=1)]
 Reference = Annotated[Path | None, typer.Option(help="Predictions of another engine (.parquet) to compare with.")]
-Limit = Annotated[int | None, typer.Option(help="Take so many images, each class in proportion.", min=1)]
-Seed = Annotated[int, typer.Option(help="Of the chance that chooses them.")]
-Workers = Annotated[int | None, typer.Option(help="Decode at a time; default: one for each core.", min=1)]
+Limit = Annotated[int | None, typer.Option(help="Number of images to take, each class in proportion.", min=1)]
+Seed = Annotated[int, typer.Option(help="Random seed for --limit.")]
+Workers = Annotated[int | None, typer.Option(help="Decode workers; default: one for each core.", min=1)]
 Streams = Annotated[
     int | None,
-    typer.Option(help="Batches in the engine at a time; default: what tuning found, else up to 8.", min=1),
+    typer.Option(help="Batches in the engine at a time; default: what tuning chose, else up to 8.", min=1),
 ]
 Logits = Annotated[bool, typer.Option("--logits", help="Store all logits, not only the five best.")]
 AllowPartial = Annotated[
-    bool, typer.Option("--allow-partial", help="Tell an accuracy also where images are missing, broken or left out.")
+    bool, typer.Option("--allow-partial", help="Measure an accuracy also where images are missing or broken.")
 ]
-Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what a stopped evaluation has left.")]
+Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Resume an evaluation that was stopped.")]
 GatePoints = Annotated[
     float | None,
-    typer.Option(help="Judge the drop against --reference, in points; exit code 0, 3 or 7.", min=0, max=100),
+    typer.Option(help="Largest drop against --reference, in points; exit code 0, 3 or 7.", min=0, max=100),
 ]
 UntilCertain = Annotated[
     bool,
     typer.Option("--until-certain", help="Stop when the verdict is certain; the gate is --gate-pp or the card's."),
 ]
 FakeImages = Annotated[
-    int | None, typer.Option(help="Repeat the images up to so many, to try long runs; no accuracy.", min=1)
+    int | None, typer.Option(help="Repeat the images up to this number, to try long runs; no accuracy.", min=1)
 ]
 Cluster = Annotated[
-    str | None, typer.Option(help="Spread it over a Ray cluster: ray, ray:HOST:PORT, or ray:local to start one.")
+    str | None, typer.Option(help="Run on a Ray cluster: ray, ray:HOST:PORT, or ray:local to start one.")
 ]
 Actors = Annotated[
     int | None, typer.Option(help="Engine sessions on the cluster; default: as many as there is room for.", min=1)
 ]
-CpusPerActor = Annotated[int | None, typer.Option(help="Default: those of the smallest machine, at most 8.", min=1)]
+CpusPerActor = Annotated[
+    int | None, typer.Option(help="CPUs of each actor; default: those of the smallest machine, at most 8.", min=1)
+]
 
 
 def evaluate(
@@ -76,23 +78,23 @@ def evaluate(
     from seatrial.engines.base import read_engine
     from seatrial.recipes import Recipe
     from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
-    from seatrial.workflow.evaluate_images import SetSpec, read_set
+    from seatrial.workflow.evaluate_images import ImageSetSpec, read_set
 
     file = read_engine(folder)
     limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
-    asked = SetSpec(images, labels, limit, seed, fake_images)
+    image_set = ImageSetSpec(images, labels, limit, seed, fake_images)
     spec = EvaluateSpec(
         batch_size=batch_size,
         reference=reference,
-        workers=workers,
-        callers=streams,
+        decode_workers=workers,
+        streams=streams,
         keep_logits=logits,
         allow_partial=allow_partial,
         resume=resume,
         until_pp=limit_pp if until_certain else None,
     )
-    with show_progress() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as answering:
-        record = evaluate_engine(folder, read_set(folder, asked, spec, progress), output, progress, answering)
+    with show_progress() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as executor:
+        record = evaluate_engine(folder, read_set(folder, image_set, spec, progress), output, progress, executor)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
@@ -103,26 +105,26 @@ def evaluate(
 
 def connect(
     cluster: str | None, actors: int | None, cpus_per_actor: int | None, device: str
-) -> "AbstractContextManager[RayCluster | None]":
-    """The cluster that is asked for; None is this process.
+) -> "AbstractContextManager[RayExecutor | None]":
+    """The cluster of the options; None is this process.
 
     Raises:
-        UsageError: there is none that the other options are about.
+        UsageError: there are options of a cluster and no --cluster.
         EngineError: it cannot be reached, or has no room.
     """
     if cluster is None:
         if actors is not None or cpus_per_actor is not None:
-            raise UsageError("--actors and --cpus-per-actor say how a cluster is used", "give --cluster ray")
+            raise UsageError("--actors and --cpus-per-actor need a cluster", "give --cluster ray")
         return nullcontext()
-    from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
+    from seatrial.cluster.connection import ClusterSpec, RayExecutor, parse_cluster
 
-    return RayCluster(ClusterSpec(parse_cluster(cluster), actors, cpus_per_actor), device)
+    return RayExecutor(ClusterSpec(parse_cluster(cluster), actors, cpus_per_actor), device)
 
 
 def choose_gate(
     graph: "GraphManifest", reference: Path | None, gate_pp: float | None, until_certain: bool
 ) -> float | None:
-    """The drop in points that is allowed, None if nothing is to be judged.
+    """The largest drop in points, None if nothing is to be judged.
 
     Raises:
         UsageError: there is no reference to judge against, or no gate.
@@ -130,7 +132,7 @@ def choose_gate(
     if gate_pp is None and not until_certain:
         return None
     if reference is None:
-        raise UsageError("a drop is judged against a reference", "give --reference FILE.parquet")
+        raise UsageError("--gate-pp and --until-certain need a reference", "give --reference FILE.parquet")
     own = graph.recipe.get("gates", {}).get("reference_drop_pp")
     if gate_pp is None and own is None:
         raise UsageError(f"the card {graph.recipe['name']} has no gate reference_drop_pp", "give --gate-pp POINTS")
@@ -138,7 +140,7 @@ def choose_gate(
 
 
 def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_json: bool) -> int:
-    """Print the verdict if one was asked for, and what speaks against believing it; returns the exit code."""
+    """Print the verdict if there is a gate, and what speaks against believing it; returns the exit code."""
     from seatrial.compare.gates import judge_predictions
     from seatrial.compare.verdict import reach_verdict
 
@@ -151,19 +153,24 @@ def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_js
 
 
 def print_accuracy(record: "AccuracyRecord") -> None:
-    """A table, how it compares with the reference, and what must be known about it."""
+    """Print a table, the comparison with the reference, notes and doubts."""
     if record.fake:
         print(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
-    header = [f"top-{k}" for k in range(1, len(record.hits) + 1)]
-    shares = [f"{record.accuracy(k + 1):.2%}" for k in range(len(record.hits))]
-    low, high = record.top1_interval
+    from seatrial.metrics.classification import METRICS
+
+    values = {
+        metric.title: f"{record.metrics[name].value:.2%}" for name, metric in METRICS.items() if name in record.metrics
+    }
+    top1 = record.metrics["top1"]
     print_table(
-        ["engine", "images", *header, "top-1, 95 %"],
-        [[record.name, str(record.images), *shares, f"{low:.2%} to {high:.2%}"]],
+        ["engine", "images", *values, "top-1, 95 %"],
+        [[record.name, str(record.images), *values.values(), f"{top1.low:.2%} to {top1.high:.2%}"]],
     )
     if record.left_out:
-        print(f"partial: {len(record.left_out)} images have no answer, first: {next(iter(record.left_out.values()))}")
+        print(
+            f"partial: {len(record.left_out)} images have no prediction, first: {next(iter(record.left_out.values()))}"
+        )
     if record.batch_invariant is False:
         moved = "" if record.batch_distance is None else f" (relative error {record.batch_distance:.1e}: rounding)"
         print(f"note: the same image gets other logits in another batch{moved}")
@@ -172,12 +179,12 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     for doubt in record.doubts:
         print(f"doubt: {doubt}")
     if record.unchecked:
-        print(f"note: nobody looked whether these predictions are plausible: {record.unchecked}")
+        print(f"note: not checked whether these predictions are plausible: {record.unchecked}")
     if record.versus is not None:
         v = record.versus
         print(
             f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-            f"{v.lost} lost, {v.gained} gained, {v.changed} answers changed ({v.changed / v.images:.1%})"
+            f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%})"
         )
         for doubt in v.doubts:
             print(f"doubt: {doubt}, so the drop may not be the engine's")

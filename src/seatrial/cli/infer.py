@@ -9,7 +9,7 @@ from seatrial.cli.options import Folder, Json
 from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
-    from seatrial.workflow.infer import Inferred
+    from seatrial.workflow.infer import InferResult
 
 
 def infer(
@@ -19,33 +19,35 @@ def infer(
         typer.Option(
             "--input",
             help="A folder of .bin and .npy files or of images, an .info file, or files with commas between them; "
-            "without it, one batch is made up.",
+            "without it, one synthetic batch.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the folder of answers; without it, only times are told.")
+        Path | None,
+        typer.Option("--output", help="Where to make the folder of logits; without it, only times are printed."),
     ] = None,
     dirname: Annotated[
-        str | None, typer.Option("--output-dirname", help="The folder in OUTPUT; default: the time.")
+        str | None, typer.Option("--output-dirname", help="Name of that folder; default: the time.")
     ] = None,
     form: Annotated[
-        Literal["TXT", "BIN", "NPY"], typer.Option("--outfmt", help="Form of the answers.", case_sensitive=False)
+        Literal["TXT", "BIN", "NPY"], typer.Option("--outfmt", help="File format of the logits.", case_sensitive=False)
     ] = "BIN",
     batch_size: Annotated[
-        int | None, typer.Option(help="Images a run; default: the smallest compiled, 16 if free.", min=1)
+        int | None, typer.Option(help="Batch size; default: the smallest compiled, 16 if free.", min=1)
     ] = None,
     loop: Annotated[int, typer.Option(help="Executions of each batch.", min=1)] = 1,
     warmup: Annotated[int, typer.Option(help="Executions of the first batch that do not count.", min=0)] = 1,
     layout: Annotated[
-        Literal["ais-bench", "benchmark"], typer.Option(help="Whose files to write: ais_bench's, or the older tool's.")
+        Literal["ais-bench", "benchmark"],
+        typer.Option(help="File layout of ais_bench, or of the older benchmark tool."),
     ] = "ais-bench",
     pure_data: Annotated[
-        Literal["zero", "random"], typer.Option("--pure-data-type", help="What is made up without --input.")
+        Literal["zero", "random"], typer.Option("--pure-data-type", help="Synthetic data without --input.")
     ] = "zero",
-    everything: Annotated[bool, typer.Option("--display-all-summary", help="Tell the times of copies too.")] = False,
+    everything: Annotated[bool, typer.Option("--display-all-summary", help="Print the times of copies too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run files through an engine and write one file of answers for each, as the guides' tools do."""
+    """Run files through an engine and write one file of logits for each, as the guides' tools do."""
     from seatrial.workflow.infer import InferSpec, infer_engine
 
     spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
@@ -57,7 +59,7 @@ def infer(
         print_inferred(done, layout, everything)
 
 
-def describe_inferred(done: "Inferred") -> dict[str, Any]:
+def describe_inferred(done: "InferResult") -> dict[str, Any]:
     """What was run, under the tool's names where it has some."""
     from seatrial.evaluation.guide_format import name_times
 
@@ -69,7 +71,7 @@ def describe_inferred(done: "Inferred") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_inferred(done: "Inferred", layout: str, everything: bool) -> None:
+def print_inferred(done: "InferResult", layout: str, everything: bool) -> None:
     """The lines of the layout's tool."""
     from seatrial.evaluation.guide_format import write_performance, write_report
 

@@ -1,1 +1,1 @@
-"""An evaluation spread over a Ray cluster. Its ledger, checks and records stay in the process that asked for it."""
+"""An evaluation spread over a Ray cluster. Its ledger, checks and records stay in the evaluating process."""

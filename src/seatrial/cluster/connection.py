@@ -1,4 +1,4 @@
-"""`--cluster ray[:ADDRESS]`: an evaluation's images answered by a Ray cluster."""
+"""`--cluster ray[:ADDRESS]`: an evaluation's images run by a Ray cluster."""
 
 import importlib.metadata
 import math
@@ -19,27 +19,34 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
-from seatrial.cluster.messages import Brief, Chunk, Crash, Lost, Node, Outcome, Reply, Seats, Work
-from seatrial.cluster.placement import LANES, MOST_WORKERS, describe_seats, find_resource, plan_seats, split_chunks
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Crash, Lost, Node, Outcome, Placement, Reply
+from seatrial.cluster.placement import (
+    LANES,
+    MOST_WORKERS,
+    describe_placement,
+    find_resource,
+    plan_placement,
+    split_chunks,
+)
 from seatrial.cluster.versions import find_common
 from seatrial.data.images import LabelledImage
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
-from seatrial.evaluation.pipeline import AnswerSource
-from seatrial.evaluation.stream import Answers
+from seatrial.evaluation.executor import Evaluation, Observations
+from seatrial.evaluation.pipeline import PredictionSource
+from seatrial.evaluation.stream import PredictionBatch
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update
 from seatrial.report.numbers import count_of
 from seatrial.store.files import hash_file
-from seatrial.workflow.evaluate import Evaluation, Sitting
 
 BARREN = 3
-"""So many times in a row may machines go away before anything was answered."""
+"""So many times in a row machines may go away before a chunk is finished."""
 QUIET_S = 60.0
-"""If nothing comes for so long, that is told."""
+"""Silence of the cluster after which a note is shown."""
 LEAVE_S = 1.5
-"""So long has the process that talks to Ray to end, and again where it must be told to."""
-QUIET = f"nothing came from the cluster for {QUIET_S:.0f} s: are its CPUs taken? See `ray status`"
+"""Time for the process that talks to Ray to end by itself, and again after each signal."""
+QUIET = f"nothing from the cluster for {QUIET_S:.0f} s: are its CPUs taken? See `ray status`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +69,12 @@ def parse_cluster(text: str) -> str:
     """
     name, colon, address = text.strip().partition(":")
     if name != "ray" or (colon and not re.fullmatch(r"auto|local|[^:/\s]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", address)):
-        raise UsageError(f"--cluster {text} is no cluster", "write it like ray, ray:HOST:6379 or ray:local")
+        raise UsageError(f"--cluster {text} is no address of a cluster", "give ray, ray:HOST:6379 or ray:local")
     return address or "auto"
 
 
-class RayCluster(Closing):
-    """A Ray cluster that answers: see `workflow.evaluate.Answering`.
+class RayExecutor(Closing):
+    """A Ray cluster that runs images: see `evaluation.executor.Executor`.
 
     Raises:
         EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ.
@@ -81,7 +88,7 @@ class RayCluster(Closing):
         self._spec, self._resource = spec, find_resource(device)
         self._connect()
         try:
-            self._seats = plan_seats(self._nodes, spec.actors, spec.cpus_per_actor)
+            self._placement = plan_placement(self._nodes, spec.actors, spec.cpus_per_actor)
             self.environment = find_common(self._nodes, read_environment())
         except SeatrialError:
             self.close()
@@ -90,41 +97,43 @@ class RayCluster(Closing):
     def _connect(self) -> None:
         self._link: _Link | None = _Link(self._spec.address, self._resource)
         try:
-            self._nodes: tuple[Node, ...] = self._link.hear()
+            self._nodes: tuple[Node, ...] = self._link.receive()
         except BaseException:
             self.close()
             raise
 
     @property
     def cores(self) -> int:
-        """Of each actor, as far as it can make use of them."""
-        return min(self._seats.cpus, MOST_WORKERS)
+        """Cores of each actor, as far as it can use them."""
+        return min(self._placement.cpus, MOST_WORKERS)
 
     @property
     def sessions(self) -> int:
-        """Actors."""
-        return self._seats.actors
+        """Number of actors."""
+        return self._placement.actors
 
     @contextmanager
-    def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
-        """Have images answered by the cluster, once: its actors end with what they were given."""
-        if asked.spec.until_pp is not None:
-            fix = "leave --until-certain or --cluster out: it stops after a few images, each time with new actors"
-            raise UsageError("a cluster does not evaluate until a verdict is certain", fix)
-        if asked.plan.workers > MOST_WORKERS:
+    def open(
+        self, evaluation: Evaluation, observations: Observations, progress: Progress
+    ) -> Iterator[PredictionSource]:
+        """Connect images to the cluster, once: its actors end with the chunks that they were given."""
+        if evaluation.spec.until_pp is not None:
+            fix = "leave one of them out: early stopping runs a few images at a time, each time with new actors"
+            raise UsageError("--until-certain does not work with --cluster", fix)
+        if evaluation.plan.decode_workers > MOST_WORKERS:
             fix = f"give at most {MOST_WORKERS}, and more --actors"
-            raise UsageError(f"--workers {asked.plan.workers} is more than an actor can have", fix)
+            raise UsageError(f"--workers {evaluation.plan.decode_workers} is more than an actor may have", fix)
         begun = time.perf_counter()
-        sitting.untried = "" if asked.spec.fake else "a cluster runs each image once, as it is"
+        observations.untried = "" if evaluation.spec.fake else "a cluster runs each image once, as it is"
 
-        def answer(todo: NDArray[np.int64]) -> Iterator[Answers]:
-            for outcome in self._answer(asked, todo, progress):
-                sitting.first_answer_s = sitting.first_answer_s or time.perf_counter() - begun
+        def predict(todo: NDArray[np.int64]) -> Iterator[PredictionBatch]:
+            for outcome in self._predict_chunks(evaluation, todo, progress):
+                observations.first_prediction_s = observations.first_prediction_s or time.perf_counter() - begun
                 if outcome.batch is not None:
-                    sitting.batch = outcome.batch
-                yield from outcome.answers
+                    observations.batch = outcome.batch
+                yield from outcome.batches
 
-        yield answer
+        yield predict
 
     def close(self) -> None:
         """Leave the cluster; harmless the second time."""
@@ -132,57 +141,57 @@ class RayCluster(Closing):
             self._link.close()
             self._link = None
 
-    def _answer(self, asked: Evaluation, todo: NDArray[np.int64], progress: Progress) -> Iterator[Outcome]:
-        """The outcomes of all chunks, each once; those that were with a machine that went away are run again."""
-        left = _pack_chunks(asked, todo, self.sessions)
+    def _predict_chunks(self, evaluation: Evaluation, todo: NDArray[np.int64], progress: Progress) -> Iterator[Outcome]:
+        """The outcomes of all chunks, each once; those of a machine that went away are run again."""
+        left = _pack_chunks(evaluation, todo, self.sessions)
         barren = 0
         while left:
             before = len(left)
-            work = Work(self._make_brief(asked), self.sessions, self._resource, left)
-            for told in self._run(asked.name, work, progress):
-                if isinstance(told, Lost):
-                    self._replace_link(told, asked.name, progress)
+            job = ClusterJob(self._make_brief(evaluation), self.sessions, self._resource, left)
+            for message in self._run(evaluation.name, job, progress):
+                if isinstance(message, Lost):
+                    self._replace_link(message, evaluation.name, progress)
                     break
-                if left.pop(told.number, None) is not None:
-                    yield _unpack(told)
+                if left.pop(message.number, None) is not None:
+                    yield _unpack(message)
             barren = 0 if len(left) < before else barren + 1
             if barren == BARREN:
-                raise EngineError("machines of the cluster go away faster than they answer", "see `ray status`")
+                raise EngineError("machines of the cluster go away before they finish a chunk", "see `ray status`")
 
-    def _run(self, name: str, work: Work, progress: Progress) -> Iterator[Reply | Lost]:
+    def _run(self, name: str, job: ClusterJob, progress: Progress) -> Iterator[Reply | Lost]:
         assert self._link is not None
-        plan = work.brief.plan
-        there = f"{describe_seats(self._seats)} on {count_of(len(self._nodes), 'machine')}"
-        lanes = f"{LANES * plan.workers} workers decode, {LANES * plan.callers} batches of {plan.batch_size}"
-        progress(Update("evaluate", note=f"{name}: {there}; in each {lanes} are inside the engine"))
-        self._link.send(work)
+        plan = job.brief.plan
+        there = f"{describe_placement(self._seats)} on {count_of(len(self._nodes), 'machine')}"
+        lanes = f"{LANES * plan.decode_workers} decode workers, {LANES * plan.streams} streams"
+        progress(Update("evaluate", note=f"{name}: {there}, each with {lanes}; batches of {plan.batch_size}"))
+        self._link.send(job)
         while True:
-            told = self._link.hear(lambda: progress(Update("evaluate", note=QUIET)))
-            if told is None:
+            message = self._link.receive(lambda: progress(Update("evaluate", note=QUIET)))
+            if message is None:
                 return
-            yield told
+            yield message
 
     def _replace_link(self, lost: Lost, name: str, progress: Progress) -> None:
-        """Connect anew: what is left is laid out over the machines that are left."""
+        """Connect anew, and place the chunks that are left on the machines that are left."""
         gone = ", ".join(lost.addresses)
         progress(Update("evaluate", note=f"{name}: {gone} of the cluster went away; its images are run again"))
-        before = self._seats
+        before = self._placement
         self.close()
         self._connect()
-        room = plan_seats(self._nodes, None, before.cpus)
-        self._seats = Seats(min(room.actors, before.actors), before.cpus)
+        room = plan_placement(self._nodes, None, before.cpus)
+        self._placement = Placement(min(room.actors, before.actors), before.cpus)
 
-    def _make_brief(self, asked: Evaluation) -> Brief:
-        plan, folder = asked.plan, asked.file.folder.absolute()
-        lane = replace(plan, workers=_share(plan.workers), callers=_share(plan.callers))
-        chosen = asked.choose_probe()
+    def _make_brief(self, evaluation: Evaluation) -> Brief:
+        plan, folder = evaluation.plan, evaluation.file.folder.absolute()
+        lane = replace(plan, decode_workers=_share(plan.decode_workers), streams=_share(plan.streams))
+        chosen = evaluation.choose_probe()
         # Actors work in other folders.
         probe = replace(chosen, batch=_make_absolute(chosen.batch), others=_make_absolute(chosen.others))
         return Brief(
             folder=folder,
             sha256=hash_file(folder / MANIFEST),
             plan=lane,
-            cpus=self._seats.cpus,
+            cpus=self._placement.cpus,
             versions=self.environment.versions,
             probe=probe,
             probe_bytes=probe.batch[0].measure()[0],
@@ -193,10 +202,10 @@ def _share(count: int) -> int:
     return math.ceil(count / LANES)
 
 
-def _pack_chunks(asked: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:
+def _pack_chunks(evaluation: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:
     packed = {}
-    for number, indices in split_chunks(todo, asked.plan.batch_size, actors).items():
-        chunk = Chunk(number, _make_absolute(asked.spec.images[int(index)] for index in indices), indices)
+    for number, indices in split_chunks(todo, evaluation.plan.batch_size, actors).items():
+        chunk = Chunk(number, _make_absolute(evaluation.spec.images[int(index)] for index in indices), indices)
         packed[number] = pickle.dumps(chunk)
     return packed
 
@@ -220,35 +229,35 @@ class _Link:
         self._log = tempfile.NamedTemporaryFile(prefix="seatrial-ray-", suffix=".log")  # noqa: SIM115 (see close)
         spawn = multiprocessing.get_context("spawn")
         self._channel, theirs = spawn.Pipe()
-        asked = (address, resource, theirs, Path(self._log.name))
-        self._process: BaseProcess = spawn.Process(target=serve, args=asked, name="ray", daemon=True)
+        arguments = (address, resource, theirs, Path(self._log.name))
+        self._process: BaseProcess = spawn.Process(target=serve, args=arguments, name="ray", daemon=True)
         self._ended = False
         self._process.start()
         theirs.close()
 
-    def send(self, work: Work) -> None:
-        """Have work done."""
-        self._channel.send(work)
+    def send(self, job: ClusterJob) -> None:
+        """Start a job."""
+        self._channel.send(job)
 
-    def hear(self, quiet: Callable[[], None] = lambda: None) -> Any:
-        """What the process says next; blocks until it does, and calls `quiet` now and then meanwhile.
+    def receive(self, quiet: Callable[[], None] = lambda: None) -> Any:
+        """The next message of the process; blocks until there is one, and calls `quiet` now and then meanwhile.
 
         Raises:
-            SeatrialError: that it met.
+            SeatrialError: that the process raised.
             EngineError: it died.
         """
         try:
             while not self._channel.poll(QUIET_S):
                 quiet()
-            told = self._channel.recv()
+            message = self._channel.recv()
         except (EOFError, ConnectionResetError):
-            told = EngineError(f"the process that talks to Ray died ({self._read_last_line()})", "run it again")
-        if isinstance(told, SeatrialError):
-            raise told
-        if isinstance(told, Crash):
-            raise RuntimeError(told.trace)
-        self._ended = told is None
-        return told
+            message = EngineError(f"the process that talks to Ray died ({self._read_last_line()})", "run it again")
+        if isinstance(message, SeatrialError):
+            raise message
+        if isinstance(message, Crash):
+            raise RuntimeError(message.trace)
+        self._ended = message is None
+        return message
 
     def close(self) -> None:
         """End the process, and what it had begun with it."""
@@ -263,4 +272,4 @@ class _Link:
 
     def _read_last_line(self) -> str:
         lines = Path(self._log.name).read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it left no message")

@@ -1,4 +1,4 @@
-"""The process that talks to Ray: it names the machines, has chunks mapped by Ray Data, and tells what comes of them.
+"""The process that talks to Ray: it lists the machines, has chunks mapped by Ray Data, and sends their outcomes.
 
 It is a process of its own because Ray prints what happens on its nodes to stdout, takes over signals, may end its
 process when a node goes away, and starts anew most reliably in a new one.
@@ -20,7 +20,7 @@ from typing import Any
 
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import ChunkMapper
-from seatrial.cluster.messages import Crash, Lost, Node, Reply, Work
+from seatrial.cluster.messages import ClusterJob, Crash, Lost, Node, Reply
 from seatrial.cluster.placement import LANES
 from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
@@ -28,9 +28,9 @@ from seatrial.errors import EngineError, SeatrialError
 from seatrial.machine.environment import read_environment
 
 WATCH_S = 1.0
-"""Machines are counted so often."""
+"""Interval at which machines are counted."""
 SURVEY_S = 60.0
-"""So long may a machine take to say what it is."""
+"""Time for a machine to describe itself."""
 DEATH_S = 60.0
 """An actor that is gone may be the first sign of its machine's death: Ray notices that by missing heartbeats."""
 RETRIES = 8
@@ -38,14 +38,14 @@ RETRIES = 8
 
 
 def serve(address: str, resource: str | None, channel: Connection, log: Path) -> None:
-    """Connect to the cluster at `address`, tell its nodes, wait for `Work` and tell its replies; None ends it.
+    """Connect to the cluster at `address`, send its nodes, wait for a `ClusterJob` and send its replies; None ends it.
 
     Args:
-        log: where Ray's own words go.
+        log: the file for Ray's own output.
     """
     start_process()
     _redirect_output(log)
-    # Neither told to anybody, nor a process that would collect it.
+    # No usage statistics, and no process that would collect them.
     os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
     try:
         with _connected(address):
@@ -59,7 +59,7 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     except ImportError as error:
         channel.send(EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'"))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # Nobody listens any more.
+        pass  # The receiving process has ended.
     except Exception:
         channel.send(Crash(traceback.format_exc()))
 
@@ -91,7 +91,7 @@ def _connected(address: str) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ask for a connection, as Ray would wait long for an answer."""
+    """Open a connection first, as Ray waits long for one that is refused."""
     host, colon, port = address.rpartition(":")
     if colon:
         socket.create_connection((host, int(port)), timeout=5).close()
@@ -101,56 +101,56 @@ def _list_nodes(resource: str | None) -> tuple[Node, ...]:
     """The machines that live and have CPUs to give, and the device where one is needed."""
     import ray
 
-    found = []
+    nodes = []
     for node in ray.nodes():
         has = node["Resources"]
         devices = None if resource is None else int(has.get(resource, 0))
         if node["Alive"] and has.get("CPU", 0) >= 1 and devices != 0:
-            found.append(Node(node["NodeID"], node["NodeManagerAddress"], int(has["CPU"]), devices))
-    return tuple(sorted(found, key=lambda node: node.id))
+            nodes.append(Node(node["NodeID"], node["NodeManagerAddress"], int(has["CPU"]), devices))
+    return tuple(sorted(nodes, key=lambda node: node.id))
 
 
 def _survey(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Ask each machine what it is."""
+    """The nodes with the environment of each."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ask = ray.remote(num_cpus=0, max_retries=1)(read_environment)
+    survey = ray.remote(num_cpus=0, max_retries=1)(read_environment)
     there = [NodeAffinitySchedulingStrategy(node.id, soft=False) for node in nodes]
-    asked = [ask.options(scheduling_strategy=place).remote() for place in there]
-    # Takes seconds, as the machines do.
+    surveyed = [survey.options(scheduling_strategy=place).remote() for place in there]
+    # Takes seconds, while the machines describe themselves.
     import ray.data
 
-    found = []
-    for node, reference in zip(nodes, asked, strict=True):
+    described = []
+    for node, reference in zip(nodes, surveyed, strict=True):
         try:
-            found.append(replace(node, environment=ray.get(reference, timeout=SURVEY_S)))
+            described.append(replace(node, environment=ray.get(reference, timeout=SURVEY_S)))
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             fix = "install the same seatrial there, and look at `ray status`"
             raise EngineError(f"{node.address} of the cluster cannot run seatrial ({reason})", fix) from None
-    return tuple(found)
+    return tuple(described)
 
 
-def _map_chunks(work: Work, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
-    """What comes of the chunks, in any order; ends early with `Lost` where a machine went away."""
+def _map_chunks(job: ClusterJob, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
+    """The replies to the chunks, in any order; ends early with `Lost` where a machine went away."""
     import ray
 
-    heard: queue.Queue[Reply | BaseException | None] = queue.Queue(maxsize=64)
-    packed = ray.put(pack_engine(read_engine(work.brief.folder)))
-    threading.Thread(target=_listen, args=(work, packed, heard), daemon=True).start()
+    replies: queue.Queue[Reply | BaseException | None] = queue.Queue(maxsize=64)
+    packed = ray.put(pack_engine(read_engine(job.brief.folder)))
+    threading.Thread(target=_listen, args=(job, packed, replies), daemon=True).start()
     checked = time.monotonic()
     while True:
         try:
-            found = heard.get(timeout=WATCH_S)
-            if found is None:
+            reply = replies.get(timeout=WATCH_S)
+            if reply is None:
                 return
-            if isinstance(found, BaseException):
-                yield _explain(found, nodes)
+            if isinstance(reply, BaseException):
+                yield _explain(reply, nodes)
                 return
-            yield found
+            yield reply
         except queue.Empty:
-            pass  # Machines are looked after also where nothing comes.
+            pass  # Machines are counted also while there are no replies.
         if time.monotonic() - checked >= WATCH_S:
             checked = time.monotonic()
             lost = _find_lost(nodes)
@@ -159,42 +159,42 @@ def _map_chunks(work: Work, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
                 return
 
 
-def _listen(work: Work, packed: Any, heard: "queue.Queue[Reply | BaseException | None]") -> None:
+def _listen(job: ClusterJob, packed: Any, replies: "queue.Queue[Reply | BaseException | None]") -> None:
     try:
-        for rows in _make_dataset(work, packed).iter_batches(batch_size=None, batch_format="pyarrow"):
+        for rows in _make_dataset(job, packed).iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in rows.to_pylist():
-                heard.put(Reply(row["number"], row["content"]))
-        heard.put(None)
+                replies.put(Reply(row["number"], row["content"]))
+        replies.put(None)
     except BaseException as error:
-        heard.put(error)
+        replies.put(error)
 
 
-def _make_dataset(work: Work, packed: Any) -> Any:
+def _make_dataset(job: ClusterJob, packed: Any) -> Any:
     """A block for each chunk, mapped by a pool of actors."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # Whoever waits for busy CPUs is told so, and may wait.
+    # Waiting for busy CPUs shows a note and is no error.
     context.execution_no_progress_timeout_s = -1
-    rows = [{"number": number, "content": content} for number, content in work.chunks.items()]
+    rows = [{"number": number, "content": content} for number, content in job.chunks.items()]
     pool = ray.data.ActorPoolStrategy(
-        size=min(work.actors, len(rows)),
+        size=min(job.actors, len(rows)),
         max_concurrent_calls_per_actor=LANES,
         enable_true_multi_threading=True,
         # One more waits at the actor, so that no lane is ever idle.
         max_tasks_in_flight_per_actor=LANES + 1,
     )
     needs: dict[str, Any] = {}
-    if work.resource is not None:
-        needs = {"num_gpus": 1} if work.resource == "GPU" else {"resources": {work.resource: 1}}
+    if job.resource is not None:
+        needs = {"num_gpus": 1} if job.resource == "GPU" else {"resources": {job.resource: 1}}
     return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         ChunkMapper,
         batch_size=1,
         batch_format="pyarrow",
         compute=pool,
-        fn_constructor_args=(work.brief, packed),
-        num_cpus=work.brief.cpus,
+        fn_constructor_args=(job.brief, packed),
+        num_cpus=job.brief.cpus,
         max_restarts=-1,
         max_task_retries=RETRIES,
         **needs,
@@ -226,5 +226,5 @@ def _explain(error: BaseException, nodes: tuple[Node, ...]) -> Lost:
             return lost
         time.sleep(WATCH_S)
     reason = " ".join(str(error).split())[:200]
-    fix = "memory may have run out: give fewer --actors with more --cpus-per-actor; what is answered is kept"
+    fix = "memory may have run out: give fewer --actors with more --cpus-per-actor; finished predictions are kept"
     raise EngineError(f"processes of the cluster that ran images died again and again ({reason})", fix)

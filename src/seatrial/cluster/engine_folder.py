@@ -1,6 +1,5 @@
 """An engine folder sent to machines that do not have it: kept there under the sha256 of its manifest."""
 
-import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from seatrial.engines.base import MANIFEST, EngineFile, read_engine
 from seatrial.errors import RefusedFile, SeatrialError
-from seatrial.store.files import describe_os_error, hash_bytes, make_folder, replacing
+from seatrial.store.files import hash_bytes, lock_file, make_folder, replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class PackedEngine:
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, which holds those of all other files."""
+        """Of the manifest, which has those of all other files."""
         return hash_bytes(self.files[MANIFEST])
 
 
@@ -38,7 +37,7 @@ def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], ca
         cache: where machines keep what was sent; None is `$XDG_CACHE_HOME/seatrial/engines`.
 
     Raises:
-        RefusedFile: what was brought is not what its manifest says.
+        RefusedFile: what was sent does not match its manifest.
         StorageError: it cannot be written.
     """
     own = folder / MANIFEST
@@ -46,13 +45,9 @@ def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], ca
         return read_engine(folder)
     root = make_folder(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial/engines")
     target = root / sha256 / folder.name
-    try:
-        with (root / f"{sha256}.lock").open("w") as lock:
-            # Other actors of this machine wait here while one writes.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return _read_kept(target) or _unpack(fetch(), sha256, target)
-    except OSError as error:
-        raise describe_os_error(error, target) from None
+    # Other actors of this machine wait here while one writes.
+    with lock_file(root / f"{sha256}.lock", "", wait=True):
+        return _read_kept(target) or _unpack(fetch(), sha256, target)
 
 
 def _read_kept(target: Path) -> EngineFile | None:

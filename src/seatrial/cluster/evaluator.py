@@ -1,4 +1,4 @@
-"""What an actor does: it keeps one engine session open and answers chunk after chunk."""
+"""What an actor does: it keeps one engine session open and runs chunk after chunk."""
 
 import pickle
 import platform
@@ -20,14 +20,14 @@ from seatrial.engines.base import EngineFile, Session
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, SeatrialError
 from seatrial.evaluation.batch_dependence import measure_batch_dependence
-from seatrial.evaluation.stream import Answers, stream_answers
+from seatrial.evaluation.stream import PredictionBatch, stream_predictions
 from seatrial.machine.environment import name_machine, read_environment
 
 MOUNT = "every machine of the cluster must see the images under the same path"
 
 
 class Evaluator:
-    """Answers chunks with an engine that is opened once.
+    """Runs chunks with an engine that is opened once.
 
     Raises:
         SeatrialError: engine, images or versions here are not what the evaluation needs.
@@ -44,27 +44,28 @@ class Evaluator:
         self._session = _open_engine(file, brief)
         check_self_test(self._session, file, brief.plan.batch_size)
 
-    def answer(self, chunk: Chunk) -> Outcome:
+    def predict(self, chunk: Chunk) -> Outcome:
         """Run the images of a chunk; may be called from `LANES` threads at once.
 
         Raises:
-            ParityError: an answer is not a number, gives every class the same score, or depends on the batch.
+            ParityError: a logit is not a number, depends on the batch, or all classes of an image have the same.
         """
         brief, session, pipeline = self._brief, self._session, self._pipeline
-        batch = measure_batch_dependence(session, brief.probe, pipeline) if chunk.number == 0 else None
+        dependence = measure_batch_dependence(session, brief.probe, pipeline) if chunk.number == 0 else None
         places = np.arange(len(chunk.images))
-        answers = [
-            self._restore(found, chunk) for found in stream_answers(session, chunk.images, pipeline, places, brief.plan)
+        batches = [
+            self._restore(batch, chunk)
+            for batch in stream_predictions(session, chunk.images, pipeline, places, brief.plan)
         ]
-        return Outcome(answers, batch)
+        return Outcome(batches, dependence)
 
-    def _restore(self, found: Answers, chunk: Chunk) -> Answers:
+    def _restore(self, batch: PredictionBatch, chunk: Chunk) -> PredictionBatch:
         bad, notes = (
             {int(chunk.indices[place]): why for place, why in (by_place or {}).items()}
-            for by_place in (found.bad, found.notes)
+            for by_place in (batch.bad, batch.notes)
         )
-        indices = chunk.indices[found.indices]
-        return replace(found, indices=indices, bad=bad, notes=notes, machine=self._machine)
+        indices = chunk.indices[batch.indices]
+        return replace(batch, indices=indices, bad=bad, notes=notes, machine=self._machine)
 
 
 def _check_images(brief: Brief) -> None:
@@ -82,7 +83,7 @@ def _open_engine(file: EngineFile, brief: Brief) -> Session:
     # Of several devices of a machine Ray shows an actor its own alone, which is then the first.
     seen = device if find_resource(device) is None else f"{device.partition(':')[0]}:0"
     engine = get_engine(file.manifest.engine)
-    return engine.open(file, seen, brief.plan.batch_size, LANES * brief.plan.callers)
+    return engine.open(file, seen, brief.plan.batch_size, LANES * brief.plan.streams)
 
 
 class ChunkMapper:
@@ -101,14 +102,14 @@ class ChunkMapper:
             self._evaluator = error
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """Answer the chunk in the row's `content`."""
-        reply = self._answer(pickle.loads(rows["content"][0].as_py()))
+        """Run the chunk in the row's `content`."""
+        reply = self._predict(pickle.loads(rows["content"][0].as_py()))
         return pa.table({"number": rows["number"], "content": [pickle.dumps(reply)]})
 
-    def _answer(self, chunk: Chunk) -> Outcome | SeatrialError:
+    def _predict(self, chunk: Chunk) -> Outcome | SeatrialError:
         if isinstance(self._evaluator, SeatrialError):
             return self._evaluator
         try:
-            return self._evaluator.answer(chunk)
+            return self._evaluator.predict(chunk)
         except SeatrialError as error:
             return error

@@ -1,4 +1,4 @@
-"""What passes between the process that asks, the one that talks to Ray, and the actors."""
+"""Messages between the evaluating process, the one that talks to Ray, and the actors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe
-from seatrial.evaluation.stream import Answers, Plan
+from seatrial.evaluation.stream import PredictionBatch, StreamPlan
 from seatrial.store.records import Environment
 
 
@@ -22,11 +22,11 @@ class Node:
     devices: int | None
     """That the engine can run on, one for each actor; None is an engine that runs on the CPU."""
     environment: Environment | None = None
-    """None before it was asked."""
+    """None before the machine was surveyed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seats:
+class Placement:
     """How many actors there are, and what each of them takes."""
 
     actors: int
@@ -35,21 +35,21 @@ class Seats:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What an actor is told once."""
+    """What an actor gets once, before its chunks."""
 
     folder: Path
     """The engine folder, absolute."""
     sha256: str
-    """Of its manifest."""
-    plan: Plan
-    """Of each of an actor's lanes: see `seats.LANES`."""
+    """Hash of the engine's manifest."""
+    plan: StreamPlan
+    """Of each of an actor's lanes: see `placement.LANES`."""
     cpus: int
     versions: dict[str, str]
-    """Of what moves an answer."""
+    """Of the software that may move logits."""
     probe: BatchProbe
-    """The first images of the evaluation and a few others, enough to see whether batches change the answers."""
+    """The first images of the evaluation and a few others, enough to see whether batches change the logits."""
     probe_bytes: int
-    """Size of the first of them, as the process that asks sees it."""
+    """Size of the first of them, as the evaluating process sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What the process that talks to Ray is to have done."""
+class ClusterJob:
+    """The chunks that the process that talks to Ray spreads over actors."""
 
     brief: Brief
     actors: int
@@ -76,16 +76,16 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a chunk."""
+    """The predictions of a chunk."""
 
-    answers: list[Answers]
+    batches: list[PredictionBatch]
     batch: BatchDependence | None
-    """Looked at with the first chunk alone."""
+    """Measured with the first chunk alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an actor said about a chunk, pickled there: an `Outcome`, or the `SeatrialError` that it met."""
+    """The pickled result of a chunk: an `Outcome`, or the `SeatrialError` that the actor met."""
 
     number: int
     content: bytes
@@ -100,6 +100,6 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """An error of ours."""
+    """An error that is a bug."""
 
     trace: str

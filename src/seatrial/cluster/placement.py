@@ -1,11 +1,11 @@
-"""How actors are laid over machines, and an evaluation over actors."""
+"""How actors are placed on machines, and images in chunks on actors."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.cluster.messages import Node, Seats
+from seatrial.cluster.messages import Node, Placement
 from seatrial.data.loading.decode_pool import MOST_THREADS
 from seatrial.errors import EngineError
 from seatrial.report.numbers import count_of
@@ -13,7 +13,7 @@ from seatrial.report.numbers import count_of
 LANES = 2
 """Chunks that an actor works on at a time: the next is decoded while the last batches of one are run."""
 MOST_WORKERS = LANES * MOST_THREADS
-"""That decode in an actor: more would be processes, begun anew for each chunk."""
+"""Decode workers of an actor: more would be processes, started anew for each chunk."""
 CHUNK = 256
 """Images of a chunk at most."""
 TURNS = 2
@@ -30,13 +30,13 @@ def find_resource(device: str) -> str | None:
     """
     kind = device.partition(":")[0]
     if kind != "cpu" and kind not in DEVICES:
-        known = ", ".join(("cpu", *DEVICES))
-        raise EngineError(f"an engine for {device} cannot be spread over a cluster", f"those for {known} can")
+        kinds = ", ".join(("cpu", *DEVICES))
+        raise EngineError(f"an engine for {device} cannot be spread over a cluster", f"an engine for {kinds} can")
     return DEVICES.get(kind)
 
 
-def plan_seats(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> Seats:
-    """As many actors as asked, or as there is room for; each with the CPUs asked, or as many as it can make use of.
+def plan_placement(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> Placement:
+    """As many actors as requested, else as there is room for; each with the CPUs requested, else as many as it can use.
 
     Raises:
         EngineError: there is no room for them.
@@ -47,19 +47,19 @@ def plan_seats(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> S
     for size in sizes:
         room = sum(count_room(node, size) for node in nodes)
         if room >= (actors or 1):
-            return Seats(actors or room, size)
+            return Placement(actors or room, size)
     has = "; ".join(_describe(node) for node in nodes) or "no machine with a CPU to give"
     fix = f"give --actors {room} or less, or fewer --cpus-per-actor" if room else "add machines with `ray start`"
-    raise EngineError(f"the cluster has no room for {describe_seats(Seats(actors or 1, size))} ({has})", fix)
+    raise EngineError(f"the cluster has no room for {describe_placement(Placement(actors or 1, size))} ({has})", fix)
 
 
-def describe_seats(seats: Seats) -> str:
+def describe_placement(placement: Placement) -> str:
     """As `3 actors of 4 CPUs`."""
-    return f"{count_of(seats.actors, 'actor')} of {count_of(seats.cpus, 'CPU')}"
+    return f"{count_of(placement.actors, 'actor')} of {count_of(placement.cpus, 'CPU')}"
 
 
 def count_room(node: Node, cpus: int) -> int:
-    """Actors of `cpus` CPUs that a machine can hold."""
+    """Actors of `cpus` CPUs that a machine has room for."""
     room = node.cpus // cpus
     return room if node.devices is None else min(room, node.devices)
 

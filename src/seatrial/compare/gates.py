@@ -1,11 +1,14 @@
 """The gates of a card, judged on stored records."""
 
+import operator
 from collections.abc import Mapping, Sequence
 
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.evaluation.exact_drop import images_to_settle
 from seatrial.evaluation.plausibility import suspect_changes
-from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds
+from seatrial.evaluation.statistics import Paired
+from seatrial.metrics.classification import METRICS
+from seatrial.metrics.intervals import CONFIDENCE, exact_bounds
 from seatrial.recipes.schema import Gates, Recipe
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Outcome, Suspicion
@@ -28,6 +31,7 @@ def judge_gates(
         results += judge_predictions(record, recipe.gates, recipe.gates.reference_drop_pp)
     for record in accuracies.values():
         results += _judge_published(recipe, record)
+        results += [judge_metric(record, name, limit) for name, limit in recipe.gates.metrics.items()]
     results += [judge_speed(text, measurements) for text in recipe.gates.speed]
     # A suspicion about the reference is reported once, however many engines were compared with it.
     return tuple(result for row, result in enumerate(results) if result not in results[:row])
@@ -101,7 +105,7 @@ def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
     """`judge_drop` of an engine compared with the reference; a verdict of early stopping is not judged again."""
     assert record.versus is not None
     judged = judge_drop(record.name, record.versus, limit_pp)
-    certain, outcome, remark = record.certainty, judged.outcome, _describe_partial(record)
+    certain, outcome, remark = record.early_stopping, judged.outcome, _describe_partial(record)
     if certain is not None and certain.limit_pp == limit_pp:
         outcome = certain.outcome
         state = "not certain" if outcome == "INCONCLUSIVE" else "certain"
@@ -154,6 +158,30 @@ def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
         kind="accuracy",
         reason=f"against batch {first}: {counts or 'there is no other batch size'}",
     )
+
+
+def judge_metric(record: AccuracyRecord, name: str, limit: float) -> GateResult:
+    """PASS when a metric is within its limit; where it is not, FAIL unless its interval reaches the limit."""
+    outcome, reason = _weigh_metric(record, name, limit)
+    return GateResult(gate=f"metrics.{name}", engine=record.name, outcome=outcome, kind="accuracy", reason=reason)
+
+
+def _weigh_metric(record: AccuracyRecord, name: str, limit: float) -> tuple[Outcome, str]:
+    metric, estimate = METRICS[name], record.metrics.get(name)
+    if estimate is None:
+        return "INCONCLUSIVE", f"the record has no {metric.title}: evaluate again (top-k needs as many as k classes)"
+    if metric.higher_is_better:
+        within, side, best = operator.ge, "at least", estimate.high
+    else:
+        within, side, best = operator.le, "at most", estimate.low
+    interval = "no interval" if best is None else f"{estimate.low:.2%} to {estimate.high:.2%}"
+    reason = (
+        f"{metric.title} {estimate.value:.2%} ({interval}, {record.images} images); the gate is {side} {limit:.2%}"
+        f"{_describe_partial(record)}"
+    )
+    if within(estimate.value, limit):
+        return "PASS", reason
+    return ("INCONCLUSIVE" if best is not None and within(best, limit) else "FAIL"), reason
 
 
 def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError
-from seatrial.evaluation.comparison import compare_answers
-from seatrial.evaluation.statistics import wilson_interval
+from seatrial.evaluation.comparison import compare_first_classes
+from seatrial.metrics.classification import Estimate, measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Comparison
@@ -49,10 +49,8 @@ class Accuracy:
     images: int
     hits: tuple[int, ...]
     """Images whose label is among the first 1, 2, … 5 classes."""
-    shares: tuple[float, ...]
-    """`hits` as fractions of the images."""
-    intervals: tuple[tuple[float, float], ...]
-    """Wilson's 95 % score intervals of `shares`."""
+    metrics: Mapping[str, Estimate]
+    """By name in `METRICS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,10 @@ def relabel(predictions: Predictions, labels: Mapping[str, int], source: str) ->
 
 
 def count_right(predictions: Predictions, name: str) -> Accuracy:
-    """Top-1 to top-5 against the predictions' labels, each with its interval."""
+    """Every metric against the predictions' labels."""
     counts = TopK.of(predictions.classes, predictions.labels)
-    shares = tuple(counts.accuracy(k) for k in range(1, len(counts.hits) + 1))
-    intervals = tuple(wilson_interval(hits, counts.count) for hits in counts.hits)
-    return Accuracy(name, counts.count, counts.hits, shares, intervals)
+    metrics = measure_all(predictions.labels, predictions.classes, predictions.scores)
+    return Accuracy(name, counts.count, counts.hits, metrics)
 
 
 def compare_predictions(reference: Predictions, other: Predictions, names: tuple[str, str]) -> Differences:
@@ -111,7 +108,7 @@ def compare_predictions(reference: Predictions, other: Predictions, names: tuple
     """
     check_same_images(reference, other, names)
     return Differences(
-        compare_answers(reference.classes[:, 0], other.classes[:, 0], reference.labels, names[0]),
+        compare_first_classes(reference.classes[:, 0], other.classes[:, 0], reference.labels, names[0]),
         _list_flips(reference, other),
         _list_classes(reference, other),
         _find_score_change(reference, other),

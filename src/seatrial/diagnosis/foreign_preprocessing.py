@@ -11,7 +11,7 @@ from seatrial.diagnosis.explain_preprocessing import describe_difference
 from seatrial.diagnosis.sample import Sample
 from seatrial.diagnosis.stages import SHOWN, Predict, Stage
 from seatrial.evaluation.parity import measure_parity
-from seatrial.metrics.noise_floor import FLOORS, Floor
+from seatrial.metrics.noise_floor import FLOORS, NoiseFloor
 from seatrial.store.diagnosis import PREPROCESSING
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -45,7 +45,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
     )
 
 
-def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.float32]) -> Floor:
+def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.float32]) -> NoiseFloor:
     """How far torch's answers move when every value of the pixels moves by -1, 0 or 1 levels at random.
 
     So far apart are two right decoders, or two roundings of the same resize.
@@ -57,7 +57,7 @@ def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.
         moved = (pixels + rng.integers(-1, 2, pixels.shape, dtype=np.int16)).clip(0, 255).astype(np.uint8)
         logits.append(network(sample.pipeline.finish(moved)))
     error = measure_parity("one level", reference, np.concatenate(logits)).relative_error
-    return Floor(max(error, FLOORS["fp32"].relative_error), "what one level of noise on every pixel does to torch")
+    return NoiseFloor(max(error, FLOORS["fp32"].relative_error), "what one level of noise on every pixel does to torch")
 
 
 def _measure_levels(sample: Sample, bins: BinFolder) -> str:

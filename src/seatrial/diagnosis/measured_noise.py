@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seatrial.diagnosis.sample import Sample
 from seatrial.evaluation.parity import measure_parity
-from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8, Floor
+from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8, NoiseFloor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ class Floors:
         self._case, self._network, self._reference = sample, network, reference
         self._known = dict(FLOORS)
 
-    def get(self, precision: str, is_in_graph: bool = False) -> Floor:
+    def get(self, precision: str, is_in_graph: bool = False) -> NoiseFloor:
         """The floor of a step to a precision; `is_in_graph` where the step begins at a graph in that precision."""
         if precision == "int8" and is_in_graph:
             return SAME_INT8
@@ -32,7 +32,7 @@ class Floors:
             self._known[precision] = self._measure(MANTISSA_BITS[precision])
         return self._known[precision]
 
-    def _measure(self, bits: int) -> Floor:
+    def _measure(self, bits: int) -> NoiseFloor:
         from seatrial.export.export_graph import run_network
 
         rounded, sample = round_network(self._network, bits), self._case
@@ -40,7 +40,7 @@ class Floors:
         logits = np.concatenate([run_network(rounded, sample.see(slice(i, i + sample.batch_size))) for i in starts])
         error = measure_parity(f"{bits} bits", self._reference, logits).relative_error
         floor = max(ROUNDINGS * error, FLOORS["fp32"].relative_error)
-        return Floor(
+        return NoiseFloor(
             floor, f"{ROUNDINGS:g} times what rounding to {bits + 1} bits of mantissa does to torch: {error:.1e}"
         )
 

@@ -23,7 +23,7 @@ from seatrial.export.graph import open_graph, parse_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.split_preprocessing import cut_body, cut_tail
-from seatrial.metrics.noise_floor import FLOORS, Floor
+from seatrial.metrics.noise_floor import FLOORS, NoiseFloor
 from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
 from seatrial.store.files import manifest_path
 from seatrial.store.records import EngineManifest, GraphManifest
@@ -45,9 +45,9 @@ class Stage:
     name: str
     parent: str | None
     """The stage before it; None is torch."""
-    floor: Floor
+    floor: NoiseFloor
     """Of the step from the stage before it."""
-    whole: Floor
+    whole: NoiseFloor
     """Of all steps from torch."""
     open: Callable[[], contextlib.AbstractContextManager[Predict]]
     advice: str

@@ -1,1 +1,1 @@
-"""Correctness: running a labelled set through an engine, and holding answers against each other."""
+"""Correctness: a labelled set through an engine, and predictions compared with predictions."""

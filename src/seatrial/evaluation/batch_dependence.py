@@ -1,4 +1,4 @@
-"""Whether an image gets the same logits whatever else is in its batch: asked before a set is run.
+"""Whether an image gets the same logits whatever else is in its batch: checked before a set is run.
 
 A graph exported in training mode normalises by the statistics of the batch, so that its accuracy is that of one batch
 size and one order of the images, and of no other.
@@ -19,7 +19,7 @@ from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
-from seatrial.evaluation.compare_logits import hold
+from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_logits
 from seatrial.evaluation.stream import row_form
 
@@ -30,7 +30,7 @@ EVAL_MODE = "export the network after model.eval(), with training=TrainingMode.E
 
 @dataclass(frozen=True, slots=True)
 class BatchProbe:
-    """Images that show it, in an engine's own precision."""
+    """Images to run in several batches, and how far their logits may move."""
 
     batch: tuple[LabelledImage, ...]
     """The first batch of the evaluation."""
@@ -50,8 +50,8 @@ class BatchDependence:
     """They do not, to the bit."""
     distance: float
     """The larger relative error of the logits, of images run alone and among others; two digits."""
-    first_answer_s: float
-    """Time until the first batch was answered, its decoding included."""
+    first_prediction_s: float
+    """Time until the first batch was run, its decoding included."""
 
 
 def choose_probe(images: Sequence[LabelledImage], batch_size: int, floor: float, coarse: bool) -> BatchProbe:
@@ -77,11 +77,11 @@ def measure_batch_dependence(session: Session, probe: BatchProbe, pipeline: Inpu
     if not names:
         return None
     together = run_padded(session, batch)
-    first_answer_s = time.perf_counter() - start
+    first_prediction_s = time.perf_counter() - start
     check_logits(together, names, probe.coarse)
     others = _load(session, probe.others, pipeline)[1]
     exact, distance = compare_batches(session, batch, together, others, names, probe.floor)
-    return BatchDependence(exact, float(f"{distance:.1e}"), first_answer_s)
+    return BatchDependence(exact, float(f"{distance:.1e}"), first_prediction_s)
 
 
 def compare_batches(
@@ -106,15 +106,15 @@ def compare_batches(
     alone = np.concatenate([run_padded(session, batch[row : row + 1]) for row in chosen])
     exact, distance = True, 0.0
     for rows, logits, how in ((chosen, alone, "alone"), (moved, among, "among other images")):
-        held = hold(together[rows], logits, [names[row] for row in rows.tolist()], floor)
-        if held.excess is not None:
+        compared = compare_logits(together[rows], logits, [names[row] for row in rows.tolist()], floor)
+        if compared.excess is not None:
             raise ParityError(
-                f"the logits of an image depend on its batch: {held.excess} ({len(rows)} images in a batch of "
+                f"the logits of an image depend on its batch: {compared.excess} ({len(rows)} images in a batch of "
                 f"{len(batch)} against the same {how})",
                 f"was the graph exported in training mode? {EVAL_MODE}",
             )
         exact = exact and np.array_equal(together[rows], logits)
-        distance = max(distance, held.distance.relative_error)
+        distance = max(distance, compared.distance.relative_error)
     return exact, distance
 
 

@@ -32,7 +32,7 @@ FASTER = 4
 def may_be_swapped(images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool = False) -> bool:
     """Whether swapped channels are possible and could explain what is wrong.
 
-    Not where AIPP orders the channels, they are YUV, or the card does not ask whether predictions are plausible.
+    Not where AIPP orders the channels, they are YUV, or the card switches the check of predictions off.
 
     Args:
         own: of `plausibility.find_published`.
@@ -67,14 +67,14 @@ def try_swapped(
     doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
     size = session.input.shape[0] or batch_size
     rows = np.random.default_rng(0).permutation(count)[:MOST]
-    chosen = np.flatnonzero(tally.answered)[rows]
-    labels, right = seen.labels[rows], (seen.answers == seen.labels)[rows]
+    chosen = np.flatnonzero(tally.predicted)[rows]
+    labels, right = seen.labels[rows], (seen.predicted == seen.labels)[rows]
     swapped = np.zeros(len(rows), bool)
     for start, stop in pairwise(_plan_looks(count, doubtful)):
         for at in range(start, stop, size):
             part = slice(at, min(at + size, stop))
-            answers = _answer_swapped(session, [images[int(index)] for index in chosen[part]], pipeline)
-            swapped[part] = answers == labels[part]
+            predicted = _predict_swapped(session, [images[int(index)] for index in chosen[part]], pipeline)
+            swapped[part] = predicted == labels[part]
         paired = Paired.of(right[:stop], swapped[:stop])
         if paired.gained <= paired.lost:
             break
@@ -95,7 +95,7 @@ def _plan_looks(images: int, at_once: bool) -> list[int]:
     return [0, *ends]
 
 
-def _answer_swapped(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> NDArray[np.int32]:
+def _predict_swapped(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> NDArray[np.int32]:
     shape, dtype = row_form(images, pipeline)
     rows = np.empty((len(images), *shape), dtype)
     fill_rows(rows, images, partial(fill_row, pipeline=pipeline))
@@ -105,7 +105,7 @@ def _answer_swapped(session: Session, images: Sequence[LabelledImage], pipeline:
 
 
 def swap_channels(rows: NDArray[Any], pipeline: InputPipeline) -> NDArray[Any]:
-    """Red and blue swapped in pixels (n, height, width, 3), or in what the card's normalisation made of them, CHW."""
+    """Red and blue swapped in pixels (n, height, width, 3), or in their normalised form, CHW."""
     if rows.dtype == np.uint8:
         return np.ascontiguousarray(rows[..., ::-1])
     mean, std = (np.array(values, np.float32)[:, None, None] for values in pipeline.recipe.normalisation)

@@ -20,8 +20,8 @@ SIGMAS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Logits held against others."""
+class LogitsComparison:
+    """How far logits lie from others, judged."""
 
     distance: Distance
     floor: float
@@ -30,14 +30,16 @@ class Held:
     """In words what of the distance is more than noise; None where nothing is."""
 
 
-def hold(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str], floor: float) -> Held:
+def compare_logits(
+    reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str], floor: float
+) -> LogitsComparison:
     """Measure the distance of logits (n, classes) from the reference's and judge it by a floor of relative error.
 
     Raises:
         ParityError: they are not numbers.
     """
     distance, chance = measure_distance(reference, logits, names), count_chance_flips(reference, floor)
-    return Held(distance, floor, chance, find_excess(distance, floor, chance))
+    return LogitsComparison(distance, floor, chance, find_excess(distance, floor, chance))
 
 
 def measure_distance(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str]) -> Distance:

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, gammaln, ndtri, xlog1py, xlogy
 
-from seatrial.evaluation.statistics import CONFIDENCE, Paired, score_statistic
+from seatrial.evaluation.statistics import Paired, score_statistic
+from seatrial.metrics.intervals import CONFIDENCE
 
 NUISANCE = 1 / 500
 """Share of a level that is paid for looking only at chances of a gain that the gains seen allow."""
@@ -34,7 +35,7 @@ WINDOW_SD = 6
 TIE = 1e-9
 """Statistics closer than this are the same one, rounded."""
 CLOSE = 1e-5
-"""Of a bound's distance from the drop: as near as it is found."""
+"""Tolerance of a bound, as a share of its distance from the drop."""
 MANY = 200_000
 """Images from which on the normal curve is as good, but for a drop that a handful of flips decides."""
 
@@ -158,11 +159,11 @@ def _bound_above(paired: Paired, level: float) -> float:
         beyond = close / 3 if above < -below else -close / 3
         middle = low + (high - low) * above / (above - below) + beyond
         middle = min(max(middle, low + close / 3), high - close / 3)
-        found = exceed(middle)
-        if found > 0:
-            low, above, below = middle, found, below / 2
+        excess = exceed(middle)
+        if excess > 0:
+            low, above, below = middle, excess, below / 2
         else:
-            high, below, above = middle, found, above / 2
+            high, below, above = middle, excess, above / 2
     return high
 
 

@@ -23,9 +23,9 @@ class Performance:
     compute_ms: Sequence[float]
     """The tool calls these NPU_compute_time."""
     copy_in_ms: Sequence[float] = ()
-    """H2D_latency; empty where the engine does not tell copies from computing."""
+    """The tool calls these H2D_latency; empty where the engine does not time copies apart."""
     copy_out_ms: Sequence[float] = ()
-    """D2H_latency."""
+    """The tool calls these D2H_latency."""
 
     @property
     def images_per_s(self) -> float:
@@ -113,8 +113,8 @@ def write_summary(
     """
     yield '{"filesinfo": {'
     for number, (source, output) in enumerate(files):
-        told = json.dumps({"infiles": [source], "outfiles": [output]})
-        yield f'{", " if number else ""}"{number}": {told}'
+        facts = json.dumps({"infiles": [source], "outfiles": [output]})
+        yield f'{", " if number else ""}"{number}": {facts}'
     rest = {
         "args": list(arguments),
         **name_times(performance),
@@ -129,7 +129,7 @@ def write_report(performance: Performance, course: Course) -> str:
     """The five lines of the older tool's `perf_vision_batchsize_B_device_D.txt`, six digits a number.
 
     What they mean is concluded from published ones: a stage's rate counts from the start until it is through, in images
-    or, for `post`, in batches; its latency is the inverse, but for `infer`, which tells its own time for an image.
+    or, for `post`, in batches; its latency is the inverse, but for `infer`, which has its own time for an image.
     """
     images, batches = course.images, course.batches
     read, post = images / course.read_s, batches / course.stored_s

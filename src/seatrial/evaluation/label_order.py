@@ -17,7 +17,7 @@ SIMPLER_BY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class LabelOrder:
     """Other labels that explain the predictions far better."""
 
     what: str
@@ -32,9 +32,9 @@ class Order:
 
     @property
     def text(self) -> str:
-        """Figures and mend, in one sentence."""
+        """Figures and fix, in one sentence."""
         of = f"of {self.images} images, the label itself for {self.right:.1%}"
-        return f"the network's first answer is {self.what} for {self.share:.1%} {of}; {self.fix}"
+        return f"the network's first class is {self.what} for {self.share:.1%} {of}; {self.fix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,47 +47,47 @@ class _Plain:
     """(n,), the class that each image should get; -1 where there is none."""
 
 
-def find_order(answers: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> Order | None:
+def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> LabelOrder | None:
     """The order of the classes that explains first classes far better than the labels themselves; None if none does.
 
     Plain orders need no learning and so work with few images of each class. Any other order is learned on one half of
     the images and judged on the other, both ways, so that few images cannot vote for themselves; it gives different
-    labels different classes, so that a network that always answers the same is no order.
+    labels different classes, so that a network that always predicts the same class is no order.
 
     Args:
-        answers: (n,), first classes.
+        predicted: (n,), first classes.
         labels: (n,); those that are no class of the network are none of any order either, but of a shift.
-        classes: that the network tells apart.
+        classes: of the network.
     """
     plain = list(_list_plain(labels.astype(np.int64), classes))
-    judged = [(float((order.expected == answers).mean()), order) for order in plain if len(labels)]
-    best = max(judged, key=lambda found: found[0], default=None)
-    learned = _foretell(answers, labels)
-    mapped = float((learned == answers).mean()) if len(labels) else 0.0
-    right = float((labels == answers).mean()) if len(labels) else 0.0
+    judged = [(float((order.expected == predicted).mean()), order) for order in plain if len(labels)]
+    best = max(judged, key=lambda pair: pair[0], default=None)
+    learned = _predict_by_label(predicted, labels)
+    mapped = float((learned == predicted).mean()) if len(labels) else 0.0
+    right = float((labels == predicted).mean()) if len(labels) else 0.0
     # All that are tried share the chance of a false alarm.
     level = SURE / (len(plain) + 1)
     if best is not None and mapped < best[0] + SIMPLER_BY:
         share, order = best
-        if explains_better(answers, labels, order.expected, level):
-            return Order(order.what, share, right, len(labels), order.fix)
+        if explains_better(predicted, labels, order.expected, level):
+            return LabelOrder(order.what, share, right, len(labels), order.fix)
         return None
-    if not explains_better(answers, labels, learned, level):
+    if not explains_better(predicted, labels, learned, level):
         return None
     what = "another class, the same for each label,"
     fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
-    return Order(what, mapped, right, len(labels), fix, _describe_moves(answers, labels))
+    return LabelOrder(what, mapped, right, len(labels), fix, _describe_moves(predicted, labels))
 
 
 def explains_better(
-    answers: NDArray[np.integer], labels: NDArray[np.integer], expected: NDArray[np.integer], level: float = SURE
+    predicted: NDArray[np.integer], labels: NDArray[np.integer], expected: NDArray[np.integer], level: float = SURE
 ) -> bool:
     """Whether `expected` (n,) is hit so much more often than `labels` that neither chance nor a poor model explains it.
 
     McNemar's exact test, one-sided; and the accuracy doubles and gains 5 points, or gains `FAR_PP` and leaves at most
     two thirds of the errors.
     """
-    return is_far_better(Paired.of(labels == answers, expected == answers), level)
+    return is_far_better(Paired.of(labels == predicted, expected == predicted), level)
 
 
 def is_far_better(paired: Paired, level: float = SURE) -> bool:
@@ -105,9 +105,9 @@ def _list_plain(labels: NDArray[np.int64], classes: int) -> Iterator[_Plain]:
     yield _Plain("the label minus 1", "the labels count from 1: subtract 1", (labels - 1) % classes)
     fix = "the network has one class before the labels' first: add 1"
     yield _Plain("the label plus 1", fix, (labels + 1) % classes)
-    known = (labels >= 0) & (labels < classes)
+    valid = (labels >= 0) & (labels < classes)
     for what, fix, table in _list_tables(classes):
-        yield _Plain(what, fix, np.where(known, table[np.where(known, labels, 0)], -1))
+        yield _Plain(what, fix, np.where(valid, table[np.where(valid, labels, 0)], -1))
 
 
 def _list_tables(classes: int) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
@@ -124,36 +124,36 @@ def _list_tables(classes: int) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
         yield f"the name at the label's place among {named}, sorted as text,", fix, as_text
 
 
-def _foretell(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The class (n,) that the other half of the images foretells for each, by its label; -1 where it tells nothing."""
+def _predict_by_label(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The class (n,) that the other half of the images predicts for each one's label; -1 where it has none."""
     order = np.argsort(labels, kind="stable")
     _, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
     place = np.empty(len(labels), np.int64)
     place[order] = np.arange(len(labels)) - np.repeat(starts, sizes)
-    found = np.full(len(labels), -1, np.int64)
+    learned = np.full(len(labels), -1, np.int64)
     for half in (place % 2 == 0, place % 2 == 1):
-        learned = _match(answers[half], labels[half])
-        found[~half] = [learned.get(label, -1) for label in labels[~half].tolist()]
-    return found
+        class_of = _match(predicted[half], labels[half])
+        learned[~half] = [class_of.get(label, -1) for label in labels[~half].tolist()]
+    return learned
 
 
-def _match(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[int, int]:
-    """A class for each label, the pairs that stand most often first, no class twice."""
-    pairs, counts = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
+def _match(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[int, int]:
+    """A class for each label, the most frequent pairs first, no class twice."""
+    pairs, counts = np.unique(np.stack([labels, predicted], axis=1), axis=0, return_counts=True)
     matched: dict[int, int] = {}
     taken: set[int] = set()
-    for label, answer in pairs[np.argsort(-counts, kind="stable")].tolist():
-        if label not in matched and answer not in taken:
-            matched[label] = answer
-            taken.add(answer)
+    for label, predicted_class in pairs[np.argsort(-counts, kind="stable")].tolist():
+        if label not in matched and predicted_class not in taken:
+            matched[label] = predicted_class
+            taken.add(predicted_class)
     return matched
 
 
-def _describe_moves(answers: NDArray[np.integer], labels: NDArray[np.integer]) -> tuple[str, ...]:
+def _describe_moves(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> tuple[str, ...]:
     moved = []
-    for label, answer in sorted(_match(answers, labels).items()):
-        if answer != label:
+    for label, predicted_class in sorted(_match(predicted, labels).items()):
+        if predicted_class != label:
             own = labels == label
-            votes = int((answers[own] == answer).sum())
-            moved.append(f"label {label} is answered with class {answer} ({votes} of {int(own.sum())} images)")
+            votes = int((predicted[own] == predicted_class).sum())
+            moved.append(f"label {label} is predicted as class {predicted_class} ({votes} of {int(own.sum())} images)")
     return tuple(moved)

@@ -1,17 +1,15 @@
 """What an evaluation has finished so far: an append-only file, so that a killed one goes on and counts nothing twice.
 
-A line of JSON says what is evaluated; each entry after it is its length, its CRC-32 and its bytes, fsynced. The last
+A line of JSON names what is evaluated; each entry after it is its length, its CRC-32 and its bytes, fsynced. The last
 entry may be torn by a crash: it is cut off, and its images are run again.
 """
 
-import fcntl
 import io
 import json
 import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.closing import Closing
-from seatrial.errors import RunInUse, StorageError
-from seatrial.evaluation.stream import Answers
-from seatrial.store.files import describe_os_error, make_folder
+from seatrial.errors import StorageError
+from seatrial.evaluation.stream import PredictionBatch
+from seatrial.store.files import describe_os_error, lock_file, make_folder
 
 SCHEMA = "seatrial/ledger/2"
 COLUMNS = ("indices", "classes", "scores", "digests", "contents")
@@ -29,10 +27,10 @@ COLUMNS = ("indices", "classes", "scores", "digests", "contents")
 
 @dataclass(slots=True)
 class Tally:
-    """Everything that is known of n images, by index."""
+    """The results of n images so far, by index."""
 
     done: NDArray[np.bool_]
-    """Answered, or found to be broken."""
+    """Predicted, or unreadable."""
     bad: dict[int, str] = field(default_factory=dict)
     """Why an image could not be read."""
     notes: dict[int, str] = field(default_factory=dict)
@@ -48,25 +46,25 @@ class Tally:
     logits_at: NDArray[np.int64] | None = None
     """(n,), where an image's logits begin in the ledger's file, in bytes."""
     width: int = 0
-    """Classes that the engine tells apart; 0 until the first answer."""
+    """Classes of the engine; 0 until the first prediction."""
     decode_s: float = 0.0
     run_s: float = 0.0
     wall_s: float = 0.0
-    """Of all sittings together, each up to its last entry."""
-    sittings: int = 0
-    """How often the evaluation was begun or taken up again."""
+    """Of all attempts together, each up to its last entry."""
+    attempts: int = 0
+    """How often the evaluation was begun or resumed."""
     machines: set[str] = field(default_factory=set)
-    """That answered, if they were others than this one: `Answers.machine`."""
+    """That ran images, if they were others than this one: `PredictionBatch.machine`."""
 
     @property
-    def answered(self) -> NDArray[np.bool_]:
-        """(n,)"""
-        found = self.done.copy()
-        found[list(self.bad)] = False
-        return found
+    def predicted(self) -> NDArray[np.bool_]:
+        """(n,), whether an image has predictions."""
+        rows = self.done.copy()
+        rows[list(self.bad)] = False
+        return rows
 
 
-class Ledger(Closing):
+class PredictionLedger(Closing):
     """The tally of one evaluation of `count` images, kept in a file.
 
     Raises:
@@ -77,7 +75,7 @@ class Ledger(Closing):
     def __init__(self, path: Path, key: str, count: int, resume: bool = True) -> None:
         self.path, self.tally = path, Tally(np.zeros(count, bool))
         make_folder(path.parent)
-        self._file = _open_alone(path)
+        self._file = lock_file(path, f"another process evaluates into {path.parent}")
         self._header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
         self._file.seek(0)
         self._begun = resume and self._file.readline(1000) == self._header
@@ -85,13 +83,13 @@ class Ledger(Closing):
             self._read_entries()
             # What could not be read may have been mended meanwhile.
             self._forget_bad(list(self.tally.bad))
-            self.tally.sittings += 1
+            self.tally.attempts += 1
         else:
             self.clear()
 
     def clear(self) -> None:
-        """Forget all answers; this sitting is the first. What stands in the file goes once there is one to add."""
-        self.tally = Tally(np.zeros(len(self.tally.done), bool), sittings=1)
+        """Forget all predictions; this attempt is the first. The file is only emptied when there is an entry to add."""
+        self.tally = Tally(np.zeros(len(self.tally.done), bool), attempts=1)
         self._begun = False
         if not os.fstat(self._file.fileno()).st_size:
             self._begin()
@@ -101,27 +99,27 @@ class Ledger(Closing):
         """Indices of the images that are left, ascending."""
         return np.flatnonzero(~self.tally.done)
 
-    def add(self, answers: Sequence[Answers], seconds: float) -> None:
-        """Keep some answers for good; blocks until they are on the disk.
+    def add(self, batches: Sequence[PredictionBatch], seconds: float) -> None:
+        """Append some batches; blocks until they are on the disk.
 
         Args:
-            answers: none of images that are in the tally.
-            seconds: that they took, all overlapping work together.
+            batches: of images that are not in the tally.
+            seconds: that they took, overlapping work counted once.
         """
-        bad = {index: why for batch in answers for index, why in (batch.bad or {}).items()}
+        bad = {index: why for batch in batches for index, why in (batch.bad or {}).items()}
         facts = {
-            "sitting": self.tally.sittings,
+            "attempt": self.tally.attempts,
             "seconds": seconds,
             "bad": list(bad.items()),
-            "notes": [pair for batch in answers for pair in (batch.notes or {}).items()],
-            "width": max(batch.width for batch in answers),
-            "decode_s": sum(batch.decode_s for batch in answers),
-            "run_s": sum(batch.run_s for batch in answers),
-            "machines": sorted({batch.machine for batch in answers} - {""}),
+            "notes": [pair for batch in batches for pair in (batch.notes or {}).items()],
+            "width": max(batch.width for batch in batches),
+            "decode_s": sum(batch.decode_s for batch in batches),
+            "run_s": sum(batch.run_s for batch in batches),
+            "machines": sorted({batch.machine for batch in batches} - {""}),
         }
-        arrays = {name: np.concatenate([getattr(batch, name) for batch in answers]) for name in COLUMNS}
-        if answers[0].logits is not None:
-            arrays["logits"] = np.concatenate([batch.logits for batch in answers if batch.logits is not None])
+        arrays = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMNS}
+        if batches[0].logits is not None:
+            arrays["logits"] = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
         stream = io.BytesIO()
         stream.write(json.dumps(facts).encode() + b"\n")
         starts = {}
@@ -146,12 +144,12 @@ class Ledger(Closing):
         return rows
 
     def remove(self) -> None:
-        """Delete the file: the evaluation is stored elsewhere."""
+        """Delete the file, once the evaluation is stored elsewhere."""
         self.path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and free its lock."""
         self._file.close()
 
     def _begin(self) -> None:
@@ -182,7 +180,7 @@ class Ledger(Closing):
             self._count(*_parse_entry(entry, at + 12))
 
     def _forget_bad(self, indices: Sequence[int]) -> None:
-        """They have no answer yet, whatever was wrong with them in an earlier sitting."""
+        """Try images again that could not be read in an earlier attempt."""
         for index in indices:
             if self.tally.bad.pop(index, None) is not None:
                 self.tally.done[index] = False
@@ -213,29 +211,13 @@ class Ledger(Closing):
         tally.decode_s += facts["decode_s"]
         tally.run_s += facts["run_s"]
         tally.wall_s += facts["seconds"]
-        tally.sittings = max(tally.sittings, facts["sitting"])
-        # Entries that an older version wrote have none.
+        # Entries that an older version wrote have no machines, and call an attempt a sitting.
+        tally.attempts = max(tally.attempts, facts.get("attempt") or facts["sitting"])
         tally.machines.update(facts.get("machines", ()))
 
 
-def _open_alone(path: Path) -> FileIO:
-    """The file, opened to be read and to be appended to, and locked as long as it is open."""
-    try:
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        raise describe_os_error(error, path) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        if isinstance(error, BlockingIOError):
-            raise RunInUse(f"another process evaluates into {path.parent}", "wait for it") from None
-        raise describe_os_error(error, path) from None
-    return file
-
-
 def _parse_entry(entry: bytes, at: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
-    """The facts and arrays of an entry that stands at `at`, and where its logits begin."""
+    """The facts and arrays of an entry at the offset `at`, and the offset of its logits."""
     stream = io.BytesIO(entry)
     facts = json.loads(stream.readline())
     arrays, start = {}, 0

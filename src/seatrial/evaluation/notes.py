@@ -1,4 +1,4 @@
-"""What is to be known about an evaluation beside its accuracy: images left out, odd files, machines that may differ."""
+"""Notes and doubts of an evaluation: images left out, odd files, machines that may differ."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,40 +13,40 @@ from seatrial.store.records import Environment
 
 
 def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
-    """What was noted of image files, each with how many there are and the first."""
+    """Each note on image files, with how many there are and the first."""
     counts = Counter(tally.notes.values())
     first = {note: images[index].id for index, note in sorted(tally.notes.items(), reverse=True)}
     return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
 def find_machine_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
-    """Whether several kinds of machines answered, which may differ."""
+    """Whether several kinds of machines ran the images, which may differ."""
     kinds = sorted(tally.machines | {name_machine(environment)})
     if len(kinds) == 1:
         return ()
-    return (f"answered by {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+    return (f"run on {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
 
 
 def find_channel_doubts(
     untried: str, images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool
 ) -> tuple[str, ...]:
-    """That nobody looked whether channels are swapped, where they may be.
+    """That swapped channels were not checked for, where they are possible.
 
     Args:
-        untried: why; empty where nothing but a reason was missing.
+        untried: why not; empty where they were checked for or there was no reason to.
         own: of `evaluation.plausibility.find_published`.
     """
     if not untried or not may_be_swapped(images, pipeline, tally, own):
         return ()
-    return (f"nobody looked whether red and blue are swapped: {untried}",)
+    return (f"not checked whether red and blue are swapped: {untried}",)
 
 
-def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
-    """Refuse an accuracy over fewer images than were asked for.
+def refuse_partial(left_out: Mapping[str, str], expected: int) -> None:
+    """Refuse an accuracy over fewer images than the set has.
 
     Args:
-        left_out: why an image has no answer, by id.
-        asked: how many images there should be.
+        left_out: why an image has no prediction, by id.
+        expected: how many images the set has.
 
     Raises:
         DataError: names the first ones.
@@ -54,6 +54,6 @@ def refuse_partial(left_out: Mapping[str, str], asked: int) -> None:
     listed = list(left_out.values())
     shown = "; ".join(listed[:3]) + (f"; and {len(listed) - 3} more" if len(listed) > 3 else "")
     raise DataError(
-        f"{len(left_out)} of {asked} images have no answer: {shown}",
-        "mend them, or evaluate the rest with --allow-partial, which keeps what is answered",
+        f"{len(left_out)} of {expected} images have no prediction: {shown}",
+        "mend them, or evaluate the rest with --allow-partial, which keeps finished predictions",
     )

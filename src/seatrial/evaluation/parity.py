@@ -1,4 +1,4 @@
-"""Do two things that should answer alike answer alike?"""
+"""Whether two networks that should give the same logits do."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from seatrial.store.records import StepParity
 
 DISAGREEMENT_LIMIT = 0.005
 """Share of images whose first class may differ."""
+DIAGNOSE = "`seatrial diagnose RUN` names the stage of a run at which predictions go wrong"
 
 
 def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[np.floating]) -> StepParity:
@@ -21,7 +22,7 @@ def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[n
         ParityError: they are not numbers, so there is no distance.
     """
     if not np.isfinite(logits).all():
-        raise ParityError(f"after '{step}' the graph answers NaN or infinity")
+        raise ParityError(f"after '{step}' the graph gives NaN or infinity", "the graph is broken: export it again")
     difference = logits.astype(np.float64) - reference.astype(np.float64)
     return StepParity(
         step=step,
@@ -33,20 +34,21 @@ def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[n
 
 
 def check_parity(parity: StepParity) -> None:
-    """Refuse a step that changed more than half a percent of the answers.
+    """Refuse a step that changed more than half a percent of the first classes.
 
     Raises:
-        ParityError: says at which step and how far.
+        ParityError: names the step and how far.
     """
     if parity.top1_disagreements > DISAGREEMENT_LIMIT * parity.images:
         raise ParityError(
             f"after '{parity.step}' {parity.top1_disagreements} of {parity.images} images get another first class "
-            f"(relative error {parity.relative_error:.1e})"
+            f"(relative error {parity.relative_error:.1e})",
+            "export without this step, or with another --opset or --exporter",
         )
 
 
 def check_logits(logits: NDArray[np.floating], names: Sequence[str], coarse: bool = False) -> None:
-    """Refuse answers that cannot be a classifier's: not numbers, or the same score for every class.
+    """Refuse logits that cannot be a classifier's: not numbers, or the same score for every class.
 
     Args:
         logits: (n, classes).
@@ -60,7 +62,7 @@ def check_logits(logits: NDArray[np.floating], names: Sequence[str], coarse: boo
     flat = np.flatnonzero(logits.min(axis=1) == logits.max(axis=1))
     if len(flat) > (count_chance_ties(logits) if coarse else 0):
         of_all = f" ({len(flat)} of {len(names)})" if coarse else ""
-        raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}{of_all}")
+        raise ParityError(f"the engine gives every class the same score, first for {names[flat[0]]}{of_all}", DIAGNOSE)
 
 
 def check_finite(logits: NDArray[np.floating], names: Sequence[str]) -> None:
@@ -71,7 +73,8 @@ def check_finite(logits: NDArray[np.floating], names: Sequence[str]) -> None:
     """
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
-        raise ParityError(f"the engine answers NaN or infinity, first for {names[broken[0]]}")
+        fix = f"a wider precision may mend it; {DIAGNOSE}"
+        raise ParityError(f"the engine gives NaN or infinity, first for {names[broken[0]]}", fix)
 
 
 MOST_TIES = 3
@@ -91,7 +94,7 @@ def count_chance_ties(logits: NDArray[np.floating]) -> int:
 
 
 class Variety:
-    """Notices an engine that answers the same to everything.
+    """Notices an engine that gives every image the same logits.
 
     It looks at a whole set: a few images may be copies of each other.
     """
@@ -110,13 +113,31 @@ class Variety:
         self._answers_differ = self._answers_differ or bool((logits != self._first[1]).any())
 
     def check(self) -> None:
-        """Refuse one answer for images that differ.
+        """Refuse the same logits for images that differ.
 
         Raises:
-            ParityError: says for how many.
+            ParityError: names how many.
         """
         if self._images_differ and not self._answers_differ:
-            raise ParityError(f"the engine gives {self._count} images the same answer, though they differ")
+            raise ParityError(f"the engine gives {self._count} images the same logits, though they differ", DIAGNOSE)
+
+
+def check_outputs(
+    images: NDArray[np.generic], logits: NDArray[np.floating], names: Sequence[str] = (), coarse: bool = False
+) -> None:
+    """Refuse logits (n, classes) of some images that cannot be a classifier's.
+
+    Args:
+        names: of the images; else they are numbered.
+        coarse: see `check_logits`.
+
+    Raises:
+        ParityError: they are not numbers, or the same for every class or every image.
+    """
+    check_logits(logits, names or [f"image {i}" for i in range(len(logits))], coarse)
+    variety = Variety()
+    variety.see(images, logits)
+    variety.check()
 
 
 ALIKE_LIMIT = 0.01
@@ -150,7 +171,7 @@ def fit_labels(digests: NDArray[np.uint64], first_class: NDArray[np.int32], labe
     """Whether images that have the logits of another have the class that these name, too.
 
     An engine whose output is rounded to few values gives them to many images, each of them right or wrong as usual. One
-    that hands out the answer of another image is right as often as chance: as the label of an image drawn from
+    that hands out the logits of another image is right as often as chance: as the label of an image drawn from
     the set is the class that it named. Where labels are wrong throughout, the repeated logits still part them: images
     with the same logits have the same label more often than two images of the set.
 

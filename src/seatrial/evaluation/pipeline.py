@@ -1,8 +1,7 @@
-"""A labelled set answered once per image, through crashes: what is answered is kept in a ledger as it comes."""
+"""A labelled set run once per image, through crashes: predictions are kept in a ledger as they come."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,88 +12,83 @@ from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import ParityError
-from seatrial.evaluation.ledger import Ledger, Tally
-from seatrial.evaluation.parity import check_logits, find_alike, fit_labels
-from seatrial.evaluation.stream import Answers, row_form
+from seatrial.evaluation.ledger import PredictionLedger, Tally
+from seatrial.evaluation.parity import DIAGNOSE, check_logits, find_alike, fit_labels
+from seatrial.evaluation.stream import PredictionBatch, row_form
 from seatrial.progress import Progress, Update
 from seatrial.store.predictions import Predictions
 
 CHUNK = 512
 """Images that are run again at most after a crash."""
 FLUSH_S = 1.0
-"""What is answered is kept on disk at least so often."""
+"""Predictions are written to disk at least so often."""
 PART = 8192
 """Images in a row group of the predictions."""
 
-AnswerSource = Callable[[NDArray[np.int64]], Iterator[Answers]]
-"""Answers the images of some indices, in any order."""
+PredictionSource = Callable[[NDArray[np.int64]], Iterator[PredictionBatch]]
+"""Runs the images of some indices, in any order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Where progress is told, and the time from which it counts."""
-
-    progress: Progress
-    now: Callable[[], float] = time.perf_counter
-
-
-def answer_all(ledger: Ledger, todo: NDArray[np.int64], answer: AnswerSource, total: int, clock: Clock) -> None:
-    """Have the images of `todo` answered, and keep the answers in the ledger, also when this is interrupted.
+def predict_all(
+    ledger: PredictionLedger, todo: NDArray[np.int64], predict: PredictionSource, total: int, progress: Progress
+) -> None:
+    """Run the images of `todo`, and keep their predictions in the ledger, also when this is interrupted.
 
     Args:
         total: images of the whole evaluation, for the progress.
 
     Raises:
-        ParityError: an answer is not a number, or gives every class the same score.
+        ParityError: a logit is not a number, or all classes of an image have the same.
         StorageError: the disk is full or may not be written.
     """
-    begun = flushed = clock.now()
+    begun = flushed = time.perf_counter()
     already = done = int(ledger.tally.done.sum())
-    pending: list[Answers] = []
-    held = 0
+    pending: list[PredictionBatch] = []
+    pending_images = 0
     try:
-        for batch in answer(todo):
+        for batch in predict(todo):
             pending.append(batch)
-            held += len(batch.indices) + len(batch.bad or {})
-            now = clock.now()
+            pending_images += len(batch.indices) + len(batch.bad or {})
+            now = time.perf_counter()
             # Half a chunk here, so that with what is still on its way it is not more than one.
-            if held >= CHUNK // 2 or now - flushed >= FLUSH_S:
-                kept, pending, done, held = pending, [], done + held, 0
+            if pending_images >= CHUNK // 2 or now - flushed >= FLUSH_S:
+                kept, pending, done, pending_images = pending, [], done + pending_images, 0
                 ledger.add(kept, now - flushed)
                 flushed = now
-            rate = (done + held - already) / max(1e-9, now - begun)
-            clock.progress(Update("evaluate", done + held, total, "images", {"images/s": f"{rate:.0f}"}))
+            rate = (done + pending_images - already) / max(1e-9, now - begun)
+            progress(Update("evaluate", done + pending_images, total, "images", {"images/s": f"{rate:.0f}"}))
     finally:
         if pending:
-            ledger.add(pending, clock.now() - flushed)
+            ledger.add(pending, time.perf_counter() - flushed)
 
 
 def check_variety(tally: Tally, images: Sequence[LabelledImage], pipeline: InputPipeline, coarse: bool = False) -> None:
     """Refuse an engine that gives the same logits to images that differ, or the same score to every class.
 
     Args:
-        coarse: it rounds its logits (`metrics.noise_floor.is_coarse`): then both happen by chance, and so rarely as the
-            logits beside them tell, and to images of the same class.
+        coarse: it rounds its logits (`metrics.noise_floor.is_coarse`): then both happen by chance, but as rarely as the
+            other logits allow, and to images of the same class.
 
     Raises:
-        ParityError: names the first such image and the one whose answer it got.
+        ParityError: names the first such image and the one whose logits it got.
     """
-    answered = np.flatnonzero(tally.answered)
+    predicted = np.flatnonzero(tally.predicted)
     if coarse:
-        check_logits(tally.scores[answered], [images[int(index)].id for index in answered], coarse)
-    digests = tally.digests[answered]
+        check_logits(tally.scores[predicted], [images[int(index)].id for index in predicted], coarse)
+    digests = tally.digests[predicted]
     differing = _find_differing(
-        [(int(answered[a]), int(answered[b])) for a, b in find_alike(digests)], images, pipeline
+        [(int(predicted[a]), int(predicted[b])) for a, b in find_alike(digests)], images, pipeline
     )
     if differing is None:
         return
-    labels = np.array([images[int(index)].label for index in answered], dtype=np.int32)
-    if coarse and fit_labels(digests, tally.classes[answered, 0], labels):
+    labels = np.array([images[int(index)].label for index in predicted], dtype=np.int32)
+    if coarse and fit_labels(digests, tally.classes[predicted, 0], labels):
         return
-    alike = len(answered) - len(np.unique(digests))
+    alike = len(predicted) - len(np.unique(digests))
     raise ParityError(
-        f"the engine gives different images the same answer: {differing[1].id} gets the logits of {differing[0].id} "
-        f"({alike} of {len(answered)} images repeat those of another)"
+        f"the engine gives different images the same logits: {differing[1].id} gets the logits of {differing[0].id} "
+        f"({alike} of {len(predicted)} images repeat those of another)",
+        DIAGNOSE,
     )
 
 
@@ -113,22 +107,22 @@ def _find_differing(
 
 
 def is_prepared(images: Sequence[LabelledImage]) -> bool:
-    """Whether all that is known of the contents of some of these images is what they were prepared to."""
+    """Whether some of these images are identified by their preprocessed form alone, not by their files."""
     return any(image.prepared is not None and image.content is None for image in images)
 
 
 def describe_form(images: Sequence[LabelledImage]) -> str:
-    """`Predictions.form` of what these images were prepared to; empty where that is not what is known of each."""
+    """`Predictions.form` of preprocessed images; empty where some are identified by their files."""
     forms = {image.prepared if image.content is None else None for image in images}
     form = forms.pop() if len(forms) == 1 else None
     return "" if form is None else f"{form.dtype} {'×'.join(map(str, form.shape))} {form.preprocess_hash or ''}".strip()
 
 
-def collect_predictions(ledger: Ledger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
-    """The answers in the order of the images' ids, in parts of the same size whatever the batches were."""
+def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
+    """The predictions in the order of the images' ids, in parts of one size whatever the batches were."""
     tally = ledger.tally
     order = np.array(
-        sorted(np.flatnonzero(tally.answered).tolist(), key=lambda index: images[index].id), dtype=np.int64
+        sorted(np.flatnonzero(tally.predicted).tolist(), key=lambda index: images[index].id), dtype=np.int64
     )
     of_prepared, form = is_prepared(images), describe_form(images)
     for start in range(0, len(order), PART):

@@ -1,7 +1,7 @@
 """What speaks against believing predictions, and so against every verdict on them.
 
 Each rule is an exact test; docs/accuracy.md says how often a sound network meets one by chance. The rule on chance also
-asks of a set that it is large enough to prove anything.
+needs a set that is large enough to prove anything.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.evaluation.label_order import SURE, find_order
 from seatrial.evaluation.ledger import Tally
-from seatrial.evaluation.statistics import CONFIDENCE, Paired, exact_bounds, gain_p
+from seatrial.evaluation.parity import DIAGNOSE
+from seatrial.evaluation.statistics import Paired, gain_p
+from seatrial.metrics.intervals import CONFIDENCE, exact_bounds
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Comparison, Suspicion
 
@@ -31,23 +33,22 @@ CHANGED = 0.2
 EfficientNet-Lite0's published weights changed 6 % in bf16 and 21 % in int8 on 600 crops of photographs and textures, of
 which torch knew 64 %: about the worst of a sound engine. Clearer images change less.
 """
-DIAGNOSE = "`seatrial diagnose RUN` names the stage of a run at which predictions go wrong"
-CHECK = "`seatrial data check RECIPE --images … --predictions NAME.parquet` holds the labels against the predictions"
+CHECK = "`seatrial data check RECIPE --images … --predictions NAME.parquet` compares the labels with the predictions"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Predictions of n images, one at least, and what is known about them."""
+    """Predictions of n images, one at least, and the facts about them."""
 
     ids: Sequence[str]
     labels: NDArray[np.integer]
     """(n,)"""
-    answers: NDArray[np.integer]
+    predicted: NDArray[np.integer]
     """(n,), first classes."""
     classes: int
-    """That the network tells apart."""
+    """Number of classes of the network."""
     contents: NDArray[np.uint64] | None = None
-    """(n,), a hash of each image's bytes; None where they are not known."""
+    """(n,), a hash of each image's bytes; None where there are none."""
     published: float | None = None
     """Top-1 as a fraction, that was published for these weights: `find_published`."""
     swapped: Paired | None = None
@@ -56,7 +57,7 @@ class Seen:
     @property
     def hits(self) -> int:
         """Images whose first class is the label."""
-        return int((self.answers == self.labels).sum())
+        return int((self.predicted == self.labels).sum())
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -65,10 +66,10 @@ class Seen:
 
 
 def find_published(recipe: Recipe, own: bool) -> float | None:
-    """The top-1 as a fraction that weights are to have; None where nobody says.
+    """The top-1 as a fraction that the weights should have; None where none was published.
 
     Args:
-        own: they are known not to be the published ones of the card.
+        own: they are surely not the published ones of the card.
     """
     return None if own or recipe.reference is None else recipe.reference.top1
 
@@ -76,15 +77,15 @@ def find_published(recipe: Recipe, own: bool) -> float | None:
 def see_tally(
     images: Sequence[LabelledImage], tally: Tally, recipe: Recipe, swapped: Paired | None = None, own: bool = False
 ) -> Seen:
-    """What an evaluation of `images` has answered; `own` is that of `find_published`."""
-    answered = np.flatnonzero(tally.answered)
-    chosen = [images[int(index)] for index in answered]
+    """The predictions of an evaluation of `images` so far; `own` is that of `find_published`."""
+    rows = np.flatnonzero(tally.predicted)
+    chosen = [images[int(index)] for index in rows]
     return Seen(
         ids=[image.id for image in chosen],
         labels=np.array([image.label for image in chosen], dtype=np.int32),
-        answers=tally.classes[answered, 0],
+        predicted=tally.classes[rows, 0],
         classes=tally.width,
-        contents=tally.contents[answered] if len(tally.contents) else None,
+        contents=tally.contents[rows] if len(tally.contents) else None,
         published=find_published(recipe, own),
         swapped=swapped,
     )
@@ -98,7 +99,7 @@ class Belief:
     doubts: tuple[str, ...] = ()
     """What does not speak against a verdict."""
     unchecked: str = ""
-    """Why nobody looked; empty where somebody did."""
+    """Why nothing was checked; empty where it was."""
 
 
 def judge_tally(
@@ -109,11 +110,11 @@ def judge_tally(
     is_fake: bool,
     own: bool = False,
 ) -> Belief:
-    """Look through what an evaluation of `images` has answered, unless the card switches that off.
+    """Check the predictions of an evaluation of `images`, unless the card switches that off.
 
     Args:
         is_fake: some images are others under another name, so that nothing is judged by them.
-        own: the weights are known not to be the published ones: far below these is then no more than a doubt.
+        own: the weights are surely not the published ones: far below these is then no more than a doubt.
     """
     if is_fake:
         return Belief(unchecked="some images are others under another name")
@@ -127,7 +128,7 @@ def judge_tally(
 
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     """Everything that speaks against believing some predictions, that which explains most first."""
-    found = (
+    suspicions = (
         _suspect_order(seen),
         _suspect_channels(seen),
         _suspect_contents(seen),
@@ -135,7 +136,7 @@ def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
         _suspect_published(seen),
         _suspect_chance(seen),
     )
-    return tuple(suspicion for suspicion in found if suspicion is not None)
+    return tuple(suspicion for suspicion in suspicions if suspicion is not None)
 
 
 def is_far_below(hits: int, count: int, published: float | None) -> bool:
@@ -176,7 +177,7 @@ def _suspect_published(seen: Seen) -> Suspicion | None:
 
 
 def _suspect_order(seen: Seen) -> Suspicion | None:
-    order = find_order(seen.answers, seen.labels, seen.classes)
+    order = find_order(seen.predicted, seen.labels, seen.classes)
     if order is None:
         return None
     shown = "".join(f"; {example}" for example in order.examples[:2])
@@ -203,16 +204,16 @@ def _suspect_contents(seen: Seen) -> Suspicion | None:
     if len(rows) <= CONTRADICTING * len(seen.labels):
         return None
     fix = "keep one label for each picture, or drop those that have several"
-    return Suspicion(kind="contradicting labels", reason=_say_contradicting(seen, rows), fix=fix)
+    return Suspicion(kind="contradicting labels", reason=_describe_contradicting(seen, rows), fix=fix)
 
 
-def _say_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
+def _describe_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
     assert seen.contents is not None
     first = rows[0]
     same = rows[seen.contents[rows] == seen.contents[first]]
     other = same[seen.labels[same] != seen.labels[first]][0]
-    told = " and ".join(f"{seen.ids[row]} ({seen.labels[row]})" for row in (first, other))
-    return f"{len(rows)} of {len(seen.labels)} images are equal to another that has another label, first {told}"
+    examples = " and ".join(f"{seen.ids[row]} ({seen.labels[row]})" for row in (first, other))
+    return f"{len(rows)} of {len(seen.labels)} images are equal to another that has another label, first {examples}"
 
 
 def _suspect_repeats(seen: Seen) -> Suspicion | None:
@@ -228,18 +229,18 @@ def _suspect_repeats(seen: Seen) -> Suspicion | None:
 
 
 def find_repeats(seen: Seen) -> tuple[str, ...]:
-    """What is to be known of equal images, where it does not speak against a verdict."""
+    """Notes on equal images, where they do not speak against a verdict."""
     rows, repeated = _find_equal(seen)
-    count, found = len(seen.labels), []
+    count, notes = len(seen.labels), []
     if 0 < len(rows) <= CONTRADICTING * count:
-        found.append(_say_contradicting(seen, rows))
+        notes.append(_describe_contradicting(seen, rows))
     if repeated > 1 and REPEATED * count < repeated < count / 2:
-        found.append(f"{repeated} of {count} images repeat another under another name, so bounds are too narrow")
-    return tuple(found)
+        notes.append(f"{repeated} of {count} images repeat another under another name, so bounds are too narrow")
+    return tuple(notes)
 
 
 def _find_equal(seen: Seen) -> tuple[NDArray[np.int64], int]:
-    """Rows of images that equal one with another label; and how many images repeat one that stands before them."""
+    """Rows of images that equal one with another label; and how many images repeat an earlier one."""
     if seen.contents is None or not len(seen.contents):
         return np.empty(0, np.int64), 0
     _, picture = np.unique(seen.contents, return_inverse=True)
@@ -249,13 +250,13 @@ def _find_equal(seen: Seen) -> tuple[NDArray[np.int64], int]:
 
 
 def suspect_changes(versus: Comparison) -> Suspicion | None:
-    """Whether certainly more than `CHANGED` of the first classes are others than the reference's, of equal weights."""
+    """Whether certainly more than `CHANGED` of the first classes differ from the reference's, of equal weights."""
     low = exact_bounds(versus.changed, versus.images)[0]
     if versus.other_weights or low <= CHANGED:
         return None
     share = f"{versus.changed} of {versus.images} first classes ({versus.changed / versus.images:.1%})"
     reason = (
-        f"{share} are others than those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: "
+        f"{share} differ from those of {versus.reference}, at least {low:.1%} with {CONFIDENCE:.0%} confidence: "
         f"whatever the drop is, so many changes are another network's (up to {CHANGED:.0%} is believed)"
     )
     fix = f"{DIAGNOSE}; the card's [gates] changed_share sets another limit"

@@ -1,4 +1,4 @@
-"""An evaluation's predictions held against a reference's."""
+"""An evaluation's predictions compared with a reference's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from pathlib import Path
 
 from seatrial.data.images import LabelledImage
 from seatrial.errors import NotComparable, RefusedFile
-from seatrial.evaluation.comparison import compare_answers
-from seatrial.evaluation.early_stopping import bound_confidence
+from seatrial.evaluation.comparison import compare_first_classes
 from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
+from seatrial.metrics.intervals import CONFIDENCE
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
 from seatrial.store.records import AccuracyRecord, Comparison
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """Predictions that others are held against."""
+class ReferencePredictions:
+    """Predictions that others are compared with."""
 
     name: str
     predictions: Predictions
     sha256: str
-    """Of their file."""
+    """Hash of the file of predictions."""
     record: AccuracyRecord | None = None
-    """That `evaluate` wrote beside them, where it stands there."""
+    """That `evaluate` wrote beside them; None where there is none."""
 
     @classmethod
-    def load(cls, path: Path, classes: int | None = None) -> "Reference":
+    def load(cls, path: Path, classes: int | None = None) -> "ReferencePredictions":
         """Predictions and the record beside them.
 
         Args:
@@ -40,38 +40,38 @@ class Reference:
         beside, record = path.with_suffix(".json"), None
         sha256 = hash_file(path) if path.is_file() else ""
         if sha256 and AccuracyRecord.stands_at(beside):
-            found = AccuracyRecord.load(beside)
-            record = found if found.predictions == path.name else None
+            loaded = AccuracyRecord.load(beside)
+            record = loaded if loaded.predictions == path.name else None
         if record is not None and record.predictions_sha256 != sha256:
-            raise RefusedFile(f"{path} is not the file that {beside} was counted from", "evaluate again")
+            raise RefusedFile(f"{path} does not match its record {beside.name}: checksum mismatch", "evaluate again")
         return cls(path.stem, Predictions.load(path, classes), sha256, record)
 
     def believe(self, by_file: bool = True) -> Belief:
-        """Whether the predictions can be believed: by themselves, and by what their evaluation found.
+        """Whether the predictions can be believed: by themselves, and by the suspicions of their evaluation.
 
         Args:
-            by_file: they are judged by the labels that stand in their file, by which their evaluation judged them too.
+            by_file: judge them by the labels in their file, by which their evaluation judged them too.
         """
-        record, held = self.record, self.predictions
+        record, ours = self.record, self.predictions
         if record is not None and record.unchecked:
             return Belief(unchecked=record.unchecked)
-        classes = int(held.classes.max()) + 1 if record is None else record.classes
-        found = find_suspicions(Seen(held.ids, held.labels, held.classes[:, 0], classes, held.contents))
-        known = {suspicion.kind for suspicion in found}
+        classes = int(ours.classes.max()) + 1 if record is None else record.classes
+        own = find_suspicions(Seen(ours.ids, ours.labels, ours.classes[:, 0], classes, ours.contents))
+        kinds = {suspicion.kind for suspicion in own}
         stored = record.suspicions if record is not None and by_file else ()
-        return Belief((*found, *(suspicion for suspicion in stored if suspicion.kind not in known)))
+        return Belief((*own, *(suspicion for suspicion in stored if suspicion.kind not in kinds)))
 
 
-def check_reference(reference: Reference, images: Sequence[LabelledImage], name: str) -> None:
+def check_reference(reference: ReferencePredictions, images: Sequence[LabelledImage], name: str) -> None:
     """Refuse a reference that lacks some of the images, or has other labels, before any of them is run.
 
-    Other files under the same names are noticed here where what holds the images tells their contents, as packs do.
+    Other files under the same names are noticed here where the source lists their contents, as packs do.
 
     Raises:
-        NotComparable: says how many and the first.
+        NotComparable: names how many and the first.
     """
-    found = reference.predictions
-    row_of = {image: row for row, image in enumerate(found.ids)}
+    theirs = reference.predictions
+    row_of = {image: row for row, image in enumerate(theirs.ids)}
     lacking = [image.id for image in images if image.id not in row_of]
     if lacking:
         raise NotComparable(
@@ -79,49 +79,49 @@ def check_reference(reference: Reference, images: Sequence[LabelledImage], name:
             f"first '{lacking[0]}'",
             "evaluate both on the same set",
         )
-    labels = found.labels.tolist()
+    labels = theirs.labels.tolist()
     other = [image.id for image in images if labels[row_of[image.id]] != image.label]
     if other:
         raise NotComparable(
-            f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'"
+            f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'",
+            "evaluate both with the same labels",
         )
-    if found.contents is not None and not found.of_prepared:
-        contents = found.contents.tolist()
-        known = [image for image in images if image.content is not None]
-        replaced = [image.id for image in known if contents[row_of[image.id]] != image.known_content]
+    if theirs.contents is not None and not theirs.of_prepared:
+        contents = theirs.contents.tolist()
+        hashed = [image for image in images if image.content is not None]
+        replaced = [image.id for image in hashed if contents[row_of[image.id]] != image.known_content]
         refuse_replaced(replaced, len(images), (reference.name, name))
 
 
-def compare_with(reference: Reference, output: Path, record: AccuracyRecord) -> Comparison:
-    """Hold an evaluation's predictions against a reference's, image by image.
+def compare_with(reference: ReferencePredictions, ours: Predictions, record: AccuracyRecord) -> Comparison:
+    """Compare an evaluation's predictions with a reference's, image by image.
 
     Raises:
         NotComparable: the reference lacks some of the images, has other labels, or saw other files under their names.
     """
-    ours = Predictions.load(output / record.predictions)
     theirs = restrict(reference.predictions, ours.ids)
     check_same_images(theirs, ours, (reference.name, record.name))
-    confidence = bound_confidence(record.certainty)
-    compared = compare_answers(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
+    confidence = CONFIDENCE if record.early_stopping is None else record.early_stopping.confidence
+    compared = compare_first_classes(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
     facts = {"suspicions": reference.believe().suspicions, "reference_sha256": reference.sha256}
     named = name_differences(compared.model_copy(update=facts), reference, record)
     if theirs.contents is not None or ours.contents is None:
         return named
-    unknown = f"{reference.name}: nothing tells which image files it saw, so replaced ones would go unnoticed"
+    unknown = f"{reference.name}: its predictions do not identify their image files, so replaced ones go unnoticed"
     return named.model_copy(update={"doubts": (*named.doubts, unknown)})
 
 
-def name_differences(compared: Comparison, reference: Reference, record: AccuracyRecord) -> Comparison:
+def name_differences(compared: Comparison, reference: ReferencePredictions, record: AccuracyRecord) -> Comparison:
     """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
     other = reference.record
     if other is None:
         return compared
     differs = {
-        "its images came through another preprocessing": other.preprocess_hash != record.preprocess_hash,
-        "its weights are others": (others := other.checkpoint_sha256 != record.checkpoint_sha256),
+        "its preprocessing differs": other.preprocess_hash != record.preprocess_hash,
+        "its weights differ": (others := other.checkpoint_sha256 != record.checkpoint_sha256),
         "image files have changed since": _have_changed(other, record),
     }
-    doubts = tuple(f"{reference.name}: {text}" for text, found in differs.items() if found)
+    doubts = tuple(f"{reference.name}: {text}" for text, applies in differs.items() if applies)
     return compared.model_copy(update={"doubts": doubts, "other_weights": others})
 
 

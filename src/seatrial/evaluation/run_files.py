@@ -1,4 +1,4 @@
-"""Files through an engine, batch after batch: read ahead, run, checked, and each file's answers handed on."""
+"""Files through an engine, batch after batch: read ahead, run, checked, and each file's logits stored."""
 
 import itertools
 import time
@@ -22,7 +22,7 @@ from seatrial.progress import Progress, Update
 from seatrial.store.records import TensorSpec
 
 Store = Callable[[Path, NDArray[np.float32]], None]
-"""Takes a file's answers, (images, classes)."""
+"""Stores a file's logits, (images, classes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Source:
 
     files: Sequence[Path]
     images: int
-    """In each file."""
+    """Number of images in each file."""
     input: TensorSpec
     read: Callable[[Path, NDArray[Any]], None]
     """Fills its part of a batch, (images, …), with a file."""
-    readers: int = 2
-    """Threads that it is worth."""
+    read_workers: int = 2
+    """Threads that read ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Repeats:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Executes batches and keeps the time of each execution, as the session tells it or as it is seen from here."""
+    """Executes batches and keeps the time of each execution, by the session's clock or by the host's."""
 
     session: Session
     compute_ms: list[float] = field(default_factory=list)
@@ -76,58 +76,73 @@ class Stopwatch:
 def run_source(
     session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress, coarse: bool = False
 ) -> tuple[Performance, Course]:
-    """Run every file and hand its answers to `store`, in order; a few batches are held at a time, never the set.
+    """Run every file and hand its logits to `store`, in order; a few batches are in memory at a time, never the set.
 
     Args:
         coarse: the engine rounds its logits, so that a few may be alike by chance: `metrics.noise_floor.is_coarse`.
 
     Raises:
-        DataError: a file is not what it was said to be.
-        ParityError: an answer is not a number, or all are the same; names the file.
+        DataError: a file is not what the engine takes.
+        ParityError: a logit is not a number, or all are the same; names the file.
     """
     load = partial(load_full, source, repeats.batch_size)
     chunks = partial(_cut, source.files, repeats.batch_size // source.images)
     for batch in itertools.repeat(load(next(chunks())), repeats.warmup):
         session.run(batch)
-    stopwatch, variety = Stopwatch(session), Variety()
-    ranked: list[NDArray[np.float32]] = []
+    stopwatch, checks = Stopwatch(session), _Checks(source, coarse)
     done = batches = 0
     start = time.perf_counter()
-    with closing(load_ahead(chunks(), load, source.readers)) as loaded:
+    with closing(load_ahead(chunks(), load, source.read_workers)) as loaded:
         for chunk, batch in zip(chunks(), loaded, strict=True):
             read = time.perf_counter()
             for _ in range(repeats.loop):
                 logits = stopwatch.run(batch)
             ran = time.perf_counter()
             count = len(chunk) * source.images
-            # Whether so many rounded scores are equal by chance is only seen of all files.
-            (check_finite if coarse else check_logits)(logits[:count], _name_images(source, chunk))
-            if coarse:
-                ranked.append(rank_top(logits[:count])[1])
-            variety.see(batch[:count], logits[:count])
-            for path, answers in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
-                store(path, answers)
+            checks.see(chunk, batch[:count], logits[:count])
+            for path, rows in zip(chunk, np.split(logits[:count], len(chunk)), strict=True):
+                store(path, rows)
             stored = time.perf_counter()
             done, batches = done + len(chunk), batches + 1
             rate = done * source.images / (stored - start)
             progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
-    variety.check()
-    if coarse:
-        check_logits(np.concatenate(ranked), _name_images(source, source.files), coarse)
+    checks.finish()
     times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
     course = Course(done * source.images, batches, read - start, ran - start, stored - start)
     return Performance(repeats.batch_size, *times), course
 
 
+class _Checks:
+    """Refuses logits that cannot be a classifier's, each batch by itself and all together."""
+
+    def __init__(self, source: Source, coarse: bool) -> None:
+        self._source, self._coarse, self._variety = source, coarse, Variety()
+        self._scores: list[NDArray[np.float32]] = []
+
+    def see(self, files: Sequence[Path], batch: NDArray[Any], logits: NDArray[np.float32]) -> None:
+        """Check one batch."""
+        # Whether so many rounded scores are equal by chance is only seen of all files.
+        (check_finite if self._coarse else check_logits)(logits, _name_images(self._source, files))
+        if self._coarse:
+            self._scores.append(rank_top(logits)[1])
+        self._variety.see(batch, logits)
+
+    def finish(self) -> None:
+        """Check all batches together."""
+        self._variety.check()
+        if self._coarse:
+            check_logits(np.concatenate(self._scores), _name_images(self._source, self._source.files), coarse=True)
+
+
 def check_first_batch(session: Session, source: Source, batch_size: int, floor: float) -> None:
-    """Refuse an engine whose answers depend on the batch, seen from the first files, run with the last ones and alone.
+    """Refuse an engine whose logits depend on the batch: the first files are run with the last ones and alone.
 
     Args:
         floor: relative error of the logits that is rounding.
 
     Raises:
-        DataError: a file is not what it was said to be.
-        ParityError: an answer is no number, or moves by more.
+        DataError: a file is not what the engine takes.
+        ParityError: a logit is not a number, or moves by more.
     """
     count = batch_size // source.images
     first, last = source.files[:count], source.files[count:][-count:]

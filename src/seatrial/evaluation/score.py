@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from seatrial.data.labels import check_classes, parse_label_file
 from seatrial.errors import DataError, ParityError
-from seatrial.evaluation.parity import check_logits
+from seatrial.evaluation.parity import DIAGNOSE, check_finite, check_logits
 from seatrial.metrics.topk import K, TopK, rank_top
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
 
 SUFFIXES = (".txt", ".bin", ".npy")
 CHUNK = 1000
-"""Predictions held at a time."""
+"""Predictions in memory at a time."""
 CONSTANT_FROM = 10
-"""From so many images of different classes on, the same answer to all of them is refused."""
+"""From so many images of different classes on, the same prediction for all of them is refused."""
 _NAME = re.compile(r"(?P<image>.+)_[0-9]+")
-"""What stands before the first dot: the image's name and the number of the output."""
+"""The file name up to the first dot: the image's name and the number of the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +58,22 @@ def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, p
         shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
         progress(Update("score", note=f"{len(foreign)} files in {predictions} are no predictions: {shown}"))
     _check_names(files, wanted, predictions, allow_partial)
-    first = read_prediction(next(iter(files.values())))
-    _check_finite(first[None], [next(iter(files.values()))])
+    first_file = next(iter(files.values()))
+    first = read_prediction(first_file)
+    check_finite(first[None], [first_file.name])
     background = len(first) == 1001
     check_classes(wanted.items(), len(first) - background, str(labels))
     counts = TopK((0,) * min(K, len(first)), 0)
     constant = len(files) >= CONSTANT_FROM and len({wanted[name] for name in files}) > 1
     for names, logits in _read_chunks(files, len(first)):
-        _check_finite(logits, [files[name] for name in names])
         # Of two or three classes rounded scores may be equal now and then; of a thousand they never are.
         check_logits(logits, [files[name].name for name in names], coarse=len(first) <= K)
         constant = constant and bool((logits == first).all())
-        answers, _ = rank_top(logits)
-        counts += TopK.of(answers, np.array([wanted[name] for name in names]) + background)
+        classes, _ = rank_top(logits)
+        counts += TopK.of(classes, np.array([wanted[name] for name in names]) + background)
         progress(Update("score", counts.count, len(files), "images", {"top-1": f"{counts.accuracy():.2%}"}))
     if constant:
-        raise ParityError(f"all {counts.count} predictions in {predictions} are the same", "the engine is broken")
+        raise ParityError(f"all {counts.count} predictions in {predictions} are the same", DIAGNOSE)
     return Score(len(first), counts, len(wanted) - len(files), foreign)
 
 
@@ -89,39 +89,39 @@ def write_result(score: Score, path: Path) -> None:
 
 
 def _read_labels(path: Path) -> dict[str, int]:
-    """Labels by what stands before the first dot of an image's name."""
-    found: dict[str, int] = {}
+    """Labels by the part of an image's name before its first dot."""
+    labels: dict[str, int] = {}
     for name, label in parse_label_file(path).items():
         image = name.split(".")[0]
-        if image in found:
-            raise DataError(f"{path} has two labels for '{image}'")
-        found[image] = label
-    return found
+        if image in labels:
+            raise DataError(f"{path} has two labels for '{image}'", "keep one of them")
+        labels[image] = label
+    return labels
 
 
 def _find_predictions(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Prediction files by the name of their image, sorted, and what else lies there."""
     if not folder.is_dir():
-        raise DataError(f"there is no folder of predictions {folder}")
-    found: dict[str, Path] = {}
+        raise DataError(f"there is no folder {folder}", "give the folder that `seatrial infer` wrote")
+    files: dict[str, Path] = {}
     foreign = []
     for path in sorted(folder.iterdir()):
         match = _NAME.fullmatch(path.name.split(".")[0])
         if match is None or path.suffix not in SUFFIXES or path.name.startswith(("padding_", ".")) or path.is_dir():
             foreign.append(path.name)
-        elif match["image"] in found:
+        elif match["image"] in files:
             raise DataError(
-                f"{found[match['image']].name} and {path.name} in {folder} are both predictions for '{match['image']}'",
+                f"{files[match['image']].name} and {path.name} in {folder} are both predictions for '{match['image']}'",
                 "keep one output of one run",
             )
         else:
-            found[match["image"]] = path
-    return found, tuple(foreign)
+            files[match["image"]] = path
+    return files, tuple(foreign)
 
 
 def _check_names(files: Mapping[str, Path], wanted: Mapping[str, int], folder: Path, allow_partial: bool) -> None:
     if not files:
-        raise DataError(f"{folder} holds no predictions (NAME_0.txt, .bin or .npy)")
+        raise DataError(f"{folder} has no predictions (NAME_0.txt, .bin or .npy)", "`seatrial infer` writes them")
     unlabelled = [path.name for image, path in files.items() if image not in wanted]
     if unlabelled:
         raise DataError(
@@ -143,10 +143,11 @@ def _read_chunks(files: Mapping[str, Path], classes: int) -> Iterator[tuple[list
         chunk = names[start : start + CHUNK]
         logits = np.empty((len(chunk), classes), dtype=np.float32)
         for row, name in zip(logits, chunk, strict=True):
-            found = read_prediction(files[name])
-            if len(found) != classes:
-                raise DataError(f"{files[name]} holds {len(found)} numbers, {files[names[0]].name} holds {classes}")
-            row[:] = found
+            prediction = read_prediction(files[name])
+            if len(prediction) != classes:
+                sizes = f"{files[name]} has {len(prediction)} numbers, {files[names[0]].name} has {classes}"
+                raise DataError(sizes, "keep the predictions of one network in a folder")
+            row[:] = prediction
         yield chunk, logits
 
 
@@ -154,17 +155,17 @@ def read_prediction(path: Path) -> NDArray[np.float32]:
     """The scores of one image, (classes,).
 
     Raises:
-        DataError: the file is empty, cut off, holds something else than one row of numbers, or cannot be read.
+        DataError: the file is empty, cut off, has something else than one row of numbers, or cannot be read.
     """
     try:
         with np.errstate(over="ignore"):  # What is too large for float32 becomes infinity, which is refused later.
             row = _READERS[path.suffix](path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
+        raise DataError(f"{path} cannot be read ({error.strerror or error})", "run this image again") from None
     except (ValueError, EOFError) as error:
-        raise DataError(f"{path} holds no prediction ({error})", "run this image again") from None
+        raise DataError(f"{path} is no prediction ({error})", "run this image again") from None
     if len(row) < 2:
-        raise DataError(f"{path} holds {'one number' if len(row) else 'nothing'}, not one for each class")
+        raise DataError(f"{path} has {len(row)} numbers, not one for each class", "run this image again")
     return row
 
 
@@ -191,9 +192,3 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
 
 
 _READERS = {".txt": _read_text, ".bin": _read_floats, ".npy": _read_npy}
-
-
-def _check_finite(logits: NDArray[np.float32], paths: list[Path]) -> None:
-    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(broken):
-        raise ParityError(f"{len(broken)} predictions hold NaN or infinity, first {paths[broken[0]]}")

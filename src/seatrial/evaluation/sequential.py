@@ -35,7 +35,7 @@ class Look:
     """One time at which a verdict may fall."""
 
     images: int
-    """Answered so far."""
+    """Number of images run so far."""
     level: float
     """The chance of error that each of its two bounds, `drop_interval(…, 1 - level)`, may take."""
 

@@ -28,14 +28,14 @@ from seatrial.metrics.topk import rank_top
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How many of what work at a time."""
+class StreamPlan:
+    """Batch size, and how many threads decode and run at a time."""
 
     batch_size: int = 16
     """For an engine that takes any; one that is fixed to another takes its own."""
-    workers: int = 1
-    """That decode: threads, or processes if many."""
-    callers: int = 1
+    decode_workers: int = 1
+    """Threads, or processes if many."""
+    streams: int = 1
     """Batches inside the engine."""
     keep_logits: bool = False
     coarse: bool = False
@@ -43,11 +43,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What became of one batch of n images."""
+class PredictionBatch:
+    """Predictions for one batch of n images."""
 
     indices: NDArray[np.int64]
-    """(n,), of the images that were answered."""
+    """(n,), of the images that could be read."""
     classes: NDArray[np.int32]
     """(n, k), best first."""
     scores: NDArray[np.float32]
@@ -59,7 +59,7 @@ class Answers:
     logits: NDArray[np.float32] | None = None
     """(n, classes) if they are kept."""
     width: int = 0
-    """Classes that the engine tells apart."""
+    """Classes of the engine."""
     bad: Mapping[int, str] | None = None
     """Why an image could not be read, by index."""
     notes: Mapping[int, str] | None = None
@@ -69,38 +69,42 @@ class Answers:
     run_s: float = 0.0
     """Time inside the engine."""
     machine: str = ""
-    """Who answered (`machine.environment.name_machine`), if it was another process."""
+    """That ran it (`machine.environment.name_machine`), if it was another process."""
 
 
-def stream_answers(
-    session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline, todo: NDArray[np.int64], plan: Plan
-) -> Iterator[Answers]:
-    """Run the images whose indices stand in `todo`; batches come in the order in which they finish.
+def stream_predictions(
+    session: Session,
+    images: Sequence[LabelledImage],
+    pipeline: InputPipeline,
+    todo: NDArray[np.int64],
+    plan: StreamPlan,
+) -> Iterator[PredictionBatch]:
+    """Run the images whose indices are in `todo`; batches come in the order in which they finish.
 
     A session that takes uint8 images has the preprocessing tail in its graph; for others it is computed here.
 
     Raises:
-        ParityError: an answer is not a number, or gives every class the same score.
+        ParityError: a logit is not a number, or all classes of an image have the same.
     """
     size = session.input.shape[0] or plan.batch_size
     batches = (todo[i : i + size] for i in range(0, len(todo), size))
     shape, dtype = row_form(images, pipeline)
-    slots = plan.workers + plan.callers + 1
-    done: SimpleQueue[tuple[int, Answers | BaseException]] = SimpleQueue()
+    slots = plan.decode_workers + plan.streams + 1
+    done: SimpleQueue[tuple[int, PredictionBatch | BaseException]] = SimpleQueue()
     # Runners read the buffers, so they end first.
     with (
-        DecodePool(partial(fill_row, pipeline=pipeline), (size, *shape), dtype, slots, plan.workers) as decoders,
-        ThreadPoolExecutor(plan.callers, thread_name_prefix="run") as runners,
+        DecodePool(partial(fill_row, pipeline=pipeline), (size, *shape), dtype, slots, plan.decode_workers) as decoders,
+        ThreadPoolExecutor(plan.streams, thread_name_prefix="run") as runners,
     ):
         line = _Line(session, images, pipeline, plan, decoders, runners, done)
         busy = sum(line.start(slot, next(batches, None)) for slot in range(slots))
         try:
             while busy:
-                slot, found = done.get()
-                if isinstance(found, BaseException):
-                    raise found
+                slot, result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
                 busy += line.start(slot, next(batches, None)) - 1
-                yield found
+                yield result
         finally:
             decoders.stop()
             runners.shutdown(cancel_futures=True)
@@ -108,15 +112,15 @@ def stream_answers(
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One batch's way from files to answers."""
+    """One batch's way from files to predictions."""
 
     session: Session
     images: Sequence[LabelledImage]
     pipeline: InputPipeline
-    plan: Plan
+    plan: StreamPlan
     decoders: DecodePool[LabelledImage]
     runners: ThreadPoolExecutor
-    done: "SimpleQueue[tuple[int, Answers | BaseException]]"
+    done: "SimpleQueue[tuple[int, PredictionBatch | BaseException]]"
 
     def start(self, slot: int, indices: NDArray[np.int64] | None) -> bool:
         """Begin with a batch in a slot; False when there is none left."""
@@ -132,18 +136,18 @@ class _Line:
         try:
             self.runners.submit(self._run, slot, indices, filled.result())
         except BrokenProcessPool:
-            fix = "memory may have run out: run it again with fewer --workers; what is answered is kept"
+            fix = "memory may have run out: run it again with fewer --workers; finished predictions are kept"
             self.done.put((slot, DataError("a process that decoded images was killed", fix)))
         except BaseException as error:
             self.done.put((slot, error))
 
     def _run(self, slot: int, indices: NDArray[np.int64], filled: Filled) -> None:
         try:
-            self.done.put((slot, self._answer(self.decoders.buffers[slot][: len(indices)], indices, filled)))
+            self.done.put((slot, self._predict(self.decoders.buffers[slot][: len(indices)], indices, filled)))
         except BaseException as error:
             self.done.put((slot, error))
 
-    def _answer(self, rows: NDArray[Any], indices: NDArray[np.int64], filled: Filled) -> Answers:
+    def _predict(self, rows: NDArray[Any], indices: NDArray[np.int64], filled: Filled) -> PredictionBatch:
         bad = {int(indices[row]): why for row, why in filled.bad.items()}
         good = np.array([row for row in range(len(indices)) if row not in filled.bad], dtype=np.int64)
         start = time.perf_counter()
@@ -154,7 +158,7 @@ class _Line:
         check = check_finite if self.plan.coarse else check_logits
         check(logits, [self.images[i].id for i in indices[good]])
         classes, scores = rank_top(logits)
-        return Answers(
+        return PredictionBatch(
             indices=indices[good],
             classes=classes,
             scores=scores,

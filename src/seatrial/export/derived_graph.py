@@ -11,7 +11,6 @@ import onnx
 from numpy.typing import NDArray
 
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import Variety, check_logits
 from seatrial.export import fuse_aipp, fuse_preprocess
 from seatrial.export.graph import GraphFacts
 from seatrial.store.files import hash_file, manifest_path, replacing
@@ -46,18 +45,6 @@ def check_ends(made: GraphFacts, before: GraphFacts, opset: int) -> None:
     """
     if (made.opset, made.input, made.output) != (opset, before.input, before.output):
         raise EngineError(f"the graph's ends or opset changed from {before} to {made}")
-
-
-def check_outputs(images: NDArray[np.generic], logits: NDArray[np.floating]) -> None:
-    """Refuse logits that cannot be a classifier's.
-
-    Raises:
-        ParityError: they are not numbers, or the same for every class or every image.
-    """
-    check_logits(logits, [f"image {i}" for i in range(len(logits))])
-    variety = Variety()
-    variety.see(images, logits)
-    variety.check()
 
 
 def store_derived_graph(

@@ -14,8 +14,8 @@ from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
-from seatrial.evaluation.compare_logits import hold
-from seatrial.evaluation.parity import Variety, check_logits, check_parity, measure_parity
+from seatrial.evaluation.compare_logits import compare_logits
+from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import CHUNK, open_graph, read_facts
@@ -56,10 +56,7 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     network = load_network(recipe.network, job.checkpoint)
     floats = job.pipeline.finish(job.pixels)
     reference = run_network(network, floats)
-    check_logits(reference, [f"image {i}" for i in range(len(reference))])
-    variety = Variety()
-    variety.see(job.pixels, reference)
-    variety.check()
+    check_outputs(job.pixels, reference)
     parity: list[StepParity] = []
 
     _check_alone("the network", reference, lambda row: run_network(network, floats[row]))
@@ -95,7 +92,7 @@ def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice]
     """Refuse what gives the first images other logits alone than among all of them; a fixed batch holds copies."""
     rows = range(min(ALONE, len(together)))
     alone = np.concatenate([ask(slice(row, row + 1)) for row in rows])
-    held = hold(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
+    held = compare_logits(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
     if held.excess is not None:
         raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import check_parity, measure_parity
+from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
 from seatrial.export.derived_graph import (
     WEIGHTED,
     DerivedGraphJob,
     check_ends,
-    check_outputs,
     is_preprocessing,
     store_derived_graph,
 )

@@ -12,10 +12,10 @@ from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.loading.batches import iterate_batches
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import NotComparable
-from seatrial.evaluation.parity import measure_parity
+from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.accuracy_aware import Budget, quantize_within
-from seatrial.export.derived_graph import check_outputs, store_derived_graph
+from seatrial.export.derived_graph import store_derived_graph
 from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores

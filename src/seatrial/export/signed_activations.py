@@ -8,8 +8,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import measure_parity
-from seatrial.export.derived_graph import DerivedGraphJob, check_outputs, store_derived_graph
+from seatrial.evaluation.parity import check_outputs, measure_parity
+from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import load_graph, run_graph
 from seatrial.store.records import GraphManifest
 

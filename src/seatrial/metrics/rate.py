@@ -5,7 +5,7 @@ come anew with each. So the interval is Student's over the logarithms of the pro
 "Rigorous benchmarking in reasonable time", 2013: repeat at the highest level that varies). The mean of a process
 carries its samples' noise in it, correlated or not, so nothing has to be assumed of them. A bootstrap of five
 processes cannot do it: resampling five values loses a fifth of their variance and ignores the tails of Student's t.
-One process alone tells only its own noise: then the same interval is over the means of `BLOCKS` blocks of
+One process alone shows only its own noise: then the same interval is over the means of `BLOCKS` blocks of
 consecutive samples, each long enough to be nearly independent of its neighbours.
 `benchmarks/bench_statistics.py` simulates both beside three bootstraps.
 """
@@ -35,7 +35,7 @@ class RateInterval:
     low: float
     high: float
     processes: int
-    """1 says nothing of how much processes differ."""
+    """With 1 the interval does not cover how much processes differ."""
 
 
 def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1) -> RateInterval | None:

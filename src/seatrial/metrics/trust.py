@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from seatrial.metrics.rate import RateInterval
 
 WIDE = 4.0
-"""Upper over lower bound of a rate's 95 % interval: beyond, the rate is not known to a factor of 2 either way. Two
+"""Upper over lower bound of a rate's 95 % interval: beyond, the rate is uncertain by a factor of 2 either way. Two
 processes that differ by 5 % have an interval of 1.9, as Student's t of two values knows little."""
 MOST_BUSY = 0.7
 """Share of all processor time: where other processes use more, what is measured is mostly them."""
@@ -30,14 +30,14 @@ def doubt_rate(interval: RateInterval | None, others_busy: Iterable[float | None
     return None
 
 
-def find_contradiction(best: float, evaluated: float, callers: int) -> str | None:
-    """Why an evaluation of the same engine on the same machine says that a measured rate is too low.
+def find_contradiction(best: float, evaluated: float, streams: int) -> str | None:
+    """Why an evaluation of the same engine on the same machine shows that a measured rate is too low.
 
     Args:
         best: most images per second that were measured on one stream, at batch sizes up to the evaluation's or more.
         evaluated: images per second of the evaluation, from files.
-        callers: batches that the evaluation had in the engine at a time; each may add as much again.
+        streams: batches that the evaluation had in the engine at a time; each may add as much again.
     """
-    if evaluated <= CONTRADICTED * max(1, callers) * best:
+    if evaluated <= CONTRADICTED * max(1, streams) * best:
         return None
     return f"the evaluation gave {evaluated:.3g} images/s from files, the measurement {best:.3g} without them"

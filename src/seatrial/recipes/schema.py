@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from seatrial.errors import UsageError
+from seatrial.metrics.classification import METRICS
 from seatrial.recipes.steps import (
     CenterCrop,
     Resize,
@@ -129,7 +130,17 @@ class Gates(Strict):
     """The share of first classes that differ from the reference engine's must be certainly below this."""
     plausible: bool = True
     """Predictions that cannot be believed (`evaluation.plausibility`) leave the verdict open; False does not look."""
+    metrics: dict[str, Fraction] = Field(default_factory=dict)
+    """By name in `metrics.classification.METRICS`: the least value, or the most where lower is better."""
     speed: tuple[str, ...] = ()
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, limits: dict[str, float]) -> dict[str, float]:
+        unknown = [name for name in limits if name not in METRICS]
+        if unknown:
+            raise ValueError(f"there is no metric '{unknown[0]}'; {suggest(unknown[0], list(METRICS))}")
+        return limits
 
 
 class Published(Strict):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from seatrial.metrics.classification import BEYOND_TOP_K, METRICS, name_top_k
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.flips import find_flips
 from seatrial.report.formats import Grid
@@ -101,27 +102,41 @@ def make_gates(run: Run) -> Table:
 
 
 def make_accuracy(run: Run) -> Table:
-    """Top-1 to top-5 of each engine."""
+    """Every metric of each engine."""
     depth = max((len(record.hits) for record in run.accuracy.values()), default=1)
     rows = tuple(
         (
             name,
             write_count(r.images),
             write_percent(r.accuracy()),
-            f"{write_percent(r.top1_interval[0])} to {write_percent(r.top1_interval[1])}",
+            _write_top1_interval(r),
             *(write_percent(r.accuracy(k)) for k in range(2, depth + 1)),
+            *(write_percent(r.metrics[metric].value) if metric in r.metrics else NOTHING for metric in BEYOND_TOP_K),
             write_figures(run.throughput[name].images_per_s) if name in run.throughput else NOTHING,
         )
         for name, r in run.accuracy.items()
     )
-    tops = [f"Top-{k}, %" for k in range(2, depth + 1)]
-    columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *tops, "Files to answers, images/s"))
+    names = [*(f"Top-{k}, %" for k in range(2, depth + 1)), *map(_head_metric, BEYOND_TOP_K)]
+    columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *names, "Files to answers, images/s"))
     note = (
         "Top-5 is the share of images whose right class is among the first five answers, and so on. The interval is "
-        "Wilson's: it covers the accuracy on all such images in about 95 of 100 tests like this one. The last column "
-        "is the pace of the whole evaluation, with reading and decoding the files."
+        "Wilson's: it covers the accuracy on all such images in about 95 of 100 tests like this one. Macro figures are "
+        "means over the classes, each counting alike. The last column is the pace of the whole evaluation, with "
+        "reading and decoding the files."
     )
     return Table("Right answers", note, columns, rows, "No accuracy was evaluated in this run.")
+
+
+def _head_metric(name: str) -> str:
+    title = METRICS[name].title
+    return f"{title[0].upper()}{title[1:]}, %"
+
+
+def _write_top1_interval(record: AccuracyRecord) -> str:
+    top1 = record.metrics.get(name_top_k(1))
+    if top1 is None or top1.low is None or top1.high is None:
+        return NOTHING
+    return f"{write_percent(top1.low)} to {write_percent(top1.high)}"
 
 
 def make_versus(run: Run) -> Table:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from seatrial.errors import RefusedFile
+from seatrial.metrics.classification import METRICS, Estimate, measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions, restrict
@@ -38,7 +39,17 @@ def check_counts(folder: Path, record: AccuracyRecord) -> Predictions | None:
     ours = Predictions.load(path, record.classes)
     counted = TopK.of(ours.classes, ours.labels)
     _check(folder, record, "hits", (record.images, record.hits), (counted.count, counted.hits))
+    metrics = measure_all(ours.labels, ours.classes, ours.scores)
+    # A record of a newer version may have others.
+    stored = {name: _round(estimate) for name, estimate in record.metrics.items() if name in METRICS}
+    _check(folder, record, "metrics", stored, {name: _round(metrics.get(name)) for name in stored})
     return ours
+
+
+def _round(estimate: Estimate | None) -> list[float | None]:
+    """Its figures but for the last digits, in which sums differ from machine to machine."""
+    figures = () if estimate is None else (estimate.value, estimate.low, estimate.high)
+    return [None if figure is None else round(figure, 9) for figure in figures]
 
 
 def check_versus(folder: Path, record: AccuracyRecord, ours: Predictions, theirs: Predictions) -> None:

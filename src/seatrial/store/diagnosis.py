@@ -18,7 +18,7 @@ FUSED = "fused preprocessing"
 """Names of the stages that every run has; graphs and engines are called as in the run folder."""
 
 StageVerdict = Literal["within", "leaves", "inherits", "not run"]
-"""`inherits` lies outside the floor as far as the stage that it is held against, and no further."""
+"""`inherits` lies outside the floor as far as the stage that it is compared with, and no further."""
 
 
 class Distance(Strict):
@@ -35,11 +35,11 @@ class Distance(Strict):
 
 
 class StageDiagnosis(Strict):
-    """One stage, held against the one before it and against torch."""
+    """One stage, compared with the one before it and with torch."""
 
     stage: str
     against: str | None = None
-    """What it is held against: the stage before it, or torch where that one is wrong already."""
+    """The stage that it is compared with: the one before it, or torch where that one is wrong already."""
     images: int
     top1: float | None = None
     """Share of the images whose first class is the label."""
@@ -72,7 +72,7 @@ class Diagnosis(Record):
     """The first stage that leaves its noise floor."""
     conclusion: str
     findings: tuple[str, ...]
-    """What of the run folder or its inputs is not as it was made."""
+    """What in the run folder or its inputs has changed since it was made."""
     environment: Environment
 
     @property

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and known by their content."""
+"""Files that are whole or absent, locked by one process, and identified by their content."""
 
 import errno
 import fcntl
@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,18 @@ from seatrial.errors import RunInUse, StorageError
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG)
-"""What the operating system says when a file cannot be stored."""
+"""Errors of the operating system when a file cannot be stored."""
 
 
 def describe_os_error(error: OSError, path: Path) -> StorageError:
-    """The storage error that tells a user what the operating system refused at `path`."""
+    """The storage error for a user, from what the operating system refused at `path`."""
     where = error.filename or path
     if error.errno in NO_SPACE:
         usage = shutil.disk_usage(_existing_parent(path))
         return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")
     if error.errno in NOT_ALLOWED:
         return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
-    # numpy tells of a write that was cut short by an error without a number.
+    # numpy reports a write that was cut short by an error without a number.
     words = error.strerror or (error.args[0] if error.args else error)
     return StorageError(f"{where} cannot be written ({words})", "choose another --output")
 
@@ -41,7 +42,7 @@ def make_folder(path: Path) -> Path:
     """Create `path` with its parents.
 
     Raises:
-        StorageError: a file stands there, or the folder may not be made.
+        StorageError: there is a file, or the folder may not be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
             with: then a power cut, but no crash of a program, may leave `path` with files cut off.
 
     Raises:
-        StorageError: the disk is full or may not be written, or a folder stands where the file should go.
+        StorageError: the disk is full or may not be written, or a folder is where the file should go.
     """
     make_folder(path.parent)
     try:
@@ -130,7 +131,7 @@ def remove_file(path: Path) -> None:
 
 
 def manifest_path(path: Path) -> Path:
-    """Where the manifest of a stored graph or checkpoint stands: beside it, as NAME.json."""
+    """The path of the manifest of a stored graph or checkpoint: beside it, as NAME.json."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -183,23 +184,36 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process until the block ends; a crash lets go of it too.
+def lock_file(path: Path, busy: str, fix: str = "wait for it", wait: bool = False) -> FileIO:
+    """Open a file to read and to append, unbuffered, and lock it until it is closed or this process dies.
+
+    Args:
+        busy: the error where another process has locked it.
+        wait: block until it is free instead.
 
     Raises:
-        RunInUse: another process holds it.
+        RunInUse: another process has locked it.
+        StorageError: it may not be opened or locked.
     """
-    make_folder(folder)
     try:
-        handle = (folder / ".lock").open("w")
+        file = path.open("a+b", buffering=0)
     except OSError as error:
-        raise describe_os_error(error, folder) from None
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunInUse(f"another process works in {folder}", "wait for it, or choose another --output") from None
-        except OSError as error:
-            raise describe_os_error(error, folder) from None
+        raise describe_os_error(error, path) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        file.close()
+        raise RunInUse(busy, fix) if isinstance(error, BlockingIOError) else describe_os_error(error, path) from None
+    return file
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock `folder` for this process until the block ends; a crash frees it too.
+
+    Raises:
+        RunInUse: another process has locked it.
+    """
+    lock = make_folder(folder) / ".lock"
+    with lock_file(lock, f"another process works in {folder}", "wait for it, or choose another --output"):
         yield

@@ -16,7 +16,7 @@ from seatrial.errors import NotComparable, RefusedFile, UsageError
 from seatrial.store.files import hash_value, replacing
 
 COLUMNS = ("id", "label", "classes", "scores")
-"""That every file of predictions has."""
+"""Columns that every file of predictions has."""
 CONTENT = ("content", "content_prepared")
 """The column of `Predictions.contents`: of the image files, or of preprocessed images."""
 
@@ -26,7 +26,7 @@ _FORM = "form"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers to n images, in the order of their ids."""
+    """Predictions for n images, in the order of their ids."""
 
     ids: tuple[str, ...]
     labels: NDArray[np.int32]
@@ -40,16 +40,16 @@ class Predictions:
     contents: NDArray[np.uint64] | None = None
     """(n,), what identifies the bytes of each image file: `files.hash_content`; None of an older file."""
     of_prepared: bool = False
-    """`contents` are of preprocessed images (bins) instead, as nothing tells which files they were made of."""
+    """`contents` are of preprocessed images (bins) instead, as their image files are not recorded."""
     form: str = ""
-    """What these are (type, shape, preprocessing); empty where that is not known of all: then no others compare."""
+    """Type, shape and preprocessing of these; empty where they are not recorded of all: then no others compare."""
 
     def save(self, path: Path) -> None:
-        """Write as Parquet, whole or not at all; the same bytes for the same answers."""
+        """Write as Parquet, whole or not at all; the same bytes for the same predictions."""
         write_parts(path, [self])
 
     def take(self, rows: NDArray[np.integer]) -> "Predictions":
-        """Some of the answers, in the order of `rows`."""
+        """Some of the predictions, in the order of `rows`."""
         ids = tuple(self.ids[row] for row in rows)
         logits = None if self.logits is None else self.logits[rows]
         contents = None if self.contents is None else self.contents[rows]
@@ -64,7 +64,7 @@ class Predictions:
         )
 
     def hash_contents(self) -> str | None:
-        """What identifies ids and image files; None where the files are not known."""
+        """Hash of ids and image files; None where the files are not recorded."""
         if self.contents is None or self.of_prepared:
             return None
         return hash_value([list(self.ids), [f"{content:016x}" for content in self.contents.tolist()]])
@@ -74,24 +74,24 @@ class Predictions:
         """Read predictions, their logits left out, in the order of their ids; whoever wrote them, they are checked.
 
         Args:
-            classes: that there are, where somebody knows; else as many as the stored logits have.
+            classes: of the network, where it is known; else as many as the stored logits have.
 
         Raises:
             UsageError: there is no such file.
-            RefusedFile: it is no Parquet file, a damaged one, one of something else, or holds what no classifier gives.
+            RefusedFile: it is no Parquet file, damaged, one of something else, or has values that no classifier gives.
         """
         if not path.is_file():
-            raise UsageError(f"there are no predictions {path}", "`seatrial evaluate` writes them")
+            raise UsageError(f"there is no file of predictions {path}", "`seatrial evaluate` writes one")
         try:
             schema = pq.read_schema(path)
             table = pq.read_table(path, columns=_choose_columns(schema), page_checksum_verification=True)
-            found = _from_table(table)
+            predictions = _from_table(table)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = str(error).partition("\n")[0][:120]
-            raise RefusedFile(f"{path} holds no predictions ({reason})", "evaluate again") from None
+            raise RefusedFile(f"{path} is no file of predictions ({reason})", "evaluate again") from None
         width = schema.field("logits").type.list_size if "logits" in schema.names else None
-        _check_predictions(found, path, classes or width)
-        return found
+        _check_predictions(predictions, path, classes or width)
+        return predictions
 
 
 def write_parts(path: Path, parts: Iterable[Predictions]) -> None:
@@ -137,7 +137,7 @@ def _from_table(table: pa.Table) -> Predictions:
         raise ValueError(f"column '{empty[0]}' has rows without a value")
     ids, labels, classes, scores = (table[name] for name in COLUMNS)
     content = next((name for name in CONTENT if name in table.column_names), None)
-    found = Predictions(
+    predictions = Predictions(
         tuple(map(str, ids.cast(pa.string()).to_pylist())),
         labels.cast(pa.int32()).to_numpy(),
         _to_matrix(classes, pa.int32()),
@@ -146,14 +146,16 @@ def _from_table(table: pa.Table) -> Predictions:
         of_prepared=content == CONTENT[True],
         form="" if content is None else (table.field(content).metadata or {}).get(_FORM.encode(), b"").decode(),
     )
-    if found.classes.shape != found.scores.shape:
-        raise ValueError(f"{found.classes.shape[1]} classes and {found.scores.shape[1]} scores for each image")
-    order = sorted(range(len(found.ids)), key=found.ids.__getitem__)
-    return found if order == list(range(len(order))) else found.take(np.array(order, dtype=np.int64))
+    if predictions.classes.shape != predictions.scores.shape:
+        raise ValueError(
+            f"{predictions.classes.shape[1]} classes and {predictions.scores.shape[1]} scores for each image"
+        )
+    order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
+    return predictions if order == list(range(len(order))) else predictions.take(np.array(order, dtype=np.int64))
 
 
 def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
-    """The lists of a column as rows; ValueError where it holds no lists of one length, whatever writes them."""
+    """The lists of a column as rows; ValueError where they are no lists of one length, whatever wrote them."""
     fixed = pa.types.is_fixed_size_list(column.type)
     if not fixed and not pa.types.is_list(column.type):
         raise ValueError(f"{column.type} where lists of one length belong")
@@ -166,40 +168,40 @@ def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
     return values.cast(kind).to_numpy(zero_copy_only=False).reshape(-1, width)  # type: ignore[no-any-return]
 
 
-def _check_predictions(found: Predictions, path: Path, classes: int | None) -> None:
-    """Refuse what no classifier gives: a figure counted from it would be one of nothing.
+def _check_predictions(predictions: Predictions, path: Path, classes: int | None) -> None:
+    """Refuse values that no classifier gives: a figure counted from them would mean nothing.
 
     Raises:
         RefusedFile: names the first image and what is wrong with it.
     """
     fix = "evaluate again, or mend what wrote it"
-    if not found.ids:
-        raise RefusedFile(f"{path} holds predictions of no image", fix)
-    ranked, limit = np.sort(found.classes, axis=1), np.iinfo(np.int32).max if classes is None else classes - 1
-    before = np.array([False, *(a == b for a, b in itertools.pairwise(found.ids))])
+    if not predictions.ids:
+        raise RefusedFile(f"{path} has predictions of no image", fix)
+    ranked, limit = np.sort(predictions.classes, axis=1), np.iinfo(np.int32).max if classes is None else classes - 1
+    before = np.array([False, *(a == b for a, b in itertools.pairwise(predictions.ids))])
     faults: dict[str, NDArray[np.bool_]] = {
-        "stands twice": before,
-        "has a score that is no finite number": ~np.all(np.isfinite(found.scores), axis=1),
-        "has scores that are not sorted, the best first": np.any(np.diff(found.scores, axis=1) > 0, axis=1),
+        "is there twice": before,
+        "has a score that is no finite number": ~np.all(np.isfinite(predictions.scores), axis=1),
+        "has scores that are not sorted, the best first": np.any(np.diff(predictions.scores, axis=1) > 0, axis=1),
         "names a class twice": np.any(np.diff(ranked, axis=1) == 0, axis=1),
         "names a class below 0": ranked[:, 0] < 0,
-        "has a label below 0": found.labels < 0,
+        "has a label below 0": predictions.labels < 0,
         f"names a class above {limit}, the last one": ranked[:, -1] > limit,
-        f"has a label above {limit}, the last class": found.labels > limit,
+        f"has a label above {limit}, the last class": predictions.labels > limit,
     }
-    if found.scores.shape[1] > 1 and bool((found.scores[:, 0] == found.scores[:, -1]).all()):
+    if predictions.scores.shape[1] > 1 and bool((predictions.scores[:, 0] == predictions.scores[:, -1]).all()):
         raise RefusedFile(
             f"{path}: every image has one score for all its classes, so that none of them comes first", fix
         )
     for fault, rows in faults.items():
         if rows.any():
-            first, count = found.ids[int(rows.argmax())], int(rows.sum())
+            first, count = predictions.ids[int(rows.argmax())], int(rows.sum())
             more = f" (and {count - 1} more)" if count > 1 else ""
             raise RefusedFile(f"{path}: image '{first}' {fault}{more}", fix)
 
 
 def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:
-    """The reference's answers to the images of `ids`, which are sorted, if it has all of them; else all of its own."""
+    """The reference's predictions for the images of `ids`, which are sorted, if it has all of them; else all it has."""
     if reference.ids == tuple(ids):
         return reference
     row_of = {image: row for row, image in enumerate(reference.ids)}
@@ -209,29 +211,31 @@ def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:
 
 
 def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) -> None:
-    """Refuse to hold predictions on other images, or with other labels, against each other.
+    """Refuse to compare predictions of other images, or with other labels.
 
-    Images are others where their ids or their files' bytes differ, as far as the latter are known.
+    Images are others where their ids or their files' bytes differ, as far as the latter are recorded.
 
     Raises:
-        NotComparable: says how they differ.
+        NotComparable: names how they differ.
     """
     if a.ids != b.ids:
         only_a, only_b = set(a.ids) - set(b.ids), set(b.ids) - set(a.ids)
         raise NotComparable(
-            f"{names[0]} and {names[1]} were evaluated on other images ({len(only_a)} only in the first, "
+            f"{names[0]} and {names[1]} were evaluated on different images ({len(only_a)} only in the first, "
             f"{len(only_b)} only in the second)",
             "evaluate both on the same set",
         )
     if not np.array_equal(a.labels, b.labels):
-        raise NotComparable(f"{names[0]} and {names[1]} were evaluated with other labels")
+        raise NotComparable(
+            f"{names[0]} and {names[1]} were evaluated with different labels", "evaluate both with the same labels"
+        )
     refuse_replaced(find_replaced(a, b), len(a.ids), names)
 
 
 def find_replaced(a: Predictions, b: Predictions) -> tuple[str, ...]:
-    """Ids of images whose bytes differ between predictions of the same ids; none where that is not known of both.
+    """Ids of images whose bytes differ between predictions of the same ids; none where they are not recorded of both.
 
-    Preprocessed images of several forms were made of the same files or not: their bytes differ anyway.
+    The bytes of preprocessed images of several forms differ even where their files are the same.
     """
     if a.contents is None or b.contents is None or a.of_prepared != b.of_prepared:
         return ()

@@ -20,7 +20,7 @@ CHECKSUM = "checksum"
 
 
 class Record(Strict):
-    """What a stage stores."""
+    """The base of everything that a stage stores."""
 
     schema_: str = Field(alias="schema")
 
@@ -41,12 +41,13 @@ class Record(Strict):
         data = cls.upgrade(_take_checksum(read_json(path), path))
         expected = cls.model_fields["schema_"].default
         if data.get("schema") != expected:
-            raise UsageError(f"{path} is a {data.get('schema', 'file without a schema')}, not a {expected}")
+            kind = data.get("schema", "file without a schema")
+            raise UsageError(f"{path} is a {kind}, not a {expected}", "give a record of that kind and version")
         return cls.read(data, str(path))
 
     @classmethod
     def stands_at(cls, path: Path) -> bool:
-        """Whether a record of this kind, of any version, stands at `path`: its first bytes say so, as ours always do.
+        """Whether there is a record of this kind, of any version, at `path`: its first bytes name the schema.
 
         Other tools write JSON under such names too, which is no business of ours.
         """
@@ -59,22 +60,22 @@ class Record(Strict):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """What an older version's file would be in this one; all else as it is."""
+        """The data of an older version in the form of this one; all else as it is."""
         return data
 
 
 def find_checksum(data: Mapping[str, Any]) -> str:
-    """The checksum of a record's content, whatever checksum stands in it."""
+    """The checksum of a record's content, but for the checksum that is in it."""
     return hash_value({key: value for key, value in data.items() if key != CHECKSUM})
 
 
 def _take_checksum(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What a record's file holds beside its checksum, which must match."""
+    """The data of a record's file without its checksum, which must match."""
     if CHECKSUM not in data:
         return data
     try:
         matches = find_checksum(data) == data.pop(CHECKSUM)
-    except ValueError:  # A number that we never write, such as 1e999.
+    except ValueError:  # A number that JSON has no place for, such as 1e999.
         matches = False
     if not matches:
         raise RefusedFile(f"{path} was edited or damaged: checksum mismatch", "delete it and run the stage again")
@@ -86,11 +87,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no {path}") from None
+        raise UsageError(f"there is no {path}", "run the stage that writes it") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     except (ValueError, RecursionError) as error:
         raise RefusedFile(f"{path} is damaged ({error})", "delete it and run the stage again") from None
     if not isinstance(data, dict):
-        raise RefusedFile(f"{path} holds no record", "delete it and run the stage again")
+        raise RefusedFile(f"{path} is no record", "delete it and run the stage again")
     return data

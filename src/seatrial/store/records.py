@@ -1,6 +1,6 @@
 """The records: what each stage stores, as JSON with a `schema` that names kind and version.
 
-Old versions still load; a key that is not known is an error. Times end in `_s` or `_ms`, sizes in `_bytes`,
+Old versions still load; an unknown key is an error. Times end in `_s` or `_ms`, sizes in `_bytes`,
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
 """
 
@@ -11,6 +11,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seatrial.errors import ExitCode
+from seatrial.store.accuracy import AccuracyRecord as AccuracyRecord
+from seatrial.store.accuracy import Comparison as Comparison
+from seatrial.store.accuracy import EarlyStopping as EarlyStopping
+from seatrial.store.accuracy import Outcome as Outcome
+from seatrial.store.accuracy import Suspicion as Suspicion
+from seatrial.store.accuracy import Throughput as Throughput
 from seatrial.store.files import hash_value
 from seatrial.store.measurement import Environment as Environment
 from seatrial.store.measurement import Measurement as Measurement
@@ -22,8 +28,6 @@ from seatrial.strict import Strict
 
 GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
 """What a graph may compute in, the narrower first."""
-Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-"""Of a gate, and of a verdict."""
 WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
 GateKind = Literal["accuracy", "speed"]
 
@@ -40,7 +44,7 @@ class TensorSpec(Strict):
 
 
 class CheckpointManifest(Record):
-    """Where canonical weights came from: stands beside `checkpoint.safetensors`."""
+    """Where canonical weights came from: beside `checkpoint.safetensors`."""
 
     schema_: Literal["seatrial/checkpoint/1"] = Field(default="seatrial/checkpoint/1", alias="schema")
     recipe: str
@@ -48,7 +52,7 @@ class CheckpointManifest(Record):
     source: str
     source_sha256: str
     sha256: str
-    """Of the safetensors file."""
+    """Hash of the safetensors file."""
     parameters: int
     """Learned numbers, running statistics not counted."""
     layout: str
@@ -56,7 +60,7 @@ class CheckpointManifest(Record):
     filled: tuple[str, ...]
     """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
     published: bool | None = None
-    """Whether the source is the file whose checksum the card states; None: the card states none, or nobody looked."""
+    """Whether the source is the file whose checksum the card states; None: there is none, or it was not checked."""
 
 
 class StepParity(Strict):
@@ -91,7 +95,7 @@ class Calibration(Strict):
 
 
 class GraphManifest(Record):
-    """What an ONNX file is: stands beside it as `NAME.onnx.json`."""
+    """What an ONNX file is: beside it as `NAME.onnx.json`."""
 
     schema_: Literal["seatrial/graph/1"] = Field(default="seatrial/graph/1", alias="schema")
     key: str
@@ -105,16 +109,16 @@ class GraphManifest(Record):
     published: bool | None = None
     """`CheckpointManifest.published` of that file."""
     sha256: str
-    """Of the ONNX file."""
+    """Hash of the ONNX file."""
     opset: int
     exporter: str
     simplified: bool
     precision: GraphPrecision = "fp32"
     """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
-    """Of an int8 graph."""
+    """Only of an int8 graph."""
     dynamic_scales: bool = False
-    """It takes scales from what it is given, so that an image's logits depend on the rest of the batch."""
+    """It takes scales from its input, so that an image's logits depend on the rest of the batch."""
     fused: bool
     """The preprocessing tail is in the graph, and the input is a uint8 image."""
     aipp: dict[str, Any] | None = None
@@ -134,9 +138,9 @@ class EngineModel(Strict):
     path: str
     sha256: str
     batch_size: int | None
-    """None runs any batch."""
+    """None: the file runs any batch size."""
     logits: str | None = None
-    """That it gave for the self-test's pictures when it was compiled: see `engines.self_test`."""
+    """For the self-test's pictures, when it was compiled: see `engines.self_test`."""
 
 
 class Setting(Strict):
@@ -152,7 +156,7 @@ class Trial(Setting):
     """One setting, measured while tuning."""
 
     duration_s: float
-    """Least time of timing that was asked."""
+    """Least time of timing that was requested."""
     images_per_s: float
 
 
@@ -164,7 +168,7 @@ class Tuning(Strict):
 
 
 class EngineManifest(Record):
-    """What an engine folder holds: its `engine.json`."""
+    """What is in an engine folder: its `engine.json`."""
 
     schema_: Literal["seatrial/engine/1"] = Field(default="seatrial/engine/1", alias="schema")
     key: str
@@ -172,17 +176,17 @@ class EngineManifest(Record):
     sdk_version: str
     device: str
     precision: str
-    """As asked."""
+    """The precision requested."""
     executed: dict[str, int]
-    """Layers by the precision that they run in, read back from what was built; empty where the SDK cannot tell."""
+    """Layers by the precision that they run in, read back from the build; empty where the SDK does not report them."""
     options: dict[str, str]
-    """As asked, and those that compiling chose."""
+    """As requested, and those that compiling chose."""
     chosen: tuple[str, ...] = ()
-    """Names of the options that compiling chose: nobody asked for them."""
+    """Names of the options that compiling chose, unrequested."""
     notes: tuple[str, ...] = ()
-    """What compiling noticed that whoever reads the engine's figures should know."""
+    """What compiling noticed that readers of the engine's figures should know."""
     compile_s: float | None = None
-    """That compiling took, the reading back and the self-test included."""
+    """Of compiling, reading back and self-test included."""
     tuning: Tuning | None = None
     files: tuple[EngineModel, ...]
     companions: dict[str, str]
@@ -200,156 +204,6 @@ class EngineManifest(Record):
     def contents(self) -> tuple[str, ...]:
         """The sha256 of everything that an engine loads from the folder."""
         return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
-
-
-class Suspicion(Strict):
-    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
-
-    kind: str
-    reason: str
-    """In words, with the figures."""
-    fix: str
-
-
-class Comparison(Strict):
-    """Two engines on the same images, image by image."""
-
-    reference: str
-    reference_sha256: str = ""
-    """Of the reference's predictions; empty in old records."""
-    images: int
-    both_right: int
-    lost: int
-    """Right in the reference, wrong here."""
-    gained: int
-    """Wrong in the reference, right here."""
-    changed: int
-    """Images whose first class differs, right or wrong."""
-    drop_pp: float
-    low_pp: float
-    """Lower one-sided 95 % bound of the drop; negative is a gain."""
-    high_pp: float
-    """Upper one-sided 95 % bound of the drop."""
-    confidence: float = 0.95
-    """Of each bound, where it is another: a verdict that fell early needs more."""
-    p_value: float
-    """Exact McNemar test of no difference, two-sided."""
-    other_weights: bool = False
-    """The two are known to hold other weights, so that changed predictions are to be expected."""
-    doubts: tuple[str, ...] = ()
-    """Why the difference may not be the engine's."""
-    suspicions: tuple[Suspicion, ...] = ()
-    """What speaks against believing the reference, so that no drop against it proves anything."""
-
-
-class Certainty(Strict):
-    """How an evaluation that stops as soon as its verdict is certain ended."""
-
-    limit_pp: float
-    """The drop of top-1 that is allowed."""
-    outcome: Outcome
-    """INCONCLUSIVE only after the last image."""
-    looks: int
-    """Taken; see `evaluation.sequential`."""
-    confidence: float
-    """Of the last look."""
-    of_images: int
-    """In the set."""
-
-
-class AccuracyRecord(Record):
-    """How one engine did on a labelled set: `evaluation/NAME.json`."""
-
-    schema_: Literal["seatrial/accuracy/2"] = Field(default="seatrial/accuracy/2", alias="schema")
-    key: str
-    name: str
-    engine: str
-    device: str
-    precision: str
-    executed: dict[str, int]
-    recipe: str
-    checkpoint_sha256: str
-    graph_sha256: str
-    engine_identity: str = ""
-    """`EngineManifest.identity` of the engine; empty in old records."""
-    preprocess_hash: str
-    images_hash: str | None = None
-    """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
-    contents_hash: str | None = None
-    """Of the ids of the images that were answered and of their files' bytes: see `Predictions.hash_contents`; None of
-    preprocessed images whose files are not known."""
-    images: int
-    """That were answered."""
-    left_out: dict[str, str] = Field(default_factory=dict)
-    """Why an image has no answer, by id: it is missing, or cannot be read. Then this is partial."""
-    fake: bool = False
-    """Some images stand in it under several names (`--fake-images`), so that its figures are no accuracy."""
-    classes: int
-    hits: tuple[int, ...]
-    """Images whose label is among the first 1, 2, … 5 classes."""
-    top1_interval: tuple[float, float]
-    """Wilson's 95 % score interval."""
-    batch_size: int
-    batch_invariant: bool | None = None
-    """Whether images got the same logits, to the bit, in another place of a batch and alone; None: not looked at."""
-    batch_distance: float | None = None
-    """How far their logits moved, as relative error; None: not looked at."""
-    predictions: str
-    """The Parquet file, beside this record."""
-    predictions_sha256: str
-    versus: Comparison | None = None
-    certainty: Certainty | None = None
-    """Of an evaluation that was to stop as soon as it is certain."""
-    doubts: tuple[str, ...] = ()
-    """Why another run may give other answers."""
-    notes: tuple[str, ...] = ()
-    """What is odd about image files and changes no pixel, with how many there are."""
-    suspicions: tuple[Suspicion, ...] = ()
-    """What speaks against believing these predictions."""
-    unchecked: str = ""
-    """Why nobody looked whether they are plausible; empty where somebody did, or where an older version wrote this."""
-    environment: Environment
-
-    def accuracy(self, k: int = 1) -> float:
-        """Top-k accuracy as a fraction 0..1."""
-        return self.hits[min(k, len(self.hits)) - 1] / self.images
-
-    @classmethod
-    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 held the times too, which now stand in a `Throughput` beside it."""
-        if data.get("schema") != "seatrial/accuracy/1":
-            return data
-        kept = {key: value for key, value in data.items() if key not in ("workers", "wall_s", "images_per_s")}
-        return {**kept, "schema": "seatrial/accuracy/2"}
-
-
-class Throughput(Record):
-    """How fast a whole set was evaluated, from files to stored answers: `evaluation/NAME.throughput.json`."""
-
-    schema_: Literal["seatrial/throughput/1"] = Field(default="seatrial/throughput/1", alias="schema")
-    key: str
-    """Of the accuracy record that it belongs to."""
-    name: str
-    images: int
-    wall_s: float
-    """From the first file read to the last answer, engine already loaded (on a cluster not yet); of all sittings."""
-    images_per_s: float
-    batch_size: int
-    workers: int
-    """That decoded: threads, or processes if many."""
-    callers: int
-    """Batches inside the engine at a time."""
-    sessions: int = 1
-    """Engine sessions at a time, each with so many workers and callers: one for each actor of a cluster."""
-    decode_s: float
-    """Of all workers together."""
-    run_s: float
-    """Inside the engine, of all callers together."""
-    first_answer_s: float
-    """From opening the engine file to the first batch's answers, in the last sitting."""
-    sittings: int
-    """1 if it was never interrupted."""
-    peak_rss_bytes: int
 
 
 class GateResult(Strict):
@@ -378,16 +232,16 @@ class Verdict(Record):
 
 
 class RunManifest(Record):
-    """What was asked of a run and where: its `run.json`."""
+    """What was requested of a run and where: its `run.json`."""
 
     schema_: Literal["seatrial/run/1"] = Field(default="seatrial/run/1", alias="schema")
     recipe: dict[str, Any]
     spec: dict[str, Any]
     command: str
     inputs: dict[str, str]
-    """sha256 by path. A folder of images stands with the hash of its listing: names, sizes, times of change."""
+    """sha256 by path. Of a folder of images the hash of its listing: names, sizes, times of change."""
     engines: tuple[str, ...]
-    """Names of the engines in the order asked, the reference first."""
+    """Names of the engines in the order requested, the reference first."""
     environment: Environment
     checkpoint: str = ""
     """Paths as they were given: of the checkpoint, of the folder of images and of the label file, if there is one."""
@@ -401,7 +255,7 @@ class RunManifest(Record):
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Older ones hold these paths in their command only."""
+        """Older ones have these paths in their command only."""
         if "images" in data or not isinstance(data.get("command"), str):
             return data
         named = {word: value for word, value in itertools.pairwise(shlex.split(data["command"])) if word[:2] == "--"}

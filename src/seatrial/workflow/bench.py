@@ -139,7 +139,7 @@ def contradict(measured: Measurement, evaluation: Path) -> Measurement:
         # A cluster's machines are not this one, and a larger batch may be faster by itself.
         if host and evaluated.sessions == 1 and evaluated.batch_size <= max(s.latency.batch_size for s in host):
             best = max(s.images_per_s for s in host)
-            contradicted = find_contradiction(best, evaluated.images_per_s, evaluated.callers)
+            contradicted = find_contradiction(best, evaluated.images_per_s, evaluated.streams)
     return measured.model_copy(update={"contradicted": contradicted})
 
 

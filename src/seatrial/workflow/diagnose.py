@@ -18,8 +18,8 @@ from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import DiagnoseSpec, Sample, read_sample
 from seatrial.diagnosis.stages import Stage, list_stages, run_stage
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
-from seatrial.evaluation.compare_logits import hold
-from seatrial.evaluation.parity import Variety, check_logits
+from seatrial.evaluation.compare_logits import compare_logits
+from seatrial.evaluation.parity import check_outputs
 from seatrial.machine.environment import read_environment
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update, silent
@@ -66,18 +66,10 @@ def _ask_torch(sample: Sample, network: Network, progress: Progress) -> NDArray[
         progress(Update("diagnose", start + len(parts[-1]), len(sample.images), "images", {"stage": TORCH}))
     logits = np.concatenate(parts)
     try:
-        _check_answers(sample, logits)
+        check_outputs(sample.pixels, logits, sample.names)
     except ParityError as error:
         raise ParityError(f"torch with the run's own weights: {error.problem}", "look at the checkpoint") from None
     return logits
-
-
-def _check_answers(sample: Sample, logits: NDArray[np.float32], coarse: bool = False) -> None:
-    """Refuse answers that cannot be a classifier's."""
-    check_logits(logits, sample.names, coarse)
-    variety = Variety()
-    variety.see(sample.pixels, logits)
-    variety.check()
 
 
 @dataclass(slots=True)
@@ -116,7 +108,7 @@ class _Chain:
             self.progress(Update("diagnose", done, count, "images", {"stage": stage.name}))
 
         logits = run_stage(self.sample, stage, self.reference.shape[1], told)
-        _check_answers(self.sample, logits, coarse=True)
+        check_outputs(self.sample.pixels, logits, self.sample.names, coarse=True)
         return logits
 
     def _compare(self, stage: Stage, logits: NDArray[np.float32]) -> StageDiagnosis:
@@ -124,8 +116,8 @@ class _Chain:
         known = self.reference if before is None else self.answers[before]
         floor = stage.floor if before == stage.parent else stage.whole
         names = self.sample.names
-        step = hold(known, logits, names, floor.relative_error)
-        whole = hold(self.reference, logits, names, stage.whole.relative_error)
+        step = compare_logits(known, logits, names, floor.relative_error)
+        whole = compare_logits(self.reference, logits, names, stage.whole.relative_error)
         # What is wrong before it says nothing about this stage; torch does.
         is_led = before is None or before in self.sound
         judged = step if is_led else whole

@@ -14,7 +14,7 @@ from seatrial.workflow.evaluate import EvaluateSpec
 
 
 @dataclass(frozen=True, slots=True)
-class SetSpec:
+class ImageSetSpec:
     """Where images come from, and which of them to take."""
 
     source: str
@@ -27,26 +27,26 @@ class SetSpec:
     """Repeat the images up to so many, to try long runs."""
 
 
-def read_set(folder: Path, asked: SetSpec, spec: EvaluateSpec, progress: Progress = silent) -> EvaluateSpec:
-    """`spec` with the images that are asked for, for the engine in `folder`.
+def read_set(folder: Path, image_set: ImageSetSpec, spec: EvaluateSpec, progress: Progress = silent) -> EvaluateSpec:
+    """`spec` with the images of a set, for the engine in `folder`.
 
     Raises:
         UsageError: the options contradict each other, or the folder is no engine folder.
         DataError: the source is none, or names and labels do not agree.
         RefusedFile: an archive or a pack is damaged.
     """
-    if asked.limit is not None and asked.fake is not None:
+    if image_set.limit is not None and image_set.fake is not None:
         raise UsageError("--limit takes fewer images and --fake-images more", "give one of them")
-    if asked.fake is not None and spec.reference is not None:
-        raise UsageError("--fake-images tries a long run, whose accuracy is none to compare", "leave --reference out")
+    if image_set.fake is not None and spec.reference is not None:
+        raise UsageError("--fake-images measures no accuracy, so there is nothing to compare", "leave --reference out")
     manifest = read_engine(folder).manifest
     expected = describe_input(read_pipeline(manifest.graph), manifest.input.dtype)
     classes = manifest.graph.recipe["network"]["classes"]
-    listing = read_images(asked.source, asked.labels, classes, spec.allow_partial, expected, progress)
+    listing = read_images(image_set.source, image_set.labels, classes, spec.allow_partial, expected, progress)
     images, identity = listing.images, listing.source_hash
-    if asked.limit is not None:
-        images, identity = select_images(images, asked.limit, asked.seed), None
-    elif asked.fake is not None:
-        images, identity = repeat_images(images, asked.fake), None
-    missing = {name: f"{name} has a label and is not there" for name in listing.missing}
-    return replace(spec, images=images, identity=identity, missing=missing, fake=asked.fake is not None)
+    if image_set.limit is not None:
+        images, identity = select_images(images, image_set.limit, image_set.seed), None
+    elif image_set.fake is not None:
+        images, identity = repeat_images(images, image_set.fake), None
+    missing = {name: f"{name} has a label and is missing" for name in listing.missing}
+    return replace(spec, images=images, identity=identity, missing=missing, fake=image_set.fake is not None)

@@ -1,4 +1,4 @@
-"""`seatrial infer`: files through an engine, a file of answers for each: the guides' `ais_bench` step anywhere."""
+"""`seatrial infer`: files through an engine, a file of logits for each: the guides' `ais_bench` step on any engine."""
 
 import os
 import time
@@ -43,25 +43,25 @@ from seatrial.store.records import GraphManifest, TensorSpec
 Layout = Literal["ais-bench", "benchmark"]
 PureData = Literal["zero", "random"]
 PURE = "pure_infer_data"
-"""What the tool calls data that it makes up."""
+"""The tool's name of synthetic data."""
 PURE_WORDS = {"zero": "zeros", "random": "random bytes"}
 FREE_BATCH = 16
-"""Images a run where neither the engine nor anybody says."""
+"""Batch size where neither the engine nor an option sets one."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferSpec:
-    """What to feed, and where its answers go."""
+    """Input files, and where their logits go."""
 
     source: str | None = None
-    """A folder, an `.info` file, or files with commas between them; None makes one batch up."""
+    """A folder, an `.info` file, or files with commas between them; None is one synthetic batch."""
     output: Path | None = None
-    """None only measures."""
+    """Folder to write to; None only measures."""
     dirname: str | None = None
     """The folder in `output`; None is the time."""
     form: OutputFormat = "BIN"
     batch_size: int | None = None
-    """None is the engine's own."""
+    """None is the engine's own batch size."""
     loop: int = 1
     warmup: int = 1
     layout: Layout = "ais-bench"
@@ -69,8 +69,8 @@ class InferSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where answers go."""
+class OutputPlace:
+    """Where logits go."""
 
     folder: Path
     summary: Path
@@ -80,25 +80,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Inferred:
-    """What was run, and how fast."""
+class InferResult:
+    """Files run, and how fast."""
 
     files: int
     performance: Performance
     course: Course
-    place: Place | None
+    place: OutputPlace | None
 
 
-def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> Inferred:
-    """Run files through an engine and store the answers to each as the guides' tools do.
+def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> InferResult:
+    """Run files through an engine and store the logits of each as the guides' tools do.
 
-    The folder of answers appears whole or not at all, and its summary after it.
+    The folder of logits appears whole or not at all, and its summary after it.
 
     Raises:
-        UsageError: the folder is no engine folder or has no such batch size, or the output folder holds something.
+        UsageError: the folder is no engine folder or has no such batch size, or the output folder is not empty.
         DataError: an input is missing, or is not what the engine takes.
         RefusedFile: a bin is not what `seatrial preprocess` wrote.
-        ParityError: an answer is not a number or depends on the batch, or all are the same.
+        ParityError: a logit is not a number or depends on the batch, or all are the same.
     """
     file = read_engine(folder)
     manifest = file.manifest
@@ -106,7 +106,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
     place = plan_output(spec, batch_size, manifest.device)
     source = open_source(file, spec, batch_size, progress)
     engine, repeats = get_engine(manifest.engine), Repeats(batch_size, spec.loop, spec.warmup)
-    with store_answers(place, spec.form) as store, engine.open(file, manifest.device, batch_size) as session:
+    with store_logits(place, spec.form) as store, engine.open(file, manifest.device, batch_size) as session:
         check_self_test(session, file, batch_size)
         if not isinstance(session, DeviceTimed):
             note = f"NPU_compute_time is the host's time of a run of {manifest.engine}, copies included"
@@ -122,32 +122,33 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         outputs = ((str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files)
         with replacing(place.summary) as temporary, temporary.open("w", encoding="ascii") as text:
             text.writelines(write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
-    return Inferred(len(source.files), performance, course, place)
+    return InferResult(len(source.files), performance, course, place)
 
 
-def choose_batch(file: EngineFile, asked: int | None) -> int:
-    """Images a run: those asked, else the smallest batch that the engine was built for.
+def choose_batch(file: EngineFile, requested: int | None) -> int:
+    """The batch size requested, else the smallest that the engine was built for.
 
     Raises:
         UsageError: it was built for others.
     """
     sizes = [model.batch_size for model in file.manifest.files]
     fixed = sorted(size for size in sizes if size is not None)
-    if asked is None:
+    if requested is None:
         return fixed[0] if fixed else FREE_BATCH
-    if asked not in sizes and None not in sizes:
+    if requested not in sizes and None not in sizes:
         listed = ", ".join(map(str, fixed))
         raise UsageError(
-            f"{file.folder} runs batch {listed}, not {asked}", f"ask for that, or compile it with --batch-size {asked}"
+            f"{file.folder} runs batch {listed}, not {requested}",
+            f"give one of these, or compile it with --batch-size {requested}",
         )
-    return asked
+    return requested
 
 
-def plan_output(spec: InferSpec, batch_size: int, device: str) -> Place | None:
-    """Where the layout puts answers and summary.
+def plan_output(spec: InferSpec, batch_size: int, device: str) -> OutputPlace | None:
+    """Where the layout puts logits and summary.
 
     Raises:
-        UsageError: something is there already, or the layout does not have what is asked.
+        UsageError: something is there already, or the layout does not have such options.
     """
     if spec.layout == "benchmark" and (spec.dirname is not None or spec.form == "NPY" or spec.source is None):
         raise UsageError(
@@ -160,35 +161,35 @@ def plan_output(spec: InferSpec, batch_size: int, device: str) -> Place | None:
         return None
     if spec.layout == "ais-bench":
         folder = spec.output / (spec.dirname or time.strftime("%Y_%m_%d-%H_%M_%S"))
-        place = Place(folder, folder.with_name(f"{folder.name}_summary.json"), 0)
+        place = OutputPlace(folder, folder.with_name(f"{folder.name}_summary.json"), 0)
     else:
         index = device.rpartition(":")[2]
         number = index if index.isdigit() else "0"
         folder = spec.output / "result" / f"dumpOutput_device{number}"
-        place = Place(folder, folder.with_name(f"perf_vision_batchsize_{batch_size}_device_{number}.txt"), 1)
+        place = OutputPlace(folder, folder.with_name(f"perf_vision_batchsize_{batch_size}_device_{number}.txt"), 1)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already", "choose another --output or --output-dirname, or remove it")
     return place
 
 
 @contextmanager
-def store_answers(place: Place | None, form: OutputFormat) -> Iterator[Store]:
-    """Yield what stores a file's answers; their folder appears when the block ends well."""
+def store_logits(place: OutputPlace | None, form: OutputFormat) -> Iterator[Store]:
+    """Yield a function that stores a file's logits; their folder appears when the block ends well."""
     if place is None:
-        yield lambda path, answers: None
+        yield lambda path, rows: None
         return
     # Flushed one by one, small files take longer than the engine.
     with replacing(place.folder, flush=False) as folder:
         folder.mkdir()
 
-        def store(path: Path, answers: NDArray[np.float32]) -> None:
-            (folder / name_output(path, place.index, form)).write_bytes(encode_output(answers, form))
+        def store(path: Path, rows: NDArray[np.float32]) -> None:
+            (folder / name_output(path, place.index, form)).write_bytes(encode_output(rows, form))
 
         yield store
 
 
 def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Progress) -> Source:
-    """What to feed, looked at before anything is run.
+    """The files to run, checked before anything is run.
 
     Raises:
         UsageError: `spec.source` names nothing that can be fed.
@@ -200,40 +201,40 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         raise DataError(f"{file.folder} was built for another preprocessing", "export and compile it again")
     if spec.source is None:
         note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
-        progress(Update("infer", note=f"{note}; some chips compute them faster, and their answers mean nothing"))
+        progress(Update("infer", note=f"{note}; some chips compute them faster, and their logits mean nothing"))
         batch = make_pure_batch(spec.pure_data, batch_size, tensor, pipeline)
         return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
     inputs = find_inputs(spec.source)
     check_names(inputs.files)
     if inputs.are_images:
-        _tell_of_leak(graph, inputs.files, progress)
+        _report_leak(graph, inputs.files, progress)
 
         def read(path: Path, rows: NDArray[Any]) -> None:
             rows[:] = to_input(pipeline.load(path)[None], tensor, pipeline)
 
         return Source(inputs.files, 1, tensor, read, readers=count_cores())
     checked = [check_bins(folder, pipeline, tensor) for folder in sorted({path.parent for path in inputs.files})]
-    _check_told(inputs, tensor)
+    _check_info(inputs, tensor)
     images = count_images(inputs.files, tensor, batch_size, suggest_bins(pipeline, tensor))
     if not all(checked):
-        note = "without a bins.json beside them, how the files were preprocessed is not known and not checked"
+        note = "without a bins.json beside them, how the files were preprocessed is not checked"
         progress(Update("infer", note=note))
-    _tell_runs(inputs.files, images, batch_size, progress)
+    _report_runs(inputs.files, images, batch_size, progress)
     return Source(inputs.files, images, tensor, _read_proved(inputs.files))
 
 
 def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
-    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where its folder says what.
+    """`read_images`, which refuses a bin that is not what `seatrial preprocess` wrote, where that is recorded.
 
     Raises:
         DataError: a bin was added to its folder later.
     """
-    known = know_contents(files)
+    written = know_contents(files)
 
     def read(path: Path, rows: NDArray[Any]) -> None:
         read_images(path, rows)
-        wrote = known.get(path)
-        if wrote is not None and hash_prepared(rows.data) != wrote.hash:
+        content = written.get(path)
+        if content is not None and hash_prepared(rows.data) != content.hash:
             fix = "run it again: it writes such files anew"
             raise RefusedFile(f"{path} has changed since `seatrial preprocess` wrote it", fix)
 
@@ -265,8 +266,8 @@ def write_command(folder: Path, spec: InferSpec) -> list[str]:
     )
 
 
-def _check_told(inputs: Inputs, tensor: TensorSpec) -> None:
-    """Hold the sizes that an `.info` file tells against the engine's."""
+def _check_info(inputs: Inputs, tensor: TensorSpec) -> None:
+    """Compare the sizes in an `.info` file with the engine's."""
     sizes = [size or 1 for size in tensor.shape[1:]]
     height, width = sizes[1:] if tensor.layout == "NCHW" else sizes[:2]
     if tensor.layout == "YUV420SP":
@@ -274,24 +275,24 @@ def _check_told(inputs: Inputs, tensor: TensorSpec) -> None:
     for line in inputs.told:
         if (line.height, line.width) != (height, width):
             raise DataError(
-                f"the .info file says that {line.path} is {line.width}×{line.height} (width×height), "
+                f"in the .info file {line.path} is {line.width}×{line.height} (width×height), "
                 f"the engine takes {width}×{height}",
                 "list the files anew with `seatrial preprocess … --info FILE`",
             )
 
 
-def _tell_runs(files: tuple[Path, ...], images: int, batch_size: int, progress: Progress) -> None:
-    """As the tool does."""
+def _report_runs(files: tuple[Path, ...], images: int, batch_size: int, progress: Progress) -> None:
+    """The line that the tool prints of its runs."""
     size, per_batch = measure_file(files[0]), batch_size // images
     note = f"get filesperbatch files0 size:{size} tensor0size:{size * per_batch} filesperbatch:{per_batch}"
     progress(Update("infer", note=f"{note} runcount:{-(-len(files) // per_batch)}"))
 
 
-def _tell_of_leak(graph: GraphManifest, images: tuple[Path, ...], progress: Progress) -> None:
-    """Say it if an int8 graph is fed what it was calibrated with; only accuracy is out of the question then."""
+def _report_leak(graph: GraphManifest, images: tuple[Path, ...], progress: Progress) -> None:
+    """Note that an int8 graph is run on its calibration images; only an accuracy is meaningless then."""
     if graph.calibration is None:
         return
     try:
         check_apart(graph.calibration.contents, [LabelledImage(path.name, path, -1) for path in images])
     except DataError as error:
-        progress(Update("infer", note=f"{error.problem}: a score of these answers proves nothing"))
+        progress(Update("infer", note=f"{error.problem}: a score of these predictions proves nothing"))

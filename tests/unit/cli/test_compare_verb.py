@@ -114,7 +114,7 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
         }
         record.model_copy(update=changed).save(here / f"{name}.json")
     assert run_line("compare torch.parquet int8.parquet") == 0
-    doubt = "doubt: torch: its images came through another preprocessing, so the drop may not be the engine's\n"
+    doubt = "doubt: torch: its preprocessing differs, so the drop may not be the engine's\n"
     assert doubt in capsys.readouterr().out
     record.model_copy(update={"predictions": "other.parquet"}).save(here / "int8.json")
     assert run_line("compare torch.parquet int8.parquet") == 0
@@ -134,7 +134,7 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
         ("list.json", 2, "list.json is a JSON without a schema; compare takes"),
         ("half.json", 8, "half.json is damaged"),
         ("nothing.parquet", 2, "there is no nothing.parquet; compare takes"),
-        ("cut.parquet", 8, "cut.parquet holds no predictions"),
+        ("cut.parquet", 8, "cut.parquet is no file of predictions"),
     ],
 )
 def test_what_else_lies_there_is_named(
@@ -158,7 +158,7 @@ def test_accuracy_records_lead_to_their_predictions(run: Path, here: Path, capsy
     assert run_line("compare moved/torch.json") == 8
     assert "moved/torch.parquet is altered or cut off; evaluate again" in capsys.readouterr().err
     assert run_line("compare moved/torch.parquet") == 8
-    assert "torch.parquet is not the file that moved/torch.json was counted from" in capsys.readouterr().err
+    assert "torch.parquet does not match its record torch.json: checksum mismatch" in capsys.readouterr().err
     (here / "moved" / "torch.parquet").unlink()
     assert run_line("compare moved/torch.json") == 2
 

@@ -127,7 +127,7 @@ def test_data_check_holds_labels_against_answers(here: Path, capsys: pytest.Capt
     assert run_line(line) == 6
     (found,) = json.loads(capsys.readouterr().out)["findings"]
     assert "another order" in found["text"]
-    assert found["examples"][0] == "label 0 is answered with class 1 (10 of 10 images)"
+    assert found["examples"][0] == "label 0 is predicted as class 1 (10 of 10 images)"
     (here / "val" / "a00.JPEG").rename(here / "val" / "b00.JPEG")
     (here / "labels.txt").write_text((here / "labels.txt").read_text().replace("a00", "b00"))
     assert run_line(line) == 7

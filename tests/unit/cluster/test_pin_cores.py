@@ -10,7 +10,7 @@ import pytest
 BOOK = """
 import os, sys, threading
 from pathlib import Path
-from seatrial.cluster.cores import take_cores
+from seatrial.cluster.pin_cores import take_cores
 there = threading.Event()
 thread = threading.Thread(target=there.wait)
 thread.start()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from seatrial.cluster.messages import Node, Seats
-from seatrial.cluster.placement import CHUNK, LANES, MOST_WORKERS, TURNS, find_resource, plan_seats, split_chunks
+from seatrial.cluster.messages import Node, Placement
+from seatrial.cluster.placement import CHUNK, LANES, MOST_WORKERS, TURNS, find_resource, plan_placement, split_chunks
 from seatrial.errors import EngineError
 
 
@@ -13,29 +13,31 @@ def make_nodes(*cpus: int, devices: int | None = None) -> tuple[Node, ...]:
 @pytest.mark.parametrize(
     ("cpus", "actors", "each", "expected"),
     [
-        ((2,), None, None, Seats(1, 2)),
-        ((4, 4), None, None, Seats(2, 4)),
-        ((4, 6), None, None, Seats(2, 4)),
-        ((64, 16), None, None, Seats(10, MOST_WORKERS)),
-        ((4, 4), None, 1, Seats(8, 1)),
-        ((4, 4), 3, None, Seats(3, 2)),
-        ((4, 4), 7, None, Seats(7, 1)),
-        ((4, 4), 1, 3, Seats(1, 3)),
-        ((2, 16), None, 16, Seats(1, 16)),
+        ((2,), None, None, Placement(1, 2)),
+        ((4, 4), None, None, Placement(2, 4)),
+        ((4, 6), None, None, Placement(2, 4)),
+        ((64, 16), None, None, Placement(10, MOST_WORKERS)),
+        ((4, 4), None, 1, Placement(8, 1)),
+        ((4, 4), 3, None, Placement(3, 2)),
+        ((4, 4), 7, None, Placement(7, 1)),
+        ((4, 4), 1, 3, Placement(1, 3)),
+        ((2, 16), None, 16, Placement(1, 16)),
     ],
 )
-def test_actors_fill_the_machines(cpus: tuple[int, ...], actors: int | None, each: int | None, expected: Seats) -> None:
-    assert plan_seats(make_nodes(*cpus), actors, each) == expected
+def test_actors_fill_the_machines(
+    cpus: tuple[int, ...], actors: int | None, each: int | None, expected: Placement
+) -> None:
+    assert plan_placement(make_nodes(*cpus), actors, each) == expected
 
 
 def test_each_actor_has_a_device() -> None:
-    assert plan_seats(make_nodes(32, 32, devices=4), None, None) == Seats(8, 8)
-    assert plan_seats(make_nodes(4, devices=4), None, None) == Seats(4, 1)
-    assert plan_seats(make_nodes(64, devices=2), None, 4) == Seats(2, 4)
+    assert plan_placement(make_nodes(32, 32, devices=4), None, None) == Placement(8, 8)
+    assert plan_placement(make_nodes(4, devices=4), None, None) == Placement(4, 1)
+    assert plan_placement(make_nodes(64, devices=2), None, 4) == Placement(2, 4)
     with pytest.raises(
         EngineError, match=r"no room for 3 actors .*\(10\.0\.0\.0: 64 CPUs, 2 devices\); give --actors 2"
     ):
-        plan_seats(make_nodes(64, devices=2), 3, 4)
+        plan_placement(make_nodes(64, devices=2), 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_each_actor_has_a_device() -> None:
 )
 def test_what_finds_no_room_is_refused(cpus: tuple[int, ...], actors: int | None, each: int | None, told: str) -> None:
     with pytest.raises(EngineError, match=told):
-        plan_seats(make_nodes(*cpus), actors, each)
+        plan_placement(make_nodes(*cpus), actors, each)
 
 
 def test_devices_are_what_ray_calls_them() -> None:

@@ -17,10 +17,10 @@ from fake_engine import CLASSES, make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
 from seatrial.cluster import connection
-from seatrial.cluster.connection import ClusterSpec, RayCluster, parse_cluster
+from seatrial.cluster.connection import ClusterSpec, RayExecutor, parse_cluster
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import Evaluator
-from seatrial.cluster.messages import Brief, Chunk, Lost, Node, Reply, Work
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import EngineFile
@@ -28,7 +28,7 @@ from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import DataError, EngineError, ParityError, SeatrialError, UsageError
 from seatrial.evaluation.batch_dependence import choose_probe
-from seatrial.evaluation.stream import Plan
+from seatrial.evaluation.stream import StreamPlan
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Update
 from seatrial.store.files import manifest_path
@@ -38,7 +38,7 @@ from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 COUNT = 203
 NODES = tuple(Node(name, name, 4, None, read_environment()) for name in ("x", "y"))
 Told = Iterator[Reply | Lost | SeatrialError | None]
-Script = Callable[[Work, Evaluator], Told]
+Script = Callable[[ClusterJob, Evaluator], Told]
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ class ScriptedLink:
         self.nodes, self.script = self.scripts.pop(0)
         self.told: Iterator[Any] = iter([self.nodes])
 
-    def send(self, work: Work) -> None:
+    def send(self, work: ClusterJob) -> None:
         self.told = self.script(work, Evaluator(work.brief, lambda: pytest.fail("the engine is here")))
 
-    def hear(self, quiet: Callable[[], None] = lambda: None) -> Any:
+    def receive(self, quiet: Callable[[], None] = lambda: None) -> Any:
         told = next(self.told)
         if isinstance(told, SeatrialError):
             raise told
@@ -83,41 +83,43 @@ class ScriptedLink:
         type(self).closed += 1
 
 
-def answer(work: Work, evaluator: Evaluator) -> Iterator[Reply]:
+def answer(work: ClusterJob, evaluator: Evaluator) -> Iterator[Reply]:
     """All chunks, the last first."""
     for number in sorted(work.chunks, reverse=True):
         outcome = evaluator.answer(pickle.loads(work.chunks[number]))
         yield Reply(number, pickle.dumps(outcome))
 
 
-def answer_all(work: Work, evaluator: Evaluator) -> Told:
+def answer_all(work: ClusterJob, evaluator: Evaluator) -> Told:
     yield from answer(work, evaluator)
     yield None
 
 
-def answer_twice(work: Work, evaluator: Evaluator) -> Told:
+def answer_twice(work: ClusterJob, evaluator: Evaluator) -> Told:
     for reply in answer(work, evaluator):
         yield reply
         yield reply
     yield None
 
 
-def lose_a_machine(work: Work, evaluator: Evaluator) -> Told:
+def lose_a_machine(work: ClusterJob, evaluator: Evaluator) -> Told:
     some = answer(work, evaluator)
     yield next(some)
     yield next(some)
     yield Lost(("y",))
 
 
-def lose_all(work: Work, evaluator: Evaluator) -> Told:
+def lose_all(work: ClusterJob, evaluator: Evaluator) -> Told:
     yield Lost(("x", "y"))
 
 
-def spread(monkeypatch: pytest.MonkeyPatch, scripts: list[tuple[tuple[Node, ...], Script]], **asked: Any) -> RayCluster:
+def spread(
+    monkeypatch: pytest.MonkeyPatch, scripts: list[tuple[tuple[Node, ...], Script]], **asked: Any
+) -> RayExecutor:
     monkeypatch.setattr(ScriptedLink, "scripts", scripts, raising=False)
     monkeypatch.setattr(ScriptedLink, "closed", 0, raising=False)
     monkeypatch.setattr(connection, "_Link", ScriptedLink)
-    return RayCluster(ClusterSpec(**asked), "cpu")
+    return RayExecutor(ClusterSpec(**asked), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_the_files_are_those_of_one_machine(
     evaluate_engine(engine.folder, spec, tmp_path / "alone")
     links = len(scripts)
     with spread(monkeypatch, scripts, actors=3) as cluster:
-        record = evaluate_engine(engine.folder, spec, tmp_path / "spread", answering=cluster)
+        record = evaluate_engine(engine.folder, spec, tmp_path / "spread", executor=cluster)
     for name in ("colours.parquet", "colours.json"):
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     assert (record.images, record.batch_invariant, record.doubts) == (COUNT, True, ())
@@ -152,14 +154,19 @@ def test_what_is_told_and_stored_of_a_cluster(
     with spread(monkeypatch, [(NODES, lose_a_machine), (NODES[:1], answer_all)]) as cluster:
         spec = EvaluateSpec(images, 8)
         evaluate_engine(engine.folder, spec, tmp_path, lambda update: notes.append(update.note), cluster)
-    each = "in each 4 workers decode, 8 batches of 8 are inside the engine"
+    each = "each with 4 decode workers, 8 streams; batches of 8"
     assert [note for note in notes if note][:3] == [
-        f"colours: 2 actors of 4 CPUs on 2 machines; {each}",
+        f"colours: 2 actors of 4 CPUs on 2 machines, {each}",
         "colours: y of the cluster went away; its images are run again",
-        f"colours: 1 actor of 4 CPUs on 1 machine; {each}",
+        f"colours: 1 actor of 4 CPUs on 1 machine, {each}",
     ]
     pace = Throughput.load(tmp_path / "colours.throughput.json")
-    assert (pace.workers, pace.callers, pace.sessions, pace.images) == (4, 8, 1, COUNT) and pace.first_answer_s > 0
+    assert (pace.decode_workers, pace.streams, pace.sessions, pace.images) == (
+        4,
+        8,
+        1,
+        COUNT,
+    ) and pace.first_prediction_s > 0
 
 
 def test_it_goes_on_where_one_machine_was_stopped(
@@ -174,12 +181,12 @@ def test_it_goes_on_where_one_machine_was_stopped(
         evaluate_engine(engine.folder, spec, tmp_path / "both", stop)
     asked: list[int] = []
 
-    def count_and_answer(work: Work, evaluator: Evaluator) -> Told:
+    def count_and_answer(work: ClusterJob, evaluator: Evaluator) -> Told:
         asked.extend(len(pickle.loads(chunk).images) for chunk in work.chunks.values())
         return answer_all(work, evaluator)
 
     with spread(monkeypatch, [(NODES, count_and_answer)]) as cluster:
-        evaluate_engine(engine.folder, spec, tmp_path / "both", answering=cluster)
+        evaluate_engine(engine.folder, spec, tmp_path / "both", executor=cluster)
     assert 0 < sum(asked) <= COUNT - 40
     evaluate_engine(engine.folder, spec, tmp_path / "alone")
     assert (tmp_path / "both/colours.parquet").read_bytes() == (tmp_path / "alone/colours.parquet").read_bytes()
@@ -188,11 +195,11 @@ def test_it_goes_on_where_one_machine_was_stopped(
 def test_an_error_of_an_actor_is_the_error(
     monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
-    def fail(work: Work, evaluator: Evaluator) -> Told:
+    def fail(work: ClusterJob, evaluator: Evaluator) -> Told:
         yield Reply(0, pickle.dumps(ParityError("not a number", "mend it")))
 
     with spread(monkeypatch, [(NODES, fail)]) as cluster, pytest.raises(ParityError) as caught:
-        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, executor=cluster)
     assert (caught.value.problem, caught.value.fix) == ("not a number", "mend it")
     assert ScriptedLink.closed == 1 and not (tmp_path / "colours.json").exists()
 
@@ -202,9 +209,9 @@ def test_machines_that_only_come_and_go_end_it(
 ) -> None:
     with (
         spread(monkeypatch, [(NODES, lose_all)] * 4) as cluster,
-        pytest.raises(EngineError, match="go away faster than they answer"),
+        pytest.raises(EngineError, match="go away before they finish a chunk"),
     ):
-        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+        evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, executor=cluster)
 
 
 def test_that_nobody_swapped_channels_is_a_doubt_where_they_may_be(
@@ -213,8 +220,8 @@ def test_that_nobody_swapped_channels_is_a_doubt_where_they_may_be(
     """The labels of noise are wrong for many images, so that another order of the channels might explain them."""
     engine = build(tmp_path, {})
     with spread(monkeypatch, [(NODES, answer_all)]) as cluster:
-        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path / "out", answering=cluster)
-    told = "nobody looked whether red and blue are swapped: a cluster runs each image once, as it is"
+        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path / "out", executor=cluster)
+    told = "not checked whether red and blue are swapped: a cluster runs each image once, as it is"
     assert record.doubts == (told,) and record.unchecked == ""
 
 
@@ -223,7 +230,7 @@ def test_another_kind_of_cpu_is_a_doubt(
 ) -> None:
     other = read_environment().model_copy(update={"cpu": "Abacus", "cpu_flags": ("beads",)})
 
-    def answer_as_two(work: Work, evaluator: Evaluator) -> Told:
+    def answer_as_two(work: ClusterJob, evaluator: Evaluator) -> Told:
         for reply in answer(work, evaluator):
             yield reply
             monkeypatch.setattr(evaluator, "_machine", "Abacus (beads)")
@@ -231,7 +238,7 @@ def test_another_kind_of_cpu_is_a_doubt(
 
     nodes = (*NODES, Node("z", "z", 4, None, other))
     with spread(monkeypatch, [(nodes, answer_as_two)]) as cluster:
-        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, executor=cluster)
     assert record.environment == read_environment()
     (doubt,) = AccuracyRecord.load(tmp_path / "colours.json").doubts
     assert doubt.startswith("answered by 2 kinds of CPU") and "Abacus (beads)" in doubt
@@ -239,7 +246,10 @@ def test_another_kind_of_cpu_is_a_doubt(
 
 @pytest.mark.parametrize(
     ("asked", "told"),
-    [({"workers": 9}, "--workers 9 is more than an actor can have"), ({"until_pp": 1.0}, "until a verdict is certain")],
+    [
+        ({"decode_workers": 9}, "--workers 9 is more than an actor may have"),
+        ({"until_pp": 1.0}, "--until-certain does not work with --cluster"),
+    ],
 )
 def test_what_a_cluster_cannot_do_is_refused(
     asked: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch, engine: EngineFile,
@@ -248,7 +258,7 @@ def test_what_a_cluster_cannot_do_is_refused(
     evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path / "reference")
     spec = EvaluateSpec(images, reference=tmp_path / "reference/colours.parquet", **asked)
     with spread(monkeypatch, [(NODES, answer_all)]) as cluster, pytest.raises(UsageError, match=told):
-        evaluate_engine(engine.folder, spec, tmp_path / "spread", answering=cluster)
+        evaluate_engine(engine.folder, spec, tmp_path / "spread", executor=cluster)
 
 
 @pytest.mark.parametrize(
@@ -267,21 +277,21 @@ def test_clusters_are_named_so(text: str, address: str) -> None:
 
 @pytest.mark.parametrize("text", ["spark", "ray:", "ray:head", "ray://head:10001", "ray:head:port", ""])
 def test_other_names_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="write it like ray, ray:HOST:6379 or ray:local"):
+    with pytest.raises(UsageError, match="give ray, ray:HOST:6379 or ray:local"):
         parse_cluster(text)
 
 
 def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "serve", die)
     with pytest.raises(EngineError, match=r"the process that talks to Ray died \(it was the end\)"):
-        RayCluster(ClusterSpec(), "cpu")
+        RayExecutor(ClusterSpec(), "cpu")
     assert not [thread for thread in threading.enumerate() if "ray" in thread.name]
 
 
 def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes: Any) -> Brief:
     probe = choose_probe(images, 4, 1e-4, False)
     asked = {"cpus": 64, "versions": {}, "probe": probe, "probe_bytes": images[0].measure()[0], **changes}
-    return Brief(engine.folder, pack_engine(engine).sha256, Plan(4), **asked)
+    return Brief(engine.folder, pack_engine(engine).sha256, StreamPlan(4), **asked)
 
 
 def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
@@ -293,11 +303,11 @@ def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
     some, indices = (*images[:5], broken, *images[5:7]), np.array([3, 10, 11, 12, 40, 41, 50, 60])
     outcome = evaluator.answer(Chunk(2, some, indices))
     assert outcome.batch is None
-    assert sorted(np.concatenate([found.indices for found in outcome.answers])) == [3, 10, 11, 12, 40, 50, 60]
-    assert [(index, "damaged" in why) for found in outcome.answers for index, why in (found.bad or {}).items()] == [
+    assert sorted(np.concatenate([found.indices for found in outcome.batches])) == [3, 10, 11, 12, 40, 50, 60]
+    assert [(index, "damaged" in why) for found in outcome.batches for index, why in (found.bad or {}).items()] == [
         (41, True)
     ]
-    assert {found.width for found in outcome.answers} == {CLASSES} and all(found.machine for found in outcome.answers)
+    assert {found.width for found in outcome.batches} == {CLASSES} and all(found.machine for found in outcome.batches)
     batch = evaluator.answer(Chunk(0, images[:2], np.arange(2))).batch
     assert batch is not None and batch.exact and batch.distance == 0
 
@@ -326,7 +336,7 @@ def test_without_ray_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(importlib.metadata, "version", find_nothing)
     with pytest.raises(EngineError, match=r"^Ray is not installed; pip install 'seatrial\[ray\]'$"):
-        RayCluster(ClusterSpec(), "cpu")
+        RayExecutor(ClusterSpec(), "cpu")
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
@@ -336,7 +346,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(
         EngineError, match=rf"no Ray cluster can be used at 127\.0\.0\.1:{port} \(.*refused\); `ray start"
     ):
-        RayCluster(ClusterSpec(f"127.0.0.1:{port}"), "cpu")
+        RayExecutor(ClusterSpec(f"127.0.0.1:{port}"), "cpu")
 
 
 def test_options_of_a_cluster_need_one(engine: EngineFile, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -346,4 +356,4 @@ def test_options_of_a_cluster_need_one(engine: EngineFile, capsys: pytest.Captur
     words = ["evaluate", str(engine.folder), "--images", str(tmp_path / "noise"), "--labels", str(labels)]
     for option in ("--actors", "--cpus-per-actor"):
         assert run_cli([*words, "--output", str(tmp_path / "out"), option, "2"]) == 2
-        assert capsys.readouterr().err.endswith("say how a cluster is used; give --cluster ray\n")
+        assert capsys.readouterr().err.endswith("need a cluster; give --cluster ray\n")

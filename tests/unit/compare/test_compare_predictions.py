@@ -78,9 +78,10 @@ def test_other_images_or_labels_are_refused() -> None:
 
 def test_hits_are_counted_with_wilsons_intervals() -> None:
     found = count_right(OTHER, "int8")
-    assert (found.name, found.images, found.hits, found.shares) == ("int8", 8, (2, 3), (0.25, 0.375))
+    assert (found.name, found.images, found.hits) == ("int8", 8, (2, 3))
+    assert [found.metrics[name].value for name in ("top1", "top2")] == [0.25, 0.375]
     expected = binomtest(3, 8).proportion_ci(0.95, method="wilson")
-    assert found.intervals[1] == pytest.approx((expected.low, expected.high))
+    assert (found.metrics["top2"].low, found.metrics["top2"].high) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_same_answers_are_judged_by_other_labels() -> None:

@@ -8,13 +8,14 @@ from seatrial.compare.gates import (
     judge_changed,
     judge_drop,
     judge_gates,
+    judge_metric,
     judge_predictions,
     judge_reference_drop,
     judge_same_at_batches,
 )
 from seatrial.compare.verdict import reach_verdict
-from seatrial.evaluation.comparison import compare_answers
-from seatrial.evaluation.statistics import wilson_interval
+from seatrial.evaluation.comparison import compare_first_classes
+from seatrial.metrics.classification import Estimate, Metric
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, Suspicion
 
@@ -34,8 +35,8 @@ def measurements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measurem
     return {name: Measurement.load(run / "bench" / f"{name}.json") for name in ("torch", "onnxruntime")}
 
 
-def change(record: AccuracyRecord, hits: int, images: int, interval: tuple[float, float]) -> AccuracyRecord:
-    return record.model_copy(update={"hits": (hits, images), "images": images, "top1_interval": interval})
+def change(record: AccuracyRecord, hits: int, images: int) -> AccuracyRecord:
+    return record.model_copy(update={"hits": (hits, images), "images": images})
 
 
 def compare_counts(images: int, lost: int, gained: int) -> Comparison:
@@ -44,7 +45,7 @@ def compare_counts(images: int, lost: int, gained: int) -> Comparison:
     reference, answers = labels.copy(), labels.copy()
     answers[:lost] = 1
     reference[images - gained :] = 1
-    return compare_answers(reference, answers, labels, "torch")
+    return compare_first_classes(reference, answers, labels, "torch")
 
 
 @pytest.mark.parametrize(
@@ -105,26 +106,25 @@ def test_every_engine_but_the_reference_is_held_against_it(accuracies: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("gates", "hits", "interval", "outcome"),
+    ("gates", "hits", "outcome"),
     [
         # A floor of 0.75 · (1 - 0.04) = 0.72, and one of 0.75.
-        ({"published_relative_drop": 0.04}, 720, (0.69, 0.75), "PASS"),
-        ({"published_relative_drop": 0.04}, 719, (0.69, 0.75), "INCONCLUSIVE"),
-        ({"published_relative_drop": 0.04}, 690, (0.66, 0.7199), "FAIL"),
-        ({"at_least_published": True}, 750, (0.72, 0.78), "PASS"),
-        ({"at_least_published": True}, 749, (0.72, 0.78), "INCONCLUSIVE"),
-        ({"at_least_published": True}, 700, (0.67, 0.73), "FAIL"),
+        ({"published_relative_drop": 0.04}, 720, "PASS"),
+        ({"published_relative_drop": 0.04}, 719, "INCONCLUSIVE"),
+        ({"published_relative_drop": 0.04}, 690, "FAIL"),
+        ({"at_least_published": True}, 750, "PASS"),
+        ({"at_least_published": True}, 749, "INCONCLUSIVE"),
+        ({"at_least_published": True}, 700, "FAIL"),
     ],
 )
 def test_published_accuracy_is_a_floor_for_every_engine(
     gates: dict[str, object],
     hits: int,
-    interval: tuple[float, float],
     outcome: str,
     accuracies: dict[str, AccuracyRecord],
 ) -> None:
     recipe = make_recipe(reference={"top1": 0.75, "source": "a paper"}, gates={**gates, "reference_drop_pp": 99})
-    changed = {name: change(record, hits, 1000, interval) for name, record in accuracies.items()}
+    changed = {name: change(record, hits, 1000) for name, record in accuracies.items()}
     found = [gate for gate in judge_gates(recipe, changed, {}) if gate.gate != "reference_drop_pp"]
     assert [(gate.gate, gate.engine, gate.outcome) for gate in found] == [
         (next(iter(gates)), name, outcome) for name in accuracies
@@ -139,10 +139,48 @@ def test_a_floor_near_one_is_missed_for_sure_in_at_most_the_share_that_is_allowe
     recipe = make_recipe(reference={"top1": 0.999, "source": "a paper"}, gates={"at_least_published": True})
     assert binom.cdf(997, 1000, 0.999) > 0.05 and binom.cdf(995, 1000, 0.999) < 0.025
     for hits, outcome in ((997, "INCONCLUSIVE"), (995, "FAIL")):
-        record = change(accuracies["torch"], hits, 1000, wilson_interval(hits, 1000))
+        record = change(accuracies["torch"], hits, 1000)
         (found,) = judge_gates(recipe, {"torch": record}, {})
         assert found.outcome == outcome
     assert "(98.84% to 99.84% on 1000 images)" in found.reason
+
+
+def measured(record: AccuracyRecord, **estimates: Estimate) -> AccuracyRecord:
+    return record.model_copy(update={"metrics": estimates})
+
+
+@pytest.mark.parametrize(
+    ("estimate", "outcome"),
+    [
+        (Estimate(0.70), "PASS"),
+        (Estimate(0.69), "FAIL"),
+        (Estimate(0.70, 0.6, 0.8), "PASS"),
+        (Estimate(0.69, 0.6, 0.8), "INCONCLUSIVE"),
+        (Estimate(0.69, 0.68, 0.699), "FAIL"),
+    ],
+)
+def test_a_card_can_name_any_metric(estimate: Estimate, outcome: str, accuracies: dict[str, AccuracyRecord]) -> None:
+    recipe = make_recipe(gates={"metrics": {"macro_recall": 0.7}})
+    (found,) = judge_gates(recipe, {"torch": measured(accuracies["torch"], macro_recall=estimate)}, {})
+    assert (found.gate, found.engine, found.outcome) == ("metrics.macro_recall", "torch", outcome)
+    assert "macro recall" in found.reason and found.reason.endswith("the gate is at least 70.00%")
+
+
+def test_a_metric_may_be_better_the_lower_it_is(
+    accuracies: dict[str, AccuracyRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = Metric("error", lambda labels, classes, scores: None, higher_is_better=False)
+    monkeypatch.setattr("seatrial.compare.gates.METRICS", {"error": error})
+    outcomes = [
+        judge_metric(measured(accuracies["torch"], error=estimate), "error", 0.1).outcome
+        for estimate in (Estimate(0.1), Estimate(0.11), Estimate(0.11, 0.1, 0.12), Estimate(0.12, 0.11, 0.13))
+    ]
+    assert outcomes == ["PASS", "FAIL", "INCONCLUSIVE", "FAIL"]
+
+
+def test_a_metric_that_the_record_has_not_is_left_open(accuracies: dict[str, AccuracyRecord]) -> None:
+    found = judge_metric(measured(accuracies["torch"]), "macro_f1", 0.5)
+    assert found.outcome == "INCONCLUSIVE" and "no macro F1: evaluate again" in found.reason
 
 
 def test_accuracy_is_judged_before_speed(

@@ -45,7 +45,7 @@ def test_an_engine_that_looks_at_each_image_alone_is_exact(
     fixed: int | None, size: int, images: tuple[LabelledImage, ...]
 ) -> None:
     found = measure_batch_dependence(FakeSession(fixed), probe(images, size), PIPELINE)
-    assert found is not None and found.exact and found.distance == 0 and found.first_answer_s > 0
+    assert found is not None and found.exact and found.distance == 0 and found.first_prediction_s > 0
 
 
 def normalise_batch(batch: np.ndarray) -> np.ndarray:

@@ -7,7 +7,13 @@ import pytest
 
 from seatrial.engines.base import PRECISIONS
 from seatrial.errors import ParityError
-from seatrial.evaluation.compare_logits import PER_IMAGE, count_chance_flips, find_excess, hold, measure_distance
+from seatrial.evaluation.compare_logits import (
+    PER_IMAGE,
+    compare_logits,
+    count_chance_flips,
+    find_excess,
+    measure_distance,
+)
 from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8
 
 NAMES = [f"image {i}" for i in range(100)]
@@ -56,14 +62,14 @@ def test_chance_flips_follow_the_normal_distribution() -> None:
     ],
 )
 def test_more_than_noise_is_told(moved: np.ndarray, floor: float, words: str | None) -> None:
-    assert hold(DECIDED, moved, NAMES, floor).excess == words
+    assert compare_logits(DECIDED, moved, NAMES, floor).excess == words
 
 
 def test_flips_that_noise_does_not_explain_are_told() -> None:
     # All of the noise that the floor allows, but always in favour of one class: each gap of 0.1 closes.
     reference = np.tile([[1.0, 0.9] + [0.0] * 98], (100, 1))
     moved = reference + np.eye(100)[1] * 0.11
-    held = hold(reference, moved, NAMES, 0.1)
+    held = compare_logits(reference, moved, NAMES, 0.1)
     assert held.distance.relative_error < 0.1 and held.distance.flips == 100
     assert held.excess is not None and held.excess.startswith("100 other first classes, where noise at the floor")
     assert held.chance_flips < 100
@@ -72,7 +78,7 @@ def test_flips_that_noise_does_not_explain_are_told() -> None:
 
 def test_what_is_no_number_has_no_distance() -> None:
     with pytest.raises(ParityError, match="NaN"):
-        hold(DECIDED, DECIDED * np.nan, NAMES, 0.1)
+        compare_logits(DECIDED, DECIDED * np.nan, NAMES, 0.1)
 
 
 def test_coarser_steps_may_move_further() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.comparison import compare_first_classes
 from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.statistics import Paired
 
@@ -10,7 +10,7 @@ def test_answers_are_counted_image_by_image() -> None:
     labels = np.array([0, 1, 2, 3, 4, 5, 6, 7])
     reference = np.array([0, 1, 2, 3, 4, 9, 9, 9])  # 5 right
     answers = np.array([0, 1, 9, 8, 4, 5, 8, 9])  # loses 2 and 3, gains 5, changes one wrong answer
-    found = compare_answers(reference, answers, labels, "torch")
+    found = compare_first_classes(reference, answers, labels, "torch")
     assert (found.reference, found.images, found.both_right, found.lost, found.gained) == ("torch", 8, 3, 2, 1)
     assert found.changed == 4
     assert found.drop_pp == pytest.approx(12.5)

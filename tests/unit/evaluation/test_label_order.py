@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seatrial.evaluation.label_order import Order, find_order, is_far_better
+from seatrial.evaluation.label_order import LabelOrder, find_order, is_far_better
 from seatrial.evaluation.statistics import Paired
 
 CLASSES = 100
@@ -36,7 +36,7 @@ def test_labels_in_another_order_are_found(accuracy: float) -> None:
     found = find_order(answer(TRUE, accuracy, CLASSES), other[TRUE], CLASSES)
     assert found is not None and "another order" in found.text
     first = int(np.flatnonzero(other == 0)[0])
-    assert found.examples[0].startswith(f"label 0 is answered with class {first} (")
+    assert found.examples[0].startswith(f"label 0 is predicted as class {first} (")
 
 
 def number_texts(classes: int, first: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_two_classes_that_change_places_are_found() -> None:
     found = find_order(1 - labels, labels, 2)
     assert found is not None
     assert found.examples == (
-        "label 0 is answered with class 1 (20 of 20 images)", "label 1 is answered with class 0 (20 of 20 images)",
+        "label 0 is predicted as class 1 (20 of 20 images)", "label 1 is predicted as class 0 (20 of 20 images)",
     )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def draw_poor_network(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
 
 def test_networks_with_favourite_classes_are_hardly_ever_taken_for_another_order() -> None:
     rng = np.random.default_rng(5)
-    found: list[Order] = [o for o in (find_order(*draw_poor_network(rng)) for _ in range(2000)) if o is not None]
+    found: list[LabelOrder] = [o for o in (find_order(*draw_poor_network(rng)) for _ in range(2000)) if o is not None]
     assert len(found) <= 2
 
 

@@ -26,7 +26,7 @@ def test_equal_logits_do_not_differ() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_has_no_distance(value: float) -> None:
     logits = np.array([[1.0, 2.0], [value, 1.0]])
-    with pytest.raises(ParityError, match="after 'simplify' the graph answers NaN or infinity"):
+    with pytest.raises(ParityError, match="after 'simplify' the graph gives NaN or infinity"):
         measure_parity("simplify", np.ones((2, 2)), logits)
 
 
@@ -51,14 +51,14 @@ def test_what_is_no_number_is_named(value: float) -> None:
     check_logits(GOOD, NAMES)
     logits = GOOD.copy()
     logits[1:, 1] = value
-    with pytest.raises(ParityError, match=r"answers NaN or infinity, first for b\.png$"):
+    with pytest.raises(ParityError, match=r"gives NaN or infinity, first for b\.png;"):
         check_logits(logits, NAMES)
 
 
 def test_the_same_score_for_every_class_is_named() -> None:
     logits = GOOD.copy()
     logits[2] = 7
-    with pytest.raises(ParityError, match=r"every class the same score, first for c\.png$"):
+    with pytest.raises(ParityError, match=r"every class the same score, first for c\.png;"):
         check_logits(logits, NAMES)
 
 
@@ -68,7 +68,7 @@ def test_one_answer_to_images_that_differ_is_refused() -> None:
     variety.see(images[:1], GOOD[:1])
     variety.check()
     variety.see(images[1:], GOOD[[0, 0, 0]])
-    with pytest.raises(ParityError, match="gives 4 images the same answer, though they differ"):
+    with pytest.raises(ParityError, match="gives 4 images the same logits, though they differ"):
         variety.check()
     variety.see(images[:1], GOOD[1:2])
     variety.check()

@@ -9,7 +9,7 @@ from scipy.stats import beta, binomtest
 
 from fake_engine import make_recipe
 from seatrial.data.images import LabelledImage
-from seatrial.evaluation.comparison import compare_answers
+from seatrial.evaluation.comparison import compare_first_classes
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import (
     Seen,
@@ -19,7 +19,8 @@ from seatrial.evaluation.plausibility import (
     judge_tally,
     suspect_changes,
 )
-from seatrial.evaluation.statistics import Paired, exact_bounds, gain_p
+from seatrial.evaluation.statistics import Paired, gain_p
+from seatrial.metrics.intervals import exact_bounds
 
 
 def see(labels: np.ndarray, answers: np.ndarray, classes: int = 10, **more: object) -> Seen:
@@ -170,11 +171,11 @@ def test_a_quarter_of_other_predictions_is_another_network(changed: int, suspect
     labels = np.zeros(1000, int)
     reference = np.where(np.arange(1000) < 500, 0, 1)
     answers = np.where(np.arange(1000) >= 1000 - changed, 2, reference)
-    versus = compare_answers(reference, answers, labels, "torch")
+    versus = compare_first_classes(reference, answers, labels, "torch")
     found = suspect_changes(versus)
     assert (found is not None) is suspected
     if changed == 250 and found is not None:
-        assert "250 of 1000 first classes (25.0%) are others than those of torch, at least 22.8%" in found.reason
+        assert "250 of 1000 first classes (25.0%) differ from those of torch, at least 22.8%" in found.reason
     assert suspect_changes(versus.model_copy(update={"other_weights": True})) is None
 
 

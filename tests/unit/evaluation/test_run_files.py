@@ -98,7 +98,7 @@ def test_an_answer_that_is_none_names_its_file(value: float, words: str) -> None
 
 def test_one_answer_to_everything_is_refused() -> None:
     session = FakeSession(answer=lambda batch: np.tile(np.arange(CLASSES, dtype=np.float32), (len(batch), 1)))
-    with pytest.raises(ParityError, match="gives 10 images the same answer, though they differ"):
+    with pytest.raises(ParityError, match="gives 10 images the same logits, though they differ"):
         run(session, make_source(), Repeats(4))
 
 

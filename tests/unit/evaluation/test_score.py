@@ -168,7 +168,7 @@ def test_two_predictions_for_an_image_are_an_error(folder: Path) -> None:
 def test_what_is_no_number_never_counts(folder: Path, value: str) -> None:
     labels = fill(folder, [0, 1, 0])
     (folder / "val_0002_0.txt").write_text(f"5 0 0 0 0 0 0 {value} \n")
-    with pytest.raises(ParityError, match=r"1 predictions hold NaN or infinity, first .*val_0002_0\.txt"):
+    with pytest.raises(ParityError, match=r"gives NaN or infinity, first for val_0002_0\.txt"):
         score_folder(folder, labels)
 
 
@@ -207,18 +207,18 @@ def npy_bytes(array: NDArray[np.generic]) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a_0.txt", b"", "holds nothing"),
-        ("a_0.txt", b"\n \n", "holds nothing"),
-        ("a_0.txt", b"0.5\n", "holds one number"),
+        ("a_0.txt", b"", "has 0 numbers"),
+        ("a_0.txt", b"\n \n", "has 0 numbers"),
+        ("a_0.txt", b"0.5\n", "has 1 numbers"),
         ("a_0.txt", b"0.5 0,7\n", "could not convert string to float: '0,7'"),
         ("a_0.txt", b"0.5 0.7\n0.1 0.2\n", "2 rows where one image has one"),
         ("a_0.txt", "0.5 ½\n".encode(), "codec can't decode"),
-        ("a_0.bin", b"", "holds nothing"),
+        ("a_0.bin", b"", "has 0 numbers"),
         ("a_0.bin", b"\0" * 4002, "not whole float32 numbers"),
-        ("a_0.npy", b"", "holds no prediction"),
+        ("a_0.npy", b"", "is no prediction"),
         ("a_0.npy", npy_bytes(np.zeros((2, 5))), r"shape \(2, 5\) are not one row"),
         ("a_0.npy", npy_bytes(np.array(["a", "b"])), "are not one row"),
-        ("a_0.npy", npy_bytes(np.zeros((1, 10)))[:-8], "holds no prediction"),
+        ("a_0.npy", npy_bytes(np.zeros((1, 10)))[:-8], "is no prediction"),
     ],
 )
 def test_a_file_that_is_no_prediction_is_named(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
@@ -247,9 +247,9 @@ def test_two_labels_for_a_name_are_an_error(folder: Path, tmp_path: Path) -> Non
 
 def test_a_folder_without_predictions_is_an_error(folder: Path) -> None:
     labels = write_labels(folder, {"a": 0})
-    with pytest.raises(DataError, match="holds no predictions"):
+    with pytest.raises(DataError, match="has no predictions"):
         score_folder(folder, labels, allow_partial=True)
-    with pytest.raises(DataError, match="no folder of predictions"):
+    with pytest.raises(DataError, match="there is no folder"):
         score_folder(folder / "none", labels)
 
 

@@ -13,9 +13,9 @@ from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import ParityError
-from seatrial.evaluation.ledger import Ledger
-from seatrial.evaluation.pipeline import Clock, answer_all, check_variety, collect_predictions
-from seatrial.evaluation.stream import Answers, Plan, stream_answers
+from seatrial.evaluation.ledger import PredictionLedger
+from seatrial.evaluation.pipeline import check_variety, collect_predictions, predict_all
+from seatrial.evaluation.stream import PredictionBatch, StreamPlan, stream_predictions
 from seatrial.metrics.topk import rank_top
 from seatrial.progress import Update, silent
 from seatrial.store.files import hash_bytes, hash_content
@@ -42,15 +42,20 @@ def images(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> list
 
 
 PIPELINE = make_pipeline(make_recipe())
-CLOCK = Clock(silent)
-ONE_BY_ONE = Plan(batch_size=4)
+ONE_BY_ONE = StreamPlan(batch_size=4)
 
 
-def evaluate(session: FakeSession, images: list[LabelledImage], folder: Path, plan: Plan = ONE_BY_ONE) -> Ledger:
-    ledger = Ledger(folder / "ledger", "key", len(images))
+def evaluate(
+    session: FakeSession, images: list[LabelledImage], folder: Path, plan: StreamPlan = ONE_BY_ONE
+) -> PredictionLedger:
+    ledger = PredictionLedger(folder / "ledger", "key", len(images))
     try:
-        answer_all(
-            ledger, ledger.todo, lambda todo: stream_answers(session, images, PIPELINE, todo, plan), len(images), CLOCK
+        predict_all(
+            ledger,
+            ledger.todo,
+            lambda todo: stream_predictions(session, images, PIPELINE, todo, plan),
+            len(images),
+            silent,
         )
     except BaseException:
         ledger.close()
@@ -58,7 +63,7 @@ def evaluate(session: FakeSession, images: list[LabelledImage], folder: Path, pl
     return ledger
 
 
-def predict(ledger: Ledger, images: list[LabelledImage]) -> Predictions:
+def predict(ledger: PredictionLedger, images: list[LabelledImage]) -> Predictions:
     (part,) = collect_predictions(ledger, images)
     return part
 
@@ -79,16 +84,16 @@ def test_predictions_are_the_best_classes_in_the_order_of_ids(
     assert ledger.tally.width == CLASSES and ledger.tally.wall_s > 0 < ledger.tally.decode_s
 
 
-@pytest.mark.parametrize("callers", [1, 3])
+@pytest.mark.parametrize("streams", [1, 3])
 @pytest.mark.parametrize(
     ("fixed", "batch_size", "workers"), [(None, 1, 1), (None, 3, 2), (3, 16, 4), (16, 1, 2), (None, 100, 2)]
 )
 def test_every_image_counts_once_whatever_the_batch(
-    fixed: int | None, batch_size: int, workers: int, callers: int, images: list[LabelledImage], tmp_path: Path
+    fixed: int | None, batch_size: int, workers: int, streams: int, images: list[LabelledImage], tmp_path: Path
 ) -> None:
-    plan = Plan(batch_size, workers, callers, keep_logits=True)
+    plan = StreamPlan(batch_size, workers, streams, keep_logits=True)
     session = FakeSession(fixed)
-    for name, opened, how in (("whole", FakeSession(), Plan(keep_logits=True)), ("parts", session, plan)):
+    for name, opened, how in (("whole", FakeSession(), StreamPlan(keep_logits=True)), ("parts", session, plan)):
         with evaluate(opened, images, tmp_path / name, how) as ledger:
             write_parts(tmp_path / f"{name}.parquet", collect_predictions(ledger, images))
     assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
@@ -99,13 +104,13 @@ def test_every_image_counts_once_whatever_the_batch(
 
 def test_processes_decode_as_threads_do(images: list[LabelledImage], tmp_path: Path) -> None:
     for workers in (1, 5):
-        with evaluate(FakeSession(), images, tmp_path / str(workers), Plan(4, workers, 2)) as ledger:
+        with evaluate(FakeSession(), images, tmp_path / str(workers), StreamPlan(4, workers, 2)) as ledger:
             write_parts(tmp_path / f"{workers}.parquet", collect_predictions(ledger, images))
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "5.parquet").read_bytes()
 
 
 def test_logits_are_kept_on_request(images: list[LabelledImage], pixels: np.ndarray, tmp_path: Path) -> None:
-    with evaluate(FakeSession(), images, tmp_path, Plan(4, keep_logits=True)) as ledger:
+    with evaluate(FakeSession(), images, tmp_path, StreamPlan(4, keep_logits=True)) as ledger:
         found = predict(ledger, images)
     order = sorted(range(COUNT), key=lambda row: images[row].id)
     assert found.logits is not None
@@ -125,7 +130,7 @@ def test_as_many_batches_as_asked_are_inside_the_engine(images: list[LabelledIma
             inside -= 1
         return answer(batch)
 
-    evaluate(FakeSession(answer=count), images[:21], tmp_path, Plan(1, 2, callers=3)).close()
+    evaluate(FakeSession(answer=count), images[:21], tmp_path, StreamPlan(1, 2, streams=3)).close()
     assert most == 3
 
 
@@ -137,7 +142,7 @@ def test_prepared_images_go_to_the_engine_as_they_are(
     size, form = pixels[0].nbytes, PreparedInput("uint8", (4, 6, 3), None)
     packed = [replace(image, path=pack, span=(row * size, size), prepared=form) for row, image in enumerate(images)]
     session = FakeSession()
-    evaluate(session, packed, tmp_path, Plan(5)).close()
+    evaluate(session, packed, tmp_path, StreamPlan(5)).close()
     np.testing.assert_array_equal(np.concatenate(session.given), pixels)
 
 
@@ -156,7 +161,7 @@ def test_the_content_of_a_prepared_image_is_its_files_where_that_is_known(
             made.append(
                 replace(image, path=path, prepared=form, content=(len(data), hash_bytes(data)) if tells else None)
             )
-        with evaluate(FakeSession(), made, tmp_path / name, Plan(5)) as ledger:
+        with evaluate(FakeSession(), made, tmp_path / name, StreamPlan(5)) as ledger:
             found.append(predict(ledger, made))
     order = sorted(range(COUNT), key=lambda row: images[row].id)
     bins, packed, mixed = found
@@ -201,12 +206,12 @@ def spoil(value: float, row: int) -> Callable[[np.ndarray], np.ndarray]:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_answer_that_is_no_number_names_its_image(value: float, images: list[LabelledImage], tmp_path: Path) -> None:
-    with pytest.raises(ParityError, match=f"answers NaN or infinity, first for {images[9].id}$"):
+    with pytest.raises(ParityError, match=f"gives NaN or infinity, first for {images[9].id};"):
         evaluate(FakeSession(answer=spoil(value, 1)), images, tmp_path)
 
 
 def test_equal_scores_for_all_classes_name_their_image(images: list[LabelledImage], tmp_path: Path) -> None:
-    with pytest.raises(ParityError, match=f"every class the same score, first for {images[10].id}$"):
+    with pytest.raises(ParityError, match=f"every class the same score, first for {images[10].id};"):
         evaluate(FakeSession(answer=spoil(3.0, 2)), images, tmp_path)
 
 
@@ -230,7 +235,7 @@ def answer_late() -> Callable[[np.ndarray], np.ndarray]:
 def test_one_answer_to_everything_is_refused(batch_size: int, images: list[LabelledImage], tmp_path: Path) -> None:
     told = rf"{images[1].id} gets the logits of {images[0].id} \(21 of 22 images repeat those of another\)"
     with (
-        evaluate(FakeSession(answer=answer_alike), images, tmp_path, Plan(batch_size)) as ledger,
+        evaluate(FakeSession(answer=answer_alike), images, tmp_path, StreamPlan(batch_size)) as ledger,
         pytest.raises(ParityError, match=told),
     ):
         check_variety(ledger.tally, images, PIPELINE)
@@ -239,7 +244,7 @@ def test_one_answer_to_everything_is_refused(batch_size: int, images: list[Label
 def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_path: Path) -> None:
     told = rf"{images[5].id} gets the logits of {images[0].id} \(5 of 20 images"
     with (
-        evaluate(FakeSession(answer=answer_late()), images[:20], tmp_path, Plan(5)) as ledger,
+        evaluate(FakeSession(answer=answer_late()), images[:20], tmp_path, StreamPlan(5)) as ledger,
         pytest.raises(ParityError, match=told),
     ):
         check_variety(ledger.tally, images[:20], PIPELINE)
@@ -249,17 +254,17 @@ def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_p
 def test_rounded_logits_excuse_no_broken_engine(how: str, images: list[LabelledImage], tmp_path: Path) -> None:
     session = FakeSession(answer=answer_alike if how == "alike" else answer_late())
     with (
-        evaluate(session, images, tmp_path, Plan(5, coarse=True)) as ledger,
-        pytest.raises(ParityError, match="different images the same answer"),
+        evaluate(session, images, tmp_path, StreamPlan(5, coarse=True)) as ledger,
+        pytest.raises(ParityError, match="different images the same logits"),
     ):
         check_variety(ledger.tally, images, PIPELINE, coarse=True)
 
 
 def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: Path) -> None:
     copies = [*images[1:3], *(LabelledImage(f"copy-{i}", images[0].path, 0) for i in range(4))]
-    with evaluate(FakeSession(), copies, tmp_path, Plan(2)) as ledger:
+    with evaluate(FakeSession(), copies, tmp_path, StreamPlan(2)) as ledger:
         check_variety(ledger.tally, copies, PIPELINE)
-    assert ledger.tally.answered.all()
+    assert ledger.tally.predicted.all()
 
 
 def test_broken_images_are_named_and_the_others_answered(images: list[LabelledImage], tmp_path: Path) -> None:
@@ -271,7 +276,7 @@ def test_broken_images_are_named_and_the_others_answered(images: list[LabelledIm
     assert sorted(ledger.tally.bad) == [2, 6]
     assert "broken.png is damaged" in ledger.tally.bad[2] and "no cannot be read" in ledger.tally.bad[6]
     assert set(found.ids) == {image.id for image in images[:5]}
-    assert ledger.tally.done.all() and ledger.tally.answered.sum() == 5
+    assert ledger.tally.done.all() and ledger.tally.predicted.sum() == 5
 
 
 def test_an_engine_that_fails_ends_the_evaluation_and_keeps_what_is_answered(
@@ -285,12 +290,14 @@ def test_an_engine_that_fails_ends_the_evaluation_and_keeps_what_is_answered(
     session = FakeSession(answer=fail_on_the_third)
     with pytest.raises(ZeroDivisionError, match="engine"):
         evaluate(session, images, tmp_path)
-    with Ledger(tmp_path / "ledger", "key", COUNT) as ledger:
+    with PredictionLedger(tmp_path / "ledger", "key", COUNT) as ledger:
         assert len(ledger.todo) == COUNT - 8
 
 
 def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -> None:
-    answers: Iterator[Answers] = stream_answers(FakeSession(), images, PIPELINE, np.arange(COUNT), Plan(2, 2, 2))
+    answers: Iterator[PredictionBatch] = stream_predictions(
+        FakeSession(), images, PIPELINE, np.arange(COUNT), StreamPlan(2, 2, 2)
+    )
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("decode", "run"))] == []
@@ -298,9 +305,9 @@ def test_whoever_stops_listening_leaves_no_thread(images: list[LabelledImage]) -
 
 def test_progress_counts_images(images: list[LabelledImage], tmp_path: Path) -> None:
     told: list[Update] = []
-    with Ledger(tmp_path / "ledger", "key", COUNT) as ledger:
-        answers = stream_answers(FakeSession(), images, PIPELINE, ledger.todo, Plan(8))
-        answer_all(ledger, ledger.todo, lambda _: answers, COUNT, Clock(told.append))
+    with PredictionLedger(tmp_path / "ledger", "key", COUNT) as ledger:
+        answers = stream_predictions(FakeSession(), images, PIPELINE, ledger.todo, StreamPlan(8))
+        predict_all(ledger, ledger.todo, lambda _: answers, COUNT, told.append)
     assert [(update.stage, update.done, update.total, update.unit) for update in told] == [
         ("evaluate", done, COUNT, "images") for done in (8, 16, 22)
     ]

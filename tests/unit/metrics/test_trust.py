@@ -23,18 +23,18 @@ def test_a_rate_is_doubted_where_it_is_not_known_or_not_its_own(
 
 
 @pytest.mark.parametrize(
-    ("best", "evaluated", "callers", "contradicted"),
+    ("best", "evaluated", "streams", "contradicted"),
     [
         (0.67, 10.8, 2, True),  # What a busy machine gave.
         (30.0, 25.0, 2, False),
-        (30.0, 70.0, 2, False),  # Two callers may bring twice as much.
+        (30.0, 70.0, 2, False),  # Two streams may bring twice as much.
         (30.0, 76.0, 2, True),
         (30.0, 40.0, 1, True),
     ],
 )
 def test_an_evaluation_that_is_too_fast_contradicts(
-    best: float, evaluated: float, callers: int, contradicted: bool
+    best: float, evaluated: float, streams: int, contradicted: bool
 ) -> None:
-    found = find_contradiction(best, evaluated, callers)
+    found = find_contradiction(best, evaluated, streams)
     assert (found is not None) == contradicted
     assert found is None or f"{evaluated:.3g} images/s from files" in found

@@ -68,6 +68,8 @@ def test_a_small_card_has_defaults() -> None:
         ({"weights": {"file": "../a.pth"}}, "'weights.file' is '../a.pth'"),
         ({"weights": {"file": "a.pth", "md5": "XYZ"}}, "'weights.md5' is 'XYZ'"),
         ({"gates": {"at_least_published": True}}, "needs a [reference]"),
+        ({"gates": {"metrics": {"macro_recal": 0.7}}}, "no metric 'macro_recal'; did you mean 'macro_recall'?"),
+        ({"gates": {"metrics": {"macro_recall": 70}}}, "'gates.metrics.macro_recall' is 70"),
         ({"gates": {"published_relative_drop": 0.01}}, "needs a [reference]"),
         ({"preprocess": [{"step": "to_float"}]}, "the input size is not known"),
         ({"preprocess": [{"step": "to_float"}, {"step": "center_crop", "size": [8, 8]}]}, "pixel steps"),

@@ -197,6 +197,14 @@ def test_hits_are_counted_again(tmp_path: Path) -> None:
     assert not (run / "report.html").exists() and not (run / "report.md").exists()
 
 
+@pytest.mark.parametrize(("name", "key"), [("top1", "low"), ("macro_recall", "value")])
+def test_metrics_are_measured_again(name: str, key: str, tmp_path: Path) -> None:
+    run = build_run(tmp_path, Trial(ships=(TORCH, BF16)))
+    edit_json(run / "evaluation" / "openvino-bf16.json", lambda data: data["metrics"][name].update({key: 0.99}))
+    with pytest.raises(RefusedFile, match=rf"was edited or damaged: its metrics are .*'{name}': \[.*0\.99"):
+        write_report(run)
+
+
 def test_predictions_that_are_gone_are_doubted(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "evaluation" / "torch.parquet").unlink()

@@ -82,7 +82,7 @@ def test_a_flipped_bit_or_a_missing_end_never_passes(tmp_path: Path) -> None:
     assert refused > len(whole) / 29 / 2
     for length in (0, 3, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(RefusedFile, match=r"torch\.parquet holds no predictions \(.+\)"):
+        with pytest.raises(RefusedFile, match=r"torch\.parquet is no file of predictions \(.+\)"):
             Predictions.load(path)
 
 
@@ -100,7 +100,7 @@ LISTS = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, 4], pa.int32()), 2)
 )
 def test_a_table_of_something_else_is_refused(table: dict[str, object], tmp_path: Path) -> None:
     pq.write_table(pa.table(table), tmp_path / "other.parquet")
-    with pytest.raises(RefusedFile, match=r"other\.parquet holds no predictions"):
+    with pytest.raises(RefusedFile, match=r"other\.parquet is no file of predictions"):
         Predictions.load(tmp_path / "other.parquet")
 
 
@@ -134,12 +134,12 @@ def spoil(**changes: object) -> dict[str, pa.Array]:
         ),
         ({"classes": [[0, 1], [1, 1], [2, 0]]}, "image 'b' names a class twice"),
         ({"classes": [[0, 1], [1, -1], [2, 0]]}, "image 'b' names a class below 0"),
-        ({"id": ["a", "b", "b"]}, "image 'b' stands twice"),
+        ({"id": ["a", "b", "b"]}, "image 'b' is there twice"),
         ({"label": [0, -1, 2]}, "image 'b' has a label below 0"),
-        ({"label": [0, None, 2]}, "holds no predictions .column 'label' has rows without a value"),
-        ({"classes": [[0, 1], None, [2, 0]]}, "made.parquet holds no predictions"),
+        ({"label": [0, None, 2]}, "is no file of predictions .column 'label' has rows without a value"),
+        ({"classes": [[0, 1], None, [2, 0]]}, "made.parquet is no file of predictions"),
         ({"scores": [[2, 1], [3, None], [1, 0]]}, "a list lacks a value"),
-        ({"id": [], "label": [], "classes": [], "scores": []}, "holds predictions of no image"),
+        ({"id": [], "label": [], "classes": [], "scores": []}, "has predictions of no image"),
         (
             {"logits": [[2, 1, 0], [0, 3, 3], [1, 0, 2]], "classes": [[0, 1], [1, 3], [2, 0]]},
             "'b' names a class above 2",
@@ -179,7 +179,9 @@ def test_predictions_are_in_the_order_of_their_ids_whoever_wrote_them(tmp_path: 
 
 def test_what_is_not_there_says_what_writes_it(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.parquet"):
-        with pytest.raises(UsageError, match=rf"there are no predictions {path}; `seatrial evaluate` writes them"):
+        with pytest.raises(
+            UsageError, match=rf"there is no file of predictions {path}; `seatrial evaluate` writes one"
+        ):
             Predictions.load(path)
 
 
@@ -200,11 +202,11 @@ def test_predictions_on_the_same_images_compare() -> None:
 def test_other_images_or_labels_do_not_compare() -> None:
     saved = draw_predictions(4)
     fewer = saved.take(np.arange(1, 4))
-    told = r"torch and openvino were evaluated on other images \(1 only in the first, 0 only in the second\)"
+    told = r"torch and openvino were evaluated on different images \(1 only in the first, 0 only in the second\)"
     with pytest.raises(NotComparable, match=told):
         check_same_images(saved, fewer, ("torch", "openvino"))
     relabelled = replace(saved, labels=saved.labels + 1)
-    with pytest.raises(NotComparable, match="torch and openvino were evaluated with other labels"):
+    with pytest.raises(NotComparable, match="torch and openvino were evaluated with different labels"):
         check_same_images(saved, relabelled, ("torch", "openvino"))
 
 

@@ -11,6 +11,7 @@ from seatrial.store.record import CHECKSUM, Record
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
+    EarlyStopping,
     EngineManifest,
     GraphManifest,
     RunManifest,
@@ -99,9 +100,9 @@ def test_a_damaged_file_is_refused(contents: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("none.json", r"there is no \S+none\.json$"),
+        ("none.json", r"there is no \S+none\.json; run the stage"),
         ("verdict.json/none.json", "there is no "),
-        ("folder", r"folder cannot be read \(Is a directory\)$"),
+        ("folder", r"folder cannot be read \(Is a directory\); check"),
     ],
 )
 def test_what_is_no_file_is_told(name: str, told: str, run: Path, tmp_path: Path) -> None:
@@ -156,11 +157,47 @@ def test_accuracy_is_hits_over_images(run: Path) -> None:
 
 def test_an_accuracy_of_the_first_version_still_loads(run: Path, tmp_path: Path) -> None:
     data = json.loads((run / "evaluation/onnxruntime.json").read_text())
-    for key in ("left_out", "batch_invariant", CHECKSUM):
+    for key in ("left_out", "batch_invariant", "metrics", "early_stopping", CHECKSUM):
         del data[key]
     old = {**data, "schema": "seatrial/accuracy/1", "workers": 2, "wall_s": 1.5, "images_per_s": 100.0}
+    (tmp_path / "old.json").write_text(json.dumps({**old, "top1_interval": [0.5, 0.6]}))
+    expected = AccuracyRecord.load(run / "evaluation/onnxruntime.json")
+    tops = {name: estimate for name, estimate in expected.metrics.items() if name.startswith("top")}
+    assert 0 < len(tops) < len(expected.metrics)
+    assert AccuracyRecord.load(tmp_path / "old.json") == expected.model_copy(update={"metrics": tops})
+
+
+def test_an_accuracy_of_the_second_version_keeps_how_it_stopped_early(run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "evaluation/onnxruntime.json").read_text())
+    for key in ("metrics", "early_stopping", CHECKSUM):
+        del data[key]
+    ended = {"limit_pp": 1.0, "outcome": "PASS", "looks": 2, "confidence": 0.99, "of_images": 900}
+    old = {**data, "schema": "seatrial/accuracy/2", "top1_interval": [0.5, 0.6], "certainty": ended}
     (tmp_path / "old.json").write_text(json.dumps(old))
-    assert AccuracyRecord.load(tmp_path / "old.json") == AccuracyRecord.load(run / "evaluation/onnxruntime.json")
+    assert AccuracyRecord.load(tmp_path / "old.json").early_stopping == EarlyStopping.model_validate(ended)
+
+
+def test_a_throughput_of_the_first_version_has_other_names(run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "evaluation/onnxruntime.throughput.json").read_text())
+    names = {
+        "decode_workers": "workers",
+        "streams": "callers",
+        "first_prediction_s": "first_answer_s",
+        "attempts": "sittings",
+    }
+    old = {names.get(key, key): value for key, value in data.items() if key != CHECKSUM}
+    (tmp_path / "old.json").write_text(json.dumps({**old, "schema": "seatrial/throughput/1"}))
+    assert Throughput.load(tmp_path / "old.json") == Throughput.load(run / "evaluation/onnxruntime.throughput.json")
+
+
+@pytest.mark.parametrize("hits", [[10**9], [-1], ["many"], None])
+def test_an_old_accuracy_with_impossible_hits_is_refused(hits: object, run: Path, tmp_path: Path) -> None:
+    data = json.loads((run / "evaluation/onnxruntime.json").read_text())
+    for key in ("metrics", "early_stopping", CHECKSUM):
+        del data[key]
+    (tmp_path / "old.json").write_text(json.dumps({**data, "schema": "seatrial/accuracy/2", "hits": hits}))
+    with pytest.raises(UsageError):
+        AccuracyRecord.load(tmp_path / "old.json")
 
 
 @pytest.mark.parametrize("labels", ["val.txt", None])

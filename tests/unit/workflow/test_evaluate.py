@@ -12,19 +12,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sealed import edit_record, read_unsealed
+from sealed import edit_json, edit_record, read_unsealed
 from seatrial.cli import run_cli
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
 from seatrial.errors import DataError, EngineError, NotComparable, UsageError
-from seatrial.evaluation.ledger import Ledger
-from seatrial.evaluation.pipeline import AnswerSource
+from seatrial.evaluation.executor import Evaluation, LocalExecutor, Observations
+from seatrial.evaluation.ledger import PredictionLedger
+from seatrial.evaluation.pipeline import PredictionSource
 from seatrial.evaluation.select import repeat_images
-from seatrial.evaluation.stream import Answers
+from seatrial.evaluation.stream import PredictionBatch
 from seatrial.progress import Progress, Update
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Throughput
-from seatrial.workflow.evaluate import EvaluateSpec, Evaluation, Here, Sitting, evaluate_engine
+from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
 
 
@@ -57,13 +58,13 @@ def reference(engine: Path, images: tuple[LabelledImage, ...], tmp_path_factory:
 def test_what_is_stored_depends_on_neither_batch_nor_workers(
     engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
 ) -> None:
-    record = evaluate_engine(engine, EvaluateSpec(images, 5, workers=3, callers=3), tmp_path)
+    record = evaluate_engine(engine, EvaluateSpec(images, 5, decode_workers=3, streams=3), tmp_path)
     assert (tmp_path / "ort.parquet").read_bytes() == reference.read_bytes()
     assert (record.images, record.left_out, record.batch_size, record.batch_invariant) == (24, {}, 5, True)
     assert record.batch_distance == 0 and record.contents_hash is not None
     pace = Throughput.load(tmp_path / "ort.throughput.json")
-    assert (pace.key, pace.images, pace.workers, pace.callers, pace.sittings) == (record.key, 24, 3, 3, 1)
-    assert pace.images_per_s == pytest.approx(24 / pace.wall_s) and pace.first_answer_s > 0
+    assert (pace.key, pace.images, pace.decode_workers, pace.streams, pace.attempts) == (record.key, 24, 3, 3, 1)
+    assert pace.images_per_s == pytest.approx(24 / pace.wall_s) and pace.first_prediction_s > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ort.json", "ort.parquet", "ort.throughput.json"]
 
 
@@ -87,16 +88,16 @@ def test_fewer_images_than_asked_are_no_accuracy(
     engine: Path, spoilt: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    with pytest.raises(DataError, match=rf"1 of 24 images have no answer: image \S+{spoilt[3].id} is damaged"):
+    with pytest.raises(DataError, match=rf"1 of 24 images have no prediction: image \S+{spoilt[3].id} is damaged"):
         evaluate_engine(engine, EvaluateSpec(spoilt), output)
     assert not (output / "ort.json").exists()
     told: list[str] = []
     spec = EvaluateSpec(spoilt, allow_partial=True)
     record = evaluate_engine(engine, spec, output, lambda update: told.append(update.note))
-    assert any("23 of 24 images are answered already" in note for note in told)
+    assert any("23 of 24 images are done already" in note for note in told)
     assert record.images == 23 and list(record.left_out) == [spoilt[3].id]
     assert Predictions.load(output / "ort.parquet").ids == tuple(i.id for i in spoilt if i is not spoilt[3])
-    with pytest.raises(DataError, match="1 of 24 images have no answer"):
+    with pytest.raises(DataError, match="1 of 24 images have no prediction"):
         evaluate_engine(engine, EvaluateSpec(spoilt), output)
 
 
@@ -109,7 +110,7 @@ def test_surplus_bytes_are_counted_and_change_nothing(
         (tmp_path / image.id).write_bytes(data[:-2] + bytes(40) + data[-2:])
         padded.append(replace(image, path=tmp_path / image.id))
     told: list[str] = []
-    spec = EvaluateSpec((*images[:3], *padded, *images[5:]), workers=2)
+    spec = EvaluateSpec((*images[:3], *padded, *images[5:]), decode_workers=2)
     record = evaluate_engine(engine, spec, tmp_path / "out", lambda update: told.append(update.note))
     note = f"2 images (first '{images[3].id}') have surplus zeros before the end marker, which no pixel is made of"
     assert record.notes == (note,) and f"ort: {note}" in told
@@ -122,7 +123,7 @@ def test_missing_images_are_refused_before_any_work(
     engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     missing = {"gone.JPEG": "gone.JPEG is labelled and not there"}
-    with pytest.raises(DataError, match=r"1 of 25 images have no answer: gone\.JPEG is labelled"):
+    with pytest.raises(DataError, match=r"1 of 25 images have no prediction: gone\.JPEG is labelled"):
         evaluate_engine(engine, EvaluateSpec(images, missing=missing), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     spec = EvaluateSpec(images, missing=missing, allow_partial=True)
@@ -167,13 +168,13 @@ def test_it_stops_as_soon_as_the_verdict_is_certain(
     same = make_reference(tmp_path / "same.parquet", many, lambda index: int(first_of[many[index].id.split("#")[0]]))
     spec = EvaluateSpec(many, reference=same, until_pp=10.0)
     record = evaluate_engine(engine, spec, tmp_path / "pass")
-    assert record.certainty is not None and record.versus is not None
-    assert (record.certainty.outcome, record.certainty.of_images) == ("PASS", 1500)
+    assert record.early_stopping is not None and record.versus is not None
+    assert (record.early_stopping.outcome, record.early_stopping.of_images) == ("PASS", 1500)
     assert record.images in (100, 200) and record.versus.changed == 0
-    assert record.versus.confidence == record.certainty.confidence > 0.95
+    assert record.versus.confidence == record.early_stopping.confidence > 0.95
     right = make_reference(tmp_path / "right.parquet", many, lambda index: many[index].label)
     failed = evaluate_engine(engine, replace(spec, reference=right), tmp_path / "fail")
-    assert failed.certainty is not None and failed.certainty.outcome == "FAIL" and failed.images == 100
+    assert failed.early_stopping is not None and failed.early_stopping.outcome == "FAIL" and failed.images == 100
 
 
 def test_a_verdict_that_falls_early_needs_every_image_and_a_reference(
@@ -182,7 +183,7 @@ def test_a_verdict_that_falls_early_needs_every_image_and_a_reference(
     with pytest.raises(UsageError, match="give --reference"):
         evaluate_engine(engine, EvaluateSpec(spoilt, until_pp=1.0), tmp_path / "out")
     spec = EvaluateSpec(spoilt, reference=reference, until_pp=1.0)
-    with pytest.raises(DataError, match=r"is damaged .* a look that lacks an image cannot be judged"):
+    with pytest.raises(DataError, match=r"is damaged .* early stopping needs every image"):
         evaluate_engine(engine, spec, tmp_path / "out")
     with pytest.raises(UsageError, match="leave --allow-partial out"):
         evaluate_engine(engine, replace(spec, allow_partial=True), tmp_path / "out")
@@ -264,7 +265,7 @@ def test_no_more_is_made_than_there_are_images(
 ) -> None:
     many = ("--batch-size", "1000000", "--workers", "500", "--streams", "500")
     assert evaluate_by_words(trial, engine, tmp_path, *many) == 0
-    assert "1 workers decode, 1 batches of 24 are inside the engine" in capsys.readouterr().err
+    assert "1 decode workers, 1 streams, batches of 24" in capsys.readouterr().err
 
 
 def test_an_evaluation_that_fails_leaves_no_older_one_in_its_place(
@@ -272,7 +273,7 @@ def test_an_evaluation_that_fails_leaves_no_older_one_in_its_place(
 ) -> None:
     output = tmp_path / "output"
     evaluate_engine(engine, EvaluateSpec(images), output)
-    with pytest.raises(DataError, match="1 of 24 images have no answer"):
+    with pytest.raises(DataError, match="1 of 24 images have no prediction"):
         evaluate_engine(engine, EvaluateSpec(spoilt), output)
     assert [path.name for path in output.iterdir() if not path.name.startswith(".")] == []
 
@@ -281,35 +282,39 @@ def test_an_evaluation_that_is_refused_leaves_the_older_one(
     engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
-    with pytest.raises(UsageError, match=r"there are no predictions"):
+    with pytest.raises(UsageError, match=r"there is no file of predictions"):
         evaluate_engine(engine, EvaluateSpec(images, 5, reference=tmp_path / "none.parquet"), tmp_path)
     assert AccuracyRecord.load(tmp_path / "ort.json") == record
 
 
-def make_answer() -> Answers:
+def make_answer() -> PredictionBatch:
     """To image 0 of a set."""
     one = np.zeros(1, np.uint64)
-    return Answers(one.astype(np.int64), np.zeros((1, 4), np.int32), np.zeros((1, 4), np.float32), one, one, width=4)
+    return PredictionBatch(
+        one.astype(np.int64), np.zeros((1, 4), np.int32), np.zeros((1, 4), np.float32), one, one, width=4
+    )
 
 
 def test_an_engine_that_cannot_be_opened_leaves_older_results_and_their_ledger(
     engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
-    class Refusing(Here):
+    class Refusing(LocalExecutor):
         """An engine that is refused when it is opened, as by its self-test."""
 
         @contextmanager
-        def open(self, asked: Evaluation, sitting: Sitting, progress: Progress) -> Iterator[AnswerSource]:
+        def open(
+            self, evaluation: Evaluation, observations: Observations, progress: Progress
+        ) -> Iterator[PredictionSource]:
             raise EngineError("the device is busy")
             yield
 
     record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
     ledger = tmp_path / ".ort.ledger"
-    with Ledger(ledger, "of another evaluation", 2) as kept:
+    with PredictionLedger(ledger, "of another evaluation", 2) as kept:
         kept.add([make_answer()], 1.0)
     before = ledger.read_bytes()
     with pytest.raises(EngineError, match="the device is busy"):
-        evaluate_engine(engine, EvaluateSpec(images, 5), tmp_path, answering=Refusing())
+        evaluate_engine(engine, EvaluateSpec(images, 5), tmp_path, executor=Refusing())
     assert AccuracyRecord.load(tmp_path / "ort.json") == record and (tmp_path / "ort.parquet").is_file()
     assert ledger.read_bytes() == before
     evaluate_engine(engine, EvaluateSpec(images, 5), tmp_path)
@@ -340,7 +345,7 @@ def test_a_damaged_image_that_was_restored_is_read(
 ) -> None:
     output, spec = tmp_path / "out", EvaluateSpec(damaged)
     for _ in range(2):
-        with pytest.raises(DataError, match="1 of 24 images have no answer"):
+        with pytest.raises(DataError, match="1 of 24 images have no prediction"):
             evaluate_engine(engine, spec, output)
     restore(damaged[3], images[3].path.read_bytes())
     assert evaluate_engine(engine, spec, output).left_out == {}
@@ -357,7 +362,7 @@ def test_an_image_that_was_left_out_and_restored_is_read(
     restore(damaged[3], images[3].path.read_bytes())
     record = evaluate_engine(engine, spec, tmp_path / "out", lambda update: told.append(update.note))
     assert record.images == 24
-    assert f"ort: '{damaged[3].id}', which was left out, can be read by now: all are evaluated anew" in told
+    assert f"ort: '{damaged[3].id}', which was left out, can be read now: all are evaluated again" in told
 
 
 def test_an_image_that_was_answered_and_is_damaged_since_is_left_out(
@@ -366,7 +371,7 @@ def test_an_image_that_was_answered_and_is_damaged_since_is_left_out(
     copied = tuple(replace(image, path=tmp_path / image.id) for image in images)
     for image, copy in zip(images, copied, strict=True):
         copy.path.write_bytes(image.path.read_bytes())
-    spec = EvaluateSpec(copied, batch_size=4, workers=1, callers=1, allow_partial=True, identity="as a pack's")
+    spec = EvaluateSpec(copied, batch_size=4, decode_workers=1, streams=1, allow_partial=True, identity="as a pack's")
 
     def stop(update: Update) -> None:
         if update.stage == "evaluate" and update.done >= 8:
@@ -388,6 +393,17 @@ def test_predictions_are_not_compared_with_themselves(
     with pytest.raises(UsageError, match=r"ort\.parquet is what this evaluation writes; choose another --output"):
         evaluate_engine(engine, EvaluateSpec(images, 5, reference=tmp_path / "ort.parquet"), tmp_path)
     assert (tmp_path / "ort.parquet").read_bytes() == before
+
+
+def test_a_record_of_an_older_version_is_given_the_metrics_that_it_lacks(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    record = evaluate_engine(engine, EvaluateSpec(images), tmp_path)
+    edit_json(tmp_path / "ort.json", lambda data: data["metrics"].pop("macro_recall"))
+    notes: list[str] = []
+    again = evaluate_engine(engine, EvaluateSpec(images), tmp_path, lambda update: notes.append(update.note))
+    assert again.metrics == record.metrics and "macro_recall" in record.metrics
+    assert notes == ["already evaluated: ort"]
 
 
 def test_an_edited_record_is_evaluated_again_and_that_is_said(

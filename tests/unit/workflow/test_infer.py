@@ -17,7 +17,7 @@ from seatrial.engines.self_test import PICTURES
 from seatrial.errors import DataError, ParityError, UsageError
 from seatrial.progress import Update
 from seatrial.store.records import Calibration, GraphManifest
-from seatrial.workflow.infer import Inferred, InferSpec, infer_engine, write_command
+from seatrial.workflow.infer import InferResult, InferSpec, infer_engine, write_command
 
 PIXELS = np.random.default_rng(7).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 ANSWERS = answer(PIXELS)
@@ -45,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def infer(**asked: object) -> tuple[Inferred, list[str]]:
+def infer(**asked: object) -> tuple[InferResult, list[str]]:
     """What came of it, and the notes."""
     told: list[Update] = []
     spec = InferSpec(**{"source": "bins", "output": Path("out"), "dirname": "a", **asked})  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_without_output_only_times_are_taken(here: Path) -> None:
 def test_what_is_not_known_is_said(here: Path) -> None:
     _, notes = infer(batch_size=2)
     assert notes == [
-        "without a bins.json beside them, how the files were preprocessed is not known and not checked",
+        "without a bins.json beside them, how the files were preprocessed is not checked",
         "get filesperbatch files0 size:72 tensor0size:144 filesperbatch:2 runcount:3",
         "NPU_compute_time is the host's time of a run of fake, copies included",
     ]
@@ -157,7 +157,9 @@ def test_a_wrong_place_is_told_before_any_work(asked: dict[str, object], words: 
 
 def test_a_batch_that_was_not_compiled_is_told(here: Path) -> None:
     make_engine(here, (4, 2))
-    with pytest.raises(UsageError, match="engine runs batch 2, 4, not 3; ask for that, or compile it with --batch"):
+    with pytest.raises(
+        UsageError, match="engine runs batch 2, 4, not 3; give one of these, or compile it with --batch"
+    ):
         infer(batch_size=3)
     assert infer()[0].performance.batch_size == 2
     assert infer(batch_size=4, dirname="b")[0].performance.batch_size == 4

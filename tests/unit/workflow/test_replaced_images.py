@@ -78,8 +78,8 @@ def test_a_finished_evaluation_is_done_anew(trial: TinyTrial, engine: Path, tmp_
     for path in replaced:
         replace_file(path, flip_comment)
     other, notes = evaluate(engine, trial, tmp_path / "out")
-    told = f"ort: 2 image files are others than those that were answered ('{replaced[0].name}', '{replaced[1].name}')"
-    assert f"{told}: all are evaluated anew" in notes and "already evaluated: ort" not in notes
+    told = f"ort: 2 image files have changed since they were run ('{replaced[0].name}', '{replaced[1].name}')"
+    assert f"{told}: all are evaluated again" in notes and "already evaluated: ort" not in notes
     assert other.images_hash == first.images_hash and other.contents_hash not in (None, first.contents_hash)
     assert evaluate(engine, trial, tmp_path / "out")[1] == ["already evaluated: ort"]
 
@@ -98,7 +98,7 @@ def test_an_evaluation_of_a_version_that_hashed_no_files_is_done_anew(
 def test_a_stopped_evaluation_goes_on_only_on_the_same_files(
     replaced: int, trial: TinyTrial, engine: Path, tmp_path: Path
 ) -> None:
-    spec = EvaluateSpec(list_trial(trial), batch_size=4, workers=1, callers=1)
+    spec = EvaluateSpec(list_trial(trial), batch_size=4, decode_workers=1, streams=1)
 
     def stop(update: Update) -> None:
         if update.stage == "evaluate" and update.done >= 4:
@@ -107,9 +107,9 @@ def test_a_stopped_evaluation_goes_on_only_on_the_same_files(
     with pytest.raises(KeyboardInterrupt):
         evaluate_engine(engine, spec, tmp_path / "out", stop)
     replace_file(sorted(trial.images.iterdir())[replaced], flip_comment)
-    record, notes = evaluate(engine, trial, tmp_path / "out", batch_size=4, workers=1, callers=1)
-    anew = any("1 image files are others than those that were answered" in note for note in notes)
-    taken_up = any("are answered already" in note for note in notes)
+    record, notes = evaluate(engine, trial, tmp_path / "out", batch_size=4, decode_workers=1, streams=1)
+    anew = any("1 image files have changed since they were run" in note for note in notes)
+    taken_up = any("are done already" in note for note in notes)
     assert (anew, taken_up) == ((True, False) if replaced == 0 else (False, True))
     whole, _ = evaluate(engine, trial, tmp_path / "whole", batch_size=4)
     assert record.contents_hash == whole.contents_hash and record.predictions_sha256 == whole.predictions_sha256
@@ -248,7 +248,7 @@ def test_bins_from_elsewhere_have_the_content_of_their_own_bytes(
     replace_file(changed, lambda data: data[::-1])
     capsys.readouterr()
     assert run_words(*words) == 0
-    assert "1 image files are others than those that were answered" in capsys.readouterr().err
+    assert "1 image files have changed since they were run" in capsys.readouterr().err
 
 
 def test_what_a_bin_was_made_of_gives_calibration_images_away(trial: TinyTrial, tmp_path: Path) -> None:

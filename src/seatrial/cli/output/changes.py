@@ -38,7 +38,8 @@ def _tabulate_accuracy(engines: Sequence[EngineChange]) -> Grid:
         before, after, v = engine.accuracy.before, engine.accuracy.after, engine.accuracy.differences.versus
         drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
         counts = (str(v.lost), str(v.gained))
-        rows.append([engine.name, f"{v.images:,}", f"{before.shares[0]:.2%}", f"{after.shares[0]:.2%}", drop, *counts])
+        top1 = (f"{accuracy.metrics['top1'].value:.2%}" for accuracy in (before, after))
+        rows.append([engine.name, f"{v.images:,}", *top1, drop, *counts])
     return Grid(["engine", "images", "top-1 before", "after", "drop, points (interval)", "lost", "gained"], rows)
 
 

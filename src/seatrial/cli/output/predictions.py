@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences
+from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.report.formats import Grid, write_columns
 from seatrial.workflow.compare.predictions import PredictionsComparison
 
@@ -34,16 +35,20 @@ def list_compared(compared: PredictionsComparison) -> dict[str, object]:
 
 
 def _tabulate_accuracies(accuracies: Sequence[Accuracy]) -> Grid:
-    rows = []
-    for k in range(max(len(accuracy.hits) for accuracy in accuracies)):
-        cells = [_write_accuracy(accuracy, k) if k < len(accuracy.hits) else "" for accuracy in accuracies]
-        rows.append([f"top-{k + 1}", *cells])
+    rows = [
+        [metric.title, *(_write_estimate(accuracy.metrics.get(name)) for accuracy in accuracies)]
+        for name, metric in METRICS.items()
+        if any(name in accuracy.metrics for accuracy in accuracies)
+    ]
     return Grid([f"{accuracies[0].images} images", *(accuracy.name for accuracy in accuracies)], rows)
 
 
-def _write_accuracy(accuracy: Accuracy, k: int) -> str:
-    low, high = accuracy.intervals[k]
-    return f"{accuracy.shares[k]:.2%} ({100 * low:.2f} to {100 * high:.2f})"
+def _write_estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2%}"
+    return f"{estimate.value:.2%} ({100 * estimate.low:.2f} to {100 * estimate.high:.2f})"
 
 
 def _describe(differences: Differences, name: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
 from seatrial.data.labels import parse_label_file
 from seatrial.errors import UsageError
-from seatrial.evaluation.reference import Reference, name_differences
+from seatrial.evaluation.reference import ReferencePredictions, name_differences
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.results.recount import AGAIN, find_predictions
@@ -60,7 +60,7 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Predictions
     if spec.gate_pp is not None and len(spec.files) < 2:
         raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
     labels = None if spec.labels is None else parse_label_file(spec.labels)
-    stored = [Reference.load(path) for path in spec.files]
+    stored = [ReferencePredictions.load(path) for path in spec.files]
     found = []
     for path, file in zip(spec.files, stored, strict=True):
         predictions = file.predictions
