@@ -73,7 +73,7 @@ def test_there_are_forty_faults_and_each_has_a_name_of_its_own(planted: ModuleTy
         (7, "INCONCLUSIVE torch plausible: at chance\n\nINCONCLUSIVE: nothing is proved.\n", "INCONCLUSIVE", False),
         (0, "engine  images  top-1\ntorch  9  50.00%\n", "figures", True),
         (6, "", "error", False),
-        (0, "NOT JUDGED: this run holds no verdict.\n", "figures", True),
+        (0, "NOT JUDGED: this run has no verdict.\n", "figures", True),
         (0, "INCONCLUSIVE: no gate was judged.\n", "INCONCLUSIVE", False),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_run_on_labels_off_by_one_is_inconclusive_and_says_why(
     assert run_cli(words) == 7
     shown = capsys.readouterr().out
     assert "INCONCLUSIVE torch plausible: the network's first class is the label minus 1" in shown
-    assert "INCONCLUSIVE: the predictions of torch and onnxruntime cannot be believed." in shown
+    assert "INCONCLUSIVE: the predictions of torch and onnxruntime are not plausible." in shown
     verdict = Verdict.load(tmp_path / "run" / "verdict.json")
     assert {gate.outcome for gate in verdict.gates if gate.gate == "reference_drop_pp"} == {"PASS"}
     report = (tmp_path / "run" / "report.md").read_text()
@@ -172,7 +172,7 @@ def test_a_card_switches_it_off_and_the_records_say_so(
         AccuracyRecord.load(tmp_path / "run" / "evaluation" / f"{name}.json") for name in ("torch", "onnxruntime")
     ]
     assert all("the card switches it off" in record.unchecked and not record.suspicions for record in records)
-    assert "nobody looked whether its predictions are plausible" in (tmp_path / "run" / "report.md").read_text()
+    assert "nothing checked whether its predictions are plausible" in (tmp_path / "run" / "report.md").read_text()
     files = [str(tmp_path / "run" / "evaluation" / f"{name}.parquet") for name in ("torch", "onnxruntime")]
     capsys.readouterr()
     assert run_cli(["compare", *files, "--gate-pp", "20"]) == 0

@@ -11,12 +11,12 @@ from seatrial.report.speed import all_speeds, find_common_batch
 from seatrial.results.run_folder import Run
 
 COLOURS = ("#3f4854", "#0072b2", "#d55e00", "#00855f", "#aa4499", "#8a6d00", "#4b3fb5", "#882255")
-"""By place in the run, the reference first: told apart by colour-blind eyes, each at least 3.5:1 on white."""
+"""By place in the run, the reference first: distinct to colour-blind eyes, each at least 3.5:1 on white."""
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 _INK, _MUTED, _PALE, _RULE, _GATE = "#1f2328", "#59636e", "#8993a0", "#dde1e6", "#b3261e"
 _FONT = "Helvetica, Arial, sans-serif"
 _WIDTH = 480
-"""Of a chart with its labels; the same for all, so that the page scales all alike."""
+"""Of a chart with its labels; one width for all, so that the page scales them alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def draw_speed(run: Run) -> Chart | None:
         )
         .properties(width=_WIDTH, height=240)
     )
-    return Chart("Speed by batch size", "Answered images per second, without reading files.", _to_svg(chart))
+    return Chart("Speed by batch size", "Predicted images per second, without reading files.", _to_svg(chart))
 
 
 def draw_latency(run: Run) -> Chart | None:
@@ -126,14 +126,14 @@ def draw_training(run: Run) -> Chart | None:
     if not epochs:
         return None
     shown = ["training", "held out"]
-    answers = [
+    accuracies = [
         {"epoch": e.epoch, "top1": 100 * top1, "images": images}
         for e in epochs
         for images, top1 in zip(shown, (e.train_top1, e.val_top1), strict=True)
         if top1 is not None
     ]
     colour = alt.Color("images:N", scale=alt.Scale(domain=shown, range=[_PALE, _INK]), legend=_legend(shown))
-    top1 = _by_epoch(answers, None).encode(y=alt.Y("top1:Q", title="top-1, %").scale(zero=False), color=colour)
+    top1 = _by_epoch(accuracies, None).encode(y=alt.Y("top1:Q", title="top-1, %").scale(zero=False), color=colour)
     losses = [{"epoch": e.epoch, "loss": e.loss} for e in epochs]
     loss = _by_epoch(losses, "epoch").encode(y=alt.Y("loss:Q", title="loss").scale(zero=False))
     caption = "Top-1 on the images trained on and on images held out, and the loss that training lowers."

@@ -1,4 +1,4 @@
-"""Doubts that say the same of several batch sizes, said once."""
+"""Doubts that are the same at several batch sizes, written once."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 _BATCH = re.compile(r"^batch (\d+)((?: on \d+ streams)?(?:, scope \w+)?): ")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _GAP = "\x01"
-"""Where a number stood; no doubt holds this character."""
+"""In place of a number; no doubt has this character."""
 
 
 def merge_doubts(doubts: Iterable[str]) -> list[str]:
@@ -17,10 +17,10 @@ def merge_doubts(doubts: Iterable[str]) -> list[str]:
         text = doubt[batch.end() :] if batch else doubt
         shape = f"{'batch' + batch.group(2) if batch else ''}\0{_NUMBER.sub(_GAP, text)}"
         groups.setdefault(shape, []).append((batch.group(1) if batch else "", [text, *_NUMBER.findall(text)]))
-    return [_say(shape.partition("\0"), members) for shape, members in groups.items()]
+    return [_write(shape.partition("\0"), members) for shape, members in groups.items()]
 
 
-def _say(shape: tuple[str, str, str], members: list[tuple[str, list[str]]]) -> str:
+def _write(shape: tuple[str, str, str], members: list[tuple[str, list[str]]]) -> str:
     sizes = [size for size, _ in members if size]
     if len(members) == 1:
         text = members[0][1][0]
@@ -32,5 +32,5 @@ def _say(shape: tuple[str, str, str], members: list[tuple[str, list[str]]]) -> s
 
 
 def _range(numbers: Iterable[str]) -> str:
-    found = sorted(set(numbers), key=float)
-    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    ordered = sorted(set(numbers), key=float)
+    return ordered[0] if len(ordered) == 1 else f"{ordered[0]} to {ordered[-1]}"

@@ -1,4 +1,4 @@
-"""Which images an engine answers otherwise than the reference, from the stored predictions."""
+"""Images whose prediction differs between an engine and the reference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,30 +8,30 @@ from seatrial.results.run import Run
 
 @dataclass(frozen=True, slots=True)
 class FlippedImage:
-    """An image that at least one engine answers otherwise than the reference."""
+    """An image on which at least one engine differs from the reference."""
 
     image: str
     label: int
     reference: int
     """The reference's first class."""
-    answers: Mapping[str, int]
+    predictions: Mapping[str, int]
     """First class by engine, of those that differ."""
 
     @property
     def lost(self) -> int:
         """How many engines got it wrong where the reference is right."""
-        return len(self.answers) if self.reference == self.label else 0
+        return len(self.predictions) if self.reference == self.label else 0
 
     @property
     def order(self) -> tuple[int, int, str]:
         """Sorts the images with most flips first, then those lost, then by name."""
-        return -len(self.answers), -self.lost, self.image
+        return -len(self.predictions), -self.lost, self.image
 
 
 def find_flips(run: Run) -> list[FlippedImage] | None:
     """All flipped images, those flipped by most engines first; None when there is nothing to compare."""
     reference = run.predictions.get(run.reference)
-    others = {name: found for name, found in run.predictions.items() if name != run.reference}
+    others = {name: theirs for name, theirs in run.predictions.items() if name != run.reference}
     if reference is None or not others:
         return None
     where = {image: row for row, image in enumerate(reference.ids)}

@@ -1,4 +1,4 @@
-"""The verdict in sentences that a stranger understands."""
+"""The verdict in sentences for readers who know neither the run nor its gates."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from seatrial.results.speed import Speed
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome
 
 PLAUSIBLE = "plausible"
-"""The gate that is open when predictions cannot be believed: `compare.gates.judge_plausible`."""
+"""The gate that stays open for implausible predictions: see `compare.gates.judge_plausible`."""
 
 MEANING = {
     "PASS": "Every gate is met. A gate is a limit that the recipe sets.",
@@ -21,7 +21,7 @@ MEANING = {
     "INCONCLUSIVE": (
         "INCONCLUSIVE is neither PASS nor FAIL: the true value may lie on either side of a gate, a limit that the "
         "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it "
-        "names; predictions that cannot be believed have a cause, which must be mended first."
+        "names; implausible predictions have a cause, which must be mended first."
     ),
 }
 
@@ -41,12 +41,12 @@ def gates_of(run: Run) -> tuple[GateResult, ...]:
 def write_verdict(run: Run) -> str:
     """What was found, in one sentence."""
     if run.verdict is None and run.stale:
-        held = f"{count_of(len(run.stale), 'record')} of this folder {'is' if len(run.stale) == 1 else 'are'} of"
-        return f"NOT JUDGED: {held} other inputs than its run.json names; run it again."
+        stale = f"{count_of(len(run.stale), 'record')} of this folder {'is' if len(run.stale) == 1 else 'are'} of"
+        return f"NOT JUDGED: {stale} other inputs than its run.json names; run it again."
     if run.verdict is None:
-        return "NOT JUDGED: this run holds no verdict."
+        return "NOT JUDGED: this run has no verdict."
     if not run.verdict.gates:
-        return f"{run.verdict.outcome}: no gate was judged, so nothing is proved."
+        return f"{run.verdict.outcome}: no gate was judged, which proves nothing."
     write = {"FAIL": _write_failed, "INCONCLUSIVE": _write_undecided, "PASS": _write_passed}[run.verdict.outcome]
     return f"{run.verdict.outcome}: {'; '.join(write(run))}."
 
@@ -68,21 +68,21 @@ def write_speed(run: Run) -> str:
 
 
 def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
-    """Why it is not said how many times as fast as the reference the fastest engine is."""
+    """Why the ratio of the fastest engine to the reference is left out."""
     ends = {name: best[name] for name in (fastest, run.reference) if name in best}
-    told = "; ".join(f"{name}: {reason}" for name, reason in explain_withheld(ends).items())
-    if len(ends) < 2 or not told:
+    doubts = "; ".join(f"{name}: {reason}" for name, reason in explain_withheld(ends).items())
+    if len(ends) < 2 or not doubts:
         return ""
-    return f" How many times as fast as {run.reference} that is, is withheld ({told}); {MEASURE_AGAIN}."
+    return f" The ratio to {run.reference} is withheld ({doubts}); {MEASURE_AGAIN}."
 
 
 def _write_failed(run: Run) -> list[str]:
     wrong = _engines(run, "FAIL")
     undecided = [name for name in _engines(run, "INCONCLUSIVE") if name not in wrong]
     return [
-        *_say(wrong, "falls", "fall", "short of the accuracy asked"),
-        *(["the speed asked is not reached"] if _has_speed_gate(run, "FAIL") else []),
-        *_say(undecided, "is", "are", "undecided"),
+        *_write_clause(wrong, "falls", "fall", "short of the required accuracy"),
+        *(["the required speed is not reached"] if _has_speed_gate(run, "FAIL") else []),
+        *_write_clause(undecided, "is", "are", "undecided"),
         *_write_rest(run),
     ]
 
@@ -90,10 +90,13 @@ def _write_failed(run: Run) -> list[str]:
 def _write_undecided(run: Run) -> list[str]:
     doubted = _engines(run, "INCONCLUSIVE", PLAUSIBLE)
     unsure = [name for name in _engines(run, "INCONCLUSIVE") if name not in doubted]
-    measure = "the accuracy asked" if run.reference in unsure else f"the accuracy of {run.reference}"
+    measure = "the required accuracy" if run.reference in unsure else f"the accuracy of {run.reference}"
     return [
-        *([f"the predictions of {join_words(doubted)} cannot be believed"] if doubted else []),
-        *(f"{_images(run)} cannot settle whether {said}" for said in _say(unsure, "keeps", "keep", measure)),
+        *([f"the predictions of {join_words(doubted)} are not plausible"] if doubted else []),
+        *(
+            f"{_images(run)} cannot settle whether {clause}"
+            for clause in _write_clause(unsure, "keeps", "keep", measure)
+        ),
         *(["a speed gate could not be judged"] if _has_speed_gate(run, "INCONCLUSIVE") else []),
         *_write_rest(run),
     ]
@@ -103,26 +106,26 @@ def _write_passed(run: Run) -> list[str]:
     accurate = _engines(run, "PASS")
     compared = [name for name in accurate if (record := run.accuracy.get(name)) and record.versus]
     if compared:
-        said = _say(compared, "keeps", "keep", f"the accuracy of {run.reference} on {_images(run)}")
+        clause = _write_clause(compared, "keeps", "keep", f"the accuracy of {run.reference} on {_images(run)}")
     else:
-        said = _say(accurate, "reaches", "reach", f"the accuracy asked on {_images(run)}")
-    return said + (["the speed asked is reached"] if _has_speed_gate(run, "PASS") else [])
+        clause = _write_clause(accurate, "reaches", "reach", f"the required accuracy on {_images(run)}")
+    return clause + (["the required speed is reached"] if _has_speed_gate(run, "PASS") else [])
 
 
 def _write_rest(run: Run) -> list[str]:
     kept = [name for name in run.engines if outcome_of(run, name) == "PASS" and name != run.reference]
-    return _say(kept, "passes", "pass", "every gate")
+    return _write_clause(kept, "passes", "pass", "every gate")
 
 
-def _say(names: list[str], singular: str, plural: str, rest: str) -> list[str]:
+def _write_clause(names: list[str], singular: str, plural: str, rest: str) -> list[str]:
     return [f"{join_words(names)} {singular if len(names) == 1 else plural} {rest}"] if names else []
 
 
 def _engines(run: Run, outcome: Outcome, name: str | None = None) -> list[str]:
     """Engines with an accuracy gate of that outcome, the gate of that name if one is given, in the order of the run."""
     judged = [gate for gate in gates_of(run) if (gate.outcome, gate.kind) == (outcome, "accuracy")]
-    found = {gate.engine for gate in judged if name in (None, gate.gate)}
-    return [name for name in run.engines if name in found]
+    engines = {gate.engine for gate in judged if name in (None, gate.gate)}
+    return [name for name in run.engines if name in engines]
 
 
 def _has_speed_gate(run: Run, outcome: Outcome) -> bool:

@@ -1,4 +1,4 @@
-"""What a report says, in the order it says it; html and markdown only differ in how they write it."""
+"""The content of a report, in order; HTML and Markdown differ only in how they write it."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from seatrial.report.tables import Table
 from seatrial.results.run_folder import Run
 
 TERMS = (
-    ("Top-1", "the share of test images whose first answer is the right class"),
+    ("Top-1", "the share of test images whose first class is right"),
     ("Reference", "the engine that the others are compared with, image by image"),
     ("Drop", "how many percentage points of top-1 an engine loses against the reference; below 0 it gains"),
     ("Interval", "the true drop is above its lower end, and below its upper end, each with 95 % confidence"),
-    ("Changed", "the share of images whose first answer is another than the reference's, right or wrong"),
-    ("Flip", "an image that two engines answer differently"),
+    ("Changed", "the share of images whose first class differs from the reference's, right or wrong"),
+    ("Flip", "an image to which two engines give different first classes"),
     ("Batch size", "how many images an engine is given at once"),
-    ("Images/s", "images answered per second, from memory to memory, at the batch size that is best for the engine"),
-    ("Precision", "the number format asked for, and how many layers really run in it"),
+    ("Images/s", "images per second, from memory to memory, at the batch size that is best for the engine"),
+    ("Precision", "the number format requested, and how many layers really run in it"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Where a result came from, and what speaks against trusting it."""
+"""Where a result came from, and the doubts about it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -80,14 +80,14 @@ def describe_tensor(spec: TensorSpec) -> str:
 
 
 def make_doubts(run: Run) -> Table:
-    """What speaks against trusting the figures."""
+    """The doubts about the figures."""
     note = "What the measurements noticed about themselves, and records that do not fit together."
     absent = "None: the measurements noticed nothing about themselves, and the records fit together."
     return Table("Doubts", note, (ENGINE, Column("Doubt")), find_doubts(run), absent)
 
 
 def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
-    """Whom a doubt is about, and the doubt: those that were measured, then records that do not fit together."""
+    """Each doubt with the engine that it is about: first of measurements, then of records that do not fit together."""
     measured = [(name, doubt) for name, m in run.measurements.items() for doubt in merge_doubts(m.doubts)]
     measured += [
         (name, explain_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured
@@ -96,7 +96,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
     measured += [(name, note) for name, engine in run.built.items() for note in engine.notes]
     measured += [(name, doubt) for name, record in accuracy.items() for doubt in record.doubts]
     measured += [
-        (name, f"nobody looked whether its predictions are plausible: {record.unchecked}")
+        (name, f"nothing checked whether its predictions are plausible: {record.unchecked}")
         for name, record in accuracy.items()
         if record.unchecked
     ]
@@ -117,7 +117,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
         *_doubt_records(run),
         *measured,
         *(
-            (name, f"{what}, so its figures must not stand beside the others'")
+            (name, f"{what}, so its figures do not compare with the others'")
             for what, names in misfits.items()
             for name in names
         ),
@@ -129,19 +129,19 @@ def _count_images(records: Mapping[str, AccuracyRecord]) -> set[int]:
 
 
 def _doubt_records(run: Run) -> Iterator[tuple[str, str]]:
-    """What of the folder is not of this run, or cannot be shown to be."""
+    """Records of the folder that are not of this run, or not provably."""
     for path, other in run.stale.items():
         yield "run", f"stale: {path} is of {other} and left out; run it again"
     if run.verdict is not None and not run.verdict.run:
         yield "run", "an older version stored the verdict, without the checksums of what it was judged from"
     if run.checkpoint is not None and run.checkpoint.published is False:
-        yield "run", "its weights are not the published file that the card states: the published accuracy is not theirs"
+        yield "run", "its weights are not the published file of the card, so the published accuracy is not theirs"
     for name, record in run.accuracy.items():
         if not (run.folder / "evaluation" / record.predictions).is_file():
-            yield name, f"its predictions {record.predictions} are not there, so its accuracy was not counted again"
+            yield name, f"its predictions {record.predictions} are missing, so its accuracy was not counted again"
 
 
 def _unlike_first(records: Mapping[str, AnyRecord], value: Callable[[AnyRecord], object]) -> list[str]:
     """Names whose value is not the first record's."""
     values = {name: value(record) for name, record in records.items()}
-    return [name for name, found in values.items() if found != next(iter(values.values()))]
+    return [name for name, own in values.items() if own != next(iter(values.values()))]

@@ -8,8 +8,8 @@ from seatrial.results.speed import Speed, measure_speeds
 
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:
     """Figures by engine, in the order of the run; engines without samples are left out."""
-    found = {name: measure_speeds(measurement) for name, measurement in run.measurements.items()}
-    return {name: speeds for name, speeds in found.items() if speeds}
+    every = {name: measure_speeds(measurement) for name, measurement in run.measurements.items()}
+    return {name: speeds for name, speeds in every.items() if speeds}
 
 
 def best_speeds(run: Run) -> dict[str, Speed]:

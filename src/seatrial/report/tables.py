@@ -41,11 +41,11 @@ class Table:
 
     title: str
     note: str
-    """What the columns mean, said once."""
+    """What the columns mean."""
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     absent: str
-    """The sentence that is shown when there are no rows."""
+    """The sentence in place of a table without rows."""
 
     @property
     def grid(self) -> Grid:
@@ -117,14 +117,14 @@ def make_accuracy(run: Run) -> Table:
         for name, r in run.accuracy.items()
     )
     names = [*(f"Top-{k}, %" for k in range(2, depth + 1)), *map(_head_metric, BEYOND_TOP_K)]
-    columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *names, "Files to answers, images/s"))
+    columns = (ENGINE, *numbers("Images", "Top-1, %", "95 % interval", *names, "Files to predictions, images/s"))
     note = (
-        "Top-5 is the share of images whose right class is among the first five answers, and so on. The interval is "
+        "Top-5 is the share of images whose right class is among the first five, and so on. The interval is "
         "Wilson's: it covers the accuracy on all such images in about 95 of 100 tests like this one. Macro figures are "
         "means over the classes, each counting alike. The last column is the pace of the whole evaluation, with "
         "reading and decoding the files."
     )
-    return Table("Right answers", note, columns, rows, "No accuracy was evaluated in this run.")
+    return Table("Right predictions", note, columns, rows, "No accuracy was evaluated in this run.")
 
 
 def _head_metric(name: str) -> str:
@@ -150,7 +150,7 @@ def make_versus(run: Run) -> Table:
         *numbers("Images", "Both right", "Lost", "Gained", "Changed", "Drop, points", "Interval", "p"),
     )
     note = (
-        "Lost: right in the reference, wrong here. Gained: the other way round. Changed: another first answer, right "
+        "Lost: right in the reference, wrong here. Gained: the other way round. Changed: another first class, right "
         "or wrong. p is the probability of a difference this large if the engines were equally good (exact McNemar "
         "test)."
     )
@@ -173,7 +173,7 @@ def make_flips(run: Run) -> Table:
     columns = (
         Column("Image", "code"),
         *numbers("Label", run.reference),
-        Column("Answers that differ"),
+        Column("Predictions that differ"),
         Column("The reference was"),
     )
     rows = tuple(
@@ -181,16 +181,16 @@ def make_flips(run: Run) -> Table:
             flip.image,
             str(flip.label),
             str(flip.reference),
-            ", ".join(f"{name}: {answer}" for name, answer in flip.answers.items()),
+            ", ".join(f"{name}: {first}" for name, first in flip.predictions.items()),
             "right" if flip.reference == flip.label else "wrong",
         )
         for flip in (flips or [])[:MOST_FLIPS]
     )
     shown = "" if flips is None or len(flips) <= MOST_FLIPS else f" The first {MOST_FLIPS} of {len(flips):,} are shown."
-    note = f"Class numbers as each engine answered, the images on which most engines differ first.{shown}"
+    note = f"Class numbers, the images on which most engines differ first.{shown}"
     absent = "The predictions of two engines are needed to name the images that flip; this folder has fewer."
     if flips is not None:
-        absent = f"No image flips: every engine gives the first answer of {run.reference} on every image."
+        absent = f"No image flips: every engine gives the first class of {run.reference} on every image."
     return Table("Images that flip", note, columns, rows, absent)
 
 
@@ -207,7 +207,7 @@ def make_speed(run: Run) -> Table:
         Column("Best"),
     )
     note = (
-        "Times are for one whole batch, from images in memory to answers in memory: 90 % of the samples took at most "
+        "Times are for one whole batch, from images in memory to logits in memory: 90 % of the samples took at most "
         "the time under 90 %. The interval is Student's over the processes that measured, or over stretches of one. "
         "Variation is the standard deviation in percent of the mean. Each sample is one timed run."
     )
@@ -240,7 +240,7 @@ def make_ratios(run: Run) -> Table:
     rows = tuple((name, *(_write_ratio(find_ratio(run, best, name, base)) for base in names)) for name in names)
     note = (
         "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
-        "column is against the slowest. A dash stands where two were measured on different machines, or where one of "
+        "column is against the slowest. A dash: the two were measured on different machines, or one of "
         f"the two figures is in doubt{_write_withheld(best)}."
     )
     columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
@@ -249,8 +249,8 @@ def make_ratios(run: Run) -> Table:
 
 def _write_withheld(best: Mapping[str, Speed]) -> str:
     withheld = explain_withheld(best)
-    told = "; ".join(f"{name}: {reason}" for name, reason in withheld.items())
-    return f": {told}. {MEASURE_AGAIN}" if told else ""
+    doubts = "; ".join(f"{name}: {reason}" for name, reason in withheld.items())
+    return f": {doubts}. {MEASURE_AGAIN}" if doubts else ""
 
 
 def _write_ratio(ratio: float | None) -> str:
@@ -279,7 +279,7 @@ def make_parity(run: Run) -> Table:
     columns = (
         Column("Step", "code"),
         Column("For"),
-        *numbers("Images", "Relative error", "Largest error", "Other first answers"),
+        *numbers("Images", "Relative error", "Largest error", "Other first classes"),
     )
     note = (
         "Real images run through the network before and after each step. The relative error is the size of the "
@@ -311,7 +311,7 @@ def make_training(run: Run) -> Table:
 
 
 def make_built(run: Run) -> Table:
-    """What each engine was asked for, and what it says it built."""
+    """What was requested of each engine, and what it reports to have built."""
     rows = tuple(
         (
             name,
@@ -326,27 +326,27 @@ def make_built(run: Run) -> Table:
     )
     columns = (
         ENGINE,
-        *map(Column, ("Version", "Device", "Precision asked", "Layers that run", "Batch sizes", "Options")),
+        *map(Column, ("Version", "Device", "Precision requested", "Layers that run", "Batch sizes", "Options")),
     )
-    note = "Layers that run are read back from the compiled engine, not repeated from what was asked."
+    note = "Layers that run are read back from the compiled engine, not repeated from the request."
     return Table("What was built", note, columns, rows, "No engine was compiled in this run.")
 
 
 def write_precision(run: Run, engine: str) -> str:
-    """The precision asked, with how many layers run in it, where the engine can tell."""
+    """The requested precision, with how many layers run in it, where the engine reports that."""
     record = run.built.get(engine) or run.accuracy.get(engine) or run.measurements.get(engine)
     if record is None:
         return NOTHING
-    asked, executed = record.precision, record.executed
+    requested, executed = record.precision, record.executed
     if not executed:
-        return asked
-    if asked not in executed:
-        return f"{asked} asked, but {_write_executed(executed)}"
-    return f"{asked} ({executed[asked]} of {count_of(sum(executed.values()), 'layer')})"
+        return requested
+    if requested not in executed:
+        return f"{requested} requested, but {_write_executed(executed)}"
+    return f"{requested} ({executed[requested]} of {count_of(sum(executed.values()), 'layer')})"
 
 
 def _write_executed(executed: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} in {precision}" for precision, n in executed.items()) or "the engine does not tell"
+    return ", ".join(f"{n} in {precision}" for precision, n in executed.items()) or "the engine does not report it"
 
 
 def _write_drop(record: AccuracyRecord | None) -> str:

@@ -15,7 +15,7 @@ from seatrial.store.records import AccuracyRecord
 def test_most_flipped_first_then_lost_then_by_name(tmp_path: Path) -> None:
     flips = find_flips(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8)))))
     assert flips is not None and len(flips) == 60
-    assert [(f.image, f.label, f.reference, dict(f.answers)) for f in flips[:3]] == [
+    assert [(f.image, f.label, f.reference, dict(f.predictions)) for f in flips[:3]] == [
         ("digit_00024.png", 4, 4, {"openvino-bf16": 5, "openvino-int8": 5}),
         ("digit_00000.png", 0, 1, {"openvino-bf16": 0, "openvino-int8": 0}),
         ("digit_00025.png", 5, 5, {"openvino-int8": 6}),
@@ -33,7 +33,7 @@ def test_at_most_twenty_are_shown_and_the_rest_is_counted(tmp_path: Path) -> Non
 def test_no_flip_is_said(tmp_path: Path) -> None:
     table = make_flips(read_run(build_run(tmp_path, Trial(ships=(TORCH, ORT)))))
     assert table.rows == ()
-    assert table.absent == "No image flips: every engine gives the first answer of torch on every image."
+    assert table.absent == "No image flips: every engine gives the first class of torch on every image."
 
 
 def test_missing_predictions_are_said(tmp_path: Path) -> None:

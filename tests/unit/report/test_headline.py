@@ -26,7 +26,7 @@ def test_pass_names_engines_reference_and_images(tmp_path: Path) -> None:
 def test_fail_names_who_failed_and_who_did_not(tmp_path: Path) -> None:
     run = read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8))))
     assert say_verdict(run) == (
-        "FAIL: openvino-int8 falls short of the accuracy asked; openvino-bf16 passes every gate."
+        "FAIL: openvino-int8 falls short of the required accuracy; openvino-bf16 passes every gate."
     )
     assert outcome_of(run, "openvino-int8") == "FAIL"
     assert write_speed(run).startswith("The fastest engine that does not fail is openvino-bf16: 160 images/s")
@@ -43,18 +43,18 @@ def test_inconclusive_says_what_cannot_be_settled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gates", "sentence"),
     [
-        ([], "INCONCLUSIVE: no gate was judged, so nothing is proved."),
-        ([("", "PASS", "speed")], "PASS: the speed asked is reached."),
-        ([("", "FAIL", "speed")], "FAIL: the speed asked is not reached."),
+        ([], "INCONCLUSIVE: no gate was judged, which proves nothing."),
+        ([("", "PASS", "speed")], "PASS: the required speed is reached."),
+        ([("", "FAIL", "speed")], "FAIL: the required speed is not reached."),
         ([("", "INCONCLUSIVE", "speed")], "INCONCLUSIVE: a speed gate could not be judged."),
-        ([("torch", "PASS", "accuracy")], "PASS: torch reaches the accuracy asked on 540 images."),
+        ([("torch", "PASS", "accuracy")], "PASS: torch reaches the required accuracy on 540 images."),
         (
             [("torch", "INCONCLUSIVE", "accuracy")],
-            "INCONCLUSIVE: 540 images cannot settle whether torch keeps the accuracy asked.",
+            "INCONCLUSIVE: 540 images cannot settle whether torch keeps the required accuracy.",
         ),
         (
             [("onnxruntime", "PASS", "accuracy"), ("", "FAIL", "speed"), ("torch", "INCONCLUSIVE", "accuracy")],
-            "FAIL: the speed asked is not reached; torch is undecided; onnxruntime passes every gate.",
+            "FAIL: the required speed is not reached; torch is undecided; onnxruntime passes every gate.",
         ),
     ],
 )
@@ -71,7 +71,7 @@ def test_predictions_that_cannot_be_believed_are_not_told_as_too_few_images(tmp_
     ]
     write_verdict(tmp_path, [*doubted, _gate("onnxruntime", "PASS"), _gate("openvino-bf16", "INCONCLUSIVE")])
     assert say_verdict(read_run(tmp_path)) == (
-        "INCONCLUSIVE: the predictions of torch and onnxruntime cannot be believed; "
+        "INCONCLUSIVE: the predictions of torch and onnxruntime are not plausible; "
         "540 images cannot settle whether openvino-bf16 keeps the accuracy of torch."
     )
 
@@ -80,7 +80,7 @@ def test_a_run_without_verdict_is_not_judged(tmp_path: Path) -> None:
     build_run(tmp_path)
     (tmp_path / "verdict.json").unlink()
     run = read_run(tmp_path)
-    assert say_verdict(run) == "NOT JUDGED: this run holds no verdict."
+    assert say_verdict(run) == "NOT JUDGED: this run has no verdict."
     assert outcome_of(run, "torch") is None
 
 

@@ -44,7 +44,7 @@ def test_a_ratio_with_an_end_in_doubt_is_withheld_with_the_reason(tmp_path: Path
     run = read_run(tmp_path)
     assert find_ratio(run, best_speeds(run), "openvino-bf16", "torch") is None
     assert [row[7] for row in make_summary(run).rows if row[0] == "openvino-bf16"] == ["–"]
-    withheld = f"How many times as fast as torch that is, is withheld (torch: {reason}); `seatrial run --measure-again`"
+    withheld = f"The ratio to torch is withheld (torch: {reason}); `seatrial run --measure-again`"
     assert withheld in write_speed(run) and "8.00 × torch" not in write_speed(run)
     assert f"in doubt: torch: {reason}. `seatrial run --measure-again`" in make_ratios(run).note
 

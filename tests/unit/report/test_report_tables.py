@@ -80,7 +80,7 @@ def test_training(folder: Path) -> None:
 def test_precision_that_was_not_given_is_said(folder: Path) -> None:
     path = folder / "engines" / "openvino-bf16" / "engine.json"
     EngineManifest.load(path).model_copy(update={"executed": {"fp32": 57}}).save(path)
-    assert tables.write_precision(read_run(folder), "openvino-bf16") == "bf16 asked, but 57 in fp32"
+    assert tables.write_precision(read_run(folder), "openvino-bf16") == "bf16 requested, but 57 in fp32"
 
 
 def test_provenance_names_weights_opset_preprocessing_and_machine(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_accuracies_on_other_files_under_the_same_names_do_not_fit(folder: Path)
     store("openvino-bf16", contents_hash="a" * 64)
     before = provenance.find_doubts(read_run(folder))
     store("openvino-int8", contents_hash="b" * 64)
-    told = "its accuracy is that of other image files under the same names, so its figures must not stand beside"
+    told = "its accuracy is that of other image files under the same names, so its figures do not compare"
     doubts = [doubt for doubt in provenance.find_doubts(read_run(folder)) if doubt not in before]
     assert [(who, doubt.startswith(told)) for who, doubt in doubts] == [("openvino-int8", True)]
     store("openvino-int8", contents_hash=None)

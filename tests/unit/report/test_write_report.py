@@ -25,7 +25,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.open: list[str] = []
-        self.pipeline(text)
+        self.feed(text)
         self.close()
         assert self.open == []
 
@@ -67,7 +67,7 @@ def written(failed: Path) -> tuple[str, str]:
 
 def test_both_start_with_the_verdict_and_hold_the_figures(written: tuple[str, str]) -> None:
     html, markdown = written
-    sentence = "FAIL: openvino-int8 falls short of the accuracy asked; openvino-bf16 passes every gate."
+    sentence = "FAIL: openvino-int8 falls short of the required accuracy; openvino-bf16 passes every gate."
     text = Page(html).text
     assert sentence in text and sentence in markdown
     assert text.index(sentence) < text.index("Top-1, %")
@@ -139,7 +139,7 @@ def test_markdown_shows_text_as_it_is() -> None:
     [
         ("bench", ["Speed was not measured.", "Speed was not measured in this run."]),
         ("evaluation", ["No accuracy was evaluated in this run.", "predictions of two engines are needed"]),
-        ("verdict.json", ["NOT JUDGED: this run holds no verdict.", "no gate has an outcome"]),
+        ("verdict.json", ["NOT JUDGED: this run has no verdict.", "no gate has an outcome"]),
         ("engines", ["No engine was compiled in this run."]),
     ],
 )

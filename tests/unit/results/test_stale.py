@@ -209,10 +209,10 @@ def test_predictions_that_are_gone_are_doubted(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "evaluation" / "torch.parquet").unlink()
     text = write_markdown(read_run(run))
-    assert "| torch | its predictions torch.parquet are not there, so its accuracy was not counted again |" in text
+    assert "| torch | its predictions torch.parquet are missing, so its accuracy was not counted again |" in text
 
 
 def test_other_weights_than_the_cards_are_doubted(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     edit_record(run / "checkpoint.safetensors.json", published=False)
-    assert "its weights are not the published file that the card states" in write_markdown(read_run(run))
+    assert "its weights are not the published file of the card" in write_markdown(read_run(run))
