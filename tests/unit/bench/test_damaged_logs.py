@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from golden_logs import ASKED, LOGS, read_golden
+from golden_logs import HINTS, LOGS, read_golden
 from seatrial.bench.vendor_logs import READERS, read_log
 from seatrial.bench.vendor_logs.reading import LogHints
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
@@ -29,7 +29,7 @@ def read_text(folder: Path, name: str, text: str) -> Figures:
     """The figures of a text under a sample log's name; none where it is refused."""
     (folder / name).write_text(text, encoding="utf-8")
     try:
-        read = read_log(folder / name, "auto", ASKED.get(name, LogHints()))[2]
+        read = read_log(folder / name, "auto", HINTS.get(name, LogHints()))[2]
     except SeatrialError as error:
         assert "\n" not in str(error) and error.exit_code in (2, 7, 8)
         return {}
@@ -72,12 +72,12 @@ def test_a_spoiled_log_ends_in_no_traceback(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "failed" not in name])
 def test_every_log_is_recognised_as_one_tools(name: str) -> None:
-    path, asked = LOGS / name, ASKED.get(name, LogHints())
-    tool, _, read = read_log(path, "auto", asked)
-    assert read_log(path, tool, asked)[2] == read == read_golden(name)
+    path, hints = LOGS / name, HINTS.get(name, LogHints())
+    tool, _, read = read_log(path, "auto", hints)
+    assert read_log(path, tool, hints)[2] == read == read_golden(name)
     for other in set(READERS) - {tool}:
         with pytest.raises(UsageError, match=f"is a log of {tool}, not of {other}; use `seatrial import-log {tool}`"):
-            read_log(path, other, asked)
+            read_log(path, other, hints)
 
 
 def test_what_no_tool_wrote_is_refused(tmp_path: Path) -> None:

@@ -112,11 +112,11 @@ def test_a_run_that_was_too_short_is_inconclusive(
         "--json",
     )
     assert bench(write_engine("fake"), *words) == 7
-    told = json.loads(capsys.readouterr().out)
-    assert told == read_unsealed(tmp_path / "speed" / "fake.json")
-    assert told["own"]["unmet"] == ["Min duration satisfied : NO"]
-    assert told["own"]["inputs"] == f"images of {tmp_path / 'speed' / 'fake.images.npy'}; 3 different ones"
-    assert (told["points"][0]["batch_size"], told["points"][0]["latency"]) == (16, None)
+    record = json.loads(capsys.readouterr().out)
+    assert record == read_unsealed(tmp_path / "speed" / "fake.json")
+    assert record["own"]["unmet"] == ["Min duration satisfied : NO"]
+    assert record["own"]["inputs"] == f"images of {tmp_path / 'speed' / 'fake.images.npy'}; 3 different ones"
+    assert (record["points"][0]["batch_size"], record["points"][0]["latency"]) == (16, None)
 
 
 @needs_loadgen
@@ -190,7 +190,7 @@ def test_loadgens_verdict_decides_the_exit_code(unmet: tuple[str, ...], code: in
 
 
 @pytest.mark.parametrize(
-    ("asked", "queries", "batch_size", "wait_ms"),
+    ("spec", "queries", "batch_size", "wait_ms"),
     [
         (LoadTestSpec("offline"), 50, 16, 0),
         (LoadTestSpec("single-stream", min_samples=500), 500, 1, 0),
@@ -200,16 +200,16 @@ def test_loadgens_verdict_decides_the_exit_code(unmet: tuple[str, ...], code: in
     ],
 )
 def test_a_job_is_what_the_scenario_needs(
-    asked: LoadTestSpec, queries: int, batch_size: int, wait_ms: float, write_engine: Callable[..., Path]
+    spec: LoadTestSpec, queries: int, batch_size: int, wait_ms: float, write_engine: Callable[..., Path]
 ) -> None:
-    job = make_job(read_engine(write_engine("fake")), asked, Path("logs"))
+    job = make_job(read_engine(write_engine("fake")), spec, Path("logs"))
     assert (job.min_queries, job.batch_size) == (queries, batch_size)
     assert job.wait_ms == pytest.approx(wait_ms)
-    assert job.streams == (asked.streams or 1)
+    assert job.streams == (spec.streams or 1)
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("spec", "words"),
     [
         (LoadTestSpec("ofline"), "there is no --scenario ofline; did you mean 'offline'"),
         (LoadTestSpec("offline", preset="mlperv"), "there is no --preset mlperv; did you mean 'mlperf'"),
@@ -226,10 +226,10 @@ def test_a_job_is_what_the_scenario_needs(
     ],
 )
 def test_what_does_not_fit_the_scenario_is_refused(
-    asked: LoadTestSpec, words: str, write_engine: Callable[..., Path]
+    spec: LoadTestSpec, words: str, write_engine: Callable[..., Path]
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        make_job(read_engine(write_engine("fake", sizes=(1, 8))), asked, Path("logs"))
+        make_job(read_engine(write_engine("fake", sizes=(1, 8))), spec, Path("logs"))
 
 
 @pytest.mark.parametrize("option", ["--scenario", "--preset", "--target-qps", "--target-latency-ms"])

@@ -29,13 +29,13 @@ print(json.dumps([getattr(settings, name) for name in names] + [settings.qsl_rng
 
 
 class OneSession:
-    """Opens the same session whatever is asked, and notes how."""
+    """Opens the same session whatever its settings, and notes them."""
 
     def __init__(self, session: FakeSession) -> None:
         self.session = session
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> FakeSession:
-        self.asked = (device, batch_size, streams)
+        self.opened = (device, batch_size, streams)
         return self.session
 
 
@@ -70,7 +70,7 @@ def test_loadgen_gets_the_engines_answers(
     job = make_job(folder, scenario=scenario, batch_size=batch_size, streams=streams, target_qps=5000, wait_ms=0.2)
     file, engine = read_engine(folder), OneSession(FakeSession())
     played = load_test(job, file, engine)  # type: ignore[arg-type]
-    assert engine.asked == ("cpu", batch_size, streams)
+    assert engine.opened == ("cpu", batch_size, streams)
     assert max(len(batch) for batch in engine.session.given) == batch_size
     assert played.queries == 1 if scenario == "offline" else played.queries >= 70
     assert (played.library, played.differing) == (256, 0)
@@ -109,8 +109,8 @@ def test_the_mlperf_preset_is_loadgens_own(scenario: str, figures: list[int], tm
     # In a fresh process, as LoadGen reads its rules once.
     job = make_job(tmp_path, scenario=scenario, preset="mlperf", target_qps=9)
     command = [sys.executable, "-c", SETTINGS, job.model_dump_json()]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    assert told == [*figures, 15_000_000, 0, True]
+    settings = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert settings == [*figures, 15_000_000, 0, True]
 
 
 def test_settings_of_a_quick_run() -> None:
@@ -128,7 +128,7 @@ def test_settings_of_a_quick_run() -> None:
 
 
 def test_answers_are_read_as_they_were_given() -> None:
-    told = np.array([3, 999], dtype=np.int32)
-    rows = [{"seq_id": 0, "qsl_idx": 7, "data": told[:1].tobytes().hex().upper()}]
-    rows.append({"seq_id": 5, "qsl_idx": 1, "data": told[1:].tobytes().hex()})
+    classes = np.array([3, 999], dtype=np.int32)
+    rows = [{"seq_id": 0, "qsl_idx": 7, "data": classes[:1].tobytes().hex().upper()}]
+    rows.append({"seq_id": 5, "qsl_idx": 1, "data": classes[1:].tobytes().hex()})
     assert read_predictions(json.dumps(rows)) == [(7, 3), (1, 999)]

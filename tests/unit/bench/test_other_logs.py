@@ -110,7 +110,7 @@ def test_perf_test_side_by_side_and_of_2019() -> None:
 
 def test_perf_test_never_tells_the_batch(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not state the batch size; give it with --batch-size"):
-        read_changed(tmp_path, PERF, ("Setting", "Setting"), asked=LogHints())
+        read_changed(tmp_path, PERF, ("Setting", "Setting"), hints=LogHints())
 
 
 def test_timm_prints_one_network() -> None:

@@ -129,8 +129,8 @@ def test_a_clock_that_falls(pace: ClockRates, words: str | None) -> None:
 
 
 def looked(**changes: Any) -> Point:
-    told = {"outputs_checked": 4, "outputs_tolerance": 0.01, "outputs_spread": 0.3, "fresh_ms": (1.0,) * 5}
-    return STEADY.model_copy(update={**told, "repeated_ms": (1.0,) * 5, **changes})
+    checks = {"outputs_checked": 4, "outputs_tolerance": 0.01, "outputs_spread": 0.3, "fresh_ms": (1.0,) * 5}
+    return STEADY.model_copy(update={**checks, "repeated_ms": (1.0,) * 5, **changes})
 
 
 def test_checks_that_could_not_be_made_are_doubts() -> None:

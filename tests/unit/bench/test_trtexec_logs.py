@@ -14,8 +14,8 @@ LOADED = (("--onnx=resnet50.onnx", "--loadEngine=resnet50.plan"),)
 
 def test_trtexec_8_times_copies_and_tells_batches() -> None:
     read = read_golden("trtexec-8.6.log")
-    told = (read.tool_version, read.device, read.precision, read.model)
-    assert told == ("8.6.1", "Tesla T4", "fp16", "resnet50.onnx")
+    facts = (read.tool_version, read.device, read.precision, read.model)
+    assert facts == ("8.6.1", "Tesla T4", "fp16", "resnet50.onnx")
     host, device = read.points
     assert (host.scope, host.images_per_s) == ("host", 240 * 8)
     assert host.images_per_s_because == "240 qps × batch 8" and host.scope_because.endswith("'Data transfers: Enabled'")
@@ -53,7 +53,7 @@ def test_the_batch_of_a_loaded_engine_is_in_its_shape(tmp_path: Path) -> None:
     implicit = (*LOADED, *shapes, ("dimensions 8x3x224x224", "dimensions 3x224x224"))
     with pytest.raises(UsageError, match="does not state the batch size"):
         read_changed(tmp_path, "trtexec-8.6.log", *implicit)
-    assert read_changed(tmp_path, "trtexec-8.6.log", *implicit, asked=LogHints(1)).points[0].images_per_s == 240
+    assert read_changed(tmp_path, "trtexec-8.6.log", *implicit, hints=LogHints(1)).points[0].images_per_s == 240
 
 
 def test_trtexec_7_prints_no_rate_for_an_explicit_batch() -> None:
@@ -150,9 +150,9 @@ def test_the_batch_comes_from_the_shape_or_from_the_user(tmp_path: Path) -> None
     none = (*bare, ("Created input binding for image with dimensions 8x3x224x224", ""))
     with pytest.raises(UsageError, match="does not state the batch size; give it with --batch-size"):
         read_changed(tmp_path, "trtexec-8.6.log", *none)
-    assert read_changed(tmp_path, "trtexec-8.6.log", *none, asked=LogHints(2)).points[0].images_per_s == 480
+    assert read_changed(tmp_path, "trtexec-8.6.log", *none, hints=LogHints(2)).points[0].images_per_s == 480
     with pytest.raises(UsageError, match=r"is of batch size 8 \(line 9\), not of --batch-size 16"):
-        read_changed(tmp_path, "trtexec-8.6.log", ("=== ", "=== "), asked=LogHints(16))
+        read_changed(tmp_path, "trtexec-8.6.log", ("=== ", "=== "), hints=LogHints(16))
 
 
 def test_a_failed_run_is_refused_with_its_own_words(tmp_path: Path) -> None:

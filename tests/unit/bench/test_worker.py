@@ -34,14 +34,14 @@ class FakeEngine:
     """Opens a session fixed to the size that the engine file was built for, and notes how."""
 
     def __init__(self) -> None:
-        self.asked: tuple[str, int | None, int] | None = None
+        self.opened: tuple[str, int | None, int] | None = None
         self.closed = False
 
     @contextmanager
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> Iterator[FakeSession]:
-        self.asked = (device, batch_size, streams)
+        self.opened = (device, batch_size, streams)
         self.session = FakeSession(file.pick(batch_size)[1])
         yield self.session
         self.closed = True
@@ -58,7 +58,7 @@ def test_a_point_is_what_the_clock_says(write_engine: Callable[..., Path]) -> No
     job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK, check=False)
     engine = FakeEngine()
     point = run_job(job, read_engine(folder), engine, clock=lambda: float(next(seconds)))
-    assert engine.asked == ("npu:1", 2, 1)
+    assert engine.opened == ("npu:1", 2, 1)
     assert engine.closed
     assert (point.batch_size, point.streams, point.load_s, point.first_inference_ms) == (2, 1, 1.0, 1000.0)
     assert point.durations_ms == (1000.0,) * 5
@@ -89,7 +89,7 @@ def test_untimed_runs_and_pairs_stand_around_the_timed_ones(write_engine: Callab
     folder = write_engine("fake")
     engine = FakeEngine()
     point = run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK), read_engine(folder), engine)
-    # First, two known and asked again, one of warm-up, five timed, two and then three pairs with the repeated batch.
+    # First, two references run twice, one of warm-up, five timed, two and then three pairs with the repeated batch.
     assert len(engine.session.batches) == 1 + 4 + 1 + 5 + 2 + 6
     rotated = {batch.tobytes() for batch in engine.session.batches[:11]}
     pairs = [batch.tobytes() for batch in engine.session.batches[11:]]
@@ -106,7 +106,7 @@ def test_every_stream_gives_samples(write_engine: Callable[..., Path]) -> None:
     engine = FakeEngine()
     job = Job(folder=folder, device="cpu", batch_size=1, streams=3, limits=QUICK)
     point = run_job(job, read_engine(folder), engine)
-    assert engine.asked == ("cpu", 1, 3)
+    assert engine.opened == ("cpu", 1, 3)
     assert point.streams == 3
     assert len(point.durations_ms) == len(point.starts_s) >= 5
 
@@ -190,8 +190,8 @@ def test_device_memory_is_read_before_the_self_test_takes_more(
 
     class Loading(FakeEngine):
         @contextmanager
-        def open(self, *asked: Any, **how: Any) -> Iterator[FakeSession]:
-            with super().open(*asked, **how) as session:
+        def open(self, *args: Any, **kwargs: Any) -> Iterator[FakeSession]:
+            with super().open(*args, **kwargs) as session:
                 used["bytes"] += 40
                 yield session
 

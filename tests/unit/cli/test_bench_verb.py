@@ -58,15 +58,15 @@ def test_a_loop_prints_the_guides_summary_and_writes_theirs(place: Path, capsys:
 def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(place / "json.json"), "--json", *QUICK]
     assert run_cli(words) == 0
-    told = json.loads(capsys.readouterr().out)
-    (figures,) = told["figures"]
+    record = json.loads(capsys.readouterr().out)
+    (figures,) = record["figures"]
     assert (figures["scope"], figures["batch_size"]) == ("host", 1)
-    assert figures["samples"] == len(told["points"][0]["durations_ms"])
+    assert figures["samples"] == len(record["points"][0]["durations_ms"])
     assert figures["interval"] is None or figures["interval"]["low"] <= figures["images_per_s"]
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["--scope", "wall"], 2, "there is no scope 'wall'; scopes: device, host, e2e"),
         (["--scope", "host,host"], 2, "names a scope twice"),
@@ -78,13 +78,13 @@ def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.Capture
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    words: list[str], code: int, told: str, place: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, message: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limits = QUICK[4:] if "--loop" in words else QUICK
     command = ["bench", str(place / "ort"), "--batch-size", "1", "--output", str(place / "no.json"), *words, *limits]
     assert run_cli(command) == code
     error = capsys.readouterr().err
-    assert told in error and "Traceback" not in error
+    assert message in error and "Traceback" not in error
     assert not (place / "no.json").exists()
 
 

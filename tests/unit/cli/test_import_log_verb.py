@@ -25,9 +25,9 @@ def test_it_prints_a_table_with_where_each_figure_stands(tmp_path: Path, capsys:
 def test_json_is_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log, output = LOGS / "onnxruntime_perf_test.log", tmp_path / "a.json"
     assert run("auto", log, "--batch-size", "8", "--model", "resnet50", "--json", "--output", output) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == read_unsealed(output)
-    assert (told["schema"], told["model"], told["points"][0]["images_per_s"]) == (
+    record = json.loads(capsys.readouterr().out)
+    assert record == read_unsealed(output)
+    assert (record["schema"], record["model"], record["points"][0]["images_per_s"]) == (
         "seatrial/imported/1",
         "resnet50",
         400,

@@ -11,7 +11,7 @@ from seatrial.progress import Update
 
 
 class Clock:
-    """Stands still until it is told the time."""
+    """A clock that is set by hand."""
 
     now = 1000.0
 

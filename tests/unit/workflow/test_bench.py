@@ -40,16 +40,16 @@ def measurement(**changes: Any) -> Measurement:
 
 @pytest.fixture
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SweepSpec, Path]]:
-    """What was asked of the sweep, which answers with `measurement`."""
-    asked: list[tuple[SweepSpec, Path]] = []
+    """The specs of the sweep, which returns `measurement`."""
+    specs: list[tuple[SweepSpec, Path]] = []
 
-    def sweep(folder: Path, spec: SweepSpec, progress: object, key: str, ledger: Path) -> Measurement:
-        asked.append((spec, ledger))
+    def sweep(folder: Path, spec: SweepSpec, progress: object, key: str, saved: Path) -> Measurement:
+        specs.append((spec, saved))
         return measurement(key=key)
 
     monkeypatch.setattr(bench, "sweep", sweep)
     monkeypatch.setattr(bench, "read_environment", lambda: MACHINE)
-    return asked
+    return specs
 
 
 def test_five_processes_are_asked_and_a_record_is_found_again(
@@ -58,8 +58,8 @@ def test_five_processes_are_asked_and_a_record_is_found_again(
     output = tmp_path / "speed" / "fake.json"
     first = bench_engine(engine, BenchSpec(), output)
     assert bench_engine(engine, BenchSpec(), output) == first == Measurement.load(output)
-    ((spec, ledger),) = sweeps
-    assert (spec.processes, spec.scopes, ledger) == (5, ("host",), tmp_path / "speed" / ".fake.points")
+    ((spec, saved),) = sweeps
+    assert (spec.processes, spec.scopes, saved) == (5, ("host",), tmp_path / "speed" / ".fake.points")
     bench_engine(engine, BenchSpec(), output, force=True)
     bench_engine(engine, BenchSpec(scopes=("host", "e2e"), files=make_photos(tmp_path)), output)
     assert len(sweeps) == 3
