@@ -58,28 +58,14 @@ class Job(SettingFields):
     """Whether outputs and caching are checked: see `bench.output_checks`."""
 
 
-def main() -> int:
-    """Measure the job on stdin; returns the exit code: 0, or the error's."""
-    return serve_job(measure_job)
-
-
 def measure_job(fields: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
     job = Job.read(fields, "the job")
     file = read_engine(job.folder)
     if job.options is not None:
         file = replace(file, manifest=file.manifest.model_copy(update={"options": job.options}))
-    return run_or_refuse(job, file).model_dump_json()
-
-
-def run_or_refuse(job: Job, file: EngineFile) -> Point:
-    """Run the job.
-
-    Raises:
-        EngineError: as `run_job`, or the batch does not fit into memory.
-    """
     with explain_memory(job.batch_size, job.device):
-        return run_job(job, file, get_engine(file.manifest.engine))
+        return run_job(job, file, get_engine(file.manifest.engine)).model_dump_json()
 
 
 @contextmanager
@@ -237,4 +223,4 @@ def read_peak_rss() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_job(measure_job))

@@ -57,7 +57,7 @@ import sys, seatrial.engines
 seatrial.engines.ENGINES["fake"] = "fake_engine:Engine"
 from seatrial.bench import inputs, worker
 inputs.ROTATED_BYTES = 1
-sys.exit(worker.main())
+sys.exit(worker.serve_job(worker.measure_job))
 """
 
 

@@ -144,15 +144,21 @@ class OutOfMemoryError(RuntimeError):
         OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
-def test_a_batch_that_does_not_fit_says_so(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object) -> None:
+def test_a_batch_that_does_not_fit_is_named(error: Exception) -> None:
+    words = "batch 4096 does not fit into memory on cpu; take a smaller --batch-size"
+    with pytest.raises(EngineError, match=words), worker.explain_memory(4096, "cpu"):
         raise error
 
+
+def test_a_worker_names_the_batch(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise MemoryError
+
     monkeypatch.setattr(worker, "run_job", run)
-    job = SimpleNamespace(batch_size=4096, device="cpu")
-    file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
-    with pytest.raises(EngineError, match="batch 4096 does not fit into memory on cpu; take a smaller --batch-size"):
-        worker.run_or_refuse(job, file)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker, "get_engine", lambda name: None)
+    job = Job(folder=write_engine("fake"), device="cpu", batch_size=7)
+    with pytest.raises(EngineError, match="batch 7 does not fit into memory on cpu"):
+        worker.measure_job(job.model_dump())
 
 
 @pytest.mark.parametrize(
@@ -163,21 +169,12 @@ def test_a_batch_that_does_not_fit_says_so(error: Exception, monkeypatch: pytest
         "unsupported memory format option ChannelsLast",
         "the allocator is closed",
         "memory is shared with another tensor",
+        "shapes differ",
     ],
 )
-def test_a_crash_that_speaks_of_memory_is_a_crash(words: str) -> None:
+def test_another_runtime_error_stays_what_it_is(words: str) -> None:
     with pytest.raises(RuntimeError, match="^" + words[:20]), worker.explain_memory(4, "cuda:0"):
         raise RuntimeError(words)
-
-
-def test_another_runtime_error_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object) -> None:
-        raise RuntimeError("shapes differ")
-
-    monkeypatch.setattr(worker, "run_job", run)
-    file = SimpleNamespace(manifest=SimpleNamespace(engine="onnxruntime"))
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        worker.run_or_refuse(SimpleNamespace(batch_size=1, device="cpu"), file)  # type: ignore[arg-type]
 
 
 def test_device_memory_is_read_before_the_self_test_takes_more(

@@ -77,7 +77,7 @@ def load_test(job: LoadTestJob, file: EngineFile, engine: Engine) -> LoadTestRes
         sent = {"offline": settings.offline_expected_qps, "server": settings.server_target_qps}
         return LoadTestResult(
             queries=queries,
-            library=classifier.count,
+            library=len(classifier.inputs),
             target_qps=sent.get(job.scenario),
             sampled=len(sampled),
             differing=count_differing(classifier, sampled, job.batch_size),
@@ -90,11 +90,6 @@ class Classifier:
 
     session: Session
     inputs: NDArray[Any]
-
-    @property
-    def count(self) -> int:
-        """Number of images."""
-        return len(self.inputs)
 
     def classify(self, indices: Sequence[int]) -> NDArray[np.int32]:
         """The best class of each image."""
@@ -115,10 +110,10 @@ def warm_up(classifier: Classifier, job: LoadTestJob) -> WarmupSpeed:
     """Run full batches until times settle, and a server's smaller ones once, as some engines prepare for each size."""
     any_size = job.scenario == "server" and classifier.session.input.shape[0] is None
     for size in range(1, job.batch_size) if any_size else ():
-        classifier.classify([index % classifier.count for index in range(size)])
+        classifier.classify([index % len(classifier.inputs) for index in range(size)])
     batches = [
-        [(start + index) % classifier.count for index in range(job.batch_size)]
-        for start in range(0, classifier.count, job.batch_size)
+        [(start + index) % len(classifier.inputs) for index in range(job.batch_size)]
+        for start in range(0, len(classifier.inputs), job.batch_size)
     ]
     seconds = min(WARMUP_S, job.duration_s / 10)
     limits = Limits(
@@ -214,7 +209,7 @@ def run_queries(loadgen: Any, classifier: Classifier, settings: Any, job: LoadTe
 
     def test() -> None:
         try:
-            run_test(loadgen, system, classifier.count, settings, job.logs)
+            run_test(loadgen, system, len(classifier.inputs), settings, job.logs)
             system.done.set_result(None)
         except BaseException as error:
             system.give_up(error)
