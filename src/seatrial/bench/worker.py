@@ -118,13 +118,8 @@ class _Bench:
     """One point's measurement on an opened session."""
 
     def __init__(self, job: Job, session: Session, pipeline: InputPipeline, run_batch: RunBatch, clock: Clock) -> None:
-        self._job, self._spec, self._pipeline, self._run_batch, self._clock = (
-            job,
-            session.input,
-            pipeline,
-            run_batch,
-            clock,
-        )
+        self._job, self._spec, self._pipeline = job, session.input, pipeline
+        self._run_batch, self._clock = run_batch, clock
         self._pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline)
         self._device_times: list[tuple[float, StageTimes]] = []
 
