@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -103,26 +103,24 @@ def write_performance(performance: Performance, everything: bool = False) -> lis
 
 def write_summary(
     files: Iterable[tuple[str, str]], arguments: Sequence[str], performance: Performance, process: int
-) -> Iterator[str]:
-    """The JSON of `NAME_summary.json` in pieces, so that many files need no memory.
+) -> str:
+    """The JSON of `NAME_summary.json`.
 
     Args:
         files: each input with the output that was made of it.
         arguments: the words of the command.
         process: its number.
     """
-    yield '{"filesinfo": {'
-    for number, (source, output) in enumerate(files):
-        facts = json.dumps({"infiles": [source], "outfiles": [output]})
-        yield f'{", " if number else ""}"{number}": {facts}'
-    rest = {
+    infos = ({"infiles": [source], "outfiles": [output]} for source, output in files)
+    summary = {
+        "filesinfo": {str(number): info for number, info in enumerate(infos)},
         "args": list(arguments),
         **name_times(performance),
         "throughput": performance.images_per_s,
         "npu_compute_time_list": list(performance.compute_ms),
         "pid": process,
     }
-    yield "}, " + json.dumps(rest).removeprefix("{")
+    return json.dumps(summary)
 
 
 def write_report(performance: Performance, course: Course) -> str:

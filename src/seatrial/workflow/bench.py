@@ -190,7 +190,7 @@ def write_guide_summaries(measured: Measurement, output: Path, command: Sequence
         )
         lines += write_performance(performance, everything=scope == "device")
         summary = output.with_name(f"{output.stem}_bs{batch_size}_summary.json")
-        write_text(summary, "".join(write_summary((), command, performance, os.getpid())))
+        write_text(summary, write_summary((), command, performance, os.getpid()))
     return lines
 
 

@@ -120,8 +120,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         write_text(place.summary, write_report(performance, course))
     elif place is not None:
         outputs = ((str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files)
-        with replacing(place.summary) as temporary, temporary.open("w", encoding="ascii") as text:
-            text.writelines(write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
+        write_text(place.summary, write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
     return InferResult(len(source.files), performance, course, place)
 
 

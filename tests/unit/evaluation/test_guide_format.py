@@ -93,7 +93,7 @@ def test_no_executions_give_zeros() -> None:
 def test_the_summary_is_one_json_document(count: int) -> None:
     performance = Performance(4, TIMES, [0.5], [])
     files = [(f"bins/ä{i}.bin", f"out/ä{i}_0.txt") for i in range(count)]
-    text = "".join(write_summary(iter(files), ["seatrial", "infer"], performance, 77))
+    text = write_summary(iter(files), ["seatrial", "infer"], performance, 77)
     told = {
         "filesinfo": {str(i): {"infiles": [source], "outfiles": [output]} for i, (source, output) in enumerate(files)},
         "args": ["seatrial", "infer"],
