@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from seatrial.store.files import (
     hash_value,
     hash_values,
     link_or_copy,
+    lock_file,
     locked,
     make_folder,
     replacing,
@@ -233,6 +235,20 @@ def test_a_held_folder_is_in_use_until_its_holder_dies(tmp_path: Path) -> None:
         holder.wait(timeout=30)
         with locked(tmp_path / "run"):
             pass
+
+
+def test_a_locked_file_is_busy_until_it_is_closed(tmp_path: Path) -> None:
+    with lock_file(tmp_path / "file", "busy") as first:
+        first.write(b"kept")
+        with pytest.raises(RunInUse, match="somebody writes; wait for it"):
+            lock_file(tmp_path / "file", "somebody writes")
+        waiter = ThreadPoolExecutor(1)
+        waiting = waiter.submit(lock_file, tmp_path / "file", "", wait=True)
+        assert not waiting.done()
+    with waiting.result(timeout=60) as second:
+        second.seek(0)
+        assert second.read() == b"kept"
+    waiter.shutdown()
 
 
 def test_a_lock_that_cannot_be_had_at_all_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
