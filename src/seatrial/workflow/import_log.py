@@ -117,6 +117,6 @@ def _doubt_record(spec: ImportSpec, reading: Reading, points: Sequence[ImportedP
     if reading.precision is None and not any("precision" in doubt for doubt in reading.doubts):
         yield "the precision is not stated"
     if reading.one_chip and spec.chips_per_card is None:
-        yield "the figures are one chip's, the number on a card (310: four) is not stated: give --chips-per-card"
+        yield "the figures are one chip's, the number on a card (a 310 has four) is not stated: give --chips-per-card"
     if any(point.chips % (spec.chips_per_card or 1) for point in points if point.chips > 1):
         yield f"the chips that ran at once are no whole number of cards with {spec.chips_per_card} each"

@@ -136,7 +136,7 @@ def test_no_arguments_show_the_help_as_a_wrong_call(capsys: pytest.CaptureFixtur
     assert run_cli([]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "Exit codes: 0 pass, 1 a bug of ours, 2 usage" in shown.err
+    assert "Exit codes:\n      0  pass\n      1  a bug of ours\n      2  usage" in shown.err
 
 
 @pytest.mark.parametrize("arguments", ["--version", "recipes --json"], ids=["little", "much"])

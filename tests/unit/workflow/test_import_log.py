@@ -36,7 +36,7 @@ def test_what_is_not_told_is_doubted(tmp_path: Path) -> None:
     assert [doubt.split(":")[0] for doubt in record.doubts] == [
         "the device is not stated",
         "the precision is not stated",
-        "the figures are one chip's, the number on a card (310: four) is not stated",
+        "the figures are one chip's, the number on a card (a 310 has four) is not stated",
     ]
 
 
