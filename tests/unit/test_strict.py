@@ -45,7 +45,7 @@ def refuse(**data: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "words"),
     [
         ({"lenght_m": 3}, "unknown key 'lenght_m'; did you mean 'length_m'?"),
         ({"zzzzzz": 3}, "unknown key 'zzzzzz'; known: boats, crew, drives, length_m, name, schema"),
@@ -63,11 +63,11 @@ def refuse(**data: object) -> str:
         ({"length_m": 0.5}, "a ship is at least 1 m long"),
     ],
 )
-def test_the_first_wrong_key_is_told_with_what_would_be_right(data: dict[str, object], told: str) -> None:
-    assert refuse(**data).startswith(f"ship.toml: {told}")
+def test_the_first_wrong_key_is_named_with_what_would_be_right(data: dict[str, object], words: str) -> None:
+    assert refuse(**data).startswith(f"ship.toml: {words}")
 
 
-def test_an_unknown_key_is_told_before_a_missing_one() -> None:
+def test_an_unknown_key_comes_before_a_missing_one() -> None:
     with pytest.raises(UsageError, match=r"unknown key 'nme'; did you mean 'name'\? \(and 1 more\)"):
         Ship.read({"nme": "Vasa"}, "ship.toml")
 

@@ -50,7 +50,7 @@ def test_todays_wording_with_a_run_for_each_batch() -> None:
     assert read.model is None and read.tool_version == "2022-12 or later, by its wording"
 
 
-def test_chips_at_once_are_told_as_one_of_them() -> None:
+def test_chips_at_once_are_given_as_one_of_them() -> None:
     read = read_golden("ais_bench-two-chips.log")
     (point,) = read.points
     assert (point.chips, point.images_per_s, point.latency) == (2, 225, None)
@@ -63,7 +63,7 @@ def test_chips_whose_sum_is_wrong_are_doubted(tmp_path: Path) -> None:
     assert has_doubt(read, "the chips' throughputs add up to 450 images/s, not to 500 (line 20)")
 
 
-def test_the_summary_json_says_the_same() -> None:
+def test_the_summary_json_has_the_same_figures() -> None:
     printed, stored = read_golden("ais_bench-2024-two-batches.log").points[1], read_golden("ais_bench_summary.json")
     (point,) = stored.points
     assert (point.batch_size, point.images_per_s, point.latency) == (8, 3200, printed.latency)
@@ -104,7 +104,7 @@ def test_threads_tell_only_the_mean(tmp_path: Path) -> None:
     assert point.latency == ReportedLatency(count=500, mean_ms=2.5) and point.streams is None
 
 
-def test_a_mixed_batch_has_to_be_told(tmp_path: Path) -> None:
+def test_a_mixed_batch_has_to_be_given(tmp_path: Path) -> None:
     changes = (("batchsize.mean(8)", "batchsize.mean(7.5)"), ("resnet50_bs8", "resnet50"))
     with pytest.raises(UsageError, match="does not state the batch size"):
         read_changed(tmp_path, "ais_bench-2024-two-batches.log", *changes)
@@ -124,7 +124,7 @@ def test_what_is_no_whole_run_is_refused(tmp_path: Path, changes: tuple[tuple[st
         read_changed(tmp_path, name, *changes)
 
 
-def test_a_run_without_a_result_tells_why() -> None:
+def test_a_run_without_a_result_reports_why() -> None:
     with pytest.raises(RefusedFile, match="ais_bench reports on line 3: load model from file failed"):
         read_golden("ais_bench-failed.log")
 
@@ -150,7 +150,7 @@ def test_the_older_names_of_modules(tmp_path: Path) -> None:
     assert [p.images_per_s for p in renamed.points] == [291.04, 156.123]
 
 
-def test_pure_inference_tells_time_per_image() -> None:
+def test_pure_inference_has_times_per_image() -> None:
     read = read_golden(PURE)
     (point,) = read.points
     assert (point.images_per_s, point.batch_size, read.model) == (800, 4, "resnet50_bs4")

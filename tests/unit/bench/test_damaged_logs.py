@@ -56,7 +56,7 @@ def spoil(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_log_that_is_cut_off_tells_no_other_figures(tmp_path: Path, name: str) -> None:
+def test_a_log_that_is_cut_off_has_no_other_figures(tmp_path: Path, name: str) -> None:
     text = (LOGS / name).read_text(encoding="utf-8")
     whole = read_text(tmp_path, name, text)
     for part in cut(text):

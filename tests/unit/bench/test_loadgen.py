@@ -147,7 +147,7 @@ def test_without_loadgen_the_extra_is_named(
     assert "pip install 'seatrial[mlperf]'" in capsys.readouterr().err
 
 
-def test_a_small_library_and_other_answers_are_doubts(
+def test_a_small_library_and_other_predictions_are_doubts(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run_worker(job: Any) -> LoadTestResult:

@@ -63,7 +63,7 @@ def make_job(folder: Path, **changes: Any) -> LoadTestJob:
         ("server", 4, 2),
     ],
 )
-def test_loadgen_gets_the_engines_answers(
+def test_loadgen_gets_the_engines_predictions(
     scenario: str, batch_size: int, streams: int, write_engine: Callable[..., Path]
 ) -> None:
     folder = write_engine("fake")
@@ -127,7 +127,7 @@ def test_settings_of_a_quick_run() -> None:
     assert settings.offline_expected_qps == 200
 
 
-def test_answers_are_read_as_they_were_given() -> None:
+def test_predictions_are_read_as_they_were_sent() -> None:
     classes = np.array([3, 999], dtype=np.int32)
     rows = [{"seq_id": 0, "qsl_idx": 7, "data": classes[:1].tobytes().hex().upper()}]
     rows.append({"seq_id": 5, "qsl_idx": 1, "data": classes[1:].tobytes().hex()})

@@ -51,7 +51,7 @@ def test_benchmark_apps_reports_say_the_same() -> None:
         )
 
 
-def test_benchmark_app_of_2021_tells_the_median_alone(tmp_path: Path) -> None:
+def test_benchmark_app_of_2021_prints_the_median_alone(tmp_path: Path) -> None:
     new = "[ INFO ] Latency:\n[ INFO ]    Median:        49.80 ms\n[ INFO ]    Average:       50.00 ms\n"
     new += "[ INFO ]    Min:           33.27 ms\n[ INFO ]    Max:           104.15 ms\n"
     batch = ("Model batch size", "Network batch size")
@@ -61,7 +61,7 @@ def test_benchmark_app_of_2021_tells_the_median_alone(tmp_path: Path) -> None:
     assert point.latency is None and point.images_per_s == 160 and point.batch_size == 4
 
 
-def test_filling_inputs_inside_the_clock_is_told(tmp_path: Path) -> None:
+def test_filling_inputs_inside_the_clock_is_noted(tmp_path: Path) -> None:
     change = ("inputs filling are not included", "inputs filling are included")
     (point,) = read_changed(tmp_path, "benchmark_app-2022.3.log", change).points
     assert point.scope_because == "an infer request is timed, and filling its inputs too"
@@ -80,7 +80,7 @@ def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
         read_changed(tmp_path, "benchmark_app-2022.3.log", ("50.00 ms", "0.05 s"))
 
 
-def test_benchmark_app_that_failed_tells_why(tmp_path: Path) -> None:
+def test_benchmark_app_that_failed_reports_why(tmp_path: Path) -> None:
     with pytest.raises(RefusedFile, match="benchmark_app reports on line 5: Could not open the file"):
         read_golden("benchmark_app-failed.log")
     with pytest.raises(RefusedFile, match="benchmark_app reports 'no such device'"):
@@ -108,7 +108,7 @@ def test_perf_test_side_by_side_and_of_2019() -> None:
     assert old.points[0].images_per_s == 500 / 10 * 8 and old.points[0].lines["images_per_s"] == (2, 1)
 
 
-def test_perf_test_never_tells_the_batch(tmp_path: Path) -> None:
+def test_perf_test_never_prints_the_batch(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not state the batch size; give it with --batch-size"):
         read_changed(tmp_path, PERF, ("Setting", "Setting"), hints=LogHints())
 
@@ -121,7 +121,7 @@ def test_timm_prints_one_network() -> None:
     assert (read.model, read.precision) == ("resnet50", "bf16") and not read.doubts
 
 
-def test_timms_table_holds_many() -> None:
+def test_timms_table_has_many() -> None:
     (point,) = read_golden(TIMM).points
     assert (point.images_per_s, point.batch_size, point.lines["images_per_s"]) == (4302.84, 1024, (4,))
     for model, words in (
@@ -141,7 +141,7 @@ def test_timms_table_needs_inference(tmp_path: Path) -> None:
         read_changed(tmp_path, TIMM, ("11.11", "11.11,1"))
 
 
-def test_timm_that_failed_tells_why() -> None:
+def test_timm_that_failed_reports_why() -> None:
     with pytest.raises(RefusedFile, match=r"benchmark.py failed on resnet50: CUDA out of memory"):
         read_golden("timm-failed.json")
 

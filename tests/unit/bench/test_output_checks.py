@@ -141,7 +141,7 @@ def test_twenty_honest_runs_are_not_accused(kind: type[Honest], bench: Callable[
 
 
 @pytest.mark.parametrize("kind", [RemembersContent, RemembersImages])
-def test_answers_kept_by_content_are_caught_by_new_batches(
+def test_outputs_cached_by_content_are_caught_by_new_batches(
     kind: type[Honest], bench: Callable[[Honest], Point]
 ) -> None:
     point = bench(kind())
@@ -157,7 +157,7 @@ def test_a_constant_is_caught_while_timed(bench: Callable[[Honest], Point]) -> N
 
 
 @pytest.mark.parametrize(("turns", "words"), [(12, "runs the same batch twice"), (15, "taken while it was timed")])
-def test_answers_kept_by_their_turn_are_caught(turns: int, words: str, bench: Callable[[Honest], Point]) -> None:
+def test_outputs_cached_by_their_turn_are_caught(turns: int, words: str, bench: Callable[[Honest], Point]) -> None:
     # Found out as soon as it no longer computes: at the 13th call, or at the 16th, the first after the untimed ones.
     with pytest.raises(ParityError, match=words):
         bench(RemembersTurn(turns))
@@ -223,7 +223,7 @@ def test_known_inputs_come_often_and_all_others_once() -> None:
     assert learned(20).order(40) == list(range(40)), "enough are known"
 
 
-def test_a_wrong_row_of_one_kept_output_is_told() -> None:
+def test_a_wrong_row_of_one_kept_output_is_an_error() -> None:
     check = learned(40)
     for index in range(40):
         check.offer(index, answers(index))

@@ -209,7 +209,7 @@ def test_points_of_another_sweep_are_not_taken(
     assert SavedPoints(tmp_path / ".bench.points", "abc").find(job, 0) is None
 
 
-def test_an_engine_that_keeps_answers_is_refused_and_its_points_forgotten(
+def test_an_engine_that_caches_outputs_is_refused_and_its_points_forgotten(
     write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cheat = POINT.model_copy(update={"fresh_ms": (2.0,) * 5, "repeated_ms": (1.0,) * 5})
@@ -281,7 +281,7 @@ def test_an_interrupted_sweep_leaves_no_process(
     assert [child.returncode for child in started] == [-9]
 
 
-def test_the_real_worker_answers_in_json(tmp_path: Path) -> None:
+def test_the_real_worker_reports_in_json(tmp_path: Path) -> None:
     job = Job(folder=tmp_path / "none", device="cpu", batch_size=1)
     command = [sys.executable, "-P", "-m", "seatrial.bench.worker"]
     done = subprocess.run(command, input=job.model_dump_json().encode(), capture_output=True, check=False)

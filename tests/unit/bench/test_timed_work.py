@@ -71,7 +71,7 @@ def bench(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
-def test_device_times_are_those_that_the_session_tells(bench: Callable[..., Point]) -> None:
+def test_device_times_are_those_of_the_session(bench: Callable[..., Point]) -> None:
     point = bench(TimedSession(4), scope="device")
     assert point.scope == "device"
     # The first inference and one run of warm-up went before.

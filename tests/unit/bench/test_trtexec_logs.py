@@ -12,7 +12,7 @@ from seatrial.store.imported import ReportedLatency
 LOADED = (("--onnx=resnet50.onnx", "--loadEngine=resnet50.plan"),)
 
 
-def test_trtexec_8_times_copies_and_tells_batches() -> None:
+def test_trtexec_8_times_copies_and_counts_batches() -> None:
     read = read_golden("trtexec-8.6.log")
     facts = (read.tool_version, read.device, read.precision, read.model)
     assert facts == ("8.6.1", "Tesla T4", "fp16", "resnet50.onnx")
@@ -133,7 +133,7 @@ def test_what_contradicts_itself_is_doubted(tmp_path: Path) -> None:
     assert any("the latencies of copies disagree" in doubt for doubt in read.doubts)
 
 
-def test_a_loaded_engines_precision_is_not_told(tmp_path: Path) -> None:
+def test_a_loaded_engines_precision_is_not_stated(tmp_path: Path) -> None:
     read = read_changed(tmp_path, "trtexec-8.6.log", *LOADED)
     assert (read.precision, read.model) == (None, "resnet50.plan")
     assert "built elsewhere" in read.doubts[0]

@@ -52,7 +52,7 @@ def small_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "ROTATED_BYTES", 3 * 2 * 4 * 6 * 3)
 
 
-def test_a_point_is_what_the_clock_says(write_engine: Callable[..., Path]) -> None:
+def test_a_point_is_what_the_clock_measures(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     seconds = itertools.count()
     job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK, check=False)
@@ -122,7 +122,7 @@ def test_given_images_are_fed(write_engine: Callable[..., Path], tmp_path: Path)
         run_job(job.model_copy(update={"images": tmp_path / "none.npy"}), read_engine(folder), FakeEngine())
 
 
-def test_peak_memory_holds_what_is_held_now() -> None:
+def test_peak_memory_includes_what_is_used_now() -> None:
     held = bytearray(b"x") * (64 * 2**20)
     assert read_peak_rss() >= len(held)
 

@@ -13,7 +13,7 @@ def run(*words: str | Path) -> int:
     return run_cli(["import-log", *map(str, words)])
 
 
-def test_it_prints_a_table_with_where_each_figure_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_a_table_with_the_line_of_each_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = LOGS / "ais_infer-2022-10.log"
     assert run("ais_bench", log, "--device", "310", "--chips-per-card", "4", "--output", tmp_path / "a.json") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -52,7 +52,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SweepSpec, Path]]:
     return specs
 
 
-def test_five_processes_are_asked_and_a_record_is_found_again(
+def test_five_processes_are_measured_and_a_record_is_reused(
     engine: Path, tmp_path: Path, sweeps: list[tuple[SweepSpec, Path]]
 ) -> None:
     output = tmp_path / "speed" / "fake.json"

@@ -30,7 +30,7 @@ def test_files_become_the_points_of_one_record(tmp_path: Path) -> None:
     assert [update.total for update in updates] == [2, 2]
 
 
-def test_what_is_not_told_is_doubted(tmp_path: Path) -> None:
+def test_what_is_not_stated_is_a_doubt(tmp_path: Path) -> None:
     record = import_logs(ImportSpec("auto", (PRINTED,)), tmp_path / "a.json")
     assert record.points[0].images_per_s_card is None and record.chips_per_card is None
     assert [doubt.split(":")[0] for doubt in record.doubts] == [
