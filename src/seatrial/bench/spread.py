@@ -33,7 +33,7 @@ def find_doubts(points: Sequence[Point], environment: Environment, conditions: C
     for (scope, streams, batch_size), group in repeats.items():
         label = f"batch {batch_size}" + (f" on {streams} streams" if streams > 1 else "")
         label += "" if scope == "host" else f", scope {scope}"
-        doubts += [f"{label}: {reason}" for check in CHECKS if (reason := check(group)) is not None]
+        doubts += [f"{label}: {reason}" for check in CHECKS for reason in check(group)]
     return tuple(doubts)
 
 
@@ -62,27 +62,24 @@ def _doubt_pairs(points: Sequence[Point]) -> Iterator[str]:
         )
 
 
-def _doubt_warmup(group: Sequence[Point]) -> str | None:
-    if all(point.steady for point in group):
-        return None
-    return "times had not settled when the warm-up's time limit was reached; allow a longer warm-up"
+def _doubt_warmup(group: Sequence[Point]) -> Iterator[str]:
+    if not all(point.steady for point in group):
+        yield "times had not settled when the warm-up's time limit was reached; allow a longer warm-up"
 
 
-def _doubt_variation(group: Sequence[Point]) -> str | None:
+def _doubt_variation(group: Sequence[Point]) -> Iterator[str]:
     variation = max(Latency.of(point.durations_ms, point.batch_size).variation for point in group)
-    if variation <= NOISE:
-        return None
-    return f"samples scatter by {variation:.0%} of their mean (standard deviation; over {NOISE:.0%} is noisy)"
+    if variation > NOISE:
+        yield f"samples scatter by {variation:.0%} of their mean (standard deviation; over {NOISE:.0%} is noisy)"
 
 
-def _doubt_drift(group: Sequence[Point]) -> str | None:
+def _doubt_drift(group: Sequence[Point]) -> Iterator[str]:
     drift = max((_drift(point.durations_ms) for point in group), key=abs)
-    if abs(drift) <= NOISE:
-        return None
-    return (
-        f"the last third of the run was {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than the first: "
-        "the machine changed its speed (heat, clock rate, other work)"
-    )
+    if abs(drift) > NOISE:
+        yield (
+            f"the last third of the run was {abs(drift):.0%} {'slower' if drift > 0 else 'faster'} than the first: "
+            "the machine changed its speed (heat, clock rate, other work)"
+        )
 
 
 def _drift(durations_ms: Sequence[float]) -> float:
@@ -93,65 +90,58 @@ def _drift(durations_ms: Sequence[float]) -> float:
     return last / first - 1
 
 
-def _doubt_repeats(group: Sequence[Point]) -> str | None:
+def _doubt_repeats(group: Sequence[Point]) -> Iterator[str]:
     medians = [statistics.median(point.durations_ms) for point in group]
     spread = max(medians) / min(medians) - 1
-    if spread <= NOISE:
-        return None
-    return (
-        f"its {len(group)} processes disagree by {spread:.0%} "
-        f"(fastest median {min(medians):.3g} ms, slowest {max(medians):.3g} ms): a single one of them proves little"
-    )
+    if spread > NOISE:
+        yield (
+            f"its {len(group)} processes disagree by {spread:.0%} "
+            f"(fastest median {min(medians):.3g} ms, slowest {max(medians):.3g} ms): a single one of them proves little"
+        )
 
 
-def _doubt_count(group: Sequence[Point]) -> str | None:
+def _doubt_count(group: Sequence[Point]) -> Iterator[str]:
     count = sum(len(point.durations_ms) for point in group)
-    if count >= P99_SAMPLES:
-        return None
-    return f"{count} samples are too few to state a 99th percentile, which takes {P99_SAMPLES}"
+    if count < P99_SAMPLES:
+        yield f"{count} samples are too few to state a 99th percentile, which takes {P99_SAMPLES}"
 
 
-def _doubt_clock(group: Sequence[Point]) -> str | None:
+def _doubt_clock(group: Sequence[Point]) -> Iterator[str]:
     shortest_ms = min(statistics.median(point.durations_ms) for point in group)
     step_ms = 1000 * time.get_clock_info("perf_counter").resolution
-    if shortest_ms >= CLOCK_STEPS * step_ms:
-        return None
-    return f"a run takes {shortest_ms:.3g} ms, too short for a clock that counts in steps of {step_ms:.3g} ms"
+    if shortest_ms < CLOCK_STEPS * step_ms:
+        yield f"a run takes {shortest_ms:.3g} ms, too short for a clock that counts in steps of {step_ms:.3g} ms"
 
 
-def _doubt_processes(group: Sequence[Point]) -> str | None:
-    if len(group) > 1:
-        return None
-    return "measured in one process, so the interval leaves out how much processes differ; give --processes 5"
+def _doubt_processes(group: Sequence[Point]) -> Iterator[str]:
+    if len(group) == 1:
+        yield "measured in one process, so the interval leaves out how much processes differ; give --processes 5"
 
 
-def _doubt_others(group: Sequence[Point]) -> str | None:
+def _doubt_others(group: Sequence[Point]) -> Iterator[str]:
     busy = max(point.others_busy or 0.0 for point in group)
-    if busy <= BUSY:
-        return None
-    return f"other processes used {busy:.0%} of the processors while it was measured"
+    if busy > BUSY:
+        yield f"other processes used {busy:.0%} of the processors while it was measured"
 
 
-def _doubt_pace(group: Sequence[Point]) -> str | None:
+def _doubt_pace(group: Sequence[Point]) -> Iterator[str]:
     rates = [point.pace for point in group if point.pace is not None]
-    if any(pace.throttled for pace in rates):
-        return "the driver reports that heat or power limited the clock"
     slowest = min((pace.after_mhz / pace.before_mhz for pace in rates if pace.before_mhz), default=1.0)
-    if slowest >= 1 - NOISE:
-        return None
-    return f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"
+    if any(pace.throttled for pace in rates):
+        yield "the driver reports that heat or power limited the clock"
+    elif slowest < 1 - NOISE:
+        yield f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"
 
 
-def _doubt_outputs(group: Sequence[Point]) -> str | None:
+def _doubt_outputs(group: Sequence[Point]) -> Iterator[str]:
     checked = [point for point in group if point.outputs_checked is not None]
     if checked and not sum(point.outputs_checked or 0 for point in checked):
-        return "none of its timed outputs was checked: there were too few samples"
-    if any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in checked):
-        return "outputs for different images hardly differ, so comparing timed with untimed outputs proves little"
-    return None
+        yield "none of its timed outputs was checked: there were too few samples"
+    elif any((point.outputs_tolerance or 0) > PROVES * (point.outputs_spread or 0) for point in checked):
+        yield "outputs for different images hardly differ, so comparing timed with untimed outputs proves little"
 
 
-CHECKS: tuple[Callable[[Sequence[Point]], str | None], ...] = (
+CHECKS: tuple[Callable[[Sequence[Point]], Iterator[str]], ...] = (
     _doubt_warmup,
     _doubt_variation,
     _doubt_drift,

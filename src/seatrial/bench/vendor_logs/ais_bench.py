@@ -203,8 +203,7 @@ def _read_json(log: LogText, hints: LogHints) -> Reading:
         copy_in_ms=copies[0], copy_out_ms=copies[1],
         lines={"images_per_s": (line,), "latency": (log.locate('"NPU_compute_time"'),)},
     )  # fmt: skip
-    doubt = doubt_rate(point)
-    doubts = (f"batch {batch}: {doubt}",) if doubt else ()
+    doubts = tuple(f"batch {batch}: {doubt}" for doubt in doubt_rate(point))
     return Reading((point,), model=model if isinstance(model, str) else None, doubts=doubts, one_chip=True)
 
 

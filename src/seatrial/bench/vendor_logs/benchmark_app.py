@@ -69,7 +69,7 @@ def _read_run(part: LogText, hints: LogHints) -> Reading:
             images_per_s=rate, latency=times, batch_size=size, streams=begun, duration_s=duration, scope=filled
         ),
     )  # fmt: skip
-    doubts = [doubt_rate(point)]
+    doubts = [*doubt_rate(point)]
     if part.match(r"PERF_COUNT: (?:YES|True)"):
         doubts.append("performance counters were on, which costs time")
     return Reading(
@@ -78,7 +78,7 @@ def _read_run(part: LogText, hints: LogHints) -> Reading:
         None,
         _read_device(part),
         _read_precision(part),
-        tuple(f"batch {batch}: {doubt}" for doubt in doubts if doubt) + ((INT8,) if _read_precision(part) else ()),
+        tuple(f"batch {batch}: {doubt}" for doubt in doubts) + ((INT8,) if _read_precision(part) else ()),
     )
 
 
@@ -145,12 +145,11 @@ def _read_report(log: LogText, values: Mapping[str, Any], hints: LogHints) -> Re
         duration_s=read_value(log, values, "total execution time (ms)") / 1000,
         lines={name: (log.locate(key),) for name, key in REPORTED.items()},
     )  # fmt: skip
-    doubt = doubt_rate(point)
     return Reading(
         (point,),
         device=str(values["target device"]) if values.get("target device") else None,
         precision=PRECISIONS.get(str(values.get("precision"))),
-        doubts=(f"batch {batch}: {doubt}",) if doubt else (),
+        doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubt_rate(point)),
     )
 
 

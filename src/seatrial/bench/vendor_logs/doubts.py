@@ -13,20 +13,19 @@ WAITING = 0.8
 """Below this share of it, batches were waited for."""
 
 
-def doubt_rate(point: ImportedPoint) -> str | None:
+def doubt_rate(point: ImportedPoint) -> Iterator[str]:
     """Why rate and mean latency do not fit, by Little's law: batches in flight = rate × time of each."""
     if point.latency is None or point.batch_size is None or point.streams is None:
-        return None
+        return
     allowed = 1000 * point.batch_size * point.streams / point.latency.mean_ms
     words = (
         f"{point.latency.mean_ms:g} ms for {point.batch_size} images on "
         f"{point.streams} {'stream' if point.streams == 1 else 'streams'}, which makes {allowed:.6g} images/s"
     )
     if point.images_per_s > TOO_FAST * allowed:
-        return f"{point.images_per_s:.6g} images/s contradict the mean latency of {words}"
-    if point.images_per_s < WAITING * allowed:
-        return f"only {point.images_per_s:.6g} images/s at a mean latency of {words}: time passed between runs"
-    return None
+        yield f"{point.images_per_s:.6g} images/s contradict the mean latency of {words}"
+    elif point.images_per_s < WAITING * allowed:
+        yield f"only {point.images_per_s:.6g} images/s at a mean latency of {words}: time passed between runs"
 
 
 def doubt_points(points: Sequence[ImportedPoint], models: Sequence[str | None]) -> Iterator[str]:

@@ -63,10 +63,10 @@ def _finish(
         latency=_read_latency(part, count, read_rate(part, mean)), warmup_runs=1, duration_s=duration.figure(),
         lines=lines_of(images_per_s=rate or (requests, duration), latency=mean, duration_s=duration),
     )  # fmt: skip
-    doubts = [doubt_rate(point)]
+    doubts = [*doubt_rate(point)]
     if not alone:
         doubts.append("requests ran at the same time, how many is not stated: their latencies include waiting")
-    return Reading((point,), doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubts if doubt))
+    return Reading((point,), doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubts))
 
 
 def _read_latency(part: LogText, count: int, mean_ms: float) -> ReportedLatency:
