@@ -30,3 +30,15 @@ def test_a_rounded_network_is_a_copy_that_rounds_weights_and_outputs() -> None:
     made = rounded(torch.tensor([[1 + 2**-7]])).item()
     assert made == round_mantissa(torch.tensor([exact]), 7).item() != exact
     assert network[0].weight.item() == 1 + 2**-9
+
+
+def test_sums_between_layers_are_not_rounded() -> None:
+    class Raised(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Identity()
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return torch.as_tensor(self.layer(values)) + 2**-12
+
+    assert round_network(Raised(), 7)(torch.ones(1)).item() == 1 + 2**-12

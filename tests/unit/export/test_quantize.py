@@ -237,6 +237,12 @@ class TestPutBack:
     def test_half_of_the_layers_stay_in_int8(self, ranked: str, spare: int) -> None:
         assert count_spare(fuse(), ranked.split()) == spare
 
+    def test_exactly_half_of_an_even_number_is_half(self) -> None:
+        names = [f"conv{number}" for number in range(4)]
+        nodes = [onnx.helper.make_node("Conv", ["x", "weight"], [name], name=name) for name in names]
+        model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "four", [], []))
+        assert count_spare(model, names) == 2
+
     def test_as_few_as_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """By a closed form: each node in float saves 10 of 50 points, so 3 are needed for 25, two of them layers."""
         tried: list[int] = []
