@@ -210,3 +210,12 @@ def test_all_activations_become_unsigned_and_weights_stay(tmp_path: Path) -> Non
     assert {w.name: w.data_type for w in made.graph.initializer}["k1"] == TensorProto.INT8
     np.testing.assert_array_equal(run_raw(made), run_raw(make_network()))
     assert to_unsigned(onnx.ModelProto.FromString(made.SerializeToString())) == made, "a second time changes nothing"
+
+
+def test_a_quantiser_without_a_zero_point_is_uint8_already() -> None:
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["x", "scale"], ["q"]),
+        onnx.helper.make_node("DequantizeLinear", ["q", "scale"], ["y"]),
+    ]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "plain", [], []))
+    assert to_unsigned(onnx.ModelProto.FromString(model.SerializeToString())) == model
