@@ -23,7 +23,8 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.recipes import load_recipe
 from seatrial.store.training_speed import TrainingSpeedRecord
-from seatrial.train.input.loader import Loader, Share
+from seatrial.train.distributed.rank import RankInfo
+from seatrial.train.input.loader import Loader
 
 FILES, HELD_OUT = 4096, 64
 GOAL = 3500.0
@@ -64,7 +65,7 @@ def measure_decoding(data: Path, batch_size: int) -> float:
     recipe = load_recipe("resnet50")
     images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train")]
     settings = recipe.train.model_copy(update={"batch_size": batch_size})
-    loader = Loader(images, settings, recipe.input_size, Share(0, 1), count_cores())
+    loader = Loader(images, settings, recipe.input_size, RankInfo(), count_cores())
     begun, count = 0.0, 0
     for batch in loader.epoch(0):
         count += len(batch.labels) if begun else 0

@@ -79,7 +79,7 @@ def _train(spec: TrainSpec, told: Connection) -> None:
         sys.exit(error.exit_code)
 
 
-def answer_or_fail(how: str, progress: Progress) -> str:
+def return_or_fail(how: str, progress: Progress) -> str:
     """What a launched process does in `test_launch`: the second of two fails in one of several ways."""
     rank = os.environ["RANK"]
     progress(Update("train", note=f"{rank} of {os.environ['WORLD_SIZE']}"))
@@ -91,7 +91,7 @@ def answer_or_fail(how: str, progress: Progress) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
     if how != "well":
         signal.pause()
-    return f"answer of {rank} in {Path.cwd()}"
+    return f"result of {rank} in {Path.cwd()}"
 
 
 class SeatrialErrorOfTest(SeatrialError):
@@ -102,48 +102,48 @@ class SeatrialErrorOfTest(SeatrialError):
 
 def validate_sets(recipe: Recipe, images: Sequence[LabelledImage], counts: Sequence[int], progress: Progress) -> Any:
     """Validate a fresh network on the first images of a set, so many each time: (images, top-1, top-5, loss)."""
-    from seatrial.train.distributed.process_group import join_world
+    from seatrial.train.distributed.process_group import join_process_group
     from seatrial.train.network import TrainedNetwork
     from seatrial.train.validate import Validator
 
-    with join_world(recipe.train) as world:
-        network = TrainedNetwork(recipe, world)
+    with join_process_group(recipe.train) as group:
+        network = TrainedNetwork(recipe, group)
         found = []
         for count in counts:
-            validation, _ = Validator(recipe, images[:count], world, progress).run(network, lambda: False)
+            validation, _ = Validator(recipe, images[:count], group, progress).run(network, lambda: False)
             hits = (validation.top1 * validation.images, validation.top5 * validation.images)
             found.append((validation.images, *hits, validation.loss))
         return found
 
 
-def talk(progress: Progress) -> dict[str, Any]:
-    """Everything that processes say to one another, for `test_world`; what the first one heard."""
+def exchange(progress: Progress) -> dict[str, Any]:
+    """Everything that processes exchange, for `test_process_group`; what the first one received."""
     import torch
 
     from seatrial.errors import DataError
     from seatrial.recipes.training import Train
-    from seatrial.train.distributed.process_group import join_world
+    from seatrial.train.distributed.process_group import join_process_group
 
-    with join_world(Train()) as world:
-        rank = world.rank
+    with join_process_group(Train()) as group:
+        rank = group.rank
         tensor, buffer = torch.full((2,), float(rank + 1)), torch.full((2,), rank)
-        world.spread_first([buffer])
-        heard: dict[str, Any] = {
-            "collect": world.collect([rank, 10 * rank]).tolist(),
-            "meet": [part if isinstance(part, bool) else part.tolist() for part in world.meet(None, rank == 1, rank)],
-            "add_up": world.add_up(tensor).tolist(),
-            "spread": world.gather(buffer.tolist()),
-            "share": world.gather(world.share(f"from {rank}")),
+        group.broadcast_tensors([buffer])
+        received: dict[str, Any] = {
+            "all_gather": group.all_gather([rank, 10 * rank]).tolist(),
+            "sync": [part if isinstance(part, bool) else part.tolist() for part in group.sync(None, rank == 1, rank)],
+            "all_reduce": group.all_reduce(tensor).tolist(),
+            "broadcast_tensors": group.all_gather_object(buffer.tolist()),
+            "broadcast": group.all_gather_object(group.broadcast(f"from {rank}")),
             "threads": torch.get_num_threads(),
         }
         try:
-            with world.together():
+            with group.raise_on_all():
                 if rank == 1:
                     raise DataError("process 1 has it")
         except DataError as error:
-            heard["together"] = world.gather((str(error), error.reported))
+            received["raise_on_all"] = group.all_gather_object((str(error), error.reported))
         try:
-            world.meet(DataError("and again") if rank == 1 else None, False)
+            group.sync(DataError("and again") if rank == 1 else None, False)
         except DataError as error:
-            heard["again"] = str(error)
-        return heard
+            received["sync_error"] = str(error)
+        return received

@@ -57,7 +57,7 @@ def test_the_page_shows_the_table_that_is_printed(capsys: pytest.CaptureFixture[
 def test_every_flag_of_theirs_is_on_the_page() -> None:
     table = PAGE.partition("| theirs | ours |\n|---|---|\n")[2].partition("\n\n")[0]
     rows = [
-        f"| {' '.join(f'`{name}`' for name in flag.names)} | {'refused: ' if flag.meaning is None else ''}{flag.ours} |"
+        f"| {' '.join(f'`{name}`' for name in flag.names)} | {'' if flag.translate else 'refused: '}{flag.ours} |"
         for flag in FLAGS
     ]
     assert table.splitlines() == rows
@@ -68,8 +68,8 @@ def test_every_script_has_a_command_that_is_understood() -> None:
     commands = re.findall(r"`[^`]*?seatrial (train [^`]*)`", table)
     assert len(commands) == 6
     for command in commands:
-        told = translate(shlex.split(command)[1:], started="torchrun" in command)
-        assert told.words[0] == "resnet50"
+        translation = translate(shlex.split(command)[1:], launched="torchrun" in command)
+        assert translation.words[0] == "resnet50"
 
 
 def test_the_presets_are_those_of_the_card() -> None:

@@ -76,7 +76,7 @@ def test_a_signal_saves_and_leaves(
     assert read_until(told, word)
     assert process.pid is not None
     os.kill(process.pid, number)
-    assert read_until(told, "; the same command goes on there")
+    assert read_until(told, "; run the same command to resume")
     process.join()
     assert process.exitcode == 130
     record = train_recipe(spec)
@@ -101,7 +101,7 @@ def test_a_validation_that_is_stopped_is_made_anew(tiny_trial: TinyTrial, tmp_pa
     with pytest.raises(Interrupted, match="stopped after step 2 of 2"):
         train_recipe(make("parted"), stop)
     compare(train_recipe(make("parted"), stop), whole)
-    assert "going on after epoch 0 of 1, step 2 of 2" in notes
+    assert "resuming after epoch 0 of 1, step 2 of 2" in notes
     assert whole.validation is not None and whole.validation.images == 65
 
 
@@ -143,10 +143,10 @@ def test_a_signal_is_obeyed_at_the_end_of_a_step(tiny_trial: TinyTrial, tmp_path
             os.kill(os.getpid(), signal.SIGTERM)
 
     spec = make_spec(tiny_trial, tmp_path)
-    with pytest.raises(Interrupted, match=r"stopped after step [34] of 8; the same command goes on there"):
+    with pytest.raises(Interrupted, match=r"stopped after step [34] of 8; run the same command to resume"):
         train_recipe(spec, tell)
     train_recipe(spec, tell)
-    assert any(note.startswith("going on after epoch 1 of 4, step ") for note in notes)
+    assert any(note.startswith("resuming after epoch 1 of 4, step ") for note in notes)
 
 
 def test_a_full_disk_leaves_a_good_snapshot(tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(
     newest = tmp_path / "snapshot.pt"
     newest.write_bytes(newest.read_bytes()[:-1000])
     record = train_recipe(spec, lambda update: notes.append(update.note))
-    assert any("is damaged and was put aside as snapshot.damaged.pt" in note for note in notes)
+    assert any("is damaged and now called snapshot.damaged.pt" in note for note in notes)
     compare(record, undisturbed)
 
 
@@ -225,8 +225,8 @@ def test_a_setting_that_changes_nothing_is_noted(
         run_cli([*words, "--loss-scale", "1024", "--amp", "off", "--max-train-steps", "1", "--batch-size", "99"]) == 0
     )
     told = capsys.readouterr().err
-    assert "--loss-scale changes nothing beside the other settings" in told
-    assert "--batch-size 99 is more than the 24 training images: a step has these" in told
+    assert "--loss-scale has no effect with the other settings" in told
+    assert "--batch-size 99 is reduced to the 24 training images" in told
 
 
 def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp
         train_recipe(make(2, force=True), stop)
     stopped = list_files()
     for resume in ("auto", tmp_path / "snapshot.pt"):
-        with pytest.raises(UsageError, match=r"snapshot\.pt, after epoch 1 and \d steps, is of a training with other"):
+        with pytest.raises(UsageError, match=r"snapshot\.pt \(epoch 1, step \d\) is of a training with other"):
             train_recipe(make(3, resume=resume))
     assert list_files() == stopped
     # What is left of the first does not keep the second from going on.
@@ -303,12 +303,12 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_snapshot(
     assert len(named) == 12 and all(Path(name).is_file() for name in named)
     assert f"{named[2]} and 9 more (all in {tmp_path / 'diverged.txt'}); " in told
     assert f"; last good checkpoint: {tmp_path / 'snapshot.pt'} of step 1; " in told
-    assert read_snapshot(tmp_path / "snapshot.pt").standing.step == 1
+    assert read_snapshot(tmp_path / "snapshot.pt").train_state.step == 1
 
 
 def test_weights_that_went_bad_in_the_last_step_are_not_kept(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     spec = make_spec(tiny_trial, tmp_path, learning_rate=1e38, warmup_epochs=0, max_train_steps=1, weight_decay=1e3)
-    with pytest.raises(TrainingDiverged, match="the weights are no longer numbers after step 1; last"):
+    with pytest.raises(TrainingDiverged, match="the weights are no longer finite after step 1; last"):
         train_recipe(spec)
     assert not (tmp_path / "snapshot.pt").exists()
 
@@ -344,7 +344,7 @@ def test_weights_alone_are_a_beginning_and_no_going_on(tiny_trial: TinyTrial, tr
     weights = trained / "checkpoint.safetensors"
     spec = TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"max_train_steps": 1}, resume=weights)
     train_recipe(spec, lambda update: notes.append(update.note))
-    assert f"{weights}: weights" in notes and not any("going on" in note for note in notes)
+    assert f"{weights}: weights" in notes and not any("resuming" in note for note in notes)
 
 
 def test_weights_are_validated_without_training(tiny_trial: TinyTrial, undisturbed: TrainingRecord) -> None:
@@ -357,7 +357,7 @@ def test_weights_are_validated_without_training(tiny_trial: TinyTrial, undisturb
     assert (found.validation.top1, found.validation.loss) == (trained.validation.top1, trained.validation.loss)
     assert TrainingRecord.load(output / "validation.json") == found
     assert TrainingRecord.load(output / "train.json").checkpoint_sha256 == trained.checkpoint_sha256
-    with pytest.raises(UsageError, match="holds no checkpoint to validate; give --resume FILE"):
+    with pytest.raises(UsageError, match=r"there is no checkpoint in .* to validate; give --resume FILE"):
         train_recipe(TrainSpec(spec.recipe, spec.data, output / "none", evaluate_only=True))
 
 

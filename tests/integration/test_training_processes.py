@@ -79,7 +79,7 @@ def test_two_processes_snapshot_is_taken_up_by_others(
     shutil.copyfile(midway, output / "snapshot.pt")
     notes: list[str] = []
     found = train_recipe(make_spec(tiny_trial, data, output, processes), lambda update: notes.append(update.note))
-    assert any(note.startswith(f"going on after epoch {STEPS // 2 - 1} of {STEPS}") for note in notes)
+    assert any(note.startswith(f"resuming after epoch {STEPS // 2 - 1} of {STEPS}") for note in notes)
     assert (found.resumed, found.world_size) == (1, processes)
     compare(found, alone)
 
@@ -93,6 +93,6 @@ def test_processes_have_one_exit_code_and_one_voice(
     with pytest.raises(TrainingDiverged, match=r"the loss became nan at step . .* and 6 more \(all in "):
         train_recipe(TrainSpec(spec.recipe, data, tmp_path, diverging, nproc=2))
     assert len((tmp_path / "diverged.txt").read_text().splitlines()) == 9
-    with pytest.raises(UsageError, match=r"1 images a step over 2 processes × 1 \(--accumulate\) leave 0 each"):
+    with pytest.raises(UsageError, match=r"a step of 1 images over 2 processes × 1 \(--accumulate\) leaves 0 each"):
         train_recipe(TrainSpec(spec.recipe, data, tmp_path, {**spec.settings, "batch_size": 1}, nproc=2))
     assert capfd.readouterr() == ("", "")

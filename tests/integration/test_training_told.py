@@ -8,11 +8,12 @@ import pytest
 
 from seatrial.cli import run_cli
 from seatrial.progress import Update
+from seatrial.store.training_speed import TrainingSpeedRecord
 from seatrial.train.checkpoint.pytorch_examples import BEST, LAST
 from seatrial.train.tracking.listeners import LOG
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
-from seatrial.workflow.train_speed import load_speed
+from seatrial.workflow.train_speed import SPEED
 from tiny_trial import TinyTrial
 
 CLOCKS = {"images_per_s", "data_s", "compute_s", "seconds"}
@@ -71,7 +72,7 @@ def test_the_speed_of_a_training_is_kept_step_by_step(
 ) -> None:
     words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
     assert run_cli([*words, "--performance", "--epochs", "2", "--max-train-steps", "2"]) == 0
-    speed = load_speed(tmp_path)
+    speed = TrainingSpeedRecord.load(tmp_path / SPEED)
     assert (speed.name, speed.excluded, speed.images, speed.epochs) == ("1p-CPU", 2, (8, 8), 2)
     assert (speed.recipe, speed.batch_size, speed.size, speed.machines) == ("tiny", 8, (32, 32), 1)
     assert speed.doubts == ("only 2 steps were timed",)

@@ -10,7 +10,7 @@ from seatrial.cli.output.progress import print_json, print_line, show_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
-from seatrial.train.distributed.rank import read_place
+from seatrial.train.distributed.rank import read_rank
 
 if TYPE_CHECKING:
     from seatrial.store.records import TrainingRecord
@@ -18,53 +18,60 @@ if TYPE_CHECKING:
 
 TRACKERS = ("tensorboard", "mlflow")
 PERFORMANCE = {"epochs": 1, "max_train_steps": 1001, "max_eval_steps": 51}
-"""What `--performance` trains unless told otherwise: where the guides' train_performance_1p.sh breaks off."""
+"""Defaults of `--performance`: where the guides' train_performance_1p.sh stops."""
 
 
 class TrainCommand(SettingsCommand):
-    """`train`, which understands the flags of the guides' scripts too."""
+    """`train`, which accepts the flags of the guides' scripts too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take our own words and, translated, theirs."""
-        place = read_place()
-        ours = translate(args, place.launched)
-        if place.first:
-            for note in ours.notes:
+        """Parse options after the flags of other scripts were translated."""
+        rank = read_rank()
+        translation = translate(args, rank.launched)
+        if rank.is_main:
+            for note in translation.notes:
                 print_line("note", note)
-        return super().parse_args(ctx, list(ours.words))
+        return super().parse_args(ctx, list(translation.words))
 
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="The same as --data.")] = None,
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path of a card.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Same as --data.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with train/CLASS/NAME and val/ (and val_label.txt if val/ is flat), or tar shards."),
+        typer.Option(help="Folder with train and val: class folders, images with a label file, tar archives or packs."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for checkpoint, snapshots and logs.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Settings of the card's [presets] of this name.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Name of one of the card's presets.")] = None,
     resume: Annotated[
         str,
-        typer.Option(metavar="<auto|path>", help="Go on from the snapshot in --output if there is one, or from FILE."),
+        typer.Option(
+            metavar="<auto|path>",
+            help="auto resumes from the snapshot in --output if there is one; a path starts from that file.",
+        ),
     ] = "auto",
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Only validate: --resume FILE, or what was trained.")
+        bool, typer.Option("--evaluate", help="Only validate: the checkpoint in --output, or --resume FILE.")
     ] = False,
-    nproc: Annotated[int, typer.Option(help="Processes on this machine; torchrun runs them.", min=1)] = 1,
-    performance: Annotated[bool, typer.Option("--performance", help="Measure the speed of training.")] = False,
-    synthetic: Annotated[bool, typer.Option("--synthetic", help="Random images, no files.")] = False,
-    track: Annotated[str | None, typer.Option(help="Also write tensorboard, mlflow or tensorboard,mlflow.")] = None,
-    dllogger: Annotated[bool, typer.Option("--dllogger", help="Also write DLLogger's lines.")] = False,
+    nproc: Annotated[int, typer.Option(help="Processes to start on this machine.", min=1)] = 1,
+    performance: Annotated[
+        bool, typer.Option("--performance", help="Measure the speed of training; stores no weights.")
+    ] = False,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="Train on random images instead of files.")] = False,
+    track: Annotated[str | None, typer.Option(help="Also log to tensorboard, mlflow or tensorboard,mlflow.")] = None,
+    dllogger: Annotated[bool, typer.Option("--dllogger", help="Also log in the format of NVIDIA's DLLogger.")] = False,
     guide_format: Annotated[
         bool, typer.Option("--guide-format", help="Also write checkpoint.pth.tar and model_best.pth.tar.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train from the start, whatever --output holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train from the start, and overwrite what is in --output.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a card's network; settings that are not given are the preset's, then the card's. Stopped, it goes on.
+    """Train a card's network; a stopped training resumes. An option overrides the preset, the preset the card.
 
-    Takes the flags of pytorch/examples and of the Ascend guides' scripts too (docs/train.md).
+    Accepts the flags of pytorch/examples and of the Ascend guides' scripts too (docs/train.md).
     """
     from seatrial.workflow.train import train_recipe
     from seatrial.workflow.train_spec import TrainSpec
@@ -73,7 +80,7 @@ def train(
     spec = TrainSpec(
         recipe=recipe,
         data=_choose_data(folder, data, synthetic),
-        output=_need(output),
+        output=_require_output(output),
         settings={**PERFORMANCE, **settings} if performance else settings,
         preset=preset,
         force=force,
@@ -87,7 +94,7 @@ def train(
         guide_format=guide_format,
     )
     _refuse_ignored(spec)
-    if read_place().first:
+    if read_rank().is_main:
         with show_progress() as progress:
             _print(train_recipe(spec, progress), spec, as_json)
     else:
@@ -96,10 +103,11 @@ def train(
 
 def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
     from seatrial.cli.output.training import write_epochs, write_final_result, write_outcome, write_speed
-    from seatrial.workflow.train_speed import load_speed
+    from seatrial.store.training_speed import TrainingSpeedRecord
+    from seatrial.workflow.train_speed import SPEED
 
     if spec.performance:
-        speed = load_speed(spec.output)
+        speed = TrainingSpeedRecord.load(spec.output / SPEED)
         if as_json:
             print_json(speed.model_dump(mode="json", by_alias=True))
         else:
@@ -124,30 +132,30 @@ def _refuse_ignored(spec: "TrainSpec") -> None:
     }
     ignored = next((option for option, is_given in given.items() if is_given), None)
     if mode is not None and ignored is not None:
-        raise UsageError(f"{ignored} means nothing to {mode}, which trains nothing to keep", "leave one of them out")
+        raise UsageError(f"{ignored} has no effect with {mode}", "leave one of them out")
 
 
 def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Path | None:
     if folder is not None and data is not None:
-        raise UsageError(f"{folder} and --data both say where the images are", "give one of them")
+        raise UsageError(f"the data folder is given twice: {folder} and --data {data}", "give it once")
     if folder is None and data is None and not synthetic:
-        raise UsageError("Missing option '--data'", "or --synthetic, for random images")
+        raise UsageError("Missing option '--data'", "give a folder, or --synthetic for random images")
     if synthetic and (folder or data) is not None:
-        raise UsageError(f"--synthetic takes no files, and {data or folder} is not read", "leave one of them out")
+        raise UsageError(f"--synthetic does not read {data or folder}", "leave one of them out")
     return data or folder
 
 
-def _need(output: Path | None) -> Path:
+def _require_output(output: Path | None) -> Path:
     if output is None:
-        raise UsageError("Missing option '--output'")
+        raise UsageError("Missing option '--output'", "give a folder for checkpoint, snapshots and logs")
     return output
 
 
 def _read_trackers(text: str | None) -> tuple[str, ...]:
     from seatrial.strict import suggest
 
-    found = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
-    for name in found:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
+    for name in names:
         if name not in TRACKERS:
-            raise UsageError(f"--track {name}: there is no such tracker", suggest(name, list(TRACKERS)))
-    return found
+            raise UsageError(f"--track {name}: unknown tracker", suggest(name, list(TRACKERS)))
+    return names

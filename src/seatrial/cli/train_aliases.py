@@ -1,7 +1,7 @@
-"""The flags of pytorch/examples' main.py and of the Ascend guides' training scripts, in words of `seatrial train`.
+"""Translates the flags of pytorch/examples' main.py and of the Ascend guides' training scripts to `seatrial train`'s.
 
-Each is a row of `FLAGS`: it becomes options of ours, falls away since ours does so anyway, or is refused with the name
-of what does it here. Options that both call by one name need no row.
+Each is a row of `FLAGS`: it becomes options of ours, is dropped as not needed, or is refused with what to use instead.
+Options with the same name and meaning need no row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,120 +9,122 @@ from dataclasses import dataclass
 
 from seatrial.errors import UsageError
 
-NOTHING, ONE, PERHAPS = "nothing", "one", "perhaps"
-"""What follows a flag: no value, one, or one of its `choices` if that stands there."""
+NO_VALUE, ONE_VALUE, MAYBE_VALUE = "none", "one", "maybe"
+"""What follows a flag: no value, one, or perhaps one of its `choices`."""
 TRUTHS = ("True", "true", "1", "False", "false", "0")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A command line taken apart."""
+class CommandLine:
+    """A command line, split into their flags and ours."""
 
-    said: Mapping[str, str]
-    """What stands behind the guides' flags, by a flag's first name."""
+    values: Mapping[str, str]
+    """Values of their flags, by a flag's first name."""
     rest: tuple[str, ...]
     """All other words."""
-    started: bool
-    """By torchrun, which tells every process about the others."""
+    launched: bool
+    """By torchrun, which gives every process its rank."""
 
     def find(self, option: str) -> str | None:
         """The value of an option of ours."""
-        for place, word in enumerate(self.rest):
+        for index, word in enumerate(self.rest):
             if word == option:
-                return "".join(self.rest[place + 1 : place + 2])
+                return "".join(self.rest[index + 1 : index + 2])
             if word.startswith(f"{option}="):
                 return word.partition("=")[2]
         return None
 
     @property
     def processes(self) -> int:
-        """That this machine is to have, as far as the line tells."""
-        listed = self.said.get("--device-list")
-        return _count("--nproc", self.find("--nproc") or (str(len(listed.split(","))) if listed else "1"))
+        """Processes on this machine, by `--nproc` or the flags of the scripts."""
+        devices = self.values.get("--device-list")
+        return _parse_count("--nproc", self.find("--nproc") or (str(len(devices.split(","))) if devices else "1"))
 
 
-Meaning = Callable[[str, Line], tuple[str, ...]]
-"""The words of ours for a flag's value; none where it falls away. A first word that is no option is RECIPE."""
+Translator = Callable[[str, CommandLine], tuple[str, ...]]
+"""Our words for a flag's value; none if it is dropped. A first word that is no option is RECIPE."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag of theirs."""
+    """A flag of theirs."""
 
     names: tuple[str, ...]
     ours: str
-    """What does it here, for a reader."""
-    meaning: Meaning | None
-    """None refuses it."""
-    takes: str = ONE
+    """Our equivalent, as docs and notes name it."""
+    translate: Translator | None
+    """None refuses the flag."""
+    takes: str = ONE_VALUE
     choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A command line in our words."""
+    """A command line with our options."""
 
     words: tuple[str, ...]
     notes: tuple[str, ...]
-    """What was put in the place of what."""
+    """What each flag was replaced by."""
 
 
-def translate(words: Sequence[str], started: bool = False) -> Translation:
-    """A command line with every flag of the guides in words of ours.
+def translate(words: Sequence[str], launched: bool = False) -> Translation:
+    """Replace every flag of theirs in a command line.
 
     Args:
-        started: torchrun started this process.
+        launched: by torchrun.
 
     Raises:
-        UsageError: a flag has no meaning here, and what does it is named; or ours is given beside it.
+        UsageError: a flag has no equivalent, or is given together with it.
     """
-    found, rest = _split(words)
-    line = Line({flag.names[0]: value for flag, _, value in found}, rest, started)
+    flags, rest = _split(words)
+    line = CommandLine({flag.names[0]: value for flag, _, value in flags}, rest, launched)
     options: list[str] = []
     recipes: list[str] = []
     notes = []
-    for flag, spelt, value in found:
-        if flag.meaning is None:
-            raise UsageError(f"{spelt} is not taken here", flag.ours)
-        meant = flag.meaning(value, line)
-        if meant and not meant[0].startswith("--"):
-            recipes += meant
-            notes.append(f"{spelt} is the recipe here")
+    for flag, spelling, value in flags:
+        if flag.translate is None:
+            raise UsageError(f"{spelling} is not supported", flag.ours)
+        ours = flag.translate(value, line)
+        if ours and not ours[0].startswith("--"):
+            recipes += ours
+            notes.append(f"{spelling} is the recipe here")
             continue
-        if meant and (meant[0] in options or line.find(meant[0]) is not None):
-            raise UsageError(f"{spelt} is {meant[0]} here, which is given too", "give one of them")
-        options += meant
-        if " ".join(meant) != spelt.replace("=", " ", 1):
-            notes.append(f"{spelt} is {' '.join(meant)} here" if meant else f"{spelt} falls away: {flag.ours}")
+        if ours and (ours[0] in options or line.find(ours[0]) is not None):
+            raise UsageError(f"{spelling} is {ours[0]} here, which is given too", "give one of them")
+        options += ours
+        if " ".join(ours) != spelling.replace("=", " ", 1):
+            notes.append(f"{spelling} is {' '.join(ours)} here" if ours else f"{spelling} is ignored: {flag.ours}")
     return Translation((*recipes, *rest, *options), tuple(notes))
 
 
 def _split(words: Sequence[str]) -> tuple[list[tuple[Flag, str, str]], tuple[str, ...]]:
-    """Theirs as (flag, as it was spelt, value), and the other words."""
-    found: list[tuple[Flag, str, str]] = []
+    """Their flags as (flag, spelling, value), and the other words."""
+    flags: list[tuple[Flag, str, str]] = []
     rest: list[str] = []
     queue = list(words)
     while queue:
         word = queue.pop(0)
-        name, joined, value = _take_apart(word)
+        name, joined, value = _split_word(word)
         flag = _BY_NAME.get(name)
         if flag is None or (name == "--amp" and (joined or (queue and not queue[0].startswith("-")))):
             rest.append(word)
-        elif joined and flag.takes == NOTHING:
-            raise UsageError(f"{name} takes no value")
+        elif joined and flag.takes == NO_VALUE:
+            raise UsageError(f"{name} takes no value", f"give {name} alone")
         elif (
-            joined or flag.takes == NOTHING or (flag.takes == PERHAPS and queue[:1] not in ([c] for c in flag.choices))
+            joined
+            or flag.takes == NO_VALUE
+            or (flag.takes == MAYBE_VALUE and queue[:1] not in ([c] for c in flag.choices))
         ):
-            found.append((flag, word, value))
+            flags.append((flag, word, value))
         elif not queue:
-            raise UsageError(f"{name} needs a value")
+            raise UsageError(f"{name} needs a value", f"give {name} VALUE")
         else:
-            found.append((flag, f"{word} {queue[0]}", queue.pop(0)))
-    return found, tuple(rest)
+            flags.append((flag, f"{word} {queue[0]}", queue.pop(0)))
+    return flags, tuple(rest)
 
 
-def _take_apart(word: str) -> tuple[str, bool, str]:
-    """Name, whether a value is joined to it, and the value: of `--lr=1`, `-b512` or `--lr`."""
+def _split_word(word: str) -> tuple[str, bool, str]:
+    """Name, whether a value is joined to it, and the value, of `--lr=1`, `-b512` or `--lr`."""
     if word.startswith("--"):
         name, sign, value = word.partition("=")
         return name, bool(sign), value
@@ -131,112 +133,114 @@ def _take_apart(word: str) -> tuple[str, bool, str]:
     return word, False, ""
 
 
-def _count(name: str, value: str) -> int:
+def _parse_count(name: str, value: str) -> int:
     if not value.lstrip("-").isdecimal():
-        raise UsageError(f"{name} {value} is no whole number")
+        raise UsageError(f"{name} {value} is not a whole number", f"give {name} N")
     return int(value)
 
 
-def _become(option: str, prefix: str = "") -> Meaning:
+def _rename(option: str, prefix: str = "") -> Translator:
     return lambda value, line: (option, prefix + value)
 
 
-def _become_flag(*words: str) -> Meaning:
+def _replace(*words: str) -> Translator:
     return lambda value, line: words
 
 
-def _drop(value: str, line: Line) -> tuple[str, ...]:
+def _drop(value: str, line: CommandLine) -> tuple[str, ...]:
     return ()
 
 
-def _evaluate(value: str, line: Line) -> tuple[str, ...]:
+def _evaluate(value: str, line: CommandLine) -> tuple[str, ...]:
     return () if value.lower() in ("false", "0") else ("--evaluate",)
 
 
-def _name_device(value: str, line: Line) -> tuple[str, ...]:
+def _name_device(value: str, line: CommandLine) -> tuple[str, ...]:
     return ("--device", "cuda" if value == "gpu" else value)
 
 
-def _look_up(option: str, values: Mapping[str, str]) -> Meaning:
-    def meaning(value: str, line: Line) -> tuple[str, ...]:
+def _look_up(option: str, values: Mapping[str, str]) -> Translator:
+    def look_up(value: str, line: CommandLine) -> tuple[str, ...]:
         if value not in values:
-            raise UsageError(f"'{value}' has no meaning for {option}", f"known: {', '.join(values)}")
+            raise UsageError(f"'{value}' has no equivalent of {option}", f"known are {', '.join(values)}")
         return (option, values[value])
 
-    return meaning
+    return look_up
 
 
-def _share_workers(value: str, line: Line) -> tuple[str, ...]:
-    return ("--workers", str(-(-_count("-j", value) // max(1, line.processes))))
+def _divide_workers(value: str, line: CommandLine) -> tuple[str, ...]:
+    return ("--workers", str(-(-_parse_count("-j", value) // max(1, line.processes))))
 
 
-def _count_processes(value: str, line: Line) -> tuple[str, ...]:
-    if line.started:
+def _count_processes(value: str, line: CommandLine) -> tuple[str, ...]:
+    if line.launched:
         return ()
     devices = value.split(",")
     if sorted(devices) != sorted(map(str, range(len(devices)))):
         raise UsageError(
-            f"--device-list {value} leaves devices out",
-            f"name them in ASCEND_RT_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES, and give --nproc {len(devices)}",
+            f"--device-list {value} skips devices",
+            f"set ASCEND_RT_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES to {value}, and give --nproc {len(devices)}",
         )
     return ("--nproc", str(len(devices)))
 
 
-def _need_processes(value: str, line: Line) -> tuple[str, ...]:
-    if not line.started and line.find("--nproc") is None and "--device-list" not in line.said:
-        raise UsageError("--multiprocessing-distributed does not say how many processes", "give --nproc N")
+def _need_processes(value: str, line: CommandLine) -> tuple[str, ...]:
+    if not line.launched and line.find("--nproc") is None and "--device-list" not in line.values:
+        raise UsageError("--multiprocessing-distributed does not give the number of processes", "give --nproc N")
     return ()
 
 
-def _keep_to_one_machine(value: str, line: Line) -> tuple[str, ...]:
-    if line.started or _count("--nnodes", value) <= 1:
+def _keep_to_one_machine(value: str, line: CommandLine) -> tuple[str, ...]:
+    if line.launched or _parse_count("--nnodes", value) <= 1:
         return ()
-    rank, address = (line.said.get(name, letter) for name, letter in (("--node_rank", "R"), ("--master_addr", "HOST")))
-    port = line.said.get("--master_port", "29500")
+    rank, address = (
+        line.values.get(name, letter) for name, letter in (("--node_rank", "R"), ("--master_addr", "HOST"))
+    )
+    port = line.values.get("--master_port", "29500")
     raise UsageError(
-        f"{value} machines are torchrun's",
-        f"on each: `torchrun --nnodes {value} --node-rank {rank} --nproc-per-node N --master-addr {address} "
+        f"several machines ({value}) need torchrun",
+        f"run on each: `torchrun --nnodes {value} --node-rank {rank} --nproc-per-node N --master-addr {address} "
         f"--master-port {port} -m seatrial train …`",
     )
 
 
-def _accumulate(value: str, line: Line) -> tuple[str, ...]:
-    total = _count("--optimizer-batch-size", value)
-    batch = _count("--batch-size", line.said.get("-b") or line.find("--batch-size") or value)
+def _accumulate(value: str, line: CommandLine) -> tuple[str, ...]:
+    total = _parse_count("--optimizer-batch-size", value)
+    batch = _parse_count("--batch-size", line.values.get("-b") or line.find("--batch-size") or value)
     if total <= batch:
         return ()
     raise UsageError(
-        f"--optimizer-batch-size {total} with {batch} images at a time is told otherwise here",
+        f"--optimizer-batch-size {total} with a batch size of {batch} is not supported",
         f"give --batch-size {total} --accumulate {-(-total // batch)}",
     )
 
 
-def _refuse_benchmark(value: str, line: Line) -> tuple[str, ...]:
+def _refuse_benchmark(value: str, line: CommandLine) -> tuple[str, ...]:
     if value != "0":
-        raise UsageError(f"--benchmark {value} gathers gradients up to a batch of 2048", "say so with --accumulate")
+        raise UsageError(f"--benchmark {value} accumulates gradients up to a batch of 2048", "give --accumulate N")
     return ()
 
 
-ONE_MACHINE = "torchrun tells several machines of each other; one needs nothing"
+ONE_MACHINE = "torchrun connects several machines; one needs nothing"
 FLAGS = (
     Flag(("-a", "--arch"), "RECIPE", lambda value, line: (value,)),
-    Flag(("-b", "--batch_size"), "--batch-size N", _become("--batch-size")),
-    Flag(("-j",), "--workers N, which counts each process's", _share_workers),
-    Flag(("-p",), "--print-freq N", _become("--print-freq")),
-    Flag(("-e", "--evaluate"), "--evaluate", _evaluate, PERHAPS, TRUTHS),
-    Flag(("--lr",), "--learning-rate X", _become("--learning-rate")),
-    Flag(("--wd",), "--weight-decay X", _become("--weight-decay")),
-    Flag(("--mom",), "--momentum X", _become("--momentum")),
-    Flag(("--warmup",), "--warmup-epochs N", _become("--warmup-epochs")),
-    Flag(("--data_path",), "--data DIR", _become("--data")),
-    Flag(("--save_ckpt_path", "--workspace"), "--output DIR", _become("--output")),
-    Flag(("--checkpoint",), "--resume FILE", _become("--resume")),
-    Flag(("--start-epoch",), "--resume FILE knows the epoch", None),
-    Flag(("--gpu",), "--device cuda:N", _become("--device", "cuda:")),
-    Flag(("--npu", "--device_id"), "--device npu:N", _become("--device", "npu:")),
+    Flag(("-b", "--batch_size"), "--batch-size N", _rename("--batch-size")),
+    Flag(("-j",), "--workers N, counted for each process", _divide_workers),
+    Flag(("-p",), "--print-freq N", _rename("--print-freq")),
+    Flag(("-e", "--evaluate"), "--evaluate", _evaluate, MAYBE_VALUE, TRUTHS),
+    Flag(("--lr",), "--learning-rate X", _rename("--learning-rate")),
+    Flag(("--wd",), "--weight-decay X", _rename("--weight-decay")),
+    Flag(("--mom",), "--momentum X", _rename("--momentum")),
+    Flag(("--warmup",), "--warmup-epochs N", _rename("--warmup-epochs")),
+    Flag(("--data_path",), "--data DIR", _rename("--data")),
+    Flag(("--save_ckpt_path", "--workspace"), "--output DIR", _rename("--output")),
+    Flag(("--checkpoint",), "--resume FILE", _rename("--resume")),
+    Flag(("--start-epoch",), "the epoch is in --resume FILE", None),
+    Flag(("--gpu",), "--device cuda:N", _rename("--device", "cuda:")),
+    Flag(("--npu", "--device_id"), "--device npu:N", _rename("--device", "npu:")),
     Flag(("--device",), "--device cpu, cuda or npu", _name_device),
-    Flag(("--amp",), "--amp fp16, without a value", _become_flag("--amp", "fp16"), PERHAPS),
-    Flag(("--fp16",), "--amp fp16", _become_flag("--amp", "fp16"), NOTHING),
+    Flag(("--amp",), "--amp fp16, without a value", _replace("--amp", "fp16"), MAYBE_VALUE),
+    Flag(("--fp16",), "--amp fp16", _replace("--amp", "fp16"), NO_VALUE),
     Flag(
         ("--opt-level",),
         "--amp fp16, for O0 --amp off",
@@ -247,28 +251,28 @@ FLAGS = (
         "--amp fp16, for must_keep_origin_dtype --amp off",
         _look_up("--amp", {"allow_mix_precision": "fp16", "must_keep_origin_dtype": "off"}),
     ),
-    Flag(("--static-loss-scale",), "--loss-scale N", _become("--loss-scale")),
-    Flag(("--dynamic-loss-scale",), "--loss-scale dynamic", _become_flag("--loss-scale", "dynamic"), NOTHING),
+    Flag(("--static-loss-scale",), "--loss-scale N", _rename("--loss-scale")),
+    Flag(("--dynamic-loss-scale",), "--loss-scale dynamic", _replace("--loss-scale", "dynamic"), NO_VALUE),
     Flag(("--optimizer-batch-size",), "--batch-size counts all images of a step, --accumulate its parts", _accumulate),
     Flag(("-bm", "--benchmark"), "--accumulate N", _refuse_benchmark),
-    Flag(("--graph_mode",), "--compile", _become_flag("--compile"), NOTHING),
-    Flag(("--ND",), "--channels-last and --no-channels-last are the layouts there are", None, NOTHING),
+    Flag(("--graph_mode",), "--compile", _replace("--compile"), NO_VALUE),
+    Flag(("--ND",), "give --channels-last or --no-channels-last", None, NO_VALUE),
     Flag(("--device-list",), "--nproc N", _count_processes),
-    Flag(("--multiprocessing-distributed",), "--nproc N", _need_processes, NOTHING),
+    Flag(("--multiprocessing-distributed",), "--nproc N", _need_processes, NO_VALUE),
     Flag(("--nnodes", "--world-size", "--linux_num"), ONE_MACHINE, _keep_to_one_machine),
     Flag(("--node_rank", "--rank", "--server_index"), ONE_MACHINE, _drop),
     Flag(("--master_addr", "--addr", "--one_node_ip"), ONE_MACHINE, _drop),
     Flag(("--master_port",), ONE_MACHINE, _drop),
     Flag(("--local_addr", "--fix_node_ip"), ONE_MACHINE, _drop),
     Flag(("--dist-url",), ONE_MACHINE, _drop),
-    Flag(("--conf_path",), "`torchrun --nnodes N --node-rank R --master-addr HOST` says it", None),
+    Flag(("--conf_path",), "use `torchrun --nnodes N --node-rank R --master-addr HOST`", None),
     Flag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", _drop),
     Flag(("--checkpoint-nameprefix",), "--guide-format writes checkpoint.pth.tar and model_best.pth.tar", None),
     Flag(("--raport-file",), "--dllogger writes dllogger.json into --output", None),
-    Flag(("--num_classes", "--num-classes"), "the card's [network] says how many classes there are", None),
-    Flag(("-c", "--model-config"), "the card's [network] says which network it is", None),
-    Flag(("--bn-weight-decay",), "--weight-decay always spares BatchNorm and biases", None, NOTHING),
-    Flag(("--pretrained",), "training starts anew; `seatrial export` takes published weights", None, NOTHING),
-    Flag(("-t", "--fine-tuning"), "all layers are trained; --classifier-rate slows the last one", None, NOTHING),
+    Flag(("--num_classes", "--num-classes"), "set classes in the card's [network]", None),
+    Flag(("-c", "--model-config"), "set the card's [network]", None),
+    Flag(("--bn-weight-decay",), "--weight-decay never applies to BatchNorm and biases", None, NO_VALUE),
+    Flag(("--pretrained",), "give weights to start from with --resume FILE", None, NO_VALUE),
+    Flag(("-t", "--fine-tuning"), "all layers are trained; --classifier-rate slows the last one", None, NO_VALUE),
 )  # fmt: skip
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}

@@ -1,6 +1,6 @@
-"""Every setting of a training as an option of a verb, made from `recipes.training.Train`'s fields.
+"""Every setting of a training as an option of a command, made from the fields of `recipes.training.Train`.
 
-They are made when the verb is asked for: `seatrial --help` needs none of them, nor pydantic, which they come from.
+They are made when the command runs: `seatrial --help` needs none of them, nor pydantic.
 """
 
 import inspect
@@ -15,12 +15,12 @@ from typer.core import TyperCommand
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-_KEPT = "seatrial.settings"
+_META = "seatrial.settings"
 _NAMES = {int: "int", float: "float", str: "str"}
 
 
 class SettingsCommand(TyperCommand):
-    """A verb that takes every setting beside the options of its function, which asks for them by `given_settings`."""
+    """A command with every setting as an option; its function gets them from `given_settings`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The function's own options, those of the settings, and --help."""
@@ -32,7 +32,7 @@ class SettingsCommand(TyperCommand):
 
 def given_settings(context: typer.Context) -> dict[str, Any]:
     """The settings that were given, by the names of their fields."""
-    return dict(context.meta.get(_KEPT, {}))
+    return dict(context.meta.get(_META, {}))
 
 
 def _make_options() -> list[Any]:
@@ -53,21 +53,23 @@ def _make_options() -> list[Any]:
 
 
 def _make_option(name: str, field: "FieldInfo") -> Any:
-    option = partial(typer.Option, help=" ".join((field.description or "").split()), expose_value=False, callback=_keep)
-    word = name.replace("_", "-")
+    option = partial(
+        typer.Option, help=" ".join((field.description or "").split()), expose_value=False, callback=_store
+    )
+    flag = name.replace("_", "-")
     if field.annotation is bool:
-        return Annotated[bool | None, option(f"--{word}/--no-{word}")]
+        return Annotated[bool | None, option(f"--{flag}/--no-{flag}")]
     metavar = f"<{'|'.join(_name_values(field.annotation))}>"
-    return Annotated[Any, option(f"--{word}", metavar=metavar, parser=_make_parser(field))]
+    return Annotated[Any, option(f"--{flag}", metavar=metavar, parser=_make_parser(field))]
 
 
-def _keep(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> None:
+def _store(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> None:
     if value is not None:
-        context.meta.setdefault(_KEPT, {})[parameter.name] = value
+        context.meta.setdefault(_META, {})[parameter.name] = value
 
 
 def _name_values(annotation: Any) -> Iterator[str]:
-    """What may stand behind an option, such as `int` or `sgd`, `lars`."""
+    """The values of an option, such as `int` or `sgd`, `lars`."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if annotation in _NAMES:
         yield _NAMES[annotation]
@@ -83,7 +85,7 @@ def _name_values(annotation: Any) -> Iterator[str]:
 
 
 def _make_parser(field: "FieldInfo") -> Callable[[str], Any]:
-    """A reader of the field's values as they are written on a command line; lists have commas."""
+    """A parser of the field's values on the command line; lists have commas."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     annotated: Any = Annotated[field.annotation, field]
@@ -93,7 +95,7 @@ def _make_parser(field: "FieldInfo") -> Callable[[str], Any]:
         try:
             return adapter.validate_python(text.split(",") if get_origin(field.annotation) is tuple else text)
         except ValidationError as error:
-            told = " or ".join(dict.fromkeys(found["msg"] for found in error.errors()))
-            raise typer.BadParameter(f"{text}: {told}") from None
+            reasons = dict.fromkeys(each["msg"] for each in error.errors())
+            raise typer.BadParameter(f"{text}: {' or '.join(reasons)}") from None
 
     return parse

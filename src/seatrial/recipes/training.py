@@ -1,4 +1,4 @@
-"""What a card may say about training: settings, and named presets of them."""
+"""The settings of a card for training, and named presets of them."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -11,8 +11,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 EXECUTION = frozenset({"workers", "print_freq", "checkpoint_every", "device", "dist_backend", "on_bad_image"})
-"""Settings that say how the work is done and never what comes out of it."""
-
+"""Settings that never change the trained weights."""
 
 FIRST_SETTINGS = frozenset((
     "epochs", "batch_size", "accumulate", "max_train_steps", "max_eval_steps", "optimizer", "learning_rate",
@@ -20,112 +19,112 @@ FIRST_SETTINGS = frozenset((
     "warmup_epochs", "label_smoothing", "ema", "amp", "loss_scale", "sync_bn", "channels_last", "compile", "size",
     "min_scale", "flip", "augment", "random_erasing", "mixup", "cutmix", "repeats", "seed",
 ))  # fmt: skip
-"""What there was when all settings identified a training; never changed."""
+"""The settings there were when all of them identified a training; never changed."""
 
 
 class Train(Strict):
-    """How to train it; every one of these is an option of `seatrial train` too.
+    """How to train; each of these is an option of `seatrial train` too.
 
     A training, and with it every stored snapshot, is identified by the settings that are not at their defaults. So a
-    new setting disowns none, if its default does what was done before; and a default is never changed: what should be
-    done otherwise from then on gets a setting with a new name.
+    new setting disowns none, if its default does what was done before; and a default is never changed: another default
+    needs a setting with a new name.
     """
 
     epochs: PositiveInt = 90
     """Passes over the training images."""
     batch_size: PositiveInt = 256
-    """Images a step, over all processes."""
+    """Images of a step, over all processes."""
     accumulate: PositiveInt = 1
-    """In how many parts a step's images go through the network, one after the other."""
+    """Micro-batches of a step, for which gradients are accumulated."""
     max_train_steps: PositiveInt | None = None
-    """Steps of an epoch at most."""
+    """Most steps of an epoch."""
     max_eval_steps: PositiveInt | None = None
-    """Batches of a validation at most; what it then counts is said to be a part."""
+    """Most batches of a validation; the result then says how many images it counted."""
 
     optimizer: Literal["sgd", "lars", "adamw"] = "sgd"
-    """lars is for batches of many thousands, https://arxiv.org/abs/1708.03888."""
+    """Optimiser; lars is for batches of many thousands, https://arxiv.org/abs/1708.03888."""
     learning_rate: PositiveFloat = 0.1
-    """Highest of the schedule."""
+    """Highest learning rate of the schedule."""
     classifier_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the learning rate that the last layer gets. With few classes and wide features its steps are far longer
-    than those of the layers before BatchNorm, and a rate that suits these makes it diverge."""
+    """Factor of the learning rate for the last layer. With few classes and wide features it diverges at a rate that
+    suits the layers before BatchNorm."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of sgd and lars; of adamw the first beta."""
+    """Momentum of sgd and lars; for adamw the first beta."""
     nesterov: bool = True
-    """Nesterov's momentum, of sgd."""
+    """Nesterov momentum, for sgd and lars."""
     weight_decay: NotNegative = 1e-4
-    """Of matrices alone: BatchNorm and biases have none."""
+    """Weight decay; BatchNorm and biases have none."""
     lr_schedule: Literal["cosine", "step", "linear"] = "cosine"
-    """How the rate falls after the warm-up: along half a cosine or a line to nothing, or by a factor at some epochs."""
+    """Schedule of the learning rate after the warm-up: cosine or linear to 0, or step, by a factor at some epochs."""
     lr_step_epochs: tuple[PositiveInt, ...] = (30, 60, 80)
-    """Where the schedule step lowers the rate."""
+    """Epochs at which the schedule step lowers the learning rate."""
     lr_step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """What it multiplies the rate by."""
+    """Factor by which the schedule step lowers the learning rate."""
     warmup_epochs: NotNegative = 5
-    """In which the rate rises along a line; never more than half of the epochs."""
+    """Epochs of linear warm-up; at most half of all epochs."""
     label_smoothing: Fraction = 0.1
-    """Share of the label given to all classes."""
+    """Label smoothing: share of the label that is spread over all classes."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay a step of a moving average of the weights, which is then what is validated and kept; 0 keeps none."""
+    """Decay of an exponential moving average of the weights, which is then validated and stored; 0 is off."""
 
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Precision of the arithmetic; weights and optimiser stay fp32. auto: bf16 where that is faster."""
+    """Mixed precision; weights and optimiser stay fp32. auto is bf16 where that is faster, else off."""
     loss_scale: Literal["dynamic"] | PositiveFloat = "dynamic"
-    """Of fp16."""
+    """Loss scale of fp16."""
     sync_bn: bool = False
-    """BatchNorm over the images of all processes, not of each."""
+    """Synchronised BatchNorm, over the images of all processes; GPUs and NPUs only."""
     channels_last: bool = True
-    """Memory layout of the images."""
+    """Channels-last memory layout."""
     compile: bool = False
-    """Through torch.compile."""
+    """Compile the network with torch.compile."""
 
     size: PositiveInt | None = None
-    """Height and width that training sees; the card's input size unless given. Validation keeps the card's."""
+    """Image size in training, by default the card's input size. Validation always uses the card's."""
     min_scale: Annotated[float, Field(gt=0, le=1)] = 0.08
-    """Smallest share of the image's area that a random crop takes."""
+    """Smallest random crop, as a share of the image's area."""
     flip: bool = True
-    """Mirror half of the images; digits and letters must not be mirrored."""
+    """Mirror half of the images at random; not for digits and letters."""
     augment: Literal["none", "trivial"] = "none"
-    """trivial: TrivialAugmentWide, https://arxiv.org/abs/2103.10158."""
+    """Augmentation; trivial is TrivialAugmentWide, https://arxiv.org/abs/2103.10158."""
     random_erasing: Fraction = 0.0
-    """Probability, https://arxiv.org/abs/1708.04896."""
+    """Probability of random erasing, https://arxiv.org/abs/1708.04896."""
     mixup: NotNegative = 0.0
-    """Alpha of https://arxiv.org/abs/1710.09412; 0 is off."""
+    """Alpha of MixUp, https://arxiv.org/abs/1710.09412; 0 is off."""
     cutmix: NotNegative = 0.0
-    """Alpha of https://arxiv.org/abs/1905.04899; 0 is off. With mixup, each batch has one of the two, at random."""
+    """Alpha of CutMix, https://arxiv.org/abs/1905.04899; 0 is off. With mixup each batch gets one of the two."""
     repeats: PositiveInt = 1
-    """How often an epoch shows an image, each time another crop; it then shows so many times fewer images."""
+    """Repeated augmentation: crops of each image in an epoch, which then has that many times fewer images."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of weights, order and crops."""
+    """Random seed for weights, order and augmentation."""
     workers: PositiveInt | None = None
-    """That decode images, of each process; as many as there are cores for it unless given."""
+    """Decode workers of each process; by default its share of the cores."""
     on_bad_image: Literal["error", "skip"] = "error"
-    """What becomes of a file that is no image; skipped ones are counted and named."""
+    """What to do when an image cannot be read: stop, or skip it and list it in the record."""
     print_freq: PositiveInt = 10
-    """Steps between two lines of the log."""
+    """Steps between two lines on the terminal."""
     checkpoint_every: PositiveInt | None = None
-    """Steps between two snapshots beside the one after each epoch."""
+    """Steps between snapshots, in addition to the one after each epoch."""
     device: str = "cpu"
-    """Such as cpu, cuda, cuda:1 or npu:0; of several processes each takes one, so then without a number."""
+    """Device: cpu, cuda, cuda:1, npu:0 …; without a number for several processes, which take one each."""
     dist_backend: Literal["auto", "gloo", "nccl", "hccl"] = "auto"
-    """Between processes; auto is the device's own."""
+    """Backend of torch.distributed; auto is the device's own."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings that decide what comes out, where they are not at their defaults."""
+        """The settings that change the trained weights, if not at their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude=set(EXECUTION))
 
     @property
     def first_identity(self) -> dict[str, Any] | None:
-        """What `identity` was before defaults were left out; None where a setting decides that there was not then."""
+        """What `identity` was before defaults were left out; None with a setting that there was not then."""
         if not self.identity.keys() <= FIRST_SETTINGS:
             return None
         return self.model_dump(mode="json", include=set(FIRST_SETTINGS))
 
 
 def find_idle(train: Train, given: Iterable[str]) -> list[str]:
-    """Of the settings that were given, those that change nothing beside the others."""
+    """Of the settings that were given, those that have no effect with the others."""
     idle = {
         "loss_scale": train.amp != "fp16",
         "nesterov": train.optimizer == "adamw",
@@ -136,7 +135,7 @@ def find_idle(train: Train, given: Iterable[str]) -> list[str]:
 
 
 class Presets(Strict):
-    """A card's `[train]` with its presets, each a few settings that replace those of `[train]`."""
+    """A card's `[train]`, and presets of settings that override it."""
 
     train: Train = Train()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)

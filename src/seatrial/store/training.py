@@ -15,32 +15,32 @@ class Epoch(Strict):
     epoch: int
     loss: float
     train_top1: float | None
-    """None where images and labels are mixed, so that nothing is right or wrong."""
+    """None if images and labels are mixed, so that none is right or wrong."""
     train_top5: float | None = None
     val_top1: float | None
-    """None where there is nothing to validate on."""
+    """None without held-out images."""
     val_top5: float | None = None
     val_loss: float | None = None
     learning_rate: float
-    """Of the last step."""
+    """Learning rate of the last step."""
     images_per_s: float
-    """Of the steps, validation and snapshots not counted."""
+    """Rate of the steps, without validation and snapshots."""
     seconds: float
-    """Of the steps."""
+    """Time of the steps."""
     data_s: float | None = None
-    """Of these, waited for images."""
+    """Part of it that was spent waiting for images."""
 
 
 class Validation(Strict):
-    """What the held-out images said of some weights."""
+    """The result of some weights on the held-out images."""
 
     images: int
-    """That were counted, each once."""
+    """Images that were counted, each once."""
     of_images: int
-    """Held out; more than were counted if only a part was asked for, or some could not be read."""
+    """All held-out images: more if the number was limited, or some could not be read."""
     top1: float
     top5: float
-    """Of networks with fewer classes, top-k of all of them."""
+    """Top-k of all classes, if the network has fewer than five."""
     loss: float
     """Mean cross entropy, without label smoothing."""
     seconds: float
@@ -52,16 +52,15 @@ class Validation(Strict):
 
 
 class TrainingSpeed(Strict):
-    """How fast the optimiser's steps were; the first of each sitting are not counted."""
+    """How fast the steps were; the first of each attempt are not counted."""
 
     images_per_s: float
     steps: int
-    """That count."""
+    """Steps that were counted."""
     skipped_steps: int
-    """That do not."""
     seconds: float
     data_s: float
-    """Of these, waited for images."""
+    """Part of the seconds that was spent waiting for images."""
 
 
 class TrainingRecord(Record):
@@ -72,31 +71,31 @@ class TrainingRecord(Record):
     recipe: str
     preset: str | None = None
     checkpoint: str = ""
-    """Empty where no weights were kept: a performance run, a validation."""
+    """Empty if no weights were stored: after --performance or --evaluate."""
     checkpoint_sha256: str = ""
     settings: dict[str, Any]
     precision: str
-    """Of the arithmetic, as executed; weights are fp32."""
+    """Precision of the arithmetic, as executed; weights are fp32."""
     device: str = "cpu"
     world_size: int = 1
-    """Processes, in the last sitting."""
+    """Processes in the last attempt."""
     epochs: tuple[Epoch, ...]
     validation: Validation | None = None
-    """Of the checkpoint."""
+    """The result of the checkpoint."""
     speed: TrainingSpeed | None = None
     bad_images: dict[str, str] = Field(default_factory=dict)
     """Why an image was left out, by id."""
     resumed: int = 0
-    """How often it was taken up again."""
+    """How often it was resumed."""
     performance: bool = False
-    """It was run for its speed only."""
+    """Whether it ran for its speed only."""
     synthetic: bool = False
-    """On random pixels."""
+    """Whether its images were random pixels."""
     environment: Environment
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 knew one process and fewer facts; all that it lacks has a default."""
+        """Version 1 lacks fields that have defaults."""
         if data.get("schema") != "seatrial/training/1":
             return data
         return {**data, "schema": "seatrial/training/2"}

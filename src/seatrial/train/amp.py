@@ -1,4 +1,4 @@
-"""What the arithmetic of a training is done in: autocast around the network, and fp16's scaled loss."""
+"""Mixed precision: autocast around the network, and the scaled loss of fp16."""
 
 from typing import Literal
 
@@ -13,14 +13,14 @@ from seatrial.recipes.training import Train
 
 Amp = Literal["fp32", "bf16", "fp16"]
 FIRST_SCALE = 2.0**16
-"""torch's own; a dynamic scale finds its way from there."""
+"""torch's default; a dynamic scale adapts from there."""
 MOST_SKIPPED = 50
-"""Steps in a row that fp16 may leave out; a dynamic scale comes down from `FIRST_SCALE` to 1 in 16."""
+"""Steps in a row that fp16 may skip; a dynamic scale falls from `FIRST_SCALE` to 1 in 16."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_amp(recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe with what its `amp`, if that is auto, comes to for its network on this device."""
+    """The recipe with `amp` auto replaced by what suits its network on this device."""
     if recipe.train.amp != "auto":
         return recipe
     amp = "bf16" if _is_fast_at_bf16(device, recipe.network) else "off"
@@ -28,7 +28,7 @@ def resolve_amp(recipe: Recipe, device: torch.device) -> Recipe:
 
 
 def name_precision(settings: Train) -> Amp:
-    """The precision of settings whose `amp` is resolved, as records call it."""
+    """The precision of settings whose `amp` is resolved, by the name that records have."""
     assert settings.amp != "auto", "resolve_amp comes first"
     return "fp32" if settings.amp == "off" else settings.amp
 
@@ -60,7 +60,7 @@ class Precision:
         )
         self.steps = 0
         self.skipped = torch.zeros((), device=device)
-        """Steps in a row that were left out."""
+        """Steps skipped in a row."""
 
     def run(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
         """The network's logits of normalised images, in float32.
@@ -74,31 +74,31 @@ class Precision:
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
-            told = str(error).strip().partition("\n")[0]
-            raise EngineError(f"torch.compile failed ({told})", "train without --compile") from None
+            reason = str(error).strip().partition("\n")[0]
+            raise EngineError(f"torch.compile failed ({reason})", "train without --compile") from None
         return logits.float()
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """The optimiser's step; left out where fp16's gradients ran over, which a dynamic scale then makes up for.
+        """The optimiser's step; skipped where gradients overflowed in fp16, after which a dynamic scale is smaller.
 
         Raises:
-            TrainingDiverged: so many steps in a row were left out that nothing is learned.
+            TrainingDiverged: too many steps in a row were skipped.
         """
         self.scaler.step(optimizer)
         if self.amp == "fp16":
-            self._watch(optimizer)
+            self._count_skipped(optimizer)
         self.scaler.update(self.static)
 
-    def _watch(self, optimizer: torch.optim.Optimizer) -> None:
-        # Fused optimisers leave the step out in their kernels, so that only the scaler's own finding tells.
-        found = self.scaler._found_inf_per_device(optimizer)
-        self.skipped = (self.skipped + 1) * sum(found.values())
+    def _count_skipped(self, optimizer: torch.optim.Optimizer) -> None:
+        # Fused optimisers skip the step in their kernels, so only the scaler knows.
+        overflows = self.scaler._found_inf_per_device(optimizer)
+        self.skipped = (self.skipped + 1) * sum(overflows.values())
         self.steps += 1
-        # Read now and then: it waits for the device.
+        # Not at each step, as it waits for the device.
         if self.steps % MOST_SKIPPED == 0 and self.skipped.item() >= MOST_SKIPPED:
-            dynamic = "take --amp bf16, or a smaller --learning-rate"
+            dynamic = "give --amp bf16, or a smaller --learning-rate"
             raise TrainingDiverged(
-                f"fp16 gradients overflowed in each of the last {MOST_SKIPPED} steps, at last with a loss scale of "
-                f"{self.scaler.get_scale():g}, and no step was taken",
-                "take a smaller --loss-scale or dynamic" if self.static else dynamic,
+                f"fp16 gradients overflowed in each of the last {MOST_SKIPPED} steps, with a loss scale of "
+                f"{self.scaler.get_scale():g} in the last",
+                "give a smaller --loss-scale, or dynamic" if self.static else dynamic,
             )

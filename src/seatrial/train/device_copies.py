@@ -1,4 +1,4 @@
-"""Images on their way to the device, and figures on their way back, without making either side wait."""
+"""Copies of images to the device and of figures back, without making either side wait."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from seatrial.recipes.schema import Recipe
 
 
 class Upload:
-    """uint8 images to what a network takes; they are normalised on the device, at a quarter of the bytes to copy."""
+    """Copies uint8 images to the device and normalises them there: a quarter of the bytes of float32."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         mean, std = recipe.normalisation
@@ -18,24 +18,24 @@ class Upload:
         self.std = torch.tensor(std, device=device).view(1, 3, 1, 1) * 255
         self.channels_last = recipe.train.channels_last
 
-    def take(self, values: NDArray[Any]) -> torch.Tensor:
-        """The values on the device; their own memory may be used again afterwards, except on a CPU."""
+    def copy(self, values: NDArray[Any]) -> torch.Tensor:
+        """The values on the device; their memory may be reused afterwards, except on a CPU."""
         tensor = torch.from_numpy(values)
         if self.device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the network takes, (n, 3, height, width), of uint8 images (n, height, width, 3)."""
+        """Normalised images (n, 3, height, width) from uint8 images (n, height, width, 3)."""
         images = pixels.permute(0, 3, 1, 2).float().sub_(self.mean).div_(self.std)
         return images if self.channels_last else images.contiguous()
 
 
 class Readback:
-    """A tensor that is copied behind the work in hand, and read once that has come to it."""
+    """Copies a tensor to the host after the work that is queued on the device, and reads it when that is done."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        # To memory that is pinned, so that the copy runs behind the step and not the host behind the copy.
+        # To pinned memory, so that the host does not wait for the copy.
         self._host = tensor.to("cpu", non_blocking=True)
         self._done: Any = None
         if tensor.device.type != "cpu":
@@ -43,7 +43,7 @@ class Readback:
             self._done.record()
 
     def read(self) -> list[float]:
-        """The figures; waits until they are there, not for later work."""
+        """The values; waits for the copy, not for work that was queued later."""
         if self._done is not None:
             self._done.synchronize()
         return [float(value) for value in self._host.tolist()]

@@ -1,4 +1,4 @@
-"""What a training is given: its images, where its snapshots go, and who is told."""
+"""What a training needs: its images, where its snapshots go, and its logs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from seatrial.train.train_step import Mixing
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
-    """What to train on, where snapshots go, and who is told."""
+    """What to train on, where snapshots go, and who logs it."""
 
     recipe: Recipe
     loader: Batches
     val: Sequence[LabelledImage]
-    """Empty: there is no validation."""
+    """The held-out images; without any there is no validation."""
     key: str
-    """What identifies this training."""
+    """Identifies this training."""
     folder: Path | None
-    """Of the snapshots; None keeps none."""
+    """Where snapshots go; None writes none."""
     mix: Mixing | None = None
     listeners: Sequence[Listener] = ()
-    """On the first process."""
-    keepers: Sequence[Callable[[Snapshot], None]] = ()
-    """Given the state after every epoch, on the first process."""
+    """Logs, on the first process."""
+    epoch_hooks: Sequence[Callable[[Snapshot], None]] = ()
+    """Called with the state after every epoch, on the first process."""

@@ -1,4 +1,4 @@
-"""Optimisers whose weight decay spares biases and BatchNorm, and the course of the learning rate."""
+"""Optimisers without weight decay of biases and BatchNorm, and the schedule of the learning rate."""
 
 import math
 from typing import Any
@@ -13,16 +13,16 @@ STATES = {
     "lars": {"momentum_buffer"},
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
 }
-"""What each keeps for a parameter."""
+"""The state that each optimiser has for a parameter."""
 FUSED = ("cpu", "cuda")
-"""Devices whose torch has optimisers of one kernel."""
+"""Devices on which torch has fused optimisers."""
 
 
 def make_optimizer(network: nn.Module, settings: Train) -> torch.optim.Optimizer:
-    """The optimiser with a group for all matrices but the last, the last one, and tensors of one dimension.
+    """The optimiser, with a group each for all matrices but the last, the last, and tensors of one dimension.
 
-    The last group has no weight decay, for LARS also no adapted rate. Each group's `share` is the part of the learning
-    rate that it gets; see `set_learning_rate`.
+    The third group has no weight decay, with LARS no adapted rate either. A group's `share` is its part of the learning
+    rate, see `set_learning_rate`.
     """
     groups = [
         {"params": [parameter for _, parameter in named], "weight_decay": decay, "share": share}
@@ -35,9 +35,9 @@ def make_optimizer(network: nn.Module, settings: Train) -> torch.optim.Optimizer
         if named
     ]
     rate, momentum = settings.learning_rate, settings.momentum
-    # torch refuses Nesterov's without momentum, where it changes nothing.
+    # torch refuses Nesterov's without momentum, though it would change nothing.
     nesterov = settings.nesterov and momentum > 0
-    # One kernel for each group instead of five: on a CPU in 0.4 of the time, on a GPU with few launches.
+    # One kernel a group instead of five: 0.4 of the time on a CPU, few launches on a GPU.
     fused = next(network.parameters()).device.type in FUSED
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=(momentum, 0.999), fused=fused)
@@ -58,17 +58,17 @@ def group_parameters(network: nn.Module) -> tuple[list[tuple[str, nn.Parameter]]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Take over what an optimiser had gathered, but not its settings."""
+    """Load the state of an optimiser, but not its settings."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state = {
-        index: {name: _lay_out(value, parameters[index]) for name, value in kept.items()}
+        index: {name: _match_layout(value, parameters[index]) for name, value in kept.items()}
         for index, kept in saved["state"].items()
     }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _lay_out(value: Any, parameter: nn.Parameter) -> Any:
-    """A tensor that is kept for a parameter, in its order in memory, which fused kernels take for granted."""
+def _match_layout(value: Any, parameter: nn.Parameter) -> Any:
+    """A tensor of a parameter's state in the parameter's memory layout, which fused kernels rely on."""
     if not isinstance(value, torch.Tensor) or value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, requires_grad=False).copy_(value)
@@ -81,7 +81,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def learning_rate_at(step: int, steps_per_epoch: int, settings: Train) -> float:
-    """The rate of a step counted from 0: a linear warm-up, then the schedule down to nothing or by its factors."""
+    """The rate of a step (from 0): a linear warm-up, then the schedule to 0 or by its factors."""
     total = settings.epochs * steps_per_epoch
     warmup = min(settings.warmup_epochs * steps_per_epoch, total / 2)
     if step < warmup:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noticed at once and obeyed at the end of a step."""
+"""Ctrl-C and SIGTERM, noted at once and obeyed at the end of a step."""
 
 import signal
 import threading
@@ -9,53 +9,53 @@ from types import FrameType
 from typing import Any
 
 GRACE_S = 20
-"""How long a step may take to end after a signal; then it is given up, and the last snapshot stands."""
+"""How long a step may take to end after a signal; then it is aborted, and the last snapshot is what is left."""
 ECHO_S = 1.0
-"""A terminal's Ctrl-C reaches every process, and torch's launcher sends it again: the second is no second wish."""
+"""A terminal's Ctrl-C reaches every process, and torch's launcher sends it again: within this time it counts once."""
 
 
-class Stop:
-    """Whether somebody wants the training to end; true once asked."""
+class StopSignals:
+    """Handles SIGINT and SIGTERM while it is installed."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.received = False
         self._at = 0.0
-        self._before: dict[int, Any] = {}
+        self._former: dict[int, Any] = {}
 
-    def ask(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        """Handle a signal: the first is noted; a later one, or time that ran out, goes on to the former handler."""
+    def handle(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        """Note the first signal; a later one, or the end of the grace time, goes to the former handler."""
         now = time.monotonic()
-        if not self.asked:
-            self.asked, self._at = True, now
+        if not self.received:
+            self.received, self._at = True, now
             signal.alarm(GRACE_S)
         elif number == signal.SIGALRM or now - self._at > ECHO_S:
-            self.give_back()
-            former = self._before.get(signal.SIGTERM if number == signal.SIGALRM else number)
+            self.restore()
+            former = self._former.get(signal.SIGTERM if number == signal.SIGALRM else number)
             if callable(former):
                 former(number, frame)
             raise KeyboardInterrupt
 
-    def take(self) -> None:
+    def install(self) -> None:
         """Handle the signals from here on."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            self._before[number] = signal.signal(number, self.ask)
+            self._former[number] = signal.signal(number, self.handle)
 
-    def give_back(self) -> None:
-        """Let the former handlers do it again."""
+    def restore(self) -> None:
+        """Restore the former handlers."""
         signal.alarm(0)
-        for number, handler in self._before.items():
+        for number, handler in self._former.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def noticing_signals() -> Iterator[Stop]:
+def catch_stop_signals() -> Iterator[StopSignals]:
     """Note SIGINT and SIGTERM in the block instead of being interrupted; only a main thread can."""
-    stop = Stop()
+    signals = StopSignals()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield signals
         return
-    stop.take()
+    signals.install()
     try:
-        yield stop
+        yield signals
     finally:
-        stop.give_back()
+        signals.restore()

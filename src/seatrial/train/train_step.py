@@ -1,4 +1,4 @@
-"""One step of the optimiser: this process's images in micro-batches, their losses weighted by what all have."""
+"""One step of the optimiser: this rank's images in micro-batches, their losses weighted by the images of all ranks."""
 
 import contextlib
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from seatrial.metrics.topk import K
 from seatrial.recipes.schema import Recipe
 from seatrial.train.amp import Precision
 from seatrial.train.device_copies import Readback, Upload
-from seatrial.train.distributed.process_group import World
+from seatrial.train.distributed.process_group import ProcessGroup
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.optim import set_learning_rate
 
@@ -23,70 +23,69 @@ Mixing = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor
 
 
 class Stepper:
-    """What a step needs beside its images."""
+    """Runs the steps of a training."""
 
     def __init__(
         self,
         recipe: Recipe,
         network: TrainedNetwork,
         optimizer: torch.optim.Optimizer,
-        world: World,
+        group: ProcessGroup,
         mix: Mixing | None,
     ) -> None:
         self.settings = recipe.train
         self.network = network
         self.optimizer = optimizer
-        self.world = world
+        self.group = group
         self.mix = mix
-        self.precision = Precision(recipe.train, world.device)
-        self.upload = Upload(recipe, world.device)
+        self.precision = Precision(recipe.train, group.device)
+        self.upload = Upload(recipe, group.device)
 
     def run(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], step: int, rate: float, total: int) -> Readback:
-        """Step `step` (from 0) with this process's part of its `total` images.
+        """Run step `step` (from 0) on this rank's part of its `total` images.
 
         Returns:
-            Sum of the losses, images right in top-1 and in top-5, over all processes.
+            Sum of the losses, hits in top-1 and in top-5, over all ranks.
         """
-        # The seed stands in for a random state that would have to be kept, for each process and device.
-        torch.manual_seed(draw_seed(self.settings.seed, step, self.world.rank))
+        # A seed for each step: no random state has to be stored, for each rank and device.
+        torch.manual_seed(draw_seed(self.settings.seed, step, self.group.rank))
         set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
-        images, targets = self.upload.take(pixels), self.upload.take(labels)
+        images, targets = self.upload.copy(pixels), self.upload.copy(labels)
         parts = min(self.settings.accumulate, len(labels))
-        facts = torch.zeros(3, device=self.world.device)
-        for number, (some, of_them) in enumerate(
-            zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True), start=1
-        ):
-            with self._exchanging(number == parts):
-                facts += self._go_back(some, of_them, total)
+        sums = torch.zeros(3, device=self.group.device)
+        micro_batches = zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True)
+        for number, micro_batch in enumerate(micro_batches, start=1):
+            with self._gradient_sync(number == parts):
+                sums += self._backward(*micro_batch, total)
         self.precision.step(self.optimizer)
         self.network.update_average(step + 1)
-        return Readback(self.world.add_up(facts))
+        return Readback(self.group.all_reduce(sums))
 
-    def _go_back(self, pixels: torch.Tensor, labels: torch.Tensor, total: int) -> torch.Tensor:
-        """Add a micro-batch's gradients; its sum of losses and its hits."""
+    def _backward(self, pixels: torch.Tensor, labels: torch.Tensor, total: int) -> torch.Tensor:
+        """Add a micro-batch's gradients; returns its sum of losses and its hits."""
         images = self.upload.normalise(pixels)
         targets = labels
         if self.mix is not None:
             images, targets = self.mix(images, labels)
         logits = self.precision.run(self.network.whole, images)
         loss = functional.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing, reduction="sum")
-        # Gradients are averaged over the processes, so that this comes to the mean over all images.
-        self.precision.scaler.scale(loss * (self.world.size / total)).backward()  # type: ignore[no-untyped-call]
+        # DDP averages gradients over the ranks, so that this is the mean over all images.
+        self.precision.scaler.scale(loss * (self.group.size / total)).backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), *count_hits(logits.detach(), labels)])
 
-    def _exchanging(self, last: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients after the last micro-batch only."""
+    def _gradient_sync(self, last: bool) -> AbstractContextManager[Any]:
+        """Ranks exchange gradients after the last micro-batch only."""
         whole = self.network.whole
-        return contextlib.nullcontext() if last or self.world.size == 1 else whole.no_sync()  # type: ignore[operator]
+        return contextlib.nullcontext() if last or self.group.size == 1 else whole.no_sync()  # type: ignore[operator]
 
 
 def count_hits(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images whose label is the first class, and among the first five."""
-    found = logits.topk(min(K, logits.shape[1])).indices == labels[:, None]
-    return found[:, 0].sum(), found.sum()
+    """Number of images whose label is the first class, and among the first five."""
+    hits = logits.topk(min(K, logits.shape[1])).indices == labels[:, None]
+    return hits[:, 0].sum(), hits.sum()
 
 
 def draw_seed(seed: int, step: int, rank: int) -> int:
-    """A seed that no other step or process has."""
+    """A seed that no other step or rank has."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)

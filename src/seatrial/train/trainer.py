@@ -13,33 +13,33 @@ from seatrial.progress import Progress, Update
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
 from seatrial.train.checkpoint.snapshot import SNAPSHOT, Snapshot, save_snapshot
-from seatrial.train.checkpoint.train_state import Standing, Sums
+from seatrial.train.checkpoint.train_state import EpochSums, TrainState
 from seatrial.train.device_copies import Readback
-from seatrial.train.distributed.process_group import World
+from seatrial.train.distributed.process_group import ProcessGroup
 from seatrial.train.input.loader import Batch
 from seatrial.train.input.sampler import check_parts
 from seatrial.train.job import TrainJob
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimizer
-from seatrial.train.stop_signals import Stop
+from seatrial.train.stop_signals import StopSignals
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.train_step import Stepper
 from seatrial.train.validate import Stopped, Validator
 
 DIVERGED = "diverged.txt"
-"""Beside the snapshot: the images of the step whose loss was no number."""
+"""Beside the snapshot: the images of the step whose loss was not finite."""
 SMALLER = "try a smaller --learning-rate"
 NAMED = 3
-"""Of them are named on the terminal."""
+"""How many of these images the error names."""
 
 
 @dataclass(slots=True)
-class _Launched:
-    """A step whose figures have not been read yet."""
+class _PendingStep:
+    """A step whose figures have not been read from the device yet."""
 
     number: int
     """From 0, over all epochs."""
-    facts: Readback
+    sums: Readback
     total: int
     images: Sequence[LabelledImage]
     rate: float
@@ -49,195 +49,30 @@ class _Launched:
 
 
 class Trainer:
-    """A training in this process; `run` brings it from where it stands to the end."""
+    """A training in this process; `train` brings it from its current state to the last epoch."""
 
-    def __init__(self, job: TrainJob, world: World, progress: Progress, stop: Stop) -> None:
-        self.job, self.world, self.progress, self.stop = job, world, progress, stop
+    def __init__(self, job: TrainJob, group: ProcessGroup, progress: Progress, signals: StopSignals) -> None:
+        self.job, self.group, self.progress, self.signals = job, group, progress, signals
         self.settings = job.recipe.train
-        self.network = TrainedNetwork(job.recipe, world)
-        check_parts(self.settings, job.loader.batch_size, world.size, self.network.has_batch_norm())
+        self.network = TrainedNetwork(job.recipe, group)
+        check_parts(self.settings, job.loader.batch_size, group.size, self.network.has_batch_norm())
         self.optimizer = make_optimizer(self.network.plain, self.settings)
-        self.stepper = Stepper(job.recipe, self.network, self.optimizer, world, job.mix)
-        self.validator = Validator(job.recipe, job.val, world, progress)
+        self.stepper = Stepper(job.recipe, self.network, self.optimizer, group, job.mix)
+        self.validator = Validator(job.recipe, job.val, group, progress)
         self.steps = job.loader.steps
-        self.at = Standing()
-        self.bad: dict[str, str] = {}
+        self.state = TrainState()
+        self.bad_images: dict[str, str] = {}
         self.validation: Validation | None = None
-        self.launched: _Launched | None = None
-        self.sitting = 0
-        """Steps since the training was begun or taken up."""
-        self.trouble: SeatrialError | None = None
-        """What a listener raised, to be raised where all processes meet."""
-        self.saved = "none yet"
+        self.pending: _PendingStep | None = None
+        self.attempt_steps = 0
+        """Steps since this process started or resumed the training."""
+        self.listener_error: SeatrialError | None = None
+        """To be raised at the next sync, on all ranks."""
+        self.last_good = "none yet"
         """The last good snapshot, in words."""
 
-    def take_up(self, start: Snapshot) -> None:
-        """Go on from a snapshot instead of the beginning."""
-        self.network.load(start.network, start.average)
-        if start.optimizer is not None:
-            load_optimizer(self.optimizer, start.optimizer)
-        if start.scaler and self.stepper.precision.scaler.is_enabled():
-            self.stepper.precision.scaler.load_state_dict(start.scaler)
-        self.at = start.standing
-        self.at.resumed += 1
-        self.saved = f"the one it went on from, of step {self.number()}"
-        if self.number():
-            self.say(f"going on after epoch {self.at.epoch} of {self.settings.epochs}", step=self.at.step)
-
-    def run(self) -> None:
-        """Train to the last epoch.
-
-        Raises:
-            TrainingDiverged: the loss is no longer a number.
-            DataError: a file is no image.
-            StorageError: a snapshot cannot be written.
-            Interrupted: a process was asked to stop; a snapshot was written.
-        """
-        try:
-            while self.at.epoch < self.settings.epochs:
-                self.run_steps()
-                self.end_epoch()
-                self.save()
-                self.keep()
-            if self.validation is None and self.job.val:
-                # It was stopped after its last snapshot, or began with weights that were trained before.
-                self.validate()
-        finally:
-            for listener in self.job.listeners:
-                listener.close()
-
-    def run_steps(self) -> None:
-        """The steps of the epoch that are still to do."""
-        self.network.whole.train()
-        first = self.at.step
-        if first == self.steps:
-            return  # It was stopped while it validated.
-        every = self.settings.checkpoint_every
-        with closing(self.job.loader.epoch(self.at.epoch, first)) as batches:
-            for step in range(first, self.steps):
-                began = time.perf_counter()
-                if self.launched is not None:
-                    self.launched.ended = began
-                launched = self.launch(self.at.epoch * self.steps + step, batches, began)
-                self.settle()
-                self.launched = launched
-                if every and (step + 1) % every == 0 and step + 1 < self.steps:
-                    self.settle()
-                    self.save()
-            self.settle()
-
-    def launch(self, number: int, batches: Generator[Batch], began: float) -> _Launched:
-        """Wait for a step's images and set it going; on a GPU it is not done when this returns."""
-        error = self.trouble
-        batch: Batch | None = None
-        try:
-            batch = next(batches)
-        except SeatrialError as raised:
-            error = error or raised
-        count = 0 if batch is None else len(batch.labels)
-        stopped, said = self.world.meet(error, self.stop.asked, count, time.perf_counter() - began)
-        if stopped:
-            self.leave()
-        counts, waits = said.T
-        assert batch is not None  # Or there would have been an error.
-        rate = learning_rate_at(number, self.steps, self.settings)
-        total = int(counts.sum())
-        try:
-            facts = self.stepper.run(batch.pixels, batch.labels, number, rate, total)
-        except TrainingDiverged as error:
-            # In every process, as their gradients are the same.
-            with self.world.together():
-                told = f"{error.problem}; last good checkpoint: {self.saved}"
-                raise TrainingDiverged(told, error.fix) from None
-        return _Launched(number, facts, total, batch.images, rate, began, float(waits.max()))
-
-    def settle(self) -> None:
-        """Read the figures of the step that was launched, one step late where it can be, and count them."""
-        launched, self.launched = self.launched, None
-        if launched is None:
-            return
-        loss, hits1, hits5 = launched.facts.read()
-        if not math.isfinite(loss):
-            self.diverge(launched, loss)
-        ended = time.perf_counter() if math.isnan(launched.ended) else launched.ended
-        mixed = self.job.mix is not None
-        step = Step(
-            step=launched.number + 1,
-            steps=self.steps * self.settings.epochs,
-            epoch=self.at.epoch + 1,
-            epoch_step=self.at.step + 1,
-            epoch_steps=self.steps,
-            images=launched.total,
-            loss=loss / launched.total,
-            top1=None if mixed else hits1 / launched.total,
-            top5=None if mixed else hits5 / launched.total,
-            learning_rate=launched.rate,
-            data_s=launched.data_s,
-            compute_s=max(0.0, ended - launched.began - launched.data_s),
-        )
-        self.count(step, loss, hits1, hits5)
-
-    def count(self, step: Step, loss: float, hits1: float, hits5: float) -> None:
-        """Add a step to where the training stands, and tell it."""
-        self.sitting += 1
-        self.at.step = step.epoch_step
-        self.at.pace.add(step, self.sitting)
-        sums = self.at.sums
-        sums.loss, sums.images = sums.loss + loss, sums.images + step.images
-        sums.hits1, sums.hits5 = sums.hits1 + hits1, sums.hits5 + hits5
-        sums.seconds, sums.data_s = sums.seconds + step.data_s + step.compute_s, sums.data_s + step.data_s
-        self.tell(lambda listener: listener.on_step(step))
-        facts = {"loss": f"{sums.loss / sums.images:.3f}"}
-        if step.top1 is not None:
-            facts["top-1"] = f"{sums.hits1 / sums.images:.1%}"
-        facts["images/s"] = f"{sums.images / sums.seconds:.0f}"
-        self.progress(Update("train", step.step, step.steps, "steps", facts))
-
-    def tell(self, say: Callable[[Listener], None]) -> None:
-        """Let every listener know something."""
-        try:
-            for listener in self.job.listeners:
-                say(listener)
-        except SeatrialError as error:
-            self.trouble = error
-
-    def end_epoch(self) -> None:
-        """Validate, and close the epoch."""
-        rate = learning_rate_at((self.at.epoch + 1) * self.steps - 1, self.steps, self.settings)
-        epoch = self.at.sums.to_epoch(self.at.epoch + 1, rate, self.job.mix is not None)
-        held_out = ""
-        with self.world.together():
-            self.check_weights()
-        if self.job.val:
-            found = self.validate()
-            epoch = epoch.model_copy(update={"val_top1": found.top1, "val_top5": found.top5, "val_loss": found.loss})
-            self.at.best_top1 = max(self.at.best_top1, found.top1)
-            part = f" of {found.images:,} in {found.of_images:,}" if found.is_partial else ""
-            held_out = f", held-out top-1 {found.top1:.2%}{part}"
-        self.at.epoch, self.at.step, self.at.sums = self.at.epoch + 1, 0, Sums()
-        self.at.epochs = (*self.at.epochs, epoch)
-        self.tell(lambda listener: listener.on_epoch(epoch))
-        self.say(f"epoch {self.at.epoch}/{self.settings.epochs}: loss {epoch.loss:.3f}{held_out}")
-
-    def validate(self) -> Validation:
-        """What the held-out images say of the weights that are kept.
-
-        Raises:
-            DataError: one cannot be read.
-            TrainingDiverged: the loss is no number.
-            Interrupted: a process was asked to stop.
-        """
-        try:
-            self.validation, bad = self.validator.run(self.network, lambda: self.stop.asked)
-        except Stopped:
-            self.leave()
-        except TrainingDiverged as error:
-            raise TrainingDiverged(f"{error.problem}; last good checkpoint: {self.saved}", SMALLER) from None
-        self.bad.update(bad)
-        return self.validation
-
-    def take(self) -> Snapshot:
-        """The state as it is, between two steps."""
+    def state_dict(self) -> Snapshot:
+        """The state between two steps."""
         average = self.network.average
         return Snapshot(
             key=self.job.key,
@@ -246,68 +81,238 @@ class Trainer:
             average=None if average is None else average.module.state_dict(),
             optimizer=self.optimizer.state_dict(),
             scaler=self.stepper.precision.scaler.state_dict(),
-            standing=self.at,
+            train_state=self.state,
         )
 
-    def save(self) -> None:
-        """Write a snapshot, never of bad weights; every process waits until it is written."""
-        if self.job.folder is None:
+    def load_state_dict(self, snapshot: Snapshot) -> None:
+        """Resume from a snapshot."""
+        self.network.load(snapshot.network, snapshot.average)
+        if snapshot.optimizer is not None:
+            load_optimizer(self.optimizer, snapshot.optimizer)
+        if snapshot.scaler and self.stepper.precision.scaler.is_enabled():
+            self.stepper.precision.scaler.load_state_dict(snapshot.scaler)
+        self.state = snapshot.train_state
+        self.state.resumed += 1
+        self.last_good = f"the one it resumed from, of step {self.count_steps()}"
+        if self.count_steps():
+            step = f", step {self.state.step} of {self.steps}" if self.state.step else ""
+            self.log(f"resuming after epoch {self.state.epoch} of {self.settings.epochs}{step}")
+
+    def train(self) -> None:
+        """Train to the last epoch.
+
+        Raises:
+            TrainingDiverged: loss or weights are no longer finite.
+            DataError: an image cannot be read.
+            StorageError: a snapshot or log cannot be written.
+            Interrupted: a process got a stop signal; a snapshot was written.
+        """
+        try:
+            while self.state.epoch < self.settings.epochs:
+                self.train_epoch()
+                self.finish_epoch()
+                self.save_snapshot()
+                self.run_epoch_hooks()
+            if self.validation is None and self.job.val:
+                # It was stopped after its last snapshot, or started from weights of a finished training.
+                self.validate()
+        finally:
+            self.close()
+
+    def train_epoch(self) -> None:
+        """Do the steps that are left of the epoch."""
+        self.network.whole.train()
+        first, every = self.state.step, self.settings.checkpoint_every
+        if first == self.steps:
+            return  # It was stopped while it validated.
+        with closing(self.job.loader.epoch(self.state.epoch, first)) as batches:
+            for step in range(first, self.steps):
+                self.train_step(self.state.epoch * self.steps + step, batches)
+                if every and (step + 1) % every == 0 and step + 1 < self.steps:
+                    self.finish_step()
+                    self.save_snapshot()
+            self.finish_step()
+
+    def train_step(self, number: int, batches: Generator[Batch]) -> None:
+        """Start a step, then finish the one before it while the device works."""
+        began = time.perf_counter()
+        if self.pending is not None:
+            self.pending.ended = began
+        started = self.start_step(number, batches, began)
+        self.finish_step()
+        self.pending = started
+
+    def start_step(self, number: int, batches: Generator[Batch], began: float) -> _PendingStep:
+        """Wait for a step's images and start it; on a GPU it still runs when this returns."""
+        error = self.listener_error
+        batch: Batch | None = None
+        try:
+            batch = next(batches)
+        except SeatrialError as raised:
+            error = error or raised
+        count = 0 if batch is None else len(batch.labels)
+        stop, values = self.group.sync(error, self.signals.received, count, time.perf_counter() - began)
+        if stop:
+            self.stop()
+        counts, waits = values.T
+        assert batch is not None  # Or sync would have raised the error.
+        rate = learning_rate_at(number, self.steps, self.settings)
+        total = int(counts.sum())
+        try:
+            sums = self.stepper.run(batch.pixels, batch.labels, number, rate, total)
+        except TrainingDiverged as raised:
+            # On all ranks, as their gradients are the same.
+            with self.group.raise_on_all():
+                raise self.diverged(raised.problem, raised.fix) from None
+        return _PendingStep(number, sums, total, batch.images, rate, began, float(waits.max()))
+
+    def finish_step(self) -> None:
+        """Read the figures of the pending step, and report them."""
+        pending, self.pending = self.pending, None
+        if pending is None:
             return
-        with self.world.together():
-            if self.world.first:
+        loss, hits1, hits5 = pending.sums.read()
+        if not math.isfinite(loss):
+            self.stop_diverged(pending, loss)
+        ended = time.perf_counter() if math.isnan(pending.ended) else pending.ended
+        mixed = self.job.mix is not None
+        step = Step(
+            step=pending.number + 1,
+            steps=self.steps * self.settings.epochs,
+            epoch=self.state.epoch + 1,
+            epoch_step=self.state.step + 1,
+            epoch_steps=self.steps,
+            images=pending.total,
+            loss=loss / pending.total,
+            top1=None if mixed else hits1 / pending.total,
+            top5=None if mixed else hits5 / pending.total,
+            learning_rate=pending.rate,
+            data_s=pending.data_s,
+            compute_s=max(0.0, ended - pending.began - pending.data_s),
+        )
+        self.attempt_steps += 1
+        self.state.step = step.epoch_step
+        self.state.pace.add(step, self.attempt_steps)
+        self.state.sums.add(step, loss, hits1, hits5)
+        self.notify(lambda listener: listener.on_step(step))
+        self.show(step)
+
+    def show(self, step: Step) -> None:
+        """Advance the progress bar, with the epoch's figures so far."""
+        sums = self.state.sums
+        facts = {"loss": f"{sums.loss / sums.images:.3f}"}
+        if step.top1 is not None:
+            facts["top-1"] = f"{sums.hits1 / sums.images:.1%}"
+        facts["images/s"] = f"{sums.images / sums.seconds:.0f}"
+        self.progress(Update("train", step.step, step.steps, "steps", facts))
+
+    def notify(self, event: Callable[[Listener], None]) -> None:
+        """Call every listener."""
+        try:
+            for listener in self.job.listeners:
+                event(listener)
+        except SeatrialError as error:
+            self.listener_error = error
+
+    def finish_epoch(self) -> None:
+        """Validate, and report the epoch."""
+        rate = learning_rate_at((self.state.epoch + 1) * self.steps - 1, self.steps, self.settings)
+        epoch = self.state.sums.to_epoch(self.state.epoch + 1, rate, self.job.mix is not None)
+        held_out = ""
+        with self.group.raise_on_all():
+            self.check_weights()
+        if self.job.val:
+            val = self.validate()
+            epoch = epoch.model_copy(update={"val_top1": val.top1, "val_top5": val.top5, "val_loss": val.loss})
+            self.state.best_top1 = max(self.state.best_top1, val.top1)
+            part = f" of {val.images:,} in {val.of_images:,}" if val.is_partial else ""
+            held_out = f", held-out top-1 {val.top1:.2%}{part}"
+        self.state.epoch, self.state.step, self.state.sums = self.state.epoch + 1, 0, EpochSums()
+        self.state.epochs = (*self.state.epochs, epoch)
+        self.notify(lambda listener: listener.on_epoch(epoch))
+        self.log(f"epoch {self.state.epoch}/{self.settings.epochs}: loss {epoch.loss:.3f}{held_out}")
+
+    def validate(self) -> Validation:
+        """Validate the weights that will be stored, on the held-out images.
+
+        Raises:
+            DataError: one cannot be read.
+            TrainingDiverged: the loss is not finite.
+            Interrupted: a process got a stop signal.
+        """
+        try:
+            self.validation, bad = self.validator.run(self.network, lambda: self.signals.received)
+        except Stopped:
+            self.stop()
+        except TrainingDiverged as error:
+            raise self.diverged(error.problem) from None
+        self.bad_images.update(bad)
+        return self.validation
+
+    def save_snapshot(self) -> None:
+        """Write a snapshot, never of bad weights; every process waits until it is written."""
+        folder = self.job.folder
+        if folder is None:
+            return
+        with self.group.raise_on_all():
+            if self.group.is_main:
                 self.check_weights()
-                save_snapshot(self.job.folder, self.take())
-        self.saved = f"{self.job.folder / SNAPSHOT} of step {self.number()}"
+                save_snapshot(folder, self.state_dict())
+        self.last_good = f"{folder / SNAPSHOT} of step {self.count_steps()}"
 
     def check_weights(self) -> None:
-        """Refuse weights that went bad in the last step, whose loss was still that of good ones.
+        """Refuse weights that the last step made infinite; its loss was still that of the weights before.
 
         Raises:
             TrainingDiverged: names the step.
         """
         if not is_finite(self.network.plain):
-            raise TrainingDiverged(
-                f"the weights are no longer numbers after step {self.number()}; last good checkpoint: {self.saved}",
-                SMALLER,
-            )
+            raise self.diverged(f"the weights are no longer finite after step {self.count_steps()}")
 
-    def keep(self) -> None:
-        """Give the state after an epoch to whoever keeps it in another form."""
-        with self.world.together():
-            if self.trouble is not None:
-                raise self.trouble
-            for keeper in self.job.keepers:
-                keeper(self.take())
+    def run_epoch_hooks(self) -> None:
+        """Give the hooks the state after an epoch."""
+        with self.group.raise_on_all():
+            if self.listener_error is not None:
+                raise self.listener_error
+            for hook in self.job.epoch_hooks:
+                hook(self.state_dict())
 
-    def number(self) -> int:
+    def count_steps(self) -> int:
         """Steps done, over all epochs."""
-        return self.at.epoch * self.steps + self.at.step
+        return self.state.epoch * self.steps + self.state.step
 
-    def leave(self) -> NoReturn:
-        """Save and stop, as all processes do before the same step."""
-        self.settle()
-        self.save()
-        where = f"after step {self.number()} of {self.steps * self.settings.epochs}"
-        raise Interrupted(f"stopped {where}", "the same command goes on there" if self.job.folder else None)
+    def stop(self) -> NoReturn:
+        """Save and raise Interrupted, as all ranks do before the same step."""
+        self.finish_step()
+        self.save_snapshot()
+        problem = f"stopped after step {self.count_steps()} of {self.steps * self.settings.epochs}"
+        raise Interrupted(problem, "run the same command to resume" if self.job.folder else None)
 
-    def diverge(self, launched: _Launched, loss: float) -> NoReturn:
-        """Say which step it was, its images, and what is left.
+    def stop_diverged(self, pending: _PendingStep, loss: float) -> NoReturn:
+        """Store the images of the step whose loss is not finite.
 
         Raises:
-            TrainingDiverged: always.
+            TrainingDiverged: names the step and some of them.
         """
-        names = [name for part in self.world.gather([str(i) for i in launched.images]) for name in part]
-        with self.world.together():
+        parts = self.group.all_gather_object([str(image) for image in pending.images])
+        names = [name for part in parts for name in part]
+        with self.group.raise_on_all():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            if self.job.folder is not None and self.world.first:
+            if self.job.folder is not None and self.group.is_main:
                 write_text(self.job.folder / DIVERGED, "\n".join(names) + "\n")
                 more += f" (all in {self.job.folder / DIVERGED})"
-            raise TrainingDiverged(
-                f"the loss became {loss} at step {launched.number + 1} (epoch {self.at.epoch + 1}) with "
-                f"{', '.join(names[:NAMED])}{more}; last good checkpoint: {self.saved}",
-                SMALLER,
-            )
+            where = f"step {pending.number + 1} (epoch {self.state.epoch + 1}) with {', '.join(names[:NAMED])}{more}"
+            raise self.diverged(f"the loss became {loss} at {where}")
 
-    def say(self, note: str, step: int = 0) -> None:
-        """Tell a line."""
-        self.progress(Update("train", note=note + (f", step {step} of {self.steps}" if step else "")))
+    def diverged(self, problem: str, fix: str | None = SMALLER) -> TrainingDiverged:
+        """The error of a training that diverged, with the snapshot that is left."""
+        return TrainingDiverged(f"{problem}; last good checkpoint: {self.last_good}", fix)
+
+    def log(self, note: str) -> None:
+        """Show a line."""
+        self.progress(Update("train", note=note))
+
+    def close(self) -> None:
+        """Close the logs."""
+        for listener in self.job.listeners:
+            listener.close()

@@ -22,88 +22,76 @@ from seatrial.recipes.schema import Recipe
 from seatrial.store.training import Validation
 from seatrial.train.amp import Precision
 from seatrial.train.device_copies import Upload
-from seatrial.train.distributed.process_group import World, count_decoders
+from seatrial.train.distributed.process_group import ProcessGroup, count_decoders
+from seatrial.train.input.loader import CHECK
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.train_step import count_hits
 
 LEAST_BATCH = 64
-"""Images of a validation's step, over all processes, where training takes fewer."""
+"""Least batch size of validation, over all ranks."""
 TASK = 16
-"""Images that a worker loads at a time."""
+"""Images that a decode worker loads at a time."""
 
 
 class Stopped(Exception):
-    """A process was asked to stop; all of them notice at the same step."""
+    """A process got a stop signal; raised on all ranks at the same step."""
 
 
 @dataclass(slots=True)
-class Loaded:
-    """Images of a step that one process has, or some of them."""
+class LoadedImages:
+    """Images of a step that one rank has, or some of them."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     bad: dict[str, str] = field(default_factory=dict)
-    """Why an image is not among them, by id."""
+    """Why an image was left out, by id."""
 
 
-def join(pieces: Sequence[Loaded]) -> Loaded:
-    """Pieces of a step as one; empty where there are none."""
+def join_images(pieces: Sequence[LoadedImages]) -> LoadedImages:
+    """Pieces of a step as one; empty without pieces."""
     if not pieces:
-        return Loaded(np.empty(0, np.uint8), np.empty(0, np.int64))
+        return LoadedImages(np.empty(0, np.uint8), np.empty(0, np.int64))
     bad = {name: why for piece in pieces for name, why in piece.bad.items()}
-    return Loaded(np.concatenate([p.pixels for p in pieces]), np.concatenate([p.labels for p in pieces]), bad)
-
-
-class Counts:
-    """What this process counted; all of them together are the validation."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.sums = torch.zeros(3, dtype=torch.float64)
-        """Losses, hits in top-1 and top-5."""
-        self.bad: dict[str, str] = {}
-
-    def add(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Count some answers."""
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
-        self.images += len(labels)
-        self.sums += torch.stack([loss, *count_hits(logits, labels)]).cpu()
+    return LoadedImages(np.concatenate([p.pixels for p in pieces]), np.concatenate([p.labels for p in pieces]), bad)
 
 
 class Validator:
-    """The held-out images of a training, and how they are answered."""
+    """Runs the network on the held-out images of a training."""
 
-    def __init__(self, recipe: Recipe, images: Sequence[LabelledImage], world: World, progress: Progress) -> None:
+    def __init__(
+        self, recipe: Recipe, images: Sequence[LabelledImage], group: ProcessGroup, progress: Progress
+    ) -> None:
         settings = recipe.train
-        self.images, self.world, self.progress = images, world, progress
+        self.images, self.group, self.progress = images, group, progress
         self.pipeline = make_pipeline(recipe)
-        self.upload, self.precision = Upload(recipe, world.device), Precision(settings, world.device)
+        self.upload, self.precision = Upload(recipe, group.device), Precision(settings, group.device)
         self.batch_size = max(LEAST_BATCH, settings.batch_size // settings.accumulate)
         self.max_steps = settings.max_eval_steps
         self.skip_bad = settings.on_bad_image == "skip"
-        self.workers = count_decoders(settings, world)
+        self.workers = count_decoders(settings, group)
 
-    def run(self, network: TrainedNetwork, asked: Callable[[], bool]) -> tuple[Validation, dict[str, str]]:
-        """What the held-out images say of the weights that are kept, and why some images were left out.
+    def run(self, network: TrainedNetwork, is_stopping: Callable[[], bool]) -> tuple[Validation, dict[str, str]]:
+        """Validate the weights that will be stored; also why some images were left out, by id.
 
         Args:
-            asked: whether this process was asked to stop.
+            is_stopping: whether this process got a stop signal.
 
         Raises:
-            Stopped: a process was.
-            DataError: an image cannot be read, and bad ones are not to be skipped; or there is none left.
-            TrainingDiverged: the loss is no number.
+            Stopped: a process got one.
+            DataError: an image cannot be read, and `on_bad_image` is error; or none can be read.
+            TrainingDiverged: the loss is not finite.
         """
         started = time.perf_counter()
-        network.even_out()
-        counts = self._count(network, asked)
-        totals = self.world.collect([counts.images, *counts.sums.tolist()]).sum(axis=0)
-        bad = {name: why for found in self.world.gather(counts.bad) for name, why in found.items()}
-        images, loss, hits1, hits5 = totals.tolist()
+        network.sync_buffers()
+        sums, own_bad = self._count(network, is_stopping)
+        bad = {name: why for part in self.group.all_gather_object(own_bad) for name, why in part.items()}
+        images, loss, hits1, hits5 = self.group.all_gather(sums).sum(axis=0).tolist()
         if images == 0:
-            raise DataError("no held-out image could be read", "mend the data set")
+            raise DataError("no held-out image can be read", CHECK)
         if not math.isfinite(loss):
-            raise TrainingDiverged(f"the loss on held-out images is {loss}: these weights are of no use")
+            raise TrainingDiverged(
+                f"the loss on held-out images is {loss}", "give a checkpoint from before it diverged"
+            )
         validation = Validation(
             images=int(images),
             of_images=len(self.images),
@@ -114,41 +102,47 @@ class Validator:
         )
         return validation, bad
 
-    def _count(self, network: TrainedNetwork, asked: Callable[[], bool]) -> Counts:
-        counts, parts, kept = Counts(), self.split(), network.kept.eval()
+    def _count(self, network: TrainedNetwork, is_stopping: Callable[[], bool]) -> tuple[list[float], dict[str, str]]:
+        """This rank's images, and sums of their losses and hits in top-1 and top-5; why images were left out, by id."""
+        sums = torch.zeros(4, dtype=torch.float64)
+        bad: dict[str, str] = {}
+        parts, kept = self.split(), network.kept.eval()
         pieces = [[part[i : i + TASK] for i in range(0, len(part), TASK)] for part in parts]
         loads = load_ahead(itertools.chain(*pieces), self.load, self.workers, 2 * self.workers)
         with closing(loads), torch.inference_mode():
             for number, of_step in enumerate(pieces, start=1):
                 error: SeatrialError | None = None
                 try:
-                    loaded = join(list(itertools.islice(loads, len(of_step))))
-                    counts.bad.update(loaded.bad)
-                    # The last step may have fewer images than there are processes.
+                    loaded = join_images(list(itertools.islice(loads, len(of_step))))
+                    bad.update(loaded.bad)
+                    # The last step may have fewer images than there are ranks.
                     if len(loaded.labels):
-                        images = self.upload.normalise(self.upload.take(loaded.pixels))
-                        counts.add(self.precision.run(kept, images), self.upload.take(loaded.labels))
+                        images = self.upload.normalise(self.upload.copy(loaded.pixels))
+                        logits, labels = self.precision.run(kept, images), self.upload.copy(loaded.labels)
+                        loss = functional.cross_entropy(logits, labels, reduction="sum")
+                        sums[0] += len(labels)
+                        sums[1:] += torch.stack([loss, *count_hits(logits, labels)]).cpu()
                 except SeatrialError as raised:
                     error = raised
-                if self.world.meet(error, asked())[0]:
+                if self.group.sync(error, is_stopping())[0]:
                     raise Stopped
                 self.progress(Update("validate", number, len(parts), "steps"))
-        return counts
+        return sums.tolist(), bad
 
     def split(self) -> list[Sequence[LabelledImage]]:
-        """This process's part of each step; a part of the whole is spread evenly over it, as folders sort by class."""
+        """This rank's part of each step; `max_eval_steps` takes images evenly from all, which are sorted by class."""
         images = self.images
         most = len(images) if self.max_steps is None else min(len(images), self.max_steps * self.batch_size)
         if most < len(images):
             images = [images[i * len(images) // most] for i in range(most)]
         chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
-        return [chunk[self.world.rank :: self.world.size] for chunk in chunks]
+        return [chunk[self.group.info.stride] for chunk in chunks]
 
-    def load(self, images: Sequence[LabelledImage]) -> Loaded:
+    def load(self, images: Sequence[LabelledImage]) -> LoadedImages:
         """Some images as uint8 (n, *pipeline.shape), with their classes.
 
         Raises:
-            DataError: one is no image, and bad ones are not to be skipped.
+            DataError: one cannot be read, and `on_bad_image` is error.
         """
         pixels = np.empty((len(images), *self.pipeline.shape), dtype=np.uint8)
         good, bad = [], {}
@@ -161,4 +155,4 @@ class Validator:
                     raise
                 bad[image.id] = error.problem
         labels = np.array([images[row].label for row in good], dtype=np.int64)
-        return Loaded(pixels if len(good) == len(images) else pixels[good], labels, bad)
+        return LoadedImages(pixels if len(good) == len(images) else pixels[good], labels, bad)

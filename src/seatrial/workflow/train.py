@@ -9,41 +9,41 @@ from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import find_idle
 from seatrial.store.records import TrainingRecord
 from seatrial.train.distributed.launch import launch
-from seatrial.train.distributed.rank import read_place
+from seatrial.train.distributed.rank import read_rank
 from seatrial.train.input.sampler import check_parts
 from seatrial.workflow.train_spec import TrainSpec, choose_settings
 
 
 def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
-    """Train, or find it done; a training that was stopped goes on where it was.
+    """Train a recipe, or find it done; a stopped training resumes.
 
-    Under torchrun this is one process of many, and all return the first one's record; with `nproc` the processes are
-    started here.
+    Under torchrun this is one process of many, and all return the record of the first; with `nproc` it starts the
+    processes.
 
     Raises:
-        UsageError: no such recipe, setting or preset; a batch that cannot be shared among the processes.
-        DataError: the data set is not of the layout above, or a file is no image.
-        EngineError: device or backend is not there, or a process was killed.
-        RefusedFile: snapshots or the file to go on from are damaged, or another network's.
-        StorageError: a file cannot be written; the snapshot before it is as it was.
-        TrainingDiverged: the loss is no longer a number.
+        UsageError: no such recipe, setting or preset; a batch is too small for the processes.
+        DataError: the data set has no known layout, or an image cannot be read.
+        EngineError: device or backend is not available, or a process was killed.
+        RefusedFile: snapshots or the file of --resume are damaged, or of another network.
+        StorageError: a file cannot be written; the last snapshot is as it was.
+        TrainingDiverged: loss or weights are no longer finite.
         Interrupted: a signal came, and a snapshot was written.
     """
     recipe = choose_settings(load_recipe(spec.recipe), spec.preset, spec.settings)
     for name in find_idle(recipe.train, spec.settings):
-        progress(Update("train", note=f"--{name.replace('_', '-')} changes nothing beside the other settings"))
+        progress(Update("train", note=f"--{name.replace('_', '-')} has no effect with the other settings"))
     if spec.nproc <= 1:
-        return _sit(spec, recipe, progress)
-    if read_place().launched:
-        raise UsageError("torchrun has started the processes already", "leave out --nproc")
+        return _run_rank(spec, recipe, progress)
+    if read_rank().launched:
+        raise UsageError("torchrun starts the processes, so --nproc must not", "leave it out")
     if not spec.evaluate_only:
-        # Whether BatchNorm needs more is known once there is a network; this much before processes are started.
+        # Before processes are started; whether BatchNorm needs more is known once there is a network.
         check_parts(recipe.train, recipe.train.batch_size, spec.nproc, has_batch_norm=False)
-    return launch(functools.partial(_sit, replace(spec, nproc=1), recipe), spec.nproc, progress)
+    return launch(functools.partial(_run_rank, replace(spec, nproc=1), recipe), spec.nproc, progress)
 
 
-def _sit(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
-    # Here and not above, so that what needs no torch starts without it.
-    from seatrial.workflow.train_process import sit
+def _run_rank(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
+    # Imported late, so that what needs no torch starts without it.
+    from seatrial.workflow.train_process import run_rank
 
-    return sit(spec, recipe, progress)
+    return run_rank(spec, recipe, progress)

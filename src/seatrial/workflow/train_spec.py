@@ -1,4 +1,4 @@
-"""What to train, by which key it is known, and whether it is done already."""
+"""What to train, the key that identifies it, and whether it is done already."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,40 +21,40 @@ from seatrial.store.records import TrainingRecord
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
 VALIDATION = "validation.json"
-"""The record of `evaluate_only`; that of `performance` is `training_speed.SPEED`."""
+"""The record of `evaluate_only`; that of `performance` is `train_speed.SPEED`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    """What to train on and where to put it."""
+    """What to train on, how, and where to store it."""
 
     recipe: str
     data: Path | None
     """What `data.sources.training_set.read_training_set` reads; None for synthetic images."""
     output: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What to change of the card's `[train]`, and of the preset."""
+    """Settings that override the preset and the card's `[train]`."""
     preset: str | None = None
     force: bool = False
     resume: Literal["auto"] | Path = "auto"
-    """auto goes on from a snapshot of this very training in `output`; a file is what a new one begins with."""
+    """auto resumes from a snapshot of this training in `output`; a new training starts from a file."""
     nproc: int = 1
     """Processes to start on this machine; more machines need torchrun."""
     evaluate_only: bool = False
     performance: bool = False
-    """Train for the speed: no checkpoint, no snapshot, nothing taken up."""
+    """Measure the speed: no checkpoint, no snapshot, nothing resumed."""
     synthetic: bool = False
-    """On random pixels, without files."""
+    """Train on random pixels, without files."""
     track: tuple[str, ...] = ()
     dllogger: bool = False
     guide_format: bool = False
 
 
 def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, Any]) -> Recipe:
-    """The recipe with a preset's and some other settings instead of those of its `[train]`.
+    """The recipe with its `[train]` overridden by a preset and by settings.
 
     Raises:
-        UsageError: a preset or setting that is not known, or a value that it may not have.
+        UsageError: a preset or setting is unknown, or a value invalid.
     """
     named = recipe.find_preset(preset) if preset is not None else {}
     given = {k: v for k, v in settings.items() if v is not None}
@@ -65,17 +65,17 @@ def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, A
 def read_images(
     spec: TrainSpec, recipe: Recipe, progress: Progress = silent
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
-    """The training images, none if they are synthetic or not asked for, and the held-out ones.
+    """The training images (none if synthetic or for `evaluate_only`), and the held-out ones.
 
     Raises:
-        UsageError: there is no data to work on.
+        UsageError: there is no data folder.
         DataError: a part is missing, or labels and files do not agree.
         RefusedFile: an archive or a pack is damaged or unsafe.
     """
     if spec.synthetic and not spec.evaluate_only:
         return (), ()
     if spec.data is None:
-        raise UsageError("there is nothing to work on", "give --data FOLDER")
+        raise UsageError("there is no data folder", "give --data DIR")
     expected = describe_input(make_pipeline(recipe), "uint8")
     if spec.evaluate_only:
         return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
@@ -83,10 +83,10 @@ def read_images(
 
 
 def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> tuple[str, ...]:
-    """What identifies a training: whatever decides what comes out, but not where it runs and on how many processes.
+    """What identifies a training: all that changes its weights, but not device and number of processes.
 
     Returns:
-        Its key, then the one that snapshots and records of earlier versions have for it, if they could have made it.
+        Its key, then its key in snapshots and records of earlier versions, if they had all its settings.
     """
     shared = {
         "preprocess": hash_steps(recipe.preprocess),
@@ -112,7 +112,7 @@ def find_done(output: Path, key: str) -> TrainingRecord | None:
 
 
 def choose_key(output: Path, keys: Sequence[str]) -> str:
-    """Of the keys of a training the one that what stands in `output` has, or else the first."""
+    """Of the keys of a training the one that a record or snapshot in `output` has, or else the first."""
     stored = []
     with contextlib.suppress(SeatrialError):
         stored.append(TrainingRecord.load(output / RECORD).key)
@@ -122,8 +122,8 @@ def choose_key(output: Path, keys: Sequence[str]) -> str:
 
 
 def _read_snapshot_key(output: Path) -> list[str]:
-    """The key of the newest whole snapshot, which a training goes on from; empty without one."""
-    # Here and not above, so that what needs no torch starts without it.
+    """The key of the newest whole snapshot; empty without one."""
+    # Imported late, so that what needs no torch starts without it.
     from seatrial.train.checkpoint.snapshot import PREVIOUS, SNAPSHOT, read_snapshot
 
     for path in (output / SNAPSHOT, output / PREVIOUS):

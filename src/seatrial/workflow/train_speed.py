@@ -1,52 +1,42 @@
 """`seatrial train --performance`: the steps of a training to the record of its speed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
 from seatrial.store.records import Epoch, TrainingRecord
 from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.train.checkpoint.train_state import WARMUP_STEPS
 from seatrial.train.tracking.events import Step
 
 SPEED = "training-speed.json"
-EXCLUDED = 10
-"""First steps that are not timed, as in the guides: buffers are made and kernels chosen in them."""
 FEW = 20
-"""Timed steps under which the rate is doubted."""
+"""With fewer timed steps the rate is doubtful."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedContext:
-    """What one must know of the steps."""
+def describe_speed(
+    steps: Sequence[Step], epochs: Sequence[Epoch], record: TrainingRecord, recipe: Recipe, wall_s: float, machines: int
+) -> TrainingSpeedRecord:
+    """Make the record of a training's steps, without the warm-up.
 
-    record: TrainingRecord
-    recipe: Recipe
-    """With the settings that it was trained by."""
-    wall_s: float
-    """From the start of the training to its end."""
-    machines: int = 1
-
-
-def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: SpeedContext) -> TrainingSpeedRecord:
-    """The record of a training's steps, the first ones left out.
+    Args:
+        recipe: with the training's settings.
+        wall_s: from the start of the training to its end.
 
     Raises:
-        UsageError: no step is left.
+        UsageError: there is no step.
     """
-    excluded = min(EXCLUDED, len(steps) // 2)
+    excluded = min(WARMUP_STEPS, len(steps) // 2)
     timed = steps[excluded:]
     if not timed:
-        raise UsageError("a training without a step has no speed", "give it more images, or --synthetic")
-    record, settings = context.record, context.recipe.train
-    height, width = context.recipe.input_size
+        raise UsageError("no step was timed", "give more images, or --synthetic")
+    settings, (height, width) = recipe.train, recipe.input_size
     return TrainingSpeedRecord(
         name=f"{record.world_size}p-{record.device.partition(':')[0].upper()}",
         recipe=record.recipe,
         device=record.device,
         processes=record.world_size,
-        machines=context.machines,
+        machines=machines,
         batch_size=settings.batch_size,
         size=(settings.size, settings.size) if settings.size else (height, width),
         precision=record.precision,
@@ -59,27 +49,17 @@ def describe_speed(steps: Sequence[Step], epochs: Sequence[Epoch], context: Spee
         epochs=len(epochs),
         top1=epochs[-1].val_top1 if epochs else None,
         loss=timed[-1].loss,
-        wall_s=context.wall_s,
-        doubts=tuple(_doubt(timed, context)),
+        wall_s=wall_s,
+        doubts=tuple(_doubt(len(timed), record, machines)),
         environment=record.environment,
     )
 
 
-def _doubt(timed: Sequence[Step], context: SpeedContext) -> list[str]:
+def _doubt(steps: int, record: TrainingRecord, machines: int) -> list[str]:
     doubts = []
-    if len(timed) < FEW:
-        doubts.append(f"only {len(timed)} steps were timed")
-    processes = context.record.world_size // context.machines
-    if context.record.device.startswith("cpu") and processes > 1:
+    if steps < FEW:
+        doubts.append(f"only {steps} steps were timed")
+    processes = record.world_size // machines
+    if record.device.startswith("cpu") and processes > 1:
         doubts.append(f"{processes} processes share the cores of one machine")
     return doubts
-
-
-def load_speed(output: Path) -> TrainingSpeedRecord:
-    """The record that a training with `performance` left in its folder.
-
-    Raises:
-        UsageError: there is none.
-        RefusedFile: it is damaged.
-    """
-    return TrainingSpeedRecord.load(output / SPEED)

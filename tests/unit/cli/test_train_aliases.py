@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.cli.train_aliases import FLAGS, NOTHING, Flag, translate
+from seatrial.cli.train_aliases import FLAGS, NO_VALUE, Flag, translate
 from seatrial.errors import UsageError
 
 ONE_CARD = "--data /data --npu 0 -j 64 -b 512 --lr 0.2 --warmup 5 --label-smoothing=0.1"
@@ -13,9 +13,9 @@ EIGHT_CARDS = (
 )
 
 
-def settle(words: str, started: bool = False) -> dict[str, str]:
+def settle(words: str, launched: bool = False) -> dict[str, str]:
     """Our options with their values, of a line in their words; a flag of ours without a value is ""."""
-    ours = list(translate(words.split(), started).words)
+    ours = list(translate(words.split(), launched).words)
     found: dict[str, str] = {}
     while ours:
         name, sign, value = ours.pop(0).partition("=")
@@ -70,7 +70,7 @@ def test_the_line_of_the_scripts_for_several_cards(epochs: int, batch: int) -> N
     line = f"{EIGHT_CARDS} --epochs={epochs} --batch-size={batch}"
     ours = {**EIGHT_CARDS_HERE, "--epochs": str(epochs), "--batch-size": str(batch)}
     assert settle(f"{line} --nproc 8") == {**ours, "--nproc": "8"}
-    with pytest.raises(UsageError, match="does not say how many processes; give --nproc N"):
+    with pytest.raises(UsageError, match="does not give the number of processes; give --nproc N"):
         settle(line)
 
 
@@ -84,10 +84,10 @@ def test_the_line_of_performance_multinodes_is_torchruns() -> None:
     with pytest.raises(UsageError) as caught:
         settle(line)
     assert str(caught.value) == (
-        "2 machines are torchrun's; on each: `torchrun --nnodes 2 --node-rank 1 --nproc-per-node N "
+        "several machines (2) need torchrun; run on each: `torchrun --nnodes 2 --node-rank 1 --nproc-per-node N "
         "--master-addr 10.0.0.1 --master-port 29500 -m seatrial train …`"
     )
-    assert settle(line, started=True) == {"--data": "/data", "--batch-size": "8192"}
+    assert settle(line, launched=True) == {"--data": "/data", "--batch-size": "8192"}
 
 
 def test_the_line_of_performance_16p_is_torchruns() -> None:
@@ -112,13 +112,16 @@ def test_the_options_of_the_scripts_themselves(words: str, ours: dict[str, str])
 
 def test_the_line_of_pytorchs_example() -> None:
     line = "-a resnet18 -j 8 -b64 --lr=0.05 --wd 5e-5 -p50 --gpu 1 --epochs 2 /data/imagenet"
-    told = translate(line.split())
-    assert " ".join(told.words) == (
+    translation = translate(line.split())
+    assert " ".join(translation.words) == (
         "resnet18 --epochs 2 /data/imagenet --workers 8 --batch-size 64 --learning-rate 0.05 --weight-decay 5e-5 "
         "--print-freq 50 --device cuda:1"
     )
-    assert told.notes[0] == "-a resnet18 is the recipe here"
-    assert "-b64 is --batch-size 64 here" in told.notes and "--lr=0.05 is --learning-rate 0.05 here" in told.notes
+    assert translation.notes[0] == "-a resnet18 is the recipe here"
+    assert (
+        "-b64 is --batch-size 64 here" in translation.notes
+        and "--lr=0.05 is --learning-rate 0.05 here" in translation.notes
+    )
 
 
 def test_workers_of_a_machine_are_shared_by_its_processes() -> None:
@@ -148,9 +151,9 @@ def test_what_is_in_our_words_stays_as_it_is_and_is_not_noted() -> None:
         "--loss-scale",
         "1",
     ]
-    told = translate(words)
-    assert sorted(told.words) == sorted(words)
-    assert told.notes == ()
+    translation = translate(words)
+    assert sorted(translation.words) == sorted(words)
+    assert translation.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -158,18 +161,18 @@ def test_what_is_in_our_words_stays_as_it_is_and_is_not_noted() -> None:
     [
         ("--lr 1 --learning-rate 2", "--lr 1 is --learning-rate here, which is given too; give one of them"),
         ("--npu 0 --device cuda", "--device cuda is --device here, which is given too; give one of them"),
-        ("--lr", "--lr needs a value"),
-        ("--fp16=yes", "--fp16 takes no value"),
-        ("--precision_mode force_fp16", "'force_fp16' has no meaning for --amp; known: allow_mix_precision, "
+        ("--lr", "--lr needs a value; give --lr VALUE"),
+        ("--fp16=yes", "--fp16 takes no value; give --fp16 alone"),
+        ("--precision_mode force_fp16", "'force_fp16' has no equivalent of --amp; known are allow_mix_precision, "
          "must_keep_origin_dtype"),
-        ("--device-list 2,3", "--device-list 2,3 leaves devices out; name them in ASCEND_RT_VISIBLE_DEVICES or "
-         "CUDA_VISIBLE_DEVICES, and give --nproc 2"),
-        ("-b 128 --optimizer-batch-size 512", "--optimizer-batch-size 512 with 128 images at a time is told otherwise "
-         "here; give --batch-size 512 --accumulate 4"),
-        ("--benchmark 1", "--benchmark 1 gathers gradients up to a batch of 2048; say so with --accumulate"),
-        ("--world-size two", "--nnodes two is no whole number"),
-        ("--num_classes=9", "--num_classes=9 is not taken here; the card's [network] says how many classes there are"),
-        ("--raport-file x", "--raport-file x is not taken here; --dllogger writes dllogger.json into --output"),
+        ("--device-list 2,3", "--device-list 2,3 skips devices; set ASCEND_RT_VISIBLE_DEVICES or "
+         "CUDA_VISIBLE_DEVICES to 2,3, and give --nproc 2"),
+        ("-b 128 --optimizer-batch-size 512", "--optimizer-batch-size 512 with a batch size of 128 is not supported; "
+         "give --batch-size 512 --accumulate 4"),
+        ("--benchmark 1", "--benchmark 1 accumulates gradients up to a batch of 2048; give --accumulate N"),
+        ("--world-size two", "--nnodes two is not a whole number; give --nnodes N"),
+        ("--num_classes=9", "--num_classes=9 is not supported; set classes in the card's [network]"),
+        ("--raport-file x", "--raport-file x is not supported; --dllogger writes dllogger.json into --output"),
     ],
 )  # fmt: skip
 def test_what_has_no_meaning_is_refused_with_what_does_it(words: str, told: str) -> None:
@@ -182,7 +185,7 @@ def test_what_has_no_meaning_is_refused_with_what_does_it(words: str, told: str)
 def test_no_row_leaves_a_flag_of_theirs_in_the_line(flag: Flag) -> None:
     for name in flag.names:
         value = {"--device-list": "0", "--opt-level": "O2", "--precision_mode": "allow_mix_precision"}.get(name, "1")
-        words = [name] if flag.takes == NOTHING or name == "--amp" else [name, value]
+        words = [name] if flag.takes == NO_VALUE or name == "--amp" else [name, value]
         try:
             ours = translate(words).words
         except UsageError as error:
@@ -192,9 +195,9 @@ def test_no_row_leaves_a_flag_of_theirs_in_the_line(flag: Flag) -> None:
 
 
 def test_every_note_says_both_words() -> None:
-    told = translate(["--rank", "0", "--checkpoint-freq", "10", "--warmup", "8"])
-    assert told.notes == (
-        "--rank 0 falls away: torchrun tells several machines of each other; one needs nothing",
-        "--checkpoint-freq 10 falls away: every epoch ends with a snapshot, --checkpoint-every N writes more",
+    translation = translate(["--rank", "0", "--checkpoint-freq", "10", "--warmup", "8"])
+    assert translation.notes == (
+        "--rank 0 is ignored: torchrun connects several machines; one needs nothing",
+        "--checkpoint-freq 10 is ignored: every epoch ends with a snapshot, --checkpoint-every N writes more",
         "--warmup 8 is --warmup-epochs 8 here",
     )

@@ -149,13 +149,11 @@ def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> No
         (["--learning-rate", "inf"], "Invalid value for '--learning-rate': inf: Input should be a finite number"),
         (["--momentum", "1"], "Invalid value for '--momentum': 1: Input should be less than 1"),
         (["--seed", str(2**63)], f"Invalid value for '--seed': {2**63}: Input should be less than {2**63}"),
-        (["--track", "tensorbord"], "--track tensorbord: there is no such tracker; did you mean 'tensorboard'?"),
-        (["--ND"], "--ND is not taken here; --channels-last and --no-channels-last are the layouts there are"),
-        (["--evaluate", "--performance"], "--performance means nothing to --evaluate, which trains nothing to keep; "
-         "leave one of them out"),
-        (["--performance", "--guide-format"], "--guide-format means nothing to --performance, which trains nothing to "
-         "keep; leave one of them out"),
-        (["elsewhere"], "elsewhere and --data both say where the images are; give one of them"),
+        (["--track", "tensorbord"], "--track tensorbord: unknown tracker; did you mean 'tensorboard'?"),
+        (["--ND"], "--ND is not supported; give --channels-last or --no-channels-last"),
+        (["--evaluate", "--performance"], "--performance has no effect with --evaluate; leave one of them out"),
+        (["--performance", "--guide-format"], "--guide-format has no effect with --performance; leave one of them out"),
+        (["elsewhere"], "the data folder is given twice: elsewhere and --data images; give it once"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line(
@@ -171,11 +169,17 @@ def test_what_is_wrong_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["train", "resnet50", "--output", "out"], "Missing option '--data'; or --synthetic, for random images"),
-        (["train", "resnet50", "--data", "images"], "Missing option '--output'"),
+        (
+            ["train", "resnet50", "--output", "out"],
+            "Missing option '--data'; give a folder, or --synthetic for random images",
+        ),
+        (
+            ["train", "resnet50", "--data", "images"],
+            "Missing option '--output'; give a folder for checkpoint, snapshots and logs",
+        ),
         (
             ["train", "resnet50", "--data", "images", "--synthetic", "--output", "out"],
-            "--synthetic takes no files, and images is not read; leave one of them out",
+            "--synthetic does not read images; leave one of them out",
         ),
     ],
 )
@@ -195,7 +199,7 @@ def test_a_validation_says_how_many_images_it_counted(
     assert asked[0].evaluate_only
     assert capsys.readouterr().out.splitlines() == [
         "held-out: top-1 50.000%, top-5 100.000%, loss 1.2500; 23 of 24 images, each counted once",
-        "left out: 1 images that could not be read, by name in the record",
+        "left out: 1 images that could not be read, listed in the record",
     ]
 
 
@@ -220,8 +224,8 @@ def test_performance_prints_the_guides_block_and_what_it_does_not_say(
         "Final Performance images/sec : 20.000\n"
         "Final Train Accuracy : 50.000\n"
         "E2E Training Duration sec : 12\n\n"
-        "20 steps of 8 random images at 32x32 in bf16 on 1 × cpu, the first 10 left out: 95 % interval 20 to 20, of "
-        "this process\nwaiting for images took 25.0% of the time, the rest 75.0%\n"
+        "20 steps of 8 random images at 32x32 in bf16 on 1 × cpu, after 10 steps of warm-up: 95 % interval 20 to 20, "
+        "of this process\nwaiting for images took 25.0% of the time\n"
     )
     assert run_cli([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "seatrial/training-speed/1"

@@ -14,7 +14,7 @@ ONE, EIGHT = 512 / 1259.591, 4096 / 11898.83
 
 def test_the_guides_118_percent_are_impossible() -> None:
     (scaling,) = make_training_table({"1p": make_cards(1, ONE), "8p": make_cards(8, EIGHT)}).scalings
-    assert (scaling.of, scaling.to, scaling.times, scaling.unlike) == ("8p", "1p", 8, ())
+    assert (scaling.of, scaling.to, scaling.times, scaling.differences) == ("8p", "1p", 8, ())
     assert scaling.gain.value == pytest.approx(9.4466, abs=1e-4)
     assert scaling.efficiency == pytest.approx(1.1808, abs=1e-4)
     assert scaling.impossible
@@ -54,7 +54,7 @@ def test_other_work_is_named() -> None:
     one = make_cards(1, 1.0, environment=make_environment("1.5"), precision="bf16", batch_size=256)
     settings = {**one.settings, "label_smoothing": 0.0, "epochs": 3, "learning_rate": 2.0}
     (scaling,) = make_training_table({"1p": one, "8p": make_cards(8, 1.0, settings=settings)}).scalings
-    assert scaling.unlike == (
+    assert scaling.differences == (
         "precision bf16 and fp16",
         "images a device and step 256 and 512",
         "torch 1.5 and 2.10.0",

@@ -14,7 +14,7 @@ from seatrial.recipes.training import EXECUTION, Train
 from seatrial.store.files import hash_value
 from seatrial.train.checkpoint import snapshot
 from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
-from seatrial.train.checkpoint.train_state import Standing
+from seatrial.train.checkpoint.train_state import TrainState
 from seatrial.workflow.train_spec import choose_key, choose_settings, identify_training
 
 FIRST_DUMP = [
@@ -77,9 +77,9 @@ def test_a_snapshot_of_an_earlier_version_goes_on(
     keys = identify_training(recipe, "fp32", None)
     assert choose_key(tmp_path, keys) == keys[0]
     old = make_old_key(recipe)
-    save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.zeros(1)}, None, None, {}, Standing()))
+    save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.zeros(1)}, None, None, {}, TrainState()))
     assert choose_key(tmp_path, keys) == old
-    save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.ones(1)}, None, None, {}, Standing()))
+    save_snapshot(tmp_path, Snapshot(old, 0, {"w": torch.ones(1)}, None, None, {}, TrainState()))
     read = []
     monkeypatch.setattr(snapshot, "read_content", lambda path: read.append(path.name) or read_content(path))
     assert choose_key(tmp_path, keys) == old and read == ["snapshot.pt"], "the newest tells it"

@@ -63,7 +63,7 @@ def test_a_static_scale_stays() -> None:
         assert precision.scaler.get_scale() == 1024
 
 
-@pytest.mark.parametrize(("scale", "fix"), [(1024, "smaller --loss-scale or dynamic"), ("dynamic", "take --amp bf16")])
+@pytest.mark.parametrize(("scale", "fix"), [(1024, "smaller --loss-scale, or dynamic"), ("dynamic", "give --amp bf16")])
 @pytest.mark.parametrize("fused", [True, False])
 def test_steps_that_are_never_taken_stop_the_training(scale: str | int, fix: str, fused: bool) -> None:
     precision = Precision(Train(amp="fp16", loss_scale=scale), CPU)
@@ -79,9 +79,7 @@ def test_steps_that_are_never_taken_stop_the_training(scale: str | int, fix: str
     for gradient in (*bad, 1.0, *bad):
         run(gradient)
     assert weight.item() != 0
-    with pytest.raises(
-        TrainingDiverged, match=f"overflowed in each of the last {MOST_SKIPPED} steps, .* no step was taken; .*{fix}"
-    ):
+    with pytest.raises(TrainingDiverged, match=f"overflowed in each of the last {MOST_SKIPPED} steps, .*; .*{fix}"):
         for gradient in (*bad, *bad):
             run(gradient)
 

@@ -6,37 +6,37 @@ import time
 import pytest
 
 from seatrial.train import stop_signals
-from seatrial.train.stop_signals import noticing_signals
+from seatrial.train.stop_signals import catch_stop_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_noted_and_nothing_is_interrupted(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with noticing_signals() as stop:
-        assert not stop.asked
+    with catch_stop_signals() as signals:
+        assert not signals.received
         os.kill(os.getpid(), number)
         # The launcher's echo of the same.
         os.kill(os.getpid(), number)
-        assert stop.asked
+        assert signals.received
     assert signal.getsignal(number) == before and signal.alarm(0) == 0
 
 
-def test_a_second_wish_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_signal_is_obeyed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with noticing_signals() as stop:
-        stop.ask(signal.SIGINT)
+    with catch_stop_signals() as signals:
+        signals.handle(signal.SIGINT)
         now[0] += stop_signals.ECHO_S * 2
         with pytest.raises(KeyboardInterrupt):
-            stop.ask(signal.SIGINT)
+            signals.handle(signal.SIGINT)
 
 
 def test_a_step_that_does_not_end_is_given_up_as_the_former_handler_does() -> None:
     seen = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
-        with noticing_signals() as stop:
-            stop.ask(signal.SIGINT)
+        with catch_stop_signals() as signals:
+            signals.handle(signal.SIGINT)
             assert signal.alarm(0) > 0
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGALRM)
@@ -49,8 +49,8 @@ def test_a_thread_that_gets_no_signals_trains_without_noticing() -> None:
     found = []
 
     def work() -> None:
-        with noticing_signals() as stop:
-            found.append(stop.asked)
+        with catch_stop_signals() as signals:
+            found.append(signals.received)
 
     thread = threading.Thread(target=work)
     thread.start()

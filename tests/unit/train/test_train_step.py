@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.train.distributed.process_group import World
-from seatrial.train.distributed.rank import Place
+from seatrial.train.distributed.process_group import ProcessGroup
+from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import make_optimizer
 from seatrial.train.train_step import Stepper, count_hits, draw_seed
@@ -16,7 +16,7 @@ from seatrial.workflow.train_spec import choose_settings
 from tiny_training import make_card
 from tiny_trial import TinyTrial
 
-ALONE = World(Place(), torch.device("cpu"), None)
+ALONE = ProcessGroup(RankInfo(), torch.device("cpu"), None)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (10, 32, 32, 3), dtype=np.uint8)
 LABELS = RNG.integers(0, 4, 10)

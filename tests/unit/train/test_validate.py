@@ -13,8 +13,8 @@ from seatrial.errors import DataError
 from seatrial.progress import silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.train.distributed.launch import launch
-from seatrial.train.distributed.process_group import World
-from seatrial.train.distributed.rank import Place
+from seatrial.train.distributed.process_group import ProcessGroup
+from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.validate import Stopped, Validator
 from seatrial.workflow.train_spec import choose_settings
@@ -37,7 +37,7 @@ def images(tiny_trial: TinyTrial) -> tuple[LabelledImage, ...]:
 
 
 def make(recipe: Recipe, images: tuple[LabelledImage, ...], rank: int = 0, size: int = 1) -> Validator:
-    return Validator(recipe, images, World(Place(rank, size, rank, size), CPU, None), silent)
+    return Validator(recipe, images, ProcessGroup(RankInfo(rank, size, rank, size), CPU, None), silent)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 100])
@@ -76,18 +76,18 @@ def with_a_broken_one(images: tuple[LabelledImage, ...], tmp_path: Path) -> Iter
 
 
 def test_a_broken_image_is_named_or_left_out(recipe: Recipe, with_a_broken_one: tuple[LabelledImage, ...]) -> None:
-    network = TrainedNetwork(recipe, World(Place(), CPU, None))
+    network = TrainedNetwork(recipe, ProcessGroup(RankInfo(), CPU, None))
     with pytest.raises(DataError, match=r"broken\.JPEG is no image"):
         make(recipe, with_a_broken_one).run(network, lambda: False)
     skipping = recipe.model_copy(update={"train": recipe.train.model_copy(update={"on_bad_image": "skip"})})
     validation, bad = make(skipping, with_a_broken_one).run(network, lambda: False)
     assert (validation.images, validation.of_images, validation.is_partial) == (6, 7, True)
     assert list(bad) == ["broken.JPEG"] and "is no image" in bad["broken.JPEG"]
-    with pytest.raises(DataError, match="no held-out image could be read"):
+    with pytest.raises(DataError, match="no held-out image can be read"):
         make(skipping, with_a_broken_one[3:4]).run(network, lambda: False)
 
 
-def test_a_wish_to_stop_is_heard(recipe: Recipe, images: tuple[LabelledImage, ...]) -> None:
-    network = TrainedNetwork(recipe, World(Place(), CPU, None))
+def test_a_stop_signal_ends_it(recipe: Recipe, images: tuple[LabelledImage, ...]) -> None:
+    network = TrainedNetwork(recipe, ProcessGroup(RankInfo(), CPU, None))
     with pytest.raises(Stopped):
         make(recipe, images).run(network, lambda: True)

@@ -1,4 +1,4 @@
-"""What a training came to: its epochs, its speed as the guides print it, and several speeds beside each other."""
+"""Prints the results of a training: epochs, speed as the guides print it, and a table of several speeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +9,14 @@ from seatrial.cli.output.tables import Layout, write_blocks, write_exact, write_
 from seatrial.report.formats import Grid, write_columns
 
 if TYPE_CHECKING:
-    from seatrial.compare.training_table import Scaling, TrainingRow, TrainingTable
+    from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
     from seatrial.recipes.claims import Claim
     from seatrial.recipes.tables import TrainingGuide
     from seatrial.store.records import Epoch, TrainingRecord
     from seatrial.store.training_speed import TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
-"""Of the table in which the guides give their results."""
+"""Header of the guides' result table."""
 
 
 def write_epochs(epochs: Sequence["Epoch"]) -> str:
@@ -29,15 +29,15 @@ def write_epochs(epochs: Sequence["Epoch"]) -> str:
 
 
 def write_outcome(record: "TrainingRecord", output: Path) -> str:
-    """Where the checkpoint is, and what one must know of its accuracy."""
+    """Where the checkpoint is, and its accuracy."""
     lines = [f"checkpoint: {output / record.checkpoint} ({record.precision})"] if record.checkpoint else []
     if record.validation is not None:
-        found = record.validation
-        counted = f"{found.images} of {found.of_images}" if found.is_partial else str(found.images)
-        told = f"top-1 {found.top1:.3%}, top-5 {found.top5:.3%}, loss {found.loss:.4f}"
-        lines.append(f"held-out: {told}; {counted} images, each counted once")
+        val = record.validation
+        counted = f"{val.images} of {val.of_images}" if val.is_partial else str(val.images)
+        result = f"top-1 {val.top1:.3%}, top-5 {val.top5:.3%}, loss {val.loss:.4f}"
+        lines.append(f"held-out: {result}; {counted} images, each counted once")
     if record.bad_images:
-        lines.append(f"left out: {len(record.bad_images)} images that could not be read, by name in the record")
+        lines.append(f"left out: {len(record.bad_images)} images that could not be read, listed in the record")
     return "\n".join(lines)
 
 
@@ -59,7 +59,7 @@ def write_final_result(speed: "TrainingSpeedRecord") -> str:
 
 
 def write_speed(speed: "TrainingSpeedRecord") -> str:
-    """What the guides' block does not say of its figure."""
+    """What the guides' block leaves out: interval, conditions and waiting time."""
     from seatrial.metrics.rate import find_rate_interval
 
     interval = find_rate_interval(speed.images, speed.seconds)
@@ -70,20 +70,20 @@ def write_speed(speed: "TrainingSpeedRecord") -> str:
     source = "random images" if speed.synthetic else "images from files"
     lines = [
         f"{len(speed.images)} steps of {speed.batch_size} {source} at {height}x{width} in {speed.precision} on "
-        f"{speed.processes} × {speed.device}, the first {speed.excluded} left out: {bounds}",
-        f"waiting for images took {speed.data_share:.1%} of the time, the rest {1 - speed.data_share:.1%}",
+        f"{speed.processes} × {speed.device}, after {speed.excluded} steps of warm-up: {bounds}",
+        f"waiting for images took {speed.data_share:.1%} of the time",
         *(f"doubt: {doubt}" for doubt in speed.doubts),
     ]
     return "\n".join(lines)
 
 
 def write_trainings(found: "TrainingTable", layout: Layout) -> str:
-    """Trainings beside each other, how they scale, and what one must know of the figures."""
+    """A table of trainings, how they scale, and notes."""
     header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, found.rows)))
     if layout is not Layout.GUIDE:
         header += ["batch", "devices", "interval", "waiting for images"]
         rows = [[*cells, *_list_more_cells(row)] for cells, row in zip(rows, found.rows, strict=True)]
-    lines = [*map(_say_scaling, found.scalings), *(f"note: {note}" for note in found.notes)]
+    lines = [*map(_describe_scaling, found.scalings), *(f"note: {note}" for note in found.notes)]
     lines += [f"doubt: {row.name}: {doubt}" for row in found.rows for doubt in row.speed.doubts]
     return _join(layout, header, rows, lines)
 
@@ -92,36 +92,35 @@ def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], 
     return write_blocks(Layout.MARKDOWN if layout is Layout.GUIDE else layout, Grid(header, rows), lines)
 
 
-def _list_guide_cells(row: "TrainingRow") -> list[str]:
+def _list_guide_cells(row: "TrainingSpeedRow") -> list[str]:
     speed = row.speed
     top1 = "-" if speed.top1 is None else f"{100 * speed.top1:.3f}"
     torch = speed.environment.versions.get("torch", "-")
     return [row.name, top1, write_exact(row.rate.value, 3), str(speed.epochs), speed.precision, torch]
 
 
-def _list_more_cells(row: "TrainingRow") -> list[str]:
+def _list_more_cells(row: "TrainingSpeedRow") -> list[str]:
     rate = row.rate
     bounds = "–" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}"
     return [str(row.speed.batch_size), str(row.speed.cards), bounds, f"{row.speed.data_share:.1%}"]
 
 
-def _say_scaling(scaling: "Scaling") -> str:
+def _describe_scaling(scaling: "Scaling") -> str:
     gain = write_ratio(scaling.gain.value)
-    text = (
-        f"{scaling.of} is {gain} × {scaling.to} with {scaling.times} × the devices: {scaling.efficiency:.1%} of linear"
-    )
+    devices = f"{scaling.times} × the devices"
+    text = f"{scaling.of} is {gain} × {scaling.to} with {devices}: {scaling.efficiency:.1%} of linear"
     if scaling.gain.low is not None and scaling.gain.high is not None:
         low, high = (f"{bound / scaling.times:.1%}" for bound in (scaling.gain.low, scaling.gain.high))
         text += f" ({low} to {high})"
     if scaling.impossible:
         text = f"{WRONG} {text}, which is impossible as scaling"
     if scaling.unlike:
-        text += f"; not the same work: {', '.join(scaling.unlike)}"
+        text += f"; differs in {', '.join(scaling.differences)}"
     return text
 
 
 def list_trainings(found: "TrainingTable") -> dict[str, Any]:
-    """Everything as plain values."""
+    """The table as JSON values."""
     return {
         "trainings": [
             {
@@ -150,7 +149,7 @@ def list_trainings(found: "TrainingTable") -> dict[str, Any]:
                 "interval": [s.gain.low, s.gain.high],
                 "efficiency": s.efficiency,
                 "impossible": s.impossible,
-                "unlike": list(s.unlike),
+                "unlike": list(s.differences),
             }
             for s in found.scalings
         ],
@@ -159,7 +158,7 @@ def list_trainings(found: "TrainingTable") -> dict[str, Any]:
 
 
 def write_training_guide(found: "TrainingGuide", layout: Layout) -> str:
-    """The result table of a guide; in the guides' own layout without what is wrong with it."""
+    """The result table of a guide; in the guides' layout without the marks of what is wrong in it."""
     rows = [
         [
             f"{row.cards}p-{row.device}",
@@ -171,17 +170,17 @@ def write_training_guide(found: "TrainingGuide", layout: Layout) -> str:
         ]
         for row in found.rows
     ]
-    lines = [] if layout is Layout.GUIDE else [_say_claim(claim) for claim in found.scalings]
+    lines = [] if layout is Layout.GUIDE else [_describe_claim(claim) for claim in found.scalings]
     return f"{found.recipe}: {found.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
 
 
-def _say_claim(claim: "Claim") -> str:
+def _describe_claim(claim: "Claim") -> str:
     text = f"{claim.what}: {claim.stated} is {claim.correct}"
     return text if claim.holds else f"{WRONG} {text}; impossible as scaling: {claim.note}"
 
 
 def list_training_guide(found: "TrainingGuide") -> dict[str, Any]:
-    """Everything as plain values."""
+    """The table as JSON values."""
     return {
         "recipe": found.recipe,
         "title": found.title,

@@ -1,8 +1,6 @@
 """`checkpoint.pth.tar` and `model_best.pth.tar` as pytorch/examples' main.py and the guides' scripts write them."""
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,66 +9,47 @@ import torch
 from seatrial.models.build import sketch_network
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import link_or_copy, replacing
-from seatrial.train.checkpoint.snapshot import Snapshot
+from seatrial.train.checkpoint.snapshot import Snapshot, pack_state
 from seatrial.train.optim import group_parameters
 
 LAST, BEST = "checkpoint.pth.tar", "model_best.pth.tar"
 _OURS = frozenset({"share"})
-"""What only our optimisers' groups have."""
+"""Keys that only groups of our optimisers have."""
 
 
-@dataclass(frozen=True, slots=True)
-class GuideState:
-    """What stands in such a file."""
-
-    epoch: int
-    """Whole epochs so far, which is the number of the next one counted from 0."""
-    arch: str
-    state_dict: Mapping[str, Any]
-    best_top1: float
-    """The best validation so far, 0..1."""
-    optimizer: Mapping[str, Any]
-
-
-class GuideKeeper:
-    """Writes them after each epoch, with the weights that were validated."""
+class GuideCheckpointHook:
+    """Writes both files after each epoch, with the weights that were validated."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         sketch = sketch_network(recipe.network)
-        self.folder = folder
-        self.arch = recipe.network.name
+        self.folder, self.arch = folder, recipe.network.name
         self.ours = [name for group in group_parameters(sketch) for name, _ in group]
         self.theirs = [name for name, _ in sketch.named_parameters()]
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Write the state between two epochs."""
-        at = snapshot.standing
-        optimizer = {} if snapshot.optimizer is None else join_groups(snapshot.optimizer, self.ours, self.theirs)
-        weights = snapshot.network if snapshot.average is None else snapshot.average
-        last = at.epochs[-1].val_top1 if at.epochs else None
-        state = GuideState(at.epoch, self.arch, weights, at.best_top1, optimizer)
-        save_guide_checkpoint(self.folder, state, is_best=last is None or last >= at.best_top1)
+        state = snapshot.train_state
+        content = {
+            # Whole epochs so far, which is the number of the next one, from 0.
+            "epoch": state.epoch,
+            "arch": self.arch,
+            "state_dict": snapshot.network if snapshot.average is None else snapshot.average,
+            # Their scripts move it to a device, so it is a tensor, and it is in percent.
+            "best_acc1": torch.tensor(100 * state.best_top1),
+            "optimizer": join_groups(snapshot.optimizer, self.ours, self.theirs) if snapshot.optimizer else {},
+        }
+        last = state.epochs[-1].val_top1 if state.epochs else None
+        save_guide_checkpoint(self.folder, content, is_best=last is None or last >= state.best_top1)
 
 
-def save_guide_checkpoint(folder: Path, state: GuideState, is_best: bool) -> None:
-    """Write the checkpoint, and give it its second name if it is the best so far; each is whole or as it was.
+def save_guide_checkpoint(folder: Path, content: Mapping[str, Any], is_best: bool) -> None:
+    """Write the checkpoint, and link it under its second name if it is the best so far; each is whole or as it was.
 
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    content = {
-        "epoch": state.epoch,
-        "arch": state.arch,
-        "state_dict": dict(state.state_dict),
-        # Their scripts move it to a device, so it is a tensor, and they count in percent.
-        "best_acc1": torch.tensor(100 * state.best_top1),
-        "optimizer": dict(state.optimizer),
-    }
-    # torch's own writer hides a full disk behind an error of its own.
-    packed = io.BytesIO()
-    torch.save(content, packed)
     with replacing(folder / LAST) as temporary:
-        temporary.write_bytes(packed.getbuffer())
+        temporary.write_bytes(pack_state(content))
     if is_best:
         with replacing(folder / BEST) as temporary:
             link_or_copy(folder / LAST, temporary)

@@ -1,7 +1,8 @@
-"""What a training that was stopped needs to go on as if it had not been, in two files: the newest and the last."""
+"""What a stopped training needs to resume as if it had never stopped, in two files: the newest and the one before."""
 
 import io
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,39 +12,39 @@ import torch
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.read_file import read_content
 from seatrial.store.files import link_or_copy, replacing
-from seatrial.train.checkpoint.train_state import Standing
+from seatrial.train.checkpoint.train_state import TrainState
 
 SNAPSHOT, PREVIOUS, DAMAGED = "snapshot.pt", "snapshot.previous.pt", "snapshot.damaged.pt"
 FORMAT = "seatrial/snapshot/2"
 START_AGAIN = "delete it to train from the start"
-ELSEWHERE = "choose another --output, there with --resume FILE to begin with it, or --force to replace it"
+ELSEWHERE = "give another --output (and --resume FILE to start from it), or replace it with --force"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state between two steps, the same whatever the number of processes.
 
-    There is no random state: order and crops follow from seed and epoch, all else from seed, step and process.
+    There is no random state: order and crops follow from seed and epoch, all else from seed, step and rank.
     """
 
     key: str
-    """What identifies the training."""
+    """Identifies the training."""
     seed: int
     network: dict[str, Any]
     average: dict[str, Any] | None
-    """Of a training that averages its weights."""
+    """The averaged weights, of a training that has them."""
     optimizer: dict[str, Any] | None
-    """None where a file from elsewhere had none that fits."""
+    """None if a checkpoint of another trainer had none that fits."""
     scaler: dict[str, Any]
-    """Of fp16's loss, empty otherwise."""
-    standing: Standing
+    """The loss scaler of fp16, empty otherwise."""
+    train_state: TrainState
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
-    """Write the newest snapshot; the one that was it becomes the previous, and stays it until this one is whole.
+    """Write the newest snapshot; the one before is kept as the previous.
 
     Raises:
-        StorageError: the disk is full or may not be written; what was there is as it was.
+        StorageError: the disk is full or may not be written; both files are as they were.
     """
     state = {
         "format": FORMAT,
@@ -53,27 +54,31 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
         "average": snapshot.average,
         "optimizer": snapshot.optimizer,
         "scaler": snapshot.scaler,
-        "standing": snapshot.standing.to_plain(),
+        "standing": snapshot.train_state.state_dict(),
     }
-    # torch's own writer hides a full disk behind an error of its own.
-    packed = io.BytesIO()
-    torch.save(state, packed)
     newest = folder / SNAPSHOT
     with replacing(newest) as temporary:
-        temporary.write_bytes(packed.getbuffer())
+        temporary.write_bytes(pack_state(state))
         if newest.exists():
             second_name = temporary.with_name(PREVIOUS)
             link_or_copy(newest, second_name)
             second_name.replace(folder / PREVIOUS)
 
 
-def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
-    """The newest whole snapshot of this very training, and what a user should know about it.
+def pack_state(state: Mapping[str, Any]) -> memoryview:
+    """The bytes of a torch file; torch's own writer hides a full disk behind another error."""
+    packed = io.BytesIO()
+    torch.save(dict(state), packed)
+    return packed.getbuffer()
 
-    A damaged one is put aside, so that the next does not make it the previous one.
+
+def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
+    """The newest whole snapshot of this training, and a note for the user.
+
+    A damaged one is moved away, so that the next snapshot does not make it the previous one.
 
     Raises:
-        UsageError: it is another training's, which this one would overwrite.
+        UsageError: it is of another training, and this one would overwrite it.
         RefusedFile: there are snapshots, and none of them is whole.
     """
     damage: list[RefusedFile] = []
@@ -82,18 +87,18 @@ def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
         if not path.exists():
             continue
         try:
-            found = read_snapshot(path)
+            snapshot = read_snapshot(path)
         except RefusedFile as error:
             damage.append(error)
             continue
         if damage:
             (folder / SNAPSHOT).replace(folder / DAMAGED)
-            note = f"{folder / SNAPSHOT} is damaged and was put aside as {DAMAGED}; the one before it is taken"
-        if found.key == key:
-            return found, note
+            note = f"{folder / SNAPSHOT} is damaged and now called {DAMAGED}; resuming from the one before it"
+        if snapshot.key == key:
+            return snapshot, note
+        state = snapshot.train_state
         raise UsageError(
-            f"{path}, after epoch {found.standing.epoch} and {found.standing.step} steps, is of a training with other "
-            "settings, data or versions",
+            f"{path} (epoch {state.epoch}, step {state.step}) is of a training with other settings, data or versions",
             ELSEWHERE,
         )
     if damage:
@@ -102,7 +107,7 @@ def find_snapshot(folder: Path, key: str) -> tuple[Snapshot | None, str]:
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """The snapshot in a file; tensors come to host memory.
+    """Read a snapshot; its tensors come to host memory.
 
     Raises:
         UsageError: there is no such file.
@@ -110,20 +115,20 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     state = read_content(path).value
     if not is_snapshot(state):
-        raise RefusedFile(f"{path} is no snapshot of a training", START_AGAIN)
+        raise RefusedFile(f"{path} is not a snapshot of a training", START_AGAIN)
     return parse_snapshot(state, path)
 
 
 def is_snapshot(state: Any) -> bool:
-    """Whether what a file held says that it is one of ours."""
+    """Whether the content of a file is a snapshot."""
     return isinstance(state, dict) and state.get("format") == FORMAT
 
 
 def parse_snapshot(state: dict[str, Any], path: Path) -> Snapshot:
-    """The snapshot in what the file `path` held.
+    """The snapshot in the content of the file `path`.
 
     Raises:
-        RefusedFile: something is missing or of another kind.
+        RefusedFile: something is missing or of another type.
     """
     try:
         return Snapshot(
@@ -133,20 +138,20 @@ def parse_snapshot(state: dict[str, Any], path: Path) -> Snapshot:
             average=state["average"],
             optimizer=state["optimizer"],
             scaler=state["scaler"],
-            standing=Standing.from_plain(state["standing"], str(path)),
+            train_state=TrainState.from_state_dict(state["standing"], str(path)),
         )
     except (KeyError, TypeError, ValueError, UsageError):
-        raise RefusedFile(f"{path} is no whole snapshot of a training", START_AGAIN) from None
+        raise RefusedFile(f"{path} is not a whole snapshot of a training", START_AGAIN) from None
 
 
 def delete_snapshots(folder: Path) -> None:
-    """Remove what a training that is done, or is to begin anew, has no use for."""
+    """Remove the snapshots of a training that is done or starts again."""
     for name in (SNAPSHOT, PREVIOUS, DAMAGED):
         (folder / name).unlink(missing_ok=True)
     clear_leftovers(folder)
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote a snapshot left behind."""
+    """Remove what a process that was killed while writing a snapshot left behind."""
     for path in folder.glob(f".{SNAPSHOT}.*"):
         shutil.rmtree(path, ignore_errors=True)

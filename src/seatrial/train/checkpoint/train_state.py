@@ -1,19 +1,19 @@
-"""Where a training stands: its place in the schedule, and what it came to so far."""
+"""Where a training is: its position in the schedule, and the sums of its figures so far."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from seatrial.store.records import Epoch
 from seatrial.store.training import TrainingSpeed
 from seatrial.train.tracking.events import Step
 
-FIRST_STEPS = 10
-"""Of each sitting, which are slower: memory is taken, kernels are chosen and compiled. The guides leave out as many."""
+WARMUP_STEPS = 10
+"""First steps that are not timed, as in the guides: memory is allocated, kernels are chosen and compiled in them."""
 
 
 @dataclass(slots=True)
-class Sums:
-    """What the steps of an epoch came to."""
+class EpochSums:
+    """Sums over the steps of an epoch."""
 
     loss: float = 0.0
     images: int = 0
@@ -21,6 +21,12 @@ class Sums:
     hits5: float = 0
     seconds: float = 0.0
     data_s: float = 0.0
+
+    def add(self, step: Step, loss: float, hits1: float, hits5: float) -> None:
+        """Add a step, with its sum of losses and its hits."""
+        self.loss, self.images = self.loss + loss, self.images + step.images
+        self.hits1, self.hits5 = self.hits1 + hits1, self.hits5 + hits5
+        self.seconds, self.data_s = self.seconds + step.seconds, self.data_s + step.data_s
 
     def to_epoch(self, number: int, learning_rate: float, mixed: bool) -> Epoch:
         """The record of epoch `number`, from 1, not yet validated."""
@@ -38,8 +44,8 @@ class Sums:
 
 
 @dataclass(slots=True)
-class Pace:
-    """Time and images of the steps that count, over all sittings."""
+class SpeedSums:
+    """Sums over the timed steps of all attempts."""
 
     images: int = 0
     steps: int = 0
@@ -47,18 +53,16 @@ class Pace:
     seconds: float = 0.0
     data_s: float = 0.0
 
-    def add(self, step: Step, sitting: int) -> None:
-        """Count a step, the `sitting`-th since the training was begun or taken up."""
-        if sitting <= FIRST_STEPS:
+    def add(self, step: Step, number: int) -> None:
+        """Count a step, which is number `number` of this attempt, from 1."""
+        if number <= WARMUP_STEPS:
             self.skipped_steps += 1
             return
-        self.images += step.images
-        self.steps += 1
-        self.seconds += step.data_s + step.compute_s
-        self.data_s += step.data_s
+        self.images, self.steps = self.images + step.images, self.steps + 1
+        self.seconds, self.data_s = self.seconds + step.seconds, self.data_s + step.data_s
 
     def to_speed(self) -> TrainingSpeed | None:
-        """The figures of a record; None where no step counts."""
+        """The figures of a record; None where no step was timed."""
         if self.steps == 0:
             return None
         return TrainingSpeed(
@@ -71,41 +75,41 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Standing:
-    """What changes while a training goes on, but for its tensors."""
+class TrainState:
+    """What changes during a training, apart from its tensors."""
 
     epoch: int = 0
     """Whole epochs done, each with its validation."""
     step: int = 0
-    """Steps done of the one after them; all of them while it is validated."""
-    sums: Sums = field(default_factory=Sums)
+    """Steps done of the epoch after them; all of them while it is validated."""
+    sums: EpochSums = field(default_factory=EpochSums)
     epochs: tuple[Epoch, ...] = ()
     best_top1: float = 0.0
-    """Of all validations."""
-    pace: Pace = field(default_factory=Pace)
+    """The best of all validations."""
+    pace: SpeedSums = field(default_factory=SpeedSums)
     resumed: int = 0
 
-    def to_plain(self) -> dict[str, Any]:
-        """Numbers and strings only."""
+    def state_dict(self) -> dict[str, Any]:
+        """The same as numbers, strings, lists and dicts."""
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "sums": {name: getattr(self.sums, name) for name in Sums.__slots__},
+            "sums": asdict(self.sums),
             "epochs": [epoch.model_dump() for epoch in self.epochs],
             "best_top1": self.best_top1,
-            "pace": {name: getattr(self.pace, name) for name in Pace.__slots__},
+            "pace": asdict(self.pace),
             "resumed": self.resumed,
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any], source: str) -> "Standing":
-        """Read `to_plain`'s; raises KeyError, TypeError or UsageError if it is something else."""
+    def from_state_dict(cls, state: dict[str, Any], source: str) -> "TrainState":
+        """Read what `state_dict` gave; raises KeyError, TypeError or UsageError if it is something else."""
         return cls(
-            epoch=int(plain["epoch"]),
-            step=int(plain["step"]),
-            sums=Sums(**plain["sums"]),
-            epochs=tuple(Epoch.read(epoch, source) for epoch in plain["epochs"]),
-            best_top1=float(plain["best_top1"]),
-            pace=Pace(**plain["pace"]),
-            resumed=int(plain["resumed"]),
+            epoch=int(state["epoch"]),
+            step=int(state["step"]),
+            sums=EpochSums(**state["sums"]),
+            epochs=tuple(Epoch.read(epoch, source) for epoch in state["epochs"]),
+            best_top1=float(state["best_top1"]),
+            pace=SpeedSums(**state["pace"]),
+            resumed=int(state["resumed"]),
         )

@@ -1,4 +1,4 @@
-"""Several processes of one training on this machine, started by torch's own launcher; one voice, one exit code."""
+"""Starts the processes of a training on this machine with torch's launcher; they end with one error and exit code."""
 
 import logging
 import os
@@ -11,83 +11,68 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from multiprocessing.queues import SimpleQueue
+from typing import Any, TypeVar
 
 from seatrial.errors import Interrupted, LostProcess, SeatrialError
 from seatrial.models.build import import_extra
 from seatrial.progress import Progress, Update, silent
 
 Result = TypeVar("Result")
-Work = Callable[[Progress], Result]
+Entrypoint = Callable[[Progress], Result]
 
 START = "forkserver"
-"""All processes are forked from a clean one that has the libraries loaded, which takes seconds for each otherwise."""
+"""All processes are forked from a clean one that has the libraries loaded; loading them takes seconds."""
 PRELOADED = ("torch.distributed.elastic.multiprocessing", "timm", "torchvision.transforms.v2", "pydantic", "psutil")
-"""Others' alone: what it is forked from may find another seatrial than this process did."""
+"""Not seatrial itself: the process that they are forked from may find another one than this process did."""
 STOP_S = 30
-"""That processes have to save and leave after a signal; longer than a step should take."""
+"""Time that processes have to save and exit after a signal; longer than a step should take."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""That torch's launcher takes for itself."""
-TALKATIVE = ("torch.distributed.elastic", "torch.multiprocessing")
+"""Signals that torch's launcher handles."""
+LOGGERS = ("torch.distributed.elastic", "torch.multiprocessing")
 """Loggers of torch's launcher, each with a level of its own."""
 
 
-class Channel(Protocol):
-    """What a process may say to the one that started it."""
+def launch(entrypoint: Entrypoint[Result], processes: int, progress: Progress = silent) -> Result:
+    """Run `entrypoint` in several processes with torchrun's environment; returns the result of the first.
 
-    def put(self, obj: Any) -> None:
-        """Send it."""
-        ...
-
-    def get(self) -> Any:
-        """Wait for the next."""
-        ...
-
-
-def launch(work: Work[Result], processes: int, progress: Progress = silent) -> Result:
-    """Run `work` in so many processes with torchrun's environment; returns what the first one's gave.
-
-    `work` must be picklable. What the first process tells goes to `progress`.
+    `entrypoint` must be picklable. Updates of the first process go to `progress`.
 
     Raises:
-        SeatrialError: what a process raised.
-        Interrupted: a signal came; the processes had `STOP_S` to leave.
+        SeatrialError: the error of a process.
+        Interrupted: a signal came; the processes had `STOP_S` to exit.
         LostProcess: a process was killed.
     """
-    torch = import_extra("torch")
-    context = torch.multiprocessing.get_context(START)
+    context = import_extra("torch").multiprocessing.get_context(START)
     context.set_forkserver_preload(list(PRELOADED))
     channel = context.SimpleQueue()
     errors: list[SeatrialError | str] = []
     listening = threading.Thread(target=_listen, args=(channel, progress, errors), daemon=True)
     listening.start()
+    # Imported before `_quiet`, which silences loggers that there are.
+    api = import_module("torch.distributed.launcher.api")
+    elastic = import_module("torch.distributed.elastic.multiprocessing")
     try:
-        import_module("torch.distributed.launcher.api")
         with _kept_handlers(), _quiet(), tempfile.TemporaryDirectory(prefix="seatrial-") as folder:
-            return _run(work, processes, channel, folder)
-    except _Failed as failed:
-        channel.put(None)
-        listening.join()
-        raise _explain(failed, errors) from None
+            config = _configure(processes, folder)
+            result: Result = api.elastic_launch(config, _run_process)(entrypoint, channel, os.getcwd())[0]
+            return result
+    except api.ChildFailedError as error:
+        process, failure = error.get_first_failure()
+        exit_code = failure.exitcode
+    except elastic.SignalException:
+        process, exit_code = None, Interrupted.exit_code
     finally:
         channel.put(None)
         listening.join()
+    raise _explain(process, exit_code, errors)
 
 
-class _Failed(Exception):
-    """Not all processes ended well."""
+def _configure(processes: int, folder: str) -> Any:
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
 
-    def __init__(self, process: int | None, exit_code: int) -> None:
-        super().__init__(process, exit_code)
-        self.process, self.exit_code = process, exit_code
-
-
-def _run(work: Work[Result], processes: int, channel: Channel, folder: str) -> Result:
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    config = LaunchConfig(
+    return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
@@ -100,24 +85,16 @@ def _run(work: Work[Result], processes: int, channel: Channel, folder: str) -> R
         start_method=START,
         shutdown_timeout=STOP_S,
     )
-    try:
-        results: dict[int, Result] = elastic_launch(config, _work)(work, channel, os.getcwd())
-    except ChildFailedError as error:
-        process, failure = error.get_first_failure()
-        raise _Failed(process, failure.exitcode) from None
-    except SignalException:
-        raise _Failed(None, Interrupted.exit_code) from None
-    return results[0]
 
 
-def _work(work: Work[Result], channel: Channel, folder: str) -> Result | None:
-    """What each process does; leaves with the error's exit code, and says what it was."""
-    # What they are forked from may have been started elsewhere.
+def _run_process(entrypoint: Entrypoint[Result], channel: SimpleQueue[Any], folder: str) -> Result | None:
+    """Run `entrypoint` in a process; sends its error, and exits with the error's code."""
+    # The process that this one is forked from may have been started in another folder.
     os.chdir(folder)
-    first = os.environ["RANK"] == "0"
+    is_main = os.environ["RANK"] == "0"
     try:
-        result = work(channel.put if first else silent)
-        return result if first else None
+        result = entrypoint(channel.put if is_main else silent)
+        return result if is_main else None
     except SeatrialError as error:
         channel.put(error)
         sys.exit(error.exit_code)
@@ -128,34 +105,34 @@ def _work(work: Work[Result], channel: Channel, folder: str) -> Result | None:
         sys.exit(1)
 
 
-def _listen(channel: Channel, progress: Progress, errors: list[SeatrialError | str]) -> None:
-    while (said := channel.get()) is not None:
-        if isinstance(said, Update):
-            progress(said)
+def _listen(channel: SimpleQueue[Any], progress: Progress, errors: list[SeatrialError | str]) -> None:
+    while (message := channel.get()) is not None:
+        if isinstance(message, Update):
+            progress(message)
         else:
-            errors.append(said)
+            errors.append(message)
 
 
-def _explain(failed: _Failed, errors: list[SeatrialError | str]) -> Exception:
-    """What to raise: a process's own words where it had any."""
-    if failed.exit_code < 0:
+def _explain(process: int | None, exit_code: int, errors: list[SeatrialError | str]) -> Exception:
+    """The error to raise: that of a process if it sent one."""
+    if exit_code < 0:
         return LostProcess(
-            f"process {failed.process} of the training was killed by {signal.Signals(-failed.exit_code).name}",
-            "if memory ran out, take a smaller --batch-size; the same command goes on from the last snapshot",
+            f"process {process} of the training was killed by {signal.Signals(-exit_code).name}",
+            "if memory ran out, give a smaller --batch-size; run the same command to resume from the last snapshot",
         )
-    # One that only lost another has less to say than that other.
+    # The error of a process that only lost another one comes last.
     for error in sorted(errors, key=lambda error: isinstance(error, LostProcess)):
         if isinstance(error, SeatrialError):
             return error
-        return RuntimeError(f"process {failed.process} of the training failed\n{error}")
-    if failed.exit_code == Interrupted.exit_code:
-        return Interrupted("stopped", "the same command goes on where it stopped")
-    return RuntimeError(f"process {failed.process} of the training left with {failed.exit_code} and said nothing")
+        return RuntimeError(f"process {process} of the training failed\n{error}")
+    if exit_code == Interrupted.exit_code:
+        return Interrupted("stopped", "run the same command to resume")
+    return RuntimeError(f"process {process} of the training ended with exit code {exit_code} and no error message")
 
 
 @contextmanager
 def _kept_handlers() -> Iterator[None]:
-    """Put the handlers back that torch's launcher replaces and leaves so."""
+    """Restore the handlers that torch's launcher replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -169,8 +146,8 @@ def _kept_handlers() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's launcher from telling in twenty lines what we tell in one."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(TALKATIVE)]
+    """Silence torch's launcher, which logs twenty lines for an error."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(LOGGERS)]
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL)

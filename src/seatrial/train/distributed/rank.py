@@ -1,4 +1,4 @@
-"""Which process of a training this is, as torchrun tells through the environment; needs no torch."""
+"""Which process of a training this is, as torchrun's environment says; needs no torch."""
 
 import os
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from seatrial.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One process among those of a training; alone unless a launcher said otherwise."""
+class RankInfo:
+    """One process of a training; the only one unless a launcher started it."""
 
     rank: int = 0
     size: int = 1
@@ -19,33 +19,39 @@ class Place:
     launched: bool = False
     """By torchrun, or by `launch.launch`."""
     restarts: int = 0
-    """How often torchrun has begun again since it was started, because processes were lost."""
+    """How often torchrun has started all processes again because one was lost."""
 
     @property
-    def first(self) -> bool:
-        """Whether this is the one that writes files and talks."""
+    def is_main(self) -> bool:
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
     @property
+    def stride(self) -> slice:
+        """Picks this rank's part of a step's images: together the ranks take each image once."""
+        return slice(self.rank, None, self.size)
+
+    @property
     def machines(self) -> int:
-        """Of the training, if all have as many processes as this one."""
+        """Machines of the training, if all run as many processes as this one."""
         return -(-self.size // self.local_size)
 
 
-def read_place(environment: Mapping[str, str] = os.environ) -> Place:
-    """What torchrun says of this process.
+def read_rank(environment: Mapping[str, str] = os.environ) -> RankInfo:
+    """This process's rank, from torchrun's environment variables.
 
     Raises:
         UsageError: some of its variables are missing or are no numbers.
     """
     if "RANK" not in environment or "WORLD_SIZE" not in environment:
-        return Place()
+        return RankInfo()
     try:
         rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
         local_rank = int(environment.get("LOCAL_RANK", rank))
         local_size = int(environment.get("LOCAL_WORLD_SIZE", size))
         restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
-        return Place(rank, size, local_rank, local_size, launched=True, restarts=restarts)
+        return RankInfo(rank, size, local_rank, local_size, launched=True, restarts=restarts)
     except ValueError:
-        found = ", ".join(f"{name}={environment.get(name)}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        raise UsageError(f"the environment has {found}, which are no numbers", "start it with torchrun") from None
+        values = ", ".join(f"{name}={environment.get(name)}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        fix = "start it with torchrun, or unset RANK and WORLD_SIZE"
+        raise UsageError(f"the environment has {values}, which must be whole numbers", fix) from None

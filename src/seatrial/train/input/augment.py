@@ -1,4 +1,4 @@
-"""What training does to an image: a random crop, resized, perhaps mirrored, recoloured, bent, partly erased."""
+"""Augmentation: a random crop, resized, perhaps mirrored, recoloured, warped and partly erased."""
 
 import math
 import threading
@@ -26,8 +26,8 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """One image of an epoch."""
+class DrawnImage:
+    """An image of an epoch, with the seed of its augmentation."""
 
     image: LabelledImage
     key: tuple[int, int, int, int]
@@ -44,11 +44,11 @@ class Augment:
     trivial: bool
     erasing: float
     colour: tuple[int, ...]
-    """Of what is erased."""
+    """The colour of erased parts."""
     repeats: int
-    """How often the same image follows itself."""
+    """How often an image is repeated in a row."""
 
-    def __call__(self, row: NDArray[np.uint8], drawn: Drawn) -> None:
+    def __call__(self, row: NDArray[np.uint8], drawn: DrawnImage) -> None:
         """Fill `row`, (height, width, 3).
 
         Raises:
@@ -71,7 +71,7 @@ class Augment:
 
 
 def make_augment(settings: Train, size: Size, mean: Sequence[float]) -> Augment:
-    """What the settings ask for, at a size (height, width); what is erased gets the mean colour (0..1)."""
+    """The augmentation of the settings, at a size (height, width); erased parts get the mean colour (0..1)."""
     return Augment(
         size=size,
         min_scale=settings.min_scale,
@@ -84,7 +84,7 @@ def make_augment(settings: Train, size: Size, mean: Sequence[float]) -> Augment:
 
 
 def read_pixels(image: LabelledImage) -> NDArray[np.uint8]:
-    """RGB pixels (height, width, 3) of an image file, or of one that was decoded before.
+    """RGB pixels (height, width, 3) of an image file or an image of a pack.
 
     Raises:
         DataError: the file is missing, damaged or no image.
@@ -109,7 +109,7 @@ _last = _Last()
 
 
 def _read_repeated(image: LabelledImage) -> NDArray[np.uint8]:
-    """As `read_pixels`, decoding an image that follows itself once."""
+    """As `read_pixels`, but an image that is repeated in a row is decoded once."""
     if _last.pixels is None or _last.image != image:
         _last.pixels, _last.image = read_pixels(image), image
     return _last.pixels
@@ -146,13 +146,13 @@ def draw_erased(width: int, height: int, rng: np.random.Generator) -> Box:
 def _draw_sides(
     area: int, scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Two sides of a rectangle: its area a part of `area`, the first over the second within `ratio`."""
+    """Two sides of a rectangle: its area a share of `area`, the first over the second within `ratio`."""
     part = area * rng.uniform(*scale)
     aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
     return round(math.sqrt(part * aspect)), round(math.sqrt(part / aspect))
 
 
 def _place(w: int, h: int, width: int, height: int, rng: np.random.Generator) -> Box:
-    """Somewhere within the image, everywhere as likely."""
+    """A box of that size at a uniformly random position."""
     left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
     return left, top, left + w, top + h

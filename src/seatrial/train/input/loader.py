@@ -1,4 +1,4 @@
-"""Shuffled, augmented training batches: the same for a seed, whatever the workers and processes."""
+"""Shuffled, augmented training batches: the same for a seed, whatever the number of workers and processes."""
 
 import weakref
 from collections import deque
@@ -18,26 +18,27 @@ from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.errors import DataError
 from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train
-from seatrial.train.input.augment import Drawn, make_augment
-from seatrial.train.input.sampler import Order, Share
+from seatrial.train.distributed.rank import RankInfo
+from seatrial.train.input.augment import DrawnImage, make_augment
+from seatrial.train.input.sampler import EpochSampler
 
 SLOTS = 3
-"""Batches in memory where another device computes: one in use, the others being filled."""
+"""Batches in memory with a GPU or NPU: one in use, the others being filled."""
 TASK = 16
 """Images that a worker fills at a time, at most."""
-TURNS = 4
-"""Tasks for each worker where a batch is waited for, so that all end at about the same time."""
+TASKS_EACH = 4
+"""Tasks for each worker on a CPU, where a batch is waited for, so that all end at about the same time."""
 MOST_BAD = 0.01
-"""Part of the images that may be skipped; one always may."""
-CHECK = "`seatrial data check` finds them all"
+"""Share of the images that may be skipped; one always may."""
+CHECK = "run `seatrial data check` to find all of them"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one process has of a step, n images."""
+    """The n images that one rank has of a step."""
 
     pixels: NDArray[np.uint8]
-    """(n, height, width, 3); filled anew once the next batch is asked for."""
+    """(n, height, width, 3); overwritten when the next batch is requested."""
     labels: NDArray[np.int64]
     """(n,)."""
     images: tuple[LabelledImage, ...]
@@ -45,7 +46,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Filling:
-    """A batch on its way."""
+    """A batch that is being filled."""
 
     slot: int
     step: NDArray[np.int64]
@@ -54,25 +55,17 @@ class _Filling:
 
 
 class Batches(Closing):
-    """A process's batches of every epoch, wherever their images come from."""
+    """One rank's batches of every epoch, from any source of images."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, sampler: EpochSampler) -> None:
         self.bad: dict[str, str] = {}
         """Why images were skipped, by their ids."""
-        self._order = order
-
-    @property
-    def steps(self) -> int:
-        """Of an epoch."""
-        return self._order.steps
-
-    @property
-    def batch_size(self) -> int:
+        self._sampler, self.steps = sampler, sampler.steps
+        self.batch_size = sampler.batch_size
         """Images of a step, over all processes."""
-        return self._order.batch_size
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
-        """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
+        """The batches of an epoch (from 0) from a step on; close it before the next epoch.
 
         Raises:
             DataError: an image cannot be read, or too many were skipped.
@@ -81,12 +74,11 @@ class Batches(Closing):
 
 
 class Loader(Batches):
-    """Batches of one process, decoded and augmented on all its cores while the device works on others.
+    """Batches of one rank, decoded and augmented on all its cores while the device computes.
 
-    Where the CPU is the device, they are not: torch's threads wait for each other in turns, and a worker beside them
-    costs three times what it takes alone. There each batch is filled when it is asked for.
+    On a CPU each batch is filled when it is requested: a worker beside torch's threads takes three times as long.
 
-    The workers are kept from epoch to epoch, until it is closed.
+    The workers live until it is closed.
     """
 
     def __init__(
@@ -94,39 +86,39 @@ class Loader(Batches):
         images: Sequence[LabelledImage],
         settings: Train,
         size: Size,
-        share: Share,
+        rank: RankInfo,
         workers: int,
         mean: Sequence[float] = (),
     ) -> None:
-        """Begin with no workers: they start with the first epoch.
+        """Make a loader; its workers start with the first epoch.
 
         Args:
-            size: height and width of what comes out.
-            mean: of the card's normalisation: the colour that random erasing paints, as it is then nearly 0.
+            size: height and width of the batches.
+            mean: the card's mean colour, for random erasing.
 
         Raises:
             UsageError: some process would have no image in a step.
         """
         assert mean or not settings.random_erasing
-        super().__init__(Order(len(images), settings))
-        self._images, self._settings, self._share, self._workers = images, settings, share, workers
-        self._count = self._order.count_share(share)
+        super().__init__(EpochSampler(len(images), settings))
+        self._images, self._settings, self._rank, self._workers = images, settings, rank, workers
+        self._count = self._sampler.count_local(rank)
         self._augment = make_augment(settings, size, mean)
         self._slots = 1 if settings.device == "cpu" else SLOTS
         self._filling: deque[_Filling] = deque()
-        self._pool: DecodePool[Drawn] | None = None
+        self._pool: DecodePool[DrawnImage] | None = None
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
-        """The batches of an epoch (0 is the first) from a step on; whoever stops early closes it before the next.
+        """The batches of an epoch (from 0) from a step on; close it before the next epoch.
 
-        An image that cannot be read stops it; or, to be skipped, its place in the step goes to the next one there that
-        can be, which is cropped anew for it. So what a step has does not depend on the processes even then.
+        An image that cannot be read stops it, or with `on_bad_image` skip is replaced by another crop of the next one
+        of the step that can. So a step does not depend on the number of processes even then.
 
         Raises:
             DataError: an image cannot be read, or too many were skipped.
         """
         assert not self._filling, "the epoch before was not closed"
-        pool, order, size = self._start(), self._order.draw(number), self._order.batch_size
+        pool, order, size = self._start(), self._sampler.draw(number), self.batch_size
         coming = (order[step * size : (step + 1) * size] for step in range(first_step, self.steps))
         try:
             for slot, step in zip(range(self._slots), coming, strict=False):
@@ -137,8 +129,8 @@ class Loader(Batches):
                 if (following := next(coming, None)) is not None:
                     self._filling.append(self._fill(pool, number, slot, following))
         except BrokenProcessPool:
-            fix = "memory may have run out: run it again with fewer --workers"
-            raise DataError("a process that decoded images was killed", fix) from None
+            fix = "if memory ran out, run it again with fewer --workers"
+            raise DataError("a decode worker was killed", fix) from None
         finally:
             parts = [part for batch in self._filling for part in batch.parts]
             for part in parts:
@@ -147,12 +139,12 @@ class Loader(Batches):
             self._filling.clear()
 
     def close(self) -> None:
-        """End the workers; batches may no longer be read. Closing twice is harmless."""
+        """End the workers; its batches must no longer be read. Closing twice is harmless."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
 
-    def _start(self) -> DecodePool[Drawn]:
+    def _start(self) -> DecodePool[DrawnImage]:
         if self._pool is None:
             shape = (self._count, *self._augment.size, 3)
             self._pool = DecodePool(self._augment, shape, np.uint8, self._slots, self._workers)
@@ -160,22 +152,22 @@ class Loader(Batches):
             weakref.finalize(self, self._pool.close)
         return self._pool
 
-    def _fill(self, pool: DecodePool[Drawn], epoch: int, slot: int, step: NDArray[np.int64]) -> _Filling:
-        drawn = [self._draw(epoch, index, repetition) for index, repetition in self._share.take(step).tolist()]
-        tasks = self._workers * (TURNS if self._slots == 1 else 1)
+    def _fill(self, pool: DecodePool[DrawnImage], epoch: int, slot: int, step: NDArray[np.int64]) -> _Filling:
+        drawn = [self._draw(epoch, index, repetition) for index, repetition in step[self._rank.stride].tolist()]
+        tasks = self._workers * (TASKS_EACH if self._slots == 1 else 1)
         # Repetitions of an image stay together, to be decoded once.
         repeats = self._settings.repeats
         length = repeats * -(-min(TASK, -(-len(drawn) // tasks)) // repeats)
         parts = [pool.fill(slot, drawn[row : row + length], row) for row in range(0, len(drawn), length)]
         return _Filling(slot, step, parts)
 
-    def _draw(self, epoch: int, index: int, repetition: int) -> Drawn:
-        return Drawn(self._images[index], (self._settings.seed, epoch, index, repetition))
+    def _draw(self, epoch: int, index: int, repetition: int) -> DrawnImage:
+        return DrawnImage(self._images[index], (self._settings.seed, epoch, index, repetition))
 
-    def _finish(self, pool: DecodePool[Drawn], epoch: int, filling: _Filling) -> Batch:
+    def _finish(self, pool: DecodePool[DrawnImage], epoch: int, filling: _Filling) -> Batch:
         bad = {row: why for part in filling.parts for row, why in part.result().bad.items()}
         rows = pool.buffers[filling.slot]
-        images = [self._images[index] for index in self._share.take(filling.step)[:, 0].tolist()]
+        images = [self._images[index] for index in filling.step[self._rank.stride, 0].tolist()]
         for row, why in sorted(bad.items()):
             self._skip(images[row], why)
             images[row] = self._replace(rows, row, epoch, filling.step)
@@ -183,10 +175,10 @@ class Loader(Batches):
         return Batch(rows, labels, tuple(images))
 
     def _replace(self, rows: NDArray[np.uint8], row: int, epoch: int, step: NDArray[np.int64]) -> LabelledImage:
-        """Fill a row with the next image of the step that can be read; its crop is one that no other row has."""
-        place = self._share.rank + row * self._share.size
+        """Fill a row with the next image of the step that can be read, in a crop that no other row has."""
+        position = self._rank.rank + row * self._rank.size
         for distance in range(1, len(step)):
-            index, repetition = step[(place + distance) % len(step)].tolist()
+            index, repetition = step[(position + distance) % len(step)].tolist()
             drawn = self._draw(epoch, index, repetition + self._settings.repeats * distance)
             if drawn.image.id in self.bad:
                 continue
@@ -198,32 +190,32 @@ class Loader(Batches):
 
     def _skip(self, image: LabelledImage, why: str) -> None:
         if self._settings.on_bad_image == "error":
-            raise DataError(why, "mend or remove it, or go on without such images: --on-bad-image skip")
+            raise DataError(why, "mend or remove it, or give --on-bad-image skip")
         self.bad[image.id] = why
         if len(self.bad) > max(1, int(MOST_BAD * len(self._images))):
-            found = count_names("cannot be read", sorted(self.bad))
-            raise DataError(f"of {len(self._images)} images, {found}: more than {MOST_BAD:.0%} are not skipped", CHECK)
+            bad = count_names("cannot be read", sorted(self.bad))
+            raise DataError(f"of {len(self._images)} images, {bad}: at most {MOST_BAD:.0%} are skipped", CHECK)
 
 
 class SyntheticLoader(Batches):
-    """Batches of the same random pixels, made once: what a training without any input costs."""
+    """The same batch of random pixels again and again, to measure a training without its input."""
 
-    def __init__(self, images: int, classes: int, settings: Train, size: Size, share: Share) -> None:
+    def __init__(self, images: int, classes: int, settings: Train, size: Size, rank: RankInfo) -> None:
         """Make the one batch.
 
         Args:
-            images: of an epoch.
+            images: how many an epoch has.
 
         Raises:
             UsageError: some process would have no image in a step.
         """
-        super().__init__(Order(images, settings))
-        count = self._order.count_share(share)
-        rng = np.random.default_rng([settings.seed, share.rank])
+        super().__init__(EpochSampler(images, settings))
+        count = self._sampler.count_local(rank)
+        rng = np.random.default_rng([settings.seed, rank.rank])
         labels = rng.integers(classes, size=count)
-        names = [f"synthetic-{row * share.size + share.rank}" for row in range(count)]
-        made = tuple(LabelledImage(name, Path(name), label) for name, label in zip(names, labels.tolist(), strict=True))
-        self._batch = Batch(rng.integers(256, size=(count, *size, 3), dtype=np.uint8), labels, made)
+        names = [f"synthetic-{row * rank.size + rank.rank}" for row in range(count)]
+        rows = tuple(LabelledImage(name, Path(name), label) for name, label in zip(names, labels.tolist(), strict=True))
+        self._batch = Batch(rng.integers(256, size=(count, *size, 3), dtype=np.uint8), labels, rows)
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The one batch, as often as an epoch has steps from `first_step` on."""

@@ -1,4 +1,4 @@
-"""Which images the steps of an epoch have, and which of them a process takes."""
+"""Which images each step of an epoch has, and how many of them each process takes."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,12 @@ from numpy.typing import NDArray
 
 from seatrial.errors import UsageError
 from seatrial.recipes.training import Train
+from seatrial.train.distributed.rank import RankInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """The part of each step's images that one of several processes takes."""
-
-    rank: int = 0
-    """From 0."""
-    size: int = 1
-    """Processes."""
-
-    def take(self, step: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The process's part of a step's images (n, …): together the processes take each once."""
-        return step[self.rank :: self.size]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The order of a number of images: it follows from seed and epoch, whatever the processes."""
+class EpochSampler:
+    """Shuffles a number of images for each epoch: by seed and epoch alone, whatever the number of processes."""
 
     images: int
     settings: Train
@@ -37,15 +24,15 @@ class Order:
 
     @property
     def steps(self) -> int:
-        """Of an epoch; what is left over after the last full batch is dropped, as BatchNorm wants."""
+        """Steps of an epoch; images that fill no batch are dropped, as BatchNorm needs full ones."""
         steps = self.images // self.batch_size
         return min(steps, self.settings.max_train_steps or steps)
 
     def draw(self, epoch: int) -> NDArray[np.int64]:
         """Index and repetition (0 is the first) of each image of an epoch, (images, 2).
 
-        With `repeats` an image follows itself, so that each process gets another crop of it, and only so many images
-        come as leave the epoch its length: torchvision's `RASampler`.
+        With `repeats` the repetitions of an image follow each other, so that each process gets another crop of it, and
+        an epoch has fewer images, so that its length stays the same: torchvision's `RASampler`.
         """
         repeats = self.settings.repeats
         shuffled = np.random.default_rng([self.settings.seed, epoch]).permutation(self.images)
@@ -53,29 +40,31 @@ class Order:
         repeated = np.stack([np.repeat(chosen, repeats), np.tile(np.arange(repeats), len(chosen))], axis=1)
         return repeated[: self.images]
 
-    def count_share(self, share: Share) -> int:
+    def count_local(self, rank: RankInfo) -> int:
         """Images of a step that a process takes.
 
         Raises:
             UsageError: some process would have none.
         """
-        if self.batch_size < share.size:
+        if self.batch_size < rank.size:
             raise UsageError(
-                f"a step of {self.batch_size} images cannot be shared by {share.size} processes",
+                f"a step of {self.batch_size} images cannot be split over {rank.size} processes",
                 "give a larger --batch-size or fewer processes",
             )
-        return -(-(self.batch_size - share.rank) // share.size)
+        return len(range(self.batch_size)[rank.stride])
 
 
 def check_parts(settings: Train, batch_size: int, processes: int, has_batch_norm: bool) -> None:
-    """Refuse a step that leaves a process less than its network can do something with.
+    """Refuse a batch size that leaves a part of a step without an image, or BatchNorm with one.
 
     Raises:
-        UsageError: says how many images each part of a step would have.
+        UsageError: names the images of each part.
     """
     least = batch_size // processes // settings.accumulate
     if least >= (2 if has_batch_norm else 1):
         return
     parts = f"{processes} processes × {settings.accumulate} (--accumulate)"
     needs = ", and BatchNorm needs 2" if has_batch_norm else ""
-    raise UsageError(f"{batch_size} images a step over {parts} leave {least} each{needs}", "take a larger --batch-size")
+    raise UsageError(
+        f"a step of {batch_size} images over {parts} leaves {least} each{needs}", "give a larger --batch-size"
+    )

@@ -1,1 +1,1 @@
-"""Who is told of a training's progress: files, screens and trackers."""
+"""Logs of a training: files, the terminal and trackers."""

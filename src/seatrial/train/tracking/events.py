@@ -1,14 +1,13 @@
-"""What a training tells while it runs, and who may listen."""
+"""What a training reports while it runs, and who may listen."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from seatrial.store.records import Epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the optimiser, over all processes; a fact that is None was not known yet."""
+    """One step of the optimiser, over all processes."""
 
     step: int
     """From 1, over all epochs."""
@@ -23,31 +22,33 @@ class Step:
     loss: float
     """Mean over the step's images."""
     top1: float | None
-    """Share of the step's images that the network had right; None where labels are mixed."""
+    """Share of the step's images that were predicted right; None where labels are mixed."""
     top5: float | None
     learning_rate: float
     data_s: float
-    """Waited for images, the longest of all processes."""
+    """Time spent waiting for images, the longest of all processes."""
     compute_s: float
-    """Everything else."""
+    """The rest of the step's time."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of this step, waiting included."""
+        return self.data_s + self.compute_s
 
     @property
     def images_per_s(self) -> float:
-        """Of this step, waiting included."""
-        return self.images / (self.data_s + self.compute_s)
+        """Rate of this step, waiting included."""
+        return self.images / self.seconds
 
 
-class Listener(Protocol):
-    """Whoever keeps what a training tells; only the first process of a training has any."""
+class Listener:
+    """A log of a training, in the first process only; ignores what it does not override."""
 
     def on_step(self, step: Step) -> None:
-        """Every step, in order; after a resume the steps since the snapshot come again."""
-        ...
+        """Called for every step, in order; after a resume the steps since the snapshot come again."""
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """After the validation that ends an epoch."""
-        ...
+        """Called after the validation that ends an epoch."""
 
     def close(self) -> None:
-        """The training ended, whole or not."""
-        ...
+        """Called when the training ends, finished or not."""

@@ -1,4 +1,4 @@
-"""A text file that grows by whole lines, each handed to the operating system before the next."""
+"""A text file that grows by whole lines, each written before the next."""
 
 import errno
 from pathlib import Path
@@ -7,7 +7,7 @@ from seatrial.store.files import describe_os_error
 
 
 class LineFile:
-    """Appends to a file; nothing is held back, so a killed process loses no line that it wrote."""
+    """Appends lines to a file, unbuffered, so that a killed process loses none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -20,12 +20,12 @@ class LineFile:
         """Append a line.
 
         Raises:
-            StorageError: the disk is full; the line may stand there in part.
+            StorageError: the disk is full; a part of the line may be written.
         """
         packed = f"{line}\n".encode()
         try:
             if self._file.write(packed) < len(packed):
-                raise OSError(errno.ENOSPC, "only a part of a line was written")
+                raise OSError(errno.ENOSPC, "only part of a line was written")
         except OSError as error:
             raise describe_os_error(error, self.path) from None
 

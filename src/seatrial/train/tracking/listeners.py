@@ -1,4 +1,4 @@
-"""Who is told of a training: `train.jsonl` and lines on the screen always, other tools' forms on request."""
+"""The logs of a training: `train.jsonl` and lines on the terminal always, other tools' formats on request."""
 
 import json
 import math
@@ -21,7 +21,7 @@ LOG = "train.jsonl"
 
 
 def open_listeners(job: LogJob, progress: Progress) -> list[Listener]:
-    """Everybody who is told; to be opened in the first process only.
+    """Open all logs; in the first process only.
 
     Raises:
         EngineError: a tracker is not installed.
@@ -29,36 +29,36 @@ def open_listeners(job: LogJob, progress: Progress) -> list[Listener]:
         StorageError: a log may not be written.
     """
     from seatrial.train.tracking.dllogger import DLLogger
-    from seatrial.train.tracking.trackers import open_mlflow, open_tensorboard
+    from seatrial.train.tracking.trackers import MLflow, TensorBoard
 
-    trackers = {"tensorboard": open_tensorboard, "mlflow": open_mlflow}
+    trackers = {"tensorboard": TensorBoard, "mlflow": MLflow}
     for name in job.track:
         if name not in trackers:
-            raise UsageError(f"there is no tracker '{name}'", suggest(name, list(trackers)))
+            raise UsageError(f"unknown tracker '{name}'", suggest(name, list(trackers)))
     make_folder(job.output)
-    # The trackers first: one that is missing must leave no other log behind, shortened.
-    found: list[Listener] = [trackers[name](job) for name in job.track]
-    found += [JsonLines(job), ScreenLines(job.settings, progress)]
-    return [*found, DLLogger(job)] if job.dllogger else found
+    # The trackers first: where one is missing no other log may be cut back.
+    listeners: list[Listener] = [trackers[name](job) for name in job.track]
+    listeners += [JsonLines(job), ScreenLines(job.settings, progress)]
+    return [*listeners, DLLogger(job)] if job.dllogger else listeners
 
 
-class JsonLines:
+class JsonLines(Listener):
     """`train.jsonl`: a JSON object for each step and each epoch, on disk before the next one begins.
 
-    After a resume it is first cut back to the snapshot, so that it holds each step once.
+    After a resume it is first cut back to the snapshot, so that it has each step once.
     """
 
     def __init__(self, job: LogJob) -> None:
         path = job.output / LOG
         self.step = job.step
         try:
-            _cut(path, job.step, job.epochs)
+            _cut_back(path, job.step, job.epochs)
         except OSError as error:
             raise describe_os_error(error, path) from None
         self.file = LineFile(path)
 
     def on_step(self, step: Step) -> None:
-        """A line with what is known of the step; a loss that is no number is null."""
+        """Write the step; figures that are not finite are null."""
         self.step = step.step
         self._write(
             {
@@ -76,7 +76,7 @@ class JsonLines:
         )
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """A line with the epoch as the record has it."""
+        """Write the epoch, with the fields of the record."""
         facts = epoch.model_dump(mode="json")
         self._write({"event": "epoch", "step": self.step, "epoch": facts.pop("epoch"), **facts})
 
@@ -85,15 +85,15 @@ class JsonLines:
         self.file.close()
 
     def _write(self, facts: Mapping[str, Any]) -> None:
-        self.file.write(json.dumps({name: _drop_no_number(value) for name, value in facts.items()}))
+        self.file.write(json.dumps({name: _null_if_not_finite(value) for name, value in facts.items()}))
 
 
-def _drop_no_number(value: Any) -> Any:
+def _null_if_not_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cut(path: Path, step: int, epochs: int) -> None:
-    """Keep the lines up to a snapshot; what was being written when the training was killed goes too."""
+def _cut_back(path: Path, step: int, epochs: int) -> None:
+    """Keep the lines up to a snapshot; a line that was not written whole goes too."""
     if not path.exists():
         return
     kept = 0
@@ -113,44 +113,35 @@ def _is_before(line: bytes, step: int, epochs: int) -> bool:
         return False
 
 
-class ScreenLines:
-    """A line for a person every `print_freq` steps of an epoch."""
+class ScreenLines(Listener):
+    """A line on the terminal every `print_freq` steps of an epoch."""
 
     def __init__(self, settings: Train, progress: Progress) -> None:
         self.settings = settings
         self.progress = progress
 
     def on_step(self, step: Step) -> None:
-        """The figures of this step alone."""
+        """Show the figures of this step alone."""
         if step.epoch_step % self.settings.print_freq:
             return
-        place = f"epoch {step.epoch}/{self.settings.epochs}, step {step.epoch_step}/{step.epoch_steps}"
-        right = "" if step.top1 is None else f", top-1 {step.top1:.1%}"
-        pace = f"{step.images_per_s:.0f} images/s, {step.data_s / (step.data_s + step.compute_s):.0%} of it waiting"
-        note = f"{place}: loss {step.loss:.3f}{right}, lr {step.learning_rate:.4g}, {pace}"
+        where = f"epoch {step.epoch}/{self.settings.epochs}, step {step.epoch_step}/{step.epoch_steps}"
+        top1 = "" if step.top1 is None else f", top-1 {step.top1:.1%}"
+        rate = f"{step.images_per_s:.0f} images/s, {step.data_s / step.seconds:.0%} of the time waiting"
+        note = f"{where}: loss {step.loss:.3f}{top1}, lr {step.learning_rate:.4g}, {rate}"
         self.progress(Update("train", note=note))
 
-    def on_epoch(self, epoch: Epoch) -> None:
-        """The loop tells of it itself."""
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class StepSampler:
-    """Keeps every step and epoch, for the record of a training's speed."""
+class StepRecorder(Listener):
+    """Collects every step and epoch, for the record of a training's speed."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.epochs: list[Epoch] = []
 
     def on_step(self, step: Step) -> None:
-        """Keep it."""
+        """Collect the step."""
         self.steps.append(step)
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """Keep it."""
+        """Collect the epoch."""
         self.epochs.append(epoch)
-
-    def close(self) -> None:
-        """Nothing is held."""

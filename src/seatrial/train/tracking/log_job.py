@@ -1,4 +1,4 @@
-"""What a training tells its listeners before it begins."""
+"""What the logs of a training need to know when they are opened."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +8,18 @@ from seatrial.recipes.training import Train
 
 @dataclass(frozen=True, slots=True)
 class LogJob:
-    """Whose training is told, and where to."""
+    """The training that is logged, and where to."""
 
     output: Path
     recipe: str
-    """The card's name."""
+    """Name of the card."""
     key: str
-    """What identifies the training."""
+    """Identifies the training."""
     settings: Train
     step: int = 0
-    """Steps behind the snapshot that the training goes on from; 0 begins anew."""
+    """Steps done in the snapshot that the training resumes from; 0 is a new training."""
     epochs: int = 0
-    """Whole epochs behind it, their validation included."""
+    """Whole epochs done in it, with their validation."""
     track: tuple[str, ...] = ()
-    """Of tensorboard and mlflow."""
+    """Trackers: tensorboard, mlflow or both."""
     dllogger: bool = False

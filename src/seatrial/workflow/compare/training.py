@@ -1,4 +1,4 @@
-"""`seatrial compare` of what `train --performance` wrote."""
+"""`seatrial compare` of records of `train --performance`."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from seatrial.workflow.compare.inputs import name_files
 
 
 def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> TrainingTable:
-    """Set speeds of training beside each other; each is called by the name it holds, or by its path if two share one.
+    """Compare speeds of training, each by the name in its record, or by its path if two share a name.
 
     Raises:
         NotComparable: they differ in something that was not allowed.
-        UsageError: a file is no such record, or stands twice.
+        UsageError: a file is another record, or given twice.
         RefusedFile: a file is damaged.
     """
     if len({path.resolve() for path in paths}) < len(paths):

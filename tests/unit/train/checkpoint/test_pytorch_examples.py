@@ -13,7 +13,15 @@ from seatrial.errors import StorageError
 from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
 from seatrial.recipes.training import Train
-from seatrial.train.checkpoint.pytorch_examples import BEST, LAST, GuideState, join_groups, save_guide_checkpoint
+from seatrial.train.checkpoint.pytorch_examples import (
+    BEST,
+    LAST,
+    GuideCheckpointHook,
+    join_groups,
+    save_guide_checkpoint,
+)
+from seatrial.train.checkpoint.snapshot import Snapshot
+from seatrial.train.checkpoint.train_state import TrainState
 from seatrial.train.optim import make_optimizer
 from tiny_trial import TinyTrial
 
@@ -35,35 +43,39 @@ def join(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, obje
     return join_groups(optimizer.state_dict(), ours, list(names.values()))
 
 
-def make_state(value: float = 1.0, best: float = 0.5) -> GuideState:
-    return GuideState(1, "resnet50", {"fc.weight": torch.full((2,), value)}, best, {})
+def make_content(value: float) -> dict[str, object]:
+    return {"arch": "resnet50", "state_dict": {"fc.weight": torch.full((2,), value)}}
 
 
 def load(path: Path) -> dict[str, object]:
     return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
 
 
-def test_keys_and_units_are_theirs(tmp_path: Path) -> None:
-    save_guide_checkpoint(tmp_path, make_state(best=0.76702), is_best=True)
+def test_keys_and_units_are_theirs(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    recipe = load_recipe(str(tiny_trial.card))
+    weights = {"fc.weight": torch.ones(2)}
+    state = TrainState(epoch=1, best_top1=0.76702)
+    GuideCheckpointHook(tmp_path, recipe)(Snapshot("k", 0, weights, None, None, {}, state))
     found = load(tmp_path / LAST)
     assert list(found) == ["epoch", "arch", "state_dict", "best_acc1", "optimizer"]
-    assert (found["epoch"], found["arch"]) == (1, "resnet50")
+    assert (found["epoch"], found["arch"], found["optimizer"]) == (1, recipe.network.name, {})
+    assert torch.equal(found["state_dict"]["fc.weight"], weights["fc.weight"])  # type: ignore[index]
     assert float(found["best_acc1"]) == pytest.approx(76.702)  # type: ignore[arg-type]
-    assert load(tmp_path / BEST)["arch"] == "resnet50"
+    assert load(tmp_path / BEST)["arch"] == recipe.network.name
 
 
 def test_the_best_stays_when_a_worse_one_comes(tmp_path: Path) -> None:
-    save_guide_checkpoint(tmp_path, make_state(1.0), is_best=True)
-    save_guide_checkpoint(tmp_path, make_state(2.0), is_best=False)
+    save_guide_checkpoint(tmp_path, make_content(1.0), is_best=True)
+    save_guide_checkpoint(tmp_path, make_content(2.0), is_best=False)
     values = [float(load(tmp_path / name)["state_dict"]["fc.weight"][0]) for name in (LAST, BEST)]  # type: ignore[index]
     assert values == [2.0, 1.0]
 
 
 def test_a_full_disk_leaves_both_as_they_were(tmp_path: Path) -> None:
-    save_guide_checkpoint(tmp_path, make_state(1.0), is_best=True)
+    save_guide_checkpoint(tmp_path, make_content(1.0), is_best=True)
     before = [(tmp_path / name).read_bytes() for name in (LAST, BEST)]
     with limited_files(100), pytest.raises(StorageError, match=LAST):
-        save_guide_checkpoint(tmp_path, make_state(2.0), is_best=True)
+        save_guide_checkpoint(tmp_path, make_content(2.0), is_best=True)
     assert [(tmp_path / name).read_bytes() for name in (LAST, BEST)] == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [LAST, BEST]
 
@@ -100,7 +112,7 @@ def test_export_takes_them_with_no_further_option(name: str, tiny_trial: TinyTri
     optimizer = make_optimizer(network, Train())
     network(torch.ones(2, 3, 32, 32)).sum().backward()
     optimizer.step()
-    state = GuideState(2, "resnet18", network.state_dict(), 0.25, join(optimizer, network))
-    save_guide_checkpoint(tmp_path, state, is_best=True)
+    snapshot = Snapshot("k", 0, network.state_dict(), None, optimizer.state_dict(), {}, TrainState(epoch=2))
+    GuideCheckpointHook(tmp_path, load_recipe(str(tiny_trial.card)))(snapshot)
     words = ["export", str(tiny_trial.card), "--checkpoint", str(tmp_path / name), "--output", str(tmp_path / "m.onnx")]
     assert run_cli(words) == 0

@@ -12,7 +12,7 @@ from seatrial.models.build import build_network
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.train.checkpoint.resume import begin_epoch_anew, read_start
 from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
-from seatrial.train.checkpoint.train_state import Standing, Sums
+from seatrial.train.checkpoint.train_state import EpochSums, TrainState
 from seatrial.train.optim import load_optimizer, make_optimizer
 from tiny_training import make_card
 from tiny_trial import TinyTrial
@@ -50,8 +50,8 @@ def test_a_guides_checkpoint_gives_weights_epoch_and_optimiser(parted: str, reci
     names = [name for name, _ in network.named_parameters()]
     write_guides(tmp_path / "checkpoint.pth.tar", network, split_by(parted, names) if parted else [names])
     start, note = read_start(tmp_path / "checkpoint.pth.tar", recipe)
-    assert note.endswith("checkpoint.pth.tar: weights and optimiser, going on after epoch 1")
-    assert (start.standing.epoch, start.standing.best_top1) == (1, 0.625)
+    assert note.endswith("checkpoint.pth.tar: weights and optimiser, resuming after epoch 1")
+    assert (start.train_state.epoch, start.train_state.best_top1) == (1, 0.625)
     for name, tensor in network.state_dict().items():
         assert torch.equal(start.network[name], tensor)
     optimizer = make_optimizer(network, recipe.train)
@@ -66,9 +66,9 @@ def test_what_does_not_fit_is_told_and_left(recipe: Recipe, tmp_path: Path) -> N
     network = build_network(recipe.network)
     write_guides(path, network, [[name for name, _ in network.named_parameters()][::-1]], epoch=500)
     start, note = read_start(path, recipe)
-    assert start.optimizer is None and "the optimiser in it does not fit and begins anew" in note
+    assert start.optimizer is None and "its optimiser state does not fit, so sgd starts afresh" in note
     # More epochs than this training has.
-    assert start.standing.epoch == recipe.train.epochs
+    assert start.train_state.epoch == recipe.train.epochs
     other = recipe.model_copy(update={"train": recipe.train.model_copy(update={"optimizer": "adamw"})})
     write_guides(path, network, [[name for name, _ in network.named_parameters()]])
     assert read_start(path, other)[0].optimizer is None
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_told_and_left(recipe: Recipe, tmp_path: Path) -> N
 def test_plain_weights_are_a_beginning(recipe: Recipe, tmp_path: Path) -> None:
     torch.save(build_network(recipe.network).state_dict(), tmp_path / "weights.pth")
     start, note = read_start(tmp_path / "weights.pth", recipe)
-    assert note.endswith("weights.pth: weights") and start.standing == Standing()
+    assert note.endswith("weights.pth: weights") and start.train_state == TrainState()
 
 
 def test_another_networks_weights_are_refused(recipe: Recipe, tmp_path: Path) -> None:
@@ -92,16 +92,16 @@ def make_snapshot(recipe: Recipe) -> Snapshot:
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
-    standing = Standing(epoch=1, step=2, sums=Sums(loss=3.0, images=4), best_top1=0.5)
-    return Snapshot("k", 0, network.state_dict(), None, optimizer.state_dict(), {}, standing)
+    state = TrainState(epoch=1, step=2, sums=EpochSums(loss=3.0, images=4), best_top1=0.5)
+    return Snapshot("k", 0, network.state_dict(), None, optimizer.state_dict(), {}, state)
 
 
 def test_a_snapshot_of_ours_keeps_its_place_or_begins_its_epoch_anew(recipe: Recipe, tmp_path: Path) -> None:
     save_snapshot(tmp_path, make_snapshot(recipe))
     start, note = read_start(tmp_path / "snapshot.pt", recipe)
-    assert start.key == "k" and start.standing.step == 2 and note.endswith("a snapshot of epoch 1, step 2")
+    assert start.key == "k" and start.train_state.step == 2 and note.endswith("a snapshot of epoch 1, step 2")
     anew = begin_epoch_anew(start, "other", epochs=5)
-    assert anew.key == "other" and anew.standing == Standing(epoch=1, best_top1=0.5)
+    assert anew.key == "other" and anew.train_state == TrainState(epoch=1, best_top1=0.5)
     assert anew.network is start.network and anew.optimizer is start.optimizer
 
 
@@ -113,4 +113,4 @@ def test_a_snapshot_of_another_network_or_optimiser_is_told(
         read_start(tmp_path / "snapshot.pt", load_recipe(str(make_card(tiny_trial, "test_convnext"))))
     other = recipe.model_copy(update={"train": recipe.train.model_copy(update={"optimizer": "adamw"})})
     start, note = read_start(tmp_path / "snapshot.pt", other)
-    assert start.optimizer is None and note.endswith("its optimiser was another and begins anew")
+    assert start.optimizer is None and note.endswith("it had another optimiser, so adamw starts afresh")

@@ -16,7 +16,7 @@ from seatrial.train.checkpoint.snapshot import (
     read_snapshot,
     save_snapshot,
 )
-from seatrial.train.checkpoint.train_state import Pace, Standing, Sums
+from seatrial.train.checkpoint.train_state import EpochSums, SpeedSums, TrainState
 from seatrial.train.optim import load_optimizer, make_optimizer
 
 
@@ -40,20 +40,20 @@ def describe_epoch(number: int) -> Epoch:
     )
 
 
-def stand(step: int = 3) -> Standing:
-    return Standing(
+def make_state(step: int = 3) -> TrainState:
+    return TrainState(
         epoch=2,
         step=step,
-        sums=Sums(loss=1 / 7, images=12, hits1=3, hits5=5, seconds=0.1, data_s=0.01),
+        sums=EpochSums(loss=1 / 7, images=12, hits1=3, hits5=5, seconds=0.1, data_s=0.01),
         epochs=(describe_epoch(1), describe_epoch(2)),
         best_top1=0.2,
-        pace=Pace(images=8, steps=2, skipped_steps=1, seconds=0.3, data_s=0.1),
+        pace=SpeedSums(images=8, steps=2, skipped_steps=1, seconds=0.3, data_s=0.1),
         resumed=1,
     )
 
 
 def take(network: nn.Module, optimizer: torch.optim.Optimizer, key: str = "k", step: int = 3) -> Snapshot:
-    return Snapshot(key, 7, network.state_dict(), None, optimizer.state_dict(), {"scale": 2.0}, stand(step))
+    return Snapshot(key, 7, network.state_dict(), None, optimizer.state_dict(), {"scale": 2.0}, make_state(step))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_training_goes_on_as_if_it_had_not_been_stopped(folder: Path) -> None:
     train(resumed, other_optimizer, range(3, 6))
     for name, tensor in through.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    assert (found.standing, found.seed, found.scaler) == (stand(), 7, {"scale": 2.0})
+    assert (found.train_state, found.seed, found.scaler) == (make_state(), 7, {"scale": 2.0})
 
 
 def test_where_there_is_no_snapshot_none_is_found(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_where_there_is_no_snapshot_none_is_found(tmp_path: Path) -> None:
 
 
 def test_another_trainings_snapshot_is_not_given_up(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"snapshot\.pt, after epoch 2 and 3 steps, is of a training with other"):
+    with pytest.raises(UsageError, match=r"snapshot\.pt \(epoch 2, step 3\) is of a training with other"):
         find_snapshot(folder, "another")
 
 
@@ -117,7 +117,7 @@ def test_a_flipped_bit_or_a_missing_end_is_refused(folder: Path) -> None:
         except RefusedFile:
             refused += 1
         else:  # a bit that carries nothing
-            assert found.standing == saved.standing
+            assert found.train_state == saved.train_state
             assert describe(found.network) == describe(saved.network)
             assert describe(found.optimizer) == describe(saved.optimizer)
     assert refused > len(whole) / 53 / 3
@@ -130,13 +130,13 @@ def test_a_flipped_bit_or_a_missing_end_is_refused(folder: Path) -> None:
 def test_a_damaged_snapshot_is_put_aside_for_the_one_before_it(folder: Path) -> None:
     (folder / "snapshot.pt").write_bytes((folder / "snapshot.pt").read_bytes()[:-100])
     found, note = find_snapshot(folder, "k")
-    assert found is not None and found.standing.step == 2
-    assert note.endswith("snapshot.pt is damaged and was put aside as snapshot.damaged.pt; the one before it is taken")
+    assert found is not None and found.train_state.step == 2
+    assert note.endswith("snapshot.pt is damaged and now called snapshot.damaged.pt; resuming from the one before it")
     assert names_in(folder) == ["snapshot.damaged.pt", "snapshot.previous.pt"]
     # What is saved next does not make the damaged one the previous.
     network, optimizer = build()
     save_snapshot(folder, take(network, optimizer))
-    assert read_snapshot(folder / "snapshot.previous.pt").standing.step == 2
+    assert read_snapshot(folder / "snapshot.previous.pt").train_state.step == 2
 
 
 def test_without_a_whole_one_the_user_decides(folder: Path) -> None:
@@ -151,7 +151,9 @@ def test_without_a_whole_one_the_user_decides(folder: Path) -> None:
 )
 def test_a_file_of_something_else_is_refused(value: object, tmp_path: Path) -> None:
     torch.save(value, tmp_path / "snapshot.pt")
-    with pytest.raises(RefusedFile, match=r"is no (whole )?snapshot of a training; delete it to train from the start"):
+    with pytest.raises(
+        RefusedFile, match=r"is not a (whole )?snapshot of a training; delete it to train from the start"
+    ):
         find_snapshot(tmp_path, "k")
 
 

@@ -1,4 +1,4 @@
-"""Processes started by torch's launcher: one voice, one exit code, no noise."""
+"""Processes started by torch's launcher: one error, one exit code, no noise."""
 
 import functools
 import signal
@@ -9,10 +9,10 @@ import pytest
 import seatrial
 from seatrial.errors import EngineError, ExitCode, SeatrialError
 from seatrial.train.distributed.launch import launch
-from tiny_training import answer_or_fail
+from tiny_training import return_or_fail
 
 
-def test_the_first_process_answers_and_tells(
+def test_the_first_process_returns_and_reports(
     capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Also where the package was found by a relative path.
@@ -21,8 +21,8 @@ def test_the_first_process_answers_and_tells(
     notes: list[str] = []
     before = signal.getsignal(signal.SIGTERM)
     assert (
-        launch(functools.partial(answer_or_fail, "well"), 2, lambda u: notes.append(u.note))
-        == f"answer of 0 in {tmp_path}"
+        launch(functools.partial(return_or_fail, "well"), 2, lambda u: notes.append(u.note))
+        == f"result of 0 in {tmp_path}"
     )
     assert notes == ["0 of 2"]
     assert signal.getsignal(signal.SIGTERM) == before
@@ -34,14 +34,18 @@ def test_the_first_process_answers_and_tells(
     [
         ("user error", SeatrialError, "there is no such thing; look elsewhere"),
         ("bug", RuntimeError, "(?s)process 1 of the training failed\n.*ZeroDivisionError: a bug of ours"),
-        ("killed", EngineError, "process 1 of the training was killed by SIGKILL; if memory ran out, .* goes on from"),
+        (
+            "killed",
+            EngineError,
+            "process 1 of the training was killed by SIGKILL; if memory ran out, .* to resume from",
+        ),
     ],
 )
 def test_a_process_that_fails_ends_the_others(
     how: str, kind: type[Exception], words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(kind, match=words) as raised:
-        launch(functools.partial(answer_or_fail, how), 2)
+        launch(functools.partial(return_or_fail, how), 2)
     if how == "user error":
         assert getattr(raised.value, "exit_code", None) == ExitCode.SPEED
     assert capfd.readouterr() == ("", "")

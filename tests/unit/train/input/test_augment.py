@@ -14,7 +14,7 @@ from seatrial.data.preprocessing.decode import decode_image
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
 from seatrial.train.input import augment
-from seatrial.train.input.augment import Augment, Drawn, draw_crop, draw_erased, make_augment
+from seatrial.train.input.augment import Augment, DrawnImage, draw_crop, draw_erased, make_augment
 
 SIZES = [(500, 375), (64, 64), (1, 1), (1, 50), (50, 1), (3, 2), (1000, 10), (10, 1000)]
 
@@ -108,7 +108,7 @@ def make(size: tuple[int, int] = (4, 6), **settings: Any) -> Augment:
 
 def load(augment: Augment, path: Path, seed: int, epoch: int = 0) -> np.ndarray:
     row = np.zeros((*augment.size, 3), np.uint8)
-    augment(row, Drawn(LabelledImage(path.name, path, 0), (seed, epoch, 0, 0)))
+    augment(row, DrawnImage(LabelledImage(path.name, path, 0), (seed, epoch, 0, 0)))
     return row
 
 
@@ -206,7 +206,7 @@ def test_an_image_that_follows_itself_is_decoded_once(tmp_path: Path, monkeypatc
     decode = augment.decode_array
     monkeypatch.setattr(augment, "decode_array", lambda data, name: decoded.append(name) or decode(data, name))
     row = np.zeros((4, 6, 3), np.uint8)
-    drawn = [Drawn(image, (0, 0, 0, repetition)) for image in (*images, images[0]) for repetition in range(3)]
+    drawn = [DrawnImage(image, (0, 0, 0, repetition)) for image in (*images, images[0]) for repetition in range(3)]
     found = []
     for one in drawn:
         make(repeats=3)(row, one)
@@ -223,7 +223,7 @@ def test_packed_pixels_are_cropped_as_those_of_a_file(tmp_path: Path) -> None:
         "gradient.png", tmp_path / "raw", 0, (3, pixels.nbytes), PreparedInput("uint8", pixels.shape, None)
     )
     row = np.zeros((4, 6, 3), np.uint8)
-    make()(row, Drawn(packed, (5, 0, 0, 0)))
+    make()(row, DrawnImage(packed, (5, 0, 0, 0)))
     np.testing.assert_array_equal(row, load(make(), path, 5))
 
 
@@ -233,4 +233,4 @@ def test_a_damaged_image_is_a_data_error(tmp_path: Path) -> None:
     changed = LabelledImage("g", path, 0, crc32=1)
     for image in (changed, LabelledImage("c", tmp_path / "cut.png", 0), LabelledImage("n", tmp_path / "none.png", 0)):
         with pytest.raises(DataError, match=r"gradient\.png is damaged|cut\.png is damaged|none\.png cannot be read"):
-            make()(np.zeros((4, 6, 3), np.uint8), Drawn(image, (0, 0, 0, 0)))
+            make()(np.zeros((4, 6, 3), np.uint8), DrawnImage(image, (0, 0, 0, 0)))

@@ -12,11 +12,11 @@ from PIL import Image
 from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
+from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.input.loader import SLOTS, Batch, Loader, SyntheticLoader
-from seatrial.train.input.sampler import Share
 
 SIZE = (4, 6)
-ALONE = Share()
+ALONE = RankInfo()
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
 
 
 def make_loader(
-    images: Sequence[LabelledImage], share: Share = ALONE, workers: int = 2, batch_size: int = 4, **settings: Any
+    images: Sequence[LabelledImage], rank: RankInfo = ALONE, workers: int = 2, batch_size: int = 4, **settings: Any
 ) -> Loader:
-    return Loader(images, Train(batch_size=batch_size, min_scale=0.5, **settings), SIZE, share, workers)
+    return Loader(images, Train(batch_size=batch_size, min_scale=0.5, **settings), SIZE, rank, workers)
 
 
 def copy(batches: Iterator[Batch]) -> list[Batch]:
@@ -77,7 +77,7 @@ def test_batches_are_the_same_whatever_the_workers(
 def test_what_processes_have_of_a_step_is_together_that_of_one(images: list[LabelledImage], size: int) -> None:
     pixels, labels = collect(make_loader(images, repeats=2), epoch=1)
     for rank in range(size):
-        part, part_labels = collect(make_loader(images, Share(rank, size), repeats=2), epoch=1)
+        part, part_labels = collect(make_loader(images, RankInfo(rank, size), repeats=2), epoch=1)
         np.testing.assert_array_equal(part, pixels[:, rank::size])
         np.testing.assert_array_equal(part_labels, labels[:, rank::size])
 
@@ -187,7 +187,7 @@ def test_a_killed_worker_is_told(images: list[LabelledImage]) -> None:
         assert loader._pool is not None
         for process in list(loader._pool._pool._processes.values()):  # type: ignore[attr-defined]
             process.kill()
-        with pytest.raises(DataError, match="a process that decoded images was killed; memory may have run out"):
+        with pytest.raises(DataError, match="a decode worker was killed; if memory ran out"):
             list(epoch)
 
 
@@ -202,7 +202,7 @@ def spoil(images: Sequence[LabelledImage], numbers: Sequence[int], folder: Path)
 
 
 def test_a_broken_image_is_named(images: list[LabelledImage], tmp_path: Path) -> None:
-    told = r"/7\.png is no image \(the file is empty\); mend or remove it, or go on .*: --on-bad-image skip$"
+    told = r"/7\.png is no image \(the file is empty\); mend or remove it, or give --on-bad-image skip$"
     with make_loader(spoil(images, [7], tmp_path), batch_size=18) as loader:
         with pytest.raises(DataError, match=told):
             list(loader.epoch(0))
@@ -225,7 +225,7 @@ def test_a_skipped_image_gives_its_place_to_the_next_whatever_the_workers(
     found = np.zeros_like(whole)
     named: dict[str, str] = {}
     for rank in range(size):
-        with make_loader(bad, Share(rank, size), workers, 60, on_bad_image="skip") as loader:
+        with make_loader(bad, RankInfo(rank, size), workers, 60, on_bad_image="skip") as loader:
             batches = copy(loader.epoch(0))
             named |= loader.bad
             for step, batch in enumerate(batches):
@@ -258,13 +258,13 @@ def test_broken_neighbours_go_on_to_the_next_that_can_be_read(images: list[Label
     none = make_loader(spoil(many, at, tmp_path), batch_size=3, on_bad_image="skip")
     with (
         none,
-        pytest.raises(DataError, match="none of the 3 images of a step can be read; `seatrial data check`"),
+        pytest.raises(DataError, match="none of the 3 images of a step can be read; run `seatrial data check`"),
     ):
         next(none.epoch(0))
 
 
 def test_too_many_broken_images_stop_the_training(images: list[LabelledImage], tmp_path: Path) -> None:
-    told = r"of 300 images, 4 cannot be read \('10.png', '2.png', '3.png', …\): more than 1% are not skipped; `seatrial"
+    told = r"of 300 images, 4 cannot be read \('10.png', '2.png', '3.png', …\): at most 1% are skipped; run `seatrial"
     bad = spoil(repeat(images, 17)[:300], [2, 3, 10, 90], tmp_path)
     with make_loader(bad, batch_size=100, on_bad_image="skip") as loader, pytest.raises(DataError, match=told):
         list(loader.epoch(0))
@@ -282,7 +282,7 @@ def test_of_few_images_one_may_be_broken(images: list[LabelledImage], tmp_path: 
 
 def test_synthetic_batches_have_the_same_form_and_cost_nothing() -> None:
     settings = Train(batch_size=10, seed=3)
-    loaders = [SyntheticLoader(95, 7, settings, SIZE, Share(rank, 3)) for rank in range(3)]
+    loaders = [SyntheticLoader(95, 7, settings, SIZE, RankInfo(rank, 3)) for rank in range(3)]
     batches = [list(loader.epoch(5, first_step=2)) for loader in loaders]
     assert [loader.steps for loader in loaders] == [9] * 3 and {len(found) for found in batches} == {7}
     assert [batch[0].pixels.shape for batch in batches] == [(4, *SIZE, 3), (3, *SIZE, 3), (3, *SIZE, 3)]

@@ -116,8 +116,8 @@ def test_the_screen_has_a_line_every_few_steps() -> None:
         lines.on_step(make_step(number))
     lines.on_step(make_step(5, top1=None))
     assert [update.note for update in told] == [
-        "epoch 1/2, step 2/3: loss 2.500, top-1 25.0%, lr 0.02, 16 images/s, 20% of it waiting",
-        "epoch 2/2, step 2/3: loss 1.750, lr 0.05, 16 images/s, 20% of it waiting",
+        "epoch 1/2, step 2/3: loss 2.500, top-1 25.0%, lr 0.02, 16 images/s, 20% of the time waiting",
+        "epoch 2/2, step 2/3: loss 1.750, lr 0.05, 16 images/s, 20% of the time waiting",
     ]
 
 
@@ -136,6 +136,6 @@ def test_who_is_told_is_asked_for(tmp_path: Path) -> None:
 
 def test_an_unknown_tracker_leaves_the_logs_alone(tmp_path: Path) -> None:
     play(make_job(tmp_path), 1, 2)
-    with pytest.raises(UsageError, match="there is no tracker 'tensorbord'; did you mean 'tensorboard'"):
+    with pytest.raises(UsageError, match="unknown tracker 'tensorbord'; did you mean 'tensorboard'"):
         open_listeners(make_job(tmp_path, track=("tensorbord",)), silent)
     assert len(read(tmp_path)) == 2
