@@ -120,7 +120,7 @@ def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[
         raise NotComparable(f"these figures are not comparable: {differences}", ", or else ".join([*mends, allow]))
 
 
-def describe_unlike(kind: Kind, values: Mapping[str, str]) -> str:
+def describe_unlike(kind: str, values: Mapping[str, str]) -> str:
     """A difference in words: `precision: fp32 (torch, onnxruntime), int8 (openvino)`."""
     names: dict[str, list[str]] = {}
     for name, value in values.items():

@@ -1,10 +1,10 @@
-"""Speeds of training beside each other: the guides' result table, and how training scales from one device to many."""
+"""Compares speeds of training: the guides' result table, and how training scales with the number of devices."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from seatrial.compare.comparability import say_unlike
+from seatrial.compare.comparability import describe_unlike
 from seatrial.errors import NotComparable, UsageError
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
@@ -79,11 +79,11 @@ def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Coll
     refused = [kind for kind in unlike if kind not in allowed]
     if refused:
         raise NotComparable(
-            f"these trainings are not alike: {'; '.join(say_unlike(kind, unlike[kind]) for kind in refused)}",
-            f"--allow {','.join(sorted({*refused, *allowed}))} sets them beside each other all the same",
+            f"these trainings are not comparable: {'; '.join(describe_unlike(kind, unlike[kind]) for kind in refused)}",
+            f"--allow {','.join(sorted({*refused, *allowed}))} compares them all the same",
         )
     rows = tuple(TrainingSpeedRow(name, speed, _rate(speed)) for name, speed in speeds.items())
-    notes = [f"not alike, but allowed: {say_unlike(kind, values)}" for kind, values in unlike.items()]
+    notes = [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
     if any(row.rate.low is not None for row in rows):
         notes.append("intervals cover the variation within one run; another run may lie outside them")
     return TrainingTable(rows, tuple(_find_scalings(rows)), tuple(notes))
