@@ -161,7 +161,7 @@ class RayExecutor(Closing):
     def _run(self, name: str, job: ClusterJob, progress: Progress) -> Iterator[Reply | Lost]:
         assert self._link is not None
         plan = job.brief.plan
-        there = f"{describe_placement(self._seats)} on {count_of(len(self._nodes), 'machine')}"
+        there = f"{describe_placement(self._placement)} on {count_of(len(self._nodes), 'machine')}"
         lanes = f"{LANES * plan.decode_workers} decode workers, {LANES * plan.streams} streams"
         progress(Update("evaluate", note=f"{name}: {there}, each with {lanes}; batches of {plan.batch_size}"))
         self._link.send(job)

@@ -211,7 +211,7 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         def read(path: Path, rows: NDArray[Any]) -> None:
             rows[:] = to_input(pipeline.load(path)[None], tensor, pipeline)
 
-        return Source(inputs.files, 1, tensor, read, readers=count_cores())
+        return Source(inputs.files, 1, tensor, read, read_workers=count_cores())
     checked = [check_bins(folder, pipeline, tensor) for folder in sorted({path.parent for path in inputs.files})]
     _check_info(inputs, tensor)
     images = count_images(inputs.files, tensor, batch_size, suggest_bins(pipeline, tensor))
