@@ -32,7 +32,7 @@ def make_card(trial: TinyTrial, network: str, **train: Any) -> Path:
 
 
 def make_data(trial: TinyTrial, folder: Path, val: int) -> Path:
-    """The trial's training images, and as many held-out ones as asked, each under several names."""
+    """The trial's training images, and `val` held-out ones, each under several names."""
     folder.mkdir(parents=True)
     (folder / "train").symlink_to(trial.folder / "train")
     images = sorted(trial.images.iterdir())
@@ -45,7 +45,7 @@ def make_data(trial: TinyTrial, folder: Path, val: int) -> Path:
 
 
 def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:
-    """Train in a process of its own; it sends what it tells, in words, and leaves with the command's exit code.
+    """Train in a process of its own; it sends its updates as text, and ends with the command's exit code.
 
     All such processes are forked from one that has torch loaded.
     """
@@ -58,24 +58,24 @@ def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:
     return process, here
 
 
-def read_until(told: Connection, word: str) -> bool:
-    """Wait until a process says something with `word` in it; False if it ends before."""
+def read_until(messages: Connection, word: str) -> bool:
+    """Wait until a process sends a message with `word` in it; False if it ends before."""
     try:
-        while word not in told.recv():
+        while word not in messages.recv():
             pass
     except EOFError:
         return False
     return True
 
 
-def _train(spec: TrainSpec, told: Connection) -> None:
-    def tell(update: Update) -> None:
-        told.send(update.note or f"{update.stage} {update.done}")
+def _train(spec: TrainSpec, messages: Connection) -> None:
+    def send(update: Update) -> None:
+        messages.send(update.note or f"{update.stage} {update.done}")
 
     try:
-        train_recipe(spec, tell)
+        train_recipe(spec, send)
     except SeatrialError as error:
-        told.send(str(error))
+        messages.send(str(error))
         sys.exit(error.exit_code)
 
 

@@ -54,8 +54,8 @@ def test_killed_at_several_steps_it_ends_in_the_same_bits(
 ) -> None:
     spec, kills = make_spec(tiny_trial, tmp_path), 0
     for word in ("train 2", "validate", "train 7"):
-        process, told = start_training(spec)
-        if read_until(told, word):
+        process, messages = start_training(spec)
+        if read_until(messages, word):
             process.kill()
             kills += 1
         process.join()
@@ -72,11 +72,11 @@ def test_a_signal_saves_and_leaves(
     number: signal.Signals, word: str, tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
 ) -> None:
     spec = make_spec(tiny_trial, tmp_path, checkpoint_every=None)
-    process, told = start_training(spec)
-    assert read_until(told, word)
+    process, messages = start_training(spec)
+    assert read_until(messages, word)
     assert process.pid is not None
     os.kill(process.pid, number)
-    assert read_until(told, "; run the same command to resume")
+    assert read_until(messages, "; run the same command to resume")
     process.join()
     assert process.exitcode == 130
     record = train_recipe(spec)
@@ -137,15 +137,15 @@ def test_a_log_that_cannot_be_written_stops_the_training(
 def test_a_signal_is_obeyed_at_the_end_of_a_step(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     notes: list[str] = []
 
-    def tell(update: Update) -> None:
+    def collect(update: Update) -> None:
         notes.append(update.note)
         if update.done == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
     spec = make_spec(tiny_trial, tmp_path)
     with pytest.raises(Interrupted, match=r"stopped after step [34] of 8; run the same command to resume"):
-        train_recipe(spec, tell)
-    train_recipe(spec, tell)
+        train_recipe(spec, collect)
+    train_recipe(spec, collect)
     assert any(note.startswith("resuming after epoch 1 of 4, step ") for note in notes)
 
 
@@ -171,8 +171,8 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before(
     tiny_trial: TinyTrial, undisturbed: TrainingRecord, tmp_path: Path
 ) -> None:
     spec, notes = make_spec(tiny_trial, tmp_path), []
-    process, told = start_training(spec)
-    assert read_until(told, "train 6")
+    process, messages = start_training(spec)
+    assert read_until(messages, "train 6")
     process.kill()
     process.join()
     newest = tmp_path / "snapshot.pt"
@@ -224,12 +224,12 @@ def test_a_setting_that_changes_nothing_is_noted(
     assert (
         run_cli([*words, "--loss-scale", "1024", "--amp", "off", "--max-train-steps", "1", "--batch-size", "99"]) == 0
     )
-    told = capsys.readouterr().err
-    assert "--loss-scale has no effect with the other settings" in told
-    assert "--batch-size 99 is reduced to the 24 training images" in told
+    message = capsys.readouterr().err
+    assert "--loss-scale has no effect with the other settings" in message
+    assert "--batch-size 99 is reduced to the 24 training images" in message
 
 
-def test_another_training_overwrites_none_unless_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+def test_another_training_overwrites_none_without_force(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     def make(epochs: int, **how: Any) -> TrainSpec:
         return TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, {"epochs": epochs}, **how)
 
@@ -296,13 +296,13 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_snapshot(
     spec = make_spec(tiny_trial, tmp_path, learning_rate=1e30, warmup_epochs=0, max_train_steps=2)
     with pytest.raises(TrainingDiverged) as raised:
         train_recipe(spec)
-    told = str(raised.value)
-    assert told.startswith("the loss became nan at step 2 (epoch 1) with ")
-    assert told.endswith("; try a smaller --learning-rate")
+    message = str(raised.value)
+    assert message.startswith("the loss became nan at step 2 (epoch 1) with ")
+    assert message.endswith("; try a smaller --learning-rate")
     named = (tmp_path / "diverged.txt").read_text().splitlines()
     assert len(named) == 12 and all(Path(name).is_file() for name in named)
-    assert f"{named[2]} and 9 more (all in {tmp_path / 'diverged.txt'}); " in told
-    assert f"; last good checkpoint: {tmp_path / 'snapshot.pt'} of step 1; " in told
+    assert f"{named[2]} and 9 more (all in {tmp_path / 'diverged.txt'}); " in message
+    assert f"; last good checkpoint: {tmp_path / 'snapshot.pt'} of step 1; " in message
     assert read_snapshot(tmp_path / "snapshot.pt").train_state.step == 1
 
 
@@ -369,7 +369,7 @@ def test_a_performance_run_keeps_the_record_alone(tiny_trial: TinyTrial, tmp_pat
     assert found.performance and found.checkpoint == ""
 
 
-def test_a_part_of_an_epoch_and_of_a_validation_is_told(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+def test_a_part_of_an_epoch_and_of_a_validation_is_shown(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     notes: list[str] = []
     spec = make_spec(tiny_trial, tmp_path, epochs=1, max_train_steps=1, max_eval_steps=1)
     record = train_recipe(spec, lambda update: notes.append(update.note))
@@ -385,7 +385,7 @@ def test_a_part_of_an_epoch_and_of_a_validation_is_told(tiny_trial: TinyTrial, t
         (["--epochs", "many"], 2, "--epochs"),
     ],
 )
-def test_what_cannot_be_trained_is_told(
+def test_what_cannot_be_trained_is_an_error(
     options: list[str],
     code: int,
     words: str,

@@ -162,7 +162,7 @@ def _name_device(value: str, line: CommandLine) -> tuple[str, ...]:
 def _look_up(option: str, values: Mapping[str, str]) -> Translator:
     def look_up(value: str, line: CommandLine) -> tuple[str, ...]:
         if value not in values:
-            raise UsageError(f"'{value}' has no equivalent of {option}", f"known are {', '.join(values)}")
+            raise UsageError(f"'{value}' has no equivalent of {option}", f"give one of {', '.join(values)}")
         return (option, values[value])
 
     return look_up

@@ -25,7 +25,11 @@ class TrainedNetwork:
             plain = nn.SyncBatchNorm.convert_sync_batchnorm(plain)  # type: ignore[no-untyped-call]
         memory = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.plain: nn.Module = plain.to(group.device).to(memory_format=memory)
-        self.average = _make_average(self.plain, settings.ema)
+        self.average: Any = None
+        if settings.ema:
+            from timm.utils.model_ema import ModelEmaV3
+
+            self.average = ModelEmaV3(self.plain, decay=settings.ema)
         self.memory = memory
         self.group = group
         self.whole = self._wrap(settings.compile)
@@ -62,14 +66,6 @@ class TrainedNetwork:
         """Whether the network has BatchNorm, so that a step needs at least two images."""
         kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
         return any(isinstance(module, kinds) for module in self.plain.modules())
-
-
-def _make_average(network: nn.Module, decay: float) -> Any:
-    if decay == 0:
-        return None
-    from timm.utils.model_ema import ModelEmaV3
-
-    return ModelEmaV3(network, decay=decay)
 
 
 def is_finite(module: nn.Module) -> bool:

@@ -157,13 +157,13 @@ def test_what_is_in_our_words_stays_as_it_is_and_is_not_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--lr 1 --learning-rate 2", "--lr 1 is --learning-rate here, which is given too; give one of them"),
         ("--npu 0 --device cuda", "--device cuda is --device here, which is given too; give one of them"),
         ("--lr", "--lr needs a value; give --lr VALUE"),
         ("--fp16=yes", "--fp16 takes no value; give --fp16 alone"),
-        ("--precision_mode force_fp16", "'force_fp16' has no equivalent of --amp; known are allow_mix_precision, "
+        ("--precision_mode force_fp16", "'force_fp16' has no equivalent of --amp; give one of allow_mix_precision, "
          "must_keep_origin_dtype"),
         ("--device-list 2,3", "--device-list 2,3 skips devices; set ASCEND_RT_VISIBLE_DEVICES or "
          "CUDA_VISIBLE_DEVICES to 2,3, and give --nproc 2"),
@@ -175,10 +175,10 @@ def test_what_is_in_our_words_stays_as_it_is_and_is_not_noted() -> None:
         ("--raport-file x", "--raport-file x is not supported; --dllogger writes dllogger.json into --output"),
     ],
 )  # fmt: skip
-def test_what_has_no_meaning_is_refused_with_what_does_it(words: str, told: str) -> None:
+def test_what_has_no_meaning_is_refused_with_what_does_it(words: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         translate(words.split())
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.names[0])

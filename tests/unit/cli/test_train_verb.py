@@ -25,8 +25,8 @@ EPOCH = Epoch(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
-    """What the training was asked for."""
+def specs(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
+    """The specs that the training got."""
     specs: list[TrainSpec] = []
 
     def record(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
@@ -47,9 +47,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
     return specs
 
 
-def test_what_is_not_said_is_left_to_the_card(asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_given_is_left_to_the_card(specs: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(LEAST) == 0
-    assert asked == [TrainSpec("resnet50", Path("images"), Path("out"))]
+    assert specs == [TrainSpec("resnet50", Path("images"), Path("out"))]
     assert capsys.readouterr().out.splitlines() == [
         "epoch   loss  train top-1  held-out top-1  images/s",
         "1      2.500       25.00%          50.00%        64",
@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[list[str], Any]] = {
 }
 
 
-def test_every_setting_is_an_option(asked: list[TrainSpec]) -> None:
+def test_every_setting_is_an_option(specs: list[TrainSpec]) -> None:
     for name, field in Train.model_fields.items():
         option = f"--{name.replace('_', '-')}"
         if field.annotation is bool:
@@ -82,7 +82,7 @@ def test_every_setting_is_an_option(asked: list[TrainSpec]) -> None:
             words, values = [[f"{option}={value}"]], [value]
         for word, value in zip(words, values, strict=True):
             assert run_cli([*LEAST, *word]) == 0, name
-            assert asked[-1].settings == {name: value}
+            assert specs[-1].settings == {name: value}
 
 
 def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,11 +95,11 @@ def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) ->
     assert "<sgd|lars|adamw>" in shown and "<dynamic|float>" in shown and "--flip / --no-flip" in shown
 
 
-def test_the_other_options(asked: list[TrainSpec]) -> None:
+def test_the_other_options(specs: list[TrainSpec]) -> None:
     words = "--preset guide-8p --nproc 2 --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
     least = ["train", "resnet50", "--output", "out"]
     assert run_cli([*least, *words.split(), "--resume", "there/snapshot.pt"]) == 0
-    assert asked == [
+    assert specs == [
         TrainSpec(
             recipe="resnet50",
             data=None,
@@ -116,10 +116,10 @@ def test_the_other_options(asked: list[TrainSpec]) -> None:
     ]
 
 
-def test_the_guides_words_are_noted_and_become_ours(asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_guides_words_are_noted_and_become_ours(specs: list[TrainSpec], capsys: pytest.CaptureFixture[str]) -> None:
     line = "train --data_path=/data -a resnet50 -b256 --lr 0.2 --amp --save_ckpt_path out"
     assert run_cli(line.split()) == 0
-    (spec,) = asked
+    (spec,) = specs
     assert (spec.recipe, spec.data, spec.output) == ("resnet50", Path("/data"), Path("out"))
     assert spec.settings == {"batch_size": 256, "learning_rate": 0.2, "amp": "fp16"}
     assert capsys.readouterr().err.splitlines() == [
@@ -132,13 +132,13 @@ def test_the_guides_words_are_noted_and_become_ours(asked: list[TrainSpec], caps
     ]
 
 
-def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> None:
+def test_the_folder_may_stand_where_main_py_has_it(specs: list[TrainSpec]) -> None:
     assert run_cli(["train", "/data", "-a", "resnet50", "--output", "out"]) == 0
-    assert (asked[0].recipe, asked[0].data) == ("resnet50", Path("/data"))
+    assert (specs[0].recipe, specs[0].data) == ("resnet50", Path("/data"))
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--epochs", "many"], "Invalid value for '--epochs': many: Input should be a valid integer, unable to parse "
          "string as an integer"),
@@ -156,18 +156,18 @@ def test_the_folder_may_stand_where_main_py_has_it(asked: list[TrainSpec]) -> No
         (["elsewhere"], "the data folder is given twice: elsewhere and --data images; give it once"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_one_line(
-    words: list[str], told: str, asked: list[TrainSpec], capsys: pytest.CaptureFixture[str]
+def test_what_is_wrong_is_one_line(
+    words: list[str], message: str, specs: list[TrainSpec], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_cli([*LEAST, *words]) == 2
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err.startswith("seatrial: ") and shown.err.count("\n") == 1
-    assert shown.err.removeprefix("seatrial: ").rstrip() == told
-    assert asked == []
+    assert shown.err.removeprefix("seatrial: ").rstrip() == message
+    assert specs == []
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (
             ["train", "resnet50", "--output", "out"],
@@ -183,20 +183,20 @@ def test_what_is_wrong_is_told_in_one_line(
         ),
     ],
 )
-def test_what_is_missing_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_an_error(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(words) == 2
-    assert capsys.readouterr().err == f"seatrial: {told}\n"
+    assert capsys.readouterr().err == f"seatrial: {message}\n"
 
 
 def test_a_validation_says_how_many_images_it_counted(
-    asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    specs: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = train.train_recipe
     validation = Validation(images=23, of_images=24, top1=0.5, top5=1.0, loss=1.25, seconds=1.0)
     changes = {"epochs": (), "checkpoint": "", "validation": validation, "bad_images": {"x.jpg": "no image"}}
     monkeypatch.setattr(train, "train_recipe", lambda *words: plain(*words).model_copy(update=changes))
     assert run_cli([*LEAST, "--evaluate"]) == 0
-    assert asked[0].evaluate_only
+    assert specs[0].evaluate_only
     assert capsys.readouterr().out.splitlines() == [
         "held-out: top-1 50.000%, top-5 100.000%, loss 1.2500; 23 of 24 images, each counted once",
         "left out: 1 images that could not be read, listed in the record",
@@ -204,21 +204,21 @@ def test_a_validation_says_how_many_images_it_counted(
 
 
 def test_processes_behind_the_first_are_silent(
-    asked: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    specs: list[TrainSpec], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run_cli([*LEAST, "--lr", "1"]) == 0
-    assert len(asked) == 1 and capsys.readouterr() == ("", "")
+    assert len(specs) == 1 and capsys.readouterr() == ("", "")
 
 
 def test_performance_prints_the_guides_block_and_what_it_does_not_say(
-    asked: list[TrainSpec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    specs: list[TrainSpec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_speed().save(tmp_path / SPEED)
     words = ["train", "resnet50", "--synthetic", "--output", str(tmp_path), "--performance", "--epochs", "2"]
     assert run_cli(words) == 0
-    assert asked[0].performance and asked[0].settings == {**PERFORMANCE, "epochs": 2}
+    assert specs[0].performance and specs[0].settings == {**PERFORMANCE, "epochs": 2}
     assert capsys.readouterr().out == (
         "------------------ Final result ------------------\n"
         "Final Performance images/sec : 20.000\n"

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("network", "asked", "fast", "chosen"),
+    ("network", "setting", "fast", "chosen"),
     [
         ("resnet50", "off", True, "fp32"),
         ("resnet50", "auto", True, "bf16"),
@@ -25,10 +25,10 @@ CPU = torch.device("cpu")
     ],
 )
 def test_auto_is_bf16_where_it_is_fast(
-    network: str, asked: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+    network: str, setting: str, fast: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seatrial.train.amp, "has_fast_bf16", lambda: fast)
-    recipe = choose_settings(load_recipe(network), None, {"amp": asked})
+    recipe = choose_settings(load_recipe(network), None, {"amp": setting})
     assert name_precision(resolve_amp(recipe, CPU).train) == chosen
 
 

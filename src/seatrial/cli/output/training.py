@@ -77,14 +77,14 @@ def write_speed(speed: "TrainingSpeedRecord") -> str:
     return "\n".join(lines)
 
 
-def write_trainings(found: "TrainingTable", layout: Layout) -> str:
+def write_trainings(table: "TrainingTable", layout: Layout) -> str:
     """A table of trainings, how they scale, and notes."""
-    header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, found.rows)))
+    header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, table.rows)))
     if layout is not Layout.GUIDE:
         header += ["batch", "devices", "interval", "waiting for images"]
-        rows = [[*cells, *_list_more_cells(row)] for cells, row in zip(rows, found.rows, strict=True)]
-    lines = [*map(_describe_scaling, found.scalings), *(f"note: {note}" for note in found.notes)]
-    lines += [f"doubt: {row.name}: {doubt}" for row in found.rows for doubt in row.speed.doubts]
+        rows = [[*cells, *_list_more_cells(row)] for cells, row in zip(rows, table.rows, strict=True)]
+    lines = [*map(_describe_scaling, table.scalings), *(f"note: {note}" for note in table.notes)]
+    lines += [f"doubt: {row.name}: {doubt}" for row in table.rows for doubt in row.speed.doubts]
     return _join(layout, header, rows, lines)
 
 
@@ -119,7 +119,7 @@ def _describe_scaling(scaling: "Scaling") -> str:
     return text
 
 
-def list_trainings(found: "TrainingTable") -> dict[str, Any]:
+def list_trainings(table: "TrainingTable") -> dict[str, Any]:
     """The table as JSON values."""
     return {
         "trainings": [
@@ -138,7 +138,7 @@ def list_trainings(found: "TrainingTable") -> dict[str, Any]:
                 "data_share": row.speed.data_share,
                 "doubts": list(row.speed.doubts),
             }
-            for row in found.rows
+            for row in table.rows
         ],
         "scalings": [
             {
@@ -151,13 +151,13 @@ def list_trainings(found: "TrainingTable") -> dict[str, Any]:
                 "impossible": s.impossible,
                 "unlike": list(s.differences),
             }
-            for s in found.scalings
+            for s in table.scalings
         ],
-        "notes": list(found.notes),
+        "notes": list(table.notes),
     }
 
 
-def write_training_guide(found: "TrainingGuide", layout: Layout) -> str:
+def write_training_guide(guide: "TrainingGuide", layout: Layout) -> str:
     """The result table of a guide; in the guides' layout without the marks of what is wrong in it."""
     rows = [
         [
@@ -168,10 +168,10 @@ def write_training_guide(found: "TrainingGuide", layout: Layout) -> str:
             row.precision or "-",
             row.torch or "-",
         ]
-        for row in found.rows
+        for row in guide.rows
     ]
-    lines = [] if layout is Layout.GUIDE else [_describe_claim(claim) for claim in found.scalings]
-    return f"{found.recipe}: {found.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
+    lines = [] if layout is Layout.GUIDE else [_describe_claim(claim) for claim in guide.scalings]
+    return f"{guide.recipe}: {guide.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
 
 
 def _describe_claim(claim: "Claim") -> str:
@@ -179,14 +179,14 @@ def _describe_claim(claim: "Claim") -> str:
     return text if claim.holds else f"{WRONG} {text}; impossible as scaling: {claim.note}"
 
 
-def list_training_guide(found: "TrainingGuide") -> dict[str, Any]:
+def list_training_guide(guide: "TrainingGuide") -> dict[str, Any]:
     """The table as JSON values."""
     return {
-        "recipe": found.recipe,
-        "title": found.title,
-        "rows": [row.model_dump(mode="json") for row in found.rows],
+        "recipe": guide.recipe,
+        "title": guide.title,
+        "rows": [row.model_dump(mode="json") for row in guide.rows],
         "scalings": [
             {"what": c.what, "stated": c.stated, "correct": c.correct, "holds": c.holds, "note": c.note}
-            for c in found.scalings
+            for c in guide.scalings
         ],
     }

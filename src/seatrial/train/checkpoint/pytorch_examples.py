@@ -64,7 +64,7 @@ def join_groups(state: Mapping[str, Any], ours: Sequence[str], theirs: Sequence[
         ours: names of the parameters in the order of our groups.
         theirs: the same names in the order of the network.
     """
-    number = {name: place for place, name in enumerate(ours)}
-    kept = {place: state["state"][number[name]] for place, name in enumerate(theirs) if number[name] in state["state"]}
+    number = {name: index for index, name in enumerate(ours)}
+    states = {i: state["state"][number[name]] for i, name in enumerate(theirs) if number[name] in state["state"]}
     first = {name: value for name, value in state["param_groups"][0].items() if name not in _OURS}
-    return {"state": kept, "param_groups": [{**first, "params": list(range(len(theirs)))}]}
+    return {"state": states, "param_groups": [{**first, "params": list(range(len(theirs)))}]}

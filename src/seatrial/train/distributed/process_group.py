@@ -1,7 +1,7 @@
 """The processes of a training and what they exchange.
 
-Tensors go over the device's own network (gloo, nccl, hccl), numbers and objects of the host over gloo beside it, so
-that these never wait for the device.
+Tensors go over the device's own network (gloo, nccl, hccl), numbers and objects of the host over a second one, gloo,
+so that these never wait for the device.
 """
 
 import os
@@ -78,7 +78,7 @@ class ProcessGroup:
                 distributed.broadcast(tensor, src=0)
 
     def sync(self, error: SeatrialError | None, stop: bool, *values: float) -> tuple[bool, NDArray[np.float64]]:
-        """Meet the other ranks before a step: whether any was told to stop, and all values (size, len(values)).
+        """Meet the other ranks before a step: whether any got a stop signal, and all values (size, len(values)).
 
         Raises:
             SeatrialError: the error of any rank.

@@ -61,7 +61,7 @@ def test_a_guides_checkpoint_gives_weights_epoch_and_optimiser(parted: str, reci
     assert all((velocity[name] == index).all() for index, name in enumerate(names))
 
 
-def test_what_does_not_fit_is_told_and_left(recipe: Recipe, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_noted_and_left(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth.tar"
     network = build_network(recipe.network)
     write_guides(path, network, [[name for name, _ in network.named_parameters()][::-1]], epoch=500)
@@ -96,7 +96,7 @@ def make_snapshot(recipe: Recipe) -> Snapshot:
     return Snapshot("k", 0, network.state_dict(), None, optimizer.state_dict(), {}, state)
 
 
-def test_a_snapshot_of_ours_keeps_its_place_or_begins_its_epoch_anew(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_snapshot_of_ours_keeps_its_step_or_starts_its_epoch_again(recipe: Recipe, tmp_path: Path) -> None:
     save_snapshot(tmp_path, make_snapshot(recipe))
     start, note = read_start(tmp_path / "snapshot.pt", recipe)
     assert start.key == "k" and start.train_state.step == 2 and note.endswith("a snapshot of epoch 1, step 2")
@@ -105,7 +105,7 @@ def test_a_snapshot_of_ours_keeps_its_place_or_begins_its_epoch_anew(recipe: Rec
     assert anew.network is start.network and anew.optimizer is start.optimizer
 
 
-def test_a_snapshot_of_another_network_or_optimiser_is_told(
+def test_a_snapshot_of_another_network_or_optimiser_is_noted(
     recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path
 ) -> None:
     save_snapshot(tmp_path, make_snapshot(recipe))

@@ -52,7 +52,7 @@ def test_a_group_of_one_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"device": "warp"}, EngineError, "torch has no device 'warp:1' here; it has cpu"),
     ],
 )
-def test_what_does_not_go_together_is_told(
+def test_what_does_not_go_together_is_an_error(
     settings: dict[str, str], kind: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
@@ -61,9 +61,9 @@ def test_what_does_not_go_together_is_told(
         pass
 
 
-def test_a_lost_process_is_known_by_gloos_words() -> None:
-    for told in ("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:5", "gloo/transport: x"):
-        assert process_group._is_lost_peer(RuntimeError(told))
+def test_a_lost_process_is_recognised_by_gloos_messages() -> None:
+    for text in ("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:5", "gloo/transport: x"):
+        assert process_group._is_lost_peer(RuntimeError(text))
     assert process_group._is_lost_peer(torch.distributed.DistNetworkError("socket"))
     assert not process_group._is_lost_peer(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 

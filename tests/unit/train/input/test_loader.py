@@ -202,9 +202,9 @@ def spoil(images: Sequence[LabelledImage], numbers: Sequence[int], folder: Path)
 
 
 def test_a_broken_image_is_named(images: list[LabelledImage], tmp_path: Path) -> None:
-    told = r"/7\.png is no image \(the file is empty\); mend or remove it, or give --on-bad-image skip$"
+    message = r"/7\.png is no image \(the file is empty\); mend or remove it, or give --on-bad-image skip$"
     with make_loader(spoil(images, [7], tmp_path), batch_size=18) as loader:
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             list(loader.epoch(0))
         assert not loader._filling
 
@@ -264,9 +264,11 @@ def test_broken_neighbours_go_on_to_the_next_that_can_be_read(images: list[Label
 
 
 def test_too_many_broken_images_stop_the_training(images: list[LabelledImage], tmp_path: Path) -> None:
-    told = r"of 300 images, 4 cannot be read \('10.png', '2.png', '3.png', …\): at most 1% are skipped; run `seatrial"
+    message = (
+        r"of 300 images, 4 cannot be read \('10.png', '2.png', '3.png', …\): at most 1% are skipped; run `seatrial"
+    )
     bad = spoil(repeat(images, 17)[:300], [2, 3, 10, 90], tmp_path)
-    with make_loader(bad, batch_size=100, on_bad_image="skip") as loader, pytest.raises(DataError, match=told):
+    with make_loader(bad, batch_size=100, on_bad_image="skip") as loader, pytest.raises(DataError, match=message):
         list(loader.epoch(0))
 
 

@@ -56,7 +56,7 @@ def test_a_process_without_an_image_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "accumulate", "processes", "has_batch_norm", "told"),
+    ("batch", "accumulate", "processes", "has_batch_norm", "message"),
     [
         (
             15,
@@ -75,9 +75,9 @@ def test_a_process_without_an_image_is_refused() -> None:
     ],
 )
 def test_a_part_of_a_step_that_is_too_small_is_refused(
-    batch: int, accumulate: int, processes: int, has_batch_norm: bool, told: str
+    batch: int, accumulate: int, processes: int, has_batch_norm: bool, message: str
 ) -> None:
     settings = Train(accumulate=accumulate)
     check_parts(settings, batch + 1, processes, has_batch_norm)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         check_parts(settings, batch, processes, has_batch_norm)

@@ -31,22 +31,22 @@ def logger(tmp_path: Path) -> Iterator[DLLogger]:
         yield opened
 
 
-def test_steps_and_epochs_are_counted_from_0_and_only_some_are_told(logger: DLLogger, tmp_path: Path) -> None:
+def test_steps_and_epochs_are_counted_from_0_and_only_some_are_logged(logger: DLLogger, tmp_path: Path) -> None:
     for number in range(1, 6):
         logger.on_step(make_step(number, learning_rate=0.125))
     logger.on_epoch(make_epoch(2))
-    told = (tmp_path / "dllogger.log").read_text().splitlines()
-    assert [line.partition(" - ")[2].partition("  ")[0] for line in told] == [
+    lines = (tmp_path / "dllogger.log").read_text().splitlines()
+    assert [line.partition(" - ")[2].partition("  ")[0] for line in lines] == [
         "Epoch: 0 Iteration: 1",
         "Epoch: 1 Iteration: 1",
         "Epoch: 1",
     ]
-    assert told[0] == (
+    assert lines[0] == (
         "DLL 2023-02-16 12:00:14 - Epoch: 0 Iteration: 1  train.loss : 2.50000  train.top1 : 25.00 % "
         "train.lr : 0.12500  train.compute_ips : 20.00 img/s train.total_ips : 16.00 img/s "
         "train.data_time : 0.10000 s train.compute_time : 0.40000 s"
     )
-    assert told[2].endswith(
+    assert lines[2].endswith(
         "train.loss : 1.00000  train.top1 : 50.00 % val.top1 : 25.00 % train.total_ips : 16.00 img/s"
     )
 

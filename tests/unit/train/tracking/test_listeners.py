@@ -22,7 +22,7 @@ def make_job(output: Path, **changes: Any) -> LogJob:
 
 
 def play(job: LogJob, first: int, last: int) -> None:
-    """Tell of the steps from `first` to `last`, and of the epochs that end among them."""
+    """Log the steps from `first` to `last`, and the epochs that end among them."""
     with closing(JsonLines(job)) as log:
         for number in range(first, last + 1):
             log.on_step(make_step(number))
@@ -110,24 +110,24 @@ def test_a_full_disk_is_a_storage_error_that_names_the_log(room: int, tmp_path: 
 
 
 def test_the_screen_has_a_line_every_few_steps() -> None:
-    told: list[Update] = []
-    lines = ScreenLines(Train(epochs=2, print_freq=2), told.append)
+    updates: list[Update] = []
+    lines = ScreenLines(Train(epochs=2, print_freq=2), updates.append)
     for number in (1, 2, 3, 4):
         lines.on_step(make_step(number))
     lines.on_step(make_step(5, top1=None))
-    assert [update.note for update in told] == [
+    assert [update.note for update in updates] == [
         "epoch 1/2, step 2/3: loss 2.500, top-1 25.0%, lr 0.02, 16 images/s, 20% of the time waiting",
         "epoch 2/2, step 2/3: loss 1.750, lr 0.05, 16 images/s, 20% of the time waiting",
     ]
 
 
-def test_who_is_told_is_asked_for(tmp_path: Path) -> None:
+def test_other_logs_are_opened_on_request(tmp_path: Path) -> None:
     def names(**changes: Any) -> list[str]:
-        found = open_listeners(make_job(tmp_path / "out", **changes), silent)
-        for listener in found:
+        listeners = open_listeners(make_job(tmp_path / "out", **changes), silent)
+        for listener in listeners:
             listener.on_step(make_step(2))
             listener.close()
-        return [type(listener).__name__ for listener in found]
+        return [type(listener).__name__ for listener in listeners]
 
     assert names() == ["JsonLines", "ScreenLines"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [LOG]

@@ -29,7 +29,7 @@ def play(job: LogJob, first: int, last: int, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(("tracker", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
-def test_a_tracker_that_is_not_installed_says_what_brings_it(
+def test_a_tracker_that_is_not_installed_names_the_extra(
     tracker: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -47,8 +47,8 @@ def test_names_and_figures() -> None:
         "train/compute_s": 0.4,
         "train/top1": 0.25,
     }
-    told = name_epoch(make_epoch(2))
-    assert told["epoch/val_top1"] == 0.25 and "epoch/epoch" not in told
+    values = name_epoch(make_epoch(2))
+    assert values["epoch/val_top1"] == 0.25 and "epoch/epoch" not in values
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -65,7 +65,7 @@ def test_tensorboard_has_every_printed_step_once_also_after_a_resume(tmp_path: P
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_goes_on_with_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_resumes_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     from mlflow import MlflowClient
 

@@ -1,4 +1,4 @@
-"""What a training tells, held against one that nobody stopped; its files in the guides' form; its speed."""
+"""The logs of a training, compared with those of one that nobody stopped; its files in the guides' form; its speed."""
 
 import json
 from pathlib import Path
@@ -24,19 +24,19 @@ class _Stop(Exception):
 
 
 def read(output: Path) -> list[dict[str, Any]]:
-    """The log without what a clock told."""
+    """The log without times."""
     lines = [json.loads(line) for line in (output / LOG).read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in CLOCKS} for line in lines]
 
 
 def stop_at(step: int, update: Update) -> None:
-    """A kill, as far as the files can tell: no snapshot is written on the way out."""
+    """A kill, as far as the files show: no snapshot is written on the way out."""
     if update.done == step:
         raise _Stop
 
 
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_stopped_training_has_told_each_step_once(step: int, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+def test_a_stopped_training_has_each_step_once(step: int, tiny_trial: TinyTrial, tmp_path: Path) -> None:
     whole, stopped = (TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path / name) for name in ("a", "b"))
     train_recipe(whole)
     with pytest.raises(_Stop):
@@ -49,7 +49,7 @@ def test_a_stopped_training_has_told_each_step_once(step: int, tiny_trial: TinyT
     assert read(stopped.output) == read(whole.output)
 
 
-def test_another_training_in_the_same_folder_begins_its_log_anew(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+def test_another_training_in_the_same_folder_starts_its_log_again(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     for rate in (0.01, 0.02):
         settings = {"epochs": 1, "learning_rate": rate, "warmup_epochs": 0}
         train_recipe(TrainSpec(str(tiny_trial.card), tiny_trial.folder, tmp_path, settings, force=True))
