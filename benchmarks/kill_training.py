@@ -2,7 +2,7 @@
 
     python benchmarks/kill_training.py --folder WORK [--kills 10] [--network test_resnet] [--epochs 4] [--seed 1]
 
-Prints where each sitting began and what it had done when it was killed, and whether the weights are the same bits.
+Prints where each attempt began and what it had done when it was killed, and whether the weights are the same bits.
 On the demo's digits; snapshots every five steps, so that some kills fall into one that is being written.
 """
 
@@ -21,7 +21,7 @@ STEP = '"event": "step"'
 
 
 def start(card: Path, output: Path, epochs: int) -> subprocess.Popen[str]:
-    """One sitting of the training."""
+    """One attempt of the training."""
     words = ["train", str(card), "--data", str(card.parent / "data"), "--output", str(output), "--epochs", str(epochs)]
     words += ["--checkpoint-every", "5", "--batch-size", "32", "--json"]
     command = [sys.executable, "-m", "seatrial", *words]
@@ -29,7 +29,7 @@ def start(card: Path, output: Path, epochs: int) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> dict[str, object]:
-    """The record of a sitting that is let be."""
+    """The record of a training that nobody stops."""
     told, errors = process.communicate()
     if process.returncode:
         raise SystemExit(errors)
@@ -46,7 +46,7 @@ def find_last_step(output: Path) -> int:
 
 
 def kill_one(card: Path, output: Path, epochs: int, steps: int, wait_s: float) -> str | None:
-    """Start a sitting, and kill it that long after so many steps; None if it was done before."""
+    """Start an attempt, and kill it that long after so many steps; None if it was done before."""
     process, before = start(card, output, epochs), find_last_step(output)
     # The log is first cut back to the snapshot.
     while process.poll() is None and not (0 < find_last_step(output) != before):
@@ -89,7 +89,7 @@ def main() -> None:
             break
     found = finish(start(card, killed, asked.epochs))
     same = record["checkpoint_sha256"] == found["checkpoint_sha256"]
-    print(f"taken up {found['resumed']} times; weights: {'the same bits' if same else 'DIFFERENT'}")
+    print(f"resumed {found['resumed']} times; weights: {'the same bits' if same else 'DIFFERENT'}")
     logged = [find_last_step(folder) for folder in (whole, killed)]
     print(f"steps in the logs: {logged[0]} and {logged[1]}")
 

@@ -47,26 +47,21 @@ def train(
     resume: Annotated[
         str,
         typer.Option(
-            metavar="<auto|path>",
-            help="auto resumes from the snapshot in --output if there is one; a path starts from that file.",
+            metavar="<auto|path>", help="Snapshot or checkpoint to start from; auto: that in --output, if any."
         ),
     ] = "auto",
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Only validate: the checkpoint in --output, or --resume FILE.")
     ] = False,
     nproc: Annotated[int, typer.Option(help="Processes to start on this machine.", min=1)] = 1,
-    performance: Annotated[
-        bool, typer.Option("--performance", help="Measure the speed of training; stores no weights.")
-    ] = False,
+    performance: Annotated[bool, typer.Option("--performance", help="Only measure the speed of training.")] = False,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Train on random images instead of files.")] = False,
     track: Annotated[str | None, typer.Option(help="Also log to tensorboard, mlflow or tensorboard,mlflow.")] = None,
     dllogger: Annotated[bool, typer.Option("--dllogger", help="Also log in the format of NVIDIA's DLLogger.")] = False,
     guide_format: Annotated[
         bool, typer.Option("--guide-format", help="Also write checkpoint.pth.tar and model_best.pth.tar.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Train from the start, and overwrite what is in --output.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train from the start; overwrites --output.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a card's network; a stopped training resumes. An option overrides the preset, the preset the card.
