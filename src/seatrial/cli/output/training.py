@@ -114,7 +114,7 @@ def _describe_scaling(scaling: "Scaling") -> str:
         text += f" ({low} to {high})"
     if scaling.impossible:
         text = f"{WRONG} {text}, which is impossible as scaling"
-    if scaling.unlike:
+    if scaling.differences:
         text += f"; differs in {', '.join(scaling.differences)}"
     return text
 
