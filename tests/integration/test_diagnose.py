@@ -255,7 +255,7 @@ def test_a_stage_that_cannot_be_run_leaves_the_answer_open(run: Path, monkeypatc
     faults.change_bias(run)
     found = diagnose(run)
     assert (found.first, found.exit_code) == ("stored graph", 3)
-    assert "what differs cannot be told (exporter torchscript failed)" in found.conclusion
+    assert "the difference cannot be explained (exporter torchscript failed)" in found.conclusion
 
 
 def test_a_stage_that_answers_no_numbers_leaves(run: Path) -> None:
@@ -277,7 +277,7 @@ def test_json_and_other_images(run: Path, trial: TinyTrial, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nowhere"], 2, "nowhere holds no run (it has no run.json); `seatrial run` makes one"),
+        (["nowhere"], 2, "nowhere is no run folder (it has no run.json); `seatrial run` makes one"),
         (["run", "--images", "nowhere"], 6, "image folder nowhere is not there"),
         (["run", "--bins", "trial"], 6, "trial holds no .bin file of any of the 24 images; one would be image_000.bin"),
     ],
@@ -300,4 +300,4 @@ def test_what_cannot_be_diagnosed_is_told(
 def test_images_that_moved_away_are_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_record(run / "run.json", images="/gone")
     assert run_cli(["diagnose", str(run)]) == 2
-    assert "which is not there as seen from here; give --images and --labels" in capsys.readouterr().err
+    assert "which does not exist as seen from this folder; give --images and --labels" in capsys.readouterr().err

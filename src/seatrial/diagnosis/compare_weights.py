@@ -12,7 +12,7 @@ def compare_weights(made: onnx.ModelProto, stored: onnx.ModelProto) -> str:
     )
     if ours.keys() != theirs.keys():
         count = len(ours.keys() ^ theirs.keys())
-        return f"{count} weights stand in one graph only: other versions of the exporter, or another graph"
+        return f"{count} weights are in one graph only: other versions of the exporter, or another graph"
     changes = {name: _measure(ours[name], theirs[name]) for name in ours}
     changed = [name for name, change in changes.items() if change]
     if not changed:

@@ -1,6 +1,6 @@
-"""What two preprocessings of the same images differ in: the simple change that explains one by the other.
+"""How two preprocessings of the same images differ: the simple change that explains one by the other.
 
-Values are held against the card's own pixels through the best scale and offset of each channel (least squares), so a
+Values are compared with the card's own pixels through the best scale and offset of each channel (least squares), so a
 change of geometry shows whatever mean and standard deviation were used, and these follow from the fit.
 """
 
@@ -24,7 +24,7 @@ ROUNDING = 1.0
 CLEARER = 3.0
 """A change that leaves more than rounding must leave so many times less than no change."""
 MEAN_OFF, STD_OFF = 2e-3, 5e-3
-"""On the 0..1 scale: what else than a printed digit is another mean; and another standard deviation, as a share."""
+"""On the 0..1 scale: a difference of means beyond printed digits; and of standard deviations, as a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def describe_difference(
     plain = fit_planes("", values, planes)
     fits = [plain, *(fit_planes(how, other, planes) for how, other in readings.items() if how)]
     fits += [fit_planes(f"the crop lies {_name_shift(*by)}", *cut) for by, cut in _shift(values, planes)]
-    for change, made in _resize_otherwise(paths, recipe):
-        fits.append(fit_planes(change, values, made.transpose(0, 3, 1, 2).astype(np.float64)))
+    for change, resized in _resize_otherwise(paths, recipe):
+        fits.append(fit_planes(change, values, resized.transpose(0, 3, 1, 2).astype(np.float64)))
     best = min(fits, key=lambda fit: fit.left)
     if plain.left <= ROUNDING:
         best = plain

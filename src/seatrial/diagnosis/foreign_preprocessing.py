@@ -1,4 +1,4 @@
-"""Somebody else's preprocessing, as bins, held against the card's: in levels, and in torch's answers."""
+"""Somebody else's preprocessing, as bins, compared with the card's: in levels, and in torch's logits."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
     paths = [image.path for image in sample.images]
 
     @contextmanager
-    def answers() -> Iterator[Predict]:
+    def open_bins_stage() -> Iterator[Predict]:
         yield lambda part: network(bins.read(paths[part]))
 
     def explain() -> str:
@@ -38,7 +38,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
         parent=None,
         floor=floor,
         whole=floor,
-        open=answers,
+        open=open_bins_stage,
         advice="make the bins with `seatrial preprocess`, or write into the card what the network was trained with",
         explain=explain,
         remark=_measure_levels(sample, bins),
@@ -46,7 +46,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
 
 
 def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.float32]) -> NoiseFloor:
-    """How far torch's answers move when every value of the pixels moves by -1, 0 or 1 levels at random.
+    """How far torch's logits move when every value of the pixels moves by -1, 0 or 1 levels at random.
 
     So far apart are two right decoders, or two roundings of the same resize.
     """

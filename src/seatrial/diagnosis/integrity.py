@@ -1,4 +1,4 @@
-"""What of a run folder, or of what it was made from, is no longer what its manifests say."""
+"""Files of a run folder, or of its inputs, that are no longer what the manifests describe."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -14,13 +14,13 @@ from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
 
 
 def find_changes(sample: Sample) -> tuple[str, ...]:
-    """Everything that has changed since it was made, in words; manifests that cannot be read are findings too."""
+    """Every file that has changed since it was written, in words; unreadable manifests are findings too."""
     found = (*_check_inputs(sample), *_check_graphs(sample), *_check_engines(sample), *_check_evaluations(sample))
     return tuple(dict.fromkeys((*found, *_find_stale(sample))))
 
 
 def _find_stale(sample: Sample) -> Iterator[str]:
-    """Records of other inputs than run.json names, or of others than stand beside them."""
+    """Records of other inputs than run.json names, or than those beside them."""
     try:
         stale = read_records(sample.run).stale
     except SeatrialError as error:
@@ -59,7 +59,7 @@ def _check_graphs(sample: Sample) -> Iterator[str]:
     others = {name: _find_version(name) for name in sample.graph.versions}
     for name, made in sample.graph.versions.items():
         if others[name] not in (None, made):
-            yield f"model.onnx was made with {name} {made}, and here is {others[name]}: re-made it may differ"
+            yield f"model.onnx was made with {name} {made}, and here is {others[name]}: made again it may differ"
 
 
 def _check_engines(sample: Sample) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _check_engines(sample: Sample) -> Iterator[str]:
     for name in sample.manifest.engines:
         folder = sample.run / "engines" / name
         if not (folder / MANIFEST).is_file():
-            continue  # Its stage says so.
+            continue  # Reported by its stage.
         try:
             manifest = EngineManifest.load(folder / MANIFEST)
         except SeatrialError as error:

@@ -13,22 +13,22 @@ from seatrial.store.diagnosis import LABELS, StageDiagnosis
 from seatrial.store.predictions import Predictions
 
 AGREEING = 0.98
-"""Share of today's answers that stored ones must repeat, to be taken as further evidence."""
+"""Share of today's predictions that the stored ones must repeat, to count as further evidence."""
 
 
 def judge_labels(sample: Sample, logits: NDArray[np.floating]) -> StageDiagnosis:
-    """Hold the labels against torch's answers to all images that answers are known of.
+    """Compare the labels with torch's predictions for all images that have some.
 
-    Another order of the classes shows only with several images of each: the run's stored answers bring them.
+    Another order of the classes shows only with several images of each: the run's stored predictions provide them.
     """
-    answers, labels = _gather(sample, logits.argmax(axis=1))
-    right = float((answers == labels).mean())
-    found = find_order(answers, labels, sample.recipe.network.classes)
-    reason = "" if found is None else "; ".join((found.text, *found.examples[:2]))
-    beyond = labels >= sample.recipe.network.classes
-    if beyond.any():
-        told = f"{int(beyond.sum())} labels are not one of the network's classes 0..{sample.recipe.network.classes - 1}"
-        reason = "; ".join(part for part in (told, reason) if part)
+    predictions, labels = _gather(sample, logits.argmax(axis=1))
+    right = float((predictions == labels).mean())
+    order = find_order(predictions, labels, sample.recipe.network.classes)
+    reasons = [] if order is None else [order.text, *order.examples[:2]]
+    last = sample.recipe.network.classes - 1
+    if (beyond := int((labels > last).sum())) > 0:
+        reasons.insert(0, f"{beyond} labels are not one of the network's classes 0..{last}")
+    reason = "; ".join(reasons)
     return StageDiagnosis(
         stage=LABELS,
         images=len(labels),
@@ -52,13 +52,13 @@ def doubt_accuracy(sample: Sample, labels: StageDiagnosis) -> str | None:
     )
 
 
-def _gather(sample: Sample, answers: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Answers and labels of the sample, or of every image that the run's torch has answered if it still answers so."""
+def _gather(sample: Sample, predictions: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Predictions and labels of the sample, or of every image of the run's torch, if it still predicts the same."""
     with contextlib.suppress(SeatrialError):
         stored = Predictions.load(sample.run / "evaluation" / "torch.parquet")
         known = dict(zip(stored.ids, stored.classes[:, 0].tolist(), strict=True))
-        repeated = [known.get(name) == answer for name, answer in zip(sample.names, answers.tolist(), strict=True)]
+        repeated = [known.get(name) == first for name, first in zip(sample.names, predictions.tolist(), strict=True)]
         labelled = [(known[image.id], image.label) for image in sample.labelled if image.id in known]
         if np.mean(repeated) >= AGREEING:
-            return np.array([a for a, _ in labelled]), np.array([label for _, label in labelled])
-    return answers, sample.truth
+            return np.array([first for first, _ in labelled]), np.array([label for _, label in labelled])
+    return predictions, sample.truth

@@ -1,4 +1,4 @@
-"""The noise that each precision may add: constants, or what rounding to its bits does to torch on the same images."""
+"""The noise floor of each precision: a constant, or what rounding to its bits does to torch on the same images."""
 
 import copy
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FLOAT32_BITS = 23
-"""Of its mantissa, as stored."""
+"""Stored bits of its mantissa."""
 
 
 class Floors:
-    """Floors of a case by precision, each measured once."""
+    """Noise floors of a sample by precision, each measured once."""
 
     def __init__(self, sample: Sample, network: "nn.Module", reference: NDArray[np.float32]) -> None:
         self._case, self._network, self._reference = sample, network, reference
@@ -55,8 +55,9 @@ def round_network(network: "nn.Module", bits: int) -> "nn.Module":
             if tensor.dtype == torch.float32:
                 tensor.copy_(round_mantissa(tensor, bits))
 
-    def round_output(layer: "nn.Module", given: Any, made: Any) -> Any:
-        return round_mantissa(made, bits) if isinstance(made, torch.Tensor) and made.dtype == torch.float32 else made
+    def round_output(layer: "nn.Module", inputs: Any, output: Any) -> Any:
+        is_float = isinstance(output, torch.Tensor) and output.dtype == torch.float32
+        return round_mantissa(output, bits) if is_float else output
 
     for layer in rounded.modules():
         if not any(True for _ in layer.children()):

@@ -25,13 +25,13 @@ class DiagnoseSpec:
 
     run: Path
     images: Path | None = None
-    """None takes the run's own."""
+    """Default: the run's own."""
     labels: Path | None = None
-    """None takes the run's own; beside `images`, class folders."""
+    """Default: the run's own; with `images`, class folders."""
     bins: Path | None = None
-    """What somebody else's preprocessing made of the images."""
+    """The images as somebody else's preprocessing wrote them."""
     limit: int = 128
-    """At most so many images, evenly spaced."""
+    """Images at most, evenly spaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Sample:
     own_inputs: bool
     """Images and labels are those that the run names."""
     labelled: tuple[LabelledImage, ...]
-    """All of the set."""
+    """Every image of the set."""
     images: tuple[LabelledImage, ...]
-    """Those that are run."""
+    """The sampled images."""
     pixels: NDArray[np.uint8]
-    """Theirs, (n, *pipeline.shape)."""
+    """Their pixels, (n, *pipeline.shape)."""
     bins: BinFolder | None
 
     @property
@@ -66,11 +66,11 @@ class Sample:
 
     @property
     def batch_size(self) -> int:
-        """What the run evaluated with: engines without a free batch have a file for it."""
+        """That the run evaluated with: engines of fixed batch sizes have a file for it."""
         return int(self.manifest.spec["evaluate_batch_size"])
 
     def see(self, part: slice) -> NDArray[np.float32]:
-        """What the network sees of some images."""
+        """The network's input for some images."""
         return self.pipeline.finish(self.pixels[part])
 
 
@@ -78,11 +78,11 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
     """Read the run's manifests, find its images and decode a sample of them.
 
     Raises:
-        UsageError: the folder holds no run, or its images are not where they were.
+        UsageError: the folder is no run, or its images have moved.
         DataError: images, labels or bins are missing or contradictory.
     """
     if not (spec.run / "run.json").is_file():
-        raise UsageError(f"{spec.run} holds no run (it has no run.json)", "`seatrial run` makes one")
+        raise UsageError(f"{spec.run} is no run folder (it has no run.json)", "`seatrial run` makes one")
     manifest = RunManifest.load(spec.run / "run.json")
     recipe = Recipe.read(manifest.recipe, str(spec.run / "run.json"))
     graph = GraphManifest.load(spec.run / "model.onnx.json")
@@ -118,10 +118,10 @@ def _find_inputs(spec: DiagnoseSpec, manifest: RunManifest) -> tuple[Path, Path 
         raise UsageError(f"{spec.run / 'run.json'} names no images", "give --images and --labels")
     own = None if manifest.labels is None else Path(manifest.labels)
     images, labels = Path(manifest.images), spec.labels or own
-    gone = next((path for path in (images, labels) if path is not None and not path.exists()), None)
-    if gone is not None:
+    missing = next((path for path in (images, labels) if path is not None and not path.exists()), None)
+    if missing is not None:
         raise UsageError(
-            f"the run was made of {gone}, which is not there as seen from here",
+            f"the run was made of {missing}, which does not exist as seen from this folder",
             "give --images and --labels, or start in the folder in which the run was started",
         )
     return images, labels

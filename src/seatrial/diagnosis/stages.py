@@ -1,4 +1,4 @@
-"""The stages of a run that give logits, from the graph made anew to the last engine, each ready to be asked."""
+"""The stages of a run that give logits, from the graph exported again to the last engine, each ready to be run."""
 
 import contextlib
 import tempfile
@@ -18,12 +18,13 @@ from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import Sample
 from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, PRECISIONS, EngineFile, check_batch, run_padded
-from seatrial.errors import EngineError, ParityError, SeatrialError
+from seatrial.errors import EngineError, SeatrialError
 from seatrial.export.graph import open_graph, parse_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.split_preprocessing import cut_body, cut_tail
 from seatrial.metrics.noise_floor import FLOORS, NoiseFloor
+from seatrial.progress import Progress, Update
 from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
 from seatrial.store.files import manifest_path
 from seatrial.store.records import EngineManifest, GraphManifest
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 Predict = Callable[[slice], NDArray[np.float32]]
-"""Logits of some of the case's images."""
+"""Logits of some of the sample's images."""
 SHOWN = 8
 """Images from which a difference is explained."""
-AGAIN = "and repeat the command that stands in run.json"
+AGAIN = "and repeat the command in run.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Something that answers the case's images, and what it is held against."""
+    """A step of the pipeline that gives logits, and what it is compared with."""
 
     name: str
     parent: str | None
@@ -52,24 +53,24 @@ class Stage:
     open: Callable[[], contextlib.AbstractContextManager[Predict]]
     advice: str
     explain: Callable[[], str] = lambda: ""
-    """What the difference looks like; asked only where there is one."""
+    """Describes the difference, where there is one."""
     remark: str = ""
-    """Told in any case."""
+    """Added to the reason in any case."""
 
 
 def list_stages(sample: Sample, network: "nn.Module", floors: Floors) -> list[Stage]:
     """Every stage behind torch, in the order of the pipeline."""
     graphs = _list_graph_stages(sample, network)
-    twins = _read_twins(sample)
-    made = _Made(sample, floors, twins, graphs[-1].name)
-    later = [made.describe_twin(name) for name in twins]
-    later += [made.describe_engine(name) for name in sample.manifest.engines]
-    later.sort(key=lambda found: found[0])  # Stable: graphs first, engines in the order asked.
+    derived = _read_derived(sample)
+    stages = _DerivedStages(sample, floors, derived, graphs[-1].name)
+    later = [stages.describe_graph(name) for name in derived]
+    later += [stages.describe_engine(name) for name in sample.manifest.engines]
+    later.sort(key=lambda item: item[0])  # Stable: graphs first, engines in the order of the run.
     return [*graphs, *(stage for _, stage in later)]
 
 
 class Graphs:
-    """The graph made anew from the run's weights, and the one that the run holds; each made once, when it is asked."""
+    """The graph exported again from the run's weights, and the stored one; each made once, when it is needed."""
 
     def __init__(self, sample: Sample, network: "nn.Module") -> None:
         self._case, self._network = sample, network
@@ -119,7 +120,7 @@ def _list_graph_stages(sample: Sample, network: "nn.Module") -> list[Stage]:
         explain: Callable[[], str] = lambda: "",
     ) -> Stage:
         is_whole = name == FUSED
-        return Stage(name, parent, fp32, fp32, lambda: _answer_graph(sample, load, is_whole), advice, explain)
+        return Stage(name, parent, fp32, fp32, lambda: _open_graph(sample, load, is_whole), advice, explain)
 
     anew = f"delete model.onnx {AGAIN}"
     stages = [make(EXPORT, None, lambda: graphs.exported, "try `seatrial export` with another --exporter or --opset")]
@@ -135,62 +136,62 @@ def _list_graph_stages(sample: Sample, network: "nn.Module") -> list[Stage]:
 
 
 @contextlib.contextmanager
-def _answer_graph(sample: Sample, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Predict]:
-    """A graph in onnxruntime, every node as it stands there."""
+def _open_graph(sample: Sample, load: Callable[[], onnx.ModelProto], takes_pixels: bool) -> Iterator[Predict]:
+    """A graph in onnxruntime, every node as stored."""
     model = load()
     spec = read_facts(model).input
-    run_stage = open_graph(model, spec.shape[0])
+    run_graph = open_graph(model, spec.shape[0])
     free = spec.model_copy(update={"shape": (None, *spec.shape[1:])})
 
-    def answer(part: slice) -> NDArray[np.float32]:
+    def predict(part: slice) -> NDArray[np.float32]:
         batch = sample.pixels[part] if takes_pixels else sample.see(part)
         check_batch(batch, free)
-        return run_stage(batch)
+        return run_graph(batch)
 
-    yield answer
+    yield predict
 
 
-def _read_twins(sample: Sample) -> dict[str, GraphManifest]:
-    """The run's other graphs by file name, with their manifests; one without is a finding and no stage."""
-    found = {}
+def _read_derived(sample: Sample) -> dict[str, GraphManifest]:
+    """The graphs derived from the run's, with their manifests, by file name; one without is a finding and no stage."""
+    manifests = {}
     for path in sorted(sample.run.glob("model-*.onnx")):
         with contextlib.suppress(SeatrialError):
-            found[path.name] = GraphManifest.load(manifest_path(path))
-    return found
+            manifests[path.name] = GraphManifest.load(manifest_path(path))
+    return manifests
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """What was made of the run's graph."""
+class _DerivedStages:
+    """Stages derived from the run's graph."""
 
     sample: Sample
     floors: Floors
-    twins: dict[str, GraphManifest]
+    derived: dict[str, GraphManifest]
     whole: str
     """The stage that is the graph itself."""
 
-    def describe_twin(self, name: str) -> tuple[int, Stage]:
-        """A further graph, and where its precision stands in the order."""
-        sample, manifest = self.sample, self.twins[name]
-        # It is called as what it was made of, and a word more.
+    def describe_graph(self, name: str) -> tuple[int, Stage]:
+        """A derived graph, and the place of its precision in the order."""
+        sample, manifest = self.sample, self.derived[name]
+        # Its name is that of its source and a word more.
         source = name.rpartition("-")[0] + ".onnx"
         precision = manifest.precision
         advice = f"delete {name} {AGAIN}" + ("; `seatrial quantize` can keep layers in float" * (precision == "int8"))
         return PRECISIONS.index(precision), Stage(
             name=name,
-            parent=source if source in self.twins else self.whole,
-            floor=self.floors.get(precision, source in self.twins),
+            parent=source if source in self.derived else self.whole,
+            floor=self.floors.get(precision, source in self.derived),
             whole=self.floors.get(precision),
-            open=lambda: _answer_graph(sample, lambda: parse_graph(sample.run / name), manifest.fused),
+            open=lambda: _open_graph(sample, lambda: parse_graph(sample.run / name), manifest.fused),
             advice=advice,
         )
 
     def describe_engine(self, name: str) -> tuple[int, Stage]:
-        """An engine, and where its precision stands in the order."""
+        """An engine, and the place of its precision in the order."""
         folder, fp32 = self.sample.run / "engines" / name, self.floors.get("fp32")
         try:
             if not folder.is_dir():
-                raise EngineError(f"engines/{name} is not there", "repeat the command that stands in run.json")
+                raise EngineError(f"engines/{name} is missing", "repeat the command in run.json")
             manifest = EngineManifest.load(folder / MANIFEST)
         except SeatrialError as error:
             problem = error
@@ -199,9 +200,9 @@ class _Made:
         return PRECISIONS.index(precision), Stage(
             name=name,
             parent=parent,
-            floor=self.floors.get(precision, parent in self.twins and manifest.graph.precision == precision),
+            floor=self.floors.get(precision, parent in self.derived and manifest.graph.precision == precision),
             whole=self.floors.get(precision),
-            open=lambda: _answer_engine(self.sample, EngineFile(folder, manifest)),
+            open=lambda: _open_engine(self.sample, EngineFile(folder, manifest)),
             advice=f"delete engines/{name} {AGAIN}",
         )
 
@@ -211,8 +212,8 @@ class _Made:
             return None
         if manifest.graph.precision == "fp32":
             return self.whole
-        exact = [name for name, twin in self.twins.items() if twin.sha256 == manifest.graph.sha256]
-        alike = [name for name, twin in self.twins.items() if twin.precision == manifest.graph.precision]
+        exact = [name for name, graph in self.derived.items() if graph.sha256 == manifest.graph.sha256]
+        alike = [name for name, graph in self.derived.items() if graph.precision == manifest.graph.precision]
         return next(iter((*exact, *alike)), self.whole)
 
 
@@ -221,30 +222,33 @@ def _fail(error: SeatrialError) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _answer_engine(sample: Sample, file: EngineFile) -> Iterator[Predict]:
+def _open_engine(sample: Sample, file: EngineFile) -> Iterator[Predict]:
     engine = get_engine(file.manifest.engine)
     with engine.open(file, file.manifest.device, sample.batch_size) as session:
         takes_pixels = session.input.dtype == "uint8"
         size = session.input.shape[0] or sample.batch_size
 
-        def answer(part: slice) -> NDArray[np.float32]:
+        def predict(part: slice) -> NDArray[np.float32]:
             batch = sample.pixels[part] if takes_pixels else sample.see(part)
             return np.concatenate([run_padded(session, batch[i : i + size]) for i in range(0, len(batch), size)])
 
-        yield answer
+        yield predict
 
 
-def run_stage(sample: Sample, stage: Stage, classes: int, told: Callable[[int], None]) -> NDArray[np.float32]:
-    """Logits of all the case's images; `told` hears how many are done.
+def run_stage(sample: Sample, stage: Stage, progress: Progress) -> NDArray[np.float32]:
+    """Logits of all the sample's images.
 
     Raises:
-        SeatrialError: the stage cannot be opened, does not take the images, or gives another number of classes.
+        SeatrialError: the stage cannot be opened, or does not take the images.
     """
-    parts = []
-    with stage.open() as answer:
-        for start in range(0, len(sample.images), sample.batch_size):
-            parts.append(answer(slice(start, start + sample.batch_size)))
-            if parts[-1].shape[1] != classes:
-                raise ParityError(f"it tells {parts[-1].shape[1]} classes apart, torch {classes}")
-            told(start + len(parts[-1]))
+    with stage.open() as predict:
+        return predict_all(sample, predict, stage.name, progress)
+
+
+def predict_all(sample: Sample, predict: Predict, name: str, progress: Progress) -> NDArray[np.float32]:
+    """Logits of all the sample's images, batch by batch."""
+    parts, count = [], len(sample.images)
+    for start in range(0, count, sample.batch_size):
+        parts.append(predict(slice(start, start + sample.batch_size)))
+        progress(Update("diagnose", start + len(parts[-1]), count, "images", {"stage": name}))
     return np.concatenate(parts)

@@ -16,7 +16,7 @@ from seatrial.diagnosis.integrity import find_changes
 from seatrial.diagnosis.label_order import doubt_accuracy, judge_labels
 from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import DiagnoseSpec, Sample, read_sample
-from seatrial.diagnosis.stages import Stage, list_stages, run_stage
+from seatrial.diagnosis.stages import Stage, list_stages, predict_all, run_stage
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs
@@ -28,18 +28,18 @@ from seatrial.store.files import locked
 
 __all__ = ["DiagnoseSpec", "diagnose_run"]
 TORCH = "torch's network"
-"""What a stage without a parent is held against."""
+"""What a stage without a parent is compared with."""
 
 
 def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
-    """Ask every stage of the run for its answers to the same images, and store which first leaves its noise floor.
+    """Run every stage on the same images, and store which of them first leaves its noise floor.
 
     Raises:
-        UsageError: the folder holds no run, or its images are not where they were.
+        UsageError: the folder is no run, or its images have moved.
         DataError: images, labels or bins are missing or contradictory.
         RefusedFile: the run's weights are not those that were stored.
         EngineError: torch is not installed.
-        ParityError: torch's own answers cannot be a classifier's.
+        ParityError: torch's own logits cannot be a classifier's.
     """
     sample = read_sample(spec, progress)
     with locked(spec.run):
@@ -47,7 +47,7 @@ def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
         from seatrial.export.export_graph import run_network
 
         network: Network = partial(run_network, module)
-        reference = _ask_torch(sample, network, progress)
+        reference = _run_torch(sample, network, progress)
         labels, floors = judge_labels(sample, reference), Floors(sample, module, reference)
         chain = _Chain(sample, reference, progress)
         stages = [] if sample.bins is None else [make_bins_stage(sample, sample.bins, network, reference)]
@@ -59,16 +59,12 @@ def diagnose_run(spec: DiagnoseSpec, progress: Progress = silent) -> Diagnosis:
     return diagnosis
 
 
-def _ask_torch(sample: Sample, network: Network, progress: Progress) -> NDArray[np.float32]:
-    parts = []
-    for start in range(0, len(sample.images), sample.batch_size):
-        parts.append(network(sample.see(slice(start, start + sample.batch_size))))
-        progress(Update("diagnose", start + len(parts[-1]), len(sample.images), "images", {"stage": TORCH}))
-    logits = np.concatenate(parts)
+def _run_torch(sample: Sample, network: Network, progress: Progress) -> NDArray[np.float32]:
+    logits = predict_all(sample, lambda part: network(sample.see(part)), TORCH, progress)
     try:
         check_outputs(sample.pixels, logits, sample.names)
     except ParityError as error:
-        raise ParityError(f"torch with the run's own weights: {error.problem}", "look at the checkpoint") from None
+        raise ParityError(f"torch with the run's own weights: {error.problem}", "check the checkpoint") from None
     return logits
 
 
@@ -79,46 +75,43 @@ class _Chain:
     sample: Sample
     reference: NDArray[np.float32]
     progress: Progress
-    answers: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    """Of the stages that gave some."""
+    logits: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Of the stages that could be run."""
     parents: dict[str, str | None] = field(default_factory=dict)
     sound: set[str] = field(default_factory=set)
-    """Those within their floor."""
+    """Stages within their floor."""
 
     def judge(self, stage: Stage) -> StageDiagnosis:
-        """Ask a stage, and hold it against the one before it; against torch where that one is wrong already."""
+        """Run a stage, and compare it with the one before it, or with torch where that one is wrong already."""
         self.parents[stage.name] = stage.parent
         try:
-            logits = self._ask(stage)
+            logits = self._run(stage)
         except (EngineError, StorageError) as error:
-            found = self._describe(stage, "not run", str(error))
+            diagnosed = self._describe(stage, "not run", str(error))
         except SeatrialError as error:
-            found = self._describe(stage, "leaves", str(error))
+            diagnosed = self._describe(stage, "leaves", str(error))
         else:
-            self.answers[stage.name] = logits
-            found = self._compare(stage, logits)
-        shown = "" if found.distance is None else f"relative error {found.distance.relative_error:.1e}, "
-        self.progress(Update("diagnose", note=f"{stage.name}: {shown}{found.verdict}"))
-        return found
+            self.logits[stage.name] = logits
+            diagnosed = self._compare(stage, logits)
+        shown = "" if diagnosed.distance is None else f"relative error {diagnosed.distance.relative_error:.1e}, "
+        self.progress(Update("diagnose", note=f"{stage.name}: {shown}{diagnosed.verdict}"))
+        return diagnosed
 
-    def _ask(self, stage: Stage) -> NDArray[np.float32]:
-        count = len(self.sample.images)
-
-        def told(done: int) -> None:
-            self.progress(Update("diagnose", done, count, "images", {"stage": stage.name}))
-
-        logits = run_stage(self.sample, stage, self.reference.shape[1], told)
+    def _run(self, stage: Stage) -> NDArray[np.float32]:
+        logits, classes = run_stage(self.sample, stage, self.progress), self.reference.shape[1]
+        if logits.shape[1] != classes:
+            raise ParityError(f"has {logits.shape[1]} classes, torch {classes}")
         check_outputs(self.sample.pixels, logits, self.sample.names, coarse=True)
         return logits
 
     def _compare(self, stage: Stage, logits: NDArray[np.float32]) -> StageDiagnosis:
         before = self._find_before(stage.parent)
-        known = self.reference if before is None else self.answers[before]
+        known = self.reference if before is None else self.logits[before]
         floor = stage.floor if before == stage.parent else stage.whole
         names = self.sample.names
         step = compare_logits(known, logits, names, floor.relative_error)
         whole = compare_logits(self.reference, logits, names, stage.whole.relative_error)
-        # What is wrong before it says nothing about this stage; torch does.
+        # A wrong stage before it proves nothing about this one; torch does.
         is_led = before is None or before in self.sound
         judged = step if is_led else whole
         verdict: StageVerdict = "within"
@@ -126,8 +119,8 @@ class _Chain:
             self.sound.add(stage.name)
         else:
             verdict = "inherits" if not is_led and step.excess is None else "leaves"
-        told = f"no further off than {before}" if verdict == "inherits" else judged.excess or ""
-        return self._describe(stage, verdict, told).model_copy(
+        reason = f"no further off than {before}" if verdict == "inherits" else judged.excess or ""
+        return self._describe(stage, verdict, reason).model_copy(
             update={
                 "against": before if before is not None and is_led else TORCH,
                 "top1": float((logits.argmax(axis=1) == self.sample.truth).mean()),
@@ -140,19 +133,19 @@ class _Chain:
         )
 
     def _find_before(self, name: str | None) -> str | None:
-        """The nearest stage before that gave answers; None is torch."""
-        while name is not None and name not in self.answers:
+        """The nearest stage before that could be run; None is torch."""
+        while name is not None and name not in self.logits:
             name = self.parents[name]
         return name
 
     def _describe(self, stage: Stage, verdict: StageVerdict, problem: str) -> StageDiagnosis:
         leaves = verdict == "leaves"
-        told = [problem, stage.remark, _explain(stage) if leaves and stage.name in self.answers else ""]
+        reasons = [problem, stage.remark, _explain(stage) if leaves and stage.name in self.logits else ""]
         return StageDiagnosis(
             stage=stage.name,
             images=len(self.sample.images),
             verdict=verdict,
-            reason="; ".join(part for part in told if part),
+            reason="; ".join(part for part in reasons if part),
             advice=stage.advice if leaves else "",
         )
 
@@ -161,7 +154,7 @@ def _explain(stage: Stage) -> str:
     try:
         return stage.explain()
     except SeatrialError as error:
-        return f"what differs cannot be told ({error.problem})"
+        return f"the difference cannot be explained ({error.problem})"
 
 
 def _conclude(sample: Sample, stages: tuple[StageDiagnosis, ...], findings: tuple[str, ...]) -> Diagnosis:

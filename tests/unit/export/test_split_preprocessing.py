@@ -68,4 +68,4 @@ def test_changed_weights_are_named() -> None:
     kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) + np.float32(0.25), "kernel2"))
     assert compare_weights(made, stored) == "1 of 5 weights differs, 'kernel2' by up to 0.25"
     stored.graph.initializer.pop()
-    assert compare_weights(made, stored).startswith("1 weights stand in one graph only")
+    assert compare_weights(made, stored).startswith("1 weights are in one graph only")
