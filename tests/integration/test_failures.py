@@ -39,8 +39,8 @@ def swap(arguments: list[str], option: str, value: str) -> list[str]:
         ("run", "resnet5", 2, "there is no recipe 'resnet5'; did you mean 'resnet50'?"),
         ("--images", "/nowhere/val", 6, "image folder /nowhere/val is not there"),
         ("--labels", "/nowhere/labels.txt", 6, "label file /nowhere/labels.txt cannot be read"),
-        ("--checkpoint", "/nowhere/a.pth", 2, "checkpoint /nowhere/a.pth is not there"),
-        ("--batch-size", "1,x", 2, "--batch-size 1,x is not whole numbers above 0"),
+        ("--checkpoint", "/nowhere/a.pth", 2, "checkpoint /nowhere/a.pth does not exist"),
+        ("--batch-size", "1,x", 2, "--batch-size 1,x is not a list of whole numbers above 0"),
     ],
 )
 def test_what_is_not_there_is_named(
@@ -57,7 +57,7 @@ def test_what_is_not_there_is_named(
     [
         ("onnxruntim", 2, "there is no engine 'onnxruntim'; did you mean 'onnxruntime'?"),
         ("onnxruntime:int3", 2, "there is no precision 'int3'; did you mean 'int8'?"),
-        ("openvino,openvino:fp32", 2, "engine 'openvino' is asked for twice"),
+        ("openvino,openvino:fp32", 2, "--engines names 'openvino' twice"),
         ("openvino:", 2, "names no precision after the colon"),
         (",", 2, "--engines names no engine"),
     ],

@@ -34,9 +34,9 @@ def test_a_run_makes_each_graph_once(tiny_trial: TinyTrial, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        ((), 2, "'onnxruntime-int8' needs images to calibrate with; give --calibration"),
+        ((), 2, "'onnxruntime-int8' needs calibration images; give --calibration"),
         (("--calibration", "val"), 6, "24 of 24 evaluation images were used for calibration"),
-        (("--calibration", "train", "--engines", "onnxruntime"), 2, "no engine was asked for it"),
+        (("--calibration", "train", "--engines", "onnxruntime"), 2, "--engines names none in int8"),
         (("--calibration", "nowhere"), 6, "nowhere is not there"),
     ],
 )

@@ -13,8 +13,8 @@ from typing import Any
 from seatrial.errors import ExitCode, SeatrialError
 
 GRACE_S = 4
-"""What a stopped command may take to put things away; what it had finished is on disk before."""
-STOPPED = "stopped; the same command goes on where it stopped"
+"""Seconds for a stopped command to clean up; finished work is on disk before."""
+STOPPED = "stopped; the same command resumes"
 
 
 def run_cli(arguments: Sequence[str]) -> int:

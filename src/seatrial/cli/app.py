@@ -57,8 +57,8 @@ def make_app() -> typer.Typer:
     return app
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"seatrial {__version__}")
         raise typer.Exit
 

@@ -25,53 +25,52 @@ _TAKES = {
     "runs": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
     "speed records under --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
 }
-"""The options that mean something, by what is compared."""
+"""The options that apply, by what is compared."""
 
-Compared = Annotated[
+Inputs = Annotated[
     list[Path],
     typer.Argument(
         metavar="A [B…]",
-        help="Records of `bench` and `import-log`, of `train --performance`, two runs, or predictions.",
+        help="Records of `bench`, `import-log` or `train --performance`; two runs; or predictions.",
     ),
 ]
 Baseline = Annotated[
-    str | None, typer.Option(help="Records: what the others are divided by, NAME or NAME,NAME; default: the first.")
+    str | None, typer.Option(help="Records: the baseline of ratios, NAME or NAME,NAME; default: the first.")
 ]
-GateWords = Annotated[
+SpeedGates = Annotated[
     list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
 ]
 Allowed = Annotated[
     str | None,
     typer.Option(
-        help="Allow to differ: scope,chips,precision,model,graph,preprocess,machine,clock; of trainings "
+        help="Differences to allow: scope,chips,precision,model,graph,preprocess,machine,clock; of trainings "
         "model,data,size."
     ),
 ]
 OneScope = Annotated[
-    Literal["device", "host", "e2e"] | None, typer.Option(help="Records: the scope to take; default: a common one.")
+    Literal["device", "host", "e2e"] | None, typer.Option(help="Records: scope to compare; default: a common one.")
 ]
-Per = Annotated[
-    Literal["chip", "card"] | None, typer.Option(help="Records: images/s of a chip or a whole card (default).")
-]
+Per = Annotated[Literal["chip", "card"] | None, typer.Option(help="Records: images/s per chip or per card (default).")]
 MaxSlower = Annotated[
-    float | None, typer.Option(help="Two runs or records: how much slower B may be, in %; runs: 5.", min=0.0)
+    float | None, typer.Option(help="Two runs or records: largest loss of speed, in %; default for runs: 5.", min=0.0)
 ]
 GatePoints = Annotated[
-    float | None, typer.Option(help="Runs, predictions: judge B's drop of top-1, in points.", min=0.0, max=100.0)
+    float | None, typer.Option(help="Runs, predictions: largest drop of top-1, in points.", min=0.0, max=100.0)
 ]
 JudgeLabels = Annotated[
-    Path | None, typer.Option(help="Predictions: judge by this file of `NAME CLASS` lines, not by their labels.")
+    Path | None, typer.Option(help="Predictions: label file (`NAME CLASS` lines) instead of their own labels.")
 ]
-ListLimit = Annotated[int | None, typer.Option(help="Predictions: images and classes to list, 10 unless given.", min=0)]
+ListLimit = Annotated[int | None, typer.Option(help="Predictions: images and classes to list; default: 10.", min=0)]
 Format = Annotated[
-    Layout | None, typer.Option("--format", help="Records and runs: guide is the Ascend guides' Markdown table.")
+    Layout | None,
+    typer.Option("--format", help="Records and runs; guide is the Ascend guides' table."),
 ]
 
 
 def compare(
-    paths: Compared,
+    paths: Inputs,
     baseline: Baseline = None,
-    gate: GateWords = None,
+    gate: SpeedGates = None,
     allow: Allowed = None,
     scope: OneScope = None,
     per: Per = None,
@@ -82,7 +81,7 @@ def compare(
     layout: Format = None,
     as_json: Json = False,
 ) -> int:
-    """Hold records, runs or predictions against each other; what must not stand side by side is refused."""
+    """Compare records, runs or predictions; what is not comparable is refused."""
     from seatrial.compare.comparability import check_kinds
     from seatrial.compare.speed_table import TableSpec
     from seatrial.workflow.compare.inputs import detect_kind
@@ -102,8 +101,8 @@ def compare(
         spec = CompareSpec(_find_files(kind, paths), labels, gate_pp)
         return _compare_predictions(spec, 10 if limit is None else limit, as_json)
     if kind == "run" or max_slower_pct is not None:
-        asked = ChangeSpec(gate_pp, max_slower_pct, allowed)
-        return _compare_changes(kind, paths, asked, layout or Layout.TABLE, as_json)
+        limits = ChangeSpec(gate_pp, max_slower_pct, allowed)
+        return _compare_changes(kind, paths, limits, layout or Layout.TABLE, as_json)
     table = TableSpec(_split(baseline), gate or (), allowed, scope, per)
     return _compare_records(paths, table, layout or Layout.TABLE, as_json)
 
@@ -118,7 +117,7 @@ def _refuse_ignored(kind: str, given: Collection[str]) -> None:
         things = "speed records under --max-slower-pct"
     for name in given:
         if name not in _TAKES[things]:
-            raise UsageError(f"{name} means nothing to {things}", f"what does: {' '.join(_TAKES[things])}")
+            raise UsageError(f"{name} does not apply to {things}", f"these do: {' '.join(_TAKES[things])}")
 
 
 def _find_files(kind: str, paths: list[Path]) -> list[Path]:
@@ -143,7 +142,7 @@ def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: L
     from seatrial.workflow.compare.runs import compare_measurements, compare_runs
 
     if layout is Layout.GUIDE:
-        raise UsageError("--format guide is the table of several records", "take --format markdown")
+        raise UsageError("--format guide is for tables of records", "take --format markdown")
     found = compare_runs(paths, spec) if kind == "run" else compare_measurements(paths, spec)
     _print(write_changes, list_changes, found, layout, as_json)
     return found.verdict.exit_code

@@ -21,12 +21,12 @@ def diagnose(
         Path | None, typer.Option(help="File of `NAME CLASS` lines; default: the run's, class folders beside --images.")
     ] = None,
     bins: Annotated[
-        Path | None, typer.Option(help=".bin files of these images, to hold against the card's preprocessing.")
+        Path | None, typer.Option(help=".bin files of these images, compared with the card's preprocessing.")
     ] = None,
     limit: Annotated[int, typer.Option(help="Images at most, evenly spaced.", min=1)] = 128,
     as_json: Json = False,
 ) -> int:
-    """Find the first stage of a run that moves the answers further than noise; writes RUN/diagnosis.json.
+    """Find the first stage of a run that moves the predictions beyond its noise floor; writes RUN/diagnosis.json.
 
     Exit code 3 if a stage does, exit code 7 if none does but one could not be run here.
     """

@@ -7,7 +7,7 @@ from seatrial.cli.output.progress import print_json, print_table
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say of every engine whether it can be used here, on which devices, in which precisions, and what is missing."""
+    """List which engines can be used here, on which devices, in which precisions, and what is missing."""
     from seatrial.workflow.compile import probe_engines
 
     found = probe_engines()
@@ -24,7 +24,7 @@ def doctor(as_json: Json = False) -> None:
         rows.append([has.engine, has.version or "–", ", ".join(devices) or "–", ", ".join(inside) or "–", batch])
     print_table(["engine", "version", "devices", "precisions", "batch"], rows, left=(0, 1, 2, 3, 4))
     if any(has.in_graph for has in found):
-        print("* in the graph: fp16 is made while compiling, int8 by `seatrial quantize`")
+        print("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
     for has in found:
         if has.missing:
             print(f"{has.engine}: {has.missing}; {has.install_hint}")

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how their texts are read."""
+"""Options that several verbs share, and the parsers of their texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ import typer
 from seatrial.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Output = Annotated[Path, typer.Option("--output", help="Where the result goes.")]
+Output = Annotated[Path, typer.Option("--output", help="Path of the result.")]
 Labels = Annotated[
-    Path | None, typer.Option("--labels", help="File of `NAME CLASS` lines; without it, IMAGES holds class folders.")
+    Path | None, typer.Option("--labels", help="Label file (`NAME CLASS` lines); default: class folders in --images.")
 ]
 Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
@@ -21,14 +21,14 @@ def read_sizes(text: str) -> tuple[int, ...]:
     """Batch sizes from `1,4,8`.
 
     Raises:
-        UsageError: one is not a whole number above 0, or stands twice.
+        UsageError: one is not a whole number above 0, or is repeated.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--batch-size {text} is not whole numbers above 0", "write it like 1,4,8")
+        raise UsageError(f"--batch-size {text} is not a list of whole numbers above 0", "write it like 1,4,8")
     sizes = tuple(int(part) for part in parts)
     if len(set(sizes)) < len(sizes):
-        raise UsageError(f"--batch-size {text} names a size twice")
+        raise UsageError(f"--batch-size {text} names a size twice", "name each once")
     return sizes
 
 
@@ -36,7 +36,7 @@ def read_scopes(text: str) -> tuple[str, ...]:
     """Scopes from `device,host,e2e`.
 
     Raises:
-        UsageError: one is not a scope, or stands twice.
+        UsageError: one is not a scope, or is repeated.
     """
     known = ("device", "host", "e2e")
     scopes = tuple(part.strip() for part in text.split(","))
@@ -44,7 +44,7 @@ def read_scopes(text: str) -> tuple[str, ...]:
     if wrong is not None:
         raise UsageError(f"--scope {text}: there is no scope '{wrong}'", f"scopes: {', '.join(known)}")
     if len(set(scopes)) < len(scopes):
-        raise UsageError(f"--scope {text} names a scope twice")
+        raise UsageError(f"--scope {text} names a scope twice", "name each once")
     return scopes
 
 
@@ -56,5 +56,5 @@ def read_pairs(options: Sequence[str]) -> dict[str, str]:
     """
     for option in options:
         if "=" not in option:
-            raise UsageError(f"--option {option} is not NAME=VALUE")
+            raise UsageError(f"--option {option} has no '='", "write it like --option NAME=VALUE")
     return dict(option.split("=", 1) for option in options)

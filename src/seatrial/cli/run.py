@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 Calibration = Annotated[
     Path | None,
-    typer.Option(help="Images that int8 is calibrated with: a folder or a list; none of those to evaluate on."),
+    typer.Option(help="Calibration images for int8: a folder or a list, none of them in --images."),
 ]
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path of a card.")],
     checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
     images: Images,
     output: Output,
@@ -28,13 +28,13 @@ def run(
         str, typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; torch is always the reference.")
     ] = "onnxruntime,openvino",
     batch_size: Annotated[str, typer.Option(help="Batch sizes to measure.")] = "1,4,8,16",
-    bench_duration: Annotated[float, typer.Option(help="Seconds to measure each point at least.", min=0.01)] = 10.0,
-    bench_samples: Annotated[int, typer.Option(help="Samples of each point at least.", min=1)] = 50,
-    evaluate_batch_size: Annotated[int, typer.Option(help="Images a run while evaluating.", min=1)] = 16,
+    bench_duration: Annotated[float, typer.Option(help="Least seconds to measure each point.", min=0.01)] = 10.0,
+    bench_samples: Annotated[int, typer.Option(help="Least samples of each point.", min=1)] = 50,
+    evaluate_batch_size: Annotated[int, typer.Option(help="Batch size of the evaluation.", min=1)] = 16,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
     calibration: Calibration = None,
     measure_again: Annotated[
-        bool, typer.Option("--measure-again", help="Measure the speed anew, also where it was measured before.")
+        bool, typer.Option("--measure-again", help="Measure the speed again, even where a record exists.")
     ] = False,
     as_json: Json = False,
 ) -> int:
@@ -74,7 +74,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int
 
 def demo(
     output: Annotated[Path, typer.Option("--output", help="The run folder.")] = Path("demo-run"),
-    force: Annotated[bool, typer.Option("--force", help="Train anew, whatever --output holds.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train again, whatever is in --output.")] = False,
     as_json: Json = False,
 ) -> int:
     """Run the whole trial on handwritten digits: make data, train, export, compile, evaluate, bench, report."""

@@ -1,4 +1,4 @@
-"""What a run folder holds, and where in it."""
+"""The records of a run folder, and their paths in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ def measurement_path(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's records; what a stage has not left is None, or not in its mapping."""
+    """A run's records; missing ones are None, or not in their mapping."""
 
     folder: Path
     manifest: RunManifest
@@ -59,13 +59,13 @@ class Run:
     throughput: Mapping[str, Throughput]
     measurements: Mapping[str, Measurement]
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
-    """By engine name, where their file is there; only `results.run_folder.read_run` reads them."""
+    """By engine name, where the file exists; read by `results.run_folder.read_run` only."""
     stale: Mapping[str, str] = field(default_factory=dict)
-    """Records that are there and left out, since they are not of this run's inputs: what they are of, by path."""
+    """Records left out because they are of other inputs: which, by path."""
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Names in the order asked, the reference first."""
+        """Names in the order of the request, the reference first."""
         return self.manifest.engines
 
     @property

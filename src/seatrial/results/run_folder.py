@@ -1,4 +1,4 @@
-"""Everything a run folder holds, read once."""
+"""All records of a run folder, read once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -51,16 +51,16 @@ def read_run(folder: Path) -> Run:
     for name, ours in predictions.items():
         versus = run.accuracy[name].versus
         theirs = None if versus is None else predictions.get(versus.reference)
-        # Records of older versions do not tell which predictions theirs are, and may be of others.
+        # Records of older versions do not name the predictions of their reference, which may have changed.
         if versus is not None and theirs is not None and versus.reference_sha256:
             check_versus(folder / "evaluation", run.accuracy[name], ours, theirs)
     return replace(run, predictions=predictions)
 
 
 def read_records(folder: Path) -> Run:
-    """Read the records of a run; parts may be missing, but what is there must be whole.
+    """Read the records of a run; records may be missing, but none may be damaged.
 
-    Records that are not of the inputs that run.json names are left out and stand in `stale`.
+    Records of other inputs than run.json names are left out and listed in `stale`.
 
     Raises:
         UsageError: the folder is no run, or a record in it is of another kind.

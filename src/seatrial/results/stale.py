@@ -2,7 +2,7 @@
 
 run.json names its inputs by their hashes. The stored weights name the file they came from, the graph its weights, an
 engine its graph, an evaluation and a measurement their engine, and the verdict the run and the records that it judged.
-Where this chain breaks, such as in a run that was started with another checkpoint and stopped, a record is stale.
+Where this chain breaks, as in a run that was started with another checkpoint and stopped, a record is stale.
 """
 
 from collections.abc import Collection, Iterator
@@ -27,7 +27,7 @@ from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
 
 
 def find_stale(run: Run) -> dict[str, str]:
-    """What each stale record is of instead, by its path in the run folder.
+    """The other inputs of each stale record, by its path in the run folder.
 
     Raises:
         RefusedFile: the verdict names a file outside the run.
@@ -82,7 +82,7 @@ def _judge_graph(run: Run, graph: GraphManifest, other_weights: bool) -> str:
 
 
 def _judge_origin(run: Run, built: EngineManifest) -> str:
-    """Whether the engine's graph is the run's, or was converted from it; of old int8 and fp16 graphs nobody knows."""
+    """Whether the engine's graph is the run's, or was converted from it; unknown of old int8 and fp16 graphs."""
     origin = built.graph.origin or (built.graph.sha256 if built.graph.precision == "fp32" else "")
     return "another graph" if run.graph is not None and origin not in ("", run.graph.sha256) else ""
 
@@ -104,17 +104,17 @@ def _judge_accuracy(run: Run, record: AccuracyRecord, stale: Collection[str]) ->
     engine = _judge_engine(run, record, stale)
     if engine or "evaluate_batch_size" not in run.manifest.spec or record.name not in run.built:
         return engine
-    asked = int(run.manifest.spec["evaluate_batch_size"])
+    size = int(run.manifest.spec["evaluate_batch_size"])
     free = any(model.batch_size is None for model in run.built[record.name].files)
     # Images that are left out were given to the engine or not.
-    least, most = min(asked, record.images), min(asked, record.images + len(record.left_out))
+    least, most = min(size, record.images), min(size, record.images + len(record.left_out))
     # An engine of fixed sizes takes a few images in the smallest batch that holds them.
-    differs = not least <= record.batch_size <= most and (free or record.images >= asked)
+    differs = not least <= record.batch_size <= most and (free or record.images >= size)
     return "another batch size" if differs else ""
 
 
 def _judge_reference(run: Run, record: AccuracyRecord) -> str:
-    """Whether its counts are against the predictions that the reference has now; old records do not tell."""
+    """Whether its counts are against the reference's present predictions; old records do not name them."""
     versus = record.versus
     reference = None if versus is None else run.accuracy.get(versus.reference)
     if versus is None or reference is None or versus.reference_sha256 in ("", reference.predictions_sha256):
@@ -125,8 +125,8 @@ def _judge_reference(run: Run, record: AccuracyRecord) -> str:
 def _judge_measurement(run: Run, record: Measurement, stale: Collection[str]) -> str:
     engine = _judge_engine(run, record, stale)
     measured = {point.batch_size for point in record.points} | {absent.batch_size for absent in record.unmeasured}
-    asked = set(run.manifest.spec.get("batch_sizes", measured))
-    return engine or ("other batch sizes" if measured != asked else "")
+    requested = set(run.manifest.spec.get("batch_sizes", measured))
+    return engine or ("other batch sizes" if measured != requested else "")
 
 
 def _judge_verdict(run: Run, verdict: Verdict, stale: Collection[str]) -> str:

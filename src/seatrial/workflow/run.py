@@ -33,9 +33,9 @@ from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, 
 from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
 
 REFERENCE = EngineChoice("torch", "fp32", "torch")
-"""What every other engine is held against."""
+"""The engine that every other one is compared with."""
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
-"""What is concluded from a run's records: the first to go when the run's inputs change."""
+"""Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class RunSpec:
     calibration: Path | None = None
     """Images for int8: a folder or a list; none of `images`."""
     measure_again: bool = False
-    """Measure also what was measured before, such as on a machine that was busy."""
+    """Measure also what was measured before, for instance on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A spec of which everything that can be known to be wrong beforehand is right."""
+    """A spec that passed every check that needs no work."""
 
     recipe: Recipe
     images: tuple[LabelledImage, ...]
@@ -77,11 +77,10 @@ class _Checked:
 def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`.
 
-    What is there already, made from the same inputs by the same versions, is not made again.
+    Results of the same inputs and versions are taken as they are.
 
-    A run that is refused, such as for its checkpoint, leaves what stands in `spec.output` as it was. Results of other
-    inputs go away before `run.json` names those of this run, so that no verdict ever stands beside inputs that it was
-    not reached on.
+    A run that is refused, such as for its checkpoint, leaves `spec.output` as it was. Results of other inputs are
+    deleted before `run.json` names those of this run, so that no verdict is ever beside inputs of another.
 
     Raises:
         SeatrialError: any of its stages' errors; what was finished before stays.
@@ -115,7 +114,7 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
     """Write `report.html` and `report.md` of a run folder; returns them and the run.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder is no run.
     """
     from seatrial.report.write import write_report as write
 
@@ -127,22 +126,22 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
 def _check(spec: RunSpec) -> _Checked:
     recipe = load_recipe(spec.recipe)
     if not spec.checkpoint.is_file():
-        state = "is a folder, not a checkpoint" if spec.checkpoint.is_dir() else "is not there"
+        state = "is a folder, not a file" if spec.checkpoint.is_dir() else "does not exist"
         raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
-    asked = [parse_engine(text) for text in spec.engines]
-    engines = (REFERENCE, *(choice for choice in asked if _name_kind(choice) != _name_kind(REFERENCE)))
-    if not asked:
+    choices = [parse_engine(text) for text in spec.engines]
+    engines = (REFERENCE, *(choice for choice in choices if _name_kind(choice) != _name_kind(REFERENCE)))
+    if not choices:
         raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
     kinds = [_name_kind(choice) for choice in engines]
     twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
     if twice is not None:
-        raise UsageError(f"engine '{twice}' is asked for twice")
+        raise UsageError(f"--engines names '{twice}' twice", "name it once")
     check_engine(REFERENCE)
     check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
     calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
-        judge_speed(text, {})  # a gate that cannot be read is an error before the work, not after it
+        judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
     return _Checked(recipe, images, engines, calibration)
 
 
@@ -156,10 +155,10 @@ def _read_calibration(
     quantised = next((choice.label for choice in engines if _wants_quantised(choice)), None)
     if spec.calibration is None:
         if quantised is not None:
-            raise UsageError(f"'{quantised}' needs images to calibrate with", "give --calibration FOLDER or LIST")
+            raise UsageError(f"'{quantised}' needs calibration images", "give --calibration FOLDER or LIST")
         return {}
     if quantised is None:
-        raise UsageError("--calibration is for int8, and no engine was asked for it", "write it like openvino:int8")
+        raise UsageError("--calibration is for int8, and --engines names none in int8", "write it like openvino:int8")
     contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
     check_apart(contents, images)
     return contents
@@ -198,7 +197,7 @@ def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> R
 
 
 def _begin(run: Path, manifest: RunManifest) -> None:
-    """Let `run.json` name the inputs of this run, once no result of other inputs stands beside it."""
+    """Write `run.json` with the inputs of this run, once the results of other inputs are deleted."""
     before = None
     with contextlib.suppress(SeatrialError):
         before = RunManifest.load(run / "run.json").identity
@@ -208,7 +207,7 @@ def _begin(run: Path, manifest: RunManifest) -> None:
 
 
 def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
-    """sha256 of every record that gates are judged on, by its path in the run folder."""
+    """sha256 of every record that the gates are judged by, by its path in the run folder."""
     names = [choice.label for choice in checked.engines]
     paths = [place(name) for place in (accuracy_path, measurement_path) for name in names]
     sizes = checked.recipe.gates.same_at_batches
@@ -251,7 +250,7 @@ def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progre
 
 
 def _choose_sizes(spec: RunSpec, checked: _Checked, choice: EngineChoice) -> tuple[int, ...]:
-    """Empty for an engine whose files take any batch; else every size that the run will ask for."""
+    """Empty for an engine whose files take any batch; else every size that the run needs."""
     if get_engine(choice.engine).probe().free_batch:
         return ()
     gate = checked.recipe.gates.same_at_batches
@@ -298,16 +297,16 @@ def _bench_all(
         min_samples=spec.bench_min_samples,
         # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
         warmup_budget_s=max(2.0, min(10.0, spec.bench_duration_s)),
-        # A run is there to judge a port; `seatrial bench` is there for a speed that has to stand up.
+        # A run judges a port; for a speed to be published there is `seatrial bench`.
         processes=1,
         images=pixels,
         images_hash=hash_listing(checked.images),
     )
-    found = {}
+    measured = {}
     for label, file in engines.items():
         place = spec.output / "bench" / f"{label}.json"
-        measured = bench_engine(file.folder, job, place, progress, spec.measure_again)
-        found[label] = contradict(measured, spec.output / "evaluation" / f"{label}.throughput.json")
-        if found[label] != measured:
-            found[label].save(place)
-    return found
+        first = bench_engine(file.folder, job, place, progress, spec.measure_again)
+        measured[label] = contradict(first, spec.output / "evaluation" / f"{label}.throughput.json")
+        if measured[label] != first:
+            measured[label].save(place)
+    return measured

@@ -136,10 +136,10 @@ def test_a_chip_is_shown_on_request(guide: Path, capsys: pytest.CaptureFixture[s
         ("310.json 310.json", "a record is given twice"),
         ("310.json 310P.json --scope e2e", "310 was not measured in scope e2e; take --scope device"),
         ("310.json 310P.json --baseline T5", "--baseline T5 is none of the records"),
-        ("310.json --gate-pp 1", "--gate-pp means nothing to speed records; what does: --baseline"),
-        ("310.json 310P.json --max-slower-pct 1 --per chip", "--per means nothing to speed records under"),
+        ("310.json --gate-pp 1", "--gate-pp does not apply to speed records; these do: --baseline"),
+        ("310.json 310P.json --max-slower-pct 1 --per chip", "--per does not apply to speed records under"),
         ("310.json --max-slower-pct 1", "--max-slower-pct judges two records, not 1"),
-        ("310.json 310P.json --max-slower-pct 1 --format guide", "--format guide is the table of several records"),
+        ("310.json 310P.json --max-slower-pct 1 --format guide", "--format guide is for tables of records"),
     ],
 )
 def test_what_makes_no_sense_is_told(line: str, told: str, guide: Path, capsys: pytest.CaptureFixture[str]) -> None:

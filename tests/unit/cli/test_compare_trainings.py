@@ -58,7 +58,7 @@ def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["1p.json", "1p.json"], 2, "a record is given twice; give each once"),
         (["1p.json", "other.json"], 7, "these trainings are not comparable: model: resnet50 (1p-NPU), tiny (1p-CPU)"),
-        (["1p.json", "8p.json", "--gate", "best(8p) > 1"], 2, "--gate means nothing to training speeds"),
+        (["1p.json", "8p.json", "--gate", "best(8p) > 1"], 2, "--gate does not apply to training speeds"),
         (["1p.json", "8p.json", "--allow", "chips"], 2, "--allow chips: there is no such difference of trainings"),
     ],
 )

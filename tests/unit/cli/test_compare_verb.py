@@ -124,8 +124,8 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("path", "code", "told"),
     [
-        ("trial", 2, "torch.parquet is predictions and trial a run; compare takes one kind at a time"),
-        ("trial/evaluation", 2, "trial/evaluation is a folder, but no run; compare takes predictions"),
+        ("trial", 2, "torch.parquet is predictions and trial a run; compare takes inputs of one kind"),
+        ("trial/evaluation", 2, "trial/evaluation is a folder without run.json; compare takes predictions"),
         ("trial/evaluation/torch.json", 2, "and trial/evaluation/torch.json an accuracy record; compare takes one"),
         ("trial/bench/torch.json", 2, "and trial/bench/torch.json a speed record; compare takes one kind"),
         ("trial/engines/torch", 2, "trial/engines/torch is an engine folder; `seatrial evaluate` and `bench` make"),
@@ -133,7 +133,7 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
         ("words.txt", 2, "words.txt is no record; compare takes predictions"),
         ("list.json", 2, "list.json is a JSON without a schema; compare takes"),
         ("half.json", 8, "half.json is damaged"),
-        ("nothing.parquet", 2, "there is no nothing.parquet; compare takes"),
+        ("nothing.parquet", 2, "nothing.parquet does not exist; compare takes"),
         ("cut.parquet", 8, "cut.parquet is no file of predictions"),
     ],
 )
@@ -170,7 +170,7 @@ def test_an_option_that_means_nothing_to_predictions_is_an_error(
     option: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_line(f"compare torch.parquet int8.parquet {option}") == 2
-    assert f"{option.split()[0]} means nothing to predictions; what does: --gate-pp" in capsys.readouterr().err
+    assert f"{option.split()[0]} does not apply to predictions; these do: --gate-pp" in capsys.readouterr().err
 
 
 def test_a_gate_needs_a_reference_and_three_are_too_many(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

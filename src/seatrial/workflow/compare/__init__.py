@@ -1,1 +1,1 @@
-"""What  does, for each kind of input."""
+"""`seatrial compare`, for each kind of input."""

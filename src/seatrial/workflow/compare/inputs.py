@@ -1,4 +1,4 @@
-"""What lies at a path that `compare` was given, told by what it holds."""
+"""The kind of input at a path, by its content."""
 
 import os
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ def detect_kind(paths: Sequence[Path]) -> Comparable:
     """What all of `paths` are.
 
     Raises:
-        UsageError: one is not there or holds something else, or they are of several kinds.
+        UsageError: one is missing or of no such kind, or they are of several kinds.
         RefusedFile: a JSON file is damaged.
     """
-    kinds = {path: _tell_one(path) for path in paths}
+    kinds = {path: _detect_one(path) for path in paths}
     first, kind = next(iter(kinds.items()))
     other = next((path for path in paths if kinds[path] != kind), None)
     if other is not None:
         raise UsageError(
-            f"{first} is {_article(kind)} and {other} {_article(kinds[other])}", "compare takes one kind at a time"
+            f"{first} is {_article(kind)} and {other} {_article(kinds[other])}", "compare takes inputs of one kind"
         )
     return kind
 
@@ -43,16 +43,16 @@ def _article(kind: Comparable) -> str:
     return kind if kind == "predictions" else f"an {kind}" if kind[0] == "a" else f"a {kind}"
 
 
-def _tell_one(path: Path) -> Comparable:
+def _detect_one(path: Path) -> Comparable:
     if not path.exists():
-        raise UsageError(f"there is no {path}", TAKES)
+        raise UsageError(f"{path} does not exist", TAKES)
     if path.is_dir():
-        return _tell_folder(path)
+        return _detect_folder(path)
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     if head.startswith(b"PAR1"):
         return "predictions"
     if not head.lstrip().startswith(b"{"):
@@ -63,16 +63,16 @@ def _tell_one(path: Path) -> Comparable:
     return _SCHEMAS[schema.rpartition("/")[0]]
 
 
-def _tell_folder(path: Path) -> Comparable:
+def _detect_folder(path: Path) -> Comparable:
     if (path / "run.json").is_file():
         return "run"
     if (path / "engine.json").is_file():
-        raise UsageError(f"{path} is an engine folder", "`seatrial evaluate` and `bench` make records with it")
-    raise UsageError(f"{path} is a folder, but no run", TAKES)
+        raise UsageError(f"{path} is an engine folder", "compare records of `seatrial evaluate` and `bench`")
+    raise UsageError(f"{path} is a folder without run.json", TAKES)
 
 
 def name_files(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File or folder names without their ending, where two are the same from the first folder on that differs."""
+    """File or folder names without suffix; where two are the same, from the first folder that differs."""
     whole = [path.resolve() if path.is_dir() else path.resolve().with_suffix("") for path in paths]
     if len({path.name for path in whole}) == len(whole):
         return tuple(path.name for path in whole)

@@ -1,4 +1,4 @@
-"""`seatrial compare` of predictions: held against each other, or judged by other labels, without a device."""
+"""`seatrial compare` of predictions: with each other, or judged by other labels; without a device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,23 +18,23 @@ from seatrial.workflow.compare.inputs import name_files
 
 @dataclass(frozen=True, slots=True)
 class CompareSpec:
-    """Which predictions to hold against each other, and how."""
+    """Which predictions to compare, and how."""
 
     files: Sequence[Path]
-    """One, which is only counted, or the reference and another."""
+    """One file, which is only counted, or the reference and another."""
     labels: Path | None = None
-    """Judge by this label file instead of the labels that stand in the files."""
+    """Judge by this label file instead of the labels in the files."""
     gate_pp: float | None = None
     """The drop of top-1 to judge against, in percentage points."""
     names: tuple[str, ...] = ()
-    """What the files are called; their own names unless given."""
+    """Names for the files; default: their own."""
     gates: Gates = field(default_factory=Gates)
-    """Of the card, where it is known: what it says of plausibility and of changed predictions."""
+    """The card's, where it is known: limits of plausibility and changed predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionsComparison:
-    """What is to be said of one or two files of predictions."""
+    """One file of predictions counted, or two compared."""
 
     accuracies: tuple[Accuracy, ...]
     """In the order of the files."""
@@ -43,20 +43,22 @@ class PredictionsComparison:
     gate: GateResult | None
     """None where no gate was given."""
     suspected: tuple[GateResult, ...] = ()
-    """What speaks against believing the predictions, INCONCLUSIVE each."""
+    """Suspicions about the predictions, INCONCLUSIVE each."""
 
 
 def compare_files(spec: CompareSpec, progress: Progress = silent) -> PredictionsComparison:
-    """Count what is right in predictions, and hold the second against the first.
+    """Count what is right in predictions, and compare the second with the first.
 
     Raises:
         UsageError: there are too many, or a gate has nothing to judge.
         DataError: an image has no label in the label file.
-        NotComparable: the two are of other images or labels.
-        RefusedFile: a file is damaged, or holds what no classifier gives.
+        NotComparable: their images or labels differ.
+        RefusedFile: a file is damaged, or no classifier can have given its predictions.
     """
     if not 1 <= len(spec.files) <= 2:
-        raise UsageError(f"compare takes one or two files of predictions, not {len(spec.files)}")
+        raise UsageError(
+            f"compare takes one or two files of predictions, not {len(spec.files)}", "compare them in pairs"
+        )
     if spec.gate_pp is not None and len(spec.files) < 2:
         raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
     labels = None if spec.labels is None else parse_label_file(spec.labels)

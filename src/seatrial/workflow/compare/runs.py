@@ -1,4 +1,4 @@
-"""`seatrial compare` of two runs, or of two records of one engine: is the second worse than the first?"""
+"""`seatrial compare` of two runs, or of two records of one engine: is the second one worse?"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -30,23 +30,23 @@ from seatrial.workflow.compare.speed import read_columns
 
 @dataclass(frozen=True, slots=True)
 class ChangeSpec:
-    """What the second may lose against the first."""
+    """What the second run may lose against the first."""
 
     gate_pp: float | None = None
     """Top-1, in percentage points; the card's `reference_drop_pp` unless given."""
     max_slower_pct: float | None = None
     """Images per second at any batch size, in percent; `compare.regression.MAX_SLOWER_PCT` unless given."""
     allowed: Collection[Kind] = ()
-    """Differences in spite of which speeds are judged."""
+    """Differences that do not keep speeds from being judged."""
 
     @property
     def limit_pct(self) -> float:
-        """What is judged."""
+        """The limit that is judged."""
         return MAX_SLOWER_PCT if self.max_slower_pct is None else self.max_slower_pct
 
 
 def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
-    """Hold a run against an earlier one, engine by engine.
+    """Compare a run with an earlier one, engine by engine.
 
     Raises:
         UsageError: they are not two run folders.
@@ -63,7 +63,9 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
     common = [name for name in before.engines if name in after.engines]
     if not common:
         there = " and ".join(", ".join(run.engines) for run in (before, after))
-        raise NotComparable(f"{names[0]} and {names[1]} have no engine in common ({there})")
+        raise NotComparable(
+            f"{names[0]} and {names[1]} have no engine in common ({there})", "run both with the same --engines"
+        )
     limit_pp = after.recipe.gates.reference_drop_pp if spec.gate_pp is None else spec.gate_pp
     changed = find_changes(*(_run_facts(run) for run in (before, after)))
     engines: list[EngineChange] = []
@@ -86,7 +88,7 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
 
 
 def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
-    """Hold a record of speed against an earlier one of the same engine.
+    """Compare a record of speed with an earlier one of the same engine.
 
     Raises:
         UsageError: they are not two records of speed.
@@ -115,7 +117,7 @@ def _compare_accuracy(
 ) -> tuple[AccuracyChange | None, list[GateResult]]:
     there = [name in run.accuracy for run in runs]
     if not all(there):
-        lacking = _say_lacking("accuracy", [run.stale.get(accuracy_path(name)) for run in runs], there, names)
+        lacking = _list_lacking("accuracy", [run.stale.get(accuracy_path(name)) for run in runs], there, names)
         return None, _miss("reference_drop_pp", "accuracy", name, lacking)
     files = [locate_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
@@ -137,27 +139,27 @@ def _compare_measured(
 ) -> tuple[SpeedChange | None, list[GateResult]]:
     there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
     if not all(there):
-        lacking = _say_lacking("speed", [run.stale.get(measurement_path(name)) for run in runs], there, names)
+        lacking = _list_lacking("speed", [run.stale.get(measurement_path(name)) for run in runs], there, names)
         return None, _miss("max_slower_pct", "speed", name, lacking)
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
     change = compare_speed(columns[0], columns[1], spec.allowed)
     return change, [judge_slower(name, change, spec.limit_pct)]
 
 
-def _say_lacking(
+def _list_lacking(
     kind: str, stale: Sequence[str | None], there: Sequence[bool], names: Sequence[str]
 ) -> tuple[str, ...]:
     """Which runs have no record of an engine, or a stale one; none where both simply have none."""
-    told = tuple(
+    reasons = tuple(
         f"{label} has no {kind} of it" if other is None else f"the {kind} in {label} is of {other}: run it again"
         for label, other, has in zip(names, stale, there, strict=True)
         if not has
     )
-    return told if any(there) or any(stale) else ()
+    return reasons if any(there) or any(stale) else ()
 
 
 def _miss(gate: str, kind: GateKind, name: str, lacking: Sequence[str]) -> list[GateResult]:
-    """What one of the two lacks cannot be judged; what both lack was never asked."""
+    """A gate left open where one of the two lacks a record; none where both do."""
     return [_leave_open(gate, kind, name, "; ".join(lacking))] if lacking else []
 
 

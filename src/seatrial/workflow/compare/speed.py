@@ -12,11 +12,11 @@ from seatrial.workflow.compare.inputs import name_files
 
 
 def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
-    """Set records of speed beside each other; each is called by the name it holds, or by its path if two share one.
+    """Put records of speed side by side; each has its own name, or that of its path where two share one.
 
     Raises:
         NotComparable: they differ in something that was not allowed.
-        UsageError: a file is no record of speed, stands twice, or a baseline or a gate cannot be read.
+        UsageError: a file is no record of speed, is given twice, or a baseline or a gate cannot be read.
         RefusedFile: a file is damaged.
     """
     if len({path.resolve() for path in paths}) < len(paths):
