@@ -142,7 +142,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
         process.send_signal(number)
         told = process.communicate(timeout=5)[1]
         assert process.returncode == code, told
-    assert told.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
+    assert told.splitlines()[-1] == "seatrial: stopped; the same command resumes"
     assert run_cli([*words, "--output", str(tmp_path / "spread")]) == 0
     assert "of 20000 images are done already" in capfd.readouterr().err
     alone = words[: words.index("--cluster")]

@@ -158,7 +158,7 @@ def test_a_stopped_run_resumes(number: signal.Signals, tiny_trial: TinyTrial, tm
         assert process.wait(timeout=60) == 130
     finally:
         process.kill()
-    assert log.read_text().splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
+    assert log.read_text().splitlines()[-1] == "seatrial: stopped; the same command resumes"
     assert not list((tmp_path / "run").rglob(".*.json.*")), "temporary files were left behind"
     again = subprocess.run([sys.executable, "-m", "seatrial", *arguments], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr

@@ -68,7 +68,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     os.kill(process.pid, number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
-    assert told.splitlines()[-1] == "seatrial: stopped; the same command goes on where it stopped"
+    assert told.splitlines()[-1] == "seatrial: stopped; the same command resumes"
     again = subprocess.run(stopped, capture_output=True, text=True, check=False)
     assert again.returncode == 0 and "of 4000 images are done already" in again.stderr
     assert run_cli([*words, "--output", str(tmp_path / "whole")]) == 0

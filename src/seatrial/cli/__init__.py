@@ -75,11 +75,11 @@ def _fail_for_storage(error: OSError) -> int:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    """Let everything be put away, but only for a few seconds, as a batch may take its time; twice is at once."""
+    """Clean up, but for a few seconds only, as a batch may take long; a second signal ends at once."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _leave)
     signal.alarm(GRACE_S)
-    # Threads have ended by then; what the interpreter itself still puts away has no handler any more.
+    # Threads have ended by then; the interpreter cleans up without a handler.
     atexit.register(signal.alarm, 0)
     raise KeyboardInterrupt
 

@@ -41,7 +41,7 @@ def test_it_tells_what_flipped_and_where(here: Path, capsys: pytest.CaptureFixtu
     assert run_line("compare torch.parquet int8.parquet --limit 3") == 0
     accuracy, difference, classes, images = capsys.readouterr().out.split("\n\n")
     assert accuracy.splitlines()[0].split() == ["400", "images", "torch", "int8"]
-    assert accuracy.splitlines()[1] == "top-1       100.00% (99.05 to 100.00)    97.00% (94.83 to 98.28)"
+    assert accuracy.splitlines()[1] == "top-1            100.00% (99.05 to 100.00)    97.00% (94.83 to 98.28)"
     assert "int8 against torch: drop 3.00 points (1.74 to 4.82)" in difference
     assert "12 lost, 0 gained, 12 predictions changed (3.0%); McNemar's p 0.00049" in difference
     assert "400 of 400 best scores differ, most that of image_000.png: 1.25 against 1 (by 0.25)" in difference
@@ -94,7 +94,7 @@ def test_the_same_predictions_differ_in_nothing(here: Path, capsys: pytest.Captu
 def test_other_images_cannot_be_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(here / "fewer.parquet", 0, images=399)
     assert run_line("compare torch.parquet fewer.parquet") == 7
-    assert "other images (1 only in the first, 0 only in the second)" in capsys.readouterr().err
+    assert "different images (1 only in the first, 0 only in the second)" in capsys.readouterr().err
     save(here / "none.parquet", 0, images=0)
     assert run_line("compare none.parquet") == 8
 
@@ -126,9 +126,9 @@ def test_what_else_differs_is_doubted(run: Path, here: Path, capsys: pytest.Capt
     [
         ("trial", 2, "torch.parquet is predictions and trial a run; compare takes inputs of one kind"),
         ("trial/evaluation", 2, "trial/evaluation is a folder without run.json; compare takes predictions"),
-        ("trial/evaluation/torch.json", 2, "and trial/evaluation/torch.json an accuracy record; compare takes one"),
-        ("trial/bench/torch.json", 2, "and trial/bench/torch.json a speed record; compare takes one kind"),
-        ("trial/engines/torch", 2, "trial/engines/torch is an engine folder; `seatrial evaluate` and `bench` make"),
+        ("trial/evaluation/torch.json", 2, "and trial/evaluation/torch.json an accuracy record; compare takes inputs"),
+        ("trial/bench/torch.json", 2, "and trial/bench/torch.json a speed record; compare takes inputs"),
+        ("trial/engines/torch", 2, "trial/engines/torch is an engine folder; compare records of"),
         ("trial/run.json", 2, "trial/run.json is a seatrial/run/1; compare takes predictions"),
         ("words.txt", 2, "words.txt is no record; compare takes predictions"),
         ("list.json", 2, "list.json is a JSON without a schema; compare takes"),
