@@ -125,9 +125,9 @@ def _doubt_others(group: Sequence[Point]) -> Iterator[str]:
 
 
 def _doubt_pace(group: Sequence[Point]) -> Iterator[str]:
-    rates = [point.pace for point in group if point.pace is not None]
-    slowest = min((pace.after_mhz / pace.before_mhz for pace in rates if pace.before_mhz), default=1.0)
-    if any(pace.throttled for pace in rates):
+    clocks = [point.pace for point in group if point.pace is not None]
+    slowest = min((clock.after_mhz / clock.before_mhz for clock in clocks if clock.before_mhz), default=1.0)
+    if any(clock.throttled for clock in clocks):
         yield "the driver reports that heat or power limited the clock"
     elif slowest < 1 - NOISE:
         yield f"the clock fell by {1 - slowest:.0%} while it was measured (heat, power, or how the system sets it)"

@@ -47,7 +47,7 @@ def import_logs(spec: ImportSpec, output: Path, progress: Progress = silent) -> 
         raise UsageError(f"--output {output} is one of the logs", "choose another --output")
     check_output(output)
     logs = tuple(_read_all(spec, progress))
-    _check_alike(logs)
+    _check_same_setup(logs)
     record = _make_record(spec, logs, output.stem)
     record.save(output)
     return record
@@ -69,7 +69,7 @@ def _read_all(spec: ImportSpec, progress: Progress) -> Iterator[_ReadLog]:
         yield one
 
 
-def _check_alike(logs: Sequence[_ReadLog]) -> None:
+def _check_same_setup(logs: Sequence[_ReadLog]) -> None:
     """What differs between logs must not hide in one record."""
     first = logs[0]
     for one in logs[1:]:

@@ -124,7 +124,7 @@ def warm_up(classifier: Classifier, job: LoadTestJob) -> WarmupSpeed:
     return WarmupSpeed(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
 
 
-def make_settings(loadgen: Any, job: LoadTestJob, pace: WarmupSpeed) -> Any:
+def make_settings(loadgen: Any, job: LoadTestJob, warmup: WarmupSpeed) -> Any:
     """LoadGen's `TestSettings`."""
     scenario = SCENARIOS[job.scenario]
     settings = loadgen.TestSettings()
@@ -140,12 +140,12 @@ def make_settings(loadgen: Any, job: LoadTestJob, pace: WarmupSpeed) -> Any:
     settings.min_duration_ms = max(round(1000 * job.duration_s), least_ms)
     settings.min_query_count = max(job.min_queries, least_queries)
     settings.accuracy_log_sampling_target = SAMPLED
-    settings.offline_expected_qps = job.target_qps or pace.images_per_s
+    settings.offline_expected_qps = job.target_qps or warmup.images_per_s
     settings.server_target_qps = job.target_qps or settings.server_target_qps
     settings.server_target_latency_ns = round(1e6 * job.target_latency_ms)
     rounds = -(-(scenario.images or 1) // (job.batch_size * job.streams))
-    # Twice as many as that pace needs; those that are left over cost nothing, while offline sends all it has drawn.
-    expected_ns = 1e6 * rounds * pace.batch_ms / 2
+    # Twice as many as that speed needs; those that are left over cost nothing, while offline sends all it has drawn.
+    expected_ns = 1e6 * rounds * warmup.batch_ms / 2
     settings.single_stream_expected_latency_ns = settings.multi_stream_expected_latency_ns = expected_ns
     return settings
 

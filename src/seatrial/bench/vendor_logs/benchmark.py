@@ -27,7 +27,7 @@ PURE = (
 NAME = r"perf_vision_batchsize_(\d{1,9})_device_\d+"
 SAVED = r"PureInfer_perf_of_(.+)_in_device_\d+"
 NEAR = 0.02
-"""How far figures of modules that work side by side may be apart."""
+"""How far figures of modules that run at the same time may differ."""
 
 
 @dataclass(frozen=True, slots=True)
