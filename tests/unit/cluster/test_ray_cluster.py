@@ -86,7 +86,7 @@ class ScriptedLink:
 def answer(work: ClusterJob, evaluator: Evaluator) -> Iterator[Reply]:
     """All chunks, the last first."""
     for number in sorted(work.chunks, reverse=True):
-        outcome = evaluator.answer(pickle.loads(work.chunks[number]))
+        outcome = evaluator.predict(pickle.loads(work.chunks[number]))
         yield Reply(number, pickle.dumps(outcome))
 
 
@@ -301,14 +301,14 @@ def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
     broken.path.write_bytes(images[0].path.read_bytes()[:60])
     evaluator = Evaluator(make_brief(engine, images), lambda: pytest.fail("the engine is here"))
     some, indices = (*images[:5], broken, *images[5:7]), np.array([3, 10, 11, 12, 40, 41, 50, 60])
-    outcome = evaluator.answer(Chunk(2, some, indices))
+    outcome = evaluator.predict(Chunk(2, some, indices))
     assert outcome.batch is None
     assert sorted(np.concatenate([found.indices for found in outcome.batches])) == [3, 10, 11, 12, 40, 50, 60]
     assert [(index, "damaged" in why) for found in outcome.batches for index, why in (found.bad or {}).items()] == [
         (41, True)
     ]
     assert {found.width for found in outcome.batches} == {CLASSES} and all(found.machine for found in outcome.batches)
-    batch = evaluator.answer(Chunk(0, images[:2], np.arange(2))).batch
+    batch = evaluator.predict(Chunk(0, images[:2], np.arange(2))).batch
     assert batch is not None and batch.exact and batch.distance == 0
 
 

@@ -90,9 +90,9 @@ def spoil(value: float, row: int) -> Callable[[np.ndarray], np.ndarray]:
     ("value", "words"), [(np.nan, "NaN or infinity"), (np.inf, "NaN or inf"), (3.0, "the same score")]
 )
 def test_an_answer_that_is_none_names_its_file(value: float, words: str) -> None:
-    with pytest.raises(ParityError, match=rf"{words}.*, first for 6\.bin$"):
+    with pytest.raises(ParityError, match=rf"{words}.*, first for 6\.bin;"):
         run(FakeSession(answer=spoil(value, 6)), make_source(), Repeats(4))
-    with pytest.raises(ParityError, match=rf"{words}.*, first for 3\.bin$"):
+    with pytest.raises(ParityError, match=rf"{words}.*, first for 3\.bin;"):
         run(FakeSession(answer=spoil(value, 6)), make_source(5, images=2), Repeats(4))
 
 

@@ -194,7 +194,7 @@ def test_the_same_answer_to_images_of_one_class_is_none(folder: Path) -> None:
 def test_predictions_of_unequal_length_are_an_error(folder: Path) -> None:
     labels = fill(folder, [0, 0])
     (folder / "val_0001_0.txt").write_text("1 2 3\n")
-    with pytest.raises(DataError, match=r"val_0001_0\.txt holds 3 numbers, val_0000_0\.txt holds 8"):
+    with pytest.raises(DataError, match=r"val_0001_0\.txt has 3 numbers, val_0000_0\.txt has 8"):
         score_folder(folder, labels)
 
 

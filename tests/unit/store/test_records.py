@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_kind_of_record_is_stored_in_a_run() -> None:
-    modules = {kind.__module__ for kind in (RunManifest, Measurement, TrainingRecord)}
+    modules = {kind.__module__ for kind in (RunManifest, AccuracyRecord, Measurement, TrainingRecord)}
     kinds = {kind for kind in Record.__subclasses__() if kind.__module__ in modules}
     assert set(STORED.values()) == kinds
 

@@ -403,7 +403,7 @@ def test_a_record_of_an_older_version_is_given_the_metrics_that_it_lacks(
     notes: list[str] = []
     again = evaluate_engine(engine, EvaluateSpec(images), tmp_path, lambda update: notes.append(update.note))
     assert again.metrics == record.metrics and "macro_recall" in record.metrics
-    assert notes == ["already evaluated: ort"]
+    assert notes[-1] == "already evaluated: ort"
 
 
 def test_an_edited_record_is_evaluated_again_and_that_is_said(
