@@ -93,6 +93,11 @@ class DataError(SeatrialError):
     exit_code = ExitCode.DATA
 
 
+def cannot_read(what: str, error: OSError) -> DataError:
+    """The error for a file that the operating system does not let us read."""
+    return DataError(f"{what} cannot be read ({error.strerror})", "check its path and permissions")
+
+
 class NotComparable(SeatrialError):
     """Figures that must not be compared."""
 

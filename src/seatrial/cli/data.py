@@ -32,9 +32,9 @@ def check(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
     images: Images,
     labels: Labels = None,
-    expect: Annotated[int | None, typer.Option(help="How many images there must be.", min=1)] = None,
+    expect: Annotated[int | None, typer.Option(help="Number of images that there must be.", min=1)] = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="What an engine answered (.parquet): are the labels in its order?")
+        Path | None, typer.Option(help="An engine's predictions (.parquet), to check the order of the labels with.")
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -60,11 +60,11 @@ def pack(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Images: a folder, a list, .tar archives.")],
     output: Annotated[Path, typer.Option("--output", help="The file to write (.pack).")],
     labels: Labels = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; default: one for each core.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Decoder threads; default: one for each core.", min=1)] = None,
     allow_partial: Annotated[
         bool,
         typer.Option(
-            "--allow-partial", help="Do without images that have a label but are not there, or are there and left out."
+            "--allow-partial", help="Accept labelled images that are missing, and images that are not part of the set."
         ),
     ] = False,
     aipp: Annotated[Path | None, typer.Option(help="AIPP configuration of the engines that will take it.")] = None,

@@ -1,4 +1,4 @@
-"""`seatrial preprocess` and `score`."""
+"""`seatrial preprocess`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
@@ -19,13 +19,13 @@ def preprocess(
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the .bin files.")],
     mode: Annotated[str | None, typer.Option(help="One of the card's modes; default: its main preprocessing.")] = None,
     pixels: Annotated[
-        str, typer.Option("--format", help="Of uint8 modes: rgb, yuv420sp (NV12) or yuv420sp-nv21.")
+        str, typer.Option("--format", help="Pixel format of uint8 modes: rgb, yuv420sp (NV12) or yuv420sp-nv21.")
     ] = "rgb",
-    workers: Annotated[int | None, typer.Option(help="Processes; default: one for each core.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Decoder processes; default: one for each core.", min=1)] = None,
     info: Annotated[Path | None, typer.Option(help="Write an .info file that lists the .bin files.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write images as headerless .bin files, as a card preprocesses them. Stopped, it goes on where it was."""
+    """Write images as headerless .bin files, as a card preprocesses them. A run that was stopped resumes."""
     from seatrial.workflow.preprocess import PreprocessSpec, preprocess_images
 
     spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)

@@ -37,7 +37,9 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def show(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
-    preset: Annotated[str | None, typer.Option(help="Print what `train --preset` would train with instead.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Print the training settings with this preset instead of the card.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print a card as it was written, after checking it."""
@@ -54,13 +56,13 @@ def show(
 
 
 def _print_preset(recipe: "Recipe", preset: str, as_json: bool) -> None:
-    settings, said = recipe.train.model_dump(mode="json"), recipe.find_preset(preset)
+    settings, changes = recipe.train.model_dump(mode="json"), recipe.find_preset(preset)
     if as_json:
-        print_json({**settings, **said})
+        print_json({**settings, **changes})
         return
     of_card = recipe.train.model_fields_set
-    sources = ("preset" if name in said else "card" if name in of_card else "default" for name in settings)
-    values = ("none" if v is None else str(v) for v in {**settings, **said}.values())
+    sources = ("preset" if name in changes else "card" if name in of_card else "default" for name in settings)
+    values = ("none" if v is None else str(v) for v in {**settings, **changes}.values())
     print_table(
         ["setting", "value", "from"], list(map(list, zip(settings, values, sources, strict=True))), left=(0, 1, 2)
     )
@@ -69,10 +71,10 @@ def _print_preset(recipe: "Recipe", preset: str, as_json: bool) -> None:
 @app.command()
 def claims(
     recipe: Annotated[str | None, typer.Argument(help="One recipe; default: all that come with seatrial.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also list what holds.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List the right figures too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Recompute every ratio, total and best batch that the guides printed; list what they got wrong, with the right."""
+    """Recompute every ratio, total and best batch of the guides; list those that are wrong, with the right figure."""
     from seatrial.recipes import list_cards, load_recipe
     from seatrial.recipes.claims import check_claims
 
@@ -96,11 +98,11 @@ def claims(
 def tables(
     recipe: Annotated[str | None, typer.Argument(help="One recipe; default: all that come with seatrial.")] = None,
     layout: Annotated[
-        Layout, typer.Option("--format", help="guide prints the table as the guide should have it, of whole cards.")
+        Layout, typer.Option("--format", help="guide: the corrected table in the guide's own layout, per card.")
     ] = Layout.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Rebuild the guides' tables of speed from their raw figures, with what they printed beside and marked."""
+    """Rebuild the guides' speed tables from their raw figures, beside the printed ones; wrong ones are marked."""
     from seatrial.cli.output.guides import list_guide, write_guide
     from seatrial.cli.output.training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
@@ -123,7 +125,7 @@ def fetch(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
     output: Annotated[Path, typer.Option("--output", help="Folder for the file.")] = Path(),
 ) -> None:
-    """Download a card's weights and check them; a download that was cut off goes on where it stopped."""
+    """Download a card's weights and check them; a download that was cut off resumes."""
     from seatrial.recipes import load_recipe
     from seatrial.recipes.fetch import fetch_weights
 

@@ -1,15 +1,12 @@
 """`seatrial score`: the top-1 and top-5 of predictions in the guides' format."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, print_table, show_progress
-
-if TYPE_CHECKING:
-    pass
 
 
 def score(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import list_by_suffix, read_image_list, refuse_left_out, spread
-from seatrial.errors import DataError
+from seatrial.errors import DataError, cannot_read
 from seatrial.store.files import hash_bytes, hash_file
 
 
@@ -24,7 +24,7 @@ def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
         found = found or [path for folder in folders for path in list_by_suffix(folder)]
         refuse_left_out(source, {path.relative_to(source).as_posix() for path in found})
     if not found:
-        raise DataError(f"calibration folder {source} holds no images")
+        raise DataError(f"calibration folder {source} holds no images", "give a folder or a list of images")
     return tuple(spread(found, count))
 
 
@@ -34,7 +34,13 @@ def hash_contents(images: Iterable[Path]) -> dict[str, int]:
     Raises:
         DataError: a file cannot be read.
     """
-    return {_hash(path): _size(path) for path in images}
+    contents = {}
+    for path in images:
+        try:
+            contents[hash_file(path)] = os.stat(path).st_size
+        except OSError as error:
+            raise cannot_read(f"image {path}", error) from None
+    return contents
 
 
 def check_apart(contents: Mapping[str, int], images: Sequence[LabelledImage]) -> None:
@@ -60,17 +66,3 @@ def _measure(image: LabelledImage) -> int:
 
 def _identify(image: LabelledImage) -> str:
     return hash_bytes(image.read()) if image.content is None else image.content[1]
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError as error:
-        raise DataError(f"image {path} cannot be read ({error.strerror})") from None
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hash_file(path)
-    except OSError as error:
-        raise DataError(f"image {path} cannot be read ({error.strerror})") from None

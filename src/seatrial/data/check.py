@@ -1,4 +1,4 @@
-"""Is a labelled set what it should be? Everything that is found is told at once, not the first thing only."""
+"""Is a labelled set what it should be? All findings are reported at once, not only the first."""
 
 import re
 from collections import Counter, defaultdict
@@ -49,7 +49,7 @@ class CheckSpec:
 
 
 def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, ...]:
-    """Read names, labels and every image, and tell what is wrong; nothing, if the set can be used.
+    """Read names, labels and every image, and list what is wrong; nothing, if the set can be used.
 
     Raises:
         DataError: there is no such folder, or no label file that is text.

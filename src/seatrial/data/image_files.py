@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from seatrial.errors import DataError
+from seatrial.errors import cannot_read
 
 IMAGE_SUFFIXES = (
     *(".jpeg", ".jpg", ".jpe", ".jfif"),
@@ -53,7 +53,7 @@ def find_left_out(root: Path, taken: Set[str]) -> list[str]:
     try:
         return sorted(_find_others(root, "", taken, set()))
     except OSError as error:
-        raise DataError(f"{error.filename or root} cannot be read ({error.strerror})") from None
+        raise cannot_read(str(error.filename or root), error) from None
 
 
 def _find_others(folder: Path, prefix: str, taken: Set[str], above: Set[str]) -> Iterator[str]:

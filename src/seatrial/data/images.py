@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.errors import DataError, RefusedFile
+from seatrial.errors import DataError, RefusedFile, cannot_read
 from seatrial.store.files import hash_values
 
 
@@ -54,9 +54,9 @@ class LabelledImage:
     content: tuple[int, str] | None = None
     """Size in bytes and sha256 of the image file that a prepared one was made of, where that is known."""
     crc32: int | None = None
-    """Of the bytes, where what holds them tells it: `read` and `read_into` hold them against it."""
+    """Of the bytes, where their file has one: `read` and `read_into` verify it."""
     prepared_hash: int | None = None
-    """`data.fast_hash.hash_prepared` of the bytes of a prepared one, where what wrote them tells it: verified, too."""
+    """`data.fast_hash.hash_prepared` of the bytes of a prepared one, where it was stored: verified, too."""
 
     @property
     def known_content(self) -> int:
@@ -85,7 +85,9 @@ class LabelledImage:
         """
         with self._opened() as (descriptor, offset, length):
             if length != row.nbytes:
-                raise DataError(f"{self} holds {length} bytes, where an input of {row.nbytes} belongs")
+                raise DataError(
+                    f"{self} has {length} bytes, the engine's input {row.nbytes}", "preprocess the images again"
+                )
             count = os.preadv(descriptor, [row.data], offset)
         self._check(row.data, count, length)
 
@@ -100,20 +102,20 @@ class LabelledImage:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise DataError(f"image {self} is no regular file")
+                    raise DataError(f"image {self} is no regular file", "remove it")
                 yield (descriptor, *(self.span or (0, os.fstat(descriptor).st_size)))
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise DataError(f"image {self} cannot be read ({error.strerror})") from None
+            raise cannot_read(f"image {self}", error) from None
 
     def _check(self, data: bytes | memoryview, count: int, length: int) -> None:
         if count < length:
-            raise DataError(f"image {self} is cut off: the file ends after {count} of its {length} bytes")
-        if self.crc32 is not None and zlib.crc32(data) != self.crc32:
-            raise RefusedFile(
-                f"image {self} is damaged: its checksum is another", f"delete {self.path} and write it again"
+            raise DataError(
+                f"image {self} is cut off: the file ends after {count} of its {length} bytes", "copy it again"
             )
+        if self.crc32 is not None and zlib.crc32(data) != self.crc32:
+            raise RefusedFile(f"image {self} is damaged: checksum mismatch", f"delete {self.path} and write it again")
         if self.prepared_hash is not None and hash_prepared(data) != self.prepared_hash:
             fix = "run `seatrial preprocess` again: it writes such files anew"
             raise RefusedFile(f"image {self} has changed since `seatrial preprocess` wrote it", fix)
@@ -127,7 +129,7 @@ class LabelledImage:
         try:
             found = self.path.stat()
         except OSError as error:
-            raise DataError(f"image {self} cannot be read ({error.strerror})") from None
+            raise cannot_read(f"image {self}", error) from None
         return (found.st_size if self.span is None else self.span[1]), found.st_mtime_ns
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError
 
+OTHER_CLASSES = "give the recipe of these classes, or the folder that holds all of them"
 EVERY = "every image needs exactly one line"
 LEFT_OUT = "move them out of it, or to the others with an image's suffix such as .jpg"
 Tell = Callable[[str], None]
@@ -67,13 +68,13 @@ def parse_label_file(path: Path) -> dict[str, int]:
             continue
         pair = split_label_line(line)
         if pair is None:
-            raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`")
+            raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`", "mend the line")
         name, label = pair
         if name in found:
-            raise DataError(f"{path}:{number}: '{name}' stands twice")
+            raise DataError(f"{path}:{number}: '{name}' is listed twice", "remove one of the lines")
         found[name] = label
     if not found:
-        raise DataError(f"label file {path} is empty")
+        raise DataError(f"label file {path} is empty", "give --labels another file")
     return found
 
 
@@ -113,12 +114,12 @@ def read_class_folders(root: Path, classes: int, tell: Tell | None = None) -> tu
     if not folders:
         raise DataError(f"{root} holds no class folders", "give --labels FILE for a flat folder")
     if len(folders) != classes:
-        raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes")
+        raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes", OTHER_CLASSES)
     found = []
     for label, folder in enumerate(folders):
         files = list_by_suffix(folder)
         if not files:
-            raise DataError(f"class folder {folder} holds no images")
+            raise DataError(f"class folder {folder} holds no images", "remove it, or add its images")
         found += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
     refuse_left_out(root, {image.id for image in found}, tell)
     return tuple(found)
@@ -177,7 +178,7 @@ def read_image_list(path: Path) -> list[Path]:
     paths = [path.parent / line.strip() for line in read_text_lines(path, "image list") if line.strip()]
     gone = next((p for p in paths if not p.is_file()), None)
     if gone or not paths:
-        raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty")
+        raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty", "mend the list")
     return paths
 
 
@@ -195,7 +196,7 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         state = "is a file, not a folder" if folder.exists() else "is not there"
-        raise DataError(f"image folder {folder} {state}")
+        raise DataError(f"image folder {folder} {state}", "check its path")
 
 
 def check_classes(labels: Iterable[tuple[str, int]], classes: int, source: str) -> None:

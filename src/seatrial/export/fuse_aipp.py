@@ -36,12 +36,18 @@ def fuse_aipp(model: onnx.ModelProto, config: Aipp) -> onnx.ModelProto:
         found = f"{spec.dtype} {spec.layout}"
         raise UsageError(f"AIPP goes in front of float32 NCHW, and '{spec.name}' is {found}", "export without fusing")
     if facts.opset < MIN_OPSET:
-        raise UsageError(f"AIPP nodes need opset {MIN_OPSET} or newer, and the graph has {facts.opset}")
+        raise UsageError(
+            f"AIPP nodes need opset {MIN_OPSET} or newer, and the graph has {facts.opset}",
+            "set graph.opset in the card",
+        )
     _, channels, height, width = spec.shape
     if channels is None or height is None or width is None:
         raise UsageError(f"'{spec.name}' has no fixed image size", "export with a fixed size")
     if channels > config.channels:
-        raise UsageError(f"{config.input_format} gives {config.channels} channels, '{spec.name}' takes {channels}")
+        raise UsageError(
+            f"{config.input_format} gives {config.channels} channels, '{spec.name}' takes {channels}",
+            "choose another input_format",
+        )
     frame = fit_aipp(config, (height, width))
     tail = _Tail(spec.name)
     add_pixels = _add_yuv420sp if config.input_format == "YUV420SP_U8" else _add_packed

@@ -25,29 +25,29 @@ class CheckRequest:
     expected: int | None = None
     """How many images there must be."""
     predictions: Path | None = None
-    """What an engine answered to these images (Parquet): the order of the labels is judged by it."""
+    """An engine's predictions for these images (Parquet), to check the order of the labels with."""
 
 
-def check_images(asked: CheckRequest, progress: Progress = silent) -> tuple[Finding, ...]:
-    """Check a labelled set, errors first; labels are held against predictions only where nothing else is wrong.
+def check_images(request: CheckRequest, progress: Progress = silent) -> tuple[Finding, ...]:
+    """Check a labelled set, errors first; labels are compared with predictions only where nothing else is wrong.
 
     Raises:
         DataError: there is no such folder, or no label file that is text.
         NotComparable: the predictions are of other images.
     """
-    classes = load_recipe(asked.recipe).network.classes
-    findings = check_data(CheckSpec(asked.images, asked.labels, classes, asked.expected, count_cores()), progress)
-    if asked.predictions is None or any(finding.level == "error" for finding in findings):
+    classes = load_recipe(request.recipe).network.classes
+    findings = check_data(CheckSpec(request.images, request.labels, classes, request.expected, count_cores()), progress)
+    if request.predictions is None or any(finding.level == "error" for finding in findings):
         return findings
     from seatrial.evaluation.label_order import find_order
     from seatrial.store.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
 
-    told = Predictions.load(asked.predictions)
-    label_of = {image.id: image.label for image in read_labels(asked.images, asked.labels, classes)}
-    if not label_of.keys() >= set(told.ids):
+    predictions = Predictions.load(request.predictions)
+    label_of = {image.id: image.label for image in read_labels(request.images, request.labels, classes)}
+    if not label_of.keys() >= set(predictions.ids):
         raise NotComparable(
-            f"{asked.predictions} and {asked.images} are of other images", "evaluate the engine on these"
+            f"{request.predictions} and {request.images} are of other images", "evaluate the engine on these"
         )
-    labels = np.array([label_of[image] for image in told.ids])
-    found = find_order(told.classes[:, 0], labels, classes)
-    return findings if found is None else (Finding("error", found.text, found.examples[:SHOWN]), *findings)
+    labels = np.array([label_of[image] for image in predictions.ids])
+    order = find_order(predictions.classes[:, 0], labels, classes)
+    return findings if order is None else (Finding("error", order.text, order.examples[:SHOWN]), *findings)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.inputs import make_random_pixels
-from seatrial.data.bins.contents import know_contents
+from seatrial.data.bins.contents import find_contents
 from seatrial.data.bins.match_engine import check_bins, suggest_bins
 from seatrial.data.bins.raw_inputs import Inputs, check_names, count_images, find_inputs, measure_file, read_images
 from seatrial.data.calibration import check_apart
@@ -228,7 +228,7 @@ def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:
     Raises:
         DataError: a bin was added to its folder later.
     """
-    written = know_contents(files)
+    written = find_contents(files)
 
     def read(path: Path, rows: NDArray[Any]) -> None:
         read_images(path, rows)
@@ -271,7 +271,7 @@ def _check_info(inputs: Inputs, tensor: TensorSpec) -> None:
     height, width = sizes[1:] if tensor.layout == "NCHW" else sizes[:2]
     if tensor.layout == "YUV420SP":
         height = height * 2 // 3
-    for line in inputs.told:
+    for line in inputs.info:
         if (line.height, line.width) != (height, width):
             raise DataError(
                 f"in the .info file {line.path} is {line.width}×{line.height} (width×height), "

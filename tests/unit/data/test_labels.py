@@ -47,16 +47,16 @@ def test_label_files_come_from_all_kinds_of_editors(text: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a.png 3\nb.png\n", r"labels\.txt:2: 'b\.png' is not `NAME CLASS`$"),
-        ("a.png three\n", r"labels\.txt:1: 'a\.png three' is not `NAME CLASS`$"),
+        ("a.png 3\nb.png\n", r"labels\.txt:2: 'b\.png' is not `NAME CLASS`; mend the line$"),
+        ("a.png three\n", r"labels\.txt:1: 'a\.png three' is not `NAME CLASS`; mend the line$"),
         ("a.png -1\n", r"labels\.txt:1: 'a\.png -1' is not"),
         ("a.png 1.0\n", r"labels\.txt:1: 'a\.png 1\.0' is not"),
         ("a.png ²\n", r"labels\.txt:1: 'a\.png ²' is not"),
         ("3\n", r"labels\.txt:1: '3' is not"),
-        ("a.png 1\nb.png 1\na.png 1\n", r"labels\.txt:3: 'a\.png' stands twice$"),
-        ("a.png 1\na.png  2\n", r"labels\.txt:2: 'a\.png' stands twice$"),
-        ("a.png  1\na.png 2\n", r"labels\.txt:2: 'a\.png' stands twice$"),
-        ("\n \n", r"label file \S+labels\.txt is empty$"),
+        ("a.png 1\nb.png 1\na.png 1\n", r"labels\.txt:3: 'a\.png' is listed twice; remove one of the lines$"),
+        ("a.png 1\na.png  2\n", r"labels\.txt:2: 'a\.png' is listed twice; remove one of the lines$"),
+        ("a.png  1\na.png 2\n", r"labels\.txt:2: 'a\.png' is listed twice; remove one of the lines$"),
+        ("\n \n", r"label file \S+labels\.txt is empty; give --labels another file$"),
         (b"\x80\x81\xff 3\n", r"label file \S+labels\.txt cannot be read \(not text\); give --labels FILE$"),
     ],
 )
@@ -127,9 +127,9 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
     ("names", "told"),
     [
         (["a.png"], "holds no class folders; give --labels FILE for a flat folder$"),
-        (["n1/a.png"], "has 1 class folders, the network 2 classes$"),
-        (["n1/a.png", "n2/a.png", "n3/a.png"], "has 3 class folders, the network 2 classes$"),
-        (["n1/a.png", "n2/a.txt"], "class folder .*/n2 holds no images$"),
+        (["n1/a.png"], "has 1 class folders, the network 2 classes; give the recipe of these classes"),
+        (["n1/a.png", "n2/a.png", "n3/a.png"], "has 3 class folders, the network 2 classes; give the recipe of these classes"),
+        (["n1/a.png", "n2/a.txt"], "class folder .*/n2 holds no images; remove it, or add its images$"),
     ],
 )
 def test_wrong_class_folders_are_refused(names: list[str], told: str, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_an_image_list_names_files_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a.png\nb.png\n", r"list\.txt names \S+/b\.png, which is not there$"),
-        ("\n", r"list\.txt is empty$"),
+        ("a.png\nb.png\n", r"list\.txt names \S+/b\.png, which is not there; mend the list$"),
+        ("\n", r"list\.txt is empty; mend the list$"),
         (b"\xff\xd8\xff", r"image list \S+list\.txt cannot be read \(not text\)$"),
         (None, r"image list \S+list\.txt cannot be read \(No such file or directory\)$"),
     ],

@@ -33,7 +33,7 @@ MD5 = {
 MOST_IMAGES = {"train": 1_300_000, "val": 50_000}
 MOST_BYTES = {"train": 160 * 10**9, "val": 8 * 10**9, "devkit": 100 * 10**6}
 MOST_IMAGE_BYTES = 64 * 10**6
-TOLD_EVERY = 100
+UPDATE_EVERY = 100
 """Images between two updates."""
 LABELS = "val_label.txt"
 DONE = ".unpacked.json"
@@ -70,7 +70,7 @@ class Unpacked(Record):
 
 @dataclass(frozen=True, slots=True)
 class PreparedImageNet:
-    """What `prepare_imagenet` made, or found made."""
+    """What `prepare_imagenet` unpacked and wrote, or an earlier call did."""
 
     train_images: int | None = None
     val_images: int | None = None
@@ -88,7 +88,7 @@ def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> Prepared
     """
     archives = {"devkit": spec.devkit, "val": spec.val, "train": spec.train}
     if not any(archives.values()):
-        raise UsageError("there is nothing to prepare", "give --train, --val or --devkit")
+        raise UsageError("no archive is given", "give --train, --val or --devkit")
     for path in archives.values():
         if path is not None and not path.is_file():
             raise UsageError(f"there is no archive {path}", "https://image-net.org/download-images has them")
@@ -144,7 +144,7 @@ def _fill(
         for images in _copy_val(stream, folder) if part == "val" else _copy_train(stream, folder):
             if images > MOST_IMAGES[part]:
                 raise RefusedFile(f"{archive} holds more than {MOST_IMAGES[part]:,} images", FETCH_AGAIN)
-            if images % TOLD_EVERY == 0:
+            if images % UPDATE_EVERY == 0:
                 progress(Update("prepare", stream.position >> 20, size >> 20, f"MiB of {archive.name}"))
     if not images:
         raise RefusedFile(f"{archive} holds no images", f"give the {part} archive")
@@ -175,7 +175,7 @@ def _copy_train(stream: TarStream, folder: Path) -> Iterator[int]:
     for name, file, size in read_members(stream):
         match = _TRAIN_CLASS.fullmatch(name)
         if match is None or match[1] in seen:
-            why = "stands twice" if match else "is not named like one"
+            why = "is there twice" if match else "has no name of a class"
             raise RefusedFile(f"{stream.name} is refused: its class {name!r} {why}", FETCH_AGAIN)
         seen.add(match[1])
         whole, begun = folder / match[1], folder / f"{match[1]}.part"

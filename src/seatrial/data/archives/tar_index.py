@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seatrial.data.archives.tar_stream import BLOCK, FETCH_AGAIN, LONGEST_READ, STEP, refusing
-from seatrial.errors import DataError, RefusedFile
+from seatrial.errors import RefusedFile, cannot_read
 
 COMPRESSED = {
     b"\x1f\x8b": ("gzip", "gunzip"),
@@ -47,7 +47,7 @@ def read_index(path: Path) -> Iterator[Member]:
             file.seek(0)
             yield from _read_members(path, file)
     except OSError as error:
-        raise DataError(f"archive {path} cannot be read ({error.strerror})") from None
+        raise cannot_read(f"archive {path}", error) from None
 
 
 def _read_members(path: Path, file: BinaryIO) -> Iterator[Member]:
@@ -80,7 +80,7 @@ class _Guarded:
 def _check_compression(path: Path, head: bytes) -> None:
     for magic, (kind, undo) in COMPRESSED.items():
         if head.startswith(magic):
-            fix = f"`{undo} {path}` leaves a .tar whose images can be read one by one"
+            fix = f"unpack it: `{undo} {path}`"
             raise RefusedFile(f"{path} is compressed ({kind})", fix)
 
 
@@ -95,7 +95,7 @@ def _check_member(path: Path, member: tarfile.TarInfo, size_bytes: int) -> None:
     elif member.name.startswith("/") or ".." in member.name.split("/"):
         state = "leads out of the archive"
     elif UNFIT.search(member.name) or not member.name:
-        state = "has a name that is no line of text"
+        state = "has an empty or unprintable name"
     elif member.size < 0 or member.offset_data + member.size > size_bytes:
         state = f"of {member.size:,} bytes at {member.offset_data:,} goes beyond the file's {size_bytes:,}"
     if state is not None:

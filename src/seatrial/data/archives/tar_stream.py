@@ -154,6 +154,6 @@ def copy_out(file: IO[bytes], size: int, target: Path, name: str) -> None:
             for start in range(0, size, STEP):
                 written.write(read_whole(file, min(STEP, size - start), name))
     except FileExistsError:
-        raise RefusedFile(f"{name} stands twice in its archive", FETCH_AGAIN) from None
+        raise RefusedFile(f"{name} is in its archive twice", FETCH_AGAIN) from None
     except OSError as error:
         raise describe_os_error(error, target) from None

@@ -1,4 +1,4 @@
-"""What the bins of a folder held when they were written, and of which image files: its `bins.contents`.
+"""What was written to the bins of a folder, and from which image files: its `bins.contents`.
 
 A line for each bin: the hash of its bytes, the sha256 and the size of the image file, and the bin's name. It is added
 before the bin gets its name, by whatever process writes it, so that every bin that is there has one.
@@ -53,7 +53,7 @@ def append_content(folder: Path, name: str, content: BinContent) -> None:
 
 
 def read_contents(folder: Path) -> dict[str, BinContent]:
-    """What is known of a folder's bins, by name; the last line of a bin counts, and what is no line is passed over."""
+    """The contents of a folder's bins, by name; the last line of a bin counts, and what is no line is passed over."""
     path = folder / CONTENTS
     if not path.is_file():
         return {}
@@ -62,8 +62,8 @@ def read_contents(folder: Path) -> dict[str, BinContent]:
     return {match[4]: BinContent(int(match[1], 16), match[2], int(match[3])) for match in matches}
 
 
-def know_contents(paths: Sequence[Path]) -> dict[Path, BinContent]:
-    """What is known of bins, by path: all of a folder that has a `bins.contents`, none of another.
+def find_contents(paths: Sequence[Path]) -> dict[Path, BinContent]:
+    """The contents of bins, by path: of all bins of a folder that has a `bins.contents`, of none of another.
 
     Raises:
         DataError: a bin was added to its folder later.
@@ -71,9 +71,9 @@ def know_contents(paths: Sequence[Path]) -> dict[Path, BinContent]:
     known = {folder: read_contents(folder) for folder in {path.parent for path in paths}}
     foreign = [str(path) for path in paths if known[path.parent] and path.name not in known[path.parent]]
     if foreign:
-        told = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
+        names = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
         raise DataError(
-            f"of {len(paths)} bins, {told}", "run it again, or give bins from elsewhere a folder of their own"
+            f"of {len(paths)} bins, {names}", "run it again, or give bins from elsewhere a folder of their own"
         )
     return {path: known[path.parent][path.name] for path in paths if known[path.parent]}
 

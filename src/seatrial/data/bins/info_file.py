@@ -19,7 +19,7 @@ SUFFIXES = {"bin": (".bin",), "jpg": (".jpg", ".jpeg", ".JPG", ".JPEG")}
 
 @dataclass(frozen=True, slots=True)
 class InfoLine:
-    """One file as an `.info` file tells of it."""
+    """One line of an `.info` file."""
 
     index: int
     path: str
@@ -47,11 +47,16 @@ def write_info(
         DataError: no such folder, no such files in it, one that is no image, or a name that has no place in a line.
     """
     if (kind == "bin") != (width is not None and height is not None):
-        raise UsageError(f"an .info file of kind '{kind}' takes {'a' if kind == 'bin' else 'no'} width and height")
+        raise UsageError(
+            f"an .info file of kind '{kind}' takes {'a' if kind == 'bin' else 'no'} width and height",
+            "images have their own size: only bins need one",
+        )
     check_folder(Path(folder))
     names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES[kind]) and not name.startswith("."))
     if not names:
-        raise DataError(f"{folder} holds no {' or '.join(SUFFIXES[kind])} files to list")
+        raise DataError(
+            f"{folder} holds no {' or '.join(SUFFIXES[kind])} files to list", "give the folder of the files"
+        )
     lines = []
     for index, name in enumerate(names):
         path = os.path.join(folder, name)
@@ -82,7 +87,7 @@ def read_info(path: Path) -> tuple[InfoLine, ...]:
     """
     lines = tuple(_parse_lines(path))
     if not lines:
-        raise DataError(f"info file {path} is empty")
+        raise DataError(f"info file {path} is empty", "`seatrial preprocess … --info FILE` writes one")
     return lines
 
 
@@ -93,5 +98,5 @@ def _parse_lines(path: Path) -> Iterator[InfoLine]:
         index, _, rest = line.strip().partition(" ")
         parts = rest.rsplit(" ", 2)
         if len(parts) != 3 or not parts[0].strip() or not all(p.isascii() and p.isdigit() for p in (index, *parts[1:])):
-            raise DataError(f"{path}:{number}: '{line[:80]}' is not `INDEX PATH WIDTH HEIGHT`")
+            raise DataError(f"{path}:{number}: '{line[:80]}' is not `INDEX PATH WIDTH HEIGHT`", "mend the line")
         yield InfoLine(int(index), parts[0], int(parts[1]), int(parts[2]))

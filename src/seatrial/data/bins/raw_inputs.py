@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seatrial.data.bins.info_file import InfoLine, read_info
 from seatrial.data.image_files import is_image_name
 from seatrial.data.labels import refuse_left_out
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, UsageError, cannot_read
 from seatrial.store.records import TensorSpec
 
 ARRAYS = (".npy", ".NPY")
@@ -30,8 +30,8 @@ class Inputs:
     files: tuple[Path, ...]
     are_images: bool
     """JPEG and the like, still to be preprocessed."""
-    told: tuple[InfoLine, ...] = ()
-    """What an `.info` file says of each."""
+    info: tuple[InfoLine, ...] = ()
+    """Their lines of an `.info` file, where there is one."""
 
 
 def find_inputs(source: str) -> Inputs:
@@ -42,24 +42,24 @@ def find_inputs(source: str) -> Inputs:
         DataError: something is not there, or a folder holds nothing to feed.
     """
     whole = Path(source)
-    told: tuple[InfoLine, ...] = ()
+    info: tuple[InfoLine, ...] = ()
     if whole.is_dir():
         files = _list_folder(whole)
     elif source.endswith(".info"):
-        told = read_info(whole)
-        files = [Path(line.path) for line in told]
+        info = read_info(whole)
+        files = [Path(line.path) for line in info]
     else:
         files = [whole] if whole.exists() else [Path(name) for name in source.split(",") if name]
     for path in files:
         if path.is_dir():
             raise UsageError(f"--input {source} names the folder {path} in a list", "one input takes one folder")
         if not path.exists():
-            raise DataError(f"input {path} is not there")
+            raise DataError(f"input {path} is not there", "check --input")
     kinds = {is_image_name(path.name) for path in files}
     if len(kinds) != 1:
         state = "both images and raw files" if kinds else "no file"
         raise UsageError(f"--input {source} gives {state}", "give files of one kind")
-    return Inputs(tuple(files), kinds.pop(), told)
+    return Inputs(tuple(files), kinds.pop(), info)
 
 
 def sort_naturally(paths: Sequence[Path]) -> list[Path]:
@@ -89,7 +89,7 @@ def count_images(files: Sequence[Path], spec: TensorSpec, batch_size: int, fix: 
         fix: what brings files that fit, for the message.
 
     Raises:
-        DataError: a batch is not made of files of this size (in the tool's words), a file may be one image of wider
+        DataError: a batch is not made of files of this size (in the tool's own words), a file may be one image of wider
             numbers as well as several images, or one is of another size than the first.
     """
     number_bytes = np.dtype(spec.dtype).itemsize
@@ -133,13 +133,13 @@ def read_images(path: Path, rows: NDArray[Any]) -> None:
             with path.open("rb") as file:
                 whole = file.readinto(rows.data) == rows.nbytes and not file.read(1)
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror})") from None
+            raise cannot_read(str(path), error) from None
     else:
         array = _open_array(path)
         axes, wanted = ([size for size in sizes if size != 1] for sizes in (array.shape, rows.shape[1:]))
         if array.dtype != rows.dtype or (len(axes) > 1 and axes[-len(wanted) :] != wanted):
-            found, takes = ("×".join(map(str, sizes)) for sizes in (array.shape, rows.shape[1:]))
-            raise DataError(f"{path} holds {array.dtype} {found}, the engine takes {rows.dtype} {takes}")
+            shape, takes = ("×".join(map(str, sizes)) for sizes in (array.shape, rows.shape[1:]))
+            raise DataError(f"{path} holds {array.dtype} {shape}, the engine takes {rows.dtype} {takes}", "convert it")
         whole = array.size == rows.size
         if whole:
             rows[:] = array.reshape(rows.shape)
@@ -155,7 +155,7 @@ def _list_folder(folder: Path) -> list[Path]:
     ]
     refuse_left_out(folder, {path.name for path in files})
     if not files:
-        raise DataError(f"{folder} holds no .npy, .bin or image files")
+        raise DataError(f"{folder} holds no .npy, .bin or image files", "give --input another folder")
     return sort_naturally(files)
 
 
@@ -163,5 +163,5 @@ def _open_array(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is no .npy file that can be read ({error})") from None
+        raise DataError(f"{path} is no .npy file that can be read ({error})", "write it with numpy.save") from None
     return array

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seatrial.data.bins.write import MANIFEST, BinManifest, name_bins
 from seatrial.data.labels import check_folder
 from seatrial.data.preprocessing.steps import hash_steps, normalise
-from seatrial.errors import DataError
+from seatrial.errors import DataError, cannot_read
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import pixel_steps
 
@@ -49,7 +49,7 @@ class BinFolder:
         try:
             numbers = np.fromfile(path, np.dtype("<f4") if self.is_float else np.uint8)
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror})") from None
+            raise cannot_read(str(path), error) from None
         if numbers.size != height * width * 3:
             raise DataError(f"{path} holds {path.stat().st_size} bytes, unlike the others", "write the bins again")
         return numbers
@@ -64,7 +64,7 @@ def open_bins(folder: Path, recipe: Recipe) -> BinFolder:
     check_folder(folder)
     bins = sorted(path for path in folder.glob("*.bin") if not path.name.startswith("."))
     if not bins:
-        raise DataError(f"{folder} holds no .bin files")
+        raise DataError(f"{folder} holds no .bin files", "give the folder of the bins")
     height, width = recipe.input_size
     kinds = {height * width * 3: False, height * width * 12: True}
     found = bins[0].stat().st_size

@@ -94,7 +94,9 @@ class BinForm:
             )
         height, width = self.mode.input_size
         if height % 2 or width % 2:
-            raise UsageError(f"format {self.pixels} needs even sizes, and the mode gives {height}×{width}")
+            raise UsageError(
+                f"format {self.pixels} needs even sizes, and the mode gives {height}×{width}", "choose another --mode"
+            )
 
 
 def write_bins(
@@ -149,7 +151,7 @@ def name_bins(images: Sequence[Path]) -> dict[str, Path]:
             raise DataError(f"{found[name]} and {path} would both become {name}", "rename one of them")
         found[name] = path
     if not found:
-        raise DataError("there are no images to preprocess")
+        raise DataError("there are no images to preprocess", "give a folder of image files")
     return found
 
 
@@ -172,7 +174,7 @@ def encode_bytes(data: bytes, name: str, form: BinForm) -> NDArray[np.uint8] | N
 
 
 def describe_bins(form: BinForm) -> BinManifest:
-    """What a folder of such bins says of itself."""
+    """The manifest of a folder of such bins."""
     mode, is_rgb = form.mode, form.pixels == "rgb"
     height, width = mode.input_size
     numbers = height * width * 3 if is_rgb else height * width * 3 // 2
@@ -227,18 +229,18 @@ def _find_kept(
         try:
             return BinContent.of((target / name).read_bytes(), wanted[name].read_bytes()) == known[name]
         except OSError:
-            return False  # Reading it will say what is wrong.
+            return False  # Reading it raises the error.
 
     kept: set[str] = set()
     with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as found:
         for number, (name, same) in enumerate(zip(quick, found, strict=True), start=1):
             kept |= {name} if same else set()
             if number % CHUNK == 0:
-                progress(Update("preprocess", number, len(quick), "files looked at"))
+                progress(Update("preprocess", number, len(quick), "files checked"))
     changed = [name for name in quick if name not in kept]
     if changed:
-        told = f"{len(changed)} of {len(quick)} files, or their images, have changed since they were written, first "
-        progress(Update("preprocess", note=f"{told}{changed[0]}: they are written again"))
+        note = f"{len(changed)} of {len(quick)} files, or their images, have changed since they were written"
+        progress(Update("preprocess", note=f"{note} (first {changed[0]}): they are written again"))
     return kept
 
 
@@ -248,7 +250,7 @@ def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManif
     try:
         return image.stat().st_mtime_ns == bin_file.st_mtime_ns
     except OSError:
-        return False  # Reading it will say what is wrong.
+        return False  # Reading it raises the error.
 
 
 def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, decode_workers: int) -> Generator[int]:

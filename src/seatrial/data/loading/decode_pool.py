@@ -26,12 +26,12 @@ MOST_THREADS = 4
 SHARED = Path("/dev/shm")
 """Where Linux has what processes share."""
 
-Asked = TypeVar("Asked")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadImage:
-    """What is known of an image after it was read."""
+    """An image after it was read."""
 
     content: int
     """What identifies its bytes: see `data.loading.batches.fill_row`."""
@@ -39,10 +39,10 @@ class ReadImage:
     """What does no harm, but should be known: see `data.preprocessing.decode.decode_image`."""
 
 
-FillRow = Callable[[NDArray[Any], Asked], ReadImage | None]
-"""Puts what is asked for into a row, or raises a DataError; other processes get a copy of it.
+FillRow = Callable[[NDArray[Any], Item], ReadImage | None]
+"""Fills a row with an item, or raises a DataError; other processes get a copy of it.
 
-It returns what it read, where somebody wants to know.
+It returns what it read, where that is of use.
 """
 
 
@@ -55,19 +55,19 @@ class Filled:
     seconds: float
     """Time of one worker."""
     contents: dict[int, int] = field(default_factory=dict)
-    """What identifies the content of each row that was filled, by row, where the function that filled it tells it."""
+    """What identifies the content of each row that was filled, by row, where the function that filled it returns it."""
     notes: dict[int, str] = field(default_factory=dict)
     """What was noted of images, by row."""
 
 
-class DecodePool(Closing, Generic[Asked]):
+class DecodePool(Closing, Generic[Item]):
     """Workers that fill the buffers (batch size, *shape of one image) of a few slots.
 
-    A slot belongs to whoever asked to fill it until the next time it is filled.
+    A slot belongs to the caller of `fill` until the next time it is filled.
     """
 
     def __init__(
-        self, fill_row: FillRow[Asked], shape: tuple[int, ...], dtype: DTypeLike, slots: int, decode_workers: int
+        self, fill_row: FillRow[Item], shape: tuple[int, ...], dtype: DTypeLike, slots: int, decode_workers: int
     ) -> None:
         """Start the workers; `shape` is that of one slot's buffer.
 
@@ -88,14 +88,14 @@ class DecodePool(Closing, Generic[Asked]):
         self.buffers = np.ndarray(layout, dtype, self._memory.buf)
         # A forked process could inherit a lock that another thread of ours holds.
         spawn = multiprocessing.get_context("spawn")
-        asked = (self._memory.name, layout, np.dtype(dtype).str, fill_row)
-        self._pool = ProcessPoolExecutor(decode_workers, spawn, initializer=_start_decoder, initargs=asked)
+        arguments = (self._memory.name, layout, np.dtype(dtype).str, fill_row)
+        self._pool = ProcessPoolExecutor(decode_workers, spawn, initializer=_start_decoder, initargs=arguments)
 
-    def fill(self, slot: int, asked: Sequence[Asked], first: int = 0) -> Future[Filled]:
+    def fill(self, slot: int, items: Sequence[Item], first: int = 0) -> Future[Filled]:
         """Start to fill rows of a slot's buffer, one after the other from `first` on; one worker does it."""
         if self._memory is not None:
-            return self._pool.submit(_fill_shared, slot, asked, first)
-        return self._pool.submit(fill_rows, self.buffers[slot], asked, self._fill_row, first, self._stopped)
+            return self._pool.submit(_fill_shared, slot, items, first)
+        return self._pool.submit(fill_rows, self.buffers[slot], items, self._fill_row, first, self._stopped)
 
     def stop(self) -> None:
         """Begin nothing more; what is in hand ends soon."""
@@ -115,26 +115,26 @@ class DecodePool(Closing, Generic[Asked]):
 
 def fill_rows(
     rows: NDArray[Any],
-    asked: Sequence[Asked],
-    fill_row: FillRow[Asked],
+    items: Sequence[Item],
+    fill_row: FillRow[Item],
     first: int = 0,
     stopped: Event | None = None,
 ) -> Filled:
-    """Put what is asked for into `rows`, one each from `first` on; what is broken leaves its row all 0."""
+    """Fill `rows` with `items`, one each from `first` on; what is broken leaves its row all 0."""
     start = time.perf_counter()
     bad = {}
     read: dict[int, ReadImage] = {}
-    for row, wanted in enumerate(asked, start=first):
+    for row, item in enumerate(items, start=first):
         if stopped is not None and stopped.is_set():
             break
         try:
-            found = fill_row(rows[row], wanted)
+            image = fill_row(rows[row], item)
         except DataError as error:
             rows[row] = 0
             bad[row] = error.problem
         else:
-            if found is not None:
-                read[row] = found
+            if image is not None:
+                read[row] = image
     contents = {row: image.content for row, image in read.items()}
     notes = {row: image.note for row, image in read.items() if image.note is not None}
     return Filled(bad, time.perf_counter() - start, contents, notes)
@@ -162,5 +162,5 @@ def _start_decoder(name: str, layout: tuple[int, ...], dtype: str, fill_row: Fil
     _shared.update(memory=memory, buffers=np.ndarray(layout, dtype, memory.buf), fill_row=fill_row)
 
 
-def _fill_shared(slot: int, asked: Sequence[Any], first: int) -> Filled:
-    return fill_rows(_shared["buffers"][slot], asked, _shared["fill_row"], first)
+def _fill_shared(slot: int, items: Sequence[Any], first: int) -> Filled:
+    return fill_rows(_shared["buffers"][slot], items, _shared["fill_row"], first)

@@ -6,27 +6,27 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Asked = TypeVar("Asked")
+Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
 
 
 def load_ahead(
-    wanted: Iterable[Asked], load: Callable[[Asked], Loaded], threads: int, held: int | None = None
+    items: Iterable[Item], load: Callable[[Item], Loaded], threads: int, ahead: int | None = None
 ) -> Generator[Loaded]:
-    """What `load` makes of each of `wanted`, in order.
+    """What `load` makes of each of `items`, in order.
 
-    At most `held` results exist beside the one that was given out, one more than there are workers unless said.
+    At most `ahead` results exist beside the one that was given out, one more than there are workers unless said.
     What `load` raises is raised where its result would have come. Whoever stops early closes it.
     """
     waiting: deque[Future[Loaded]] = deque()
-    upcoming = iter(wanted)
+    upcoming = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="load") as pool:
         try:
-            for asked in itertools.islice(upcoming, held or threads + 1):
-                waiting.append(pool.submit(load, asked))
+            for item in itertools.islice(upcoming, ahead or threads + 1):
+                waiting.append(pool.submit(load, item))
             while waiting:
                 loaded = waiting.popleft().result()
-                waiting.extend(pool.submit(load, asked) for asked in itertools.islice(upcoming, 1))
+                waiting.extend(pool.submit(load, item) for item in itertools.islice(upcoming, 1))
                 yield loaded
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

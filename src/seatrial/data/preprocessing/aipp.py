@@ -225,7 +225,7 @@ def load_aipp(path: Path) -> Aipp:
         # Fields are ASCII; comments may be in any encoding.
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
-        raise UsageError(f"AIPP configuration {path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"AIPP configuration {path} cannot be read ({error.strerror})", "check --aipp") from None
     return parse_aipp(text, str(path))
 
 
@@ -242,7 +242,7 @@ def parse_aipp(text: str, source: str) -> Aipp:
         if name not in Aipp.model_fields:
             raise UsageError(f"{place}: unknown field '{name}'", suggest(name, list(Aipp.model_fields)))
         if name in lines:
-            raise UsageError(f"{place}: {name} stands in line {lines[name]} already", "keep one of them")
+            raise UsageError(f"{place}: {name} is set in line {lines[name]} already", "remove one of them")
         values[name], lines[name] = value, line
     if values.get("aipp_mode") == "dynamic":
         fix = "static AIPP has the values that the others are given at run time in the file"
@@ -271,7 +271,9 @@ def _read_fields(text: str, source: str) -> Iterator[tuple[str, Any, int]]:
     before = text[: len(text) - len(text[at:].lstrip())]
     place = f"{source} line {before.count(chr(10)) + 1}"
     if opening and rest.startswith("}"):
-        raise UsageError(f"{place}: something follows the aipp_op block; only one is supported, for one input")
+        raise UsageError(
+            f"{place}: something follows the aipp_op block", "remove it: one block is supported, for one input"
+        )
     wanted = "'field : value' or '}'" if opening else "'aipp_op {'"
     there = f"'{rest.splitlines()[0].strip()}'" if rest else "the end of the file"
     fix = "that colon is a full-width one, write ':'" if "：" in there else None
@@ -287,7 +289,7 @@ def _read_value(text: str) -> Any:
 
 
 def list_unused(config: Aipp) -> list[str]:
-    """Settings that stand in a configuration and do nothing, each with the reason; ATC ignores them too."""
+    """Settings of a configuration that have no effect, each with the reason; ATC ignores them too."""
     kind, coloured = config.input_format, config.csc_switch
     channels = [f"{part}_chn_{i}" for part in ("mean", "min", "var_reci") for i in range(config.channels, 4)]
     sides = [f"{side}_padding" for side in ("left", "right", "top", "bottom")]

@@ -51,10 +51,14 @@ def fit_aipp(config: Aipp, size: Size) -> AippFrame:
     if any(begin + length > whole for begin, length, whole in zip(start, window, source, strict=True)):
         raise UsageError(
             f"the window of the network's {size[0]}×{size[1]} at row {start[0]}, column {start[1]} is beyond the"
-            f" AIPP configuration's image of {source[0]}×{source[1]}"
+            f" AIPP configuration's image of {source[0]}×{source[1]}",
+            "give load_start_pos and src_image_size that leave room for it",
         )
     if config.input_format == "YUV420SP_U8" and any(length % 2 for length in (*source, *window)):
-        raise UsageError(f"YUV420SP_U8 needs even sizes, and the network's {size[0]}×{size[1]} are not")
+        raise UsageError(
+            f"YUV420SP_U8 needs even sizes, and the network's {size[0]}×{size[1]} are not",
+            "choose another input_format",
+        )
     return AippFrame(source, start, window, (top, left, bottom, right))
 
 

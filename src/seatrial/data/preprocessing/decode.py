@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
 from seatrial.data.preprocessing.damage import JPEG, PNG, UNCHECKED, decode_strictly, find_png_damage, read_frame
-from seatrial.errors import DataError
+from seatrial.errors import DataError, cannot_read
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 """What Pillow may try: container formats with a history of holes are left out."""
@@ -45,7 +45,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"image {path} cannot be read ({error.strerror})") from None
+        raise cannot_read(f"image {path}", error) from None
 
 
 def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:

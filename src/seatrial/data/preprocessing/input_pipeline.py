@@ -115,7 +115,10 @@ def make_pipeline(recipe: Recipe, aipp: Aipp | None = None) -> InputPipeline:
     if aipp is None:
         return InputPipeline(recipe, recipe.preprocess)
     if aipp.channels != 3:
-        raise UsageError(f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3")
+        raise UsageError(
+            f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3",
+            "choose another input_format",
+        )
     source = fit_aipp(aipp, recipe.input_size).source
     return InputPipeline(recipe, _find_steps(recipe, source), aipp)
 

@@ -130,7 +130,7 @@ def check_range(image: NDArray[np.float32], name: str, recipe: Recipe | Mode) ->
     slack = 0.01 * (white - black)
     if not ((low >= black - slack) & (high <= white + slack)).all():
         raise DataError(
-            f"{name} holds values from {low.min():.4g} to {high.max():.4g}, and the card's normalisation makes "
+            f"{name} has values from {low.min():.4g} to {high.max():.4g}, and the card's normalisation makes "
             f"{black.min():.4g} to {white.max():.4g} of pixels",
             "divide by 255, subtract the mean and divide by the deviation as the card says: `seatrial preprocess` does",
         )

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seatrial.data.bins.contents import know_contents
+from seatrial.data.bins.contents import find_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
 from seatrial.data.images import ImageListing, PreparedInput
 from seatrial.data.labels import count_names, parse_label_file
 from seatrial.data.sources.request import ImageLocation, Request, label_places, require_labels
-from seatrial.errors import DataError
+from seatrial.errors import DataError, cannot_read
 from seatrial.progress import Update
 from seatrial.recipes.steps import Size
 
@@ -34,22 +34,22 @@ def read_bin_folder(request: Request) -> ImageListing:
 
 
 def add_contents(listing: ImageListing, request: Request) -> ImageListing:
-    """The same bins with what `bins.contents` says that they hold, and of which files, where there is one.
+    """The same bins with their checksums and image files of `bins.contents`, where there is one.
 
     Raises:
         DataError: a bin was added to its folder later.
     """
-    known = know_contents([image.path for image in listing.images])
-    for folder in sorted({image.path.parent for image in listing.images if image.path not in known}):
+    contents = find_contents([image.path for image in listing.images])
+    for folder in sorted({image.path.parent for image in listing.images if image.path not in contents}):
         if (folder / MANIFEST).exists():
-            note = f"nothing tells what the bins of {folder} held when they were written, so changed ones go unnoticed"
-            request.progress(Update("images", note=f"{note}; `seatrial preprocess` again tells it"))
+            note = f"the bins of {folder} have no checksums, so changed ones go unnoticed"
+            request.progress(Update("images", note=f"{note}; running `seatrial preprocess` again adds them"))
     images = []
     for image in listing.images:
-        found = known.get(image.path)
-        if found is not None:
-            content = (found.image_bytes, found.image_sha256)
-            image = replace(image, content=content, prepared_hash=found.hash)
+        bin_content = contents.get(image.path)
+        if bin_content is not None:
+            content = (bin_content.image_bytes, bin_content.image_sha256)
+            image = replace(image, content=content, prepared_hash=bin_content.hash)
         images.append(image)
     return replace(listing, images=tuple(images))
 
@@ -66,13 +66,15 @@ def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str
     for image in by_id:
         other = ids.setdefault(image.split(".")[0], image)
         if other != image:
-            raise DataError(f"'{other}' and '{image}' of the label file would have bins of one name")
+            raise DataError(
+                f"'{other}' and '{image}' of the label file would have bins of one name", "rename one of them"
+            )
     found: dict[str, Path] = {}
     for path in paths:
         image = ids.get(path.name.split(".")[0], path.name)
         other_path = found.setdefault(image, path)
         if other_path != path:
-            raise DataError(f"{other_path} and {path} both stand for '{image}'", "remove one of them")
+            raise DataError(f"{other_path} and {path} both belong to '{image}'", "remove one of them")
     return found
 
 
@@ -104,7 +106,7 @@ def find_form(paths: Sequence[Path], request: Request, size: Size | None = None)
             "remove them and run `seatrial preprocess` again",
         )
     if told is None:
-        note = f"no {MANIFEST} tells how the bins of {request.source} were preprocessed: by their size they are "
+        note = f"{request.source} has no {MANIFEST} that says how its bins were preprocessed: by their size they are "
         request.progress(Update("images", note=f"{note}{form.dtype} {_join(form.shape)}"))
     return form
 
@@ -115,7 +117,7 @@ def _measure(paths: Sequence[Path]) -> dict[Path, int]:
         try:
             sizes[path] = os.stat(path).st_size
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror})") from None
+            raise cannot_read(str(path), error) from None
     return sizes
 
 

@@ -23,7 +23,7 @@ def read_list(request: Request) -> ImageListing:
     lines = [line.strip() for line in read_text_lines(request.source, "image list") if line.strip()]
     folder = request.source.parent
     if not lines:
-        raise DataError(f"image list {request.source} is empty")
+        raise DataError(f"image list {request.source} is empty", "write a path in each line")
     if request.labels is not None:
         return _label_by_name([folder / line for line in lines], request)
     by_path: dict[str, int] = {}
@@ -34,7 +34,7 @@ def read_list(request: Request) -> ImageListing:
                 f"'{line[:80]}' of {request.source} is not `PATH CLASS`", "or give --labels FILE for plain paths"
             )
         if pair[0] in by_path:
-            raise DataError(f"'{pair[0]}' stands twice in {request.source}")
+            raise DataError(f"'{pair[0]}' is listed twice in {request.source}", "remove one of the lines")
         by_path[pair[0]] = pair[1]
     return _label({text: folder / text for text in by_path}, by_path, request)
 
@@ -85,5 +85,8 @@ def _label(
 def _are_bins(paths: list[Path], request: Request) -> bool:
     bins = [path for path in paths if path.suffix.lower() == BIN]
     if bins and len(bins) < len(paths):
-        raise DataError(f"{request.source} names {len(bins)} bins, first {bins[0]}, among {len(paths)} files")
+        raise DataError(
+            f"{request.source} names {len(bins)} bins, first {bins[0]}, among {len(paths)} files",
+            "list bins alone, or images alone",
+        )
     return bool(bins)

@@ -126,13 +126,13 @@ def open_pack(path: Path) -> PackIndex:
             _, offset, length, digest = FRONT.unpack_from(page)
             size_bytes = path.stat().st_size
             if size_bytes != offset + length:
-                problem = f"pack {path} is cut off or damaged: it has {size_bytes:,} bytes and should have "
+                problem = f"pack {path} is cut off or damaged: it has {size_bytes:,} bytes, not "
                 raise RefusedFile(f"{problem}{offset + length:,}", _again(path))
             file.seek(offset)
             data = file.read(length)
             if hashlib.sha256(data).digest() == digest:
                 return _parse_index(data, offset, path)
-    raise RefusedFile(f"pack {path} is damaged: what says what it holds has changed", _again(path))
+    raise RefusedFile(f"pack {path} is damaged: checksum mismatch of its index", _again(path))
 
 
 def list_packed(index: PackIndex, path: Path) -> tuple[LabelledImage, ...]:
@@ -152,7 +152,7 @@ def _parse_index(data: bytes, offset: int, path: Path) -> PackIndex:
         raise RefusedFile(f"pack {path} was written by another version of seatrial", _again(path)) from None
     counts = {len(column) for column in (index.ids, index.labels, index.source_bytes, index.source_sha256, index.crc32)}
     if counts != {len(index.ids)} or offset != PAGE + len(index.ids) * index.form.size_bytes:
-        raise RefusedFile(f"pack {path} contradicts itself", _again(path))
+        raise RefusedFile(f"pack {path} has an index that does not fit its pixels", _again(path))
     return index
 
 

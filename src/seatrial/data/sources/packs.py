@@ -23,8 +23,8 @@ def read_packed(request: Request) -> ImageListing:
     if index.missing and not request.allow_partial:
         shown = count_names("labelled images that were not there", index.missing)
         raise DataError(f"{request.source} was packed without {shown}", "--allow-partial does without them")
-    told = () if request.labels is None else _compare_labels(images, request.labels, request)
-    return ImageListing(images, tuple(sorted({*index.missing, *told})), index.source_hash)
+    missing = () if request.labels is None else _compare_labels(images, request.labels, request)
+    return ImageListing(images, tuple(sorted({*index.missing, *missing})), index.source_hash)
 
 
 def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Request) -> tuple[str, ...]:
@@ -34,6 +34,6 @@ def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Requ
     if others:
         shown = count_names("images have another class in the pack", others)
         raise DataError(
-            f"{labels} and {request.source} do not agree: {shown}", "leave --labels away, or pack them again"
+            f"{labels} and {request.source} do not agree: {shown}", "leave out --labels, or pack them again"
         )
     return missing

@@ -11,7 +11,7 @@ from pathlib import Path
 from seatrial.data.archives.tar_index import Member, read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
 from seatrial.data.images import ImageListing
-from seatrial.data.labels import LEFT_OUT, count_names, parse_label_file
+from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, parse_label_file
 from seatrial.data.sources.request import ImageLocation, Request, label_places
 from seatrial.errors import DataError
 from seatrial.progress import Update
@@ -51,7 +51,7 @@ class Contents:
         """
         suffix = member.name.rpartition(".")[2].lower()
         if key in self.classes[suffix]:
-            raise DataError(f"'{member.name}' of {path} stands twice", "remove one of them")
+            raise DataError(f"'{member.name}' of {path} is there twice", "remove one of them")
         label = _read_class(path, member, descriptor)
         if label is not None:
             self.classes[suffix][key] = label
@@ -70,7 +70,9 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
     """
     gone = [str(path) for path in paths if not path.is_file()]
     if gone:
-        raise DataError(f"of {len(paths)} archives, {count_names('are not there', gone)}")
+        raise DataError(
+            f"of {len(paths)} archives, {count_names('are not there', gone)}", "check their path and numbers"
+        )
     contents = Contents()
     for done, path in enumerate(paths, start=1):
         _read_shard(path, contents, request.labels is None)
@@ -142,7 +144,7 @@ def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, ImageLocat
     for path, member in images:
         base = member.name.rpartition("/")[2]
         if base in found:
-            raise DataError(f"'{base}' stands twice, in {found[base].path} and in {path}", "rename one of them")
+            raise DataError(f"'{base}' is there twice, in {found[base].path} and in {path}", "rename one of them")
         found[base] = _place(path, member)
     return found
 
@@ -195,6 +197,8 @@ def _read_class_folders(
         found["/".join(parts[-2:])] = _place(path, member)
     folders = sorted({image.partition("/")[0] for image in found})
     if len(folders) != request.classes:
-        raise DataError(f"{request.source} has {len(folders)} class folders, the network {request.classes} classes")
+        raise DataError(
+            f"{request.source} has {len(folders)} class folders, the network {request.classes} classes", OTHER_CLASSES
+        )
     numbers = {folder: number for number, folder in enumerate(folders)}
     return found, {image: numbers[image.partition("/")[0]] for image in found}

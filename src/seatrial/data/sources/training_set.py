@@ -87,7 +87,9 @@ def _find_source(data: Path, name: str) -> _Source:
         raise DataError(f"{data} holds no '{name}'", KINDS.format(name=name))
     if len(there) > 1:
         found = " and ".join(path.name for path in there)
-        raise DataError(f"{data} holds {found}", f"leave one of them, or name the others otherwise than '{name}'")
+        raise DataError(
+            f"{data} holds {found}", f"keep one of them, and rename the others to something else than '{name}'"
+        )
     labels = data / f"{name}_label.txt"
     return _Source(there[0], labels if labels.exists() else None)
 
@@ -96,7 +98,9 @@ def _join_shards(name: str, shards: Sequence[str]) -> str:
     """`train-{000..012}.tar`: reading that tells which numbers are missing."""
     numbers = [match[1] for shard in shards if (match := SHARD.fullmatch(shard.removeprefix(name)))]
     if len(numbers) < len(shards) or len({len(number) for number in numbers}) > 1:
-        raise DataError(f"{len(shards)} archives, first {shards[0]}, are not all named like {name}-000.tar")
+        raise DataError(
+            f"{len(shards)} archives, first {shards[0]}, are not all named like {name}-000.tar", "rename them"
+        )
     return f"{name}-{{{numbers[0]}..{numbers[-1]}}}.tar"
 
 

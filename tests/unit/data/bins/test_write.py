@@ -52,7 +52,7 @@ def list_bins(folder: Path) -> dict[str, bytes]:
 
 
 def write_one(target: Path, images: list[Path], mode: Mode = FLOATS, **changes: int) -> BinReport:
-    return write_bins(BinForm(mode), images, target, changes.get("workers", 1))
+    return write_bins(BinForm(mode), images, target, changes.get("decode_workers", 1))
 
 
 def preprocess_by_numpy(path: Path) -> NDArray[np.float32]:
@@ -235,7 +235,7 @@ def test_strays_are_named(tmp_path: Path, images: list[Path]) -> None:
     assert any("belong to no image: ILSVRC2012_val_00000001.bin" in note for note in notes)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("decode_workers", [1, 2])
 def test_a_damaged_image_is_named(
     tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, decode_workers: int
 ) -> None:

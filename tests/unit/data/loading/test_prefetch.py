@@ -5,7 +5,7 @@ import pytest
 from seatrial.data.loading.prefetch import load_ahead
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_results_come_in_order(threads: int) -> None:
     assert list(load_ahead(range(20), lambda n: n * n, threads)) == [n * n for n in range(20)]
     assert list(load_ahead([], lambda n: n, threads)) == []

@@ -73,7 +73,7 @@ def test_comments_in_another_encoding(tmp_path: Path) -> None:
     ("field", "said"),
     [
         ("crop_sise_w : 224", "x.config line 4: unknown field 'crop_sise_w'; did you mean 'crop_size_w'?"),
-        ("input_format : YUV400_U8", "x.config line 4: input_format stands in line 3 already; keep one of them"),
+        ("input_format : YUV400_U8", "x.config line 4: input_format is set in line 3 already; remove one of them"),
         ("mean_chn_0 : 123.675", "x.config line 4: 'mean_chn_0' is 123.675: Input should be a valid integer"),
         ("mean_chn_1 : 256", "x.config line 4: 'mean_chn_1' is 256: Input should be less than or equal to 255"),
         ("min_chn_2 : -0.5", "x.config line 4: 'min_chn_2' is -0.5: Input should be greater than or equal to 0"),

@@ -133,5 +133,5 @@ def test_images_of_several_forms_are_refused() -> None:
 def test_a_row_is_filled_only_with_what_has_its_size(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(71))
     image = LabelledImage("a", tmp_path / "a.bin", 0, prepared=PIXELS)
-    with pytest.raises(DataError, match=r"a\.bin holds 71 bytes, where an input of 72 belongs"):
+    with pytest.raises(DataError, match=r"a\.bin has 71 bytes, the engine.s input 72"):
         fill_row(np.empty((4, 6, 3), np.uint8), image, PIPELINE)

@@ -165,5 +165,5 @@ def test_floats_that_normalisation_makes_of_no_pixels_are_refused(change: float,
     if sound:
         check_range(floats, "a.bin", recipe)
         return
-    with pytest.raises(DataError, match=r"a\.bin holds values from .*; divide by 255, subtract the mean"):
+    with pytest.raises(DataError, match=r"a\.bin has values from .*; divide by 255, subtract the mean"):
         check_range(floats, "a.bin", recipe)

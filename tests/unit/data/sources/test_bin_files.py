@@ -106,7 +106,7 @@ def test_foreign_bins_are_judged_by_their_size(
     assert {image.prepared for image in listing.images} == {PreparedInput(*found, None)}  # type: ignore[arg-type]
     shape = "×".join(map(str, found[1]))
     assert notes == [
-        f"no bins.json tells how the bins of bins were preprocessed: by their size they are {found[0]} {shape}"
+        f"bins has no bins.json that says how its bins were preprocessed: by their size they are {found[0]} {shape}"
     ]
 
 
@@ -146,7 +146,7 @@ def test_names_that_do_not_agree_are_refused(here: Path) -> None:
     refuse(r"1 labelled but not there \('val_1\.JPEG'\), 0 there", UINT8)
     assert read_images("bins", Path("labels.txt"), 3, True, UINT8).missing == ("val_1.JPEG",)
     Path("bins/val_2.x.bin").write_bytes(bytes(72))
-    refuse(r"bins/val_2(\.x)?\.bin and bins/val_2(\.x)?\.bin both stand for 'val_2\.JPEG'", UINT8)
+    refuse(r"bins/val_2(\.x)?\.bin and bins/val_2(\.x)?\.bin both belong to 'val_2\.JPEG'", UINT8)
     Path("labels.txt").write_text("val_1.JPEG 0\nval_1.png 0\n")
     refuse(r"'val_1\.JPEG' and 'val_1\.png' of the label file would have bins of one name", UINT8)
 

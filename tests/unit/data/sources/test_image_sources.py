@@ -93,7 +93,7 @@ def test_a_list_may_tell_the_classes_itself(here: Path) -> None:
         ("", None, r"image list all\.txt is empty$"),
         ("\n", "labels.txt", r"image list all\.txt is empty$"),
         ("val/a.jpg\n", None, r"'val/a\.jpg' of all\.txt is not `PATH CLASS`; or give --labels FILE"),
-        ("val/a.jpg 0\nval/a.jpg 1\n", None, r"'val/a\.jpg' stands twice in all\.txt$"),
+        ("val/a.jpg 0\nval/a.jpg 1\n", None, r"'val/a\.jpg' is listed twice in all\.txt; remove"),
         ("val/a.jpg 3\n", None, r"all\.txt has class 3 \(1 images\)"),
         ("val/a.jpg 0\nval/x.jpg 1\nval/y.jpg 1\n", None, r"2 files that are not there \('val/x\.jpg', 'val/y\.jpg'\)"),
         ("val/x.jpg 0\n", None, r"all\.txt names 1 files that are not there \('val/x\.jpg'\)$"),

@@ -118,7 +118,7 @@ def test_a_label_file_names_members_by_the_last_part_of_their_names(tmp_path: Pa
     labels = write_text(tmp_path / "labels.txt", "a.jpg 3\nb.jpg 4\n")
     assert describe(read_images(archive, labels, 5)) == {"a.jpg": (3, b"a"), "b.jpg": (4, b"b")}
     other = write_tar(tmp_path / "more.tar", {"x/a.jpg": b"", "y/a.jpg": b""})
-    refuse(r"'a\.jpg' stands twice, in .*more\.tar and in", other, labels, DataError)
+    refuse(r"'a\.jpg' is there twice, in .*more\.tar and in", other, labels, DataError)
     few = write_tar(tmp_path / "few.tar", {"a.jpg": b""})
     refuse(r"1 labelled but not there \('b\.jpg'\).*--allow-partial", few, labels, DataError)
 
@@ -226,7 +226,7 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
         write_bytes(tmp_path / "a.tar", image + label + image + END),
         kind=DataError,
     )
-    refuse(r"'a\.cls' of .* stands twice", write_bytes(tmp_path / "a.tar", image + label + label + END), kind=DataError)
+    refuse(r"'a\.cls' of .* is there twice", write_bytes(tmp_path / "a.tar", image + label + label + END), kind=DataError)
     write_bytes(tmp_path / "a.tar", image + label + END)
     write_bytes(tmp_path / "b.tar", make_member("a.png", b"1") + END)
     refuse(r"'a\.jpg' of .*/a\.tar and 'a\.png' of .*/b\.tar have one key, 'a'", tmp_path, kind=DataError)
@@ -252,9 +252,9 @@ def make_pax(records: bytes) -> bytes:
         (make_pax(SPARSE_10) + make_member("a.jpg", b"1\n0\n512\n"), r"member 'a\.jpg' is sparse"),
         (make_header("/etc/a.jpg"), r"member '/etc/a\.jpg' leads out of the archive"),
         (make_header("x/../../a.jpg"), "leads out of the archive"),
-        (make_header("a\nb.jpg"), r"member 'a\\nb\.jpg' has a name that is no line of text"),
-        (patch_header(make_header("aa.jpg"), 0, b"\xff"), "has a name that is no line of text"),
-        (make_header(""), "has a name that is no line of text"),
+        (make_header("a\nb.jpg"), r"member 'a\\nb\.jpg' has an empty or unprintable name"),
+        (patch_header(make_header("aa.jpg"), 0, b"\xff"), "has an empty or unprintable name"),
+        (make_header(""), "has an empty or unprintable name"),
         (make_header("a.jpg", 5000), r"member 'a\.jpg' of 5,000 bytes at 512 goes beyond the file's"),
         (make_header("a.jpg", 1 << 60), "goes beyond the file's"),
         (patch_header(make_header("a.jpg"), 124, b"\xff" * 11 + b"\x00"), "member 'a.jpg' of -256 bytes"),

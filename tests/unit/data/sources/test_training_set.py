@@ -121,7 +121,7 @@ def test_one_source_stands_for_each_part(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no 'val'; a folder \(of .*\), a \.tar, a \.pack, or val-000\.tar, …$"):
         read_training_set(tmp_path, 3)
     archive(make_folders(tmp_path / "val"), tmp_path / "val.tar")
-    with pytest.raises(DataError, match=r"holds val and val\.tar; leave one of them, or name the others otherwise"):
+    with pytest.raises(DataError, match=r"holds val and val\.tar; keep one of them, and rename the others"):
         read_training_set(tmp_path, 3)
     for name in ("train-1.tar", "train-10.tar"):
         archive(tmp_path / "val", tmp_path / name)
