@@ -78,7 +78,7 @@ def parse_label_file(path: Path) -> dict[str, int]:
     return found
 
 
-def read_text_lines(path: Path, what: str, fix: str | None = None) -> list[str]:
+def read_text_lines(path: Path, what: str, fix: str = "give a text file") -> list[str]:
     """The lines of a text file.
 
     Raises:

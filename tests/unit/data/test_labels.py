@@ -69,9 +69,9 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     refuse(r"label file \S+none.txt cannot be read \(No such file", images, tmp_path / "none.txt")
     refuse(r"label file \S+val cannot be read \(Is a directory\)", images, images)
     labels = write(tmp_path / "labels.txt", "a.png 1\n")
-    refuse(r"image folder \S+/none is not there$", tmp_path / "none", labels)
-    refuse(r"image folder \S+/labels.txt is a file, not a folder$", labels, labels)
-    refuse(r"image folder \S+/labels.txt is a file, not a folder$", labels, None)
+    refuse(r"image folder \S+/none is not there; check its path$", tmp_path / "none", labels)
+    refuse(r"image folder \S+/labels.txt is a file, not a folder; check its path$", labels, labels)
+    refuse(r"image folder \S+/labels.txt is a file, not a folder; check its path$", labels, None)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_an_image_list_names_files_beside_it(tmp_path: Path) -> None:
     [
         ("a.png\nb.png\n", r"list\.txt names \S+/b\.png, which is not there; mend the list$"),
         ("\n", r"list\.txt is empty; mend the list$"),
-        (b"\xff\xd8\xff", r"image list \S+list\.txt cannot be read \(not text\)$"),
-        (None, r"image list \S+list\.txt cannot be read \(No such file or directory\)$"),
+        (b"\xff\xd8\xff", r"image list \S+list\.txt cannot be read \(not text\); give a text file$"),
+        (None, r"image list \S+list\.txt cannot be read \(No such file or directory\); give a text file$"),
     ],
 )
 def test_a_wrong_image_list_is_refused(text: str | bytes | None, told: str, tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ def test_a_listing_is_known_by_names_labels_sizes_and_times(tmp_path: Path) -> N
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(DataError, match=r"image \S+/a\.png cannot be read \(No such file or directory\)$"):
+    with pytest.raises(DataError, match=r"image \S+/a\.png cannot be read \(No such file or directory\); check its path and permissions$"):
         hash_listing([LabelledImage("a.png", tmp_path / "a.png", 0)])
