@@ -23,8 +23,8 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
     from seatrial.data.demo import make_demo as make
 
     with show_progress() as progress:
-        made = make(folder, progress)
-    print(f"{made.card}\n{made.train}\n{made.val}\n{made.labels}\n{made.calibration}")
+        demo = make(folder, progress)
+    print(f"{demo.card}\n{demo.train}\n{demo.val}\n{demo.labels}\n{demo.calibration}")
 
 
 @app.command()
@@ -75,21 +75,21 @@ def pack(
 
     with show_progress() as progress:
         report = pack_images(PackSpec(recipe, source, output, labels, workers, allow_partial, aipp), progress)
-    made, count = report.index, len(report.index.ids)
+    index, count = report.index, len(report.index.ids)
     if as_json:
         columns = {"missing", "ids", "labels", "source_bytes", "source_sha256", "crc32"}
-        facts = made.model_dump(mode="json", by_alias=True, exclude=columns)
+        facts = index.model_dump(mode="json", by_alias=True, exclude=columns)
         counts = {
             "images": count,
-            "missing": len(made.missing),
+            "missing": len(index.missing),
             "size_bytes": report.size_bytes,
             "wall_s": report.wall_s,
         }
         print_json({"pack": str(output), **facts, **counts})
         return
     rate = f" at {count / report.wall_s:.0f} images/s" if report.wall_s else ""
-    shape = "x".join(map(str, made.shape))
-    print(f"{output}: {count} images{rate}, each {made.dtype} {shape}; {report.size_bytes:,} bytes")
+    shape = "x".join(map(str, index.shape))
+    print(f"{output}: {count} images{rate}, each {index.dtype} {shape}; {report.size_bytes:,} bytes")
 
 
 @app.command()
@@ -107,12 +107,12 @@ def prepare(
     from seatrial.data.archives.imagenet import PrepareSpec, prepare_imagenet
 
     with show_progress() as progress:
-        made = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)
+        prepared = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)
     if as_json:
-        print_json({**asdict(made), "labels": str(made.labels) if made.labels else None})
+        print_json({**asdict(prepared), "labels": str(prepared.labels) if prepared.labels else None})
         return
-    for part, count in (("train", made.train_images), ("val", made.val_images)):
+    for part, count in (("train", prepared.train_images), ("val", prepared.val_images)):
         if count is not None:
             print(f"{output / part}: {count} images")
-    if made.labels is not None:
-        print(made.labels)
+    if prepared.labels is not None:
+        print(prepared.labels)

@@ -31,18 +31,18 @@ def preprocess(
     spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)
     with show_progress() as progress:
         report = preprocess_images(spec, progress)
-    made = report.manifest
+    manifest = report.manifest
     if as_json:
-        facts = made.model_dump(mode="json", by_alias=True, exclude={"steps"})
+        facts = manifest.model_dump(mode="json", by_alias=True, exclude={"steps"})
         counts = {"written": report.written, "kept": report.kept, "strays": report.strays, "wall_s": report.wall_s}
         print_json({"folder": str(report.folder), **facts, **counts})
         return
-    shapes = {"HWC": (made.height, made.width, 3), "YUV420SP": (made.height * 3 // 2, made.width)}
-    shape = "x".join(str(size) for size in shapes.get(made.layout, (3, made.height, made.width)))
+    shapes = {"HWC": (manifest.height, manifest.width, 3), "YUV420SP": (manifest.height * 3 // 2, manifest.width)}
+    shape = "x".join(str(size) for size in shapes.get(manifest.layout, (3, manifest.height, manifest.width)))
     rate = f" at {report.images_per_s:.0f} images/s" if report.written else ""
     print(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "
-        f"each {made.dtype} {made.layout} {shape}, {made.file_bytes} bytes"
+        f"each {manifest.dtype} {manifest.layout} {shape}, {manifest.file_bytes} bytes"
     )
 
 
@@ -55,7 +55,7 @@ def read_format(text: str) -> "PixelFormat":
     from seatrial.data.bins.write import PixelFormat
     from seatrial.strict import suggest
 
-    known = get_args(PixelFormat)
-    if text not in known:
-        raise UsageError(f"there is no format '{text}'", suggest(text, list(known)))
+    formats = get_args(PixelFormat)
+    if text not in formats:
+        raise UsageError(f"there is no format '{text}'", suggest(text, list(formats)))
     return cast("PixelFormat", text)

@@ -78,11 +78,11 @@ def claims(
     from seatrial.recipes import list_cards, load_recipe
     from seatrial.recipes.claims import check_claims
 
-    found = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(load_recipe(name))]
-    if recipe and not found and not as_json:
+    claims = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(load_recipe(name))]
+    if recipe and not claims and not as_json:
         print(f"{recipe} has no published figures or guide to check")
         return
-    shown = [claim for claim in found if everything or not claim.holds]
+    shown = [claim for claim in claims if everything or not claim.holds]
     if as_json:
         fields = ("recipe", "what", "stated", "correct", "kind", "holds", "note")
         print_json({"claims": [{name: getattr(claim, name) for name in fields} for claim in shown]})
@@ -90,7 +90,7 @@ def claims(
     for number, claim in enumerate(shown, start=1):
         print(f"{number:>3}  {claim.recipe} [{claim.kind}{', holds' if claim.holds else ''}] {claim.what}")
         print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
-    computed = [claim for claim in found if claim.recomputed]
+    computed = [claim for claim in claims if claim.recomputed]
     print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures hold")
 
 
@@ -109,14 +109,14 @@ def tables(
     from seatrial.recipes.tables import rebuild_table, rebuild_training
 
     recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
-    found = [table for table in map(rebuild_table, recipes) if table is not None]
+    rebuilt = [table for table in map(rebuild_table, recipes) if table is not None]
     trained = [table for table in map(rebuild_training, recipes) if table is not None]
     if as_json:
-        print_json({"tables": [*map(list_guide, found)], "training": [*map(list_training_guide, trained)]})
-    elif recipe and not found and not trained:
+        print_json({"tables": [*map(list_guide, rebuilt)], "training": [*map(list_training_guide, trained)]})
+    elif recipe and not rebuilt and not trained:
         print(f"{recipe} has no guide that prints ratios or training results")
     else:
-        written = [write_guide(table, layout) for table in found]
+        written = [write_guide(table, layout) for table in rebuilt]
         print("\n\n".join([*written, *(write_training_guide(table, layout) for table in trained)]))
 
 

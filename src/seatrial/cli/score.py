@@ -23,16 +23,16 @@ def score(
     from seatrial.workflow.score import score_predictions
 
     with show_progress() as progress:
-        found = score_predictions(predictions, labels, output / name, allow_partial, progress)
-    counts = found.counts
+        result = score_predictions(predictions, labels, output / name, allow_partial, progress)
+    counts = result.counts
     if as_json:
         print_json({
-            "images": counts.count, "classes": found.classes, "hits": counts.hits, "missing": found.missing,
-            "foreign": found.foreign, "result": str(output / name),
+            "images": counts.count, "classes": result.classes, "hits": counts.hits, "missing": result.missing,
+            "foreign": result.foreign, "result": str(output / name),
         })  # fmt: skip
         return
     header = [f"top-{k}" for k in range(1, len(counts.hits) + 1)]
     shares = [f"{counts.accuracy(k):.2%}" for k in range(1, len(counts.hits) + 1)]
     print_table(["images", "missing", "classes", *header], [
-        [str(counts.count), str(found.missing), str(found.classes), *shares]
+        [str(counts.count), str(result.missing), str(result.classes), *shares]
     ])  # fmt: skip

@@ -17,15 +17,15 @@ def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
         DataError: there is no such folder or file, it holds no images or others too, or a listed one is not there.
     """
     if source.is_file():
-        found = read_image_list(source)
+        paths = read_image_list(source)
     else:
-        found = list_by_suffix(source)
+        paths = list_by_suffix(source)
         folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-        found = found or [path for folder in folders for path in list_by_suffix(folder)]
-        refuse_left_out(source, {path.relative_to(source).as_posix() for path in found})
-    if not found:
+        paths = paths or [path for folder in folders for path in list_by_suffix(folder)]
+        refuse_left_out(source, {path.relative_to(source).as_posix() for path in paths})
+    if not paths:
         raise DataError(f"calibration folder {source} holds no images", "give a folder or a list of images")
-    return tuple(spread(found, count))
+    return tuple(spread(paths, count))
 
 
 def hash_contents(images: Iterable[Path]) -> dict[str, int]:
@@ -44,7 +44,7 @@ def hash_contents(images: Iterable[Path]) -> dict[str, int]:
 
 
 def check_apart(contents: Mapping[str, int], images: Sequence[LabelledImage]) -> None:
-    """Refuse images that stand among `contents`; only files of a size that occurs there are read.
+    """Refuse images whose bytes are in `contents`; only files of a size that occurs there are read.
 
     Of images that were preprocessed before, the file that they were made of counts, where it is known.
 

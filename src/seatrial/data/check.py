@@ -86,9 +86,9 @@ def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list
     paths: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(folders):
-        found = list_by_suffix(folder)
-        paths += found
-        labels += [label] * len(found)
+        images = list_by_suffix(folder)
+        paths += images
+        labels += [label] * len(images)
     return paths, labels, findings
 
 
@@ -109,23 +109,23 @@ def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], l
 
 
 def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
-    found: dict[str, int] = {}
+    by_name: dict[str, int] = {}
     broken, twice = [], []
     for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
         pair = split_label_line(line)
         if pair is None:
             broken += [f"line {number}: {line[:80]}"] if line.strip() else []
-        elif pair[0] in found:
-            same = "the same" if found[pair[0]] == pair[1] else "another"
+        elif pair[0] in by_name:
+            same = "the same" if by_name[pair[0]] == pair[1] else "another"
             twice.append(f"line {number}: {pair[0]} (with {same} class)")
         else:
-            found[pair[0]] = pair[1]
+            by_name[pair[0]] = pair[1]
     findings = []
     if broken:
         findings.append(_error(f"{len(broken)} lines of {path} are not `NAME CLASS`", broken))
     if twice:
         findings.append(_error(f"{len(twice)} lines of {path} name an image again", twice))
-    return found, findings
+    return by_name, findings
 
 
 def _check_left_out(paths: Sequence[Path], root: Path) -> list[Finding]:

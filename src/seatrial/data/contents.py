@@ -36,10 +36,10 @@ def read_content(image: LabelledImage) -> int:
 def read_contents(
     images: Sequence[LabelledImage], threads: int, stage: str, progress: Progress = silent
 ) -> NDArray[np.uint64]:
-    """What identifies each image's bytes, (n,), in `threads` threads; a file that stands several times is read once.
+    """What identifies each image's bytes, (n,), in `threads` threads; a file that is listed several times is read once.
 
     Args:
-        stage: of the progress that is told.
+        stage: name of the stage in progress updates.
 
     Raises:
         DataError: one cannot be read.
@@ -47,13 +47,13 @@ def read_contents(
     """
     places: dict[tuple[object, object], LabelledImage] = {(image.path, image.span): image for image in images}
     unique = list(places.values())
-    found: list[int] = []
+    hashes: list[int] = []
     start = time.perf_counter()
     chunks = [unique[i : i + CHUNK] for i in range(0, len(unique), CHUNK)]
     with closing(load_ahead(chunks, lambda chunk: [read_content(image) for image in chunk], threads)) as loaded:
         for contents in loaded:
-            found += contents
-            rate = len(found) / (time.perf_counter() - start)
-            progress(Update(stage, len(found), len(unique), "files hashed", {"files/s": f"{rate:.0f}"}))
-    content_of = dict(zip(places, found, strict=True))
+            hashes += contents
+            rate = len(hashes) / (time.perf_counter() - start)
+            progress(Update(stage, len(hashes), len(unique), "files hashed", {"files/s": f"{rate:.0f}"}))
+    content_of = dict(zip(places, hashes, strict=True))
     return np.array([content_of[image.path, image.span] for image in images], dtype=np.uint64)

@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = (
 )
 """Of the formats that `data.preprocessing.decode` reads."""
 HEAD_BYTES = 32
-"""That tell an image."""
+"""Suffixes by which an image is known."""
 _HEAD = re.compile(
     rb"\xff\xd8\xff"  # JPEG
     rb"|\x89PNG\r\n\x1a\n"

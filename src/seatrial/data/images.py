@@ -34,7 +34,7 @@ class PreparedInput:
         return math.prod(self.shape) * (4 if self.dtype == "float32" else 1)
 
     def fits(self, wanted: "PreparedInput") -> bool:
-        """Whether it is what is wanted; type and shape decide where nothing tells how it was made."""
+        """Whether it is what is wanted; type and shape decide where the preprocessing is not known."""
         same_form = (self.dtype, self.shape) == (wanted.dtype, wanted.shape)
         return same_form and self.preprocess_hash in (None, wanted.preprocess_hash)
 
@@ -127,10 +127,10 @@ class LabelledImage:
             DataError: the file went away, or was only a link to nothing.
         """
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError as error:
             raise cannot_read(f"image {self}", error) from None
-        return (found.st_size if self.span is None else self.span[1]), found.st_mtime_ns
+        return (status.st_size if self.span is None else self.span[1]), status.st_mtime_ns
 
     def __str__(self) -> str:
         return str(self.path) if self.span is None else f"{self.id} in {self.path}"

@@ -62,7 +62,7 @@ def parse_label_file(path: Path) -> dict[str, int]:
     Raises:
         DataError: names the first line that is not of this form, or a name that stands twice.
     """
-    found: dict[str, int] = {}
+    by_name: dict[str, int] = {}
     for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
         if not line.strip():
             continue
@@ -70,12 +70,12 @@ def parse_label_file(path: Path) -> dict[str, int]:
         if pair is None:
             raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`", "mend the line")
         name, label = pair
-        if name in found:
+        if name in by_name:
             raise DataError(f"{path}:{number}: '{name}' is listed twice", "remove one of the lines")
-        found[name] = label
-    if not found:
+        by_name[name] = label
+    if not by_name:
         raise DataError(f"label file {path} is empty", "give --labels another file")
-    return found
+    return by_name
 
 
 def read_text_lines(path: Path, what: str, fix: str = "give a text file") -> list[str]:
@@ -115,14 +115,14 @@ def read_class_folders(root: Path, classes: int, tell: Tell | None = None) -> tu
         raise DataError(f"{root} holds no class folders", "give --labels FILE for a flat folder")
     if len(folders) != classes:
         raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes", OTHER_CLASSES)
-    found = []
+    images = []
     for label, folder in enumerate(folders):
         files = list_by_suffix(folder)
         if not files:
             raise DataError(f"class folder {folder} holds no images", "remove it, or add its images")
-        found += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
-    refuse_left_out(root, {image.id for image in found}, tell)
-    return tuple(found)
+        images += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
+    refuse_left_out(root, {image.id for image in images}, tell)
+    return tuple(images)
 
 
 def list_images(folder: Path, tell: Tell | None = None) -> list[Path]:
@@ -134,10 +134,10 @@ def list_images(folder: Path, tell: Tell | None = None) -> list[Path]:
     Raises:
         DataError: there is no such folder, or it holds some such files and other images too.
     """
-    found = list_by_suffix(folder)
-    if found:
-        refuse_left_out(folder, {path.name for path in found}, tell)
-    return found
+    paths = list_by_suffix(folder)
+    if paths:
+        refuse_left_out(folder, {path.name for path in paths}, tell)
+    return paths
 
 
 def list_by_suffix(folder: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def list_by_suffix(folder: Path) -> list[Path]:
 
 
 def refuse_left_out(root: Path, taken: Set[str], tell: Tell | None = None) -> None:
-    """Refuse a folder that holds images besides those that are taken, or tell of them.
+    """Refuse a folder that has images besides those that are taken, or report them.
 
     Args:
         taken: paths seen from `root`.

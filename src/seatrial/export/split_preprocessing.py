@@ -58,10 +58,10 @@ def _keep(
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[onnx.ValueInfoProto],
 ) -> onnx.ModelProto:
-    made = {name for node in nodes for name in node.output}
+    outputs_of_nodes = {name for node in nodes for name in node.output}
     used = {name for node in nodes for name in node.input}
     weights = [weight for weight in whole.graph.initializer if weight.name in used]
-    infos = [info for info in whole.graph.value_info if info.name in made]
+    infos = [info for info in whole.graph.value_info if info.name in outputs_of_nodes]
     part = onnx.ModelProto()
     part.CopyFrom(whole)
     graph = onnx.helper.make_graph(nodes, whole.graph.name, inputs, outputs, weights, value_info=infos)

@@ -167,18 +167,18 @@ def _judge_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> I
     cards, others = count_per_card(name, of), count_per_card(name, to)
     batches = [batch for batch in cards if batch in others]
     floor = Decimal(str(ratio.at_least if ratio.at_least is not None else 1))
-    asked = f"at least {floor}"
+    required = f"at least {floor}"
     if ratio.at_least is not None and ratio.judged == "best":
         best = pick_batch(cards, "best") / pick_batch(others, "best")
         what = f"{ratio.of} / {ratio.to} per card, best against best"
-        yield Claim(name, what, asked, f"{round_half_up(best, 3)}", "threshold", holds=best >= floor)
+        yield Claim(name, what, required, f"{round_half_up(best, 3)}", "threshold", holds=best >= floor)
     below = [batch for batch in batches if cards[batch] / others[batch] < floor]
     shown = below or [min(batches, key=lambda b: cards[b] / others[b])]
-    found = ", ".join(f"{round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
-    found = found if below else f"no less than {found}"
+    ratios = ", ".join(f"{round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
+    ratios = ratios if below else f"no less than {ratios}"
     kind: Kind = "threshold" if ratio.judged == "every" else "scope"
     note = "the guide judges the best batch only" if below and ratio.judged == "best" else ""
-    yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", asked, found, kind, not below, note)
+    yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", required, ratios, kind, not below, note)
 
 
 def _check_likeness(name: str, ratio: Ratio, of: Published, to: Published) -> Iterator[Claim]:

@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 18
 
 
 def fetch_weights(recipe: Recipe, folder: Path, progress: Progress = silent) -> Path:
-    """Download the card's weights into `folder`, unless they are there; they stand in `FILE.part` until they are right.
+    """Download the card's weights into `folder`, unless they are there; until they are right, into `FILE.part`.
 
     Raises:
         UsageError: the card has no address, or one that leads nowhere.
@@ -75,10 +75,10 @@ def check_weights(path: Path, weights: Weights) -> None:
     Raises:
         RefusedFile: it is another file.
     """
-    found = read_digests(path)
+    digests = read_digests(path)
     for kind, want in _expected(weights).items():
-        if not found[kind].startswith(want):
-            problem = f"{path} is not the published file: its {kind} is {found[kind][: len(want)]}, not {want}"
+        if not digests[kind].startswith(want):
+            problem = f"{path} is not the published file: its {kind} is {digests[kind][: len(want)]}, not {want}"
             raise RefusedFile(problem, "move it away and run `seatrial recipes fetch` again")
 
 
@@ -132,7 +132,7 @@ def _is_finished(part: Path, weights: Weights) -> bool:
 
 def _check_download(part: Path, weights: Weights, url: str, progress: Progress) -> None:
     if not _expected(weights):
-        progress(Update("fetch", note=f"the card has no checksum; what came has sha256 {read_digests(part)['sha256']}"))
+        progress(Update("fetch", note=f"the card has no checksum; the file's sha256 is {read_digests(part)['sha256']}"))
     try:
         check_weights(part, weights)
     except RefusedFile as refused:
@@ -158,7 +158,7 @@ def _download(url: str, file: BinaryIO, progress: Progress) -> None:
             progress(Update("fetch", done, total, "bytes"))
     if done == 0 or (total and done != total):
         problem = f"{url} sent {done:,} of {total:,} bytes and hung up"
-        raise DataError(problem, "run the same command again: it goes on there")
+        raise DataError(problem, "run the same command again: it resumes there")
 
 
 def _request(url: str, start: int) -> HTTPResponse:
@@ -194,9 +194,9 @@ def _make_opener() -> OpenerDirector:
 
 
 def _explain_status(url: str, error: HTTPError) -> DataError | UsageError:
-    problem = f"{url} answers {error.code} {error.reason}"
+    problem = f"{url} gives {error.code} {error.reason}"
     if error.code >= 500 or error.code in (408, 429):
-        return DataError(problem, "that is the server's trouble: run the same command again later")
+        return DataError(problem, "run the same command again later")
     fix = "the link in the card is dead or closed: get the file elsewhere and give it with --checkpoint"
     return UsageError(problem, fix)
 
@@ -206,4 +206,4 @@ def _read(response: HTTPResponse, url: str, done: int) -> bytes:
         return response.read(CHUNK_BYTES)
     except (HTTPException, OSError) as error:
         problem = f"the connection to {url} broke after {done:,} bytes ({error})"
-        raise DataError(problem, "run the same command again: it goes on there") from None
+        raise DataError(problem, "run the same command again: it resumes there") from None

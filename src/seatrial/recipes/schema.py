@@ -26,7 +26,7 @@ Batch = Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]
 """A batch size as a key of a TOML table."""
 BatchOrBest = Annotated[str, Field(pattern=r"^([1-9][0-9]*|best)$")]
 Printed = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")]
-"""A number as somebody printed it: how many digits stand there decides how it is rounded when it is checked."""
+"""A number as somebody printed it: its number of digits decides how it is rounded when it is checked."""
 Equation = Annotated[str, Field(pattern=r"^[-+*/(). 0-9]+ = [0-9]+(\.[0-9]+)?$")]
 """A sum as somebody printed it, such as `678.142 * 4 = 2712.568`."""
 

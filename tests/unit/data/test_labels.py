@@ -128,7 +128,10 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
     [
         (["a.png"], "holds no class folders; give --labels FILE for a flat folder$"),
         (["n1/a.png"], "has 1 class folders, the network 2 classes; give the recipe of these classes"),
-        (["n1/a.png", "n2/a.png", "n3/a.png"], "has 3 class folders, the network 2 classes; give the recipe of these classes"),
+        (
+            ["n1/a.png", "n2/a.png", "n3/a.png"],
+            "has 3 class folders, the network 2 classes; give the recipe of these classes",
+        ),
         (["n1/a.png", "n2/a.txt"], "class folder .*/n2 holds no images; remove it, or add its images$"),
     ],
 )
@@ -188,5 +191,8 @@ def test_a_listing_is_known_by_names_labels_sizes_and_times(tmp_path: Path) -> N
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(DataError, match=r"image \S+/a\.png cannot be read \(No such file or directory\); check its path and permissions$"):
+    with pytest.raises(
+        DataError,
+        match=r"image \S+/a\.png cannot be read \(No such file or directory\); check its path and permissions$",
+    ):
         hash_listing([LabelledImage("a.png", tmp_path / "a.png", 0)])

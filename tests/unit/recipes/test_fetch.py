@@ -171,16 +171,16 @@ def test_another_file_under_that_name_is_left_alone(server: Behaviour, tmp_path:
 def test_without_a_checksum_the_user_is_told_one(server: Behaviour, tmp_path: Path) -> None:
     updates: list[Update] = []
     assert fetch_weights(recipe(server.url), tmp_path, updates.append).read_bytes() == BODY
-    assert updates[-1].note == f"the card has no checksum; what came has sha256 {SHA256}"
+    assert updates[-1].note == f"the card has no checksum; the file's sha256 is {SHA256}"
 
 
 @pytest.mark.parametrize(
     ("status", "error", "answer"),
     [
-        (404, UsageError, "answers 404 Not Found; the link in the card is dead or closed"),
-        (403, UsageError, "answers 403 Forbidden; the link in the card is dead or closed"),
-        (500, DataError, "answers 500 Internal Server Error; that is the server's trouble"),
-        (429, DataError, "answers 429 Too Many Requests; that is the server's trouble"),
+        (404, UsageError, "gives 404 Not Found; the link in the card is dead or closed"),
+        (403, UsageError, "gives 403 Forbidden; the link in the card is dead or closed"),
+        (500, DataError, "gives 500 Internal Server Error; run the same command again later"),
+        (429, DataError, "gives 429 Too Many Requests; run the same command again later"),
     ],
 )
 def test_a_server_that_refuses(

@@ -10,21 +10,21 @@ from seatrial.report.formats import Grid
 WRONG = "✗"
 
 
-def write_guide(found: GuideTable, layout: Layout) -> str:
+def write_guide(table: GuideTable, layout: Layout) -> str:
     """A guide's table; in the guides' own layout only the right figures, of whole cards."""
-    heading = f"{found.recipe}: {found.title}"
+    heading = f"{table.recipe}: {table.title}"
     if layout is Layout.GUIDE:
-        return write_blocks(layout, heading, _tabulate_right(found))
-    header = ["batch", *(f"{c.label} (chip)" if c.of_one_chip else c.label for c in found.columns)]
-    for ratio in found.ratios:
+        return write_blocks(layout, heading, _tabulate_right(table))
+    header = ["batch", *(f"{c.label} (chip)" if c.of_one_chip else c.label for c in table.columns)]
+    for ratio in table.ratios:
         header += [f"{ratio.of}/{ratio.to}", "printed", *(["right"] if ratio.exact != ratio.right else [])]
     rows = []
-    for batch in found.batches:
-        row = [batch, *(write_exact(c.printed[batch], 4) if batch in c.printed else "–" for c in found.columns)]
-        for ratio in found.ratios:
+    for batch in table.batches:
+        row = [batch, *(write_exact(c.printed[batch], 4) if batch in c.printed else "–" for c in table.columns)]
+        for ratio in table.ratios:
             row += _list_cells(ratio, batch)
         rows.append(row)
-    lines = [_say(claim) for claim in found.findings]
+    lines = [_say(claim) for claim in table.findings]
     return write_blocks(layout, heading, Grid(header, rows), lines)
 
 
@@ -52,15 +52,15 @@ def _tabulate_right(found: GuideTable) -> Grid:
     return Grid(header, rows)
 
 
-def list_guide(found: GuideTable) -> dict[str, Any]:
+def list_guide(table: GuideTable) -> dict[str, Any]:
     """Everything by name: figures as numbers, what was printed as text."""
-    columns = [{"name": c.label, **_pick(c, "of_one_chip", "printed", "per_card")} for c in found.columns]
+    columns = [{"name": c.label, **_pick(c, "of_one_chip", "printed", "per_card")} for c in table.columns]
     return {
-        "recipe": found.recipe,
-        "title": found.title,
+        "recipe": table.recipe,
+        "title": table.title,
         "columns": columns,
-        "ratios": [_pick(r, "of", "to", "printed", "exact", "right", "wrong") for r in found.ratios],
-        "findings": [_pick(c, "what", "stated", "correct", "kind", "note") for c in found.findings],
+        "ratios": [_pick(r, "of", "to", "printed", "exact", "right", "wrong") for r in table.ratios],
+        "findings": [_pick(c, "what", "stated", "correct", "kind", "note") for c in table.findings],
     }
 
 

@@ -78,7 +78,7 @@ class PreparedImageNet:
 
 
 def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> PreparedImageNet:
-    """Unpack what is asked for and write the label file, or find it done.
+    """Unpack the archives and write the label file, or find it done.
 
     Raises:
         UsageError: no archive was named, one is not there, or its folder holds something else.
@@ -153,9 +153,9 @@ def _fill(
     return images, digest.hexdigest() if digest else None
 
 
-def _wrong_md5(archive: Path, found: str, part: str) -> RefusedFile:
+def _wrong_md5(archive: Path, digest: str, part: str) -> RefusedFile:
     return RefusedFile(
-        f"{archive} is not the published {part} archive (md5 {found}, not {MD5[part]})",
+        f"{archive} is not the published {part} archive (md5 {digest}, not {MD5[part]})",
         "fetch it again, or take it as it is with --no-verify",
     )
 
@@ -256,9 +256,9 @@ def _find_in_devkit(path: Path, verify: bool, names: Sequence[str]) -> list[byte
     if size > MOST_BYTES["devkit"]:
         raise RefusedFile(f"{path} is no devkit: it has {size:,} bytes", "give ILSVRC2012_devkit_t12.tar.gz")
     data = path.read_bytes()
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if verify and found != MD5["devkit"]:
-        raise _wrong_md5(path, found, "devkit")
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if verify and digest != MD5["devkit"]:
+        raise _wrong_md5(path, digest, "devkit")
     file = io.BytesIO(data)
     source: Readable = gzip.GzipFile(fileobj=file) if data.startswith(GZIP) else file
     contents: dict[str, bytes] = {}
@@ -283,13 +283,13 @@ def _read_synsets(data: bytes, path: Path) -> dict[int, str]:
     try:
         rows = np.atleast_1d(loadmat(file, squeeze_me=True, variable_names=["synsets"])["synsets"])
         leaves = [row for row in rows if int(row["num_children"]) == 0]
-        found = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
+        wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
     except Exception as error:
         # The parser is scipy's and the bytes may be hostile: whatever it raises is about the file.
         raise RefusedFile(f"meta.mat in {path} cannot be read ({type(error).__name__}: {error})", FETCH_AGAIN) from None
-    if not found or len(found) != len(leaves) or len(set(found.values())) != len(found):
+    if not wnids or len(wnids) != len(leaves) or len(set(wnids.values())) != len(wnids):
         raise RefusedFile(f"meta.mat in {path} numbers its classes twice, or has none", FETCH_AGAIN)
-    return found
+    return wnids
 
 
 def _read_truth(data: bytes, place_of: Mapping[int, int], path: Path) -> Iterator[int]:

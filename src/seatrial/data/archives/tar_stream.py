@@ -18,7 +18,7 @@ BLOCK = 512
 STEP = 1 << 20
 """Bytes copied at a time."""
 LONGEST_READ = 16 * STEP
-"""Bytes asked for at once: tarfile asks for more only where a header says that its text is longer."""
+"""Bytes read at once: tarfile reads more only where a header gives its text a greater length."""
 FETCH_AGAIN = "fetch it again"
 
 
@@ -35,7 +35,7 @@ class Readable(Protocol):
 
 
 class TarStream:
-    """An archive's bytes, readable forwards only, as much of a file as tarfile needs; counted, and hashed if asked."""
+    """An archive's bytes, read forwards only, with what tarfile needs of a file; counted, and hashed with `digest`."""
 
     def __init__(self, source: Readable, name: str, limit: int, digest: _Digest | None = None) -> None:
         self.source = source
@@ -96,7 +96,7 @@ def refusing(name: str) -> Iterator[None]:
 
 
 def read_members(stream: TarStream) -> Iterator[tuple[str, IO[bytes], int]]:
-    """Name, bytes and size of each regular file in order; each can be read until the next is asked for.
+    """Name, bytes and size of each regular file in order; each can be read until the next one.
 
     Directories are passed over.
 

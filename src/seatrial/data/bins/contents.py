@@ -68,18 +68,18 @@ def find_contents(paths: Sequence[Path]) -> dict[Path, BinContent]:
     Raises:
         DataError: a bin was added to its folder later.
     """
-    known = {folder: read_contents(folder) for folder in {path.parent for path in paths}}
-    foreign = [str(path) for path in paths if known[path.parent] and path.name not in known[path.parent]]
+    by_folder = {folder: read_contents(folder) for folder in {path.parent for path in paths}}
+    foreign = [str(path) for path in paths if by_folder[path.parent] and path.name not in by_folder[path.parent]]
     if foreign:
         names = count_names("are not those that `seatrial preprocess` wrote there", sorted(foreign))
         raise DataError(
             f"of {len(paths)} bins, {names}", "run it again, or give bins from elsewhere a folder of their own"
         )
-    return {path: known[path.parent][path.name] for path in paths if known[path.parent]}
+    return {path: by_folder[path.parent][path.name] for path in paths if by_folder[path.parent]}
 
 
-def tidy_contents(folder: Path, known: Mapping[str, BinContent], names: Iterable[str]) -> None:
+def tidy_contents(folder: Path, contents: Mapping[str, BinContent], names: Iterable[str]) -> None:
     """Write the lines of these bins anew, sorted, without those of a run that was killed in the middle of one."""
-    text = "".join(known[name].to_line(name) for name in sorted(names) if name in known)
-    if known or (folder / CONTENTS).exists():
+    text = "".join(contents[name].to_line(name) for name in sorted(names) if name in contents)
+    if contents or (folder / CONTENTS).exists():
         write_text(folder / CONTENTS, text)

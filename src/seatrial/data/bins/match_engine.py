@@ -29,7 +29,7 @@ def find_form(pipeline: InputPipeline, spec: TensorSpec) -> BinForm | None:
 
 
 def check_bins(folder: Path, pipeline: InputPipeline, spec: TensorSpec) -> bool:
-    """Refuse a folder whose `bins.json` tells of another preprocessing than the engine's; False if it has none.
+    """Refuse a folder whose `bins.json` has another preprocessing than the engine's; False if there is none.
 
     Raises:
         DataError: says what both are, and how to get the right ones.

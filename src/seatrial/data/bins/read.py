@@ -83,11 +83,11 @@ def list_with_bins(folder: Path, images: Sequence[Path]) -> list[Path]:
     Raises:
         DataError: none has one.
     """
-    found = [path for name, path in name_bins(images).items() if (folder / name).is_file()]
-    if not found:
+    with_bin = [path for name, path in name_bins(images).items() if (folder / name).is_file()]
+    if not with_bin:
         wanted = next(iter(name_bins(images)))
         raise DataError(f"{folder} holds no .bin file of any of the {len(images)} images", f"one would be {wanted}")
-    return found
+    return with_bin
 
 
 def _doubt_manifest(folder: Path, recipe: Recipe, is_float: bool) -> str | None:

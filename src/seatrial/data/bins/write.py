@@ -144,15 +144,15 @@ def name_bins(images: Sequence[Path]) -> dict[str, Path]:
     Raises:
         DataError: there are no images, or two have one name.
     """
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in images:
         name = path.name.split(".")[0] + ".bin"
-        if name in found:
-            raise DataError(f"{found[name]} and {path} would both become {name}", "rename one of them")
-        found[name] = path
-    if not found:
+        if name in by_name:
+            raise DataError(f"{by_name[name]} and {path} would both become {name}", "rename one of them")
+        by_name[name] = path
+    if not by_name:
         raise DataError("there are no images to preprocess", "give a folder of image files")
-    return found
+    return by_name
 
 
 def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
@@ -193,7 +193,7 @@ def _open_folder(target: Path, manifest: BinManifest) -> dict[str, os.stat_resul
     """What lies in the folder, by name, once it is known to be for this preprocessing; begun bins are removed."""
     for begun in target.glob(f".*{PART}"):
         begun.unlink()
-    tidy_contents(target, known := read_contents(target), known)
+    tidy_contents(target, contents := read_contents(target), contents)
     have = {entry.name: entry.stat() for entry in os.scandir(target) if not entry.name.startswith(".")}
     have.pop(CONTENTS, None)
     if MANIFEST not in have and have:
@@ -222,18 +222,18 @@ def _find_kept(
     progress: Progress,
 ) -> set[str]:
     """Names of the bins that need not be written again: they, and the images that they were made of, are the same."""
-    known = read_contents(target)
-    quick = [name for name, path in wanted.items() if name in known and _is_current(have.get(name), path, manifest)]
+    contents = read_contents(target)
+    quick = [name for name, path in wanted.items() if name in contents and _is_current(have.get(name), path, manifest)]
 
     def is_same(name: str) -> bool:
         try:
-            return BinContent.of((target / name).read_bytes(), wanted[name].read_bytes()) == known[name]
+            return BinContent.of((target / name).read_bytes(), wanted[name].read_bytes()) == contents[name]
         except OSError:
             return False  # Reading it raises the error.
 
     kept: set[str] = set()
-    with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as found:
-        for number, (name, same) in enumerate(zip(quick, found, strict=True), start=1):
+    with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as answers:
+        for number, (name, same) in enumerate(zip(quick, answers, strict=True), start=1):
             kept |= {name} if same else set()
             if number % CHUNK == 0:
                 progress(Update("preprocess", number, len(quick), "files checked"))

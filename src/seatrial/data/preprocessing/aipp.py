@@ -59,7 +59,7 @@ class Aipp(Strict):
     related_input_rank: Literal[0] = 0
     related_input_name: Literal[""] = ""
     max_src_image_size: Literal[0] = 0
-    """Of dynamic AIPP; like every other field that takes one value only, it may stand in a file and does nothing."""
+    """Of dynamic AIPP; like every other field that takes one value only, it may be given and has no effect."""
     support_rotation: Literal[False] = False
 
     src_image_size_w: Annotated[int, Field(ge=0, le=4096)] = 0
@@ -145,13 +145,13 @@ class Aipp(Strict):
     def _check_normalisation(self) -> None:
         less, scale = self.normalisation
         # What a card calls mean and std, both on the scale 0..1. A negative factor shows a negative image.
-        found = find_impossible((less / 255).tolist(), (1 / (255 * np.abs(scale))).tolist())
-        if found is not None:
-            name = "var_reci" if found.problem.startswith("std") else "min" if self.min_chn_0 else "mean"
+        impossible = find_impossible((less / 255).tolist(), (1 / (255 * np.abs(scale))).tolist())
+        if impossible is not None:
+            name = "var_reci" if impossible.problem.startswith("std") else "min" if self.min_chn_0 else "mean"
             raise WrongField(
                 f"{name}_chn_0",
                 f"(pixel − {_join(less)}) · {_join(scale)} cannot be right for pixels in 0..255 (over 255, "
-                f"{found.problem}); min_chn is their mean and var_reci_chn 1/std, such as 123.675 and 0.01712",
+                f"{impossible.problem}); min_chn is their mean and var_reci_chn 1/std, such as 123.675 and 0.01712",
             )
 
     def _check_source(self, axis: str) -> None:
@@ -303,12 +303,12 @@ def list_unused(config: Aipp) -> list[str]:
         (kind == "YUV400_U8", ("rbuv_swap_switch",), f"input_format is {kind}"),
         (True, tuple(channels), f"{kind} gives channels 0 to {config.channels - 1}"),
     ]
-    found = []
+    unused = []
     for _, prefixes, reason in (entry for entry in idle if entry[0]):
         names = [name for name, field in Aipp.model_fields.items() if getattr(config, name) != field.default]
         if listed := [f"{name} {getattr(config, name)}" for name in names if name.startswith(prefixes)]:
-            found.append(f"without effect because {reason}: {', '.join(listed)}")
-    return found
+            unused.append(f"without effect because {reason}: {', '.join(listed)}")
+    return unused
 
 
 def describe_aipp(config: Aipp) -> str:

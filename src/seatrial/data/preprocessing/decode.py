@@ -123,7 +123,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _check_depth(image: Image.Image, name: str) -> None:
-    """Refuse samples whose black and white nothing tells, and those that Pillow takes for others than they are."""
+    """Refuse samples whose black and white are not defined, and those that Pillow reads wrongly."""
     depth = None
     if image.mode == "F":
         depth = "floating-point samples"

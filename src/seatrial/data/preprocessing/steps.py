@@ -147,12 +147,12 @@ def normalise(pixels: NDArray[np.uint8], recipe: Recipe | Mode) -> NDArray[np.fl
     """
     mean, std = (np.asarray(values, dtype=np.float32) for values in recipe.normalisation)
     count, height, width, channels = pixels.shape
-    made = np.empty((count, channels, height, width), dtype=np.float32)
+    tensors = np.empty((count, channels, height, width), dtype=np.float32)
     # One plane at a time and in place: the plane stays in the cache, which is four times as fast as whole arrays.
-    for image, planes in zip(pixels, made, strict=True):
+    for image, planes in zip(pixels, tensors, strict=True):
         for channel, plane in enumerate(planes):
             plane[:] = image[:, :, channel]
             plane /= np.float32(255)
             plane -= mean[channel]
             plane /= std[channel]
-    return made
+    return tensors

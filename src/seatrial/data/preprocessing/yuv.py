@@ -61,7 +61,7 @@ def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Imag
 
 
 def hash_yuv420sp(steps: Sequence[Step], name: str) -> str:
-    """What identifies a preprocessing that ends in these bytes; `name` tells NV12 from NV21."""
+    """What identifies a preprocessing that ends in these bytes; `name` is that of NV12 or NV21."""
     return hash_value({"decode": POLICY, "steps": dump_steps(steps), "format": name})
 
 

@@ -31,7 +31,7 @@ def read_images(
     """A labelled set in the order of its ids, whatever kind of source it is; no image is decoded.
 
     Args:
-        classes: how many the network tells apart.
+        classes: number of classes of the network.
         allow_partial: do without images that have a label but are not there; the listing and a note name them.
         expected: what the engine takes (`data.preprocessing.check_prepared.describe_input`): says what bins without a
             `bins.json` are.

@@ -69,23 +69,23 @@ def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str
             raise DataError(
                 f"'{other}' and '{image}' of the label file would have bins of one name", "rename one of them"
             )
-    found: dict[str, Path] = {}
+    by_image: dict[str, Path] = {}
     for path in paths:
         image = ids.get(path.name.split(".")[0], path.name)
-        other_path = found.setdefault(image, path)
+        other_path = by_image.setdefault(image, path)
         if other_path != path:
             raise DataError(f"{other_path} and {path} both belong to '{image}'", "remove one of them")
-    return found
+    return by_image
 
 
 def find_form(paths: Sequence[Path], request: Request, size: Size | None = None) -> PreparedInput:
-    """What each of the bins is: as their `bins.json` says, else as their size in bytes tells.
+    """The format of the bins: by their `bins.json`, else by their size in bytes.
 
     Args:
         size: height and width, where something says them.
 
     Raises:
-        DataError: they are of several forms, their size tells nothing, or some are of another size than the rest.
+        DataError: they are of several forms, their size fits no format, or some are of another size than the rest.
     """
     sizes = _measure(paths)
     most = Counter(sizes.values()).most_common(1)[0][0]

@@ -1,4 +1,4 @@
-"""Images that a folder holds: flat, in class folders, as bins, or in archives; told apart by what lies in it."""
+"""Images that a folder holds: flat, in class folders, as bins, or in archives; its content decides which."""
 
 import os
 import re

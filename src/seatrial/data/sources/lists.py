@@ -60,12 +60,12 @@ def _label_by_name(paths: list[Path], request: Request, size: Size | None = None
     by_name = parse_label_file(require_labels(request, "a list of paths"))
     if _are_bins(paths, request):
         return _label(name_bins_by_id(paths, by_name), by_name, request, size)
-    found: dict[str, Path] = {}
+    by_file: dict[str, Path] = {}
     for path in paths:
-        other = found.setdefault(path.name, path)
+        other = by_file.setdefault(path.name, path)
         if other is not path:
             raise DataError(f"{request.source} names two files '{path.name}': {other} and {path}", "remove one of them")
-    return _label(found, by_name, request, size)
+    return _label(by_file, by_name, request, size)
 
 
 def _label(

@@ -90,10 +90,10 @@ def write_pack(
     if prepared is not None:
         raise UsageError(f"{prepared} is preprocessed already", "a pack is made of image files")
     start = time.perf_counter()
-    found = _find_written(output, source_hash, listing.missing, pipeline)
-    if found is not None and _is_made_of(found, images, decode_workers, progress):
+    index = _find_written(output, source_hash, listing.missing, pipeline)
+    if index is not None and _is_made_of(index, images, decode_workers, progress):
         progress(Update("pack", note=f"already packed: {output}"))
-        return PackReport(found, output.stat().st_size, 0.0)
+        return PackReport(index, output.stat().st_size, 0.0)
     with replacing(output) as temporary:
         _check_room(temporary.parent, output, len(images) * math.prod(pipeline.shape))
         with temporary.open("wb") as file:
@@ -178,7 +178,7 @@ def _find_written(
 
 
 def _is_made_of(index: PackIndex, images: Sequence[LabelledImage], decode_workers: int, progress: Progress) -> bool:
-    """Whether the image files have the bytes that they were packed from: size and time of change may not tell."""
+    """Whether the image files have the bytes that they were packed from: size and time of change are no proof."""
     packed = {image: int(sha256[:16], 16) for image, sha256 in zip(index.ids, index.source_sha256, strict=True)}
     contents = read_contents(images, decode_workers, "pack", progress).tolist()
     changed = [image.id for image, content in zip(images, contents, strict=True) if packed[image.id] != content]
@@ -203,16 +203,16 @@ Facts = tuple[int, str, int]
 def _write_pixels(
     file: BinaryIO, images: Sequence[LabelledImage], pipeline: InputPipeline, decode_workers: int, progress: Progress
 ) -> list[Facts]:
-    found: list[Facts] = []
+    facts_of_all: list[Facts] = []
     start = time.perf_counter()
     chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
     with closing(load_ahead(chunks, lambda chunk: _decode(chunk, pipeline), decode_workers)) as decoded:
         for pixels, facts in decoded:
             file.write(pixels.data)
-            found += facts
-            rate = len(found) / (time.perf_counter() - start)
-            progress(Update("pack", len(found), len(images), "images", {"images/s": f"{rate:.0f}"}))
-    return found
+            facts_of_all += facts
+            rate = len(facts_of_all) / (time.perf_counter() - start)
+            progress(Update("pack", len(facts_of_all), len(images), "images", {"images/s": f"{rate:.0f}"}))
+    return facts_of_all
 
 
 def _decode(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[NDArray[np.uint8], list[Facts]]:

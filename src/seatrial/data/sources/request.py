@@ -1,4 +1,4 @@
-"""What is asked of a source of images, and how what it holds gets its labels."""
+"""A request for labelled images, and how images get their labels."""
 
 import os
 from collections.abc import Mapping, Set
@@ -20,7 +20,7 @@ class Request:
     source: Path
     labels: Path | None
     classes: int
-    """How many the network tells apart."""
+    """Number of classes of the network."""
     allow_partial: bool = False
     expected: PreparedInput | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""
@@ -83,8 +83,8 @@ def require_labels(request: Request, what: str) -> Path:
     """The label file.
 
     Raises:
-        DataError: there is none, and `what` does not tell classes.
+        DataError: there is none, and `what` has no classes.
     """
     if request.labels is None:
-        raise DataError(f"{request.source} is {what}, which tells no classes", "give --labels FILE")
+        raise DataError(f"{request.source} is {what}, which has no classes", "give --labels FILE")
     return request.labels

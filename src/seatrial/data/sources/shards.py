@@ -17,7 +17,7 @@ from seatrial.errors import DataError
 from seatrial.progress import Update
 
 LONGEST_LABEL = {"cls": 64, "json": 1 << 20}
-"""What may tell an image's class, by suffix: the first that does; and the most bytes that one may have."""
+"""Members that may have an image's class, by suffix, and the most bytes of one; the first that has it counts."""
 MOST_SHARDS = 1_000_000
 FIX = 'give every image a NAME.cls, or a NAME.json with a whole number as "label", or --labels FILE'
 
@@ -28,7 +28,7 @@ class Contents:
 
     images: dict[str, tuple[Path, Member]] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=lambda: {suffix: {} for suffix in LONGEST_LABEL})
-    """By the suffix of what tells them."""
+    """By the suffix of the member."""
     left_out: list[str] = field(default_factory=list)
     """Images by their first bytes, but not by their names."""
 
@@ -38,13 +38,13 @@ class Contents:
         Raises:
             DataError: its key has one already.
         """
-        other, known = self.images.setdefault(key, (path, member))
-        if known is not member:
-            where = f"'{known.name}' of {other} and '{member.name}' of {path}"
+        other, first = self.images.setdefault(key, (path, member))
+        if first is not member:
+            where = f"'{first.name}' of {other} and '{member.name}' of {path}"
             raise DataError(f"{where} have one key, '{key}'", "rename one of them: a key ends at the first dot")
 
     def add_class(self, key: str, path: Path, member: Member, descriptor: int) -> None:
-        """Read the class that a member tells; JSON may tell other things.
+        """Read the class of a member; JSON may be about other things.
 
         Raises:
             DataError: it is no class, or one of its kind stands there already.
@@ -140,13 +140,13 @@ def _place(path: Path, member: Member) -> ImageLocation:
 
 def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, ImageLocation]:
     """By the last part of their names, as label files have it."""
-    found: dict[str, ImageLocation] = {}
+    locations: dict[str, ImageLocation] = {}
     for path, member in images:
         base = member.name.rpartition("/")[2]
-        if base in found:
-            raise DataError(f"'{base}' is there twice, in {found[base].path} and in {path}", "rename one of them")
-        found[base] = _place(path, member)
-    return found
+        if base in locations:
+            raise DataError(f"'{base}' is there twice, in {locations[base].path} and in {path}", "rename one of them")
+        locations[base] = _place(path, member)
+    return locations
 
 
 def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[str, int]]:
@@ -161,7 +161,7 @@ def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[s
 
 
 def _read_class(path: Path, member: Member, descriptor: int) -> int | None:
-    """The class that a `.cls` or `.json` member tells; None where JSON tells none."""
+    """The class in a `.cls` or `.json` member; None where JSON has none."""
     suffix = member.name.rpartition(".")[2].lower()
     data = b"" if member.size_bytes > LONGEST_LABEL[suffix] else os.pread(descriptor, member.size_bytes, member.offset)
     if suffix == "json":
@@ -173,10 +173,10 @@ def _read_class(path: Path, member: Member, descriptor: int) -> int | None:
 
 def _parse_json(data: bytes) -> int | None:
     try:
-        found = json.loads(data)
+        content = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    label = found.get("label") if isinstance(found, dict) else None
+    label = content.get("label") if isinstance(content, dict) else None
     return label if type(label) is int and label >= 0 else None
 
 
@@ -184,21 +184,21 @@ def _read_class_folders(
     images: Iterable[tuple[Path, Member]], request: Request
 ) -> tuple[dict[str, ImageLocation], Mapping[str, int]]:
     """Places and classes by CLASS/NAME, classes numbered in the order of the folders' names."""
-    found: dict[str, ImageLocation] = {}
+    locations: dict[str, ImageLocation] = {}
     roots: dict[str, str] = {}
     for path, member in images:
         parts = member.name.rsplit("/", 2)
         if len(parts) == 1:
-            raise DataError(f"{request.source} tells no classes: '{member.name}' lies in no folder", FIX)
+            raise DataError(f"{request.source} has no classes: '{member.name}' is in no folder", FIX)
         roots.setdefault("/".join(parts[:-2]), member.name)
         if len(roots) > 1:
             first, other = roots.values()
-            raise DataError(f"class folders of {request.source} lie in several places: '{first}' and '{other}'", FIX)
-        found["/".join(parts[-2:])] = _place(path, member)
-    folders = sorted({image.partition("/")[0] for image in found})
+            raise DataError(f"class folders of {request.source} are in several places: '{first}' and '{other}'", FIX)
+        locations["/".join(parts[-2:])] = _place(path, member)
+    folders = sorted({image.partition("/")[0] for image in locations})
     if len(folders) != request.classes:
         raise DataError(
             f"{request.source} has {len(folders)} class folders, the network {request.classes} classes", OTHER_CLASSES
         )
     numbers = {folder: number for number, folder in enumerate(folders)}
-    return found, {image: numbers[image.partition("/")[0]] for image in found}
+    return locations, {image: numbers[image.partition("/")[0]] for image in locations}

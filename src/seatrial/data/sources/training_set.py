@@ -32,7 +32,7 @@ def read_training_set(
     Each lies in `data` under its name, `train` or `val`, as one of `KINDS`; a NAME_label.txt beside it is its labels.
 
     Args:
-        classes: how many the network tells apart.
+        classes: number of classes of the network.
         expected: the card's own pixels (`data.preprocessing.check_prepared.describe_input`), which a pack may
             hold; else none may.
 
@@ -86,16 +86,16 @@ def _find_source(data: Path, name: str) -> _Source:
     if not there:
         raise DataError(f"{data} holds no '{name}'", KINDS.format(name=name))
     if len(there) > 1:
-        found = " and ".join(path.name for path in there)
+        names = " and ".join(path.name for path in there)
         raise DataError(
-            f"{data} holds {found}", f"keep one of them, and rename the others to something else than '{name}'"
+            f"{data} holds {names}", f"keep one of them, and rename the others to something else than '{name}'"
         )
     labels = data / f"{name}_label.txt"
     return _Source(there[0], labels if labels.exists() else None)
 
 
 def _join_shards(name: str, shards: Sequence[str]) -> str:
-    """`train-{000..012}.tar`: reading that tells which numbers are missing."""
+    """`train-{000..012}.tar`: the reader of it names missing numbers."""
     numbers = [match[1] for shard in shards if (match := SHARD.fullmatch(shard.removeprefix(name)))]
     if len(numbers) < len(shards) or len({len(number) for number in numbers}) > 1:
         raise DataError(

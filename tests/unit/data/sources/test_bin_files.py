@@ -153,7 +153,7 @@ def test_names_that_do_not_agree_are_refused(here: Path) -> None:
 
 def test_bins_need_a_label_file(here: Path) -> None:
     write(PIXELS)
-    with pytest.raises(DataError, match=r"bins is a folder of bins, which tells no classes; give --labels FILE"):
+    with pytest.raises(DataError, match=r"bins is a folder of bins, which has no classes; give --labels FILE"):
         read_images("bins", None, 3)
 
 

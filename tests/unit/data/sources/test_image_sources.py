@@ -128,7 +128,7 @@ def test_an_info_file_lists_images_from_the_current_folder(here: Path) -> None:
     assert [(image.id, image.label, str(image.path)) for image in found] == [
         ("a.jpg", 0, "val/a.jpg"), ("b.JPEG", 1, "val/b.JPEG"),
     ]  # fmt: skip
-    refuse(r"all\.info is an \.info file, which tells no classes; give --labels FILE", "val/all.info")
+    refuse(r"all\.info is an \.info file, which has no classes; give --labels FILE", "val/all.info")
     write(here / "val" / "all.info", "0 a.jpg 500\n")
     refuse(r"all\.info:1: '0 a\.jpg 500' is not `INDEX PATH WIDTH HEIGHT`", "val/all.info", Path("labels.txt"))
 

@@ -210,7 +210,7 @@ def test_a_class_without_an_image_is_missing(tmp_path: Path) -> None:
         ({"a.jpg": b"", "a.cls": "²".encode()}, "is not a class in digits"),
         ({"a.jpg": b"", "a.cls": b" " * 65 + b"1"}, r"\(66 bytes\) is not a class"),
         ({"a.jpg": b"", "a.cls": b"10"}, r"has class 10 \(1 images\), the network has classes 0\.\.9"),
-        ({"a.jpg": b"", "b/c.jpg": b""}, r"tells no classes: 'a\.jpg' lies in no folder; give every image a NAME\.cls"),
+        ({"a.jpg": b"", "b/c.jpg": b""}, r"has no classes: 'a\.jpg' is in no folder; give every image a NAME\.cls"),
         ({"v/n1/a.jpg": b"", "w/n1/b.jpg": b""}, r"several places: 'v/n1/a\.jpg' and 'w/n1/b\.jpg'"),
         ({"n01440764.tar": b"", "notes.txt": b""}, "holds no images; `seatrial data prepare` unpacks"),
     ],
@@ -226,7 +226,9 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
         write_bytes(tmp_path / "a.tar", image + label + image + END),
         kind=DataError,
     )
-    refuse(r"'a\.cls' of .* is there twice", write_bytes(tmp_path / "a.tar", image + label + label + END), kind=DataError)
+    refuse(
+        r"'a\.cls' of .* is there twice", write_bytes(tmp_path / "a.tar", image + label + label + END), kind=DataError
+    )
     write_bytes(tmp_path / "a.tar", image + label + END)
     write_bytes(tmp_path / "b.tar", make_member("a.png", b"1") + END)
     refuse(r"'a\.jpg' of .*/a\.tar and 'a\.png' of .*/b\.tar have one key, 'a'", tmp_path, kind=DataError)
