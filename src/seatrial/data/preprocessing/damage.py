@@ -122,7 +122,7 @@ def _find_damage(data: bytes, colorspace: str) -> tuple[str | None, str | None]:
 
 
 def _drop_metadata(data: bytes) -> bytes:
-    """A JPEG without segments that no pixel depends on; of the application's only Adobe's stays, which has the colours."""
+    """A JPEG without segments that no pixel depends on; of the application's only Adobe's is kept, for its colours."""
     kept, last = [], 0
     for marker, at in _walk(data):
         if marker == _SOS:

@@ -226,9 +226,8 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
         write_bytes(tmp_path / "a.tar", image + label + image + END),
         kind=DataError,
     )
-    refuse(
-        r"'a\.cls' of .* is there twice", write_bytes(tmp_path / "a.tar", image + label + label + END), kind=DataError
-    )
+    twice = write_bytes(tmp_path / "a.tar", image + label + label + END)
+    refuse(r"'a\.cls' of .* is there twice", twice, kind=DataError)
     write_bytes(tmp_path / "a.tar", image + label + END)
     write_bytes(tmp_path / "b.tar", make_member("a.png", b"1") + END)
     refuse(r"'a\.jpg' of .*/a\.tar and 'a\.png' of .*/b\.tar have one key, 'a'", tmp_path, kind=DataError)
