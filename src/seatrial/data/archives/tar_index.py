@@ -1,16 +1,12 @@
-"""What lies where in an uncompressed tar archive, read from its headers alone; nothing in one is trusted.
-
-Python's own reader takes a damaged header for the archive's end, so here the end is checked too.
-"""
+"""What lies where in an uncompressed tar archive, read from its headers alone; nothing in one is trusted."""
 
 import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from seatrial.data.archives.tar_stream import BLOCK, FETCH_AGAIN, LONGEST_READ, STEP, refusing
+from seatrial.data.archives.tar_stream import FETCH_AGAIN, TarStream, walk
 from seatrial.errors import RefusedFile, cannot_read
 
 COMPRESSED = {
@@ -45,36 +41,12 @@ def read_index(path: Path) -> Iterator[Member]:
         with path.open("rb") as file:
             _check_compression(path, file.read(8))
             file.seek(0)
-            yield from _read_members(path, file)
+            size_bytes = path.stat().st_size
+            for _, member in walk(TarStream(file, str(path), size_bytes, skip=file.seek)):
+                _check_place(path, member, size_bytes)
+                yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
     except OSError as error:
         raise cannot_read(f"archive {path}", error) from None
-
-
-def _read_members(path: Path, file: BinaryIO) -> Iterator[Member]:
-    size_bytes = path.stat().st_size
-    with refusing(str(path)):
-        archive = tarfile.TarFile(fileobj=_Guarded(file, str(path)), encoding="utf-8")  # type: ignore[arg-type]
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # It would keep them all.
-            if not member.isdir():
-                _check_member(path, member, size_bytes)
-                yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
-        _check_end(path, file, archive.offset)
-
-
-class _Guarded:
-    """A file whose headers may be hostile: none makes the reader ask for more than a long name takes."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.name = name
-        self.file = file
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= LONGEST_READ:
-            raise RefusedFile(f"{self.name} is damaged: a header of {size:,} bytes", FETCH_AGAIN)
-        return self.file.read(size)
 
 
 def _check_compression(path: Path, head: bytes) -> None:
@@ -84,15 +56,9 @@ def _check_compression(path: Path, head: bytes) -> None:
             raise RefusedFile(f"{path} is compressed ({kind})", fix)
 
 
-def _check_member(path: Path, member: tarfile.TarInfo, size_bytes: int) -> None:
+def _check_place(path: Path, member: tarfile.TarInfo, size_bytes: int) -> None:
     state = None
-    if member.islnk() or member.issym():
-        state = "is a link"
-    elif member.issparse():
-        state = "is sparse"
-    elif member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        state = "is no regular file"
-    elif member.name.startswith("/") or ".." in member.name.split("/"):
+    if member.name.startswith("/") or ".." in member.name.split("/"):
         state = "leads out of the archive"
     elif UNFIT.search(member.name) or not member.name:
         state = "has an empty or unprintable name"
@@ -100,14 +66,3 @@ def _check_member(path: Path, member: tarfile.TarInfo, size_bytes: int) -> None:
         state = f"of {member.size:,} bytes at {member.offset_data:,} goes beyond the file's {size_bytes:,}"
     if state is not None:
         raise RefusedFile(f"{path} is refused: its member {member.name!r} {state}", FETCH_AGAIN)
-
-
-def _check_end(path: Path, file: BinaryIO, end: int) -> None:
-    """See that a block of zeros ends the archive and that nothing but zeros follows."""
-    file.seek(end)
-    block = file.read(BLOCK)
-    if len(block) < BLOCK or any(block):
-        raise RefusedFile(f"{path} is cut off or damaged after {end:,} bytes", FETCH_AGAIN)
-    while data := file.read(STEP):
-        if data.count(0) < len(data):
-            raise RefusedFile(f"{path} goes on after its end", "unpack archives that were joined, and pack them as one")

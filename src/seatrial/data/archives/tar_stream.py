@@ -5,7 +5,7 @@ standard library's reader takes a damaged header for the archive's end, so here 
 """
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
@@ -34,16 +34,23 @@ class Readable(Protocol):
         ...
 
 
+Skip = Callable[[int], int]
+
+
 class TarStream:
     """An archive's bytes, read forwards only, with what tarfile needs of a file; counted, and hashed with `digest`."""
 
-    def __init__(self, source: Readable, name: str, limit: int, digest: _Digest | None = None) -> None:
+    def __init__(
+        self, source: Readable, name: str, limit: int, digest: _Digest | None = None, skip: Skip | None = None
+    ) -> None:
         self.source = source
         self.name = name
         """What messages call it."""
         self.limit = limit
         """Bytes that may come out, compression undone."""
         self.digest = digest
+        self.skip = skip
+        """Moves the source to a position; None reads all bytes up to it."""
         self.position = 0
         self.last_block = b""
 
@@ -71,13 +78,15 @@ class TarStream:
         return data
 
     def tell(self) -> int:
-        """Bytes read so far."""
+        """Bytes read or skipped so far."""
         return self.position
 
     def seek(self, position: int) -> int:
-        """Read on to `position`, or to the end."""
+        """Go on to `position`, or to the end."""
         if position < self.position:
             raise RefusedFile(f"{self.name} is damaged: a member begins before the last one ends", FETCH_AGAIN)
+        if self.skip is not None:
+            self.position = self.skip(position)
         while self.position < position and self.read(min(STEP, position - self.position)):
             pass
         return self.position
@@ -95,38 +104,59 @@ def refusing(name: str) -> Iterator[None]:
         raise RefusedFile(f"{name} is cut off or damaged ({error})", FETCH_AGAIN) from None
 
 
-def read_members(stream: TarStream) -> Iterator[tuple[str, IO[bytes], int]]:
-    """Name, bytes and size of each regular file in order; each can be read until the next one.
-
-    Directories are passed over.
+def walk(stream: TarStream) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The regular files of an archive in order, each with what opens it; directories are passed over.
 
     Raises:
         RefusedFile: a member is a link, a device or anything else, or the archive is damaged or cut off.
     """
     with refusing(stream.name):
-        archive = tarfile.TarFile(fileobj=stream)  # type: ignore[arg-type]
+        archive = tarfile.TarFile(fileobj=stream, encoding="utf-8")  # type: ignore[arg-type]
     while True:
         with refusing(stream.name):
             member = archive.next()
         if member is None:
             break
-        if member.isdir():
-            continue
-        file = archive.extractfile(member) if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else None
-        if file is None or member.issparse():
-            kind = "a link" if member.islnk() or member.issym() else "no regular file"
-            raise RefusedFile(f"{stream.name} is refused: its member {member.name!r} is {kind}", FETCH_AGAIN)
-        yield member.name.removeprefix("./"), file, member.size
+        archive.members = []  # type: ignore[attr-defined]  # It would keep them all.
+        if not member.isdir():
+            _check_kind(stream.name, member)
+            yield archive, member
     _check_end(stream, archive.offset)
 
 
+def read_members(stream: TarStream) -> Iterator[tuple[str, IO[bytes], int]]:
+    """Name, bytes and size of each regular file in order; each can be read until the next one.
+
+    Raises:
+        RefusedFile: as `walk`.
+    """
+    for archive, member in walk(stream):
+        file = archive.extractfile(member)
+        assert file is not None
+        yield member.name.removeprefix("./"), file, member.size
+
+
+def _check_kind(name: str, member: tarfile.TarInfo) -> None:
+    state = None
+    if member.islnk() or member.issym():
+        state = "is a link"
+    elif member.issparse():
+        state = "is sparse"
+    elif member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        state = "is no regular file"
+    if state is not None:
+        raise RefusedFile(f"{name} is refused: its member {member.name!r} {state}", FETCH_AGAIN)
+
+
 def _check_end(stream: TarStream, end: int) -> None:
-    """See that the archive ended with a block of zeros and that nothing follows."""
+    """See that the archive ended with a block of zeros and that nothing but zeros follows."""
     if stream.position != end + BLOCK or any(stream.last_block):
         raise RefusedFile(f"{stream.name} is cut off or damaged after {end:,} bytes", FETCH_AGAIN)
     while data := stream.read(STEP):
-        if any(data):
-            raise RefusedFile(f"{stream.name} goes on after its end", FETCH_AGAIN)
+        if data.count(0) < len(data):
+            raise RefusedFile(
+                f"{stream.name} goes on after its end", f"{FETCH_AGAIN}; joined archives must be packed as one"
+            )
 
 
 def read_whole(file: IO[bytes], size: int, name: str) -> bytes:

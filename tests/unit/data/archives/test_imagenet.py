@@ -134,7 +134,7 @@ def test_a_folder_from_elsewhere_is_left_alone(tmp_path: Path, archives: dict[st
 def test_stopped_it_goes_on_after_the_last_whole_class(
     tmp_path: Path, archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "TOLD_EVERY", 1)
+    monkeypatch.setattr(prepare, "UPDATE_EVERY", 1)
     spec = PrepareSpec(tmp_path / "out", train=archives["train"], verify=False)
     told = 0
 
@@ -196,7 +196,7 @@ HOSTILE = {
     "renamed by its header": (add(GOOD, pax_headers={"path": f"../../{GOOD}"}), "is not named like an image"),
     "sparse by its header": (
         add(GOOD, pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": "1099511627776"}),
-        "is no regular file|has 1,099,511,627,776 bytes",
+        "is sparse|has 1,099,511,627,776 bytes",
     ),
     "negative size in its header": (add(GOOD, pax_headers={"size": "-512"}), "has -512 bytes|is damaged"),
 }
