@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.errors import DataError, RefusedFile, cannot_read
+from seatrial.recipes.steps import Size
 from seatrial.store.files import hash_values
 
 
@@ -28,6 +29,23 @@ class PreparedInput:
     preprocess_hash: str | None
     """What made it, where that is known."""
 
+    @classmethod
+    def pixels(cls, size: Size, preprocess_hash: str | None = None) -> "PreparedInput":
+        """RGB pixels of this height and width."""
+        return cls("uint8", (*size, 3), preprocess_hash)
+
+    @classmethod
+    def floats(cls, size: Size, preprocess_hash: str | None = None) -> "PreparedInput":
+        """Normalised floats of this height and width, channels first."""
+        return cls("float32", (3, *size), preprocess_hash)
+
+    @property
+    def size(self) -> Size | None:
+        """Height and width; None of YUV420SP and of pixels with a spare channel."""
+        if self.dtype == "float32":
+            return self.shape[1:]
+        return self.shape[:2] if self.shape[2] == 3 else None
+
     @property
     def size_bytes(self) -> int:
         """Of one image."""
@@ -37,6 +55,9 @@ class PreparedInput:
         """Whether it is what is wanted; type and shape decide where the preprocessing is not known."""
         same_form = (self.dtype, self.shape) == (wanted.dtype, wanted.shape)
         return same_form and self.preprocess_hash in (None, wanted.preprocess_hash)
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {'×'.join(map(str, self.shape))}"
 
 
 @dataclass(frozen=True, slots=True)

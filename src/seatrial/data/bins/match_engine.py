@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from seatrial.data.bins.write import MANIFEST, BinForm, BinManifest, describe_bins
+from seatrial.data.bins.write import MANIFEST, BinForm, BinManifest
+from seatrial.data.preprocessing.check_prepared import describe_form, describe_input
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import DataError
 from seatrial.recipes import list_cards
@@ -36,12 +37,11 @@ def check_bins(folder: Path, pipeline: InputPipeline, spec: TensorSpec) -> bool:
     """
     if not (folder / MANIFEST).exists():
         return False
-    stored, form = BinManifest.load(folder / MANIFEST), find_form(pipeline, spec)
-    wanted = None if form is None else describe_bins(form)
-    if wanted is None or stored.preprocess_hash != wanted.preprocess_hash:
-        takes = f"{spec.dtype} that no bin holds" if wanted is None else _describe(wanted)
+    form, takes = BinManifest.load(folder / MANIFEST).form, describe_input(pipeline, spec.dtype)
+    if spec.dtype != takes.dtype or not form.fits(takes):
+        wanted = f"{spec.dtype} that no bin holds" if find_form(pipeline, spec) is None else describe_form(takes)
         raise DataError(
-            f"{folder} holds bins of another preprocessing ({_describe(stored)}) than the engine's ({takes})",
+            f"{folder} has bins of another preprocessing, {describe_form(form)}, than the engine takes, {wanted}",
             suggest_bins(pipeline, spec),
         )
     return True
@@ -57,7 +57,3 @@ def suggest_bins(pipeline: InputPipeline, spec: TensorSpec) -> str:
             words += [f"--format {form.pixels}"] if form.pixels != "rgb" else []
             return f"`{' '.join(words)}` writes what it takes"
     return f"no mode of {card.name} writes what it takes: give the folder of images themselves to --input"
-
-
-def _describe(bins: BinManifest) -> str:
-    return f"{bins.dtype} {bins.layout} {bins.height}×{bins.width}, {bins.preprocess_hash[:8]}"

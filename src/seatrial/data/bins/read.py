@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.bins.write import MANIFEST, BinManifest, name_bins
+from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.labels import check_folder
 from seatrial.data.preprocessing.steps import hash_steps, normalise
-from seatrial.errors import DataError, cannot_read
+from seatrial.errors import DataError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import pixel_steps
 
@@ -22,8 +22,8 @@ class BinFolder:
 
     folder: Path
     recipe: Recipe
-    is_float: bool
-    """float32 CHW, already normalised; else uint8 HWC."""
+    form: PreparedInput
+    """Normalised floats, or pixels."""
     doubt: str | None
     """Why they are not the card's, by their own manifest."""
 
@@ -37,22 +37,15 @@ class BinFolder:
             DataError: a bin cannot be read or has another size.
         """
         height, width = self.recipe.input_size
-        raw = np.stack([self._read_one(self.folder / name) for name in name_bins(images)])
-        if self.is_float == transposed:
+        raw = np.empty((len(images), *self.form.shape), self.form.dtype)
+        for row, name in zip(raw, name_bins(images), strict=True):
+            LabelledImage(name, self.folder / name, -1, prepared=self.form).read_into(row)
+        is_float = self.form.dtype == "float32"
+        if is_float == transposed:
             pixels = raw.reshape(-1, height, width, 3)
         else:
             pixels = raw.reshape(-1, 3, height, width).transpose(0, 2, 3, 1)
-        return pixels.transpose(0, 3, 1, 2) if self.is_float else normalise(pixels, self.recipe)
-
-    def _read_one(self, path: Path) -> NDArray[Any]:
-        height, width = self.recipe.input_size
-        try:
-            numbers = np.fromfile(path, np.dtype("<f4") if self.is_float else np.uint8)
-        except OSError as error:
-            raise cannot_read(str(path), error) from None
-        if numbers.size != height * width * 3:
-            raise DataError(f"{path} holds {path.stat().st_size} bytes, unlike the others", "write the bins again")
-        return numbers
+        return pixels.transpose(0, 3, 1, 2) if is_float else normalise(pixels, self.recipe)
 
 
 def open_bins(folder: Path, recipe: Recipe) -> BinFolder:
@@ -65,16 +58,16 @@ def open_bins(folder: Path, recipe: Recipe) -> BinFolder:
     bins = sorted(path for path in folder.glob("*.bin") if not path.name.startswith("."))
     if not bins:
         raise DataError(f"{folder} holds no .bin files", "give the folder of the bins")
-    height, width = recipe.input_size
-    kinds = {height * width * 3: False, height * width * 12: True}
-    found = bins[0].stat().st_size
-    if found not in kinds:
+    forms = [PreparedInput.floats(recipe.input_size), PreparedInput.pixels(recipe.input_size)]
+    size_bytes = bins[0].stat().st_size
+    form = next((form for form in forms if form.size_bytes == size_bytes), None)
+    if form is None:
         raise DataError(
-            f"{bins[0]} holds {found} bytes, and {recipe.name} takes {height}×{width}: "
-            f"{height * width * 12} bytes of float32 CHW or {height * width * 3} of uint8 HWC",
+            f"{bins[0]} has {size_bytes} bytes, and {recipe.name} takes "
+            + " or ".join(f"{form.size_bytes} ({form})" for form in forms),
             "give bins of the card's main preprocessing or of its pixels",
         )
-    return BinFolder(folder, recipe, kinds[found], _doubt_manifest(folder, recipe, kinds[found]))
+    return BinFolder(folder, recipe, form, _doubt_manifest(folder, recipe, form))
 
 
 def list_with_bins(folder: Path, images: Sequence[Path]) -> list[Path]:
@@ -90,11 +83,13 @@ def list_with_bins(folder: Path, images: Sequence[Path]) -> list[Path]:
     return with_bin
 
 
-def _doubt_manifest(folder: Path, recipe: Recipe, is_float: bool) -> str | None:
+def _doubt_manifest(folder: Path, recipe: Recipe, form: PreparedInput) -> str | None:
     if not (folder / MANIFEST).is_file():
         return None
     stored = BinManifest.load(folder / MANIFEST)
-    if stored.preprocess_hash == hash_steps(recipe.preprocess if is_float else pixel_steps(recipe.preprocess)):
+    if stored.preprocess_hash == hash_steps(
+        recipe.preprocess if form.dtype == "float32" else pixel_steps(recipe.preprocess)
+    ):
         return None
     steps = []
     for step in stored.steps:

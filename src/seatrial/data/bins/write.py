@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seatrial.data.bins.contents import CONTENTS, BinContent, append_content, read_contents, tidy_contents
+from seatrial.data.images import PreparedInput
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.loading.worker_process import start_process
 from seatrial.data.preprocessing.decode import read_file
@@ -56,6 +57,13 @@ class BinManifest(Record):
     height: int
     width: int
     file_bytes: int
+
+    @property
+    def form(self) -> PreparedInput:
+        """What the bytes of each bin are."""
+        height, width = self.height, self.width
+        shapes = {"HWC": (height, width, 3), "CHW": (3, height, width), "YUV420SP": (height * 3 // 2, width, 1)}
+        return PreparedInput(self.dtype, shapes[self.layout], self.preprocess_hash)
 
 
 @dataclass(frozen=True, slots=True)

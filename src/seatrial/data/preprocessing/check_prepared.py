@@ -17,7 +17,7 @@ def describe_input(pipeline: InputPipeline, dtype: str) -> PreparedInput:
     """
     if dtype == "uint8":
         return PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
-    return PreparedInput("float32", (3, *pipeline.recipe.input_size), hash_steps(pipeline.recipe.preprocess))
+    return PreparedInput.floats(pipeline.recipe.input_size, hash_steps(pipeline.recipe.preprocess))
 
 
 def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> PreparedInput:
@@ -35,7 +35,7 @@ def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dty
     pixels, takes = describe_input(pipeline, "uint8"), describe_input(pipeline, dtype)
     forms = {image.prepared: image for image in reversed(images)}
     if len(forms) > 1:
-        described = "; ".join(f"{image} {_describe(form)}" for form, image in list(forms.items())[:3])
+        described = "; ".join(f"{image} {describe_form(form)}" for form, image in list(forms.items())[:3])
         raise DataError(f"the images come in {len(forms)} forms: {described}", "give images of one form")
     form = next(iter(forms), None)
     if form is None:
@@ -43,16 +43,16 @@ def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dty
     if form.fits(pixels) or form.fits(takes):
         return form
     raise DataError(
-        f"{len(images)} images, first {images[0]}, hold {_describe(form)}; the engine takes {_describe(takes)}",
+        f"{len(images)} images, first {images[0]}, hold {describe_form(form)}; the engine takes {describe_form(takes)}",
         _suggest(form, pipeline, dtype),
     )
 
 
-def _describe(form: PreparedInput | None) -> str:
+def describe_form(form: PreparedInput | None) -> str:
+    """What the bytes of an image are, in words."""
     if form is None:
         return "files still to be decoded"
-    known = "not known" if form.preprocess_hash is None else form.preprocess_hash[:8]
-    return f"{form.dtype} {'×'.join(map(str, form.shape))} (preprocessing {known})"
+    return f"{form} (preprocessing {'not known' if form.preprocess_hash is None else form.preprocess_hash[:8]})"
 
 
 def _suggest(form: PreparedInput, pipeline: InputPipeline, dtype: str) -> str:

@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,14 +89,15 @@ def find_form(paths: Sequence[Path], request: Request, size: Size | None = None)
     """
     sizes = _measure(paths)
     most = Counter(sizes.values()).most_common(1)[0][0]
-    forms = set(_read_manifests(paths))
+    manifests = [path / MANIFEST for path in {path.parent for path in paths}]
+    forms = {BinManifest.load(path).form if path.exists() else None for path in manifests}
     if len(forms) > 1:
         raise DataError(f"the bins of {request.source} are of {len(forms)} preprocessings", "give those of one folder")
-    told = forms.pop()
-    form = told or _judge(most, request, size)
-    if size is not None and _find_size(form) not in (None, size):
+    stated = forms.pop()
+    form = stated or _judge(most, request, size)
+    if size is not None and form.size not in (None, size):
         raise DataError(
-            f"{request.source} says height×width {_join(size)}, and its bins are {form.dtype} {_join(form.shape)}",
+            f"{request.source} says height×width {size[0]}×{size[1]}, and its bins are {form}",
             "`seatrial preprocess --info FILE` writes one that is right",
         )
     wrong = sorted(str(path) for path, found in sizes.items() if found != form.size_bytes)
@@ -105,9 +106,9 @@ def find_form(paths: Sequence[Path], request: Request, size: Size | None = None)
             f"of {len(paths)} bins, {count_names(f'do not hold {form.size_bytes} bytes', wrong)}",
             "remove them and run `seatrial preprocess` again",
         )
-    if told is None:
+    if stated is None:
         note = f"{request.source} has no {MANIFEST} that says how its bins were preprocessed: by their size they are "
-        request.progress(Update("images", note=f"{note}{form.dtype} {_join(form.shape)}"))
+        request.progress(Update("images", note=f"{note}{form}"))
     return form
 
 
@@ -121,53 +122,23 @@ def _measure(paths: Sequence[Path]) -> dict[Path, int]:
     return sizes
 
 
-def _read_manifests(paths: Sequence[Path]) -> Iterator[PreparedInput | None]:
-    for folder in {path.parent for path in paths}:
-        if not (folder / MANIFEST).exists():
-            yield None
-            continue
-        told = BinManifest.load(folder / MANIFEST)
-        height, width = told.height, told.width
-        shapes = {"HWC": (height, width, 3), "CHW": (3, height, width), "YUV420SP": (height * 3 // 2, width, 1)}
-        yield PreparedInput(told.dtype, shapes[told.layout], told.preprocess_hash)
-
-
 def _judge(size_bytes: int, request: Request, size: Size | None) -> PreparedInput:
     """The one form of this many bytes: the engine's input, else RGB pixels or floats of a known size, else a square."""
     expected = request.expected
-    known = size or (None if expected is None else _find_size(expected))
-    if known is not None:
-        forms = [_pixels(known), _floats(known)]
-    else:
-        sides = {_pixels: math.isqrt(size_bytes // 3), _floats: math.isqrt(size_bytes // 12)}
-        forms = [make((side, side)) for make, side in sides.items()]
+    known_size = size or (None if expected is None else expected.size)
+    pixels_side, floats_side = (math.isqrt(size_bytes // each) for each in (3, 12))
+    forms = [
+        PreparedInput.pixels(known_size or (pixels_side, pixels_side)),
+        PreparedInput.floats(known_size or (floats_side, floats_side)),
+    ]
     if expected is not None:
         forms.insert(0, PreparedInput(expected.dtype, expected.shape, None))
     fitting = [form for form in dict.fromkeys(forms) if form.size_bytes == size_bytes]
-    if not fitting or (known is None and expected is None and len(fitting) > 1):
-        tried = " nor ".join(f"{form.dtype} {_join(form.shape)}" for form in fitting or dict.fromkeys(forms))
+    if not fitting or (known_size is None and expected is None and len(fitting) > 1):
+        tried = " nor ".join(str(form) for form in fitting or dict.fromkeys(forms))
         state = tried.replace("nor", "or") if fitting else f"neither {tried}"
         raise DataError(
             f"the bins of {request.source} hold {size_bytes} bytes each: {state}",
             f"`seatrial preprocess` writes a {MANIFEST} that says what they are",
         )
     return fitting[0]
-
-
-def _pixels(size: Size) -> PreparedInput:
-    return PreparedInput("uint8", (*size, 3), None)
-
-
-def _floats(size: Size) -> PreparedInput:
-    return PreparedInput("float32", (3, *size), None)
-
-
-def _find_size(form: PreparedInput) -> Size | None:
-    """Height and width; None of YUV420SP and of pixels with a spare channel."""
-    if form.dtype == "float32":
-        return form.shape[1:]
-    return form.shape[:2] if form.shape[2] == 3 else None
-
-
-def _join(sizes: tuple[int, ...]) -> str:
-    return "×".join(map(str, sizes))

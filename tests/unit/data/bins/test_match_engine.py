@@ -97,7 +97,7 @@ def test_a_folder_without_a_manifest_is_not_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preprocess", "pixels", "pipeline", "dtype", "words"),
     [
-        ({"preprocess": STEPS}, "rgb", aipp_pipeline("RGB888_U8"), "uint8", r"\(float32 CHW 4×6, .*\(uint8 HWC 8×8, "),
+        ({"preprocess": STEPS}, "rgb", aipp_pipeline("RGB888_U8"), "uint8", r"float32 3×4×6 .*takes, uint8 8×8×3 "),
         (PIXELS, "rgb", make_pipeline(make_recipe()), "float32", r"`seatrial preprocess CARD.toml IMAGES BINS`"),
         (
             PIXELS,
@@ -123,7 +123,7 @@ def test_a_folder_for_another_preprocessing_is_refused(
 def test_other_steps_of_the_same_size_are_another_preprocessing(image: Path, tmp_path: Path) -> None:
     steps = [{"step": "resize", "size": [4, 6]}, *STEPS[1:]]
     pipeline = make_pipeline(make_recipe())
-    with pytest.raises(DataError, match="bins holds bins of another preprocessing"):
+    with pytest.raises(DataError, match="bins has bins of another preprocessing"):
         check_bins(write(tmp_path / "bins", image, {"preprocess": steps}), pipeline, describe(pipeline, "float32"))
 
 

@@ -23,7 +23,7 @@ def test_our_own_bins_are_the_cards(kind: str, tiny_trial: TinyTrial, tmp_path: 
     write_bins(BinForm(Mode(preprocess=steps)), paths, tmp_path, 1)
     bins = open_bins(tmp_path, recipe)
     wanted = normalise(np.stack([load_pixels(path, recipe.preprocess) for path in paths]), recipe)
-    assert bins.is_float == (kind == "float") and bins.doubt is None
+    assert (bins.form.dtype == "float32") == (kind == "float") and bins.doubt is None
     assert np.array_equal(bins.read(paths), wanted)
     assert bins.read(paths, transposed=True).shape == wanted.shape
     assert not np.array_equal(bins.read(paths, transposed=True), wanted)
@@ -44,12 +44,12 @@ def test_what_is_no_bin_of_this_card_is_refused(tiny_trial: TinyTrial, tmp_path:
     with pytest.raises(DataError, match=r"one would be image_000\.bin"):
         list_with_bins(tmp_path, paths)
     (tmp_path / "image_000.bin").write_bytes(bytes(100))
-    with pytest.raises(DataError, match="holds 100 bytes, and tiny takes 32×32: 12288 bytes of float32 CHW or 3072"):
+    with pytest.raises(DataError, match="has 100 bytes, and tiny takes 12288 .float32 3×32×32. or 3072"):
         open_bins(tmp_path, recipe)
     (tmp_path / "image_000.bin").write_bytes(bytes(3072))
     (tmp_path / "image_001.bin").write_bytes(bytes(3071))
     bins = open_bins(tmp_path, recipe)
-    with pytest.raises(DataError, match=r"image_001\.bin holds 3071 bytes, unlike the others"):
+    with pytest.raises(DataError, match=r"image_001\.bin has 3071 bytes, the engine.s input 3072"):
         bins.read(paths)
     with pytest.raises(DataError, match=r"image_002\.bin cannot be read"):
         bins.read(list_images(tiny_trial.images)[2:3])
