@@ -44,7 +44,7 @@ def test_what_is_no_bin_of_this_card_is_refused(tiny_trial: TinyTrial, tmp_path:
     with pytest.raises(DataError, match=r"one would be image_000\.bin"):
         list_with_bins(tmp_path, paths)
     (tmp_path / "image_000.bin").write_bytes(bytes(100))
-    with pytest.raises(DataError, match="has 100 bytes, and tiny takes 12288 .float32 3×32×32. or 3072"):
+    with pytest.raises(DataError, match=r"has 100 bytes, and tiny takes 12288 .float32 3×32×32. or 3072"):
         open_bins(tmp_path, recipe)
     (tmp_path / "image_000.bin").write_bytes(bytes(3072))
     (tmp_path / "image_001.bin").write_bytes(bytes(3071))
