@@ -43,5 +43,5 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
         raise DataError(f"image folder {spec.images} holds no images", "give the folder of the image files")
     report = write_bins(form, images, spec.output, spec.decode_workers or count_cores(), progress)
     if spec.info is not None:
-        write_info("bin", spec.output, spec.info, report.manifest.width, report.manifest.height)
+        write_info(spec.output, spec.info, report.manifest.width, report.manifest.height)
     return report

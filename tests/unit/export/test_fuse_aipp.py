@@ -16,13 +16,14 @@ from PIL import Image
 
 from seatrial.data.preprocessing.aipp import CELLS, Aipp, load_aipp, parse_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.preprocessing.yuv import to_yuv420sp, unpack_yuv420sp
+from seatrial.data.preprocessing.yuv import unpack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import read_facts
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.recipes.steps import CenterCrop, Normalise, ToFloat
+from yuv_pictures import to_yuv420sp
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "aipp"
 PHOTOGRAPHS = Path(sklearn.datasets.__file__).parent / "images"

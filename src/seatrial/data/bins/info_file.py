@@ -1,20 +1,13 @@
 """The guides' `.info` files: one line `INDEX PATH WIDTH HEIGHT` for each file of a folder."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from PIL import Image, UnidentifiedImageError
 
 from seatrial.data.labels import check_folder, read_text_lines
-from seatrial.data.preprocessing.decode import FORMATS
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError
 from seatrial.store.files import write_text
-
-SUFFIXES = {"bin": (".bin",), "jpg": (".jpg", ".jpeg", ".JPG", ".JPEG")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,55 +21,30 @@ class InfoLine:
     height: int
 
 
-def write_info(
-    kind: Literal["bin", "jpg"], folder: Path | str, output: Path, width: int | None = None, height: int | None = None
-) -> tuple[InfoLine, ...]:
-    """List the files of `folder` in `output`, sorted by name, counted from 0.
+def write_info(folder: Path | str, output: Path, width: int, height: int) -> tuple[InfoLine, ...]:
+    """List the `.bin` files of `folder` in `output`, sorted by name, counted from 0.
 
-    The guides' `get_info.py` lists in the order of the file system, and starts at 0 again for each spelling of
-    `.jpg`; sorted and counted through, the file is the same on every machine and no index stands twice.
+    The guides' `get_info.py` lists in the order of the file system; sorted, the file is the same on every machine.
 
     Args:
-        kind: "bin" takes `width` and `height` for every file; "jpg" reads each file's own.
         folder: Stands before each name as it is given, so `./bins` stays `./bins` if it is text.
-        width: Of what the files hold, in pixels.
-        height: Of what the files hold, in pixels.
+        width: Of the images that the files were made of, in pixels.
+        height: Of the same.
 
     Raises:
-        UsageError: a size is missing, or is given where files have their own.
-        DataError: no such folder, no such files in it, one that is no image, or a name that has no place in a line.
+        DataError: no such folder, no such files in it, or a name that has no place in a line.
     """
-    if (kind == "bin") != (width is not None and height is not None):
-        raise UsageError(
-            f"an .info file of kind '{kind}' takes {'a' if kind == 'bin' else 'no'} width and height",
-            "images have their own size: only bins need one",
-        )
     check_folder(Path(folder))
-    names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES[kind]) and not name.startswith("."))
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".bin") and not name.startswith("."))
     if not names:
-        raise DataError(
-            f"{folder} holds no {' or '.join(SUFFIXES[kind])} files to list", "give the folder of the files"
-        )
-    lines = []
-    for index, name in enumerate(names):
-        path = os.path.join(folder, name)
-        if len(path.splitlines()) > 1:
-            raise DataError(f"{path!r} has a line break in its name", "rename it")
-        size = (width, height) if width is not None and height is not None else _read_size(Path(path))
-        lines.append(InfoLine(index, path, *size))
+        raise DataError(f"{folder} holds no .bin files to list", "give the folder of the files")
+    paths = [os.path.join(folder, name) for name in names]
+    broken = next((path for path in paths if len(path.splitlines()) > 1), None)
+    if broken is not None:
+        raise DataError(f"{broken!r} has a line break in its name", "rename it")
+    lines = tuple(InfoLine(index, path, width, height) for index, path in enumerate(paths))
     write_text(output, "".join(f"{line.index} {line.path} {line.width} {line.height}\n" for line in lines))
-    return tuple(lines)
-
-
-def _read_size(path: Path) -> tuple[int, int]:
-    """Width and height as stored: an EXIF orientation is ignored, as when the file is decoded."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                return image.size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is no image whose size can be read ({error})", "mend or remove it") from None
+    return lines
 
 
 def read_info(path: Path) -> tuple[InfoLine, ...]:

@@ -13,28 +13,11 @@ from PIL import Image
 
 from seatrial.data.preprocessing.decode import check_jpeg, decode_image
 from seatrial.errors import UsageError
-from seatrial.recipes.steps import Size, Step, dump_steps
+from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
 
 POLICY = "pillow-ycbcr/1"
 """Names these pixels in preprocessing hashes: a JPEG's own planes, chroma upsampled by libjpeg; others through RGB."""
-
-
-def to_yuv420sp(source: bytes | Image.Image, size: Size | None = None, nv21: bool = False) -> NDArray[np.uint8]:
-    """Decode an image, resize it (bilinear, aspect not kept) and pack it as `pack_yuv420sp` does.
-
-    Args:
-        source: a file's bytes, or an image of any mode.
-        size: height and width; None leaves the image as it is.
-
-    Raises:
-        DataError: the bytes are no image, or a cut off one.
-        UsageError: a side is odd.
-    """
-    image = decode_ycbcr(source, "the image") if isinstance(source, bytes) else source.convert("YCbCr")
-    if size is not None and (size[1], size[0]) != image.size:
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return pack_yuv420sp(np.asarray(image), nv21)
 
 
 def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:

@@ -2,10 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from seatrial.data.bins.info_file import InfoLine, read_info, write_info
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError
 
 
 def test_bins_are_listed_sorted_with_the_size_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,7 +13,7 @@ def test_bins_are_listed_sorted_with_the_size_given(tmp_path: Path, monkeypatch:
     for number in (2, 10, 1):
         Path(f"prep_bin/ILSVRC2012_val_{number:08d}.bin").touch()
     Path("prep_bin/bins.json").touch()
-    write_info("bin", "./prep_bin", Path("prep_bin.info"), 224, 224)
+    write_info("./prep_bin", Path("prep_bin.info"), 224, 224)
     assert Path("prep_bin.info").read_bytes() == (
         b"0 ./prep_bin/ILSVRC2012_val_00000001.bin 224 224\n"
         b"1 ./prep_bin/ILSVRC2012_val_00000002.bin 224 224\n"
@@ -22,55 +21,28 @@ def test_bins_are_listed_sorted_with_the_size_given(tmp_path: Path, monkeypatch:
     )
 
 
-def test_images_are_listed_with_their_own_size(tmp_path: Path) -> None:
-    Image.new("RGB", (30, 20)).save(tmp_path / "b.JPEG")
-    Image.new("L", (5, 7)).save(tmp_path / "a.jpg")
-    Image.new("RGB", (1, 1)).save(tmp_path / "c.png")
-    lines = write_info("jpg", tmp_path, tmp_path / "images.info")
-    assert lines == (InfoLine(0, f"{tmp_path}/a.jpg", 5, 7), InfoLine(1, f"{tmp_path}/b.JPEG", 30, 20))
-
-
-def test_the_size_is_the_stored_one_whatever_exif_says(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Turned by a quarter.
-    Image.new("RGB", (30, 20)).save(tmp_path / "a.jpg", exif=exif)
-    assert write_info("jpg", tmp_path, tmp_path / "images.info")[0].width == 30
-
-
 def test_what_is_written_reads_back_with_spaces_in_the_path(tmp_path: Path) -> None:
     folder = tmp_path / "two words"
     folder.mkdir()
     (folder / "a b.bin").touch()
-    written = write_info("bin", folder, tmp_path / "x.info", 256, 224)
+    written = write_info(folder, tmp_path / "x.info", 256, 224)
     assert read_info(tmp_path / "x.info") == written == (InfoLine(0, f"{folder}/a b.bin", 256, 224),)
-
-
-@pytest.mark.parametrize(("kind", "size"), [("bin", (None, None)), ("bin", (224, None)), ("jpg", (224, 224))])
-def test_a_size_is_given_for_bins_only(tmp_path: Path, kind: str, size: tuple[int | None, int | None]) -> None:
-    with pytest.raises(UsageError, match="width and height"):
-        write_info(kind, tmp_path, tmp_path / "x.info", *size)  # type: ignore[arg-type]
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no \.bin files"):
-        write_info("bin", tmp_path, tmp_path / "x.info", 224, 224)
+        write_info(tmp_path, tmp_path / "x.info", 224, 224)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not there"):
-        write_info("bin", tmp_path / "none", tmp_path / "x.info", 224, 224)
-
-
-def test_a_broken_image_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"<html>")
-    with pytest.raises(DataError, match=r"a\.jpg is no image"):
-        write_info("jpg", tmp_path, tmp_path / "x.info")
+        write_info(tmp_path / "none", tmp_path / "x.info", 224, 224)
 
 
 def test_a_line_break_in_a_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"a\n1 b.bin")).touch()
     with pytest.raises(DataError, match="line break"):
-        write_info("bin", tmp_path, tmp_path / "x.info", 1, 1)
+        write_info(tmp_path, tmp_path / "x.info", 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.steps import apply_pixel_steps
-from seatrial.data.preprocessing.yuv import decode_ycbcr, pack_yuv420sp, to_yuv420sp, unpack_yuv420sp
+from seatrial.data.preprocessing.yuv import decode_ycbcr, pack_yuv420sp, unpack_yuv420sp
 from seatrial.errors import DataError, UsageError
 from seatrial.recipes.steps import CenterCrop, Resize
+from yuv_pictures import to_yuv420sp
 
 PHOTOGRAPHS = Path(sklearn.datasets.__file__).parent / "images"
 
