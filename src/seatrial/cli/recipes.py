@@ -91,7 +91,7 @@ def claims(
         print(f"{number:>3}  {claim.recipe} [{claim.kind}{', holds' if claim.holds else ''}] {claim.what}")
         print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
     computed = [claim for claim in claims if claim.recomputed]
-    print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures hold")
+    print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures are right")
 
 
 @app.command()

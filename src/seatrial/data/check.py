@@ -45,7 +45,7 @@ class CheckSpec:
     expected: int | None = None
     """How many images there must be."""
     decode_workers: int = 1
-    """Decoding threads."""
+    """Threads that decode."""
 
 
 def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, ...]:

@@ -78,12 +78,12 @@ class DemoData:
 
     @property
     def train(self) -> Path:
-        """Class folders."""
+        """Training images in class folders."""
         return self.folder / "train"
 
     @property
     def val(self) -> Path:
-        """Flat folder."""
+        """Validation images in a flat folder."""
         return self.folder / "val"
 
     @property
@@ -103,7 +103,7 @@ class DemoData:
 
     @property
     def card(self) -> Path:
-        """The recipe."""
+        """Path of the recipe."""
         return self.folder / "demo.toml"
 
 

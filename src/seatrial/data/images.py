@@ -48,7 +48,7 @@ class PreparedInput:
 
     @property
     def size_bytes(self) -> int:
-        """Of one image."""
+        """Bytes of one image."""
         return math.prod(self.shape) * (4 if self.dtype == "float32" else 1)
 
     def fits(self, wanted: "PreparedInput") -> bool:
@@ -159,7 +159,7 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageListing:
-    """A labelled set."""
+    """A set of labelled images, and what is missing of it."""
 
     images: tuple[LabelledImage, ...]
     """In the order of their ids."""

@@ -11,7 +11,7 @@ from seatrial.errors import DataError
 OTHER_CLASSES = "give the recipe of these classes, or the folder that holds all of them"
 EVERY = "every image needs exactly one line"
 LEFT_OUT = "move them out of it, or to the others with an image's suffix such as .jpg"
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
@@ -60,7 +60,7 @@ def parse_label_file(path: Path) -> dict[str, int]:
     """Classes by file name from lines `NAME CLASS` (the guides' val_label.txt).
 
     Raises:
-        DataError: names the first line that is not of this form, or a name that stands twice.
+        DataError: names the first line that is not of this form, or a name that is listed twice.
     """
     by_name: dict[str, int] = {}
     for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
@@ -100,11 +100,11 @@ def split_label_line(line: str) -> tuple[str, int] | None:
     return words[0], int(words[1])
 
 
-def read_class_folders(root: Path, classes: int, tell: Tell | None = None) -> tuple[LabelledImage, ...]:
+def read_class_folders(root: Path, classes: int, notify: Notify | None = None) -> tuple[LabelledImage, ...]:
     """Images of `root/CLASS/NAME`, classes numbered in the order of the folders' names (torchvision's ImageFolder).
 
     Args:
-        tell: as for `refuse_left_out`.
+        notify: as for `refuse_left_out`.
 
     Raises:
         DataError: no folders, an empty one, more than the network has classes, or images that lie elsewhere in `root`.
@@ -121,22 +121,22 @@ def read_class_folders(root: Path, classes: int, tell: Tell | None = None) -> tu
         if not files:
             raise DataError(f"class folder {folder} holds no images", "remove it, or add its images")
         images += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
-    refuse_left_out(root, {image.id for image in images}, tell)
+    refuse_left_out(root, {image.id for image in images}, notify)
     return tuple(images)
 
 
-def list_images(folder: Path, tell: Tell | None = None) -> list[Path]:
+def list_images(folder: Path, notify: Notify | None = None) -> list[Path]:
     """Image files directly in `folder`, sorted by name; known by suffix, hidden ones left out.
 
     Args:
-        tell: as for `refuse_left_out`.
+        notify: as for `refuse_left_out`.
 
     Raises:
         DataError: there is no such folder, or it holds some such files and other images too.
     """
     paths = list_by_suffix(folder)
     if paths:
-        refuse_left_out(folder, {path.name for path in paths}, tell)
+        refuse_left_out(folder, {path.name for path in paths}, notify)
     return paths
 
 
@@ -150,12 +150,12 @@ def list_by_suffix(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if is_image_name(p.name) and not p.name.startswith("."))
 
 
-def refuse_left_out(root: Path, taken: Set[str], tell: Tell | None = None) -> None:
+def refuse_left_out(root: Path, taken: Set[str], notify: Notify | None = None) -> None:
     """Refuse a folder that has images besides those that are taken, or report them.
 
     Args:
         taken: paths seen from `root`.
-        tell: gets a line that names them; None refuses them.
+        notify: gets a line that names them; None refuses them.
 
     Raises:
         DataError: names the first ones and how many there are.
@@ -164,9 +164,9 @@ def refuse_left_out(root: Path, taken: Set[str], tell: Tell | None = None) -> No
     if not others:
         return
     shown = f"{root} holds {count_names('images that would be left out', others)}"
-    if tell is None:
+    if notify is None:
         raise DataError(shown, LEFT_OUT)
-    tell(shown.replace("would be", "are"))
+    notify(shown.replace("would be", "are"))
 
 
 def read_image_list(path: Path) -> list[Path]:

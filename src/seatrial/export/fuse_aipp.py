@@ -177,7 +177,7 @@ def _per_channel(values: NDArray[Any]) -> NDArray[Any]:
 def _prepend(graph: onnx.GraphProto, tail: _Tail) -> None:
     for node in graph.node:
         node.input[:] = [tail.value if value == tail.source else value for value in node.input]
-    # Nodes stand in the order in which they run.
+    # ONNX lists nodes in the order in which they run.
     ordered = [*tail.nodes, *graph.node]
     del graph.node[:]
     graph.node.extend(ordered)

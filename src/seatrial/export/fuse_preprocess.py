@@ -34,7 +34,7 @@ def fuse_preprocess(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     for node in nodes:
         node.name = node.output[0]
     graph.node.extend(nodes)
-    # Nodes stand in the order in which they run.
+    # ONNX lists nodes in the order in which they run.
     ordered = [*nodes, *list(graph.node)[: -len(nodes)]]
     del graph.node[:]
     graph.node.extend(ordered)

@@ -10,7 +10,7 @@ from seatrial.metrics.arithmetic import evaluate, parse_arithmetic
 from seatrial.recipes.schema import Published, Ratio, Recipe, TrainingRow
 
 Kind = Literal["arithmetic", "rounding", "inherited", "threshold", "scope", "scaling", "accuracy", "text"]
-"""What is wrong with a claim that does not hold.
+"""What is wrong with a claim that is not right.
 
 A figure: `arithmetic` miscounted, `rounding` cut off instead of rounded, `inherited` right but for a wrong input.
 A conclusion: `threshold` missed, `scope` unlike things compared or batches left out, `scaling` better than linear,
@@ -37,7 +37,7 @@ class Claim:
 
 
 def check_claims(recipe: Recipe) -> tuple[Claim, ...]:
-    """Every figure and conclusion of the card's guide, those that hold and those that do not.
+    """Every figure and conclusion of the card's guide, right ones and wrong ones.
 
     Sums are exact decimals, rounded half up to as many digits as the guide prints.
 

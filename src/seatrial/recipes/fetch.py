@@ -36,7 +36,7 @@ def fetch_weights(recipe: Recipe, folder: Path, progress: Progress = silent) -> 
     Raises:
         UsageError: the card has no address, or one that leads nowhere.
         DataError: the server cannot be reached or the connection was cut; the same call goes on where it stopped.
-        RefusedFile: what came, or what stands there already, is not the published file.
+        RefusedFile: the download, or the file that is there already, is not the published file.
         RunInUse: another process downloads it into the same folder.
         StorageError: the folder may not be written or the disk is full.
     """
@@ -162,7 +162,7 @@ def _download(url: str, file: BinaryIO, progress: Progress) -> None:
 
 
 def _request(url: str, start: int) -> HTTPResponse:
-    """The server's answer from byte `start` on (status 206), or the whole file where it does not give that part."""
+    """The server's response from byte `start` on (status 206), or the whole file where it does not give that part."""
     headers = {"User-Agent": "seatrial", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"

@@ -32,7 +32,7 @@ Equation = Annotated[str, Field(pattern=r"^[-+*/(). 0-9]+ = [0-9]+(\.[0-9]+)?$")
 
 
 class Network(Strict):
-    """What to build."""
+    """The network to build."""
 
     builder: Literal["timm", "seatrial"] = "timm"
     """Who defines the network: timm, or our own `models`."""
@@ -156,7 +156,7 @@ class Published(Strict):
     """What the publisher calls images per second: fps, qps."""
     scope: Literal["device", "host", "e2e", "unknown"] = "unknown"
     images_per_s: dict[Batch, PositiveFloat]
-    """By batch size."""
+    """Throughput by batch size."""
     derivation: dict[Batch, Equation] = Field(default_factory=dict)
     """How the publisher came to a figure, by batch size, as printed."""
     best: Printed | None = None
@@ -177,7 +177,7 @@ class Tensor(Strict):
     dtype: Literal["uint8", "float32"]
     layout: Literal["NCHW", "NHWC", "NC"]
     shape: tuple[PositiveInt, ...]
-    """Without the batch."""
+    """The shape without the batch."""
 
 
 class Target(Strict):
@@ -224,7 +224,7 @@ class TrainingRow(Strict):
     precision: str | None = None
     torch: str | None = None
     batch_size: PositiveInt | None = None
-    """Over all cards."""
+    """Images in a batch over all cards."""
 
 
 class Erratum(Strict):

@@ -19,7 +19,7 @@ Size = tuple[PositiveInt, PositiveInt]
 
 
 class BaseStep(Strict):
-    """One step."""
+    """What every step has."""
 
     step: str
 

@@ -50,7 +50,7 @@ class GuideRatio:
 
 @dataclass(frozen=True, slots=True)
 class GuideTable:
-    """One guide's table."""
+    """The performance table of one guide."""
 
     recipe: str
     title: str

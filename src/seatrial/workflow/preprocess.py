@@ -31,7 +31,7 @@ class PreprocessSpec:
 
 
 def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinReport:
-    """Write a `.bin` for each image of a folder, and an `.info` file that lists them if one is asked for.
+    """Write a `.bin` for each image of a folder, and an `.info` file that lists them with `info`.
 
     Raises:
         UsageError: the card has no such mode, or the output folder holds something else.

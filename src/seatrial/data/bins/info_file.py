@@ -48,7 +48,7 @@ def write_info(folder: Path | str, output: Path, width: int, height: int) -> tup
 
 
 def read_info(path: Path) -> tuple[InfoLine, ...]:
-    """Read an `.info` file; paths may hold spaces.
+    """Read an `.info` file; paths may have spaces.
 
     Raises:
         DataError: no such file, an empty one, or a line of another form; names it.

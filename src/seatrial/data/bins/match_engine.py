@@ -13,7 +13,7 @@ from seatrial.store.records import TensorSpec
 
 
 def find_form(pipeline: InputPipeline, spec: TensorSpec) -> BinForm | None:
-    """What each bin must hold for an engine with this preprocessing and input; None where no bin can.
+    """The format of bins for an engine with this preprocessing and input; None where bins have no such format.
 
     A graph that normalises takes the pixels in front of that: of the card's steps, only those that resize and crop.
     """
@@ -39,7 +39,7 @@ def check_bins(folder: Path, pipeline: InputPipeline, spec: TensorSpec) -> bool:
         return False
     form, takes = BinManifest.load(folder / MANIFEST).form, describe_input(pipeline, spec.dtype)
     if spec.dtype != takes.dtype or not form.fits(takes):
-        wanted = f"{spec.dtype} that no bin holds" if find_form(pipeline, spec) is None else describe_form(takes)
+        wanted = f"{spec.dtype} that bins do not have" if find_form(pipeline, spec) is None else describe_form(takes)
         raise DataError(
             f"{folder} has bins of another preprocessing, {describe_form(form)}, than the engine takes, {wanted}",
             suggest_bins(pipeline, spec),

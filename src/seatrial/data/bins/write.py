@@ -68,7 +68,7 @@ class BinManifest(Record):
 
 @dataclass(frozen=True, slots=True)
 class BinReport:
-    """What `write_bins` did."""
+    """How many bins `write_bins` wrote and kept, and how fast."""
 
     folder: Path
     manifest: BinManifest
@@ -240,8 +240,8 @@ def _find_kept(
             return False  # Reading it raises the error.
 
     kept: set[str] = set()
-    with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as answers:
-        for number, (name, same) in enumerate(zip(quick, answers, strict=True), start=1):
+    with closing(load_ahead(quick, is_same, decode_workers, 4 * decode_workers)) as results:
+        for number, (name, same) in enumerate(zip(quick, results, strict=True), start=1):
             kept |= {name} if same else set()
             if number % CHUNK == 0:
                 progress(Update("preprocess", number, len(quick), "files checked"))
@@ -262,7 +262,7 @@ def _is_current(bin_file: os.stat_result | None, image: Path, manifest: BinManif
 
 
 def _write_all(todo: Sequence[tuple[Path, str]], target: Path, form: BinForm, decode_workers: int) -> Generator[int]:
-    """Write the bins, in this process and in others, and yield how many each finished chunk held."""
+    """Write the bins, in this process and in others, and yield the size of each finished chunk."""
     chunks = deque(todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK))
     others = min(decode_workers, len(chunks)) - 1
     if others <= 0:

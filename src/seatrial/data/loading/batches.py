@@ -55,7 +55,7 @@ def iterate_batches(
     """Batches (n, *pipeline.shape) in the order of `paths`; only the last may be smaller.
 
     Decoding and resizing let go of the interpreter lock, so threads keep all cores busy. At most two batches per
-    worker are held at a time.
+    worker are in memory.
 
     Raises:
         DataError: a file is no image; names it.

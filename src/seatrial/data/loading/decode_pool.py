@@ -156,7 +156,7 @@ _shared: dict[str, Any] = {}
 
 def _start_decoder(name: str, layout: tuple[int, ...], dtype: str, fill_row: FillRow[Any]) -> None:
     start_process()
-    # A signal to the group of the parent is the parent's to answer, and it may need this process meanwhile.
+    # The parent handles a signal to its process group, and may need this process meanwhile.
     os.setpgrp()
     memory = SharedMemory(name=name)
     _shared.update(memory=memory, buffers=np.ndarray(layout, dtype, memory.buf), fill_row=fill_row)

@@ -23,7 +23,7 @@ def describe_input(pipeline: InputPipeline, dtype: str) -> PreparedInput:
 def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> PreparedInput:
     """Refuse images that were prepared for another engine than one with this preprocessing and type of input.
 
-    Pixels fit an engine that takes floats as well, after `pipeline.finish`. Where nothing tells how images were made,
+    Pixels fit an engine that takes floats as well, after `pipeline.finish`. Where the preprocessing is not known,
     type and shape decide.
 
     Returns:
@@ -43,7 +43,7 @@ def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dty
     if form.fits(pixels) or form.fits(takes):
         return form
     raise DataError(
-        f"{len(images)} images, first {images[0]}, hold {describe_form(form)}; the engine takes {describe_form(takes)}",
+        f"{len(images)} images, first {images[0]}, are {describe_form(form)}; the engine takes {describe_form(takes)}",
         _suggest(form, pipeline, dtype),
     )
 

@@ -39,7 +39,7 @@ class JpegFrame:
     width: int
     height: int
     components: bytes
-    """Their ids."""
+    """The ids of its components."""
     progressive: bool
     complete: bool
     """The first scan has everything that there is, as nearly always."""

@@ -60,7 +60,7 @@ def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str
     A bin that belongs to none keeps its own name.
 
     Raises:
-        DataError: two ids or two bins cannot be told apart so.
+        DataError: two ids or two bins are the same up to there.
     """
     ids: dict[str, str] = {}
     for image in by_id:
@@ -103,7 +103,7 @@ def find_form(paths: Sequence[Path], request: Request, size: Size | None = None)
     wrong = sorted(str(path) for path, found in sizes.items() if found != form.size_bytes)
     if wrong:
         raise DataError(
-            f"of {len(paths)} bins, {count_names(f'do not hold {form.size_bytes} bytes', wrong)}",
+            f"of {len(paths)} bins, {count_names(f'do not have {form.size_bytes} bytes', wrong)}",
             "remove them and run `seatrial preprocess` again",
         )
     if stated is None:
@@ -138,7 +138,7 @@ def _judge(size_bytes: int, request: Request, size: Size | None) -> PreparedInpu
         tried = " nor ".join(str(form) for form in fitting or dict.fromkeys(forms))
         state = tried.replace("nor", "or") if fitting else f"neither {tried}"
         raise DataError(
-            f"the bins of {request.source} hold {size_bytes} bytes each: {state}",
+            f"the bins of {request.source} have {size_bytes} bytes each: {state}",
             f"`seatrial preprocess` writes a {MANIFEST} that says what they are",
         )
     return fitting[0]

@@ -31,12 +31,12 @@ def read_folder(request: Request) -> ImageListing:
         return _read_images(request)
     if bins and archives:
         raise DataError(f"{request.source} holds bins and archives, such as {archives[0].name}", "give one of them")
-    refuse_left_out(request.source, frozenset(), request.tell_left_out)
+    refuse_left_out(request.source, frozenset(), request.notify_left_out)
     return read_shards(archives, request) if archives else read_bin_folder(request)
 
 
 def _read_images(request: Request) -> ImageListing:
     if request.labels is None:
-        return ImageListing(read_class_folders(request.source, request.classes, request.tell_left_out))
-    places = {path.name: ImageLocation(path) for path in list_images(request.source, request.tell_left_out)}
+        return ImageListing(read_class_folders(request.source, request.classes, request.notify_left_out))
+    places = {path.name: ImageLocation(path) for path in list_images(request.source, request.notify_left_out)}
     return label_places(places, parse_label_file(request.labels), request)

@@ -57,7 +57,7 @@ class PackIndex(Record):
     """Sizes of the image files."""
     source_sha256: tuple[str, ...]
     crc32: tuple[int, ...]
-    """Of the pixels."""
+    """Checksum of the pixels of each image."""
 
     @property
     def form(self) -> PreparedInput:
@@ -81,7 +81,7 @@ def write_pack(
     """Decode images in `decode_workers` threads into one file, whole or absent; or find it written.
 
     Raises:
-        UsageError: another file stands at `output`, or the images are preprocessed already.
+        UsageError: another file is at `output`, or the images are preprocessed already.
         DataError: a file is no image.
         StorageError: the disk is full or may not be written.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import EVERY, Tell, check_classes, find_missing
+from seatrial.data.labels import EVERY, Notify, check_classes, find_missing
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
@@ -27,7 +27,7 @@ class Request:
     progress: Progress = silent
 
     @property
-    def tell_left_out(self) -> Tell | None:
+    def notify_left_out(self) -> Notify | None:
         """What is done about images that are not part of the set: see `data.labels.refuse_left_out`."""
         return (lambda line: self.progress(Update("images", note=line))) if self.allow_partial else None
 
@@ -47,7 +47,7 @@ def label_places(
     """Give places their labels by id; those in `gone` are known by name only.
 
     Raises:
-        DataError: ids stand on one side only, though not all were asked for, or the network lacks a class.
+        DataError: ids are on one side only, without `allow_partial`, or the network lacks a class.
     """
     missing = match_ids(by_id.keys(), places.keys(), request)
     check_classes(by_id.items(), request.classes, str(request.labels or request.source))
@@ -72,7 +72,7 @@ def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str
     """Ids that have a label but no image, sorted.
 
     Raises:
-        DataError: ids stand on one side only, though not all were asked for.
+        DataError: ids are on one side only, without `allow_partial`.
     """
     fix = EVERY if request.allow_partial else PARTIAL
     labels = request.labels or request.source

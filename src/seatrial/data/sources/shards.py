@@ -24,7 +24,7 @@ FIX = 'give every image a NAME.cls, or a NAME.json with a whole number as "label
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What archives hold, by key: a member's name up to the first dot of its last part."""
+    """The content of archives, by key: a member's name up to the first dot of its last part."""
 
     images: dict[str, tuple[Path, Member]] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=lambda: {suffix: {} for suffix in LONGEST_LABEL})
@@ -47,7 +47,7 @@ class Contents:
         """Read the class of a member; JSON may be about other things.
 
         Raises:
-            DataError: it is no class, or one of its kind stands there already.
+            DataError: it is no class, or one of its kind is there already.
         """
         suffix = member.name.rpartition(".")[2].lower()
         if key in self.classes[suffix]:
@@ -57,7 +57,7 @@ class Contents:
             self.classes[suffix][key] = label
 
     def merge_classes(self) -> dict[str, int]:
-        """Classes by key."""
+        """Classes by the key of their image."""
         return {key: label for of_kind in reversed(self.classes.values()) for key, label in of_kind.items()}
 
 
@@ -65,7 +65,7 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
     """The images of tar archives, labelled by the label file, by `.cls` or `.json` members, or by their folders.
 
     Raises:
-        DataError: an image without a class or a class without an image, a name that stands twice, or no images.
+        DataError: an image without a class or a class without an image, a name that is there twice, or no images.
         RefusedFile: an archive is compressed, damaged or unsafe.
     """
     gone = [str(path) for path in paths if not path.is_file()]
@@ -109,9 +109,9 @@ def _read_shard(path: Path, contents: Contents, with_classes: bool) -> None:
 
 def _refuse_left_out(names: Sequence[str], request: Request) -> None:
     shown = f"{request.source} holds {count_names('images without a suffix such as .jpg', names)}"
-    if request.tell_left_out is None:
+    if request.notify_left_out is None:
         raise DataError(shown, LEFT_OUT)
-    request.tell_left_out(f"{shown}: they are left out")
+    request.notify_left_out(f"{shown}: they are left out")
 
 
 def expand_braces(pattern: str) -> list[Path]:

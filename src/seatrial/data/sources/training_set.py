@@ -27,7 +27,7 @@ class _Source:
 def read_training_set(
     data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
-    """Training and held-out images of a data set, in the order of their ids.
+    """Training and validation images of a data set, in the order of their ids.
 
     Each lies in `data` under its name, `train` or `val`, as one of `KINDS`; a NAME_label.txt beside it is its labels.
 
@@ -54,7 +54,7 @@ def read_training_set(
 def read_held_out(
     data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[LabelledImage, ...]:
-    """The held-out images alone, as `read_training_set` gives them; there need be no others.
+    """The validation images alone, as `read_training_set` gives them; there need be no others.
 
     Raises:
         DataError: nothing there, or labels and images that do not agree.

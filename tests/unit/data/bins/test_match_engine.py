@@ -109,7 +109,7 @@ def test_a_folder_without_a_manifest_is_not_known(tmp_path: Path) -> None:
         (FRAME, "rgb", aipp_pipeline("YUV420SP_U8"), "uint8", "BINS --mode frame --format yuv420sp`"),
         (FRAME, "yuv420sp", aipp_pipeline("YUV420SP_U8", rbuv_swap_switch=True), "uint8", "--format yuv420sp-nv21`"),
         ({"preprocess": STEPS}, "rgb", make_pipeline(make_recipe()), "uint8", "no mode of small writes what it takes"),
-        ({"preprocess": STEPS}, "rgb", make_pipeline(make_recipe()), "float16", "float16 that no bin holds"),
+        ({"preprocess": STEPS}, "rgb", make_pipeline(make_recipe()), "float16", "float16 that bins do not have"),
     ],
 )
 def test_a_folder_for_another_preprocessing_is_refused(

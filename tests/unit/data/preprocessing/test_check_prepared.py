@@ -105,7 +105,7 @@ def test_what_fits_is_taken_as_it_is() -> None:
 
 def test_what_does_not_fit_is_refused_with_the_way_out() -> None:
     refuse(
-        r"^2 images, first bins/0\.bin, hold float32 3×4×6 \(preprocessing \w{8}\); the engine takes uint8 4×6×3 "
+        r"^2 images, first bins/0\.bin, are float32 3×4×6 \(preprocessing \w{8}\); the engine takes uint8 4×6×3 "
         r"\(preprocessing \w{8}\); `seatrial export --no-fuse-preprocess` makes a graph that takes these floats, "
         r"`seatrial data pack CARD\.toml IMAGES --output FILE\.pack` makes pixels that it takes$",
         FLOATS, "uint8",

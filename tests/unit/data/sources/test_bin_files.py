@@ -113,14 +113,14 @@ def test_foreign_bins_are_judged_by_their_size(
 @pytest.mark.parametrize(
     ("size_bytes", "expected", "told"),
     [
-        (73, UINT8, "hold 73 bytes each: neither uint8 4×6×3 nor float32 3×4×6;"),
+        (73, UINT8, "have 73 bytes each: neither uint8 4×6×3 nor float32 3×4×6;"),
         (
             73,
             None,
-            "hold 73 bytes each: neither uint8 4×4×3 nor float32 3×2×2; `seatrial preprocess` writes a bins.json",
+            "have 73 bytes each: neither uint8 4×4×3 nor float32 3×2×2; `seatrial preprocess` writes a bins.json",
         ),
-        (602112, None, "hold 602112 bytes each: uint8 448×448×3 or float32 3×224×224;"),
-        (0, None, "hold 0 bytes each"),
+        (602112, None, "have 602112 bytes each: uint8 448×448×3 or float32 3×224×224;"),
+        (0, None, "have 0 bytes each"),
     ],
 )
 def test_bins_that_could_be_anything_are_refused(
@@ -133,9 +133,9 @@ def test_bins_that_could_be_anything_are_refused(
 def test_a_bin_of_another_size_is_named(here: Path) -> None:
     write(FLOATS)
     Path("bins/val_1.bin").write_bytes(b"cut off")
-    refuse(r"of 3 bins, 1 do not hold 288 bytes \('bins/val_1\.bin'\); remove them and run `seatrial preprocess` again")
+    refuse(r"of 3 bins, 1 do not have 288 bytes \('bins/val_1\.bin'\); remove them and run `seatrial preprocess` again")
     Path("bins/bins.json").unlink()
-    refuse(r"of 3 bins, 1 do not hold 288 bytes \('bins/val_1\.bin'\)", FLOAT32)
+    refuse(r"of 3 bins, 1 do not have 288 bytes \('bins/val_1\.bin'\)", FLOAT32)
 
 
 def test_names_that_do_not_agree_are_refused(here: Path) -> None:
