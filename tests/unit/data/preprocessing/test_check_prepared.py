@@ -117,12 +117,12 @@ def test_what_does_not_fit_is_refused_with_the_way_out() -> None:
         "uint8",
     )
     refuse(r"engine takes float32 3×4×6 .*`seatrial data pack", other, "float32")
-    refuse(r"hold uint8 8×6×3 \(preprocessing not known\)", PreparedInput("uint8", (8, 6, 3), None), "uint8")
+    refuse(r"are uint8 8×6×3 \(preprocessing not known\)", PreparedInput("uint8", (8, 6, 3), None), "uint8")
     refuse(r"`seatrial preprocess CARD\.toml IMAGES BINS` writes", PreparedInput("float32", (3, 4, 6), "01"), "float32")
     refuse(r"`seatrial preprocess CARD", PreparedInput("float32", (3, 8, 6), None), "float32")
     refuse(r"pack resnet50 IMAGES", other, "uint8", make_pipeline(load_recipe("resnet50")))
     aipp = make_pipeline(make_recipe(), Aipp.read({**AIPP, "input_format": "YUV420SP_U8"}, "test"))
-    refuse(r"hold uint8 4×6×3 .* takes uint8 6×6×1 .*FILE\.pack --aipp FILE`", PIXELS, "uint8", aipp)
+    refuse(r"are uint8 4×6×3 .* takes uint8 6×6×1 .*FILE\.pack --aipp FILE`", PIXELS, "uint8", aipp)
 
 
 def test_images_of_several_forms_are_refused() -> None:
