@@ -91,10 +91,10 @@ def test_the_older_tools_layout(here: Path) -> None:
 
 
 def test_an_info_file_is_read_and_its_sizes_are_checked(here: Path) -> None:
-    write_info("bin", "bins", Path("val.info"), width=6, height=4)
+    write_info("bins", Path("val.info"), width=6, height=4)
     infer(source="val.info")
     assert len(list(Path("out/a").iterdir())) == 5
-    write_info("bin", "bins", Path("val.info"), width=4, height=6)
+    write_info("bins", Path("val.info"), width=4, height=6)
     with pytest.raises(DataError, match=r"\.info file bins/a0\.bin is 4×6 \(width×height\), the engine takes 6×4"):
         infer(source="val.info", dirname="b")
 
