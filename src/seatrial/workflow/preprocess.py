@@ -40,7 +40,7 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
     form = BinForm(load_recipe(spec.recipe).find_mode(spec.mode), spec.pixels)
     images = list_images(spec.images)
     if not images:
-        raise DataError(f"image folder {spec.images} holds no images", "give the folder of the image files")
+        raise DataError(f"image folder {spec.images} holds no images", "give a folder of images")
     report = write_bins(form, images, spec.output, spec.decode_workers or count_cores(), progress)
     if spec.info is not None:
         write_info(spec.output, spec.info, report.manifest.width, report.manifest.height)

@@ -69,7 +69,7 @@ def test_preprocess_writes_yuv(here: Path, capsys: pytest.CaptureFixture[str]) -
 def test_preprocess_needs_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "none").mkdir()
     assert run_line("preprocess tiny.toml none prep") == 6
-    assert capsys.readouterr().err == "seatrial: image folder none holds no images; give the folder of the image files\n"
+    assert capsys.readouterr().err == "seatrial: image folder none holds no images; give a folder of images\n"
 
 
 def write_predictions(folder: Path, right: int) -> None:

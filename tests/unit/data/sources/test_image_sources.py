@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.data.bins.info_file import write_info
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
 from seatrial.data.sources import read_images
@@ -90,8 +89,8 @@ def test_a_list_may_tell_the_classes_itself(here: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "labels", "told"),
     [
-        ("", None, r"image list all\.txt is empty$"),
-        ("\n", "labels.txt", r"image list all\.txt is empty$"),
+        ("", None, r"image list all\.txt is empty; write a path in each line$"),
+        ("\n", "labels.txt", r"image list all\.txt is empty; write a path in each line$"),
         ("val/a.jpg\n", None, r"'val/a\.jpg' of all\.txt is not `PATH CLASS`; or give --labels FILE"),
         ("val/a.jpg 0\nval/a.jpg 1\n", None, r"'val/a\.jpg' is listed twice in all\.txt; remove"),
         ("val/a.jpg 3\n", None, r"all\.txt has class 3 \(1 images\)"),
@@ -100,7 +99,7 @@ def test_a_list_may_tell_the_classes_itself(here: Path) -> None:
         ("val/a.jpg\n", "labels.txt", r"2 labelled but not there \('b\.JPEG', 'c\.png'\)"),
         ("val/a.jpg\nval/a.jpg\n", "labels.txt", r"two files 'a\.jpg': val/a\.jpg and val/a\.jpg"),
         ("val/a.jpg\nlabels.txt\n", "labels.txt", r"1 there but not labelled \('labels\.txt'\)"),
-        ("val/a.jpg\nval/b.bin\n", "labels.txt", r"all\.txt names 1 bins, first val/b\.bin, among 2 files$"),
+        ("val/a.jpg\nval/b.bin\n", "labels.txt", r"all\.txt names 1 bins, first val/b\.bin, among 2 files; list bins alone"),
     ],
 )  # fmt: skip
 def test_a_wrong_list_is_refused(text: str, labels: str | None, told: str, here: Path) -> None:
@@ -133,13 +132,10 @@ def test_an_info_file_lists_images_from_the_current_folder(here: Path) -> None:
     refuse(r"all\.info:1: '0 a\.jpg 500' is not `INDEX PATH WIDTH HEIGHT`", "val/all.info", Path("labels.txt"))
 
 
-def test_an_info_file_that_we_wrote_is_read(here: Path) -> None:
-    from PIL import Image
-
-    Image.new("RGB", (5, 4)).save(here / "val" / "a.jpg")
+def test_an_info_file_of_images_is_read(here: Path) -> None:
     (here / "val" / "b.JPEG").unlink()
     write(here / "labels.txt", "a.jpg 2\n")
-    write_info("jpg", "./val", here / "val.info")
+    write(here / "val.info", "0 ./val/a.jpg 5 4\n")
     (found,) = read_images("val.info", Path("labels.txt"), 3).images
     assert (found.id, found.label, found.prepared) == ("a.jpg", 2, None)
 
