@@ -99,7 +99,7 @@ def test_a_list_may_tell_the_classes_itself(here: Path) -> None:
         ("val/a.jpg\n", "labels.txt", r"2 labelled but not there \('b\.JPEG', 'c\.png'\)"),
         ("val/a.jpg\nval/a.jpg\n", "labels.txt", r"two files 'a\.jpg': val/a\.jpg and val/a\.jpg"),
         ("val/a.jpg\nlabels.txt\n", "labels.txt", r"1 there but not labelled \('labels\.txt'\)"),
-        ("val/a.jpg\nval/b.bin\n", "labels.txt", r"all\.txt names 1 bins, first val/b\.bin, among 2 files; list bins alone"),
+        ("val/a.jpg\nval/b.bin\n", "labels.txt", r"all\.txt names 1 bins, first val/b\.bin, among 2 files; list bins"),
     ],
 )  # fmt: skip
 def test_a_wrong_list_is_refused(text: str, labels: str | None, told: str, here: Path) -> None:
