@@ -65,7 +65,7 @@ def test_an_info_file_lists_files_with_their_sizes(tmp_path: Path, monkeypatch: 
     (tmp_path / "val.info").write_text("0 ./b.bin 6 4\n1 ./a.bin 6 4\n")
     found = find_inputs("val.info")
     assert found.files == (Path("b.bin"), Path("a.bin"))
-    assert [(line.width, line.height) for line in found.told] == [(6, 4), (6, 4)]
+    assert [(line.width, line.height) for line in found.info] == [(6, 4), (6, 4)]
 
 
 @pytest.mark.parametrize(
