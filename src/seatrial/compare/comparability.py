@@ -85,7 +85,9 @@ def find_unlike(
             unlike[kind] = known
     if "graph" in kinds:
         unlike |= _find_other_graphs(columns)
-    return {kind: {name: _shorten(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike}
+    return {
+        kind: {name: shorten_hash(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike
+    }
 
 
 def _name_unit(basis: Basis) -> str:
@@ -102,7 +104,8 @@ def _find_other_graphs(columns: Sequence[SpeedColumn]) -> dict[Kind, dict[str, s
     return {"graph": {name: graph for graphs in different for name, graph in graphs.items()}} if different else {}
 
 
-def _shorten(value: str) -> str:
+def shorten_hash(value: str) -> str:
+    """A hash by its first digits, all else as it is."""
     return value[:_SHORT] if len(value) == 64 and " " not in value else value
 
 

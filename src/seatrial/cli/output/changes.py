@@ -5,7 +5,7 @@ from typing import Any
 
 from seatrial.cli.output.speed import list_ratio
 from seatrial.cli.output.tables import Layout, write_blocks
-from seatrial.compare.comparability import describe_unlike
+from seatrial.compare.comparability import describe_unlike, shorten_hash
 from seatrial.compare.regression import Changes, EngineChange, write_change
 from seatrial.compare.speed_table import doubt_intervals
 from seatrial.report.formats import Grid, escape
@@ -73,16 +73,11 @@ def _tabulate_changed(changes: Changes) -> Grid:
     pairs: dict[str, Mapping[str, tuple[str, str]]] = {"": changes.changed}
     pairs |= {f"{engine.name}: ": engine.changed for engine in changes.engines}
     rows = [
-        [f"{whose}{what}", _shorten(before), _shorten(after)]
+        [f"{whose}{what}", shorten_hash(before), shorten_hash(after)]
         for whose, changed in pairs.items()
         for what, (before, after) in changed.items()
     ]
     return Grid(["what else changed", "before", "after"], rows, (0, 1, 2))
-
-
-def _shorten(text: str) -> str:
-    """A hash by its first digits, all else as it is."""
-    return text[:12] if len(text) == 64 and " " not in text else text
 
 
 def list_changes(changes: Changes) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
-from seatrial.errors import UsageError
 from seatrial.store.load_test import load_speed
 from seatrial.store.measurement import Measurement
-from seatrial.workflow.compare.inputs import name_files
+from seatrial.workflow.compare.inputs import load_by_name
 
 
 def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
@@ -19,18 +18,12 @@ def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
         UsageError: a file is no record of speed, is given twice, or a baseline or a gate cannot be read.
         RefusedFile: a file is damaged.
     """
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError("a record is given twice", "give each once")
     return make_table(read_columns(paths), spec)
 
 
 def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
     """Records of speed as columns, under the conditions of `compare_records`."""
-    records = [load_speed(path) for path in paths]
-    names: tuple[str, ...] = tuple(record.name for record in records)
-    if len(set(names)) < len(names):
-        names = name_files(paths)
     return tuple(
         read_measurement(record, name) if isinstance(record, Measurement) else read_imported(record, name)
-        for record, name in zip(records, names, strict=True)
+        for name, record in load_by_name(paths, load_speed).items()
     )

@@ -4,9 +4,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from seatrial.compare.training_table import TrainingTable, make_training_table
-from seatrial.errors import UsageError
 from seatrial.store.training_speed import TrainingSpeedRecord
-from seatrial.workflow.compare.inputs import name_files
+from seatrial.workflow.compare.inputs import load_by_name
 
 
 def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> TrainingTable:
@@ -17,10 +16,4 @@ def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> T
         UsageError: a file is another record, or given twice.
         RefusedFile: a file is damaged.
     """
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError("a record is given twice", "give each once")
-    speeds = [TrainingSpeedRecord.load(path) for path in paths]
-    names: tuple[str, ...] = tuple(speed.name for speed in speeds)
-    if len(set(names)) < len(names):
-        names = name_files(paths)
-    return make_training_table(dict(zip(names, speeds, strict=True)), allowed)
+    return make_training_table(load_by_name(paths, TrainingSpeedRecord.load), allowed)
