@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.apply_aipp import AippFrame, fit_aipp, input_shape
 from seatrial.errors import UsageError
+from seatrial.export.fuse_preprocess import prepend, replace_input
 from seatrial.export.graph import read_facts
 from seatrial.recipes.steps import Size
 
@@ -53,8 +54,11 @@ def fuse_aipp(model: onnx.ModelProto, config: Aipp) -> onnx.ModelProto:
     add_pixels = _add_yuv420sp if config.input_format == "YUV420SP_U8" else _add_packed
     add_pixels(tail, config, frame, channels)
     _add_normalisation(tail, config, frame, channels)
-    _prepend(fused.graph, tail)
-    _replace_input(fused.graph, spec.name, config, frame)
+    prepend(fused.graph, tail.source, tail.value, tail.nodes, tail.weights)
+    value = replace_input(fused.graph, spec.name, input_shape(config, frame))
+    if config.input_format == "YUV420SP_U8":
+        # Its shape alone does not say what it is; `graph.read_facts` reads this back.
+        value.type.denotation = "YUV420SP"
     onnx.checker.check_model(fused, full_check=True)
     return fused
 
@@ -172,23 +176,3 @@ def _add_normalisation(tail: _Tail, config: Aipp, frame: AippFrame, channels: in
 
 def _per_channel(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(1, -1, 1, 1)
-
-
-def _prepend(graph: onnx.GraphProto, tail: _Tail) -> None:
-    for node in graph.node:
-        node.input[:] = [tail.value if value == tail.source else value for value in node.input]
-    # ONNX lists nodes in the order in which they run.
-    ordered = [*tail.nodes, *graph.node]
-    del graph.node[:]
-    graph.node.extend(ordered)
-    graph.initializer.extend(tail.weights)
-
-
-def _replace_input(graph: onnx.GraphProto, name: str, config: Aipp, frame: AippFrame) -> None:
-    value = next(v for v in graph.input if v.name == name)
-    batch = value.type.tensor_type.shape.dim[0]
-    sizes = [batch.dim_value or batch.dim_param, *input_shape(config, frame)]
-    value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.UINT8, sizes))
-    if config.input_format == "YUV420SP_U8":
-        # Its shape alone does not say what it is; `graph.read_facts` reads this back.
-        value.type.denotation = "YUV420SP"

@@ -1,5 +1,7 @@
 """The preprocessing tail as the first nodes of a graph: uint8 pixels in, what the network wants out."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -21,10 +23,8 @@ def fuse_preprocess(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     graph = fused.graph
     facts = read_facts(fused)
     name, inner = facts.input.name, PREFIX + "output"
-    for node in graph.node:
-        node.input[:] = [inner if value == name else value for value in node.input]
     mean, std = (np.asarray(values, dtype=np.float64) * 255 for values in recipe.normalisation)
-    graph.initializer.extend([_channels(PREFIX + "mean", mean), _channels(PREFIX + "scale", 1 / std)])
+    weights = [_channels(PREFIX + "mean", mean), _channels(PREFIX + "scale", 1 / std)]
     nodes = [
         helper.make_node("Cast", [name], [PREFIX + "float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", [PREFIX + "float"], [PREFIX + "nchw"], perm=[0, 3, 1, 2]),
@@ -33,12 +33,8 @@ def fuse_preprocess(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     ]
     for node in nodes:
         node.name = node.output[0]
-    graph.node.extend(nodes)
-    # ONNX lists nodes in the order in which they run.
-    ordered = [*nodes, *list(graph.node)[: -len(nodes)]]
-    del graph.node[:]
-    graph.node.extend(ordered)
-    _replace_input(graph, name)
+    prepend(graph, name, inner, nodes, weights)
+    replace_input(graph, name, [*facts.input.shape[2:], 3])
     onnx.checker.check_model(fused)
     return fused
 
@@ -47,8 +43,23 @@ def _channels(name: str, values: NDArray[np.float64]) -> TensorProto:
     return numpy_helper.from_array(values.astype(np.float32).reshape(1, 3, 1, 1), name)
 
 
-def _replace_input(graph: onnx.GraphProto, name: str) -> None:
+def prepend(
+    graph: onnx.GraphProto, name: str, inner: str, nodes: Sequence[onnx.NodeProto], weights: Sequence[TensorProto]
+) -> None:
+    """Put `nodes`, which compute `inner` from the input `name`, in front of a graph."""
+    for node in graph.node:
+        node.input[:] = [inner if value == name else value for value in node.input]
+    # ONNX lists nodes in the order in which they run.
+    ordered = [*nodes, *graph.node]
+    del graph.node[:]
+    graph.node.extend(ordered)
+    graph.initializer.extend(weights)
+
+
+def replace_input(graph: onnx.GraphProto, name: str, shape: Sequence[int | None]) -> onnx.ValueInfoProto:
+    """Make the input `name` uint8 of this shape behind its batch axis, and return it."""
     value = next(v for v in graph.input if v.name == name)
-    batch, _, height, width = value.type.tensor_type.shape.dim
-    sizes = [batch.dim_value or batch.dim_param, height.dim_value, width.dim_value, 3]
+    batch = value.type.tensor_type.shape.dim[0]
+    sizes = [batch.dim_value or batch.dim_param, *shape]
     value.CopyFrom(helper.make_tensor_value_info(name, TensorProto.UINT8, sizes))
+    return value
