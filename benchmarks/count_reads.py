@@ -39,7 +39,7 @@ wrap(hashlib, "file_digest", "hash", lambda file, *rest: file.name)
 def count_probes(module):
     for kind in vars(module).values():
         if isinstance(kind, type) and kind.__module__ == module.__name__ and kind.__name__.endswith("Engine"):
-            wrap(kind, "look" if hasattr(kind, "look") else "probe", "probe", lambda self: type(self).__name__)
+            wrap(kind, "probe", "probe", lambda self: type(self).__name__)
 
 AFTER = {
     "onnx": lambda module: wrap(module, "load", "parse", lambda path, *rest: path),
@@ -49,11 +49,17 @@ AFTER = {
 }
 
 class Finder(importlib.abc.MetaPathFinder):
+    busy = False
+
     def find_spec(self, name, path, target=None):
-        after = AFTER.pop(name, None)
-        if after is None:
+        after = AFTER.get(name)
+        if after is None or self.busy:
             return None
-        found = importlib.util.find_spec(name)
+        self.busy = True
+        try:
+            found = importlib.util.find_spec(name)
+        finally:
+            self.busy = False
         run = found.loader.exec_module
         def load(module):
             run(module)

@@ -224,7 +224,7 @@ def test_an_exchanged_file_is_told_though_its_hash_was_edited(
     with get_engine(engine).open(built, built.manifest.device) as session:
         check_self_test(session, built)
         exchanged = replace(built, manifest=built.manifest.model_copy(update={"files": files}))
-        with pytest.raises(RefusedFile, match="does not give what it gave when it was compiled"):
+        with pytest.raises(RefusedFile, match="fails its self-test"):
             check_self_test(session, exchanged)
 
 
@@ -248,7 +248,7 @@ def test_opening_leaves_nothing_behind_that_could_be_loaded_unseen(file: EngineF
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"precision": "fp8"}, EngineError, "cannot run fp8; it can run (fp16, )?fp32"),
+        ({"precision": "fp8"}, EngineError, "cannot run fp8; take --precision (fp16 or )?fp32"),
         ({"device": "tpu"}, EngineError, "no device 'tpu' here; it has (cpu|npu:0|cuda:0)"),
         ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*(threads|gears|workspace_mb)"),
     ],
@@ -263,9 +263,9 @@ def test_what_it_does_not_have_is_listed(
 
 def test_a_wrong_value_of_an_option_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
     options, words = {
-        "ascend": ({"log": "loud"}, "log=loud is not one of debug, info"),
-        "tensorrt": ({"workspace_mb": "many"}, "workspace_mb=many is not a whole number"),
-    }.get(engine, ({"threads": "many"}, "threads=many is not a whole number"))
+        "ascend": ({"log": "loud"}, "log cannot be loud; give one of debug, info"),
+        "tensorrt": ({"workspace_mb": "many"}, "workspace_mb=many is not a number; give a whole number"),
+    }.get(engine, ({"threads": "many"}, "threads=many is not a number; give a whole number"))
     with pytest.raises(UsageError, match=words):
         build_engine(trial.folder / "model.onnx", ask(engine, options=options), tmp_path / "engine")
     assert not (tmp_path / "engine").exists()
@@ -285,7 +285,7 @@ def test_other_precisions_and_modes_keep_the_promises(
     trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray, tmp_path: Path,
 ) -> None:  # fmt: skip
     if precision not in get_engine(engine_name).probe().precisions:
-        with pytest.raises(EngineError, match=f"cannot run {precision}; it can run"):
+        with pytest.raises(EngineError, match=f"cannot run {precision}; take --precision"):
             build_engine(trial.folder / "model.onnx", BuildSpec(engine_name, precision), tmp_path / "engine")
         return
     spec = BuildSpec(engine_name, precision, options=options)
@@ -309,7 +309,7 @@ def test_a_file_of_another_version_is_refused_with_the_command_that_rebuilds_it(
 ) -> None:
     file = build_engine(trial.folder / "model.onnx", BuildSpec(name, batch_sizes=(1, 2)), tmp_path / "engine")
     old = replace(file, manifest=file.manifest.model_copy(update={"sdk_version": "0.1"}))
-    with pytest.raises(EngineError, match=rf"was built with {name} 0\.1 for cpu, and here is \d") as caught:
+    with pytest.raises(EngineError, match=rf"was built with {name} 0\.1 for cpu, this machine has \d") as caught:
         get_engine(name).open(old, "cpu")
     assert f"seatrial compile GRAPH.onnx --engine {name} --precision fp32 --batch-size" in str(caught.value.fix)
 
@@ -375,6 +375,6 @@ def test_openvino_reads_back_what_runs(trial: TinyTrial) -> None:
 
 
 def test_openvino_refuses_bf16_that_would_run_as_fp32() -> None:
-    with pytest.raises(EngineError, match="asked for bf16 and computes 53 layers in fp32"):
+    with pytest.raises(EngineError, match="requested in bf16 and computes 53 layers in fp32"):
         check_executed("openvino", "bf16", {"fp32": 53})
     check_executed("openvino", "bf16", {"bf16": 52, "fp32": 1})

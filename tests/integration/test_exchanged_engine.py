@@ -35,7 +35,7 @@ def test_a_run_does_not_pass_on(run: Path, tiny_trial: TinyTrial, capsys: pytest
     assert Verdict.load(run / "verdict.json").outcome == "PASS"
     assert run_cli(tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino")) == 8
     told = capsys.readouterr().err
-    assert "engines/onnxruntime does not give what it gave when it was compiled" in told
+    assert "engines/onnxruntime fails its self-test" in told
     assert "delete it and compile it again" in told
     shutil.rmtree(run / "engines" / "onnxruntime")
     assert run_cli(tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino")) == 0
@@ -52,4 +52,4 @@ def test_no_verb_takes_it(
         "infer": ["--input", str(tiny_trial.images), "--output", str(tmp_path / "out")],
     }[verb]
     assert run_cli([verb, engine, *words]) == 8
-    assert "does not give what it gave when it was compiled" in capsys.readouterr().err
+    assert "fails its self-test" in capsys.readouterr().err

@@ -53,4 +53,4 @@ class SavedPoints:
 
     @staticmethod
     def _path(folder: Path, job: Job, number: int) -> Path:
-        return folder / f"{number:04}-{hash_value(job.model_dump(mode='json'))[:12]}.json"
+        return folder / f"{number:04}-{hash_value(job.model_dump(mode='json', exclude={'opened'}))[:12]}.json"

@@ -13,6 +13,7 @@ from seatrial.bench.saved_points import SavedPoints
 from seatrial.bench.spread import find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.engine_folder import probe_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.conditions import read_conditions
 from seatrial.machine.environment import read_environment
@@ -47,7 +48,7 @@ class SweepSpec(Strict):
 
 
 def sweep(
-    folder: Path, spec: SweepSpec, progress: Progress = silent, key: str = "", saved: Path | None = None
+    folder: Path | EngineFile, spec: SweepSpec, progress: Progress = silent, key: str = "", saved: Path | None = None
 ) -> Measurement:
     """Measure every point of `spec`; blocks until all are done.
 
@@ -64,7 +65,7 @@ def sweep(
         DataError: the images are missing, or not what the engine takes.
         ParityError: timed outputs are not those of an untimed run, or the engine caches outputs.
     """
-    file = read_engine(folder)
+    file = probe_engine(read_engine(folder))
     _check_spec(file, spec)
     described = _describe(file, spec, key)
     conditions = read_conditions()
@@ -207,6 +208,7 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
             images=spec.images.resolve() if spec.images else None,
             files=spec.files.resolve() if spec.files else None,
             limits=spec.limits,
+            opened=file.opened,
         )
         for _ in range(spec.processes)
         for scope in spec.scopes

@@ -25,7 +25,7 @@ from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork
 from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
-from seatrial.engines.base import Engine, EngineFile, Session, StageTimes, read_engine
+from seatrial.engines.base import UNOPENED, Engine, EngineFile, Opened, Session, StageTimes, read_engine
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, EngineError
 from seatrial.machine.conditions import OtherLoad, read_clock
@@ -56,12 +56,14 @@ class Job(SettingFields):
     limits: Limits = Limits()
     check: bool = True
     """Whether outputs and caching are checked: see `bench.output_checks`."""
+    opened: Opened = UNOPENED
+    """What the command knows of the engine folder."""
 
 
 def measure_job(fields: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
     job = Job.read(fields, "the job")
-    file = read_engine(job.folder)
+    file = read_engine(job.folder, job.opened)
     if job.options is not None:
         file = replace(file, manifest=file.manifest.model_copy(update={"options": job.options}))
     with explain_memory(job.batch_size, job.device):

@@ -76,6 +76,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed: every sample stored, fresh processes, outputs checked, reasons to doubt listed."""
+    from seatrial.engines.base import read_engine
     from seatrial.store.measurement import check_output
     from seatrial.workflow.bench import (
         PROCESSES,
@@ -91,6 +92,7 @@ def bench(
         _check_loop(duration, min_samples, streams)
     scopes = cast("tuple[Scope, ...]", read_scopes(scope or "host"))
     check_output(output)
+    file = read_engine(folder)
     with show_progress() as progress:
         spec = BenchSpec(
             batch_sizes=read_sizes(batch_size),
@@ -98,13 +100,13 @@ def bench(
             min_samples=loop or min_samples or MIN_SAMPLES,
             processes=processes or (1 if loop else PROCESSES),
             # A device's times are those of one run after the other, and so are the guides'.
-            streams=streams or (1 if loop or "device" in scopes else choose_streams(folder, None)),
-            images=prepare_folder(folder, images, output) if images else find_prepared(folder),
+            streams=streams or (1 if loop or "device" in scopes else choose_streams(file, None)),
+            images=prepare_folder(file, images, output) if images else find_prepared(file),
             scopes=scopes,
             files=images if "e2e" in scopes else None,
             stop_when_saturated=stop_when_saturated,
         )
-        record = bench_engine(folder, spec, output, progress, force)
+        record = bench_engine(file, spec, output, progress, force)
     lines = write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})

@@ -11,25 +11,27 @@ from seatrial.cli.output.progress import print_json, show_progress
 
 
 def compile(
-    graph: Annotated[Path, typer.Argument(help="An ONNX file, with the manifest that `seatrial export` wrote.")],
-    engine: Annotated[str, typer.Option(help="One of those that `seatrial doctor` lists.")],
+    graph: Annotated[Path, typer.Argument(help="An ONNX file with the manifest that `seatrial export` wrote.")],
+    engine: Annotated[str, typer.Option(help="An engine that `seatrial doctor` lists.")],
     output: Output,
     precision: Annotated[
         str | None, typer.Option(help="fp32, bf16, fp16, int8 …; default: the graph's, in which the engine can run it.")
     ] = None,
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
     device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, the engine's own; may be repeated.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, an option of the engine; may be repeated.")
+    ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="What GRAPH is, where `seatrial export` did not write it: a name or a card.")
+        str | None, typer.Option(help="Recipe name or card of a GRAPH that `seatrial export` did not write.")
     ] = None,
     tune: Annotated[
-        bool, typer.Option("--tune", help="Find the fastest of the batch sizes, streams and threads, and keep that.")
+        bool, typer.Option("--tune", help="Find and keep the fastest batch size, streams and threads.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
-    from seatrial.engines.engine_folder import BuildSpec
+    from seatrial.engines.engine_folder import read_graph
     from seatrial.recipes import load_recipe
     from seatrial.workflow.compile import choose_engine, compile_graph
     from seatrial.workflow.import_onnx import import_graph
@@ -39,13 +41,13 @@ def compile(
     if recipe is not None:
         import_graph(graph, load_recipe(recipe))
     with show_progress() as progress:
-        chosen = choose_engine(graph, engine, precision, device)
-        spec = BuildSpec(engine, chosen.precision, chosen.device, sizes, read_pairs(option or []))
+        source = read_graph(graph)
+        spec = choose_engine(source, engine, precision, device).spec(sizes, read_pairs(option or []))
         if tune:
             looked = TuneSpec(batch_sizes=sizes) if sizes else TuneSpec()
-            built = tune_graph(graph, replace(spec, batch_sizes=()), looked, output, progress).manifest
+            built = tune_graph(source, replace(spec, batch_sizes=()), looked, output, progress).manifest
         else:
-            built = compile_graph(graph, spec, output, progress).manifest
+            built = compile_graph(source, spec, output, progress).manifest
     if as_json:
         print_json(built.model_dump(mode="json", by_alias=True))
         return

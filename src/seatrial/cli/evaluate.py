@@ -94,7 +94,7 @@ def evaluate(
         until_pp=limit_pp if until_certain else None,
     )
     with show_progress() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as executor:
-        record = evaluate_engine(folder, read_set(folder, image_set, spec, progress), output, progress, executor)
+        record = evaluate_engine(file, read_set(file, image_set, spec, progress), output, progress, executor)
     if as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:

@@ -22,18 +22,22 @@ def export(
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
     batch_size: Annotated[str, typer.Option(help="A number, or `dynamic`.")] = "dynamic",
     exporter: Annotated[str, typer.Option(help="torchscript or dynamo.")] = "torchscript",
-    simplify: Annotated[bool, typer.Option("--simplify/--no-simplify", help="Fold and clean the graph.")] = True,
+    simplify: Annotated[
+        bool, typer.Option("--simplify/--no-simplify", help="Simplify the graph: fold constants, drop dead nodes.")
+    ] = True,
     fuse: Annotated[
         bool,
-        typer.Option("--fuse-preprocess/--no-fuse-preprocess", help="Take uint8 images: normalise in the graph."),
+        typer.Option("--fuse-preprocess/--no-fuse-preprocess", help="Take uint8 images: normalise inside the graph."),
     ] = True,
     aipp: Annotated[
-        Path | None, typer.Option(help="AIPP configuration to write into the graph instead of the card's own tail.")
+        Path | None, typer.Option(help="AIPP configuration to fuse into the graph instead of the card's preprocessing.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images to prove it on; default: drawn ones.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images to compare on; default: synthetic ones.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an ONNX graph of a checkpoint, hold every step against torch, and read back what was asked."""
+    """Export a checkpoint to ONNX, compare every step with torch, and check the result."""
     from seatrial.data.labels import list_images, spread
     from seatrial.export.spec import ExportSpec
     from seatrial.recipes import load_recipe
@@ -42,7 +46,7 @@ def export(
     card = load_recipe(recipe)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
     if images and not proof:
-        raise DataError(f"image folder {images} holds no images")
+        raise DataError(f"image folder {images} has no images", "give a folder of JPEG or PNG files")
     with show_progress() as progress:
         config = read_aipp(aipp, fuse, progress)
         spec = ExportSpec(
@@ -56,10 +60,10 @@ def export(
         [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
         for p in manifest.parity
     ]
-    kind = "images" if proof else "drawn images"
+    kind = "images" if proof else "synthetic images"
     print_table(["step", kind, "relative error", "largest error", "other first class"], rows)
     if aipp and not proof:
-        print("AIPP was not held against the card's own preprocessing: that takes --images")
+        print("AIPP was not compared with the card's own preprocessing: give --images for that")
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
     print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
 
@@ -73,12 +77,12 @@ def read_batch(text: str) -> int | None:
     if text == "dynamic":
         return None
     if not (text.isdigit() and int(text) > 0):
-        raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`")
+        raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`", "write it like 16")
     return int(text)
 
 
 def read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | None":
-    """The configuration of `--aipp`; says what it does, and which of its settings do nothing.
+    """The configuration of `--aipp`; notes what it does, and which of its settings do nothing.
 
     Raises:
         UsageError: it is wrong, or nothing is to be fused.
@@ -113,7 +117,7 @@ def simplify(
     input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fold and clean an existing graph, checked before it is written; without --input-shape it accepts what it did."""
+    """Simplify an existing graph, checked before it is written; without --input-shape its input stays as it is."""
     from seatrial.export.simplify import simplify_file
 
     # onnxsim's own spelling has the input's name in front, which a graph with one input does not need.

@@ -11,40 +11,44 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.data.images import LabelledImage
+    from seatrial.engines.base import GraphFile
 
 
 def quantize(
     graph: Annotated[Path, typer.Argument(help="An fp32 ONNX file that `seatrial export` wrote.")],
     calibration: Annotated[
-        Path, typer.Option(help="Images that are never evaluated on: a folder, or a file that lists one path a line.")
+        Path,
+        typer.Option(help="Calibration images, never evaluated on: a folder, or a file that lists one path per line."),
     ],
     output: Output,
-    calibration_images: Annotated[int, typer.Option(help="At most so many of them, evenly spaced.", min=1)] = 300,
+    calibration_images: Annotated[int, typer.Option(help="Most calibration images, evenly spaced.", min=1)] = 300,
     preset: Annotated[
         str, typer.Option(help="performance (symmetric activations) or mixed (with zero points).")
     ] = "performance",
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of images to evaluate on: must not overlap; the graph is held against fp32 on it."),
+        typer.Option(help="Folder of evaluation images: no calibration images; the graph is compared with fp32 on it."),
     ] = None,
     labels: Labels = None,
     max_drop_pp: Annotated[
-        float | None, typer.Option(help="Put layers back to float until top-1 drops by no more points.", min=0)
+        float | None, typer.Option(help="Keep layers in float until top-1 drops by no more points.", min=0)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Quantise a graph to int8 with a scale for each output channel, read back, and told apart from fp32."""
+    """Quantise a graph to int8 with a scale for each output channel, checked and compared with fp32."""
+    from seatrial.engines.engine_folder import read_graph
     from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 
+    source = read_graph(graph)
     spec = QuantizeSpec(
         calibration=calibration,
         count=calibration_images,
         preset=read_preset(preset),
-        images=read_images(graph, images, labels),
+        images=read_images(source, images, labels),
         max_drop_pp=max_drop_pp,
     )
     with show_progress() as progress:
-        manifest = quantize_graph(graph, spec, output, progress)
+        manifest = quantize_graph(source, spec, output, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return
@@ -59,7 +63,7 @@ def quantize(
         print(f"in float: {', '.join(made.kept_float)}")
 
 
-def read_images(graph: Path, images: Path | None, labels: Path | None) -> "tuple[LabelledImage, ...]":
+def read_images(graph: "GraphFile", images: Path | None, labels: Path | None) -> "tuple[LabelledImage, ...]":
     """The labelled set of `--images` and `--labels`.
 
     Raises:
@@ -71,9 +75,8 @@ def read_images(graph: Path, images: Path | None, labels: Path | None) -> "tuple
             raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
         return ()
     from seatrial.data.labels import read_labels
-    from seatrial.engines.engine_folder import read_graph_manifest
 
-    return read_labels(images, labels, read_graph_manifest(graph).recipe["network"]["classes"])
+    return read_labels(images, labels, graph.manifest.recipe["network"]["classes"])
 
 
 def read_preset(text: str) -> Literal["performance", "mixed"]:

@@ -1,4 +1,4 @@
-"""Engines: the runtimes that a graph can be compiled for, each in its own file, loaded when first asked for."""
+"""Engines: the runtimes that a graph can be compiled for, each in its own file, loaded when first used."""
 
 from importlib import import_module
 

@@ -9,21 +9,23 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
+from seatrial.strict import Strict
 
 MANIFEST = "engine.json"
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
-"""Of all engines together."""
+"""The precisions of all engines."""
 LEAST_SHARE = 0.5
-"""Of the computing layers must run in the precision that was asked for, whichever it is and whatever the reason."""
+"""Least share of the computing layers that must run in the requested precision."""
 WHOLE = ("int8", "int4")
 """Precisions that only a graph can bring: no engine takes them by itself."""
 UNKNOWN = "unknown"
-"""The precision of a layer that cannot be read; it counts as none that was asked for."""
+"""The precision of a layer that cannot be read; it never counts as the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,53 @@ class Capabilities:
     free_batch: bool = False
     """An engine file may run any batch."""
     missing: str | None = None
-    """Why it cannot be used, in words."""
+    """Why it cannot be used; None where it can."""
     install_hint: str = ""
-    """The command that would bring it."""
+    """The command that installs what is missing."""
     hardware: tuple[str, ...] = ()
-    """What stands behind each device, where a compiled file runs on no other."""
+    """The model of each device, where a compiled file runs on no other."""
+
+
+class Verified(Strict):
+    """A file whose bytes were hashed: as long as size, time of change and inode are these, they need not be again."""
+
+    sha256: str
+    size: int
+    ctime_ns: int
+    """Of the last change, which nobody can set back."""
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path, sha256: str) -> Self:
+        """A file that was just hashed."""
+        stat = path.stat()
+        return cls(sha256=sha256, size=stat.st_size, ctime_ns=stat.st_ctime_ns, inode=stat.st_ino)
+
+
+class Opened(Strict):
+    """What a command knows of an engine folder it has read, handed to the processes that it starts."""
+
+    verified: dict[str, Verified] = Field(default_factory=dict)
+    """The folder's files, by name."""
+    capabilities: Capabilities | None = None
+    """Of its engine; None where it was not probed."""
+
+    @classmethod
+    def of(cls, folder: Path, manifest: EngineManifest, capabilities: Capabilities | None) -> Self:
+        """A folder that was just compiled, which has hashed its files."""
+        verified = {name: Verified.of(folder / name, sha256) for name, sha256 in list_files(manifest).items()}
+        return cls(verified=verified, capabilities=capabilities)
+
+
+UNOPENED = Opened()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    """An ONNX file that is the one its manifest describes."""
+
+    path: Path
+    manifest: GraphManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +103,17 @@ class CompileJob:
     output: Path
     """The folder to fill; it exists and is empty."""
     batch_sizes: tuple[int, ...] = ()
-    """One file for each; empty asks for a free batch."""
+    """One file for each; empty for a free batch."""
     precision: str = "fp32"
     device: str = "cpu"
     options: Mapping[str, str] = field(default_factory=dict)
     """The engine's own, checked by the engine."""
+    capabilities: Capabilities | None = None
+    """Of the engine; None where it was not probed yet."""
+
+    def probe(self, engine: "Engine") -> Capabilities:
+        """What the engine can do here; `engine` looks where nobody has yet."""
+        return self.capabilities or engine.probe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +123,7 @@ class Built:
     files: tuple[tuple[int | None, Path], ...]
     """Batch size (None: any) and file, inside the job's folder."""
     executed: Mapping[str, int]
-    """Layers by precision, as the SDK reports them; empty where it cannot tell."""
+    """Layers by precision, as the SDK reports them; empty where it does not."""
     companions: tuple[Path, ...] = ()
     """Files that belong to those above, such as weights beside a topology."""
     graph: GraphManifest | None = None
@@ -90,6 +140,11 @@ class EngineFile:
 
     folder: Path
     manifest: EngineManifest
+    opened: Opened = field(default=UNOPENED, compare=False)
+
+    def probe(self, engine: "Engine") -> Capabilities:
+        """What its engine can do here; `engine` looks where nobody has yet."""
+        return self.opened.capabilities or engine.probe()
 
     def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
         """The file for a batch size, and the size it is fixed to (None: any).
@@ -148,7 +203,7 @@ class Engine(Protocol):
         """Fill the job's folder.
 
         Raises:
-            EngineError: SDK, device or precision is missing, or what came out is not what was asked.
+            EngineError: SDK, device or precision is missing, or the result is not what was requested.
             UsageError: an option that the engine does not have.
         """
         ...
@@ -184,7 +239,7 @@ def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:
     """Refuse a batch that is not what the session takes.
 
     Raises:
-        UsageError: says what was given and what is wanted.
+        UsageError: shape or dtype is not `spec`'s.
     """
     fits = len(batch.shape) == len(spec.shape) and all(
         want is None or want == have for want, have in zip(spec.shape, batch.shape, strict=True)
@@ -192,7 +247,10 @@ def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:
     if not fits or str(batch.dtype) != spec.dtype:
         wanted = "×".join("N" if size is None else str(size) for size in spec.shape)
         given = "×".join(str(size) for size in batch.shape)
-        raise UsageError(f"input '{spec.name}' takes {spec.dtype} {wanted}, not {batch.dtype} {given}")
+        raise UsageError(
+            f"input '{spec.name}' takes {spec.dtype} {wanted}, not {batch.dtype} {given}",
+            "compile the engine for that batch size, or prepare the images for it",
+        )
 
 
 def run_padded(session: Session, batch: NDArray[Any]) -> NDArray[np.float32]:
@@ -209,21 +267,21 @@ def pad_batch(batch: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
 
 
 def check_executed(engine: str, precision: str, executed: Mapping[str, int], least: float = LEAST_SHARE) -> None:
-    """Refuse what computes mostly in something else than was asked.
+    """Refuse an engine file that computes mostly in another precision than the requested one.
 
     Args:
-        executed: computing layers by precision, `UNKNOWN` among them; empty where the SDK cannot tell.
+        executed: computing layers by precision, `UNKNOWN` among them; empty where the SDK does not report it.
         least: share of all these layers that must run in `precision`.
 
     Raises:
-        EngineError: says in which precisions how many layers run.
+        EngineError: counts the layers by precision.
     """
     if executed and executed.get(precision, 0) < least * sum(executed.values()):
         ran = ", ".join(f"{count} layers in {name}" for name, count in sorted(executed.items()))
-        fix = "this device may lack it"
+        fix = "this device may lack it: take another --precision"
         if precision in WHOLE and precision in executed:
-            fix = "another engine may run more of the graph's layers so; else quantise more, or compile the float graph"
-        raise EngineError(f"{engine} was asked for {precision} and computes {ran}", fix)
+            fix = "take another engine, quantise more layers, or compile the float graph"
+        raise EngineError(f"{engine} was requested in {precision} and computes {ran}", fix)
 
 
 def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, str]) -> None:
@@ -238,14 +296,14 @@ def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, s
             raise UsageError(f"{engine} has no option '{name}'", f"its options: {listed}")
 
 
-def check_available(asked: CompileJob, has: Capabilities) -> None:
+def check_available(job: CompileJob, has: Capabilities) -> None:
     """Refuse a missing SDK, or a device or precision that is not there.
 
     Raises:
         EngineError: lists what there is.
     """
-    check_device(asked.device, has)
-    check_precision(asked.precision, has)
+    check_device(job.device, has)
+    check_precision(job.precision, has)
 
 
 def check_precision(precision: str, has: Capabilities) -> None:
@@ -256,7 +314,7 @@ def check_precision(precision: str, has: Capabilities) -> None:
     """
     if precision not in has.precisions:
         raise EngineError(
-            f"{has.engine} on this machine cannot run {precision}", "it can run " + ", ".join(has.precisions)
+            f"{has.engine} on this machine cannot run {precision}", "take --precision " + " or ".join(has.precisions)
         )
 
 
@@ -264,7 +322,7 @@ def check_usable(has: Capabilities) -> None:
     """Refuse an engine that cannot be used here.
 
     Raises:
-        EngineError: says what is missing, and what brings it.
+        EngineError: names what is missing and how to install it.
     """
     if has.missing is not None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
@@ -278,28 +336,28 @@ def check_device(device: str, has: Capabilities) -> None:
     """
     check_usable(has)
     if device not in has.devices:
-        raise EngineError(f"{has.engine} has no device '{device}' here", "it has " + ", ".join(has.devices))
+        raise EngineError(f"{has.engine} has no device '{device}' here", "take --device " + " or ".join(has.devices))
 
 
 def check_place(file: EngineFile, device: str, has: Capabilities) -> None:
     """Refuse a device that is not there, or a file that another version or another kind of device was built for.
 
     Raises:
-        EngineError: says what it was built with, what there is, and the command that builds it again.
+        EngineError: names both builds and the command that builds it again.
     """
     check_device(device, has)
     manifest = file.manifest
     kinds = [name.partition(":")[0] for name in (manifest.device, device)]
     if manifest.sdk_version != has.version or kinds[0] != kinds[1]:
-        built, found = f"{manifest.sdk_version} for {manifest.device}", f"{has.version} for {device}"
+        built, here = f"{manifest.sdk_version} for {manifest.device}", f"{has.version} for {device}"
         raise EngineError(
-            f"{file.folder} was built with {manifest.engine} {built}, and here is {found}",
+            f"{file.folder} was built with {manifest.engine} {built}, this machine has {here}",
             f"build it again: `{write_rebuild(manifest, file.folder, device)}`",
         )
 
 
 def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
-    """The command that compiles the same engine anew; only the graph's path is not known any more."""
+    """The command that compiles the same engine again; only the path of its graph is not known."""
     sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
     options = [f"{name}={value}" for name, value in manifest.options.items() if name not in manifest.chosen]
     words = write_words(
@@ -315,19 +373,37 @@ def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
     return shlex.join(words)
 
 
-def read_engine(folder: Path) -> EngineFile:
-    """Read an engine folder and check that every file is the one that was built.
+def read_engine(folder: Path | EngineFile, opened: Opened = UNOPENED) -> EngineFile:
+    """Read an engine folder and check that every file is the one that was built; one read already stays as it is.
+
+    Args:
+        opened: what the command that started this process has read: its files are not hashed again.
 
     Raises:
         UsageError: the folder is not an engine folder.
         RefusedFile: a file is missing, cut off or altered.
     """
+    if isinstance(folder, EngineFile):
+        return folder
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one")
     manifest = EngineManifest.load(folder / MANIFEST)
-    for name, sha256 in [*((m.path, m.sha256) for m in manifest.files), *manifest.companions.items()]:
-        path = folder / name
-        if not path.is_file() or hash_file(path) != sha256:
-            state = "altered or cut off" if path.exists() else "missing"
-            raise RefusedFile(f"{path} is {state}", "compile it again with `seatrial compile`")
-    return EngineFile(folder, manifest)
+    verified = {
+        name: _verify(folder / name, sha256, opened.verified.get(name)) for name, sha256 in list_files(manifest).items()
+    }
+    return EngineFile(folder, manifest, opened.model_copy(update={"verified": verified}))
+
+
+def list_files(manifest: EngineManifest) -> dict[str, str]:
+    """The sha256 of every file of an engine folder, by name."""
+    return {**{model.path: model.sha256 for model in manifest.files}, **manifest.companions}
+
+
+def _verify(path: Path, sha256: str, known: Verified | None) -> Verified:
+    if path.is_file():
+        # Looked at before the hashing, so that a file that changes meanwhile is hashed again.
+        found = Verified.of(path, sha256)
+        if found == known or hash_file(path) == sha256:
+            return found
+    state = "altered or cut off" if path.exists() else "missing"
+    raise RefusedFile(f"{path} is {state}", "compile it again with `seatrial compile`")

@@ -1,15 +1,15 @@
 """The process that compiles: `python -m seatrial.engines.compile_process`. Who calls it: `machine.isolated_process`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from seatrial.engines import get_engine
-from seatrial.engines.base import Built, CompileJob, EngineFile
+from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, Opened
 from seatrial.engines.self_test import keep_logits
-from seatrial.errors import RefusedFile
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
 from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel
@@ -24,10 +24,10 @@ def compile_apart(engine: str, job: CompileJob) -> EngineManifest:
         EngineError: as the engine's `compile`, or the process died.
         UsageError: an option that the engine does not have.
     """
-    asked = _JOB.dump_json(job, by_alias=True).decode()
+    request = _JOB.dump_json(job, by_alias=True).decode()
     command = (*PYTHON, "seatrial.engines.compile_process", engine)
     what = f"the process that compiled for {engine}"
-    return call_child(command, asked, EngineManifest, what, on_cpu=job.device == "cpu")
+    return call_child(command, request, EngineManifest, what, on_cpu=job.device == "cpu")
 
 
 def compile_here(engine: str, job: CompileJob) -> EngineManifest:
@@ -36,15 +36,15 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     Raises:
         SeatrialError: as the engine's `compile` and `open`.
     """
-    made = get_engine(engine)
-    manifest = _describe(engine, job, made.compile(job))
-    return keep_logits(made, EngineFile(job.output, manifest), job.batch_sizes[0] if job.batch_sizes else None)
+    runtime = get_engine(engine)
+    capabilities = job.probe(runtime)
+    built = runtime.compile(replace(job, capabilities=capabilities))
+    manifest = _describe(capabilities, job, built)
+    file = EngineFile(job.output, manifest, Opened.of(job.output, manifest, capabilities))
+    return keep_logits(runtime, file, job.batch_sizes[0] if job.batch_sizes else None)
 
 
-def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
-    version = get_engine(engine).probe().version
-    if version is None:
-        raise RefusedFile(f"engine '{engine}' went away while compiling")
+def _describe(has: Capabilities, job: CompileJob, built: Built) -> EngineManifest:
     graph = built.graph or job.manifest
 
     def name(path: Path) -> str:
@@ -52,8 +52,8 @@ def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
 
     return EngineManifest(
         key="",
-        engine=engine,
-        sdk_version=version,
+        engine=has.engine,
+        sdk_version=has.version or "",
         device=job.device,
         precision=job.precision,
         executed=dict(built.executed),
@@ -70,8 +70,8 @@ def _describe(engine: str, job: CompileJob, built: Built) -> EngineManifest:
     )
 
 
-def _compile_job(asked: Any) -> str:
-    return compile_here(sys.argv[1], _JOB.validate_python(asked)).model_dump_json(by_alias=True)
+def _compile_job(request: Any) -> str:
+    return compile_here(sys.argv[1], _JOB.validate_python(request)).model_dump_json(by_alias=True)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,27 @@
 """Compile a graph into an engine folder: whole, described by its engine.json, or not there at all."""
 
-import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.engines import get_engine
-from seatrial.engines.base import MANIFEST, CompileJob, EngineFile, read_engine
+from seatrial.engines.base import (
+    MANIFEST,
+    Capabilities,
+    CompileJob,
+    EngineFile,
+    GraphFile,
+    Opened,
+    read_engine,
+)
 from seatrial.engines.compile_process import compile_apart
-from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.progress import Progress
 from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import EngineManifest, GraphManifest, Tuning
+from seatrial.store.stage_cache import Stage
 
 Compile = Callable[[str, CompileJob], EngineManifest]
 """What compiles a job for the engine of that name, and describes what came of it."""
@@ -26,90 +35,124 @@ class BuildSpec:
     precision: str = "fp32"
     device: str = "cpu"
     batch_sizes: tuple[int, ...] = ()
-    """Empty asks for a free batch."""
+    """Empty for a free batch."""
     options: dict[str, str] = field(default_factory=dict)
     tuning: Tuning | None = None
     """How its batch size and threads were found."""
+    capabilities: Capabilities | None = None
+    """Of the engine; None where it was not probed yet."""
+
+    def probed(self) -> "BuildSpec":
+        """The same with what the engine can do here, which is looked up if it was not.
+
+        Raises:
+            UsageError: there is no such engine.
+        """
+        return self if self.capabilities else replace(self, capabilities=get_engine(self.engine).probe())
 
 
-def read_graph_manifest(graph: Path) -> GraphManifest:
-    """The manifest beside an ONNX file.
+def probe_engine(file: EngineFile) -> EngineFile:
+    """The same with what its engine can do here, for processes that open it too."""
+    capabilities = file.probe(get_engine(file.manifest.engine))
+    return replace(file, opened=file.opened.model_copy(update={"capabilities": capabilities}))
+
+
+def read_graph(graph: Path | GraphFile) -> GraphFile:
+    """An ONNX file and the manifest beside it; one that was read already stays as it is.
 
     Raises:
         UsageError: there is no such file, or it has no manifest.
         RefusedFile: the file is not the one that the manifest describes.
     """
+    if isinstance(graph, GraphFile):
+        return graph
     if not graph.is_file():
         raise UsageError(f"there is no graph {graph}", "`seatrial export` makes one")
     beside = manifest_path(graph)
     if not beside.is_file():
         raise UsageError(
             f"{graph} has no manifest {beside.name}",
-            "export it with `seatrial export`, or say what it is with `compile --recipe`",
+            "export it with `seatrial export`, or name its recipe with `compile --recipe`",
         )
     manifest = GraphManifest.load(beside)
     if hash_file(graph) != manifest.sha256:
-        raise RefusedFile(f"{graph} is not the file that {beside.name} describes", "export it again")
-    return manifest
+        raise RefusedFile(f"{graph} is not the file that {beside.name} describes: checksum mismatch", "export it again")
+    return GraphFile(graph, manifest)
 
 
 def build_engine(
-    graph: Path, spec: BuildSpec, output: Path, key: str = "", compile: Compile = compile_apart
+    graph: Path | GraphFile, spec: BuildSpec, output: Path, key: str = "", compile: Compile = compile_apart
 ) -> EngineFile:
-    """Compile `graph` into the folder `output`, replacing an engine folder that stands there.
+    """Compile `graph` into the folder `output`, replacing an engine folder that is there.
 
     Args:
         compile: in a process of its own, or in this one.
 
     Raises:
-        UsageError: no such graph or engine, or `output` holds something else.
-        EngineError: the engine is missing, or gave something else than was asked.
+        UsageError: no such graph or engine, or `output` has other files.
+        EngineError: the engine is missing, or its result is not what was requested.
     """
-    get_engine(spec.engine)
-    manifest = read_graph_manifest(graph)
+    spec, graph = spec.probed(), read_graph(graph)
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file, not a folder", "choose another --output")
     if output.exists() and any(output.iterdir()) and not (output / MANIFEST).is_file():
-        raise UsageError(f"{output} holds other files", "choose another --output")
+        raise UsageError(f"{output} has other files than an engine's", "choose another --output")
     with replacing(output) as folder:
         folder.mkdir()
-        sizes = choose_sizes(manifest, spec.batch_sizes)
-        job = CompileJob(graph.resolve(), manifest, folder, sizes, spec.precision, spec.device, spec.options)
+        job = CompileJob(
+            graph=graph.path.resolve(),
+            manifest=graph.manifest,
+            output=folder,
+            batch_sizes=choose_sizes(graph.manifest, spec.batch_sizes),
+            precision=spec.precision,
+            device=spec.device,
+            options=spec.options,
+            capabilities=spec.capabilities,
+        )
         began = time.perf_counter()
         described = compile(spec.engine, job)
         took_s = round(time.perf_counter() - began, 3)
         own = {"key": key, "tuning": spec.tuning, "compile_s": took_s}
         described.model_copy(update=own).save(folder / MANIFEST)
-    return EngineFile(output, EngineManifest.load(output / MANIFEST))
+        opened = Opened.of(folder, described, spec.capabilities)
+    return EngineFile(output, EngineManifest.load(output / MANIFEST), opened)
 
 
-def choose_sizes(graph: GraphManifest, asked: tuple[int, ...]) -> tuple[int, ...]:
-    """The batch sizes to build: those asked, or the one that the graph is fixed to; empty for a free batch.
+def choose_sizes(graph: GraphManifest, requested: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch sizes to build: those requested, or the one that the graph is fixed to; empty for a free batch.
 
     Raises:
         UsageError: the graph is fixed to another one.
     """
     fixed = graph.input.shape[0]
     if fixed is None:
-        return asked
-    if asked and asked != (fixed,):
-        sizes = ", ".join(map(str, asked))
+        return requested
+    if requested and requested != (fixed,):
+        sizes = ", ".join(map(str, requested))
         raise UsageError(
-            f"the graph is fixed to batch {fixed} and batch {sizes} was asked", "export with --batch-size dynamic"
+            f"the graph is fixed to batch {fixed}, and --batch-size is {sizes}",
+            f"give --batch-size {fixed}, or export with --batch-size dynamic",
         )
     return (fixed,)
 
 
-def find_built(output: Path, key: str, graph: GraphManifest) -> EngineFile | None:
-    """The engine folder at `output` if it was built of `graph` under this key and nothing in it has changed.
+def find_built(
+    stage: Stage, key: str, output: Path, graph: GraphManifest, has: Capabilities | None, progress: Progress
+) -> EngineFile | None:
+    """The engine folder at `output` if the stage built it of `graph` under this key and nothing in it has changed.
 
     Neither counts alone: a key may stay where files were exchanged. One that kept no logits cannot be known again.
     """
-    with contextlib.suppress(SeatrialError):
-        found = read_engine(output)
-        own = found.manifest.graph
+
+    def check(manifest: EngineManifest) -> EngineFile | None:
+        own = manifest.graph
         same = (own.sha256, own.checkpoint_sha256) == (graph.sha256, graph.checkpoint_sha256)
         same = same and is_same_card(own.recipe, graph.recipe)
-        known = all(model.logits is not None for model in found.manifest.files)
-        return found if found.manifest.key == key and same and known else None
-    return None
+        if not same or any(model.logits is None for model in manifest.files):
+            return None
+        return read_engine(output, Opened(capabilities=has))
+
+    found = stage.find(key, lambda: EngineManifest.load(output / MANIFEST), check, progress)
+    if found is not None:
+        progress(stage.already(output.name))
+    return found

@@ -42,14 +42,14 @@ Types = dict[str, int]
 
 
 def count_precisions(model: onnx.ModelProto, fuses: bool = False) -> dict[str, int]:
-    """Layers that multiply matrices, by the precision that they compute in; `UNKNOWN` where the types do not tell.
+    """Layers that multiply matrices, by the precision that they compute in; `UNKNOWN` where the types do not show it.
 
     A layer computes in int8 where it takes 8-bit tensors, in int4 where its weights have 4 bits, else in the float
     that it takes. Constants, subgraphs and functions count; weights stored outside the file need not be loaded.
 
     Args:
         fuses: what computes on dequantised tensors on both sides, or on dequantised 4-bit weights, counts as
-            quantised: a graph says it so, and an engine fuses it. Without it such a node computes in float, as it
+            quantised: graphs are written so, and an engine fuses it. Without it such a node computes in float, as it
             does where an engine has fused nothing.
     """
     if model.functions:
@@ -61,12 +61,12 @@ def count_precisions(model: onnx.ModelProto, fuses: bool = False) -> dict[str, i
 
 
 def names_computing(op_type: str) -> bool:
-    """Whether an operator's name says that it multiplies matrices."""
+    """Whether an operator multiplies matrices, by its name."""
     return any(name in op_type for name in COMPUTING)
 
 
 def is_computing(node: onnx.NodeProto, weights: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether a node multiplies matrices: by its name, or, if no standard knows it, by the matrix that it holds."""
+    """Whether a node multiplies matrices: by its name, or, if no standard knows it, by the matrix among its inputs."""
     if names_computing(node.op_type):
         return True
     if node.domain in STANDARD or any(name in node.op_type for name in COMBINING):
@@ -132,14 +132,14 @@ def _follow(node: onnx.NodeProto, types: Types, sources: Types) -> None:
 
 
 def _infer_type(node: onnx.NodeProto, types: Types) -> int | None:
-    """The type of a node's first output; None where it cannot be said.
+    """The type of a node's first output; None where it is not known.
 
-    Standard operators are typed already, unless they stand behind one that is not: those give what they take.
+    Standard operators are typed already, unless they follow one that is not: those give what they take.
     """
     kinds = [types.get(name) for name in node.input]
     if node.op_type in ("QuantizeLinear", "DynamicQuantizeLinear"):
-        asked = next((attribute.i for attribute in node.attribute if attribute.name == "output_dtype"), 0)
-        return (kinds[2] if len(kinds) > 2 else None) or asked or TensorProto.UINT8
+        output_type = next((attribute.i for attribute in node.attribute if attribute.name == "output_dtype"), 0)
+        return (kinds[2] if len(kinds) > 2 else None) or output_type or TensorProto.UINT8
     if node.op_type == "DequantizeLinear":
         return kinds[1]
     if node.op_type == "Cast":

@@ -59,12 +59,13 @@ class OnnxRuntimeEngine:
         return Capabilities("onnxruntime", None, missing="onnxruntime is not installed", install_hint=hint)
 
     def compile(self, job: CompileJob) -> Built:
-        """Keep the graph and load it once, so that what cannot run fails now and says what it computes in.
+        """Keep the graph and load it once, so that what cannot run fails now, and read back its precisions.
 
         Raises:
-            EngineError: onnxruntime is missing, refuses the graph, or runs it elsewhere or otherwise than was asked.
+            EngineError: onnxruntime is missing, refuses the graph, or runs it on another device or precision.
         """
-        check_available(job, self.probe())
+        has = job.probe(self)
+        check_available(job, has)
         check_options("onnxruntime", job.options, OPTIONS)
         files = []
         for size in job.batch_sizes or (None,):
@@ -76,7 +77,7 @@ class OnnxRuntimeEngine:
             else:
                 rewrite_graph(job.graph, target, size, fusible)
             files.append((size, target))
-        chosen = _choose_level(*min(files, key=lambda made: made[0] or 0), job)
+        chosen = _choose_level(*min(files, key=lambda made: made[0] or 0), replace(job, capabilities=has))
         options = {} if chosen.note is None else {"optimisation": chosen.level}
         executed = {}
         for _, target in files:
@@ -88,7 +89,7 @@ class OnnxRuntimeEngine:
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> "OnnxRuntimeSession":
         """Load the graph."""
-        check_place(file, device, self.probe())
+        check_place(file, device, file.probe(self))
         path, size = file.pick(batch_size)
         spec = file.manifest.input
         fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
@@ -97,7 +98,7 @@ class OnnxRuntimeEngine:
 
 
 def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
-    """Write the graph with its free batch axis fixed to `size`, and, where asked, as onnxruntime runs it in int8."""
+    """Write the graph with its free batch axis fixed to `size`, and, if `fusible`, as onnxruntime runs it in int8."""
     import onnx
 
     from seatrial.engines.one_scale import to_one_scale
@@ -107,7 +108,7 @@ def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) ->
     if size is not None:
         for value in (*model.graph.input, *model.graph.output):
             value.type.tensor_type.shape.dim[0].dim_value = size
-    # What was inferred for a free batch no longer holds.
+    # Shapes were inferred for a free batch.
     del model.graph.value_info[:]
     onnx.save(to_unsigned(to_one_scale(model)) if fusible else model, target)
 
@@ -128,7 +129,10 @@ class OnnxRuntimeSession(Closing):
             reason = " ".join(str(error).split())[:200]
             raise RefusedFile(f"onnxruntime does not load {path} ({reason})", "export and compile it again") from None
         if self._session.get_providers()[0] != provider:
-            raise EngineError(f"asked for {provider}, onnxruntime runs on {self._session.get_providers()[0]}")
+            raise EngineError(
+                f"onnxruntime was requested on {provider} and runs on {self._session.get_providers()[0]}",
+                "see `seatrial doctor`, or take --device cpu",
+            )
 
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
@@ -172,7 +176,9 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
 
     spinning = options.get("spinning", "true")
     if spinning not in ("true", "false"):
-        raise UsageError(f"option spinning={spinning} is neither true nor false")
+        raise UsageError(
+            f"option spinning={spinning} is neither true nor false", "give spinning=true or spinning=false"
+        )
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
@@ -191,11 +197,11 @@ def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
     Raises:
         EngineError: as `choose_level`.
     """
-    asked = job.options.get("optimisation")
+    requested = job.options.get("optimisation")
     # TensorRT takes the graph before any of this is done to it, and would build two more engines.
-    if asked == "disabled" or job.device.startswith("tensorrt"):
-        return Chosen(asked or "all")
-    asked = asked and read_level(asked)
+    if requested == "disabled" or job.device.startswith("tensorrt"):
+        return Chosen(requested or "all")
+    requested = requested and read_level(requested)
     spec, rng = job.manifest.input, np.random.default_rng(0)
     shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
     noise = rng.standard_normal(shape).astype(np.float32)
@@ -207,7 +213,8 @@ def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
         with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
             return session.run(images).astype(np.float32)
 
-    return choose_level(asked, job.precision, run, OnnxRuntimeEngine().probe().version or "")
+    version = job.capabilities and job.capabilities.version
+    return choose_level(requested, job.precision, run, version or "")
 
 
 def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
@@ -228,8 +235,11 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
             placed = session.count_placed()
         strays = {name: count for name, count in placed.items() if name != provider}
         if strays:
-            told = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
-            raise EngineError(f"onnxruntime was asked for {provider} and runs {told}", "see `seatrial doctor`")
+            others = ", ".join(f"{count} layers on {name}" for name, count in sorted(strays.items()))
+            raise EngineError(
+                f"onnxruntime was requested on {provider} and runs {others}",
+                "see `seatrial doctor`, or take --device cpu",
+            )
         return _count_precisions(optimised) if optimised.exists() else {}
 
 

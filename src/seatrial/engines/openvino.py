@@ -1,4 +1,4 @@
-"""OpenVINO: the graph compiled for Intel's devices, in the precision that was asked and no other."""
+"""OpenVINO: the graph compiled for Intel's devices, in the requested precision and no other."""
 
 import io
 from collections import Counter
@@ -58,9 +58,9 @@ class OpenVinoEngine:
         """Convert the graph once per batch size and read back the precision that each layer runs in.
 
         Raises:
-            EngineError: openvino is missing, or runs another precision than was asked.
+            EngineError: openvino is missing, or runs another precision than the requested one.
         """
-        check_available(job, self.probe())
+        check_available(job, job.probe(self))
         check_options("openvino", job.options, OPTIONS)
         import openvino
 
@@ -85,7 +85,7 @@ class OpenVinoEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
         """Compile for this machine, or load what this kind of machine compiled, if `engine.json` has its hash."""
-        check_place(file, device, self.probe())
+        check_place(file, device, file.probe(self))
         path, size = file.pick(batch_size)
         manifest = file.manifest
         fixed = manifest.input.model_copy(update={"shape": (size, *manifest.input.shape[1:])})
@@ -120,7 +120,9 @@ class OpenVinoSession(Closing):
                 self._model = core.compile_model(path, target, kept)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
-            raise RefusedFile(f"openvino does not load {path} ({reason})", "export and compile it again") from None
+            raise RefusedFile(
+                f"openvino does not load {path} ({reason})", "compile it again with `seatrial compile`"
+            ) from None
         self._tensor = openvino.Tensor
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(streams):
@@ -129,13 +131,13 @@ class OpenVinoSession(Closing):
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
-        # The engine reads it where it lies, so it must live until the answer is there; it takes none that is read-only.
-        held = np.require(batch, requirements=("C", "W"))
+        # The engine reads it where it lies, so it must live until the run ends; read-only arrays are not taken.
+        readable = np.require(batch, requirements=("C", "W"))
         request = self._requests.get()
         try:
             # Asynchronous, so that a stream's own thread runs it and finds the next request waiting: 5 % at batch 1.
             # The tensor is a view; handing arrays to `start_async` goes through dictionaries and costs 40 µs more.
-            request.set_input_tensor(self._tensor(held, shared_memory=True))
+            request.set_input_tensor(self._tensor(readable, shared_memory=True))
             request.start_async()
             request.wait()
             # The request's output buffer is overwritten by the next run.
@@ -172,20 +174,20 @@ def _read_devices() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     core = openvino.Core()
     found = list(core.available_devices)
-    told = {name for device in found for name in core.get_property(device, "OPTIMIZATION_CAPABILITIES")}
+    capabilities = {name for device in found for name in core.get_property(device, "OPTIMIZATION_CAPABILITIES")}
     # It lists bf16 also for CPUs that only emulate it.
-    bf16 = "BF16" in told and has_fast_bf16()
-    asked = {"fp32": True, "bf16": bf16, "fp16": "FP16" in told, "int8": "INT8" in told}
+    bf16 = "BF16" in capabilities and has_fast_bf16()
+    supported = {"fp32": True, "bf16": bf16, "fp16": "FP16" in capabilities, "int8": "INT8" in capabilities}
     names = tuple(device.lower().replace(".", ":") for device in found)
-    return names, tuple(precision for precision, there in asked.items() if there)
+    return names, tuple(precision for precision, there in supported.items() if there)
 
 
 def _is_slow_to_compile(precision: str, device: str) -> bool:
     """Whether what was compiled is worth keeping: float graphs compile on a CPU as fast as they load."""
     import openvino
 
-    told = openvino.Core().get_property(_name_target(device), "OPTIMIZATION_CAPABILITIES")
-    return "EXPORT_IMPORT" in told and (precision == "int8" or device != "cpu")
+    capabilities = openvino.Core().get_property(_name_target(device), "OPTIMIZATION_CAPABILITIES")
+    return "EXPORT_IMPORT" in capabilities and (precision == "int8" or device != "cpu")
 
 
 def _name_compiled(path: Path, device: str) -> str:
@@ -205,7 +207,7 @@ def _make_settings(precision: str, options: Mapping[str, str], streams: int = 1)
     rest = options.get("float", "bf16" if has_fast_bf16() else "fp32")
     threads = count_threads(options)
     if rest not in HINTS:
-        raise UsageError(f"option float={rest} is none of {', '.join(HINTS)}")
+        raise UsageError(f"there is no precision float={rest}", f"give one of {', '.join(HINTS)}")
     return {
         # OpenVINO takes bf16 by default where the CPU has it; here fp32 means fp32.
         "INFERENCE_PRECISION_HINT": HINTS[rest if precision == "int8" else precision],

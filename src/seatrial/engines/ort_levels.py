@@ -33,7 +33,7 @@ def read_level(text: str) -> str:
         UsageError: there is none.
     """
     if text not in LEVELS:
-        raise UsageError(f"option optimisation={text} is none of {', '.join(LEVELS)}")
+        raise UsageError(f"there is no level optimisation={text}", f"give one of {', '.join(LEVELS)}")
     return text
 
 
@@ -43,33 +43,35 @@ class Chosen:
 
     level: str
     note: str | None = None
-    """Why it is not the highest, where nobody asked for a lower one."""
+    """Why it is not the highest, where no lower one was requested."""
 
 
-def choose_level(asked: str | None, precision: str, run: Callable[[str], NDArray[np.float32]], version: str) -> Chosen:
-    """The highest level at which a graph computes what its nodes do as they stand.
+def choose_level(
+    requested: str | None, precision: str, run: Callable[[str], NDArray[np.float32]], version: str
+) -> Chosen:
+    """The highest level at which a graph computes what its nodes do unoptimised.
 
     Args:
-        asked: the only level that will do; None takes any.
+        requested: the only level that will do; None takes any.
         run: logits (n, classes) of the same images at a level.
 
     Raises:
-        EngineError: the graph computes something else at the level that was asked for; names the highest sound one.
+        EngineError: the graph computes something else at the requested level; names the highest sound one.
     """
-    first, limit = asked or "all", MOST_MOVED.get(precision, COARSE_MOVED)
+    first, limit = requested or "all", MOST_MOVED.get(precision, COARSE_MOVED)
     plain = run("disabled")
     moved = _differ(run(first), plain)
-    if not moved > limit:  # Nor where they are not numbers: that is the graph's own fault, and found elsewhere.
+    if not moved > limit:  # Nor where they are not numbers: that is the graph's own fault, and finding elsewhere.
         return Chosen(first)
     names = list(LEVELS)
     sound = next(level for level in reversed(names[: names.index(first)]) if _differ(run(level), plain) <= limit)
-    found = (
+    finding = (
         f"onnxruntime {version}'s optimiser changes what the graph computes: at optimisation={first} logits are off "
         f"by {moved:.1e} of their size, where {precision} rounds by {limit:g} at most"
     )
-    if asked is None:
-        return Chosen(sound, f"{found}; compiled at optimisation={sound}")
-    raise EngineError(found, f"compile with --option optimisation={sound}, or without this option")
+    if requested is None:
+        return Chosen(sound, f"{finding}; compiled at optimisation={sound}")
+    raise EngineError(finding, f"compile with --option optimisation={sound}, or without this option")
 
 
 def _differ(logits: NDArray[np.float32], plain: NDArray[np.float32]) -> float:

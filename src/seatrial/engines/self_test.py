@@ -76,9 +76,9 @@ def decode_logits(text: str) -> NDArray[np.float32]:
 
 
 def check_self_test(session: Session, file: EngineFile, batch_size: int | None = None) -> None:
-    """Hold what an engine gives for the self-test's pictures against what it gave when it was compiled.
+    """Compare an engine's logits for the self-test's pictures with those that it gave when it was compiled.
 
-    An engine that was compiled before there were self-tests has nothing to be held against.
+    An engine that was compiled before there were self-tests passes.
 
     Args:
         batch_size: that `session` was opened with.
@@ -93,8 +93,8 @@ def check_self_test(session: Session, file: EngineFile, batch_size: int | None =
     limit = find_same_floor(file.manifest.precision, file.manifest.executed)
     if error > limit:
         raise RefusedFile(
-            f"{file.folder} does not give what it gave when it was compiled: its logits for the self-test's pictures "
-            f"lie {error:.1e} off, and rounding explains {limit:.0e}",
+            f"{file.folder} fails its self-test: its logits differ from those at compile time by {error:.1e}, "
+            f"and rounding explains {limit:.0e}",
             "delete it and compile it again on this machine",
         )
 

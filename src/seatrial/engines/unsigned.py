@@ -38,12 +38,12 @@ def to_unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
             shifted[name] = numpy_helper.from_array(zeros.astype(np.uint8), name)
             part.input[2] = name
     model.graph.initializer.extend(shifted.values())
-    # What was inferred for int8 no longer holds.
+    # Types were inferred for int8.
     del model.graph.value_info[:]
     return model
 
 
 def _is_signed(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    """Whether a node quantises to int8, or from it, with a zero point that stands in the graph."""
+    """Whether a node quantises to int8, or from it, with a zero point that is a constant."""
     zero = weights.get(node.input[2]) if len(node.input) > 2 else None
     return zero is not None and zero.data_type == TensorProto.INT8

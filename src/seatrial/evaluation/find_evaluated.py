@@ -12,7 +12,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.labels import count_names
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import fill_rows
-from seatrial.errors import DataError, RefusedFile, SeatrialError
+from seatrial.errors import DataError
 from seatrial.evaluation.executor import Evaluation
 from seatrial.evaluation.ledger import PredictionLedger
 from seatrial.evaluation.stream import row_form
@@ -21,25 +21,25 @@ from seatrial.progress import Progress, Update
 from seatrial.results.recount import check_counts
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
+from seatrial.store.stage_cache import Stage
+
+EVALUATE = Stage("evaluate", "evaluate/3", "evaluated")
 
 
 def load_evaluated(
     output: Path, name: str, key: str, allow_partial: bool, progress: Progress
 ) -> tuple[AccuracyRecord, Predictions] | None:
     """The record of an evaluation with this key, and its predictions, if counting these again gives its figures."""
-    try:
-        record = AccuracyRecord.load(output / f"{name}.json")
-        fits = record.key == key and (allow_partial or not record.left_out)
-        stored = check_counts(output, record) if fits else None
-        if stored is not None:
-            # A record of an older version lacks metrics.
-            metrics = measure_all(stored.labels, stored.classes, stored.scores) | record.metrics
-            return record.model_copy(update={"metrics": metrics}), stored
-    except RefusedFile as error:
-        progress(Update("evaluate", note=f"{error.problem}: evaluated again"))
-    except SeatrialError:  # There is none, or none of this version.
-        pass
-    return None
+
+    def check(record: AccuracyRecord) -> tuple[AccuracyRecord, Predictions] | None:
+        stored = check_counts(output, record) if allow_partial or not record.left_out else None
+        if stored is None:
+            return None
+        # A record of an older version lacks metrics.
+        metrics = measure_all(stored.labels, stored.classes, stored.scores) | record.metrics
+        return record.model_copy(update={"metrics": metrics}), stored
+
+    return EVALUATE.find(key, lambda: AccuracyRecord.load(output / f"{name}.json"), check, progress)
 
 
 def have_changed(

@@ -1,6 +1,6 @@
 """Accuracy-aware quantisation: the fewest layers, of those that err most, stay in float so that the accuracy stays.
 
-NNCF has such a loop, but for ONNX it ranks by single right or wrong predictions, and does not say what it left so.
+NNCF has such a loop, but for ONNX it ranks by single right or wrong predictions, and does not name the layers.
 """
 
 from collections.abc import Callable, Sequence

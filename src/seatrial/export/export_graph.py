@@ -1,4 +1,4 @@
-"""From a stored checkpoint to a graph with its manifest, each step held against torch on real images."""
+"""From a stored checkpoint to a graph with its manifest, each step compared with torch on real images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     """Export, simplify and fuse; write the ONNX file and its manifest.
 
     Raises:
-        EngineError: an exporter gave something else than was asked.
-        ParityError: a step changed the answers.
+        EngineError: the exporter wrote something else than was requested.
+        ParityError: a step changed the predictions.
     """
     recipe = job.pipeline.recipe
     network = load_network(recipe.network, job.checkpoint)
@@ -62,11 +62,11 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     _check_alone("the network", reference, lambda row: run_network(network, floats[row]))
 
     def check(step: str, model: onnx.ModelProto, images: NDArray[np.generic]) -> None:
-        ask = open_graph(model, job.spec.batch_size)
-        logits = ask(images)
+        predict = open_graph(model, job.spec.batch_size)
+        logits = predict(images)
         parity.append(measure_parity(step, reference, logits))
         check_parity(parity[-1])
-        _check_alone(f"after '{step}' the graph", logits, lambda row: ask(images[row]))
+        _check_alone(f"after '{step}' the graph", logits, lambda row: predict(images[row]))
         error = parity[-1].relative_error
         progress(Update("export", note=f"{step}: differs from torch by {error:.1e} on {len(images)} images"))
 
@@ -88,23 +88,23 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     return manifest
 
 
-def _check_alone(what: str, together: NDArray[np.float32], ask: Callable[[slice], NDArray[np.float32]]) -> None:
-    """Refuse what gives the first images other logits alone than among all of them; a fixed batch holds copies."""
+def _check_alone(what: str, together: NDArray[np.float32], predict: Callable[[slice], NDArray[np.float32]]) -> None:
+    """Refuse what gives the first images other logits alone than among all of them; a fixed batch is padded."""
     rows = range(min(ALONE, len(together)))
-    alone = np.concatenate([ask(slice(row, row + 1)) for row in rows])
-    held = compare_logits(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
-    if held.excess is not None:
-        raise ParityError(f"{what} gives an image other logits alone than in a batch: {held.excess}", EVAL_MODE)
+    alone = np.concatenate([predict(slice(row, row + 1)) for row in rows])
+    compared = compare_logits(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
+    if compared.excess is not None:
+        raise ParityError(f"{what} gives an image other logits alone than in a batch: {compared.excess}", EVAL_MODE)
 
 
 def _compare_pipelines(
     job: ExportJob, logits: NDArray[np.float32], own: NDArray[np.float32], progress: Progress
 ) -> StepParity:
-    """How far the AIPP configuration itself, host steps included, moves the answers: told, not judged."""
-    found = measure_parity("AIPP instead of the card's preprocessing", own, logits)
-    note = f"{found.top1_disagreements} of {found.images} get another first class ({found.relative_error:.1e})"
-    progress(Update("export", note=f"{found.step}: {note}"))
-    return found
+    """How far the AIPP configuration itself, host steps included, moves the logits: reported, not judged."""
+    moved = measure_parity("AIPP instead of the card's preprocessing", own, logits)
+    note = f"{moved.top1_disagreements} of {moved.images} get another first class ({moved.relative_error:.1e})"
+    progress(Update("export", note=f"{moved.step}: {note}"))
+    return moved
 
 
 def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from seatrial.export.derived_graph import (
     is_preprocessing,
     store_derived_graph,
 )
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.graph import parse_graph, read_facts, run_graph
 from seatrial.export.split_preprocessing import cut_body
 from seatrial.store.records import GraphManifest
 
@@ -30,10 +30,10 @@ def make_fp16(job: DerivedGraphJob) -> GraphManifest:
     """Write the fp16 graph derived from an fp32 one, and compare their logits.
 
     Raises:
-        EngineError: onnxruntime is missing, or its converter left something else than was asked.
+        EngineError: onnxruntime is missing, or its converter left layers in fp32.
         ParityError: the predictions changed.
     """
-    model = load_graph(job.graph)
+    model = parse_graph(job.graph)
     fp16 = to_fp16(model)
     size = job.manifest.input.shape[0]
     reference, logits = (run_graph(graph, job.images, size) for graph in (model, fp16))
@@ -64,7 +64,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(nodes)
     used = {name for node in tail for name in node.input}
     graph.initializer.extend(weight for weight in model.graph.initializer if weight.name in used)
-    # What was inferred for float32 no longer holds.
+    # Types were inferred for float32.
     del graph.value_info[:]
     onnx.checker.check_model(converted, full_check=True)
     before = read_facts(model)
@@ -77,20 +77,23 @@ def check_weights(model: onnx.ModelProto) -> None:
     """Refuse a graph of which a convolution or linear layer has weights that are not float16.
 
     Raises:
-        EngineError: says how many.
+        EngineError: counts them.
     """
     types = {weight.name: weight.data_type for weight in model.graph.initializer}
     layers = [node for node in model.graph.node if node.op_type in WEIGHTED and node.input[1] in types]
     other = [node.name for node in layers if types[node.input[1]] != TensorProto.FLOAT16]
     if other or not layers:
-        raise EngineError(f"{len(other)} of {len(layers)} layers did not become float16, first {other[:1]}")
+        raise EngineError(
+            f"{len(other)} of {len(layers)} layers did not become float16, first {other[:1]}",
+            "compile another precision",
+        )
 
 
 def check_decided(reference: NDArray[np.floating], logits: NDArray[np.floating]) -> None:
     """Refuse other first classes where the reference was decided: rounding may order two logits that are almost equal.
 
     Raises:
-        ParityError: says how many.
+        ParityError: counts them.
     """
     ranked = np.sort(reference, axis=1)
     decided = ranked[:, -1] - ranked[:, -2] > DECIDED * np.ptp(reference, axis=1)
@@ -112,7 +115,7 @@ def sort_nodes(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
             else:
                 rest.append(node)
         if len(rest) == len(waiting):
-            raise EngineError(f"the converted graph has a circle at '{rest[0].name}'")
+            raise EngineError(f"the converted graph has a cycle at '{rest[0].name}'", "compile another precision")
         waiting = rest
     return ordered
 

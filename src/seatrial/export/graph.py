@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, read back from the file, and what it answers."""
+"""The facts of an ONNX file, read back from it, and its logits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.engines.base import LEAST_SHARE
-from seatrial.engines.engine_folder import read_graph_manifest
+from seatrial.engines.engine_folder import read_graph
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import manifest_path
@@ -41,25 +41,25 @@ def load_graph(path: Path) -> onnx.ModelProto:
         RefusedFile: it is no ONNX file, a damaged one, or another than its manifest describes.
     """
     if GraphManifest.stands_at(manifest_path(path)):
-        read_graph_manifest(path)
+        read_graph(path)
     return parse_graph(path)
 
 
 def parse_graph(path: Path) -> onnx.ModelProto:
-    """`load_graph`, whatever a manifest says of the file.
+    """As `load_graph`, without a look at the manifest.
 
     Raises:
         UsageError: there is no such file.
         RefusedFile: it is no ONNX file, or a damaged one.
     """
     if not path.is_file():
-        raise UsageError(f"there is no ONNX file {path}")
+        raise UsageError(f"there is no ONNX file {path}", "`seatrial export` makes one")
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({reason})") from None
+        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({reason})", "export it again") from None
     return model
 
 
@@ -72,7 +72,10 @@ def read_facts(model: onnx.ModelProto) -> GraphFacts:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, not one of each")
+        raise RefusedFile(
+            f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, not one of each",
+            "export the classifier alone",
+        )
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(model.graph.output[0]))
 
@@ -97,31 +100,34 @@ def read_precision(model: onnx.ModelProto) -> GraphPrecision:
 
 
 def check_facts(facts: GraphFacts, opset: int, ends: tuple[str, str], batch_size: int | None) -> None:
-    """Hold what came out against what was asked.
+    """Check an exported graph against the request.
 
     Raises:
         EngineError: opset, a name, or the batch axis is another one.
     """
-    asked = {"opset": opset, "input name": ends[0], "output name": ends[1], "batch": batch_size or "free"}
+    wanted = {"opset": opset, "input name": ends[0], "output name": ends[1], "batch": batch_size or "free"}
     found = {
         "opset": facts.opset,
         "input name": facts.input.name,
         "output name": facts.output.name,
         "batch": facts.input.shape[0] or "free",
     }
-    for what, want in asked.items():
+    for what, want in wanted.items():
         if found[what] != want:
             raise EngineError(
-                f"the exporter was asked for {what} {want} and wrote {found[what]}", "try another --exporter or --opset"
+                f"the exporter was to write {what} {want} and wrote {found[what]}", "try another --exporter or --opset"
             )
-    if (facts.output.shape[0] or "free") != asked["batch"]:
-        raise EngineError(f"the graph's output has batch {facts.output.shape[0]}, its input {found['batch']}")
+    if (facts.output.shape[0] or "free") != wanted["batch"]:
+        raise EngineError(
+            f"the graph's output has batch {facts.output.shape[0]}, its input {found['batch']}",
+            "try another --exporter",
+        )
 
 
 def run_graph(
     model: onnx.ModelProto, images: NDArray[np.generic], batch_size: int | None = None
 ) -> NDArray[np.float32]:
-    """What `open_graph` answers to some images at once."""
+    """The logits of some images, by `open_graph`."""
     return open_graph(model, batch_size)(images)
 
 
@@ -130,8 +136,8 @@ def open_graph(
 ) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
     """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with the last image.
 
-    Every node runs as it stands in the graph: an optimiser that errs would be taken for a fault of the graph.
-    `engines.ort_levels` holds the optimiser against this when an engine is compiled.
+    No node is optimised: an optimiser that errs would be taken for a fault of the graph.
+    `engines.ort_levels` compares the optimiser with this when an engine is compiled.
 
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.
@@ -152,7 +158,7 @@ def open_graph(
     name = session.get_inputs()[0].name
     size = batch_size or CHUNK
 
-    def answer(images: NDArray[np.generic]) -> NDArray[np.float32]:
+    def predict(images: NDArray[np.generic]) -> NDArray[np.float32]:
         logits = []
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
@@ -161,14 +167,17 @@ def open_graph(
             logits.append(session.run(None, {name: filled})[0][: len(chunk)])
         return np.concatenate(logits)
 
-    return answer
+    return predict
 
 
 def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
     shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
     if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
-        raise RefusedFile(f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes")
+        raise RefusedFile(
+            f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes",
+            "export the classifier alone",
+        )
     # uint8 images of one or four channels are what an AIPP configuration takes.
     last = (1, 3, 4) if kind.elem_type == TensorProto.UINT8 else (3,)
     layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] in last and shape[1] not in (1, 3) else "NCHW"

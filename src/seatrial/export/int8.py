@@ -16,7 +16,7 @@ from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.accuracy_aware import Budget, quantize_within
 from seatrial.export.derived_graph import store_derived_graph
-from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
+from seatrial.export.graph import open_graph, parse_graph, read_facts, run_graph
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update
@@ -24,7 +24,7 @@ from seatrial.store.files import hash_value
 from seatrial.store.records import Calibration, GraphManifest
 
 AT_ONCE = 256
-"""Labelled images held at a time."""
+"""Labelled images in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Int8Job:
     contents: dict[str, int]
     """Sizes by hash of their files."""
     proof: NDArray[np.generic]
-    """Images to tell the difference on, as the graph takes them."""
+    """Images to measure the difference on, as the graph takes them."""
     preset: Preset
     max_drop_pp: float | None
     labelled: tuple[LabelledImage, ...]
@@ -49,16 +49,16 @@ class Int8Job:
 
 
 def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
-    """Quantise, read back, hold against the float graph; write the ONNX file and its manifest.
+    """Quantise, read back, compare with the float graph; write the ONNX file and its manifest.
 
-    The difference is told and not judged: int8 gives a few images another first class, and only labels say if it may.
+    The difference is reported, not judged: int8 gives a few images another first class, and only labels can judge that.
 
     Raises:
         EngineError: NNCF is missing, or what it made is not per channel.
-        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        ParityError: the logits cannot be a classifier's, or the accuracy cannot be kept.
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
-    plain = raise_opset(load_graph(job.graph), job.proof)
+    plain = raise_opset(parse_graph(job.graph), job.proof)
     progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
     int8, kept = _quantize(job, plain, progress)
     layers = check_quantized(int8, plain)
@@ -111,30 +111,30 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     return found.model, found.keep
 
 
-def _check_plausible(job: Int8Job, labels: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+def _check_plausible(job: Int8Job, labels: NDArray[np.int64], predictions: NDArray[np.int64]) -> None:
     """Refuse to choose layers by an accuracy that cannot drop."""
     recipe = job.pipeline.recipe
     published = find_published(recipe, job.manifest.published is False)
     ids = [image.id for image in job.labelled]
-    found = find_suspicions(Seen(ids, labels, answers, recipe.network.classes, published=published))
+    found = find_suspicions(Seen(ids, labels, predictions, recipe.network.classes, published=published))
     if found and recipe.gates.plausible:
         problem = f"no drop can be measured on predictions that cannot be believed: {found[0].reason}"
         raise NotComparable(problem, found[0].fix)
 
 
 def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArray[np.int64]:
-    """First classes (n,) of the labelled images, by the graph as it stands.
+    """First classes (n,) of the labelled images, by the graph.
 
     Not optimised: which levels are sound of a graph is only known once an engine was compiled from it, and one that
     errs would choose layers by its own fault.
     """
-    ask = open_graph(model, job.manifest.input.shape[0])
+    predict = open_graph(model, job.manifest.input.shape[0])
     found: list[NDArray[np.int64]] = []
     paths = [image.path for image in job.labelled]
     done = 0
     for pixels in iterate_batches(paths, job.pipeline, AT_ONCE, count_cores()):
         images = pixels if job.manifest.fused else job.pipeline.finish(pixels)
-        found.append(ask(images).argmax(axis=1))
+        found.append(predict(images).argmax(axis=1))
         done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))
     return np.concatenate(found)

@@ -92,14 +92,14 @@ def quantize(
             )
         except Exception as error:  # NNCF's exceptions share no base but this
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise EngineError(f"NNCF cannot quantise the graph ({reason})") from error
+            raise EngineError(f"NNCF cannot quantise the graph ({reason})", "stay with fp16 or bf16") from error
 
 
 def check_quantized(model: onnx.ModelProto, before: onnx.ModelProto) -> Layers:
     """Read back what was quantised, and that it is per channel, symmetric, with the same ends and opset.
 
     Raises:
-        EngineError: says what is not.
+        EngineError: names what is not.
     """
     facts = read_facts(before)
     check_ends(read_facts(model), facts, facts.opset)
@@ -119,7 +119,7 @@ def check_quantized(model: onnx.ModelProto, before: onnx.ModelProto) -> Layers:
     layers = Layers(tuple(quantized), tuple(plain))
     if len(quantized) < LEAST_SHARE * layers.count:
         raise EngineError(
-            f"{len(quantized)} of {layers.count} layers became int8, and no engine takes less than half for int8",
+            f"{len(quantized)} of {layers.count} layers became int8, and an int8 engine needs at least half",
             "stay with fp16 or bf16",
         )
     return layers
@@ -144,13 +144,15 @@ def _check_scales(layer: onnx.NodeProto, source: onnx.NodeProto, weights: dict[s
             f"int8 needs opset {MIN_OPSET} or newer",
         )
     if weight.data_type != TensorProto.INT8 or any(numpy_helper.to_array(point).any() for point in zero):
-        raise EngineError(f"layer '{layer.name}' has weights that are not symmetric int8")
+        raise EngineError(
+            f"layer '{layer.name}' has weights that are not symmetric int8", "take another version of nncf"
+        )
 
 
 def _load_nncf() -> Any:
     # Otherwise it reports its use to its makers; it looks for this only while it is imported.
     os.environ.setdefault("NNCF_CI", "1")
-    # Through it NNCF asks for a CUDA that nobody needs here.
+    # Through it NNCF warns of a missing CUDA, which is not needed here.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         import nncf

@@ -1,4 +1,4 @@
-"""Fold and clean a graph without changing what it accepts or answers."""
+"""Fold and clean a graph without changing its input or its logits."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
         UsageError: there is no such file, its input cannot have that shape, or `output` has a manifest.
         RefusedFile: it is no ONNX file, or no image classifier.
         EngineError: onnxruntime is missing, or the graph's ends changed.
-        ParityError: the answers changed.
+        ParityError: the predictions changed.
     """
     if manifest_path(output).exists():
         raise UsageError(
@@ -74,7 +74,8 @@ def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
     if not agree:
         raise UsageError(
             f"--input-shape {','.join(map(str, shape))} does not fit input '{facts.input.name}' "
-            f"{'x'.join('N' if size is None else str(size) for size in given)}"
+            f"{'x'.join('N' if size is None else str(size) for size in given)}",
+            "give every axis, batch first; only free ones may change",
         )
     for value in (*model.graph.input, *model.graph.output):
         if value.name == facts.input.name:
@@ -82,7 +83,7 @@ def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
                 dim.dim_value = size
         elif value.name == facts.output.name:
             value.type.tensor_type.shape.dim[0].dim_value = shape[0]
-    # What was inferred for other sizes no longer holds.
+    # Shapes were inferred for other sizes.
     del model.graph.value_info[:]
 
 

@@ -1,4 +1,4 @@
-"""What may be asked of an export; imports no framework."""
+"""The options of an export; imports no framework."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,12 +8,12 @@ from seatrial.errors import EngineError
 
 Exporter = Literal["torchscript", "dynamo"]
 OPSETS: dict[Exporter, tuple[int, int]] = {"torchscript": (7, 20), "dynamo": (18, 28)}
-"""Oldest and newest opset that each exporter writes. Asked for an older one, dynamo writes 18 and says nothing."""
+"""Oldest and newest opset that each exporter writes. For an older one dynamo silently writes 18."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
-    """What to ask of the exporter."""
+    """What the exporter is to write."""
 
     opset: int
     batch_size: int | None = None

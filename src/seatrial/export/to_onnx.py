@@ -1,4 +1,4 @@
-"""A torch network to an ONNX graph whose opset, names and batch axis are those that were asked for."""
+"""A torch network to an ONNX graph whose opset, names and batch axis are the requested ones."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
     """Export to `path` and read it back. The input is float32 (n, 3, height, width), already normalised.
 
     Raises:
-        EngineError: the exporter fails, or writes something else than was asked.
+        EngineError: the exporter fails, or writes something else than was requested.
     """
     example = torch.zeros(spec.batch_size or 2, 3, *recipe.input_size)
     names = (recipe.graph.input, recipe.graph.output)
@@ -47,7 +47,9 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
             )
     except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError, ImportError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise EngineError(f"exporter {spec.exporter} failed at opset {spec.opset} ({reason})") from None
+        raise EngineError(
+            f"exporter {spec.exporter} failed at opset {spec.opset} ({reason})", "try another --opset or --exporter"
+        ) from None
     model = load_graph(path)
     check_facts(read_facts(model), spec.opset, names, spec.batch_size)
     return model

@@ -1,4 +1,4 @@
-"""Nodes that only training wants: they make the answers of a graph depend on the batch, or on chance."""
+"""Nodes that only training wants: they make the logits of a graph depend on the batch, or on chance."""
 
 import onnx
 from onnx import numpy_helper
@@ -7,7 +7,7 @@ from seatrial.errors import RefusedFile
 
 
 def check_inference(model: onnx.ModelProto, name: str) -> None:
-    """Refuse a graph that was exported in training mode, as far as its nodes say so.
+    """Refuse a graph that was exported in training mode, as far as its nodes show it.
 
     Source: ONNX's operators `BatchNormalization` (attribute `training_mode` from opset 14 on; before, several outputs)
     and `Dropout` (third input from opset 12 on).
@@ -28,8 +28,8 @@ def check_inference(model: onnx.ModelProto, name: str) -> None:
 
 def _is_training(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
     if node.op_type == "BatchNormalization":
-        asked = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
-        return asked or sum(bool(output) for output in node.output) > 1
+        training = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
+        return training or sum(bool(output) for output in node.output) > 1
     if node.op_type != "Dropout" or len(node.input) < 3 or node.input[2] not in constants:
         return False
     return bool(numpy_helper.to_array(constants[node.input[2]]))

@@ -23,7 +23,7 @@ _holders = 0
 
 @contextmanager
 def kept_heap() -> Iterator[None]:
-    """Keep freed memory while the block runs, and give it back after the last; only glibc is told."""
+    """Keep freed memory while the block runs, and give it back after the last; with glibc only."""
     if platform.libc_ver()[0] != "glibc":
         yield
         return

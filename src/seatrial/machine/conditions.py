@@ -10,7 +10,7 @@ from seatrial.machine.environment import CPUFREQ, read_mhz
 from seatrial.machine.nvidia import find_gpu
 
 LEAST_PROCESSOR_S = 0.5
-"""The kernel counts processor time in hundredths of a second: less than this tells nothing."""
+"""The kernel counts processor time in hundredths of a second: less than this cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class OtherLoad:
         self._begun = _read_processor_times()
 
     def read(self) -> float | None:
-        """Share 0..1 of all processor time; None if too little has passed to tell."""
+        """Share 0..1 of all processor time; None if too little has passed."""
         total, busy, own = (b - a for a, b in zip(self._begun, _read_processor_times(), strict=True))
         return None if total < LEAST_PROCESSOR_S else min(1.0, max(0.0, (busy - own) / total))
 
@@ -60,12 +60,12 @@ def _read_processor_times() -> tuple[float, float, float]:
 
 
 def read_clock(device: str) -> tuple[float, bool] | None:
-    """MHz of the device now, and whether heat or power holds it back; None where the system does not tell."""
+    """MHz of the device now, and whether heat or power holds it back; None where the system does not report it."""
     gpu = find_gpu(device)
     if gpu is not None:
         return gpu.clock()
     if device != "cpu":
         return None
     clocks = [read_mhz(path) for path in sorted(CPUFREQ.parent.parent.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))]
-    told = [clock for clock in clocks if clock is not None]
-    return (sum(told) / len(told), False) if told else None
+    known = [clock for clock in clocks if clock is not None]
+    return (sum(known) / len(known), False) if known else None

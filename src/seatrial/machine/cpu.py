@@ -23,7 +23,7 @@ FLAGS = (
 
 
 def read_flags() -> tuple[str, ...]:
-    """Those of `FLAGS` that the CPU has; empty where the system does not tell (macOS, Windows)."""
+    """Those of `FLAGS` that the CPU has; empty where the system does not list them (macOS, Windows)."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
         return ()
@@ -52,12 +52,12 @@ def count_threads(options: Mapping[str, str], streams: int = 1) -> int:
     Raises:
         UsageError: the option is not a whole number above 0.
     """
-    asked = options.get("threads")
-    if asked is None:
+    threads = options.get("threads")
+    if threads is None:
         return max(1, count_cores() // streams)
-    if not asked.isdecimal() or int(asked) == 0:
-        raise UsageError(f"option threads={asked} is not a whole number above 0")
-    return int(asked)
+    if not threads.isdecimal() or int(threads) == 0:
+        raise UsageError(f"option threads={threads} is not a number", "give a whole number above 0")
+    return int(threads)
 
 
 def _cgroup_quota() -> int | None:

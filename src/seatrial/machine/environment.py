@@ -84,13 +84,13 @@ def _say(value: object) -> str:
 
 
 def name_machine(environment: Environment) -> str:
-    """What may move the last bits of an answer where the software is the same: the CPU and its flags."""
+    """What may change the last bits of logits where the software is the same: the CPU and its flags."""
     return f"{environment.cpu} ({' '.join(environment.cpu_flags)})"
 
 
 def read_mhz(path: Path) -> float | None:
-    told = _read_line(path)
-    return float(told) / 1000 if told is not None and told.isdecimal() else None
+    line = _read_line(path)
+    return float(line) / 1000 if line is not None and line.isdecimal() else None
 
 
 def _read_line(path: Path) -> str | None:
@@ -102,8 +102,8 @@ def _read_line(path: Path) -> str | None:
 
 def _read_memory_limit() -> int | None:
     """Of the cgroup; version 1 writes a number beyond all memory for none."""
-    told = _read_line(_CGROUP / "memory.max") or _read_line(_CGROUP / "memory" / "memory.limit_in_bytes")
-    limit = int(told) if told is not None and told.isdecimal() else None
+    line = _read_line(_CGROUP / "memory.max") or _read_line(_CGROUP / "memory" / "memory.limit_in_bytes")
+    limit = int(line) if line is not None and line.isdecimal() else None
     return None if limit is None or limit >= psutil.virtual_memory().total else limit
 
 

@@ -1,101 +1,95 @@
-"""NVIDIA GPUs as their driver's own library tells, without any SDK: names, memory, clocks."""
+"""NVIDIA GPUs as their driver's own library describes them, without any SDK: names, memory, clocks."""
 
 import ctypes
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from seatrial.store.measurement import Accelerator
 
-LIBRARY = "libnvidia-ml.so.1"
-_SM_CLOCK = 1
 _HELD_BACK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """Reasons of a lower clock that are heat or power: software power cap, hardware slowdown, software and hardware thermal
 slowdown, power brake (nvml.h, nvmlClocksEventReason…)."""
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
-
-
 class Gpu:
-    """One GPU; what the driver does not tell is None."""
+    """One GPU; what the driver does not report is None."""
 
-    def __init__(self, library: Any, handle: ctypes.c_void_p) -> None:
-        self._library, self._handle = library, handle
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
 
     def describe(self) -> Accelerator:
-        """What it is."""
-        memory, power_mw = self._read_memory(), self._read(ctypes.c_uint, "PowerManagementLimit")
-        clock = self._read(ctypes.c_uint, "MaxClockInfo", _SM_CLOCK)
+        """Name, driver, memory, clock and power limit."""
+        import pynvml
+
+        memory, power_mw = self._read("MemoryInfo"), self._read("PowerManagementLimit")
+        driver = None
+        with suppress(pynvml.NVMLError):
+            driver = pynvml.nvmlSystemGetDriverVersion()
         return Accelerator(
-            name=self._read_text("nvmlDeviceGetName", self._handle) or "NVIDIA GPU",
-            driver=self._read_text("nvmlSystemGetDriverVersion"),
+            name=self._read("Name") or "NVIDIA GPU",
+            driver=driver,
             memory_bytes=None if memory is None else memory.total,
-            clock_mhz=None if clock is None else clock.value,
-            power_limit_w=None if power_mw is None else power_mw.value / 1000,
+            clock_mhz=self._read("MaxClockInfo", pynvml.NVML_CLOCK_SM),
+            power_limit_w=None if power_mw is None else power_mw / 1000,
         )
 
     def used_bytes(self) -> int | None:
-        """Memory that all processes hold together."""
-        memory = self._read_memory()
-        return None if memory is None else memory.used
+        """Memory in use by all processes together."""
+        memory = self._read("MemoryInfo")
+        return None if memory is None else int(memory.used)
 
     def clock(self) -> tuple[float, bool] | None:
         """MHz now, and whether heat or power holds it back."""
-        clock = self._read(ctypes.c_uint, "ClockInfo", _SM_CLOCK)
-        reasons = self._read(ctypes.c_ulonglong, "CurrentClocksThrottleReasons")
-        return None if clock is None else (clock.value, bool(reasons is not None and reasons.value & _HELD_BACK))
+        import pynvml
 
-    def _read_memory(self) -> Any:
-        return self._read(_Memory, "MemoryInfo")
+        clock = self._read("ClockInfo", pynvml.NVML_CLOCK_SM)
+        reasons = self._read("CurrentClocksThrottleReasons")
+        return None if clock is None else (clock, bool((reasons or 0) & _HELD_BACK))
 
-    def _read(self, kind: Any, name: str, *asked: int) -> Any:
-        # Drivers add functions, and drop old ones.
-        call = getattr(self._library, f"nvmlDeviceGet{name}", None)
-        value = kind()
-        return None if call is None or call(self._handle, *asked, ctypes.byref(value)) else value
+    def _read(self, name: str, *arguments: int) -> Any:
+        import pynvml
 
-    def _read_text(self, name: str, *asked: Any) -> str | None:
-        text = ctypes.create_string_buffer(96)
-        failed = getattr(self._library, name)(*asked, text, ctypes.c_uint(len(text)))
-        return None if failed else text.value.decode(errors="replace")
+        # Drivers add functions, and drop old ones; a GPU need not support them all.
+        with suppress(pynvml.NVMLError):
+            return getattr(pynvml, f"nvmlDeviceGet{name}")(self._handle, *arguments)
+        return None
 
 
 @cache
 def list_gpus() -> tuple[Gpu, ...]:
     """The GPUs that this process may use, in the order in which CUDA counts them; none without a driver."""
+    import pynvml
+
     try:
-        library = ctypes.CDLL(LIBRARY)
-    except OSError:
-        return ()
-    count = ctypes.c_uint()
-    if library.nvmlInit_v2() or library.nvmlDeviceGetCount_v2(ctypes.byref(count)):
+        pynvml.nvmlInit()
+        names = list_visible(pynvml.nvmlDeviceGetCount(), os.environ)
+    except pynvml.NVMLError:
         return ()
     handles = []
-    for name in list_visible(count.value, os.environ):
-        handle = ctypes.c_void_p()
-        by, key = ("UUID", name.encode()) if isinstance(name, str) else ("Index_v2", ctypes.c_uint(name))
-        if not getattr(library, f"nvmlDeviceGetHandleBy{by}")(key, ctypes.byref(handle)):
-            handles.append(handle)
-    return tuple(Gpu(library, handle) for handle in handles)
+    for name in names:
+        by = pynvml.nvmlDeviceGetHandleByUUID if isinstance(name, str) else pynvml.nvmlDeviceGetHandleByIndex
+        with suppress(pynvml.NVMLError):
+            handles.append(by(name))
+    return tuple(map(Gpu, handles))
 
 
 def list_visible(count: int, environment: Mapping[str, str]) -> list[int | str]:
     """Numbers or UUIDs of the GPUs that CUDA_VISIBLE_DEVICES leaves; the list ends at the first that is none."""
-    told = environment.get("CUDA_VISIBLE_DEVICES")
-    if told is None:
+    listed = environment.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
         return list(range(count))
-    found: list[int | str] = []
-    for word in (word.strip() for word in told.split(",")):
+    visible: list[int | str] = []
+    for word in (word.strip() for word in listed.split(",")):
         if word.isdecimal() and int(word) < count:
-            found.append(int(word))
+            visible.append(int(word))
         elif word.startswith("GPU-"):
-            found.append(word)
+            visible.append(word)
         else:
             break
-    return found
+    return visible
 
 
 def find_gpu(device: str) -> Gpu | None:

@@ -44,7 +44,7 @@ def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network
     """Refuse weights that are not this network's.
 
     Raises:
-        RefusedFile: names the first keys that differ and, where it can be told, whose weights they are.
+        RefusedFile: names the first keys that differ and, where it is known, whose weights they are.
     """
     difference = find_difference(state, wanted)
     if not difference:
@@ -63,7 +63,7 @@ def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     """Weights that fit as contiguous float32 copies in the network's order; counts keep their own dtype.
 
     Raises:
-        RefusedFile: a weight is no finite number, or whole numbers stand where floats belong.
+        RefusedFile: a weight is no finite number, or whole numbers are where floats belong.
     """
     converted = {}
     for key, target in wanted.items():
@@ -73,7 +73,7 @@ def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
         found = state[key]
         if target.is_floating_point() != found.is_floating_point():
             kinds = f"{found.dtype}, not {target.dtype}".replace("torch.", "")
-            raise RefusedFile(f"{path}: '{key}' holds {kinds}", "weights that were quantised cannot be taken")
+            raise RefusedFile(f"{path}: '{key}' is {kinds}", "give the weights from before they were quantised")
         copied = found.detach().to(target.dtype, copy=True, memory_format=torch.contiguous_format)
         broken = copied.numel() - int(copied.isfinite().sum())
         if broken:
@@ -94,7 +94,7 @@ def recognise(state: Mapping[str, Tensor], difference: Difference, network: Netw
     if len(heads) == 1 and len(heads[0]):
         classes = len(heads[0])
         if _fits(state, change_classes(network, classes)):
-            return f"it has {classes} classes where the recipe says {network.classes}: use a recipe with {classes}"
+            return f"it has {classes} classes, the recipe {network.classes}: use a recipe with {classes}"
         for name in list_cards():
             if _fits(state, change_classes(load_recipe(name).network, classes)):
                 return f"it fits the network of recipe '{name}' with {classes} classes: use that, or another file"

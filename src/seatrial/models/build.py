@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 OURS = {"sk_resnet50": "seatrial.models.sknet:SkResNet50"}
-"""Networks that we define: name to the class, loaded when first asked for."""
+"""Networks that we define: name to the class, loaded when first used."""
 
 
 def build_network(network: Network) -> "nn.Module":
     """The network with random weights, in training mode.
 
     Raises:
-        UsageError: the builder has no such network, or it has not as many parameters as the recipe says.
+        UsageError: the builder has no such network, or its number of parameters is not the recipe's.
         EngineError: torch or timm is not installed.
     """
     built = _build_ours(network) if network.builder == "seatrial" else _build_timm(network)
@@ -29,7 +29,7 @@ def build_network(network: Network) -> "nn.Module":
         raise UsageError(
             f"network '{network.name}' with {network.classes} classes has {found:,} parameters, "
             f"not the {network.parameters:,} that the recipe states",
-            "mend or leave out the recipe's network.parameters",
+            "correct the recipe's network.parameters, or leave it out",
         )
     return built
 
@@ -42,7 +42,7 @@ def sketch_network(network: Network) -> "nn.Module":
 
 
 def change_classes(network: Network, classes: int) -> Network:
-    """The same network for another number of classes; a count of parameters holds for the stated classes only."""
+    """The same network for another number of classes; a count of parameters is of the stated classes only."""
     if classes == network.classes:
         return network
     return network.model_copy(update={"classes": classes, "parameters": None})
@@ -57,7 +57,7 @@ def import_extra(name: str) -> ModuleType:
     """Import a module of the `torch` extra.
 
     Raises:
-        EngineError: it is not installed; says what brings it.
+        EngineError: it is not installed.
     """
     try:
         return import_module(name)
@@ -81,7 +81,7 @@ def _build_ours(network: Network) -> "nn.Module":
 def _build_timm(network: Network) -> "nn.Module":
     timm = import_extra("timm")
     known = timm.list_models()
-    # Only plain names: timm would ask the internet for those that begin with hf-hub:.
+    # Only plain names: timm would download those that begin with hf-hub:.
     if network.name not in known:
         # What follows a dot is timm's name for pretrained weights, which are no part of a network.
         near = difflib.get_close_matches(network.name.partition(".")[0], known, n=1, cutoff=0.5)

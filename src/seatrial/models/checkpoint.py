@@ -1,6 +1,6 @@
 """A published checkpoint to canonical weights: the network's own names, float32, safetensors, with a manifest.
 
-torch is imported inside the functions, so that a machine without it is told what to install.
+torch is imported inside the functions, so that a machine without it gets an error that names what to install.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
 from seatrial.models.known_hash import Known, check_known
 from seatrial.recipes.schema import Network, Recipe
-from seatrial.store.files import hash_file, manifest_path, replacing
+from seatrial.store.files import hash_bytes, hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> L
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
 
     Args:
-        known: what `check_known` said of the file, where it was asked already.
+        known: the result of `check_known`, where it was called already.
 
     Raises:
         UsageError: there is no such file, or the recipe's network cannot be built.
@@ -90,7 +90,7 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
         network=loaded.network.name,
         source=str(source_path),
         source_sha256=loaded.source_sha256,
-        sha256=hash_file(output),
+        sha256=hash_bytes(packed),
         parameters=loaded.parameters,
         layout=loaded.layout,
         filled=loaded.filled,
@@ -100,8 +100,11 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
     return manifest
 
 
-def read_stored(path: Path) -> "dict[str, Tensor]":
+def read_stored(path: Path, verified: bool = False) -> "dict[str, Tensor]":
     """The weights that `store_checkpoint` wrote to `path`.
+
+    Args:
+        verified: the caller has compared the file with its checksum.
 
     Raises:
         UsageError: there is no such file, or no manifest beside it.
@@ -112,15 +115,14 @@ def read_stored(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise UsageError(f"there is no checkpoint {path}")
-    manifest = CheckpointManifest.load(manifest_path(path))
-    if hash_file(path) != manifest.sha256:
-        raise RefusedFile(f"{path} is not what its manifest says: altered or cut off", "load the checkpoint again")
+        raise UsageError(f"there is no checkpoint {path}", "`seatrial export` stores one")
+    if not verified and hash_file(path) != CheckpointManifest.load(manifest_path(path)).sha256:
+        raise RefusedFile(f"{path} is altered or cut off: checksum mismatch", "export the checkpoint again")
     return load_file(path)
 
 
-def load_network(network: Network, path: Path) -> "nn.Module":
-    """The network with the weights stored in `path`, in evaluation mode; raises as `build_network` and `read_stored`.
+def load_network(network: Network, path: Path, verified: bool = False) -> "nn.Module":
+    """The network with the weights stored in `path`, in evaluation mode; arguments and errors as `read_stored`.
 
     Raises:
         RefusedFile: the weights are another network's.
@@ -128,7 +130,7 @@ def load_network(network: Network, path: Path) -> "nn.Module":
     built = build_network(network)
     from seatrial.models.account import check_fit
 
-    state = read_stored(path)
+    state = read_stored(path, verified)
     check_fit(state, built.state_dict(), network, path)
     built.load_state_dict(state, strict=True)
     return built.eval()

@@ -1,10 +1,10 @@
 """What is known of a checkpoint file's bytes before they are read, so that damage is found in every format.
 
-Four things may tell: the manifest that we stored beside it, the record of the training that wrote it, its own name, and
-the card. The first two name the file. A name such as `resnet50-0676ba61.pth` ends in the first digits of the file's
-sha256: torch.hub's rule, which torchvision and timm follow; one's own may as well end in a commit or the number of a
-run, so that only a name like that of the card's file is held to it. The card names the published file, which one's own
-weights need not be; only under the published file's name they would be taken for it.
+A checksum may be in four places: the manifest that we stored beside it, the record of the training that wrote it, its
+own name, and the card. The first two name the file. A name such as `resnet50-0676ba61.pth` ends in the first digits of
+the file's sha256: torch.hub's rule, which torchvision and timm follow; one's own may as well end in a commit or the
+number of a run, so that only a name like that of the card's file counts. The card names the published file, which one's
+own weights need not be; only under the published file's name they would be taken for it.
 """
 
 import re
@@ -32,7 +32,7 @@ class Known:
 
     sha256: str
     published: bool | None
-    """Whether it is the published file of the card, or was stored from it; None where nothing tells."""
+    """Whether it is the published file of the card, or was stored from it; None where it is not known."""
 
 
 def check_known(path: Path, recipe: Recipe) -> Known:
@@ -45,7 +45,7 @@ def check_known(path: Path, recipe: Recipe) -> Known:
     try:
         found = read_digests(path)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     _check_records(path, found["sha256"])
     _check_name(path, found["sha256"], recipe)
     return Known(found["sha256"], _check_card(path, found, recipe))

@@ -1,6 +1,6 @@
 """How checkpoints are wrapped and named, and how they become the network's own names.
 
-| where | what stands there |
+| where | what is there |
 |---|---|
 | around the weights | nothing, or one of `WRAPPERS` |
 | before every name | `module.` (DataParallel, DistributedDataParallel), `_orig_mod.` (torch.compile) |
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seatrial.errors import RefusedFile
-from seatrial.models.read_file import Content
+from seatrial.models.read_file import SAVE_STATE, Content
 
 WRAPPERS = ("state_dict_ema", "state_dict", "model")
 """The first that a file has is taken: timm too prefers averaged weights, by which it also chooses its best epoch."""
@@ -31,10 +31,10 @@ State = dict[str, Tensor]
 
 
 def find_state(content: Content, path: Path) -> tuple[State, str]:
-    """The weights in a file, in the network's own names as far as they can be told, and the layout in words.
+    """The weights in a file, in the network's own names as far as they are known, and the layout in words.
 
     Raises:
-        RefusedFile: it holds no weights, or something that is not a plain dense tensor among them.
+        RefusedFile: it has no weights, or something that is not a plain dense tensor among them.
     """
     state, wrapper = _unwrap(content.value, path)
     for key, value in state.items():
@@ -45,22 +45,22 @@ def find_state(content: Content, path: Path) -> tuple[State, str]:
 
 def _unwrap(value: Any, path: Path) -> tuple[dict[str, Any], str]:
     if not isinstance(value, Mapping):
-        raise RefusedFile(f"{path} holds a {type(value).__name__}, not named weights")
+        raise RefusedFile(f"{path} is a {type(value).__name__}, not named weights", SAVE_STATE)
     for wrapper in WRAPPERS:
         if isinstance(value.get(wrapper), Mapping) and value[wrapper]:
             passed_over = wrapper == "state_dict_ema" and "state_dict" in value
             return dict(value[wrapper]), f"{wrapper}{' (before its state_dict)' if passed_over else ''}"
     if any(isinstance(entry, Tensor) for entry in value.values()):
         return dict(value), "plain"
-    held = ", ".join(repr(key)[:40] for key in list(value)[:8]) or "nothing"
-    raise RefusedFile(f"{path} holds no weights: it has {held}", f"they are looked for under {', '.join(WRAPPERS)}")
+    keys = ", ".join(repr(key)[:40] for key in list(value)[:8]) or "nothing"
+    raise RefusedFile(f"{path} has no weights but {keys}", f"store them under {', '.join(WRAPPERS)}")
 
 
 def _check_tensor(path: Path, key: Any, value: Any) -> None:
     if not isinstance(key, str) or not key.isprintable():
-        raise RefusedFile(f"{path}: {repr(key)[:40]} among its weights is no name")
+        raise RefusedFile(f"{path}: {repr(key)[:40]} among its weights is no name", SAVE_STATE)
     if not isinstance(value, Tensor):
-        raise RefusedFile(f"{path}: '{key}' among its weights is a {type(value).__name__}, not a tensor")
+        raise RefusedFile(f"{path}: '{key}' among its weights is a {type(value).__name__}, not a tensor", SAVE_STATE)
     dense = value.layout is torch.strided and value.device.type == "cpu"
     if not dense or value.dtype not in DTYPES or type(value) not in (Tensor, torch.nn.Parameter):
         kind = f"{value.layout} {value.dtype} on {value.device}".replace("torch.", "")

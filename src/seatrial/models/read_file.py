@@ -1,6 +1,6 @@
 """The bytes of a checkpoint file to plain Python values and tensors, without ever running code from the file.
 
-Three formats are read, told apart by their first bytes and never by the suffix: safetensors, torch's zip archive and
+Three formats are read, recognised by their first bytes and never by the suffix: safetensors, torch's zip archive and
 torch's older pickle stream. torch checks that every storage has the bytes it declares, but neither it nor safetensors
 checks any checksum: a zip archive has one, so here a flipped bit is found; in the other two formats it cannot be.
 """
@@ -49,12 +49,12 @@ UNREAD: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (Unread, "numpy.core.multiarray.scalar"),
     (Unread, "numpy._core.multiarray.scalar"),
 ]
-"""All that may stand in a file beside what torch allows, such as `args` of timm's and numpy's best accuracy."""
+"""All that a file may contain beside what torch allows, such as `args` of timm's and numpy's best accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file held."""
+    """What was read from a file."""
 
     value: Any
     """Usually a mapping; nothing about it is checked yet."""
@@ -71,11 +71,11 @@ def read_content(path: Path) -> Content:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise UsageError(f"there is no checkpoint {path}") from None
+        raise UsageError(f"there is no checkpoint {path}", "give --checkpoint FILE") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", "name the checkpoint file in it") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     with file:
         kind = _detect(path, file.read(512))
         file.seek(0)
@@ -104,7 +104,7 @@ def _detect(path: Path, head: bytes) -> Format:
     if head[257:262] == b"ustar":
         raise RefusedFile(
             f"{path} is a tar archive; torch's own from before 2017 cannot be read without running code from it",
-            f"if it holds a checkpoint, unpack it; if it is one, {SAVE_STATE}",
+            f"if it contains a checkpoint, unpack it; if it is one, {SAVE_STATE}",
         )
     raise RefusedFile(
         f"{path} is no checkpoint (it begins with {head[:8].hex(' ')})", "safetensors and torch.save's files are"
@@ -147,6 +147,6 @@ def _refuse_unreadable(path: Path, error: Exception) -> NoReturn:
             f"{path} is not only weights: reading it would run '{wanted[1]}' from the file, which is not safe",
             f"where you trust it, {SAVE_STATE}",
         ) from None
-    told = str(error).rpartition("WeightsUnpickler error:")[2].strip()
-    reason = told.partition("\n")[0] or type(error).__name__
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    reason = text.partition("\n")[0] or type(error).__name__
     raise RefusedFile(f"{path} is cut off, damaged or not only weights ({reason})", FETCH_AGAIN) from None

@@ -25,10 +25,12 @@ from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
 from seatrial.store.records import Throughput
+from seatrial.store.stage_cache import Stage
 
 PIXELS_BYTES = 32 * 2**20
 """Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
 MOST_IMAGES = 256
+BENCH = Stage("bench", "bench/2", "measured")
 
 
 PROCESSES = 5
@@ -57,14 +59,14 @@ class BenchSpec:
     stop_when_saturated: bool = False
 
 
-def choose_streams(folder: Path, streams: int | None) -> int:
+def choose_streams(folder: Path | EngineFile, streams: int | None) -> int:
     """The given streams, else those that tuning chose, else one."""
     tuning = read_engine(folder).manifest.tuning
     return streams or (1 if tuning is None else tuning.best.streams)
 
 
 def bench_engine(
-    folder: Path, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
+    folder: Path | EngineFile, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
 ) -> Measurement:
     """Measure an engine and write the record to `output`, or reuse the one that this machine wrote.
 
@@ -73,13 +75,12 @@ def bench_engine(
     Raises:
         SeatrialError: as `bench.sweep.sweep`.
     """
-    key = _bench_key(read_engine(folder), spec)
-    before = None
-    with contextlib.suppress(SeatrialError):
-        before = Measurement.load(output)
-    if before is not None and before.key == key and not force:
-        progress(Update("bench", note=f"already measured: {folder.name}"))
-        return _note_images(before, spec, output)
+    file = read_engine(folder)
+    key = _bench_key(file, spec)
+    found = None if force else BENCH.find(key, lambda: Measurement.load(output), lambda record: record, progress)
+    if found is not None:
+        progress(BENCH.already(file.folder.name))
+        return _note_images(found, spec, output)
     limits = Limits(
         warmup_runs=6,
         warmup_s=0.3,
@@ -97,10 +98,10 @@ def bench_engine(
         processes=spec.processes,
         stop_when_saturated=spec.stop_when_saturated,
     )
-    measured = sweep(folder, points, progress, key, output.with_name(f".{output.stem}.points"))
-    measured = _doubt_change(before, measured.model_copy(update={"images_hash": spec.images_hash}))
+    measured = sweep(file, points, progress, key, output.with_name(f".{output.stem}.points"))
+    measured = _doubt_change(output, measured.model_copy(update={"images_hash": spec.images_hash}))
     measured.save(output)
-    _show_best(folder.name, measured, spec.scopes, progress)
+    _show_best(file.folder.name, measured, spec.scopes, progress)
     return measured
 
 
@@ -121,9 +122,11 @@ def _show_best(name: str, measured: Measurement, scopes: Sequence[Scope], progre
             progress(Update("bench", note=note if scope == "host" else f"{note}, scope {scope}"))
 
 
-def _doubt_change(before: Measurement | None, now: Measurement) -> Measurement:
-    """Add a doubt if the record before is of another machine or of other versions."""
-    changes = find_changes(before.environment, now.environment) if before else []
+def _doubt_change(output: Path, now: Measurement) -> Measurement:
+    """Add a doubt if the record at `output` is of another machine or of other versions."""
+    changes: list[str] = []
+    with contextlib.suppress(SeatrialError):
+        changes = find_changes(Measurement.load(output).environment, now.environment)
     if not changes:
         return now
     doubt = f"the record before was measured elsewhere ({'; '.join(changes)}): do not compare its figures with these"
@@ -149,9 +152,8 @@ def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
         "images": hash_file(spec.images) if spec.images else None,
         "files": _hash_files(spec.files) if spec.files else None,
     }
-    return hash_value(
+    return BENCH.key(
         {
-            "stage": "bench/2",
             "engine": [file.manifest.key, file.manifest.contents],
             "spec": settings,
             "machine": machine_hash(environment),
@@ -165,11 +167,12 @@ def _hash_files(folder: Path) -> str:
     return hash_value([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
 
 
-def find_prepared(engine: Path) -> Path | None:
+def find_prepared(engine: Path | EngineFile) -> Path | None:
     """The prepared images of the run that an engine folder is part of, where they are what the engine takes."""
-    pixels = engine.resolve().parent.parent / "bench" / "images.npy"
+    file = read_engine(engine)
+    pixels = file.folder.resolve().parent.parent / "bench" / "images.npy"
     with contextlib.suppress(DataError):
-        read_pixels(pixels, read_pipeline(read_engine(engine).manifest.graph))
+        read_pixels(pixels, read_pipeline(file.manifest.graph))
         return pixels
     return None
 
@@ -194,7 +197,7 @@ def write_guide_summaries(measured: Measurement, output: Path, command: Sequence
     return lines
 
 
-def prepare_folder(engine: Path, images: Path, output: Path, most: int | None = None) -> Path:
+def prepare_folder(engine: Path | EngineFile, images: Path, output: Path, most: int | None = None) -> Path:
     """Prepare the images of a folder for measuring an engine; they go beside `output`, as NAME.images.npy.
 
     Args:

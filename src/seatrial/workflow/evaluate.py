@@ -14,7 +14,7 @@ from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.early_stopping import check_early_stopping, stop_early
 from seatrial.evaluation.executor import EvaluateSpec as EvaluateSpec
 from seatrial.evaluation.executor import Evaluation, Executor, LocalExecutor, Observations
-from seatrial.evaluation.find_evaluated import drop_changed, is_current, load_evaluated
+from seatrial.evaluation.find_evaluated import EVALUATE, drop_changed, is_current, load_evaluated
 from seatrial.evaluation.ledger import PredictionLedger, Tally
 from seatrial.evaluation.notes import count_notes, find_channel_doubts, find_machine_doubts, refuse_partial
 from seatrial.evaluation.pipeline import (
@@ -31,7 +31,7 @@ from seatrial.metrics.classification import measure_all
 from seatrial.metrics.noise_floor import is_coarse
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value, remove_file
+from seatrial.store.files import hash_file, remove_file
 from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord, EarlyStopping, Throughput
 from seatrial.workflow.quantize import check_leak
@@ -41,7 +41,11 @@ MOST_STREAMS = 8
 
 
 def evaluate_engine(
-    folder: Path, spec: EvaluateSpec, output: Path, progress: Progress = silent, executor: Executor | None = None
+    folder: Path | EngineFile,
+    spec: EvaluateSpec,
+    output: Path,
+    progress: Progress = silent,
+    executor: Executor | None = None,
 ) -> AccuracyRecord:
     """Run a labelled set through an engine and write `output/NAME.json` and `.parquet`, or find them written.
 
@@ -68,11 +72,13 @@ def evaluate_engine(
     record = record.model_copy(update={"versus": versus})
     record.save(output / f"{evaluation.name}.json")
     shown = f"{evaluation.name}: top-1 {record.accuracy():.2%} of {record.images} images"
-    progress(Update("evaluate", note=f"already evaluated: {evaluation.name}" if reused else shown))
+    progress(EVALUATE.already(evaluation.name) if reused else Update("evaluate", note=shown))
     return record
 
 
-def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, executor: Executor) -> Evaluation:
+def prepare_evaluation(
+    folder: Path | EngineFile, spec: EvaluateSpec, progress: Progress, executor: Executor
+) -> Evaluation:
     """Read the engine folder and check everything that can be checked before an image is read.
 
     Raises:
@@ -83,7 +89,7 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, exe
     file = read_engine(folder)
     pipeline = read_pipeline(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != pipeline.hash:
-        raise DataError(f"{folder} was built for another preprocessing", "export and compile it again")
+        raise DataError(f"{file.folder} was built for another preprocessing", "export and compile it again")
     if spec.missing and not spec.allow_partial:
         refuse_partial(dict(spec.missing), len(spec.images) + len(spec.missing))
     listing = spec.identity or hash_listing(spec.images)
@@ -91,7 +97,7 @@ def prepare_evaluation(folder: Path, spec: EvaluateSpec, progress: Progress, exe
     reference = None
     if spec.reference is not None:
         reference = ReferencePredictions.load(spec.reference, file.manifest.output.shape[-1])
-        check_reference(reference, spec.images, folder.name)
+        check_reference(reference, spec.images, file.folder.name)
     check_leak(file.manifest.graph, spec.images, listing, progress)
     plan = make_plan(file, spec, executor.cores)
     key = _evaluation_key(file, spec, plan.batch_size, listing, machine_hash(executor.environment), reference)
@@ -172,9 +178,8 @@ def _evaluation_key(
     machine: str,
     reference: ReferencePredictions | None,
 ) -> str:
-    return hash_value(
+    return EVALUATE.key(
         {
-            "stage": "evaluate/3",
             "engine": [file.manifest.key, file.manifest.contents],
             "images": listing,
             "missing": sorted(spec.missing),

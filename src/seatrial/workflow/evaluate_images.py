@@ -6,7 +6,7 @@ from pathlib import Path
 from seatrial.data.preprocessing.check_prepared import describe_input
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.sources import read_images
-from seatrial.engines.base import read_engine
+from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import UsageError
 from seatrial.evaluation.select import repeat_images, select_images
 from seatrial.progress import Progress, silent
@@ -27,7 +27,9 @@ class ImageSetSpec:
     """Repeat the images up to so many, to try long runs."""
 
 
-def read_set(folder: Path, image_set: ImageSetSpec, spec: EvaluateSpec, progress: Progress = silent) -> EvaluateSpec:
+def read_set(
+    folder: Path | EngineFile, image_set: ImageSetSpec, spec: EvaluateSpec, progress: Progress = silent
+) -> EvaluateSpec:
     """`spec` with the images of a set, for the engine in `folder`.
 
     Raises:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from seatrial.data.loading.batches import load_batch
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline, read_pipeline
-from seatrial.engines.engine_folder import read_graph_manifest
+from seatrial.engines.base import GraphFile
+from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.known_hash import check_known, read_stated
@@ -21,11 +22,13 @@ from seatrial.recipes import Recipe
 from seatrial.recipes.steps import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
+from seatrial.store.stage_cache import Stage
 
 if TYPE_CHECKING:
     from seatrial.models.checkpoint import LoadedCheckpoint
 
 PARITY_IMAGES = 64
+EXPORT = Stage("export", "export/2", "exported")
 
 
 def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress = silent) -> CheckpointManifest:
@@ -72,25 +75,27 @@ def keep_weights(
     """
     if isinstance(weights, CheckpointManifest):
         progress(Update("checkpoint", note=f"already stored: {output.name}"))
-        _tell_unpublished(weights, source, progress)
+        _note_unpublished(weights, source, progress)
         return weights
     from seatrial.models.checkpoint import store_checkpoint
 
     stored = store_checkpoint(weights, source, output)
     note = f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"
     progress(Update("checkpoint", note=note))
-    _tell_unpublished(stored, source, progress)
+    _note_unpublished(stored, source, progress)
     return stored
 
 
-def _tell_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
+def _note_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
     if stored.published is False:
-        told = f"{source.name} is not the published file that {stored.recipe}'s card states: its accuracy is not theirs"
-        progress(Update("checkpoint", note=told))
+        note = (
+            f"{source.name} is not the published file of recipe {stored.recipe}: the published accuracy is not its own"
+        )
+        progress(Update("checkpoint", note=note))
     stated = read_stated(source.name)
     if stated is not None and not stored.source_sha256.startswith(stated):
-        told = f"{source.name} does not have the checksum that its name seems to state; your own weights need not"
-        progress(Update("checkpoint", note=told))
+        note = f"{source.name} does not have the checksum in its name; your own weights need not"
+        progress(Update("checkpoint", note=note))
 
 
 def export_graph(
@@ -104,16 +109,15 @@ def export_graph(
     """Export the stored checkpoint at `checkpoint` to `output`, proved on `images`, or find it done.
 
     Raises:
-        EngineError: an exporter gave something else than was asked.
-        ParityError: a step changed the answers.
+        EngineError: the exporter wrote something else than was requested.
+        ParityError: a step changed the predictions.
     """
     check_opset(spec)
     weights = CheckpointManifest.load(manifest_path(checkpoint))
     pipeline = make_pipeline(recipe, spec.aipp)
     pixels = load_batch(images, pipeline) if images else draw_inputs(PARITY_IMAGES, pipeline)
-    key = hash_value(
+    key = EXPORT.key(
         {
-            "stage": "export/2",
             "recipe": recipe.identity,
             "preprocess": pipeline.hash,
             "checkpoint": weights.sha256,
@@ -122,10 +126,9 @@ def export_graph(
             "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
         }
     )
-    found = find_graph(output, key)
+    found = find_graph(EXPORT, key, output, progress)
     if found is not None:
-        progress(Update("export", note=f"already exported: {output.name}"))
-        return found
+        return found.manifest
     from seatrial.export.export_graph import ExportJob, make_graph
 
     plain = load_batch(images, make_pipeline(recipe)) if spec.aipp and images else None
@@ -150,7 +153,7 @@ def export_checkpoint(
         raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")
     if stored.exists() and not manifest_path(stored).exists():
         raise UsageError(
-            f"{stored} stands where the weights of {output.name} go", "move it, or choose another --output"
+            f"{stored} is in the way of the weights of {output.name}", "move it, or choose another --output"
         )
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "choose another --output")
@@ -160,12 +163,16 @@ def export_checkpoint(
     return export_graph(recipe, stored, output, spec, images, progress)
 
 
-def find_graph(output: Path, key: str) -> GraphManifest | None:
-    """The manifest of the graph at `output` if it was made under this key and has not changed."""
-    with contextlib.suppress(SeatrialError):
-        found = read_graph_manifest(output)
-        return found if found.key == key else None
-    return None
+def find_graph(stage: Stage, key: str, output: Path, progress: Progress) -> GraphFile | None:
+    """The graph at `output` if the stage stored it under this key and it has not changed."""
+
+    def load() -> GraphManifest:
+        return GraphManifest.load(manifest_path(output))
+
+    found = stage.find(key, load, lambda _: read_graph(output), progress)
+    if found is not None:
+        progress(stage.already(output.name))
+    return found
 
 
 def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.generic]:

@@ -1,4 +1,4 @@
-"""A graph that somebody else exported, with a card that says what it is: the ONNX engines can then take it."""
+"""Imports a graph that was exported elsewhere: with a card beside it, the ONNX engines can take it."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +10,13 @@ from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest, TensorSpec
 
 FOREIGN = "elsewhere"
-"""What the manifest names as the exporter."""
+"""The exporter in the manifest of an imported graph."""
 
 
 def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
-    """Write a manifest beside an ONNX file from what it says of itself and what the card says.
+    """Write a manifest beside an ONNX file from its own facts and the card.
 
-    Its weights are nobody's checkpoint, so torch cannot rebuild it, and no step of its making was held against torch.
+    It has no checkpoint, so torch cannot rebuild it, and its export was not compared with torch.
 
     Raises:
         UsageError: there is no such file, it has a manifest already, or it is not the card's network.
@@ -66,6 +66,6 @@ def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSp
         )
     if logits.shape[-1] not in (None, recipe.network.classes):
         raise UsageError(
-            f"{graph} tells {logits.shape[-1]} classes apart, and {recipe.name} {recipe.network.classes}",
+            f"{graph} has {logits.shape[-1]} classes, {recipe.name} {recipe.network.classes}",
             "give its own --recipe",
         )

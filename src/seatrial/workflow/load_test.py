@@ -6,6 +6,7 @@ from pathlib import Path
 from seatrial.bench.loadgen.run import check_installed, run_loadgen
 from seatrial.bench.loadgen.scenarios import MLPERF_S, PRESETS, SCENARIOS, TARGET_LATENCY_MS, WAIT_SHARE, LoadTestJob
 from seatrial.engines.base import EngineFile, read_engine
+from seatrial.engines.engine_folder import probe_engine
 from seatrial.errors import ExitCode, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.load_test import LoadTestRecord, LoadTestRun
@@ -36,7 +37,7 @@ class LoadTestSpec:
 
 
 def run_load_test(
-    folder: Path, spec: LoadTestSpec, output: Path, images: Path | None = None, progress: Progress = silent
+    folder: Path | EngineFile, spec: LoadTestSpec, output: Path, images: Path | None = None, progress: Progress = silent
 ) -> LoadTestRecord:
     """Load-test an engine, and write the record to `output`, LoadGen's files to a folder beside it.
 
@@ -49,13 +50,13 @@ def run_load_test(
         DataError: the images are missing.
     """
     check_installed()
-    file = read_engine(folder)
+    file = probe_engine(read_engine(folder))
     job = make_job(file, spec, output.with_suffix(".mlperf"))
     if images is not None:
-        pixels = prepare_folder(folder, images, output, PRESETS[job.preset])
+        pixels = prepare_folder(file, images, output, PRESETS[job.preset])
         job = job.model_copy(update={"images": pixels.resolve()})
     least_s = max(job.duration_s, MLPERF_S if job.preset == "mlperf" else 0)
-    note = f"{job.scenario} on {folder.name}: LoadGen takes {least_s:g} s or more"
+    note = f"{job.scenario} on {file.folder.name}: LoadGen takes {least_s:g} s or more"
     progress(Update("load", note=note))
     record = run_loadgen(file, job)
     record.save(output)
@@ -93,6 +94,7 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
             "target_latency_ms": target_latency_ms,
             "wait_ms": WAIT_SHARE * target_latency_ms if spec.scenario == "server" else 0.0,
             "logs": logs,
+            "opened": file.opened,
         },
         "the load test",
     )
@@ -132,7 +134,7 @@ def _check_targets(spec: LoadTestSpec) -> None:
 def _choose_streams(file: EngineFile, spec: LoadTestSpec) -> int:
     if spec.scenario.endswith("stream"):
         return spec.streams or 1
-    return choose_streams(file.folder, spec.streams)
+    return choose_streams(file, spec.streams)
 
 
 def _choose_batch(file: EngineFile, spec: LoadTestSpec) -> int:

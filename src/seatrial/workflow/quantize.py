@@ -9,16 +9,18 @@ from seatrial.data.calibration import check_apart, hash_contents, read_calibrati
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
-from seatrial.engines.engine_folder import read_graph_manifest
+from seatrial.engines.base import GraphFile
+from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import UsageError
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest
+from seatrial.store.stage_cache import Stage
 from seatrial.workflow.export import PARITY_IMAGES, find_graph, load_inputs
 
 CALIBRATION_IMAGES = 300
+QUANTIZE = Stage("quantize", "quantize/2", "quantised")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +35,42 @@ class QuantizeSpec:
     images: tuple[LabelledImage, ...] = ()
     """What the graph will be evaluated on: must not overlap; proves the graph."""
     max_drop_pp: float | None = None
-    """Put layers back to float until top-1 on `images` drops by no more."""
+    """Keep layers in float until top-1 on `images` drops by no more."""
 
 
-def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Progress = silent) -> GraphManifest:
+def quantize_graph(
+    graph: Path | GraphFile, spec: QuantizeSpec, output: Path, progress: Progress = silent
+) -> GraphManifest:
     """Quantise the fp32 graph at `graph` to `output`, or find it done.
 
     Raises:
         UsageError: no such graph, or one that is not fp32.
         DataError: calibration images are missing, broken, or among those to evaluate on.
         EngineError: NNCF is missing, or what it made is not per channel.
-        ParityError: the answers cannot be a classifier's, or the accuracy cannot be kept.
+        ParityError: the logits cannot be a classifier's, or the accuracy cannot be kept.
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
-    if output.resolve() == graph.resolve():
+    path = graph.path if isinstance(graph, GraphFile) else graph
+    if output.resolve() == path.resolve():
         raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
     if spec.max_drop_pp is not None and not spec.images:
-        raise UsageError("a drop of accuracy is measured on labelled images, and none were given", "give --images")
-    manifest = read_graph_manifest(graph)
+        raise UsageError("--max-drop-pp is measured on labelled images, and there are none", "give --images")
+    manifest = read_graph(graph).manifest
     if manifest.precision != "fp32":
         fix = "quantise the fp32 graph that it was made from"
-        raise UsageError(f"{graph} computes in {manifest.precision} already", fix)
+        raise UsageError(f"{path} computes in {manifest.precision} already", fix)
     paths = read_calibration(spec.calibration, spec.count)
     contents = hash_contents(paths)
     check_apart(contents, spec.images)
     key = _quantization_key(manifest, spec, contents)
-    found = find_graph(output, key)
+    found = find_graph(QUANTIZE, key, output, progress)
     if found is not None:
-        progress(Update("quantize", note=f"already quantised: {output.name}"))
-        return found
+        return found.manifest
     from seatrial.export.int8 import Int8Job, make_int8
 
     proof = spread([image.path for image in spec.images] or paths, PARITY_IMAGES)
     job = Int8Job(
-        graph=graph,
+        graph=path,
         manifest=manifest,
         output=output,
         key=key,
@@ -84,13 +88,13 @@ def quantize_graph(graph: Path, spec: QuantizeSpec, output: Path, progress: Prog
 def check_leak(
     graph: GraphManifest, images: Sequence[LabelledImage], identity: str, progress: Progress = silent
 ) -> None:
-    """Refuse to evaluate a graph on images that it was calibrated with; tell of a set that chose its float layers.
+    """Refuse to evaluate a graph on images that it was calibrated with; note a set that chose its float layers.
 
     Args:
         identity: of the set, as `data.labels.hash_listing` gives it.
 
     Raises:
-        DataError: says how many and the first.
+        DataError: counts them and names the first.
     """
     done = graph.calibration
     if done is None:
@@ -98,7 +102,7 @@ def check_leak(
     check_apart(done.contents, images)
     unknown = sum(image.prepared is not None and image.content is None for image in images)
     if unknown:
-        note = f"nothing tells what {unknown} preprocessed images were made of: they may have calibrated this graph"
+        note = f"the sources of {unknown} preprocessed images are not known: they may have calibrated this graph"
         progress(Update("evaluate", note=note))
     if done.chosen_on is not None and done.chosen_on == identity:
         note = "these images chose which layers of the graph stay in float: they do not prove its accuracy"
@@ -107,9 +111,8 @@ def check_leak(
 
 def _quantization_key(manifest: GraphManifest, spec: QuantizeSpec, contents: dict[str, int]) -> str:
     chosen = None if spec.max_drop_pp is None else [spec.max_drop_pp, hash_listing(spec.images)]
-    return hash_value(
+    return QUANTIZE.key(
         {
-            "stage": "quantize/2",
             "graph": manifest.sha256,
             "recipe": Recipe.read(manifest.recipe, "the graph's manifest").identity,
             "calibration": sorted(contents),

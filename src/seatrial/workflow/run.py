@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
@@ -13,9 +13,7 @@ from seatrial.data.calibration import check_apart, hash_contents, read_calibrati
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
-from seatrial.engines import get_engine
-from seatrial.engines.base import EngineFile
-from seatrial.engines.engine_folder import BuildSpec
+from seatrial.engines.base import Capabilities, EngineFile, GraphFile
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
@@ -94,9 +92,10 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
         export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
-        graph = run / "model.onnx"
+        path = run / "model.onnx"
         proof = spread(paths, PARITY_IMAGES)
-        export_graph(checked.recipe, run / "checkpoint.safetensors", graph, export, proof, progress)
+        exported = export_graph(checked.recipe, run / "checkpoint.safetensors", path, export, proof, progress)
+        graph = GraphFile(path, exported)
         engines = _compile_all(spec, checked, graph, progress)
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
@@ -129,15 +128,17 @@ def _check(spec: RunSpec) -> _Checked:
         state = "is a folder, not a file" if spec.checkpoint.is_dir() else "does not exist"
         raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
-    choices = [parse_engine(text) for text in spec.engines]
-    engines = (REFERENCE, *(choice for choice in choices if _name_kind(choice) != _name_kind(REFERENCE)))
+    probed: dict[str, Capabilities] = {}
+    choices = [parse_engine(text, probed) for text in spec.engines]
+    reference = replace(REFERENCE, capabilities=probed.get(REFERENCE.engine)).probed()
+    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(REFERENCE)))
     if not choices:
         raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
     kinds = [_name_kind(choice) for choice in engines]
     twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
     if twice is not None:
         raise UsageError(f"--engines names '{twice}' twice", "name it once")
-    check_engine(REFERENCE)
+    check_engine(reference)
     check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
     calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
@@ -166,7 +167,8 @@ def _read_calibration(
 
 def _wants_quantised(choice: EngineChoice) -> bool:
     """Whether the engine takes int8 from the graph."""
-    return choice.precision == "int8" and "int8" in get_engine(choice.engine).probe().in_graph
+    has = choice.capabilities
+    return choice.precision == "int8" and has is not None and "int8" in has.in_graph
 
 
 def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> RunManifest:
@@ -235,14 +237,16 @@ def describe_command(spec: RunSpec) -> str:
     return shlex.join(words)
 
 
-def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progress) -> dict[str, EngineFile]:
+def _compile_all(spec: RunSpec, checked: _Checked, graph: GraphFile, progress: Progress) -> dict[str, EngineFile]:
     engines = {}
     proof = spread([image.path for image in checked.images], PARITY_IMAGES)
-    int8 = graph.with_name("model-int8.onnx")
+    int8 = graph
     if spec.calibration is not None:
-        quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), int8, progress)
+        path = graph.path.with_name("model-int8.onnx")
+        quantised = quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), path, progress)
+        int8 = GraphFile(path, quantised)
     for choice in checked.engines:
-        build = BuildSpec(choice.engine, choice.precision, choice.device, _choose_sizes(spec, checked, choice))
+        build = choice.spec(_choose_sizes(spec, checked, choice))
         source = int8 if _wants_quantised(choice) else graph
         folder = spec.output / "engines" / choice.label
         engines[choice.label] = compile_graph(source, build, folder, progress, proof)
@@ -251,7 +255,7 @@ def _compile_all(spec: RunSpec, checked: _Checked, graph: Path, progress: Progre
 
 def _choose_sizes(spec: RunSpec, checked: _Checked, choice: EngineChoice) -> tuple[int, ...]:
     """Empty for an engine whose files take any batch; else every size that the run needs."""
-    if get_engine(choice.engine).probe().free_batch:
+    if choice.capabilities is not None and choice.capabilities.free_batch:
         return ()
     gate = checked.recipe.gates.same_at_batches
     return tuple(sorted({*spec.batch_sizes, spec.evaluate_batch_size, *gate}))
@@ -265,7 +269,7 @@ def _evaluate_all(
     for label, file in engines.items():
         reference = folder / f"{REFERENCE.label}.parquet" if records else None
         job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
-        records[label] = evaluate_engine(file.folder, job, folder, progress)
+        records[label] = evaluate_engine(file, job, folder, progress)
     return records
 
 
@@ -281,7 +285,7 @@ def _judge_batches(
             first = spec.output / "evaluation" / f"batch-{sizes[0]}" / f"{file.folder.name}.parquet"
             job = EvaluateSpec(checked.images, size, first if records else None)
             folder = spec.output / "evaluation" / f"batch-{size}"
-            records[size] = evaluate_engine(file.folder, job, folder, progress)
+            records[size] = evaluate_engine(file, job, folder, progress)
         results.append(judge_same_at_batches(records))
     return tuple(results)
 
@@ -305,7 +309,7 @@ def _bench_all(
     measured = {}
     for label, file in engines.items():
         place = spec.output / "bench" / f"{label}.json"
-        first = bench_engine(file.folder, job, place, progress, spec.measure_again)
+        first = bench_engine(file, job, place, progress, spec.measure_again)
         measured[label] = contradict(first, spec.output / "evaluation" / f"{label}.throughput.json")
         if measured[label] != first:
             measured[label].save(place)

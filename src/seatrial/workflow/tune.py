@@ -14,13 +14,14 @@ from pydantic import TypeAdapter
 from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import run_worker
 from seatrial.bench.worker import Job
-from seatrial.engines.base import EngineFile
-from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built, read_graph_manifest
+from seatrial.engines.base import EngineFile, GraphFile
+from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, hash_value, write_text
+from seatrial.store.files import hash_file, write_text
 from seatrial.store.records import Setting, Trial, Tuning
+from seatrial.store.stage_cache import Stage
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
 
 ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
@@ -28,6 +29,7 @@ ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
 BEHIND = 0.85
 """A setting that gives less than this share of the best of its series, or of its batch in another, has fallen behind;
 twice, and the series ends."""
+TUNE = Stage("tune", "tune/1", "tuned")
 _TRIALS = TypeAdapter(tuple[Trial, ...])
 
 
@@ -42,18 +44,19 @@ class TuneSpec:
     """A `.npy` file of prepared images; None feeds random bytes."""
 
 
-def tune_graph(graph: Path, spec: BuildSpec, tune: TuneSpec, output: Path, progress: Progress = silent) -> EngineFile:
-    """Compile for every batch size, measure, and leave the engine folder of the fastest setting at `output`.
+def tune_graph(
+    graph: Path | GraphFile, spec: BuildSpec, tune: TuneSpec, output: Path, progress: Progress = silent
+) -> EngineFile:
+    """Compile for every batch size, measure, and keep the engine folder of the fastest setting at `output`.
 
     Raises:
         SeatrialError: as `compile_graph` and the measuring.
     """
+    spec = spec.probed()
     graph = choose_graph(graph, spec, progress)
-    manifest = read_graph_manifest(graph)
-    key = hash_value({"stage": "tune/1", "compile": compile_key(manifest, spec), "tune": _describe(tune)})
-    found = find_built(output, key, manifest)
+    key = TUNE.key({"compile": compile_key(graph.manifest, spec), "tune": _describe(tune)})
+    found = find_built(TUNE, key, output, graph.manifest, spec.capabilities, progress)
     if found is not None:
-        progress(Update("tune", note=f"already tuned: {output.name}"))
         return found
     scratch = output.with_name(f".{output.name}.tune")
     trial_engine = compile_graph(graph, replace(spec, batch_sizes=tune.batch_sizes), scratch / "engine", progress)
@@ -155,6 +158,7 @@ class Tuner:
             options={**manifest.options, **threads},
             limits=limits,
             check=False,
+            opened=self._engine.opened,
         )
 
 

@@ -66,6 +66,8 @@ def fake_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets measuring processes know an engine named fake, and spares the look at the machine's load."""
     (tmp_path / "fake_engine.py").write_text(FAKE_ENGINE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    known = sweep_module.probe_engine
+    monkeypatch.setattr(sweep_module, "probe_engine", lambda file: file if "fake" in file.folder.name else known(file))
     monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-P", "-c", START))
     monkeypatch.setattr(sweep_module, "read_conditions", lambda: Conditions(busy=0.5, swap_bytes=0))
 
@@ -251,6 +253,8 @@ def test_scopes_that_cannot_be_are_refused_before(
 def test_a_dead_process_is_an_engine_error(
     write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, script: str, words: str
 ) -> None:
+    known = sweep_module.probe_engine
+    monkeypatch.setattr(sweep_module, "probe_engine", lambda file: file if "fake" in file.folder.name else known(file))
     monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-S", "-c", script))
     with pytest.raises(EngineError, match=words):
         sweep(write_engine("fake"), SweepSpec(batch_sizes=(13,), limits=QUICK))
@@ -259,6 +263,8 @@ def test_a_dead_process_is_an_engine_error(
 def test_the_users_errors_keep_their_kind(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     answer = json.dumps({"error": "DataError", "problem": "no images", "fix": "bring some"})
     script = f"print({answer!r}); raise SystemExit(6)"
+    known = sweep_module.probe_engine
+    monkeypatch.setattr(sweep_module, "probe_engine", lambda file: file if "fake" in file.folder.name else known(file))
     monkeypatch.setattr(sweep_module, "WORKER", (sys.executable, "-S", "-c", script))
     with pytest.raises(DataError, match=r"^no images; bring some$") as caught:
         sweep(write_engine("fake"), SweepSpec(limits=QUICK))

@@ -161,7 +161,10 @@ def test_a_model_of_other_bytes_is_refused() -> None:
 
 def test_an_answer_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeModel, "infer", lambda *_, mode: [np.zeros((1, CLASSES), np.float32)])
-    with AscendSession(make_om()) as opened, pytest.raises(EngineError, match="answers 1×3 to 4 images of 3 classes"):
+    with (
+        AscendSession(make_om()) as opened,
+        pytest.raises(EngineError, match="gives 1×3 logits for 4 images of 3 classes"),
+    ):
         opened.run(make_batch(4))
 
 

@@ -173,8 +173,8 @@ ABSENT = Capabilities("fake", None, missing="fake is not installed", install_hin
     ("has", "device", "precision", "told"),
     [
         (ABSENT, "cpu", "fp32", "engine 'fake' cannot be used: fake is not installed; pip install fake"),
-        (HERE, "npu:1", "fp32", "fake has no device 'npu:1' here; it has cpu, npu:0"),
-        (HERE, "npu:0", "int8", "fake on this machine cannot run int8; it can run fp32, bf16"),
+        (HERE, "npu:1", "fp32", "fake has no device 'npu:1' here; take --device cpu or npu:0"),
+        (HERE, "npu:0", "int8", "fake on this machine cannot run int8; take --precision fp32 or bf16"),
     ],
 )
 def test_what_an_engine_does_not_have_lists_what_it_has(
@@ -208,12 +208,12 @@ def test_half_of_the_layers_in_what_was_asked_are_enough(precision: str, execute
 @pytest.mark.parametrize(
     ("precision", "executed", "words"),
     [
-        ("fp16", {"fp32": 53}, "fake was asked for fp16 and computes 53 layers in fp32; this device may lack it"),
-        ("fp16", {"fp16": 1, "fp32": 52}, "asked for fp16 and computes 1 layers in fp16, 52 layers in fp32"),
-        ("int8", {"fp16": 53}, "asked for int8 and computes 53 layers in fp16; this device may lack it"),
-        ("int8", {"int8": 12, "fp32": 38}, "computes 38 layers in fp32, 12 layers in int8; another engine may"),
-        ("tf32", {"fp32": 53}, "asked for tf32 and computes 53 layers in fp32"),
-        ("fp32", {"unknown": 2, "fp32": 1}, "asked for fp32 and computes 1 layers in fp32, 2 layers in unknown"),
+        ("fp16", {"fp32": 53}, "fake was requested in fp16 and computes 53 layers in fp32; this device may lack it"),
+        ("fp16", {"fp16": 1, "fp32": 52}, "requested in fp16 and computes 1 layers in fp16, 52 layers in fp32"),
+        ("int8", {"fp16": 53}, "requested in int8 and computes 53 layers in fp16; this device may lack it"),
+        ("int8", {"int8": 12, "fp32": 38}, "computes 38 layers in fp32, 12 layers in int8; take another engine"),
+        ("tf32", {"fp32": 53}, "requested in tf32 and computes 53 layers in fp32"),
+        ("fp32", {"unknown": 2, "fp32": 1}, "requested in fp32 and computes 1 layers in fp32, 2 layers in unknown"),
     ],
 )
 def test_less_than_half_is_refused_in_every_precision(precision: str, executed: dict[str, int], words: str) -> None:
@@ -224,5 +224,5 @@ def test_less_than_half_is_refused_in_every_precision(precision: str, executed: 
 
 def test_a_share_of_all_layers_may_be_asked_for() -> None:
     check_executed("fake", "fp32", {"fp32": 53}, least=1)
-    with pytest.raises(EngineError, match="asked for fp32 and computes 52 layers in fp32, 1 layers in tf32"):
+    with pytest.raises(EngineError, match="requested in fp32 and computes 52 layers in fp32, 1 layers in tf32"):
         check_executed("fake", "fp32", {"fp32": 52, "tf32": 1}, least=1)

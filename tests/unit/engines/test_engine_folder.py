@@ -1,3 +1,4 @@
+import os
 from functools import partial
 from pathlib import Path
 
@@ -5,15 +6,22 @@ import pytest
 
 from fake_engine import FakeSession, make_graph
 from sealed import edit_record
-from seatrial.engines import ENGINES, engine_folder, get_engine
-from seatrial.engines.base import read_engine
+from seatrial.engines import ENGINES, base, engine_folder, get_engine
+from seatrial.engines.base import EngineFile, Opened, read_engine
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, find_built
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.progress import Progress, Update, silent
+from seatrial.store import files as store_files
 from seatrial.store.files import manifest_path
 from seatrial.store.records import GraphManifest
+from seatrial.store.stage_cache import Stage
 
 build_engine = partial(engine_folder.build_engine, compile=compile_here)
+
+
+def find(folder: Path, key: str, graph: GraphManifest, progress: Progress = silent) -> EngineFile | None:
+    return find_built(Stage("compile", "compile/2", "compiled"), key, folder, graph, None, progress)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +72,7 @@ def test_other_files_are_never_replaced(tmp_path: Path) -> None:
     graph = make_graph(tmp_path)
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis").write_text("ten years")
-    with pytest.raises(UsageError, match="home holds other files; choose another --output"):
+    with pytest.raises(UsageError, match="home has other files than an engine's; choose another --output"):
         build_engine(graph, BuildSpec("fake"), tmp_path / "home")
     with pytest.raises(UsageError, match="thesis is a file, not a folder; choose another --output"):
         build_engine(graph, BuildSpec("fake"), tmp_path / "home" / "thesis")
@@ -81,7 +89,9 @@ def test_a_graph_needs_its_manifest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no graph \S+none.onnx; `seatrial export` makes one"):
         build_engine(tmp_path / "none.onnx", BuildSpec("fake"), tmp_path / "fake")
     graph.write_bytes(b"another graph")
-    with pytest.raises(RefusedFile, match=r"model\.onnx is not the file that model\.onnx\.json describes; export"):
+    with pytest.raises(
+        RefusedFile, match=r"model\.onnx is not the file that model\.onnx\.json describes: checksum mismatch; export"
+    ):
         build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
     (tmp_path / "model.onnx.json").unlink()
     with pytest.raises(UsageError, match=r"model\.onnx has no manifest model\.onnx\.json"):
@@ -93,7 +103,9 @@ def test_a_graph_of_a_fixed_batch_builds_that_batch_only(tmp_path: Path) -> None
     graph = make_graph(tmp_path, batch_size=4)
     built = build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
     assert [model.batch_size for model in built.manifest.files] == [4]
-    with pytest.raises(UsageError, match="the graph is fixed to batch 4 and batch 1, 4 was asked; export with"):
+    with pytest.raises(
+        UsageError, match="the graph is fixed to batch 4, and --batch-size is 1, 4; give --batch-size 4, or export with"
+    ):
         build_engine(graph, BuildSpec("fake", batch_sizes=(1, 4)), tmp_path / "fake")
 
 
@@ -101,15 +113,19 @@ def test_an_engine_is_found_under_its_key_as_long_as_it_is_whole(tmp_path: Path)
     folder = tmp_path / "fake"
     graph = make_graph(tmp_path)
     manifest = GraphManifest.load(tmp_path / "model.onnx.json")
-    assert find_built(folder, "k", manifest) is None
+    assert find(folder, "k", manifest) is None
     built = build_engine(graph, BuildSpec("fake"), folder, key="k")
-    assert find_built(folder, "k", manifest) == built
-    assert find_built(folder, "another", manifest) is None
+    assert find(folder, "k", manifest) == built
+    assert find(folder, "another", manifest) is None
     (folder / "weights.bin").write_bytes(b"altered")
-    assert find_built(folder, "k", manifest) is None
+    updates: list[Update] = []
+    assert find(folder, "k", manifest, updates.append) is None
+    assert [update.note for update in updates] == [
+        f"{folder / 'weights.bin'} is altered or cut off: it is compiled again"
+    ]
     build_engine(tmp_path / "model.onnx", BuildSpec("fake"), folder, key="k")
     edit_record(folder / "engine.json", kee="k")
-    assert find_built(folder, "k", manifest) is None
+    assert find(folder, "k", manifest) is None
 
 
 @pytest.mark.parametrize("change", ["graph", "checkpoint", "recipe", "logits"])
@@ -126,4 +142,42 @@ def test_an_engine_under_the_key_of_another_graph_is_not_found(change: str, tmp_
         "recipe": {"recipe": {**graph.recipe, "title": "Another"}},
         "logits": {},
     }
-    assert find_built(folder, "k", graph.model_copy(update=changes[change])) is None
+    assert find(folder, "k", graph.model_copy(update=changes[change])) is None
+
+
+def test_a_file_that_stands_as_it_was_verified_is_not_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fake"
+    opened = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder).opened
+    hashed: list[str] = []
+
+    def hash_file(path: Path) -> str:
+        hashed.append(path.name)
+        return store_files.hash_file(path)
+
+    monkeypatch.setattr(base, "hash_file", hash_file)
+    assert read_engine(folder, opened).opened == opened and not hashed
+    # The same bytes, written again: another time, so they are hashed.
+    weights = folder / "weights.bin"
+    before = weights.stat().st_ctime_ns
+    while weights.stat().st_ctime_ns == before:
+        weights.write_bytes(weights.read_bytes())
+    read_engine(folder, opened)
+    assert hashed == ["weights.bin"]
+    hashed.clear()
+    forged = {name: known.model_copy(update={"sha256": "another"}) for name, known in opened.verified.items()}
+    read_engine(folder, Opened(verified=forged))
+    assert len(hashed) == 2
+
+
+def test_an_altered_file_is_refused_whatever_was_verified_before(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    opened = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder).opened
+    weights = folder / "weights.bin"
+    before = weights.stat()
+    while weights.stat().st_ctime_ns == before.st_ctime_ns:
+        weights.write_bytes(b"altered")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(RefusedFile, match="altered or cut off"):
+        read_engine(folder, opened)

@@ -190,7 +190,7 @@ def test_a_graph_of_integer_convolutions_compiles_as_what_it_is(
     built = read_engine(Path("e")).manifest
     assert (built.precision, dict(built.executed)) == ("int8", {"int8": 3})
     assert run_cli([*words, "f", "--precision", "fp32"]) == 2
-    assert "computes in int8, and fp32 was asked" in capsys.readouterr().err
+    assert "computes in int8, and --precision is fp32" in capsys.readouterr().err
 
 
 def test_a_four_bit_graph_is_refused_by_its_name(

@@ -116,7 +116,9 @@ def test_that_level_and_the_other_engines_are_right(
 
 
 def test_a_level_that_does_not_exist_is_told(graph: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="optimisation=fast is none of disabled, basic, extended, careful, all"):
+    with pytest.raises(
+        UsageError, match="there is no level optimisation=fast; give one of disabled, basic, extended, careful, all"
+    ):
         compile_graph(graph, BuildSpec("onnxruntime", options={"optimisation": "fast"}), tmp_path / "engine")
 
 

@@ -71,8 +71,13 @@ def test_options_become_flags_and_a_fixed_graph_is_given_no_shapes() -> None:
 @pytest.mark.parametrize(
     ("precision", "graph", "version", "words"),
     [
-        ("fp32", "fp16", "10.3.0", "for fp32 TensorRT 10.3.0 takes a graph in fp32, and this one is in fp16; export"),
-        ("int8", "fp32", "8.6.1", "takes a graph in int8, and this one is in fp32; quantize or convert"),
+        (
+            "fp32",
+            "fp16",
+            "10.3.0",
+            "for fp32 TensorRT 10.3.0 takes a graph in fp32, and this one is in fp16; give the fp32",
+        ),
+        ("int8", "fp32", "8.6.1", "takes a graph in int8, and this one is in fp32; make it with `seatrial quantize`"),
         ("fp16", "int8", "10.3.0", "takes a graph in fp32 or fp16, and this one is in int8"),
         ("fp16", "fp32", "11.4.0", "TensorRT 11.4.0 takes a graph in fp16, and this one is in fp32"),
         ("tf32", "fp16", "11.4.0", "for tf32 TensorRT 11.4.0 takes a graph in fp32"),
@@ -136,12 +141,16 @@ def test_settings_have_defaults_that_fit_together() -> None:
     ("options", "sizes", "words"),
     [
         ({"workspace": "5"}, (), "tensorrt has no option 'workspace'; its options: " + ".*, ".join(OPTIONS)),
-        ({"workspace_mb": "0"}, (), "workspace_mb=0 is not a whole number from 1 on"),
+        ({"workspace_mb": "0"}, (), "workspace_mb=0 is not a number; give a whole number of at least 1"),
         ({"builder_optimization_level": "6"}, (), "builder_optimization_level=6 is not 0 to 5"),
-        ({"builder_optimization_level": "-1"}, (), "builder_optimization_level=-1 is not a whole number from 0 on"),
+        (
+            {"builder_optimization_level": "-1"},
+            (),
+            "builder_optimization_level=-1 is not a number; give a whole number of at least 0",
+        ),
         ({"max_batch_size": "4", "opt_batch_size": "8"}, (), "opt_batch_size=8 is above max_batch_size=4"),
         ({"max_batch_size": "4"}, (1, 4), "option max_batch_size is for a free batch, and the batch is fixed"),
-        ({"builder": "polygraphy"}, (), "builder=polygraphy is not trtexec or python"),
+        ({"builder": "polygraphy"}, (), "there is no builder=polygraphy; give trtexec or python"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, str], sizes: tuple[int, ...], words: str) -> None:

@@ -186,7 +186,7 @@ def test_a_builder_that_falls_back_to_fp32_is_found_out(
 ) -> None:
     install()
     monkeypatch.setenv("EMULATED_FAULT", "fp32")
-    with pytest.raises(EngineError, match=f"was asked for {precision} and computes 1 layers in fp32") as caught:
+    with pytest.raises(EngineError, match=f"was requested in {precision} and computes 1 layers in fp32") as caught:
         build(tmp_path, precision, graph, builder=builder)
     assert caught.value.exit_code == 5 and not (tmp_path / "engine").exists()
 
@@ -294,7 +294,7 @@ def test_what_is_missing_is_said_and_nothing_is_built(
 def test_a_gpu_without_tf32_has_no_tf32(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMULATED_GPUS", "Old GPU:7.5")
     install()
-    with pytest.raises(EngineError, match="cannot run tf32; it can run fp32, fp16, int8"):
+    with pytest.raises(EngineError, match="cannot run tf32; take --precision fp32 or fp16 or int8"):
         build(tmp_path, "tf32")
 
 

@@ -81,7 +81,9 @@ def test_only_layers_that_compute_are_counted() -> None:
     ],
 )
 def test_layers_that_tell_nothing_are_an_error(layers: list[Any], kinds: str) -> None:
-    with pytest.raises(EngineError, match=f"precision cannot be told: .* no computing layer, but {kinds}$"):
+    with pytest.raises(
+        EngineError, match=f"precision is not known: .* no computing layer, but {kinds}; build it again"
+    ):
         count_layers(json.dumps({"Layers": layers}))
 
 
@@ -101,5 +103,5 @@ def test_fp32_allows_no_other_precision_and_all_allow_a_few_layers_that_cannot_b
 ) -> None:
     if not refused:
         return check_layers(precision, executed)
-    with pytest.raises(EngineError, match=f"tensorrt was asked for {precision} and computes"):
+    with pytest.raises(EngineError, match=f"tensorrt was requested in {precision} and computes"):
         check_layers(precision, executed)

@@ -120,9 +120,9 @@ def test_options_make_the_plan(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode": "fast"}, "option mode=fast is neither eager nor compiled"),
+        ({"mode": "fast"}, "there is no mode=fast; give mode=eager or mode=compiled"),
         ({"channels_last": "yes"}, "option channels_last=yes is neither true nor false"),
-        ({"cuda_graphs": "true"}, "option cuda_graphs=true, and the device is cpu"),
+        ({"cuda_graphs": "true"}, "option cuda_graphs=true needs CUDA, and the device is cpu"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, str], words: str) -> None:
@@ -161,7 +161,7 @@ def test_compile_reads_back_what_computes(
     [
         ({"precision": "int8"}, {}, EngineError, "torch runs no int8"),
         ({}, {"precision": "int8"}, UsageError, "is an int8 graph, and torch rebuilds the network in fp32"),
-        ({}, {"checkpoint": "gone.safetensors"}, RefusedFile, r"gone\.safetensors is not there any more"),
+        ({}, {"checkpoint": "gone.safetensors"}, RefusedFile, r"gone\.safetensors is missing"),
         ({}, {"checkpoint_sha256": "0" * 64}, RefusedFile, "has changed since model.onnx was made from it"),
     ],
 )

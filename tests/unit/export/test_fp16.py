@@ -126,5 +126,5 @@ def test_nodes_are_put_in_running_order() -> None:
     assert [node.name for node in sort_nodes([c, b, a])] == ["a", "b", "c"]
     assert [node.name for node in sort_nodes([a, b, c])] == ["a", "b", "c"]
     circle = helper.make_node("Relu", ["c"], ["a"], name="back")
-    with pytest.raises(EngineError, match="circle at 'b'"):
+    with pytest.raises(EngineError, match="cycle at 'b'"):
         sort_nodes([b, c, circle])

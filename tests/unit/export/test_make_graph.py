@@ -66,10 +66,10 @@ def test_an_exporter_that_writes_another_opset_is_an_error(recipe: Recipe, tmp_p
 @pytest.mark.parametrize(
     ("opset", "ends", "batch", "words"),
     [
-        (13, ("image", "class"), None, "asked for opset 13 and wrote 11"),
-        (11, ("input", "class"), None, "asked for input name input and wrote image"),
-        (11, ("image", "output1"), None, "asked for output name output1 and wrote class"),
-        (11, ("image", "class"), 8, "asked for batch 8 and wrote free"),
+        (13, ("image", "class"), None, "was to write opset 13 and wrote 11"),
+        (11, ("input", "class"), None, "was to write input name input and wrote image"),
+        (11, ("image", "output1"), None, "was to write output name output1 and wrote class"),
+        (11, ("image", "class"), 8, "was to write batch 8 and wrote free"),
     ],
 )
 def test_what_differs_is_named(opset: int, ends: tuple[str, str], batch: int | None, words: str) -> None:
@@ -160,7 +160,7 @@ def test_pictures_and_spread(recipe: Recipe) -> None:
 
 def test_export_replaces_no_weights_of_somebody_else(recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"precious")
-    with pytest.raises(UsageError, match=r"model\.safetensors stands where the weights of model\.onnx go; move it"):
+    with pytest.raises(UsageError, match=r"model\.safetensors is in the way of the weights of model\.onnx; move it"):
         export_checkpoint(recipe, tiny_trial.checkpoint, tmp_path / "model.onnx", ExportSpec(opset=17), [])
     assert (tmp_path / "model.safetensors").read_bytes() == b"precious"
     with pytest.raises(UsageError, match="is a folder"):

@@ -80,5 +80,5 @@ def test_streams_share_the_cores(streams: int, threads: int, system: WriteSystem
 
 @pytest.mark.parametrize("asked", ["0", "-1", "two", "1.5", "", "²"])
 def test_threads_are_a_whole_number_above_0(asked: str) -> None:
-    with pytest.raises(UsageError, match=f"option threads={asked} is not a whole number above 0"):
+    with pytest.raises(UsageError, match=f"option threads={asked} is not a number; give a whole number above 0"):
         cpu.count_threads({"threads": asked})

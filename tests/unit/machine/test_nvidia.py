@@ -1,73 +1,71 @@
 """NVIDIA's driver library is faked: there is no GPU in the tests."""
 
-import ctypes
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
 
-from seatrial.machine import nvidia as nvml
 from seatrial.machine.conditions import read_clock
 from seatrial.machine.environment import read_environment
 from seatrial.machine.nvidia import find_gpu, list_gpus, list_visible
 from seatrial.store.measurement import Accelerator
 
-NOT_SUPPORTED = 3
+
+def first_only(handle: int, value: Any) -> Any:
+    """What the first GPU gives and the second does not support."""
+    if handle != 100:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    return value
 
 
 class FakeLibrary:
-    """Two GPUs; the second tells nothing but its name."""
+    """Two GPUs; the second supports nothing but its name."""
 
+    NVMLError = pynvml.NVMLError
+    NVML_CLOCK_SM = 1
     reasons = 0x1
 
-    def nvmlInit_v2(self) -> int:
-        return 0
+    def nvmlInit(self) -> None:
+        pass
 
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
-        count._obj.value = 2
-        return 0
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, handle: Any) -> int:
-        handle._obj.value = 100 + index.value
-        return 0
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return 100 + index
 
-    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, handle: Any) -> int:
-        handle._obj.value = 101
-        return 0 if uuid == b"GPU-b" else NOT_SUPPORTED
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        return first_only(100 if uuid == "GPU-b" else 0, 101)
 
-    def nvmlSystemGetDriverVersion(self, text: Any, length: Any) -> int:
-        text.value = b"570.1"
-        return 0
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "570.1"
 
-    def nvmlDeviceGetName(self, handle: Any, text: Any, length: Any) -> int:
-        text.value = b"Chip A" if handle.value == 100 else b"Chip B"
-        return 0
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return "Chip A" if handle == 100 else "Chip B"
 
-    def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:
-        memory._obj.total, memory._obj.used = 80 * 2**30, 3 * 2**30
-        return 0 if handle.value == 100 else NOT_SUPPORTED
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        return first_only(handle, SimpleNamespace(total=80 * 2**30, used=3 * 2**30))
 
-    def nvmlDeviceGetMaxClockInfo(self, handle: Any, kind: int, value: Any) -> int:
-        value._obj.value = 1980 if kind == 1 else 0
-        return 0 if handle.value == 100 else NOT_SUPPORTED
+    def nvmlDeviceGetMaxClockInfo(self, handle: int, kind: int) -> int:
+        return first_only(handle, 1980 if kind == 1 else 0)
 
-    def nvmlDeviceGetClockInfo(self, handle: Any, kind: int, value: Any) -> int:
-        value._obj.value = 1755 if kind == 1 else 0
-        return 0 if handle.value == 100 else NOT_SUPPORTED
+    def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:
+        return first_only(handle, 1755 if kind == 1 else 0)
 
-    def nvmlDeviceGetPowerManagementLimit(self, handle: Any, value: Any) -> int:
-        value._obj.value = 700_000
-        return 0 if handle.value == 100 else NOT_SUPPORTED
+    def nvmlDeviceGetPowerManagementLimit(self, handle: int) -> int:
+        return first_only(handle, 700_000)
 
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: Any, value: Any) -> int:
-        value._obj.value = self.reasons
-        return 0 if handle.value == 100 else NOT_SUPPORTED
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:
+        return first_only(handle, self.reasons)
 
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
     fake = FakeLibrary()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: fake)
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     list_gpus.cache_clear()
     yield fake
@@ -112,12 +110,21 @@ def test_the_list_ends_at_what_is_no_gpu(told: str | None, visible: list[int | s
 
 
 def test_a_driver_without_a_function_tells_the_rest(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(FakeLibrary, "nvmlDeviceGetCurrentClocksThrottleReasons")
+    def missing(*_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
+
+    monkeypatch.setattr(FakeLibrary, "nvmlDeviceGetCurrentClocksThrottleReasons", missing)
     assert read_clock("cuda:0") == (1755, False)
+    monkeypatch.setattr(FakeLibrary, "nvmlSystemGetDriverVersion", missing)
+    assert list_gpus()[1].describe() == Accelerator(name="Chip B")
 
 
 def test_without_a_driver_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvml, "LIBRARY", "libno-such-driver.so.1")
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(pynvml, "nvmlLib", None)
+    monkeypatch.setattr(pynvml, "CDLL", missing)
     list_gpus.cache_clear()
     assert list_gpus() == () and find_gpu("cuda:0") is None
     list_gpus.cache_clear()

@@ -67,11 +67,11 @@ def test_two_keys_that_would_share_a_name_both_stay() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([W], "holds a list, not named weights"),
-        ({}, "holds no weights: it has nothing"),
+        ([W], "is a list, not named weights"),
+        ({}, "has no weights but nothing"),
         (
             {"epoch": 3, "net": {"a": W}},
-            "it has 'epoch', 'net'; they are looked for under state_dict_ema, state_dict, model",
+            "no weights but 'epoch', 'net'; store them under state_dict_ema, state_dict, model",
         ),
         ({"a": W, "epoch": 3}, "'epoch' among its weights is a int, not a tensor"),
         ({3: W}, "3 among its weights is no name"),

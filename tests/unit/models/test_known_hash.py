@@ -197,5 +197,5 @@ def test_own_weights_whose_name_ends_like_a_checksum_are_only_told_of(
         tmp_path / "c.safetensors",
         updates.append,
     )
-    told = "mine-0bad1dea.pth does not have the checksum that its name seems to state; your own weights need not"
+    told = "mine-0bad1dea.pth does not have the checksum in its name; your own weights need not"
     assert told in [update.note for update in updates]

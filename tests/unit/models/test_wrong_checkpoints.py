@@ -136,7 +136,7 @@ def absent(path: Path) -> None:
 WRONG = [
     (another_network, 8, "176 of another shape (layer1.0.conv1.weight 128×64×1×1 for 64×64×1×1,"),
     (another_network, 8, "it fits the network of recipe 'resnext50_32x4d' with 1000 classes"),
-    (ten_classes, 8, "it has 10 classes where the recipe says 1000"),
+    (ten_classes, 8, "it has 10 classes, the recipe 1000"),
     (detector, 8, "these are a detector's weights (backbone, bbox_head, neck)"),
     (truncated, 8, "is cut off, damaged or not only weights (File is not a zip file)"),
     (flipped_bit, 8, "is damaged: the checksum of its record"),

@@ -53,7 +53,7 @@ def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkey
     ("graph", "error", "words"),
     [
         ({"size": (6, 4)}, UsageError, "takes N×3×6×4, and small gives images of 4×6; give its own --recipe"),
-        ({"classes": 9}, UsageError, "tells 9 classes apart, and small 3"),
+        ({"classes": 9}, UsageError, "has 9 classes, small 3"),
         ({"layout": "NHWC"}, RefusedFile, "takes float images channels last"),
     ],
 )

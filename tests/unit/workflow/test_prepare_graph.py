@@ -1,15 +1,16 @@
 """Graphs derived from a graph for engines that want their precision in it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from emulators.tensorrt_sdk import install_tensorrt
 from seatrial.engines.base import Capabilities
-from seatrial.engines.engine_folder import BuildSpec
+from seatrial.engines.engine_folder import BuildSpec, read_graph
 from seatrial.errors import UsageError
 from seatrial.export.graph import load_graph
-from seatrial.progress import Update, silent
+from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.derive_graph import prepare_graph
@@ -19,6 +20,10 @@ from uneven_network import make_network, write_graph, write_images
 PLAIN = Capabilities("plain", "1", precisions=("fp32", "fp16", "bf16", "int8"))
 PICKY = Capabilities("picky", "1", precisions=("fp32", "fp16", "int8"), in_graph=("fp16", "int8"))
 SIGNED = Capabilities("signed", "1", precisions=("fp32", "int8"), in_graph=("int8",), signed_int8=True)
+
+
+def prepare(graph: Path, precision: str, engine: Capabilities, proof: Sequence[Path], progress: Progress) -> Path:
+    return prepare_graph(read_graph(graph), precision, engine, proof, progress).path
 
 
 @pytest.fixture
@@ -35,30 +40,30 @@ def int8(graph: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
 def test_an_engine_that_asks_for_nothing_gets_the_graph(precision: str, graph: Path) -> None:
-    assert prepare_graph(graph, precision, PLAIN, [], silent) == graph
+    assert prepare(graph, precision, PLAIN, [], silent) == graph
     assert len(list(graph.parent.iterdir())) == 2
 
 
 def test_fp16_is_made_once_beside_the_graph(graph: Path, tmp_path: Path) -> None:
     told: list[Update] = []
     proof = write_images(tmp_path / "val", 6, seed=2)
-    half = prepare_graph(graph, "fp16", PICKY, proof, told.append)
+    fp16 = prepare(graph, "fp16", PICKY, proof, told.append)
     manifest = GraphManifest.load(tmp_path / "model-fp16.onnx.json")
-    assert half == tmp_path / "model-fp16.onnx" and manifest.precision == "fp16"
+    assert fp16 == tmp_path / "model-fp16.onnx" and manifest.precision == "fp16"
     assert manifest.parity[-1].images == 6
-    stamp = half.stat().st_mtime_ns
-    assert prepare_graph(graph, "fp16", PICKY, [], told.append) == half and half.stat().st_mtime_ns == stamp
+    stamp = fp16.stat().st_mtime_ns
+    assert prepare(graph, "fp16", PICKY, [], told.append) == fp16 and fp16.stat().st_mtime_ns == stamp
     assert [update.note.split(":")[0] for update in told] == ["model-fp16.onnx", "already made"]
     write_graph(graph, make_network(uneven=2))
-    prepare_graph(graph, "fp16", PICKY, [], silent)
+    prepare(graph, "fp16", PICKY, [], silent)
     assert GraphManifest.load(tmp_path / "model-fp16.onnx.json").key != manifest.key
-    assert prepare_graph(half, "fp16", PICKY, [], silent) == half
+    assert prepare(fp16, "fp16", PICKY, [], silent) == fp16
 
 
 def test_a_foreign_file_in_its_place_is_left_alone(graph: Path, tmp_path: Path) -> None:
     (tmp_path / "model-fp16.onnx").write_bytes(b"mine")
     with pytest.raises(UsageError, match=r"model-fp16\.onnx is in the way of the fp16 graph derived from model\.onnx"):
-        prepare_graph(graph, "fp16", PICKY, [], silent)
+        prepare(graph, "fp16", PICKY, [], silent)
     assert (tmp_path / "model-fp16.onnx").read_bytes() == b"mine"
 
 
@@ -66,19 +71,19 @@ def test_int8_needs_images_so_it_says_how(graph: Path) -> None:
     with pytest.raises(
         UsageError, match=r"make it with `seatrial quantize .*model\.onnx --calibration IMAGES"
     ) as caught:
-        prepare_graph(graph, "int8", PICKY, [], silent)
+        prepare(graph, "int8", PICKY, [], silent)
     assert caught.value.exit_code == 2 and "picky takes int8 from the graph" in str(caught.value)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_an_int8_graph_is_compiled_as_int8_only(precision: str, int8: Path) -> None:
-    with pytest.raises(UsageError, match=f"computes in int8, and {precision} was asked; give --precision int8"):
-        prepare_graph(int8, precision, PICKY, [], silent)
-    assert prepare_graph(int8, "int8", PICKY, [], silent) == int8
+    with pytest.raises(UsageError, match=f"computes in int8, and --precision is {precision}; give --precision int8"):
+        prepare(int8, precision, PICKY, [], silent)
+    assert prepare(int8, "int8", PICKY, [], silent) == int8
 
 
 def test_an_engine_without_uint8_gets_signed_activations(int8: Path) -> None:
-    signed = prepare_graph(int8, "int8", SIGNED, [], silent)
+    signed = prepare(int8, "int8", SIGNED, [], silent)
     assert signed.name == "model-int8-signed.onnx"
     manifest = GraphManifest.load(signed.with_name(signed.name + ".json"))
     assert [step.step for step in manifest.parity] == ["quantize", "signed activations"]

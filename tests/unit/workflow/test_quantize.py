@@ -114,7 +114,7 @@ def test_what_cannot_be_quantised(place: Path, made: GraphManifest, tmp_path: Pa
         quantize_graph(place / "model.onnx", spec, place / "made" / ".." / "model.onnx")
     with pytest.raises(UsageError, match="computes in int8 already"):
         quantize_graph(place / "made" / "int8.onnx", spec, tmp_path / "int8.onnx")
-    with pytest.raises(UsageError, match="measured on labelled images, and none were given"):
+    with pytest.raises(UsageError, match="measured on labelled images, and there are none"):
         quantize_graph(place / "model.onnx", replace(spec, max_drop_pp=1.0), tmp_path / "int8.onnx")
 
 
@@ -148,7 +148,7 @@ def test_a_budget_puts_layers_back_and_says_what_chose_them(
     form = PreparedInput("uint8", (32, 32, 3), None)
     foreign = [replace(image, prepared=form, content=content) for image in labelled[:3] for content in (None, (1, "a"))]
     check_leak(manifest, foreign, hash_listing(foreign), again.append)
-    assert len(again) == 1 and "nothing tells what 3 preprocessed images were made of" in again[0].note
+    assert len(again) == 1 and "the sources of 3 preprocessed images are not known" in again[0].note
 
 
 def test_an_engine_is_not_evaluated_on_what_calibrated_it(
@@ -183,7 +183,7 @@ def test_the_verb(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     [
         (["--preset", "fast"], 2, "there is no preset 'fast'; performance or mixed"),
         (["--labels", "labels.txt"], 2, "belongs to --images"),
-        (["--max-drop-pp", "1"], 2, "none were given"),
+        (["--max-drop-pp", "1"], 2, "there are none"),
         (["--calibration", "nowhere"], 6, "nowhere is not there"),
     ],
 )

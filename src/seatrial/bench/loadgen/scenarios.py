@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from seatrial.engines.base import UNOPENED, Opened
 from seatrial.strict import Strict
 
 MLPERF_LIBRARY = 1024
@@ -67,6 +68,8 @@ class LoadTestJob(Strict):
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     logs: Path
     """The folder for LoadGen's files."""
+    opened: Opened = UNOPENED
+    """What the command knows of the engine folder."""
 
 
 class LoadTestResult(Strict):

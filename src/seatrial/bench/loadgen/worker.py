@@ -51,7 +51,7 @@ def main() -> NoReturn:
 def run_job(fields: Mapping[str, Any]) -> str:
     """One load test: a `LoadTestResult` as JSON."""
     job = LoadTestJob.read(fields, "the job")
-    file = read_engine(job.folder)
+    file = read_engine(job.folder, job.opened)
     with explain_memory(job.batch_size, job.device):
         return load_test(job, file, get_engine(file.manifest.engine)).model_dump_json()
 

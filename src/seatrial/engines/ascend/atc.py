@@ -26,7 +26,7 @@ HINTS = {
     "EC0010": "pip install the Python package that it names",
     "E40000": "pip install the Python package that it names",
 }
-"""What helps, where `atc` itself does not say."""
+"""What helps, where `atc` itself gives no solution."""
 ARGUMENT_CODES = re.compile(r"E100\d\d")
 """GE's codes for arguments."""
 _CODE = re.compile(r"\b(?P<code>E[0-9A-Z]\d{4})\)?:\s*(?:\[PID: \d+\] \S+ )?(?P<text>.*\S)")
@@ -52,7 +52,7 @@ def run_atc(call: AtcCall, folder: Path) -> Path:
 
 
 def read_back(om: Path, folder: Path) -> dict[str, int]:
-    """Matrix operators by the precision of their input, as `atc --mode=1` tells; empty where it does not."""
+    """Matrix operators by the precision of their input, as `atc --mode=1` reports it; empty where it does not."""
     description = f"{om.stem}.json"
     words = ("atc", "--mode=1", f"--om={om.name}", f"--json={description}")
     returncode, _ = _run_logged(" ".join(words), words, folder)
@@ -60,7 +60,7 @@ def read_back(om: Path, folder: Path) -> dict[str, int]:
     try:
         return count_precisions(json.loads(path.read_text("utf-8"))) if returncode == 0 and path.is_file() else {}
     except (ValueError, TypeError, AttributeError):
-        # Nobody documents this form: what cannot be read tells nothing, which is not an error.
+        # This form is not documented: one that cannot be read is no error.
         return {}
     finally:
         path.unlink(missing_ok=True)
@@ -94,9 +94,9 @@ def explain_failure(returncode: int, output: str) -> SeatrialError:
     if returncode < 0:
         return EngineError(f"atc was killed by signal {-returncode}", "is there enough memory?")
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("ATC ")]
-    said = f": {lines[-1]}" if lines else ""
+    last = f": {lines[-1]}" if lines else ""
     ended = "wrote no file" if returncode == 0 else f"fails with exit code {returncode}"
-    return EngineError(f"atc {ended}{said}")
+    return EngineError(f"atc {ended}{last}")
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -58,7 +58,7 @@ class AscendEngine:
             UsageError: an option is wrong, or `atc` refuses it.
             EngineError: something is missing, or `atc` fails or built another precision.
         """
-        check_available(job, self.probe())
+        check_available(job, job.probe(self))
         check_atc_options(job)
         graph = describe_graph(job)
         soc_version = job.options.get("soc_version") or find_chip(job.device).soc_version
@@ -84,7 +84,7 @@ class AscendEngine:
         Raises:
             EngineError: something is missing, or the file was built for another chip or CANN.
         """
-        has = self.probe()
+        has = file.probe(self)
         check_device(device, has)
         check_build(file, device, has.version)
         manifest = file.manifest
@@ -129,7 +129,7 @@ def check_build(file: EngineFile, device: str, version: str | None) -> None:
     """Refuse a file that was built for another chip or by another CANN.
 
     Raises:
-        EngineError: says for what, and the command that builds it for this one.
+        EngineError: names both, and the command that builds it for this one.
     """
     build, chip = AtcBuild.load(file.folder / BUILD), find_chip(device)
     if build.soc_version != chip.soc_version:

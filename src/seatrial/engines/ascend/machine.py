@@ -1,4 +1,4 @@
-"""The Ascend machine as it stands: its NPUs, its CANN, and what of the environment is missing."""
+"""The Ascend machine: its NPUs, its CANN, and what of the environment is missing."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def find_chip(device: str) -> Chip:
 
 
 def probe_machine() -> Capabilities:
-    """What is here, and everything that is missing with the commands that bring it."""
+    """What is here, and everything that is missing with the commands that install it."""
     chips = list_chips()
     lacks = [*_missing_driver(bool(chips)), *_missing_cann(), *_missing_python()]
     if lacks:
@@ -52,7 +52,7 @@ def probe_machine() -> Capabilities:
 
 
 def read_cann_version() -> str:
-    """The version of the CANN toolkit that this shell has set up; 'unknown' where its files do not tell."""
+    """The version of the CANN toolkit that this shell has set up; 'unknown' where its files do not give it."""
     home = Path(os.environ.get("ASCEND_HOME_PATH") or os.environ.get("ASCEND_TOOLKIT_HOME") or "/nowhere")
     opp = Path(os.environ.get("ASCEND_OPP_PATH", "/nowhere"))
     found = [*sorted(home.glob("ascend_toolkit_install.info")), *sorted(home.glob("*/ascend_toolkit_install.info"))]

@@ -1,6 +1,6 @@
 """The options that may be given to `atc`, all checked before it is started.
 
-Values and exclusions are those of ATC's own checks; what a flag does is said in `docs/ascend.md`.
+Values and exclusions are those of ATC's own checks; what a flag does: `docs/ascend.md`.
 """
 
 import re
@@ -26,7 +26,7 @@ MOST_GEARS, LARGEST_GEAR = 100, 2048
 PATH = re.compile(r"[\w./-]+")
 """The characters of a path that `atc` takes: letters, digits, and _ . - /"""
 RESERVED = ("atc.", "model-", "engine.json", "fusion_result", "check_result", "kernel_meta")
-"""How names begin that stand in an engine folder, or that `atc` writes there."""
+"""How the names of an engine folder's own files begin, and of those that `atc` writes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ OPTIONS = {
     "enable_small_channel": Option("1: first convolution of up to 4 channels; needs insert_op_conf", ("0", "1")),
     "output_type": Option("of the logits", ("FP32", "FP16")),
     "input_fp16_nodes": Option("the input's name: feed float16 instead of float32", pattern=r"[^;,\s]+"),
-    "precision_mode": Option("default: by the precision asked", (*MODES["fp16"], *HALF_CUBE, *MODES["fp32"])),
+    "precision_mode": Option("default: by --precision", (*MODES["fp16"], *HALF_CUBE, *MODES["fp32"])),
     "precision_mode_v2": Option("instead of precision_mode", (*MODES_V2["fp16"], HALF_CUBE[1], *MODES_V2["fp32"])),
     "op_select_implmode": Option(
         "operator implementations",
@@ -80,7 +80,7 @@ DECIDED = {
 
 
 def check_atc_options(job: CompileJob) -> None:
-    """Refuse whatever `atc` would refuse, or what would not give what was asked.
+    """Refuse whatever `atc` would refuse, or what would not give the requested precision.
 
     Raises:
         UsageError: names the option, what was given and what there is.
@@ -118,11 +118,11 @@ def _describe(option: Option) -> str:
 def _check_value(name: str, value: str) -> None:
     option = OPTIONS[name]
     if option.values and value not in option.values:
-        raise UsageError(f"option {name}={value} is not one of {', '.join(option.values)}")
+        raise UsageError(f"option {name} cannot be {value or '(empty)'}", f"give one of {', '.join(option.values)}")
     if option.pattern and not re.fullmatch(option.pattern, value):
         raise UsageError(f"option {name}={value or '(empty)'} cannot be read", option.what)
     if option.is_file and not Path(value).is_file():
-        raise UsageError(f"option {name}: there is no file {value or '(empty)'}")
+        raise UsageError(f"option {name}: there is no file {value or '(empty)'}", "give the path of an existing file")
 
 
 def _check_files(options: Mapping[str, str]) -> None:
@@ -152,7 +152,9 @@ def _check_precision(precision: str, options: Mapping[str, str]) -> None:
     if "modify_mixlist" in options and not set(given.values()) & set(MIXED):
         raise UsageError("option modify_mixlist needs a mixed precision_mode", f"which are {', '.join(MIXED)}")
     if "keep_dtype" in options and precision == "fp32":
-        raise UsageError("option keep_dtype has no effect in fp32, where every operator keeps its precision")
+        raise UsageError(
+            "option keep_dtype has no effect in fp32, where every operator keeps its precision", "leave it out"
+        )
 
 
 def _check_batches(job: CompileJob) -> None:
@@ -164,7 +166,9 @@ def _check_batches(job: CompileJob) -> None:
     if not 2 <= len(sizes) <= MOST_GEARS:
         raise UsageError(f"gears are 2 to {MOST_GEARS} batch sizes, not {len(sizes)}", "or leave gears=true out")
     if not all(1 <= size <= LARGEST_GEAR for size in sizes):
-        raise UsageError(f"gears are batch sizes from 1 to {LARGEST_GEAR}, not {', '.join(map(str, sizes))}")
+        raise UsageError(
+            f"gears are batch sizes from 1 to {LARGEST_GEAR}, not {', '.join(map(str, sizes))}", "change --batch-size"
+        )
 
 
 def _check_input(job: CompileJob) -> None:
@@ -176,7 +180,7 @@ def _check_input(job: CompileJob) -> None:
                 "leave it out, or export with --no-fuse-preprocess",
             )
         if options.get("input_format", "NCHW") != "NCHW":
-            raise UsageError("option insert_op_conf needs input_format NCHW")
+            raise UsageError("option insert_op_conf needs input_format NCHW", "leave input_format out")
         load_aipp(Path(options["insert_op_conf"]))
     if options.get("enable_small_channel") == "1" and "insert_op_conf" not in options:
         raise UsageError("option enable_small_channel=1 needs a static AIPP", "give insert_op_conf=FILE too")
@@ -186,6 +190,11 @@ def _check_input(job: CompileJob) -> None:
     if nodes is None:
         return
     if nodes != spec.name:
-        raise UsageError(f"option input_fp16_nodes={nodes}: the graph's input is '{spec.name}'")
+        raise UsageError(
+            f"option input_fp16_nodes={nodes}: the graph's input is '{spec.name}'", f"give input_fp16_nodes={spec.name}"
+        )
     if spec.dtype == "uint8" or "insert_op_conf" in options:
-        raise UsageError(f"option input_fp16_nodes={nodes}: the input is uint8 images")
+        raise UsageError(
+            f"option input_fp16_nodes={nodes}: the input is uint8 images",
+            "leave it out, or export with --no-fuse-preprocess",
+        )

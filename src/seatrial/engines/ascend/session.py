@@ -87,7 +87,10 @@ class AscendSession(Closing):
             try:
                 outputs = model.infer([part], mode=mode)
             except RuntimeError as error:
-                raise EngineError(f"the NPU fails at a batch of {len(part)} ({_first_line(error)})") from None
+                raise EngineError(
+                    f"the NPU fails at a batch of {len(part)} ({_first_line(error)})",
+                    "take a smaller --batch-size; see `npu-smi info`",
+                ) from None
             parts.append(self._read(outputs, len(part))[: end - begin])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -96,7 +99,8 @@ class AscendSession(Closing):
         classes, found = self.output.shape[1], outputs[0].shape
         if prod(found) != batch_size * (classes or 1):
             raise EngineError(
-                f"the model answers {'×'.join(map(str, found))} to {batch_size} images of {classes} classes"
+                f"the model gives {'×'.join(map(str, found))} logits for {batch_size} images of {classes} classes",
+                "compile it again from its graph",
             )
         return np.array(outputs[0], dtype=np.float32).reshape(batch_size, -1)
 
@@ -143,7 +147,7 @@ def split_batch(count: int, gears: tuple[int, ...]) -> list[int]:
 
 
 def pad_batch(batch: NDArray[Any], gears: tuple[int, ...]) -> NDArray[Any]:
-    """The batch filled up with its first image to the smallest gear that holds it."""
+    """The batch filled up with its first image to the smallest gear that fits it."""
     short = next((gear for gear in gears if gear >= len(batch)), len(batch)) - len(batch)
     filler = np.broadcast_to(batch[:1], (short, *batch.shape[1:]))
     return np.ascontiguousarray(np.concatenate([batch, filler]) if short else batch)

@@ -1,4 +1,4 @@
-"""TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and held against what was asked."""
+"""TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and checked for the requested precision."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -80,9 +80,9 @@ class TensorRtEngine:
 
         Raises:
             EngineError: TensorRT or the GPU is missing, the graph is in another precision than TensorRT must be
-                given, the builder fails, or the plan computes in another precision than was asked.
+                given, the builder fails, or the plan computes in another precision than the requested one.
         """
-        has = self.probe()
+        has = job.probe(self)
         check_available(job, has)
         assert has.version is not None
         settings = read_settings(job.options, job.batch_sizes)
@@ -103,9 +103,9 @@ class TensorRtEngine:
         """Load the plan on the GPU it was built for.
 
         Raises:
-            EngineError: it was built with another TensorRT or on another GPU; says how to build it again.
+            EngineError: it was built with another TensorRT or on another GPU; gives the command to build it again.
         """
-        has = self.probe()
+        has = file.probe(self)
         check_device(device, has)
         assert has.version is not None
         check_home(file, _here(has.version, device), device)
@@ -114,13 +114,13 @@ class TensorRtEngine:
 
 
 def check_layers(precision: str, executed: Mapping[str, int]) -> None:
-    """Refuse a plan that computes mostly in something else than was asked, and an fp32 one that does so at all.
+    """Refuse a plan that computes mostly in another precision than requested, and an fp32 one that does so at all.
 
     Args:
         executed: computing layers by precision.
 
     Raises:
-        EngineError: says in which precisions how many layers run.
+        EngineError: counts the layers by precision.
     """
     if precision == "fp32":
         # The network is all fp32 then, and what is not was lowered to TF32 against a flag.
@@ -133,7 +133,7 @@ def check_home(file: EngineFile, here: PlanDevice, device: str) -> None:
     """Refuse a plan where it was not built: TensorRT promises nothing across versions and GPU models.
 
     Raises:
-        EngineError: says what it was built with, what there is, and the command that builds it again.
+        EngineError: names both builds and the command that builds it again.
     """
     home = PlanDevice.read(read_json(file.folder / DEVICE), str(file.folder / DEVICE))
     if home == here:
@@ -163,7 +163,7 @@ def _plan(job: CompileJob, size: int | None, target: Path, version: str, setting
 
 
 def _read_back(job: CompileJob, size: int | None, plan: Path) -> dict[str, int]:
-    """Load the plan once, so that what cannot run fails now, and keep what the inspector says of it."""
+    """Load the plan once, so that what cannot run fails now, and keep the inspector's description."""
     with TensorRtSession(plan, _ends(job.manifest, size), _index(job.device)) as session:
         information = session.inspect()
     write_text(plan.with_suffix(".layers.json"), information)

@@ -18,7 +18,7 @@ from seatrial.store.files import replacing
 Version = tuple[int, int, int]
 MEBIBYTE = 1024 * 1024
 GRAPH_PRECISIONS = {"fp32": ("fp32",), "tf32": ("fp32",), "fp16": ("fp32", "fp16"), "int8": ("int8",)}
-"""What a graph may compute in, by what is asked of TensorRT up to 10; from 11 on fp16 must be in the graph too."""
+"""What a graph may compute in, by requested precision, up to TensorRT 10; from 11 on fp16 must be in the graph too."""
 FIRST_TYPED = 11
 """From this version on every network is strongly typed: precision is in the graph, and its flags are gone."""
 
@@ -30,7 +30,7 @@ class PlanJob:
     graph: Path
     graph_precision: str
     target: Path
-    """The plan; its log stands beside it."""
+    """The plan; its log is beside it."""
     precision: str
     gpu: int
     input: str
@@ -67,10 +67,10 @@ class PlanJob:
 
 
 def check_graph(precision: str, graph_precision: str, version: str) -> None:
-    """Refuse a graph that this TensorRT cannot take the asked precision from.
+    """Refuse a graph that this TensorRT cannot compile in the requested precision.
 
     Raises:
-        EngineError: says what the graph must compute in.
+        EngineError: names what the graph must compute in.
     """
     typed = precision == "fp16" and read_numbers(version)[0] >= FIRST_TYPED
     wanted = ("fp16",) if typed else GRAPH_PRECISIONS[precision]
@@ -78,7 +78,7 @@ def check_graph(precision: str, graph_precision: str, version: str) -> None:
         raise EngineError(
             f"for {precision} TensorRT {version} takes a graph in {' or '.join(wanted)}, and this one is "
             f"in {graph_precision}",
-            "quantize or convert the graph first" if graph_precision == "fp32" else "export it again",
+            "make it with `seatrial quantize`" if precision == "int8" else "give the fp32 graph that it was made from",
         )
 
 
@@ -187,7 +187,9 @@ def build_in_process(job: PlanJob) -> None:
         log.write(f"tensorrt {job.version} in Python, as {same}\n")
         plan = _build_serialized(job, logger)
     if plan is None:
-        raise EngineError(f"tensorrt builds no plan: {_first_error(logger)}")
+        raise EngineError(
+            f"tensorrt builds no plan: {_first_error(logger)}", "free GPU memory, or try --option builder=trtexec"
+        )
     job.target.write_bytes(plan)
 
 
@@ -205,15 +207,17 @@ def _build_serialized(job: PlanJob, logger: Any) -> Any:
 
     builder = tensorrt.Builder(logger)
     kinds = tensorrt.NetworkDefinitionCreationFlag
-    # Version 8 asks for it, 10 only knows it, 11 has it no more.
+    # Version 8 needs it, 10 still has it, 11 does not.
     wanted = [kinds.EXPLICIT_BATCH] if job.major < 10 else []
     # From 11 on there are no other networks.
     wanted += [kinds.STRONGLY_TYPED] if job.typed and job.major < FIRST_TYPED else []
     network = builder.create_network(sum(1 << int(flag) for flag in wanted))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(job.graph.resolve())):
-        said = parser.get_error(0).desc() if parser.num_errors else _first_error(logger)
-        raise EngineError(f"tensorrt does not parse {job.graph.name}: {' '.join(said.split())[:300]}")
+        reason = parser.get_error(0).desc() if parser.num_errors else _first_error(logger)
+        raise EngineError(
+            f"tensorrt does not parse {job.graph.name}: {' '.join(reason.split())[:300]}", "export with another --opset"
+        )
     config = _configure(job, builder, tensorrt)
     plan = builder.build_serialized_network(network, config)
     if plan is not None:
@@ -245,4 +249,4 @@ def _configure(job: PlanJob, builder: Any, tensorrt: Any) -> Any:
 
 
 def _first_error(logger: Any) -> str:
-    return " ".join(logger.errors[0].split())[:300] if logger.errors else "it does not say why"
+    return " ".join(logger.errors[0].split())[:300] if logger.errors else "it gives no reason"

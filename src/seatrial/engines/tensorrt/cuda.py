@@ -38,14 +38,14 @@ def list_cuda_devices() -> tuple[CudaDevice, ...]:
     try:
         from cuda.bindings import runtime
     except (ImportError, OSError, RuntimeError) as error:
-        raise EngineError(f"cuda-bindings does not load: {error}") from None
+        raise EngineError(f"cuda-bindings does not load: {error}", "pip install 'seatrial[tensorrt]'") from None
     gpus = []
     for index in range(call(runtime.cudaGetDeviceCount)):
         facts = call(runtime.cudaGetDeviceProperties, index)
         name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
         gpus.append(CudaDevice(name.rstrip("\0"), f"{facts.major}.{facts.minor}"))
     if not gpus:
-        raise EngineError("CUDA lists no device")
+        raise EngineError("CUDA lists no device", "`nvidia-smi` must list one")
     return tuple(gpus)
 
 
@@ -101,21 +101,21 @@ class Lane:
         """The stream's handle, as TensorRT takes it."""
         return int(self._stream)
 
-    def run(self, batch: NDArray[Any], launch: Callable[[], None], answer: NDArray[Any], timed: bool = False) -> None:
-        """Copy `batch` in, `launch` on the stream, copy out into `answer`; blocks until it is there."""
+    def run(self, batch: NDArray[Any], launch: Callable[[], None], output: NDArray[Any], timed: bool = False) -> None:
+        """Copy `batch` in, `launch` on the stream, copy out into `output`; blocks until it is complete."""
         use_gpu(self._gpu)
         cuda, kinds = self._cuda, self._cuda.cudaMemcpyKind
-        given, wanted = self._host_input[: batch.nbytes], self._host_output[: answer.nbytes]
+        given, wanted = self._host_input[: batch.nbytes], self._host_output[: output.nbytes]
         np.copyto(given.view(batch.dtype).reshape(batch.shape), batch)
         self._mark(0, timed)
         self._copy(self.device_input, given.ctypes.data, batch.nbytes, kinds.cudaMemcpyHostToDevice)
         self._mark(1, timed)
         launch()
         self._mark(2, timed)
-        self._copy(wanted.ctypes.data, self.device_output, answer.nbytes, kinds.cudaMemcpyDeviceToHost)
+        self._copy(wanted.ctypes.data, self.device_output, output.nbytes, kinds.cudaMemcpyDeviceToHost)
         self._mark(3, timed)
         call(cuda.cudaStreamSynchronize, self._stream)
-        np.copyto(answer, wanted.view(answer.dtype).reshape(answer.shape))
+        np.copyto(output, wanted.view(output.dtype).reshape(output.shape))
 
     def read_times(self) -> StageTimes:
         """Where the last timed run spent its time on the stream; copies into page-locked memory are not in it."""

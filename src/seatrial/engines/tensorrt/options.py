@@ -44,23 +44,27 @@ def read_settings(options: Mapping[str, str], batch_sizes: tuple[int, ...] = ())
             raise UsageError(f"option {name} is for a free batch, and the batch is fixed", "drop one of the two")
     level = _read_number(options, "builder_optimization_level", 0)
     if level is not None and level > 5:
-        raise UsageError(f"option builder_optimization_level={level} is not 0 to 5")
+        raise UsageError(
+            f"option builder_optimization_level={level} is not 0 to 5", "0 builds fastest, 5 searches longest"
+        )
     largest = _read_number(options, "max_batch_size") or MAX_BATCH_SIZE
     tuned = _read_number(options, "opt_batch_size") or min(OPT_BATCH_SIZE, largest)
     if tuned > largest:
-        raise UsageError(f"option opt_batch_size={tuned} is above max_batch_size={largest}")
+        raise UsageError(
+            f"option opt_batch_size={tuned} is above max_batch_size={largest}", "give a smaller opt_batch_size"
+        )
     builder = options.get("builder")
     if builder is not None and builder not in BUILDERS:
-        raise UsageError(f"option builder={builder} is not {' or '.join(BUILDERS)}")
+        raise UsageError(f"there is no builder={builder}", f"give {' or '.join(BUILDERS)}")
     cache = options.get("timing_cache")
     workspace = _read_number(options, "workspace_mb")
     return Settings(workspace, level, Path(cache).absolute() if cache else None, largest, tuned, builder)
 
 
 def _read_number(options: Mapping[str, str], name: str, least: int = 1) -> int | None:
-    asked = options.get(name)
-    if asked is None:
+    text = options.get(name)
+    if text is None:
         return None
-    if not asked.isdecimal() or int(asked) < least:
-        raise UsageError(f"option {name}={asked} is not a whole number from {least} on")
-    return int(asked)
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"option {name}={text} is not a number", f"give a whole number of at least {least}")
+    return int(text)

@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 def get_logger() -> Any:
     """The process's logger: TensorRT keeps the first that it is given.
 
-    Its `errors` are what TensorRT has said since they were last cleared, its `sink` an open log file or None.
+    Its `errors` are those that TensorRT logged since they were last cleared, its `sink` an open log file or None.
     """
     import tensorrt
 
@@ -54,7 +54,7 @@ class TensorRtSession(Closing):
         self._engine: Any = load_plan(path)
         self._check_ends(path)
         self._least, _, self._most = self._read_profile()
-        self._answer_dtype = self._read_dtype(self.output.name)
+        self._logits_dtype = self._read_dtype(self.output.name)
         self._idle: SimpleQueue[tuple[Any, Lane]] = SimpleQueue()
         try:
             for _ in range(streams):
@@ -101,26 +101,28 @@ class TensorRtSession(Closing):
         context, lane = taken = self._idle.get()
         try:
             self._set_shape(context, batch.shape)
-            answer = np.empty((len(batch), *sizes(self.output)), self._answer_dtype)
-            lane.run(batch, lambda: self._launch(context, lane), answer, timed)
-            return answer.astype(np.float32, copy=False), lane.read_times() if timed else None
+            logits = np.empty((len(batch), *sizes(self.output)), self._logits_dtype)
+            lane.run(batch, lambda: self._launch(context, lane), logits, timed)
+            return logits.astype(np.float32, copy=False), lane.read_times() if timed else None
         finally:
             self._idle.put(taken)
 
     def _launch(self, context: Any, lane: Lane) -> None:
         if not context.execute_async_v3(lane.stream):
-            raise EngineError(f"tensorrt does not run the plan ({last_error()})")
+            raise EngineError(f"tensorrt does not run the plan ({last_error()})", "compile it again on this machine")
 
     def _set_shape(self, context: Any, shape: Shape) -> None:
         if not context.set_input_shape(self.input.name, shape):
-            raise EngineError(f"tensorrt does not take the shape {shape} ({last_error()})")
+            raise EngineError(
+                f"tensorrt does not take the shape {shape} ({last_error()})", "compile it for that batch size"
+            )
 
     def _make_context(self, gpu: int) -> tuple[Any, Lane]:
         context = self._engine.create_execution_context()
         if context is None:
             raise EngineError(f"tensorrt makes no execution context ({last_error()})", "take fewer streams")
         lane = Lane(gpu, self._count_bytes(self.input), self._count_bytes(self.output))
-        # All contexts share the one profile; TensorRT 8 must be told so for every context but the first.
+        # All contexts share the one profile; TensorRT 8 needs this for every context but the first.
         chosen = context.set_optimization_profile_async(0, lane.stream)
         named = ((self.input.name, lane.device_input), (self.output.name, lane.device_output))
         if not chosen or not all(context.set_tensor_address(*pair) for pair in named):
@@ -145,10 +147,12 @@ class TensorRtSession(Closing):
     def _check_ends(self, path: Path) -> None:
         names = {self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)}
         if names != {self.input.name, self.output.name}:
-            raise EngineError(f"{path} has inputs and outputs {sorted(names)}, not those of its graph")
+            raise EngineError(
+                f"{path} has inputs and outputs {sorted(names)}, not those of its graph", "compile it again"
+            )
         built = self._read_dtype(self.input.name).name
         if built != self.input.dtype:
-            raise EngineError(f"{path} takes {built}, not {self.input.dtype} as its graph does")
+            raise EngineError(f"{path} takes {built}, not {self.input.dtype} as its graph does", "compile it again")
 
 
 def sizes(spec: TensorSpec) -> Shape:
@@ -173,6 +177,6 @@ def load_plan(path: Path) -> Any:
 
 
 def last_error() -> str:
-    """What TensorRT said last, in one line."""
+    """TensorRT's last error, in one line."""
     errors = get_logger().errors
-    return " ".join(errors[-1].split())[:300] if errors else "it does not say why"
+    return " ".join(errors[-1].split())[:300] if errors else "it gives no reason"

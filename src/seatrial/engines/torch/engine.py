@@ -1,4 +1,4 @@
-"""PyTorch: the network rebuilt from recipe and checkpoint, eager or compiled. Parity is held against its eager fp32."""
+"""PyTorch: the network rebuilt from recipe and checkpoint, eager or compiled. The reference is its eager fp32."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class TorchEngine:
-    """Rebuilds the network in PyTorch; the graph's manifest says from which recipe and checkpoint."""
+    """Rebuilds the network in PyTorch; the graph's manifest names recipe and checkpoint."""
 
     def probe(self) -> Capabilities:
         """What is installed; GPUs are counted by their driver, so that nothing is imported."""
@@ -61,11 +61,12 @@ class TorchEngine:
         """
         if job.precision == "int8":
             raise EngineError("torch runs no int8", "compile the quantised graph for onnxruntime, openvino or tensorrt")
-        check_available(job, self.probe())
+        check_available(job, job.probe(self))
         check_options("torch", job.options, OPTIONS)
         if job.manifest.precision != "fp32":
             raise UsageError(
-                f"{job.graph.name} is an {job.manifest.precision} graph, and torch rebuilds the network in fp32"
+                f"{job.graph.name} is an {job.manifest.precision} graph, and torch rebuilds the network in fp32",
+                "compile the fp32 graph that it was made from",
             )
         if job.precision == "fp16" and job.device == "cpu":
             raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
@@ -74,29 +75,34 @@ class TorchEngine:
             raise UsageError(f"{job.graph.name} was exported elsewhere, and torch rebuilds networks from weights", fix)
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
-            state = "has changed since" if source.exists() else "is not there any more, and"
+            state = "has changed since" if source.exists() else "is missing:"
             problem = f"checkpoint {source} {state} {job.graph.name} was made from it"
-            raise RefusedFile(problem, "graph, manifest and weights stay together under their names; else export again")
+            raise RefusedFile(problem, "keep graph, manifest and weights together under their names, or export again")
         for suffix in ("", ".json"):
             link_or_copy(source.with_name(source.name + suffix), job.output / f"checkpoint.safetensors{suffix}")
         weights = job.output / "checkpoint.safetensors"
         plan = make_plan(job.precision, job.options, job.device)
-        with _open_session(plan, job.manifest, weights, job.batch_sizes[0] if job.batch_sizes else None) as session:
+        size = job.batch_sizes[0] if job.batch_sizes else None
+        with _open_session(plan, job.manifest, weights, size, verified=True) as session:
             executed = session.count_executed()
         check_executed("torch", job.precision, executed)
         return Built(((None, weights),), executed, companions=(manifest_path(weights),))
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
         """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
-        check_place(file, device, self.probe())
+        check_place(file, device, file.probe(self))
         path, _ = file.pick(batch_size)
         manifest = file.manifest
         plan = make_plan(manifest.precision, manifest.options, device, streams)
-        return _open_session(plan, manifest.graph, path, batch_size)
+        return _open_session(plan, manifest.graph, path, batch_size, path.name in file.opened.verified)
 
 
-def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan) -> torch.nn.Module:
-    """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it."""
+def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan, verified: bool = False) -> torch.nn.Module:
+    """The network in eval mode on its device, behind the card's preprocessing tail when the graph has it.
+
+    Args:
+        verified: the checkpoint was compared with its checksum.
+    """
     import torch
 
     from seatrial.models.checkpoint import load_network
@@ -104,8 +110,8 @@ def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan) -> tor
     recipe = Recipe.read(graph.recipe, "the graph's manifest")
     dtype = getattr(torch, DTYPES[plan.precision])
     memory = torch.channels_last if plan.channels_last else torch.contiguous_format
-    network = load_network(recipe.network, checkpoint).to(plan.device, dtype).to(memory_format=memory)
-    # An AIPP configuration is computed in numpy, by the definition that its graph is held against.
+    network = load_network(recipe.network, checkpoint, verified).to(plan.device, dtype).to(memory_format=memory)
+    # An AIPP configuration is computed in numpy, by the definition that its graph is compared with.
     takes_pixels = graph.fused and graph.aipp is None
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in recipe.normalisation)
 
@@ -127,13 +133,15 @@ def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan) -> tor
     return Whole().to(plan.device).eval()
 
 
-def _open_session(plan: TorchPlan, graph: GraphManifest, weights: Path, batch_size: int | None) -> TorchSession:
+def _open_session(
+    plan: TorchPlan, graph: GraphManifest, weights: Path, batch_size: int | None, verified: bool = False
+) -> TorchSession:
     from seatrial.engines.torch.session import AcceleratorSession, TorchSession
 
     if plan.device != "cpu":
         _check_usable(plan.device)
     finish = read_pipeline(graph).finish if graph.aipp is not None else None
-    module = build_module(graph, weights, plan)
+    module = build_module(graph, weights, plan, verified)
     kind = TorchSession if plan.device == "cpu" else AcceleratorSession
     # The module takes any batch, whatever the graph was exported for; what is compiled or recorded takes one.
     fixed = plan.compiled or plan.cuda_graphs
@@ -153,8 +161,10 @@ def _check_usable(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise EngineError(f"torch {torch.__version__} cannot use {device} ({said})", "see pytorch.org") from None
+        reason = str(error).strip().splitlines()[0]
+        raise EngineError(
+            f"torch {torch.__version__} cannot use {device} ({reason})", "install the build for it: see pytorch.org"
+        ) from None
 
 
 def _list_npus() -> tuple[str, ...]:

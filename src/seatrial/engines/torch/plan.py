@@ -1,17 +1,10 @@
 """How a network is run in PyTorch: precision, threads and layout, read from an engine's options."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from seatrial.errors import UsageError
 from seatrial.machine.cpu import count_threads
-
-if TYPE_CHECKING:
-    pass
-
 
 OPTIONS = {
     "mode": "eager (the default) or compiled (torch.compile, frozen: BatchNorm folded, weights laid out anew)",
@@ -42,11 +35,13 @@ def make_plan(precision: str, options: Mapping[str, str], device: str, streams: 
     """
     mode = options.get("mode", "eager")
     if mode not in ("eager", "compiled"):
-        raise UsageError(f"option mode={mode} is neither eager nor compiled")
+        raise UsageError(f"there is no mode={mode}", "give mode=eager or mode=compiled")
     compiled, on_cpu = mode == "compiled", device == "cpu"
     graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
     if graphs and not device.startswith("cuda"):
-        raise UsageError(f"option cuda_graphs=true, and the device is {device}")
+        raise UsageError(
+            f"option cuda_graphs=true needs CUDA, and the device is {device}", "leave it out, or give --device cuda:0"
+        )
     return TorchPlan(
         precision=precision,
         device=device,
@@ -61,5 +56,5 @@ def make_plan(precision: str, options: Mapping[str, str], device: str, streams: 
 def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
     text = options.get(name, str(default).lower())
     if text not in ("true", "false"):
-        raise UsageError(f"option {name}={text} is neither true nor false")
+        raise UsageError(f"option {name}={text} is neither true nor false", f"give {name}=true or {name}=false")
     return text == "true"

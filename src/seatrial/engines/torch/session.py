@@ -23,7 +23,7 @@ from seatrial.store.records import TensorSpec
 Finish = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 CAPTURE_WARMUP = 3
-"""Runs before kernels are recorded: libraries choose theirs and allocate, which a recording must not hold."""
+"""Runs before kernels are recorded: libraries choose theirs and allocate, which a recording must not contain."""
 
 
 class TorchSession(Closing):
@@ -66,7 +66,7 @@ class TorchSession(Closing):
         """The batch as the module takes it."""
         check_batch(batch, self.input)
         if self._module is None:
-            raise UsageError("the session is closed")
+            raise UsageError("the session is closed", "open the engine again")
         return batch if self._finish is None else self._finish(batch)
 
     def _compile(self, module: torch.nn.Module, device: str) -> None:
@@ -84,14 +84,14 @@ class TorchSession(Closing):
             # Freezing folds BatchNorm into convolutions and lays weights out as the kernels want them. Compiling
             # happens in the first run, which must be like the later ones: a tensor made under inference_mode is not.
             with config.patch(freezing=True), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "TensorFloat32")  # It advises tf32 where fp32 was asked for.
+                warnings.filterwarnings("ignore", "TensorFloat32")  # It advises tf32, and fp32 was requested.
                 self._module = torch.compile(function, dynamic=False, fullgraph=True)
                 self._compute(torch.from_numpy(self._make_blank()).to(device))
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            said = " ".join(str(error).split("\n\n")[0].split())
-            raise EngineError(f"torch.compile failed here ({said})", "take --option mode=eager") from None
+            reason = " ".join(str(error).split("\n\n")[0].split())
+            raise EngineError(f"torch.compile failed here ({reason})", "take --option mode=eager") from None
 
     def _compute(self, images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -206,10 +206,11 @@ class AcceleratorSession(TorchSession):
 
 
 def _count_weights(module: torch.nn.Module) -> Counter[str]:
-    """Layers by the type of their weights: what holds a matrix called weight multiplies by it, whatever its class."""
+    """Layers by the type of their weights: what has a matrix called weight multiplies by it, whatever its class."""
     weights = (dict(layer.named_parameters(recurse=False)) for layer in module.modules())
     matrices = (
-        next((held for name, held in own.items() if name.endswith("weight") and held.ndim > 1), None) for own in weights
+        next((tensor for name, tensor in own.items() if name.endswith("weight") and tensor.ndim > 1), None)
+        for own in weights
     )
     return Counter(NAMES.get(matrix.dtype, UNKNOWN) for matrix in matrices if matrix is not None)
 
@@ -218,7 +219,7 @@ def _isolate(module: torch.nn.Module) -> FunctionType:
     """The module as a function with code of its own.
 
     What torch.compile makes is kept with the code that it was made from, eight times at most: sessions that share
-    the code of `forward` would run out of it, and what they leave would be held.
+    the code of `forward` would run out of it, and what they leave would stay.
     """
 
     def forward(images: torch.Tensor) -> Any:
@@ -231,7 +232,7 @@ def _isolate(module: torch.nn.Module) -> FunctionType:
 def _forget(code: CodeType) -> None:
     """Free what torch.compile made of a function.
 
-    torch exports no such thing for one function; where its own is gone, the network is held until the process ends.
+    torch exports no such thing for one function; where its own is gone, the network stays until the process ends.
     """
     with suppress(ImportError):
         from torch._C._dynamo.eval_frame import reset_code
@@ -239,9 +240,9 @@ def _forget(code: CodeType) -> None:
         reset_code(code)
 
 
-def _make_room(held: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+def _make_room(room: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """A pinned host tensor of at least as many rows: the one at hand if it is large enough."""
-    return held if held is not None and len(held) >= shape[0] else _allocate_pinned(shape, dtype)
+    return room if room is not None and len(room) >= shape[0] else _allocate_pinned(shape, dtype)
 
 
 def _allocate_pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

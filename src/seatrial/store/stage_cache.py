@@ -1,0 +1,60 @@
+"""Stages that are done once: a result is stored under a key of everything that went into it, and found by that key."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from seatrial.errors import RefusedFile, SeatrialError
+from seatrial.progress import Progress, Update
+from seatrial.store.files import hash_value
+
+
+class Keyed(Protocol):
+    """A record that carries its stage's key."""
+
+    @property
+    def key(self) -> str:
+        """The content address of the stage's inputs."""
+        ...
+
+
+Stored = TypeVar("Stored", bound=Keyed)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the pipeline and its cache."""
+
+    name: str
+    """The stage that progress is reported for."""
+    version: str
+    """Its name and a number in every key; the number rises when the same inputs give another result."""
+    done: str
+    """The participle for messages, such as `compiled`."""
+
+    def key(self, inputs: Mapping[str, Any]) -> str:
+        """The content address of `inputs`, which are JSON values."""
+        return hash_value({"stage": self.version, **inputs})
+
+    def find(
+        self, key: str, load: Callable[[], Stored], check: Callable[[Stored], Result | None], progress: Progress
+    ) -> Result | None:
+        """The stored result of this key; None where there is none, or none that can be used.
+
+        Args:
+            load: reads the record; its errors mean that there is none.
+            check: the result of a record whose key is right, if its files are unchanged; a `RefusedFile` is reported.
+        """
+        try:
+            record = load()
+            return check(record) if record.key == key else None
+        except RefusedFile as error:
+            progress(Update(self.name, note=f"{error.problem}: it is {self.done} again"))
+        except SeatrialError:  # There is none, or one of another version.
+            pass
+        return None
+
+    def already(self, what: str) -> Update:
+        """The progress note of a result that was found."""
+        return Update(self.name, note=f"already {self.done}: {what}")
