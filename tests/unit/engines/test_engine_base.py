@@ -147,7 +147,7 @@ def test_a_batch_that_is_too_large_is_refused() -> None:
 )
 def test_a_batch_of_another_kind_is_refused(batch: np.ndarray) -> None:
     given = f"{batch.dtype} {'×'.join(map(str, batch.shape))}"
-    with pytest.raises(UsageError, match=rf"^input 'image' takes uint8 N×4×6×3, not {given}$"):
+    with pytest.raises(UsageError, match=rf"^input 'image' takes uint8 N×4×6×3, not {given}; compile the engine"):
         check_batch(batch, INPUT)
 
 

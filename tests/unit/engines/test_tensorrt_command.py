@@ -75,7 +75,7 @@ def test_options_become_flags_and_a_fixed_graph_is_given_no_shapes() -> None:
             "fp32",
             "fp16",
             "10.3.0",
-            "for fp32 TensorRT 10.3.0 takes a graph in fp32, and this one is in fp16; give the fp32",
+            "10.3.0 takes a graph in fp32, and this one is in fp16; give the fp32",
         ),
         ("int8", "fp32", "8.6.1", "takes a graph in int8, and this one is in fp32; make it with `seatrial quantize`"),
         ("fp16", "int8", "10.3.0", "takes a graph in fp32 or fp16, and this one is in int8"),
