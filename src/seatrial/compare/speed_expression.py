@@ -1,7 +1,7 @@
 """Speed gates such as `best(openvino-bf16) >= 1.2 * best(torch)`: a comparison of two sums.
 
 `best(NAME)` is an engine's highest images/s over its batch sizes, `at(NAME, BATCH)` its images/s at one; numbers,
-`+ - * /` and parentheses stand between them.
+`+ - * /` and parentheses combine them.
 """
 
 import ast
@@ -22,7 +22,7 @@ from seatrial.store.records import GateResult, Outcome
 _FIGURE = re.compile(r"\b(best|at)\s*\(([^()]*)\)")
 _BEST = re.compile(r"\bbest\s*\(([^()]*)\)")
 _REST = re.compile(r"[\d\s.()<>=*/+-]*")
-"""What may stand beside the figures."""
+"""What may be in a gate beside the figures."""
 _COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,

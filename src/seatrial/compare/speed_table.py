@@ -74,7 +74,7 @@ class RatioColumn:
 
 @dataclass(frozen=True, slots=True)
 class JudgedGate:
-    """A speed gate, and the batch sizes at which it would not hold."""
+    """A speed gate, and the batch sizes at which it would fail."""
 
     result: GateResult
     exceptions: tuple[int, ...]

@@ -60,7 +60,7 @@ def check_versus(folder: Path, record: AccuracyRecord, ours: Predictions, theirs
     """
     theirs, stored = restrict(theirs, ours.ids), record.versus
     if stored is None or theirs.ids != ours.ids:
-        return  # Two evaluations of other images: the report says so.
+        return  # Evaluations of other images: a doubt in the report.
     before, after = theirs.classes[:, 0], ours.classes[:, 0]
     was_right, is_right = before == ours.labels, after == ours.labels
     chosen = (was_right & is_right, was_right & ~is_right, ~was_right & is_right, before != after)

@@ -57,7 +57,7 @@ def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed 
 
 
 def explain_unmeasured(absent: Unmeasured, measurement: Measurement) -> str:
-    """Why a batch size has no samples, or those of fewer processes than were asked for."""
+    """Why a batch size has no samples, or those of fewer processes than requested."""
     done = sum(point.setting == absent.setting for point in measurement.points)
     outcome = f"given up after {done} process{'es' if done > 1 else ''}" if done else "not measured"
     return f"batch {absent.batch_size}: {outcome}: {absent.reason}"

@@ -131,7 +131,7 @@ def _judge_measurement(run: Run, record: Measurement, stale: Collection[str]) ->
 
 def _judge_verdict(run: Run, verdict: Verdict, stale: Collection[str]) -> str:
     if verdict.run != run.manifest.identity:
-        # Older versions stored no identity: their verdicts hold as long as all else is the run's.
+        # Older versions stored no identity: their verdicts count as long as all else is the run's.
         judged = {gate.engine for gate in verdict.gates if gate.kind == "accuracy"}
         others = not judged <= {*run.engines} or (judged and not {*run.engines[1:]} <= judged)
         return "other inputs" if verdict.run or stale or others else ""

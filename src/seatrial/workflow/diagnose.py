@@ -1,6 +1,6 @@
 """`seatrial diagnose`: which stage of a run lost the accuracy?
 
-Stages are held each against the one before it and against torch, by the distance of their logits first and by flips
+Each stage is compared with the one before it and with torch, by the distance of their logits first and by flips
 second: on easy images even swapped colours change few first classes.
 """
 

@@ -15,66 +15,55 @@ UNKNOWN = "not stated"
 
 
 def write_speeds(table: SpeedTable, layout: Layout) -> str:
-    """The table, what the best batch does not tell, the notes and the verdict of each gate."""
-    grid = _tabulate_guide(table) if layout is Layout.GUIDE else _tabulate(table)
+    """The table, what the best batch hides, the notes and the verdict of each gate."""
+    grid = _tabulate(table, layout is Layout.GUIDE)
     lines = [*map(_describe_ratio, table.ratios), *_list_notes(table), *_list_gates(table)]
     return write_blocks(layout, grid, lines)
 
 
-def _tabulate(table: SpeedTable) -> Grid:
-    rows = [[_name_size(size), *_list_cells(table, size)] for size in table.sizes]
-    rows.append(["best", *map(_write_best, table.columns), *(_write_whole_ratio(ratio.best) for ratio in table.ratios)])
-    return Grid(["batch", *_list_header(table)], rows)
-
-
-def _list_header(table: SpeedTable) -> list[str]:
-    return [*(s.column.name for s in table.columns), *(f"{ratio.of}/{ratio.to}" for ratio in table.ratios)]
+def _tabulate(table: SpeedTable, as_guide: bool) -> Grid:
+    """Rates and ratios by batch size; a guide's table has exact figures, without intervals."""
+    write_rate, write_quotient, absent = (
+        (_write_exact_rate, _write_exact_ratio, "") if as_guide else (_write_rate, _write_whole_ratio, "–")
+    )
+    rows = []
+    for size in table.sizes:
+        rates = [write_rate(s.figures[size].rate) if size in s.figures else absent for s in table.columns]
+        ratios = [absent if (rate := ratio.at(size)) is None else write_quotient(rate) for ratio in table.ratios]
+        rows.append([f"bs{size}" if as_guide and size is not None else _name_size(size), *rates, *ratios])
+    best = [_write_exact_rate(s.best[1].rate) if as_guide else _write_best(s) for s in table.columns]
+    rows.append([BEST if as_guide else "best", *best, *(write_quotient(ratio.best) for ratio in table.ratios)])
+    names = [*(s.column.name for s in table.columns), *(f"{ratio.of}/{ratio.to}" for ratio in table.ratios)]
+    return Grid(["" if as_guide else "batch", *names], rows)
 
 
 def _name_size(size: int | None) -> str:
     return UNKNOWN if size is None else str(size)
 
 
-def _list_cells(table: SpeedTable, size: int | None) -> Iterator[str]:
-    for shown in table.columns:
-        yield _write_bounds(shown.figures[size].rate, _write_rate) if size in shown.figures else "–"
-    for ratio in table.ratios:
-        at_size = ratio.at(size)
-        yield _write_whole_ratio(at_size) if at_size else "–"
+def _write_best(shown: ShownColumn) -> str:
+    size, figure = shown.best
+    return f"{write_figures(figure.rate.value, 4)} at {_name_size(size)}"
+
+
+def _write_rate(rate: Rate) -> str:
+    return _write_bounds(rate, lambda value: write_figures(value, 4))
 
 
 def _write_whole_ratio(ratio: Rate) -> str:
     return "withheld" if ratio.doubt else _write_bounds(ratio, write_ratio)
 
 
-def _write_best(shown: ShownColumn) -> str:
-    size, figure = shown.best
-    return f"{_write_rate(figure.rate.value)} at {_name_size(size)}"
-
-
-def _write_rate(value: float) -> str:
-    return write_figures(value, 4)
-
-
 def _write_bounds(rate: Rate, write: Callable[[float], str]) -> str:
     return write(rate.value) + (f" ({' to '.join(map(write, rate.bounds))})" if rate.bounds else "")
 
 
-def _tabulate_guide(table: SpeedTable) -> Grid:
-    rows = []
-    for size in table.sizes:
-        rates = [
-            write_exact(s.figures[size].rate.value, RATE_DIGITS) if size in s.figures else "" for s in table.columns
-        ]
-        ratios = [_write_exact_ratio(ratio.at(size)) for ratio in table.ratios]
-        rows.append([UNKNOWN if size is None else f"bs{size}", *rates, *ratios])
-    best = [write_exact(s.best[1].rate.value, RATE_DIGITS) for s in table.columns]
-    rows.append([BEST, *best, *(_write_exact_ratio(ratio.best) for ratio in table.ratios)])
-    return Grid(["", *_list_header(table)], rows)
+def _write_exact_rate(rate: Rate) -> str:
+    return write_exact(rate.value, RATE_DIGITS)
 
 
-def _write_exact_ratio(ratio: Rate | None) -> str:
-    return "" if ratio is None or ratio.doubt else write_exact(ratio.value, RATIO_DIGITS)
+def _write_exact_ratio(ratio: Rate) -> str:
+    return "" if ratio.doubt else write_exact(ratio.value, RATIO_DIGITS)
 
 
 def _describe_ratio(ratio: RatioColumn) -> str:

@@ -1,4 +1,4 @@
-"""Tables, paragraphs and lists in the layout that was asked for, and figures as the Ascend guides print them."""
+"""Tables, paragraphs and lists in the requested layout, and figures as the Ascend guides print them."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def write_exact(value: float | Decimal, digits: int) -> str:
 
 
 def write_ratio(value: float) -> str:
-    """Three decimals, more where those would say 1.000 of what is not 1: 0.9995."""
+    """Three decimals, more where a ratio that is not 1 would read 1.000: 0.9995."""
     digits = next((d for d in range(3, 9) if value == 1 or float(round_half_up(value, d)) != 1), 9)
     return round_half_up(value, digits)
 
