@@ -147,10 +147,6 @@ def _replace(*words: str) -> Translator:
     return lambda value, line: words
 
 
-def _drop(value: str, line: CommandLine) -> tuple[str, ...]:
-    return ()
-
-
 def _evaluate(value: str, line: CommandLine) -> tuple[str, ...]:
     return () if value.lower() in ("false", "0") else ("--evaluate",)
 
@@ -221,6 +217,7 @@ def _refuse_benchmark(value: str, line: CommandLine) -> tuple[str, ...]:
     return ()
 
 
+DROP = _replace()
 ONE_MACHINE = "torchrun connects several machines; one needs nothing"
 FLAGS = (
     Flag(("-a", "--arch"), "RECIPE", lambda value, line: (value,)),
@@ -260,13 +257,13 @@ FLAGS = (
     Flag(("--device-list",), "--nproc N", _count_processes),
     Flag(("--multiprocessing-distributed",), "--nproc N", _need_processes, NO_VALUE),
     Flag(("--nnodes", "--world-size", "--linux_num"), ONE_MACHINE, _keep_to_one_machine),
-    Flag(("--node_rank", "--rank", "--server_index"), ONE_MACHINE, _drop),
-    Flag(("--master_addr", "--addr", "--one_node_ip"), ONE_MACHINE, _drop),
-    Flag(("--master_port",), ONE_MACHINE, _drop),
-    Flag(("--local_addr", "--fix_node_ip"), ONE_MACHINE, _drop),
-    Flag(("--dist-url",), ONE_MACHINE, _drop),
+    Flag(("--node_rank", "--rank", "--server_index"), ONE_MACHINE, DROP),
+    Flag(("--master_addr", "--addr", "--one_node_ip"), ONE_MACHINE, DROP),
+    Flag(("--master_port",), ONE_MACHINE, DROP),
+    Flag(("--local_addr", "--fix_node_ip"), ONE_MACHINE, DROP),
+    Flag(("--dist-url",), ONE_MACHINE, DROP),
     Flag(("--conf_path",), "use `torchrun --nnodes N --node-rank R --master-addr HOST`", None),
-    Flag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", _drop),
+    Flag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", DROP),
     Flag(("--checkpoint-nameprefix",), "--guide-format writes checkpoint.pth.tar and model_best.pth.tar", None),
     Flag(("--raport-file",), "--dllogger writes dllogger.json into --output", None),
     Flag(("--num_classes", "--num-classes"), "set classes in the card's [network]", None),

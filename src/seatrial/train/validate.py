@@ -23,14 +23,12 @@ from seatrial.store.training import Validation
 from seatrial.train.amp import Precision
 from seatrial.train.device_copies import Upload
 from seatrial.train.distributed.process_group import ProcessGroup, count_decoders
-from seatrial.train.input.loader import CHECK
+from seatrial.train.input.loader import CHECK, TASK
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.train_step import count_hits
 
 LEAST_BATCH = 64
 """Least batch size of validation, over all ranks."""
-TASK = 16
-"""Images that a decode worker loads at a time."""
 
 
 class Stopped(Exception):

@@ -25,7 +25,7 @@ from seatrial.train.input.sampler import EpochSampler
 SLOTS = 3
 """Batches in memory with a GPU or NPU: one in use, the others being filled."""
 TASK = 16
-"""Images that a worker fills at a time, at most."""
+"""Images that a decode worker loads at a time, at most."""
 TASKS_EACH = 4
 """Tasks for each worker on a CPU, where a batch is waited for, so that all end at about the same time."""
 MOST_BAD = 0.01
