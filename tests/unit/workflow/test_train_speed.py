@@ -63,13 +63,13 @@ def test_no_step_has_no_speed() -> None:
 
 
 def test_what_is_known_of_the_training_stands_in_the_record() -> None:
-    sampler = StepRecorder()
+    recorder = StepRecorder()
     for step in make_steps(30):
-        sampler.on_step(step)
-    sampler.on_epoch(make_epoch(1))
-    sampler.on_epoch(make_epoch(2))
-    sampler.close()
-    speed = describe_speed(sampler.steps, sampler.epochs, *make_context(world_size=8, synthetic=True))
+        recorder.on_step(step)
+    recorder.on_epoch(make_epoch(1))
+    recorder.on_epoch(make_epoch(2))
+    recorder.close()
+    speed = describe_speed(recorder.steps, recorder.epochs, *make_context(world_size=8, synthetic=True))
     assert (speed.name, speed.recipe, speed.epochs, speed.top1) == ("8p-NPU", "resnet50", 2, 0.25)
     assert (speed.size, speed.batch_size, speed.cards, speed.synthetic) == ((224, 224), 512, 8, True)
     assert speed.loss == make_steps(30)[-1].loss
@@ -89,4 +89,4 @@ def test_processes_on_one_cpu_are_one_device() -> None:
 def test_the_record_comes_back_whole(tmp_path: Path) -> None:
     speed = make_speed()
     speed.save(tmp_path / SPEED)
-    assert TrainingSpeedRecord.load(tmp_path / SPEED) == speed == TrainingSpeedRecord.load(tmp_path / SPEED)
+    assert TrainingSpeedRecord.load(tmp_path / SPEED) == speed
