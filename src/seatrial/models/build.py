@@ -12,7 +12,9 @@ from seatrial.strict import suggest
 if TYPE_CHECKING:
     from torch import nn
 
-OURS = {"sk_resnet50": "seatrial.models.sknet:SkResNet50"}
+OURS = {
+    "sk_resnet50": "seatrial.models.sknet:SkResNet50",
+}
 """Networks that we define: name to the class, loaded when first used."""
 
 
