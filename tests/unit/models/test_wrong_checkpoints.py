@@ -151,7 +151,7 @@ WRONG = [
     (sparse, 8, "'fc.weight' is sparse_coo float32 on cpu"),
     (whole_module, 8, "would run 'torch.nn.modules.linear.Linear' from the file"),
     (another_archive, 8, "is a zip archive, but not one of torch.save's"),
-    (quantised, 8, "'fc.weight' holds int8, not float32"),
+    (quantised, 8, "'fc.weight' is int8, not float32"),
     (unknown, 8, "is no checkpoint (it begins with 00 00 00 00 00 00 00 00)"),
     (folder, 2, "is a folder"),
     (absent, 2, "there is no checkpoint"),
