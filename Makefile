@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_LINK_MODE ?= hardlink
+# Without it every process that a test starts compiles torch's sources anew.
+export PYTHONDONTWRITEBYTECODE =
+
+# A file's tests share what they make. In the order of names the files with long tests come first.
+SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all test-lowest check format clean
 
@@ -9,14 +14,14 @@ demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) --durations=40
 
 test-all: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m "slow or not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "slow or not slow"
 
 # The oldest versions that pyproject.toml allows. They warn of newer ones that they depend on.
 test-lowest: .venv-lowest/installed
-	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest --override-ini filterwarnings=default --numprocesses 2 --dist loadfile tests/unit tests/contract
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest --override-ini filterwarnings=default $(SPREAD) tests/unit tests/contract
 
 check: .venv/installed
 	$(BIN)/ruff check .

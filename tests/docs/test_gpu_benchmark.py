@@ -13,11 +13,21 @@ import torch
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.fixture(scope="module")
+def ceilings() -> Any:
+    """What this machine can do at most, measured once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        import gpu
+    return gpu.measure_ceilings(torch.device("cpu"), ["bf16"])
+
+
 @pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def gpu(monkeypatch: pytest.MonkeyPatch, ceilings: Any) -> ModuleType:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import gpu
 
+    monkeypatch.setattr(gpu, "measure_ceilings", lambda device, precisions: ceilings)
     return gpu
 
 

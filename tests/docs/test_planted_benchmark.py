@@ -32,8 +32,18 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return planted
 
 
+@pytest.fixture(scope="module")
+def cli() -> Iterator[Any]:
+    """One process that forks all commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        import planted_trial
+    with closing(planted_trial.Cli(SOURCE)) as cli:
+        yield cli
+
+
 @pytest.fixture
-def bench(planted: ModuleType, tmp_path: Path) -> Iterator[Any]:
+def bench(planted: ModuleType, cli: Any, tmp_path: Path) -> Any:
     """A trial that nothing was trained for: enough for what is refused at the door."""
     import planted_trial
     from planted_bench import Bench
@@ -50,8 +60,7 @@ def bench(planted: ModuleType, tmp_path: Path) -> Iterator[Any]:
     parts = (tmp_path / "inks.toml", tmp_path / "weights.safetensors", tmp_path / "val", tmp_path / "labels.txt")
     trial = planted_trial.Trial(*parts, tmp_path / "val")
     (tmp_path / "place").mkdir()
-    with closing(planted_trial.Cli(SOURCE)) as cli:
-        yield Bench(cli, trial, tmp_path / "sound", tmp_path / "floats", tmp_path / "place")
+    return Bench(cli, trial, tmp_path / "sound", tmp_path / "floats", tmp_path / "place")
 
 
 def find_fault(planted: ModuleType, key: str) -> Any:

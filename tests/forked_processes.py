@@ -1,0 +1,96 @@
+"""Processes of ours, forked from one that has the libraries loaded, which takes seconds for each otherwise."""
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import seatrial
+from seatrial.machine.isolated_process import PYTHON
+
+PRELOADED = (
+    "torch.distributed.elastic.multiprocessing",
+    "timm",
+    "torchvision.transforms.v2",
+    "safetensors.torch",
+    "scipy.special",
+    "onnx",
+    "tabulate",
+    "seatrial.bench.inputs",
+    "seatrial.bench.output_checks",
+    "seatrial.bench.timed_work",
+    "seatrial.engines.self_test",
+)
+"""None of them starts a thread, of which a fork would know nothing."""
+PIPE = subprocess.PIPE
+
+
+def Popen(command: Sequence[str], env: Mapping[str, str], **pipes: int) -> Any:
+    """As `machine.isolated_process` uses `subprocess.Popen`: a module of ours runs in a fork, all else as usual.
+
+    Also a process whose threads are limited runs as usual: libraries read their number when they are loaded.
+    """
+    ours = len(PYTHON)
+    forks = tuple(command[:ours]) == PYTHON and env.get("OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")
+    return _Forked(command[ours:], env) if forks else subprocess.Popen(command, env=env, **pipes)
+
+
+class _Forked:
+    """A forked process; what goes through pipes elsewhere goes through files here."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        self._command, self._env = list(command), dict(env)
+        self._folder = tempfile.TemporaryDirectory(prefix="forked-", ignore_cleanup_errors=True)
+        self._process: Any = None
+
+    def __enter__(self) -> "_Forked":
+        self._folder.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._process is not None:
+            self._process.join()
+        self._folder.__exit__(*raised)
+
+    def communicate(self, text: bytes) -> tuple[bytes, bytes]:
+        folder = Path(self._folder.name)
+        for name, content in (("0", text), ("1", b""), ("2", b"")):
+            (folder / name).write_bytes(content)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(PRELOADED))
+        home = str(Path(seatrial.__file__).parent)
+        self._process = context.Process(target=_run, args=(self._command, self._env, os.getcwd(), folder, home))
+        self._process.start()
+        self._process.join()
+        return (folder / "1").read_bytes(), (folder / "2").read_bytes()
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def returncode(self) -> int:
+        code = self._process.exitcode
+        assert isinstance(code, int)
+        return code
+
+
+def _run(command: list[str], env: dict[str, str], folder: str, pipes: Path, home: str) -> None:
+    """What `python -m` does with `command`, in this process."""
+    for number in range(3):
+        os.dup2(os.open(pipes / str(number), os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_APPEND), number)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    if str(Path(seatrial.__file__).parent) != home:
+        raise RuntimeError(f"forked with {seatrial.__file__}, and {home} is tested: set PYTHONPATH")
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    # The process that this one was forked from is its parent, and ends with the tests.
+    os.environ["SEATRIAL_PARENT"] = str(os.getppid())
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
