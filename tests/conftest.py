@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import forked_processes
+from made_once import make_once
+from seatrial.cli import run_cli
 from seatrial.machine import isolated_process
 from tiny_trial import TinyTrial, make_trial
 
@@ -28,14 +30,28 @@ def fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
     """A miniature trial; read only."""
-    return make_trial(tmp_path_factory.mktemp("trial") / "tiny")
+    return TinyTrial(make_once("trial", tmp_path_factory, make_trial))
 
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole run of the miniature trial with all engines; read only."""
-    from seatrial.cli import run_cli
 
-    output = tmp_path_factory.mktemp("run") / "run"
-    assert run_cli(tiny_trial.run_arguments(output, "--engines", "onnxruntime,openvino")) == 0
-    return output
+    def make(folder: Path) -> None:
+        assert run_cli(tiny_trial.run_arguments(folder, "--engines", "onnxruntime,openvino")) == 0
+
+    return make_once("run", tmp_path_factory, make)
+
+
+@pytest.fixture(scope="session")
+def tiny_engines(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The miniature trial's `model.onnx`, and the folder of each engine in `engines`; read only."""
+
+    def make(folder: Path) -> None:
+        graph = str(folder / "model.onnx")
+        exported = ["--checkpoint", str(tiny_trial.checkpoint), "--images", str(tiny_trial.images), "--output", graph]
+        assert run_cli(["export", str(tiny_trial.card), *exported]) == 0
+        for engine in ("onnxruntime", "openvino", "torch"):
+            assert run_cli(["compile", graph, "--engine", engine, "--output", str(folder / "engines" / engine)]) == 0
+
+    return make_once("engines", tmp_path_factory, make)

@@ -14,6 +14,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
+from seatrial.store.files import replacing
 from seatrial.train.distributed.launch import PRELOADED
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
@@ -27,7 +28,8 @@ def make_card(trial: TinyTrial, network: str, **train: Any) -> Path:
     """The trial's card for another network: test_resnet is small, test_convnext small and without BatchNorm."""
     card = trial.folder / f"{network}.toml"
     if not card.exists():
-        card.write_text(trial.card.read_text().replace("resnet18", network))
+        with replacing(card) as temporary:
+            temporary.write_text(trial.card.read_text().replace("resnet18", network))
     return card
 
 

@@ -1,14 +1,13 @@
 """benchmarks/bench_statistics.py and bench.py: that they run, and that the first does not overlook a bad interval."""
 
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from seatrial.cli import run_cli
 from seatrial.metrics import rate
-from tiny_trial import make_trial
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -47,18 +46,12 @@ def test_an_interval_that_is_too_narrow_fails(statistics: ModuleType, monkeypatc
 
 
 def test_what_measuring_costs_is_printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_engines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import bench
 
-    trial = make_trial(tmp_path / "trial", images=4)
-    words = ["--checkpoint", str(trial.checkpoint), "--images", str(trial.images), "--output", str(tmp_path / "m.onnx")]
-    assert run_cli(["export", str(trial.card), *words]) == 0
-    assert (
-        run_cli(["compile", str(tmp_path / "m.onnx"), "--engine", "onnxruntime", "--output", str(tmp_path / "e")]) == 0
-    )
-    capsys.readouterr()
+    shutil.copytree(tiny_engines / "engines" / "onnxruntime", tmp_path / "e")
     tiny = ["--batch-size", "1", "--seconds", "0.01", "--repeats", "1", "--pairs", "1", "--processes", "2"]
     bench.main([str(tmp_path / "e"), *tiny])
     shown = capsys.readouterr().out

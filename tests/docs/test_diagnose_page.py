@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.evaluation.compare_logits import PER_IMAGE
 from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8
-from tiny_trial import make_trial
+from tiny_trial import TinyTrial
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diagnose.md").read_text(encoding="utf-8")
 
@@ -22,16 +23,14 @@ def read_commands() -> list[list[str]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _place(tiny_trial: TinyTrial, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder in which the page's names exist."""
     folder = tmp_path_factory.mktemp("page")
-    trial = make_trial(folder / "imagenet")
-    trial.card.rename(folder / "my-card.toml")
+    (folder / "imagenet").symlink_to(tiny_trial.folder)
+    shutil.copy(tiny_trial.card, folder / "my-card.toml")
+    shutil.copytree(tiny_run, folder / "trial")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["run", "my-card.toml", "--checkpoint", "imagenet/tiny.pth", "--images", "imagenet/val"]
-        words += ["--labels", "imagenet/val_label.txt", "--engines", "onnxruntime", "--batch-size", "1"]
-        assert run_cli([*words, "--bench-duration", "0.01", "--bench-samples", "2", "--output", "trial"]) == 0
         yield
 
 

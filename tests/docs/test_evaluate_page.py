@@ -1,6 +1,7 @@
 """What the page on evaluating says is run, and its figures are those that were printed."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,23 +9,20 @@ import pytest
 
 from pages import ROOT, read_commands, read_page
 from seatrial.cli import run_cli
-from tiny_trial import make_trial
+from tiny_trial import TinyTrial
 
 PAGE = "docs/evaluate.md"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _place(tiny_trial: TinyTrial, tiny_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder in which the page's names exist."""
     folder = tmp_path_factory.mktemp("page")
-    trial = make_trial(folder / "imagenet")
+    (folder / "imagenet").symlink_to(tiny_trial.folder)
+    shutil.copytree(tiny_engines / "engines", folder / "engines")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["--checkpoint", str(trial.checkpoint), "--output", "model.onnx"]
-        assert run_cli(["export", str(trial.card), *words]) == 0
-        for engine in ("openvino", "torch"):
-            assert run_cli(["compile", "model.onnx", "--engine", engine, "--output", f"engines/{engine}"]) == 0
-        packed = ["data", "pack", str(trial.card), str(trial.images), "--labels", str(trial.labels)]
+        packed = ["data", "pack", str(tiny_trial.card), str(tiny_trial.images), "--labels", str(tiny_trial.labels)]
         assert run_cli([*packed, "--output", "val.pack"]) == 0
         yield
 

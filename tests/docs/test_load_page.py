@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from seatrial.cli import run_cli
 from seatrial.errors import Interrupted
 from seatrial.store.load_test import LoadTestRecord
 from seatrial.workflow import load_test
-from tiny_trial import make_trial
+from tiny_trial import TinyTrial
 
 pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for this Python")
 PAGE = (Path(__file__).parents[2] / "docs" / "load.md").read_text(encoding="utf-8")
@@ -21,16 +22,15 @@ COMMANDS = [shlex.split(line)[1:] for line in re.findall(r"^\$ (seatrial .+)$", 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _place(tiny_trial: TinyTrial, tiny_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder in which the page's names exist."""
     folder = tmp_path_factory.mktemp("page")
-    trial = make_trial(folder / "imagenet")
+    (folder / "imagenet").symlink_to(tiny_trial.folder)
+    shutil.copytree(tiny_engines / "engines", folder / "engines")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, scenario in SCENARIOS.items():
             patch.setitem(SCENARIOS, name, replace(scenario, least_queries=2))  # type: ignore[arg-type]
-        assert run_cli(["export", str(trial.card), "--checkpoint", str(trial.checkpoint), "--output", "m.onnx"]) == 0
-        assert run_cli(["compile", "m.onnx", "--engine", "onnxruntime", "--output", "engines/onnxruntime"]) == 0
         yield
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from seatrial.bench import measure, output_checks, spread, sweep
 from seatrial.cli import run_cli
 from seatrial.metrics.rate import BLOCKS
 from seatrial.workflow.bench import PROCESSES, BenchSpec
-from tiny_trial import make_trial
+from tiny_trial import TinyTrial
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
@@ -25,15 +26,13 @@ def read_commands() -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _place(tiny_trial: TinyTrial, tiny_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A folder in which the page's names exist."""
     folder = tmp_path_factory.mktemp("page")
-    trial = make_trial(folder / "imagenet", images=6)
+    (folder / "imagenet").symlink_to(tiny_trial.folder)
+    shutil.copytree(tiny_engines / "engines", folder / "engines")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["--checkpoint", str(trial.checkpoint), "--images", str(trial.images), "--output", "model.onnx"]
-        assert run_cli(["export", str(trial.card), *words]) == 0
-        assert run_cli(["compile", "model.onnx", "--engine", "openvino", "--output", "engines/openvino"]) == 0
         yield
 
 

@@ -60,12 +60,13 @@ def test_every_sample_is_kept(tiny_run: Path) -> None:
 
 
 def test_a_rerun_finds_every_stage_done(
-    tiny_run: Path, tiny_trial: TinyTrial, capsys: pytest.CaptureFixture[str]
+    tiny_run: Path, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = [p for p in tiny_run.rglob("*") if p.suffix in (".onnx", ".xml", ".safetensors", ".parquet")]
-    kept += [tiny_run / f"bench/{name}.json" for name in ENGINES]
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    kept = [p for p in run.rglob("*") if p.suffix in (".onnx", ".xml", ".safetensors", ".parquet")]
+    kept += [run / f"bench/{name}.json" for name in ENGINES]
     before = {p: p.stat().st_mtime_ns for p in kept}
-    assert run_cli(tiny_trial.run_arguments(tiny_run, "--engines", "onnxruntime,openvino")) == 0
+    assert run_cli(tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino")) == 0
     assert {p: p.stat().st_mtime_ns for p in kept} == before
     shown = capsys.readouterr()
     assert shown.err.count("already") == 2 + 3 * len(ENGINES)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,12 +53,9 @@ def size_of(path: Path) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_evaluation_goes_on_where_it_was(
-    number: signal.Signals, tiny_trial: TinyTrial, tmp_path: Path
+    number: signal.Signals, tiny_trial: TinyTrial, tiny_engines: Path, tmp_path: Path
 ) -> None:
-    graph, engine = tmp_path / "model.onnx", tmp_path / "ort"
-    checkpoint = ["--checkpoint", str(tiny_trial.checkpoint)]
-    assert run_cli(["export", str(tiny_trial.card), *checkpoint, "--output", str(graph)]) == 0
-    assert run_cli(["compile", str(graph), "--engine", "onnxruntime", "--output", str(engine)]) == 0
+    engine = shutil.copytree(tiny_engines / "engines" / "onnxruntime", tmp_path / "ort")
     words = ["evaluate", str(engine), "--images", str(tiny_trial.images), "--labels", str(tiny_trial.labels)]
     words += ["--fake-images", "4000", "--batch-size", "4"]
     stopped = [sys.executable, "-m", "seatrial", *words, "--output", str(tmp_path / "stopped")]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,12 +36,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
 
 
 @pytest.fixture(scope="module")
-def engine(trial: TinyTrial) -> Path:
-    graph, folder = trial.folder / "model.onnx", trial.folder / "ort"
-    words = ["--checkpoint", str(trial.checkpoint), "--output", str(graph)]
-    assert run_cli(["export", str(trial.card), *words]) == 0
-    assert run_cli(["compile", str(graph), "--engine", "onnxruntime", "--output", str(folder)]) == 0
-    return folder
+def engine(tiny_engines: Path, trial: TinyTrial) -> Path:
+    return Path(shutil.copytree(tiny_engines / "engines" / "onnxruntime", trial.folder / "ort"))
 
 
 @pytest.fixture(scope="module")

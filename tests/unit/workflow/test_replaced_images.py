@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,23 +41,29 @@ def flip_comment(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-@pytest.fixture
-def trial(tmp_path: Path) -> TinyTrial:
-    """A trial whose files end in a byte that no decoder reads, and a mode that writes its pixels."""
-    made = make_trial(tmp_path / "tiny")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> TinyTrial:
+    """A trial whose files end in a byte that no decoder reads, a mode that writes its pixels, and an engine."""
+    made = make_trial(tmp_path_factory.mktemp("template") / "tiny")
     for path in made.images.iterdir():
         path.write_bytes(path.read_bytes() + b"\0")
     made.card.write_text(made.card.read_text() + MODES)
+    graph, folder = made.folder / "model.onnx", made.folder / "ort"
+    words = ["--checkpoint", str(made.checkpoint), "--output", str(graph), "--fuse-preprocess"]
+    assert run_cli(["export", str(made.card), *words]) == 0
+    assert run_cli(["compile", str(graph), "--engine", "onnxruntime", "--output", str(folder)]) == 0
     return made
 
 
 @pytest.fixture
+def trial(template: TinyTrial, tmp_path: Path) -> TinyTrial:
+    """A copy of the template, to be changed."""
+    return TinyTrial(Path(shutil.copytree(template.folder, tmp_path / "tiny")))
+
+
+@pytest.fixture
 def engine(trial: TinyTrial) -> Path:
-    graph, folder = trial.folder / "model.onnx", trial.folder / "ort"
-    words = ["--checkpoint", str(trial.checkpoint), "--output", str(graph), "--fuse-preprocess"]
-    assert run_cli(["export", str(trial.card), *words]) == 0
-    assert run_cli(["compile", str(graph), "--engine", "onnxruntime", "--output", str(folder)]) == 0
-    return folder
+    return trial.folder / "ort"
 
 
 def list_trial(trial: TinyTrial) -> tuple[LabelledImage, ...]:
