@@ -7,10 +7,28 @@ from pathlib import Path
 import pytest
 
 import forked_processes
+from file_budget import read_budget
 from made_once import make_once
 from seatrial.cli import run_cli
 from seatrial.machine import isolated_process
 from tiny_trial import TinyTrial, make_trial
+
+BUDGET = read_budget()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    if BUDGET is not None:
+        BUDGET.begin(item.path)
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    yield
+    excess = BUDGET and BUDGET.find_excess()
+    if excess:
+        pytest.fail(excess, pytrace=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
