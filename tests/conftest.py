@@ -9,8 +9,10 @@ import pytest
 import forked_processes
 from file_budget import read_budget
 from made_once import make_once
+from seatrial.bench.measure import Limits
 from seatrial.cli import run_cli
 from seatrial.machine import isolated_process
+from seatrial.workflow import bench
 from tiny_trial import TinyTrial, make_trial
 
 BUDGET = read_budget()
@@ -36,6 +38,14 @@ def _forked_processes() -> Iterator[None]:
     """Compiling and measuring processes are forked from one that has torch loaded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(isolated_process, "subprocess", forked_processes)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_warm_up() -> Iterator[None]:
+    """On a busy machine the warm-up of a point lasts up to 10 s; no test judges what a real engine measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "Limits", lambda **limits: Limits(**{**limits, "warmup_s": 0.02, "warmup_budget_s": 0.2}))
         yield
 
 
