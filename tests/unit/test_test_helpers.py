@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import RootModel
 
 from file_budget import FileBudget
 from made_once import make_once
@@ -12,6 +13,10 @@ from seatrial.errors import EngineError
 from seatrial.machine.isolated_process import PYTHON, call_child
 
 COMPILE = (*PYTHON, "seatrial.engines.compile_process", "nothing")
+
+
+class Number(RootModel[int]):
+    """What a process may give."""
 
 
 def test_a_file_has_its_budget() -> None:
@@ -36,8 +41,8 @@ def test_a_forked_process_fails_as_a_fresh_one(fresh: bool, request: pytest.Fixt
     if fresh:
         request.getfixturevalue("fresh_processes")
     with pytest.raises(EngineError, match=r"the process ended with exit code 1: .*Error: "):
-        call_child(COMPILE, "no JSON", "the process")
+        call_child(COMPILE, "no JSON", Number, "the process")
 
 
 def test_other_commands_are_no_forks() -> None:
-    assert call_child((sys.executable, "-c", "print(6 * 7)"), "", "the process") == b"42\n"
+    assert call_child((sys.executable, "-c", "print(6 * 7)"), "", Number, "the process").root == 42
