@@ -10,7 +10,7 @@ from pydantic import Field
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.models.read_file import read_content
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.recipes.training import EXECUTION, Train
+from seatrial.recipes.training import FIRST_SETTINGS, Train
 from seatrial.store.files import hash_value
 from seatrial.train.checkpoint import snapshot
 from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
@@ -38,8 +38,9 @@ def recipe(tiny_trial: object) -> Recipe:
 
 
 def make_old_key(recipe: Recipe) -> str:
-    """As version 0.1.0 did, by the dump of everything."""
-    dump = {k: v for k, v in recipe.train.model_dump(mode="json").items() if k not in EXECUTION}
+    """As version 0.1.0 did, by the dump of every setting that it had."""
+    assert set(FIRST_DUMP) == FIRST_SETTINGS
+    dump = recipe.train.model_dump(mode="json", include=set(FIRST_DUMP))
     assert sorted(dump) == FIRST_DUMP
     return hash_value(
         {
