@@ -1,5 +1,6 @@
 """Processes of ours, forked from one that has the libraries loaded, which takes seconds for each otherwise."""
 
+import importlib
 import multiprocessing
 import os
 import runpy
@@ -90,6 +91,9 @@ def _run(command: list[str], env: dict[str, str], folder: str, pipes: Path, home
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
+    # The process that this one was forked from knew other folders.
+    sys.path[:0] = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", *sys.path)]
+    importlib.invalidate_caches()
     # The process that this one was forked from is its parent, and ends with the tests.
     os.environ["SEATRIAL_PARENT"] = str(os.getppid())
     sys.argv = command
