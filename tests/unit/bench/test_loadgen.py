@@ -14,6 +14,7 @@ from sealed import edit_record, read_unsealed
 from seatrial.bench.loadgen import run as load_module
 from seatrial.bench.loadgen.scenarios import LoadTestResult
 from seatrial.cli import run_cli
+from seatrial.engines import ENGINES
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.conditions import Conditions
@@ -25,10 +26,10 @@ needs_loadgen = pytest.mark.skipif(
 )
 FAKE_ENGINE = """
 import os
-from fake_engine import FakeSession
+from fake_engine import FakeEngine, FakeSession
 from seatrial.errors import EngineError
 
-class Engine:
+class Engine(FakeEngine):
     def open(self, file, device, batch_size=None, streams=1):
         os.write(1, b"{a banner of C's}")
         session = FakeSession(file.pick(batch_size)[1])
@@ -49,8 +50,10 @@ worker.main()
 
 @pytest.fixture(autouse=True)
 def known_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets LoadGen's processes know an engine named fake, and spares the look at the machine's load."""
+    """Lets this process and LoadGen's know an engine named fake, and spares the look at the machine's load."""
     (tmp_path / "broken_or_not.py").write_text(FAKE_ENGINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ENGINES, "fake", "broken_or_not:Engine")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}", prepend=os.pathsep)
     monkeypatch.setattr(load_module, "WORKER", (sys.executable, "-P", "-c", START))
     monkeypatch.setattr(load_module, "read_conditions", lambda: Conditions(busy=0.5, swap_bytes=0))

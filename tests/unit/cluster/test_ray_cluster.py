@@ -241,7 +241,7 @@ def test_another_kind_of_cpu_is_a_doubt(
         record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, executor=cluster)
     assert record.environment == read_environment()
     (doubt,) = AccuracyRecord.load(tmp_path / "colours.json").doubts
-    assert doubt.startswith("answered by 2 kinds of CPU") and "Abacus (beads)" in doubt
+    assert doubt.startswith("run on 2 kinds of CPU") and "Abacus (beads)" in doubt
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_other_work_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"recipe": "sk_resnet50"}, r"model: resnet50 \(a\), sk_resnet50 \(b\); --allow model sets"),
+        ({"recipe": "sk_resnet50"}, r"model: resnet50 \(a\), sk_resnet50 \(b\); --allow model compares"),
         ({"synthetic": False}, r"data: random images \(a\), files \(b\)"),
         ({"size": (64, 64)}, r"size: 32x32 \(a\), 64x64 \(b\)"),
     ],

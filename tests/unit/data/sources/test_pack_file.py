@@ -86,7 +86,7 @@ def test_a_pack_may_be_made_of_an_archive_and_be_for_aipp(images: tuple[Labelled
     np.testing.assert_array_equal(
         fill(read(tmp_path / "val.pack"), pipeline), load_batch([i.path for i in images], pipeline)
     )
-    with pytest.raises(DataError, match=r"hold uint8 6×6×1 .* takes uint8 4×6×3 .*`seatrial data pack"):
+    with pytest.raises(DataError, match=r"are uint8 6×6×1 .* takes uint8 4×6×3 .*`seatrial data pack"):
         check_prepared(read(tmp_path / "val.pack"), PIPELINE, "uint8")
 
 
