@@ -248,7 +248,7 @@ def test_a_file_for_another_chip_is_refused_with_the_command(trial: TinyTrial, t
 def test_a_file_of_another_cann_is_refused(built: EngineFile, tmp_path: Path) -> None:
     words = r"was built by CANN 8\.0\.RC1, and here is CANN 8\.2\.RC1; seatrial compile"
     with emulate_ascend(tmp_path, cann="8.2.RC1"), pytest.raises(EngineError, match=words):
-        get_engine("ascend").open(built, "npu:0")
+        get_engine("ascend").open(read_engine(built.folder), "npu:0")
 
 
 def test_a_missing_cann_is_named(trial: TinyTrial, tmp_path: Path) -> None:

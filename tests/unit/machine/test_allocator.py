@@ -11,7 +11,7 @@ from seatrial.machine.allocator import kept_heap
 
 COUNT = """
 import ctypes, json, resource
-from seatrial.engines.heap import kept_heap
+from seatrial.machine.allocator import kept_heap
 
 PR_SET_THP_DISABLE, MEBIBYTES = 41, 40
 ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)

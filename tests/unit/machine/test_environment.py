@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from seatrial.machine import conditions
 from seatrial.machine import environment as module
 from seatrial.machine.conditions import OtherLoad, read_clock, read_conditions
 from seatrial.machine.environment import find_changes, machine_hash, read_environment
@@ -117,14 +118,16 @@ def test_clocks_and_limits_are_read_where_they_are_told(tmp_path: Path, monkeypa
     first.joinpath("scaling_governor").write_text("powersave\n")
     first.joinpath("cpuinfo_max_freq").write_text("3800000\n")
     (tmp_path / "memory.max").write_text("1073741824\n")
-    monkeypatch.setattr(module, "CPUFREQ", first)
+    for each in (module, conditions):
+        monkeypatch.setattr(each, "CPUFREQ", first)
     monkeypatch.setattr(module, "_CGROUP", tmp_path)
     found = read_environment()
     assert (found.governor, found.clock_mhz, found.memory_limit_bytes) == ("powersave", 3800, 2**30)
     assert read_clock("cpu") == (2500, False)
     (tmp_path / "memory.max").write_text("max\n")
     assert read_environment().memory_limit_bytes is None
-    monkeypatch.setattr(module, "CPUFREQ", tmp_path / "none" / "cpu0" / "cpufreq")
+    for each in (module, conditions):
+        monkeypatch.setattr(each, "CPUFREQ", tmp_path / "none" / "cpu0" / "cpufreq")
     assert read_clock("cpu") is None and read_environment().governor is None
 
 
