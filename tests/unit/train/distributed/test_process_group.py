@@ -49,7 +49,7 @@ def test_a_group_of_one_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> Non
             "--dist-backend nccl is for cuda devices, not cpu; leave --dist-backend out",
         ),
         ({"device": "cuda:7", "dist_backend": "gloo"}, UsageError, "2 processes cannot share --device cuda:7; give"),
-        ({"device": "warp"}, EngineError, "torch has no device 'warp:1' here; it has cpu"),
+        ({"device": "warp"}, EngineError, "torch has no device 'warp:1' here; take --device cpu"),
     ],
 )
 def test_what_does_not_go_together_is_an_error(
