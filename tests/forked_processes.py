@@ -91,10 +91,23 @@ def _run(command: list[str], env: dict[str, str], folder: str, pipes: Path, home
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    # The process that this one was forked from knew other folders.
-    sys.path[:0] = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", *sys.path)]
-    importlib.invalidate_caches()
+    _import_from([Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry])
     # The process that this one was forked from is its parent, and ends with the tests.
     os.environ["SEATRIAL_PARENT"] = str(os.getppid())
     sys.argv = command
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+
+
+def _import_from(folders: list[Path]) -> None:
+    """Import from `folders` first, also what the process that this one was forked from has loaded from elsewhere."""
+    sys.path[:0] = [str(folder) for folder in folders]
+    importlib.invalidate_caches()
+    homes: dict[str, str] = {}
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            homes.setdefault(path.stem, f"{folder}{os.sep}")
+    loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    tops = {name: name.partition(".")[0] for name in loaded}
+    other = {tops[n] for n, file in loaded.items() if file and not file.startswith(homes.get(tops[n], file))}
+    for name in [name for name in loaded if tops[name] in other]:
+        del sys.modules[name]
