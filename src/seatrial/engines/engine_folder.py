@@ -21,7 +21,7 @@ from seatrial.progress import Progress
 from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import EngineManifest, GraphManifest, Tuning
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
 Compile = Callable[[str, CompileJob], EngineManifest]
 """What compiles a job for the engine of that name, and describes what came of it."""
@@ -137,7 +137,7 @@ def choose_sizes(graph: GraphManifest, requested: tuple[int, ...]) -> tuple[int,
 
 
 def find_built(
-    stage: Stage, key: str, output: Path, graph: GraphManifest, has: Capabilities | None, progress: Progress
+    stage: CachedStage, key: str, output: Path, graph: GraphManifest, has: Capabilities | None, progress: Progress
 ) -> EngineFile | None:
     """The engine folder at `output` if the stage built it of `graph` under this key and nothing in it has changed.
 

@@ -21,9 +21,9 @@ from seatrial.progress import Progress, Update
 from seatrial.results.recount import check_counts
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
-EVALUATE = Stage("evaluate", "evaluate/3", "evaluated")
+EVALUATE = CachedStage("evaluate", "evaluate/3", "evaluated")
 
 
 def load_evaluated(

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CachedStage:
     """One stage of the pipeline and its cache."""
 
     name: str

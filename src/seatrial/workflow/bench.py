@@ -25,12 +25,12 @@ from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope
 from seatrial.store.records import Throughput
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
 PIXELS_BYTES = 32 * 2**20
 """Prepared images kept for measuring: what fits in this, at most `MOST_IMAGES`."""
 MOST_IMAGES = 256
-BENCH = Stage("bench", "bench/2", "measured")
+BENCH = CachedStage("bench", "bench/2", "measured")
 
 
 PROCESSES = 5

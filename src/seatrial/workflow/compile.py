@@ -21,11 +21,11 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file
 from seatrial.store.records import GraphManifest
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 from seatrial.strict import suggest
 from seatrial.workflow.derive_graph import prepare_graph
 
-COMPILE = Stage("compile", "compile/2", "compiled")
+COMPILE = CachedStage("compile", "compile/2", "compiled")
 
 
 @dataclass(frozen=True, slots=True)

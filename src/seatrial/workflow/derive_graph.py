@@ -9,7 +9,7 @@ from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.store.files import manifest_path
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.export import find_graph, load_inputs
 
 
@@ -52,7 +52,7 @@ def derive_graph(graph: GraphFile, kind: str, proof: Sequence[Path], progress: P
     output = source.with_name(f"{source.stem}-{kind}.onnx")
     versions = read_environment(("onnx", "onnxruntime", "onnxruntime-gpu")).versions
     recipe = Recipe.read(manifest.recipe, "the graph's manifest").identity
-    stage = Stage("compile", f"{kind}/2", "made")
+    stage = CachedStage("compile", f"{kind}/2", "made")
     key = stage.key({"graph": manifest.sha256, "recipe": recipe, "versions": versions})
     found = find_graph(stage, key, output, progress)
     if found is not None:

@@ -22,13 +22,13 @@ from seatrial.recipes import Recipe
 from seatrial.recipes.steps import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
 if TYPE_CHECKING:
     from seatrial.models.checkpoint import LoadedCheckpoint
 
 PARITY_IMAGES = 64
-EXPORT = Stage("export", "export/2", "exported")
+EXPORT = CachedStage("export", "export/2", "exported")
 
 
 def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress = silent) -> CheckpointManifest:
@@ -163,7 +163,7 @@ def export_checkpoint(
     return export_graph(recipe, stored, output, spec, images, progress)
 
 
-def find_graph(stage: Stage, key: str, output: Path, progress: Progress) -> GraphFile | None:
+def find_graph(stage: CachedStage, key: str, output: Path, progress: Progress) -> GraphFile | None:
     """The graph at `output` if the stage stored it under this key and it has not changed."""
 
     def load() -> GraphManifest:

@@ -16,11 +16,11 @@ from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.records import GraphManifest
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.export import PARITY_IMAGES, find_graph, load_inputs
 
 CALIBRATION_IMAGES = 300
-QUANTIZE = Stage("quantize", "quantize/2", "quantised")
+QUANTIZE = CachedStage("quantize", "quantize/2", "quantised")
 
 
 @dataclass(frozen=True, slots=True)

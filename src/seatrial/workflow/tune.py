@@ -21,7 +21,7 @@ from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, write_text
 from seatrial.store.records import Setting, Trial, Tuning
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
 
 ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
@@ -29,7 +29,7 @@ ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
 BEHIND = 0.85
 """A setting that gives less than this share of the best of its series, or of its batch in another, has fallen behind;
 twice, and the series ends."""
-TUNE = Stage("tune", "tune/1", "tuned")
+TUNE = CachedStage("tune", "tune/1", "tuned")
 _TRIALS = TypeAdapter(tuple[Trial, ...])
 
 

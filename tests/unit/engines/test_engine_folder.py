@@ -15,13 +15,13 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.store import files as store_files
 from seatrial.store.files import manifest_path
 from seatrial.store.records import GraphManifest
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
 build_engine = partial(engine_folder.build_engine, compile=compile_here)
 
 
 def find(folder: Path, key: str, graph: GraphManifest, progress: Progress = silent) -> EngineFile | None:
-    return find_built(Stage("compile", "compile/2", "compiled"), key, folder, graph, None, progress)
+    return find_built(CachedStage("compile", "compile/2", "compiled"), key, folder, graph, None, progress)
 
 
 @pytest.fixture(autouse=True)

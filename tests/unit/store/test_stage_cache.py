@@ -7,9 +7,9 @@ import pytest
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.progress import Update
 from seatrial.store.files import hash_value
-from seatrial.store.stage_cache import Stage
+from seatrial.store.stage_cache import CachedStage
 
-STAGE = Stage("bake", "bake/3", "baked")
+STAGE = CachedStage("bake", "bake/3", "baked")
 
 
 @dataclass
@@ -25,7 +25,7 @@ def test_the_key_depends_on_version_and_inputs() -> None:
     key = STAGE.key({"flour": 500})
     # As it was before stages had a class of their own, so that what is stored is still found.
     assert key == hash_value({"stage": "bake/3", "flour": 500})
-    assert len({key, STAGE.key({"flour": 501}), Stage("bake", "bake/4", "baked").key({"flour": 500})}) == 3
+    assert len({key, STAGE.key({"flour": 501}), CachedStage("bake", "bake/4", "baked").key({"flour": 500})}) == 3
 
 
 def test_a_result_is_found_under_its_key_alone() -> None:
