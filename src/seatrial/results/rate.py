@@ -32,13 +32,16 @@ class Rate:
         return Rate(factor * self.value, low, high, self.doubt)
 
 
-def measure_rate(points: Sequence[Point]) -> Rate:
-    """The rate of points of one batch size and number of streams, all their samples together, with its interval."""
-    size, streams = points[0].batch_size, points[0].streams
-    samples = [point.durations_ms for point in points]
-    value = Latency.of([ms for durations in samples for ms in durations], size, streams).images_per_s
-    interval = find_interval(samples, size, streams)
-    doubt = doubt_rate(interval, [point.others_busy for point in points])
+def measure_latency(points: Sequence[Point]) -> Latency:
+    """The latency of points of one batch size and number of streams, all their samples together."""
+    return Latency.of([ms for point in points for ms in point.durations_ms], points[0].batch_size, points[0].streams)
+
+
+def measure_rate(points: Sequence[Point], latency: Latency | None = None) -> Rate:
+    """The rate of points of one batch size and number of streams, with its interval; `latency` is theirs, if known."""
+    latency = latency or measure_latency(points)
+    interval = find_interval([point.durations_ms for point in points], points[0].batch_size, points[0].streams)
+    value, doubt = latency.images_per_s, doubt_rate(interval, [point.others_busy for point in points])
     return Rate(value, doubt=doubt) if interval is None else Rate(value, interval.low, interval.high, doubt)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.metrics.latency import Latency
-from seatrial.results.rate import Rate, measure_rate
+from seatrial.results.rate import Rate, measure_latency, measure_rate
 from seatrial.store.measurement import Measurement, Scope, Unmeasured
 
 
@@ -41,11 +41,11 @@ class Speed:
 def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tuple[Speed, ...]:
     """Figures by scope, streams and batch size, smallest first; of one scope or of all."""
     speeds = []
-    for (of_scope, streams, size), points in measurement.by_setting(scope).items():
-        rate = measure_rate(points)
+    for (of_scope, streams, _), points in measurement.by_setting(scope).items():
+        latency = measure_latency(points)
+        rate = measure_rate(points, latency)
         if of_scope == "host" and measurement.contradicted:
             rate = replace(rate, doubt=measurement.contradicted)
-        latency = Latency.of([ms for point in points for ms in point.durations_ms], size, streams)
         speeds.append(Speed(measurement.name, streams, latency, rate, of_scope, len(points)))
     return tuple(speeds)
 
