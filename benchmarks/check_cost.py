@@ -144,7 +144,7 @@ def main(words: list[str] | None = None) -> int:
     asked = parser.parse_args(words)
     asked.folder = asked.folder.resolve()
     if not (asked.folder / f"jpegs-{asked.images}").exists():
-        make_jpegs(asked.folder / f"jpegs-{asked.images}", asked.images)
+        make_jpegs(asked.folder / f"jpegs-{asked.images}", asked.images, distinct=asked.images)
     sides = tuple(Side(Cli(getattr(asked, n).resolve()), asked.folder / n) for n in ("before", "after"))
     environment = read_environment()
     print(f"{environment.cpu}, {environment.cores} cores, {', '.join(environment.cpu_flags)}", flush=True)

@@ -30,13 +30,16 @@ DISTINCT = 512
 Method = Callable[[list[Path], Path], None]
 
 
-def make_jpegs(folder: Path, count: int) -> list[Path]:
-    """Random crops of scikit-learn's two photographs (640×427), resized, as JPEG files with a little grain."""
+def make_jpegs(folder: Path, count: int, distinct: int = DISTINCT) -> list[Path]:
+    """Random crops of scikit-learn's two photographs (640×427), resized, as JPEG files with a little grain.
+
+    From the `distinct`-th on they are links to the first ones.
+    """
     from sklearn.datasets import load_sample_images  # Not at the top: each of our processes imports this file.
 
     folder.mkdir(parents=True)
     photographs = [Image.fromarray(image) for image in load_sample_images().images]
-    for index in range(min(count, DISTINCT)):
+    for index in range(min(count, distinct)):
         rng = np.random.default_rng(index)
         photograph = photographs[index % len(photographs)]
         width = rng.uniform(320, photograph.width)
@@ -48,8 +51,8 @@ def make_jpegs(folder: Path, count: int) -> list[Path]:
         cut = np.asarray(photograph.resize(SIZE, Image.Resampling.BICUBIC, box=box), dtype=np.float32)
         grainy = (cut + rng.normal(0, 4, cut.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(grainy).save(folder / NAME.format(index + 1), quality=QUALITY)
-    for index in range(DISTINCT, count):
-        (folder / NAME.format(index + 1)).hardlink_to(folder / NAME.format(index % DISTINCT + 1))
+    for index in range(distinct, count):
+        (folder / NAME.format(index + 1)).hardlink_to(folder / NAME.format(index % distinct + 1))
     return list_images(folder)
 
 
