@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.vendor_logs import read_log
-from seatrial.bench.vendor_logs.doubts import doubt_points
-from seatrial.bench.vendor_logs.reading import LogHints, Reading
+from seatrial.bench.vendor_logs.reading import LogHints, Reading, doubt_points
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile

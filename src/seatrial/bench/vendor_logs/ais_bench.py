@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
     LogHints,
     Reader,
     Reading,
+    doubt_rate,
     join_runs,
     lines_of,
     read_count,

@@ -8,11 +8,18 @@ batches. Without one (PureInfer) it prints `ave_throughputRate`. All its latenci
 import re
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import LineMatch, LogText
-from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading, join_runs, lines_of, read_rate, settle_batch
+from seatrial.bench.vendor_logs.reading import (
+    LogHints,
+    Reader,
+    Reading,
+    doubt_rate,
+    join_runs,
+    lines_of,
+    read_rate,
+    settle_batch,
+)
 from seatrial.store.imported import ImportedPoint, ReportedLatency
 
 INFER = tuple(
@@ -28,16 +35,6 @@ NAME = r"perf_vision_batchsize_(\d{1,9})_device_\d+"
 SAVED = r"PureInfer_perf_of_(.+)_in_device_\d+"
 NEAR = 0.02
 """How far figures of modules that run at the same time may differ."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """Per second: images from end to end, in the module that infers, in execution alone; batches in the last module."""
-
-    whole: float
-    infer: float
-    interface: float
-    post: float
 
 
 def read(log: LogText, hints: LogHints) -> Reading:
@@ -60,24 +57,22 @@ def _read_modules(part: LogText, hints: LogHints) -> Reading:
     for name in ("data read", "preprocess"):
         part.need(f"[{name}] throughputRate: {{n}}, moduleLatency: {{n}}")
     infer, post = part.need(*INFER), part.need(*POST)
-    rates = _Rates(*(read_rate(part, line, index) for line, index in ((whole, 0), (infer, 0), (infer, 1), (post, 0))))
+    figures = ((whole, 0), (infer, 0), (infer, 1), (post, 0))
+    files_per_s, infer_per_s, interface_per_s, batches_per_s = (read_rate(part, *figure) for figure in figures)
     batch, typed = _settle_batch(part, hints)
     device = ImportedPoint(
         file=part.name, batch_size=batch, streams=1, duration_s=whole.figure(1) / 1000,
         scope="device", scope_because="Interface throughputRate counts the time in execution only",
-        images_per_s=rates.interface, images_per_s_because="Interface throughputRate as reported",
+        images_per_s=interface_per_s, images_per_s_because="Interface throughputRate as reported",
         lines=lines_of(images_per_s=infer, batch_size=typed, duration_s=whole),
     )  # fmt: skip
     files = device.model_copy(update={
         "streams": None, "scope": "e2e", "scope_because": "[e2e] counts reading, preprocessing, execution and writing",
-        "images_per_s": rates.whole, "images_per_s_because": "[e2e] throughputRate as reported",
+        "images_per_s": files_per_s, "images_per_s_because": "[e2e] throughputRate as reported",
         "lines": lines_of(images_per_s=whole, batch_size=typed, duration_s=whole),
     })  # fmt: skip
-    return Reading(
-        (device, files),
-        doubts=tuple(f"batch {batch}: {doubt}" for doubt in _doubt_modules(rates, batch)),
-        one_chip=True,
-    )
+    doubts = _doubt_modules(files_per_s, infer_per_s, interface_per_s, batches_per_s, batch)
+    return Reading((device, files), doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubts), one_chip=True)
 
 
 def _settle_batch(part: LogText, hints: LogHints) -> tuple[int, LineMatch | None]:
@@ -88,13 +83,14 @@ def _settle_batch(part: LogText, hints: LogHints) -> tuple[int, LineMatch | None
     return settle_batch(part, size or None, typed.line if typed else None, hints), typed
 
 
-def _doubt_modules(rates: _Rates, batch: int) -> Iterator[str]:
-    per_batch = rates.infer / rates.post
+def _doubt_modules(files: float, infer: float, interface: float, batches: float, batch: int) -> Iterator[str]:
+    """By rates of images from end to end, in the module that infers, in execution alone; of batches in the last one."""
+    per_batch = infer / batches
     # The last batch may be short, so that it is less in the mean, but never more.
     if not batch / 2 < per_batch <= batch * (1 + NEAR):
         yield f"[infer] over [post] gives {per_batch:.2f} images a batch"
-    if not rates.whole <= rates.infer * (1 + NEAR) or not rates.infer <= rates.interface * (1 + NEAR):
-        chain = f"[e2e] {rates.whole:g} over [infer] {rates.infer:g} to Interface {rates.interface:g}"
+    if not files <= infer * (1 + NEAR) or not infer <= interface * (1 + NEAR):
+        chain = f"[e2e] {files:g} over [infer] {infer:g} to Interface {interface:g}"
         yield f"rates should grow from {chain} images/s"
     yield "the work of [preprocess] is not stated: prepared files leave it little, so [e2e] may not be from JPEG"
 

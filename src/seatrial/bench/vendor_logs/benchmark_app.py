@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import AS_PRINTED, LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
     LogHints,
     Reader,
     Reading,
+    doubt_rate,
     join_runs,
     lines_of,
     read_count,

@@ -3,12 +3,12 @@
 A request is one call of the session with the whole batch, inputs in host memory. The log does not state the batch size.
 """
 
-from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
     LogHints,
     Reader,
     Reading,
+    doubt_rate,
     join_runs,
     lines_of,
     read_count,

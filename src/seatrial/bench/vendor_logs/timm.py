@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.bench.vendor_logs.doubts import doubt_rate
 from seatrial.bench.vendor_logs.log import AS_PRINTED, LogText
-from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading, read_value, settle_batch
+from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading, doubt_rate, read_value, settle_batch
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.imported import ImportedPoint, ReportedLatency
 from seatrial.strict import suggest

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seatrial.bench.vendor_logs.doubts import TOO_FAST, WAITING
-from seatrial.bench.vendor_logs.log import LineMatch, LogText
+from seatrial.bench.vendor_logs.log import AS_PRINTED, NUMBER, LineMatch, LogText
 from seatrial.bench.vendor_logs.reading import (
+    TOO_FAST,
+    WAITING,
     LogHints,
     Reader,
     Reading,
@@ -21,10 +22,8 @@ from seatrial.bench.vendor_logs.reading import (
     read_rate,
     settle_batch,
 )
-from seatrial.bench.vendor_logs.trtexec_summary import OLD_HEADINGS, Summary, Times, read_summary
 from seatrial.errors import RefusedFile
-from seatrial.store.imported import ImportedPoint
-from seatrial.store.measurement import Scope
+from seatrial.store.imported import ImportedPoint, ReportedLatency
 
 PREFIX = r"^\s*(?:\[[\d/]+-[\d:]+\]\s*)?(?:\[[VIWEF]\])?"
 SHAPES = (
@@ -37,6 +36,12 @@ IMAGE_AXES = 4
 MORE_THAN_RUNS = 1.5
 """With more queries than this for each run, queries are images."""
 WARNINGS = ("* GPU compute time is unstable{w}", "* Throughput may be bound by{w}", "* Multiple inference streams{w}")
+HEADING = "=== Performance summary ==="
+OLD_HEADINGS = ("Host Latency", "Host latency")
+"""Of 7.1 and later, and of 7.0."""
+STATISTICS = "min = {n} ms, max = {n} ms, mean = {n} ms, median = {n} ms{w}"
+PERCENTILES = re.compile(rf"(?:, percentile\({NUMBER}%\) = {NUMBER} ms)*")
+ONE_PERCENTILE = re.compile(rf"percentile\(({NUMBER})%\) = ({NUMBER}) ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +56,25 @@ class _Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class _Figure:
-    """Images per second in one scope, with the reason for both and their lines."""
+class _Times:
+    """One kind of time, and the lines of its figures."""
 
-    scope: Scope
-    scope_because: str
-    images_per_s: float
-    because: str
-    times: Times
-    lines: dict[str, tuple[int, ...]]
+    latency: ReportedLatency
+    matches: tuple[LineMatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """The figures of one run, whatever the version that printed them."""
+
+    queries_per_s: LineMatch
+    """A query is a batch where the batch is explicit, an image where it is implicit."""
+    host: _Times
+    """To the device, computing, and back."""
+    gpu: _Times
+    walltime: LineMatch
+    copies: tuple[LineMatch, LineMatch] | None = None
+    """To the device and back, their means at index 2; TensorRT 7 does not print them."""
 
 
 def read(log: LogText, hints: LogHints) -> Reading:
@@ -80,17 +95,18 @@ def _read_run(part: LogText, hints: LogHints) -> Reading:
         )
     version = _read_version(part)
     setup = _read_setup(part, hints)
-    summary = read_summary(part, setup.images_per_query)
-    figures = tuple(_find_figures(part, summary, setup, version))
+    old = part.find(*OLD_HEADINGS)
+    summary = _read_blocks(part.after(old.line)) if old else _read_rows(part, setup.images_per_query)
+    points = tuple(_make_points(part, summary, setup, version))
     device = part.find("Selected Device: {w}")
     precision, doubt = _read_precision(part)
     return Reading(
-        tuple(_make_point(part, summary, setup, figure) for figure in figures),
+        points,
         version,
         part.word(r"--(?:onnx|loadEngine|uff|deploy|model)=(\S+)") or part.word(r"^Model: (\S+)"),
         device.words[0] if device else None,
         precision,
-        tuple(filter(None, (doubt, *_find_doubts(part, summary, setup, figures[0])))),
+        tuple(filter(None, (doubt, *_find_doubts(part, summary, points[0])))),
     )
 
 
@@ -132,7 +148,7 @@ def _find_implicit(part: LogText) -> LineMatch | None:
     return printed or flag
 
 
-def _read_scope(part: LogText, summary: Summary, version: str | None) -> tuple[bool, str, LineMatch | None]:
+def _read_scope(part: LogText, summary: _Summary, version: str | None) -> tuple[bool, str, LineMatch | None]:
     """Whether copies were inside the clock, the reason, and its line."""
     transfers = part.match(r"^Data transfers: (Enabled|Disabled)$")
     if transfers is not None:
@@ -148,24 +164,39 @@ def _read_scope(part: LogText, summary: Summary, version: str | None) -> tuple[b
     return (given is not None) == (major >= 11), because, given
 
 
-def _find_figures(part: LogText, summary: Summary, setup: _Setup, version: str | None) -> Iterator[_Figure]:
+def _make_points(part: LogText, summary: _Summary, setup: _Setup, version: str | None) -> Iterator[ImportedPoint]:
     """The rate that trtexec reports, and the GPU's own where copies are in the first and queries do not overlap."""
     timed, because, source = _read_scope(part, summary, version)
     rate, words = _convert_rate(part, summary, setup)
     counted = summary.queries_per_s.figure() == 0
     sources = (summary.queries_per_s, summary.walltime) if counted else (summary.queries_per_s,)
-    times = summary.host if timed else summary.gpu
-    lines = lines_of(images_per_s=sources, latency=times.matches, scope=source)
-    yield _Figure("host" if timed else "device", because, rate, words, times, lines)
+    gpu, times = summary.gpu, summary.host if timed else summary.gpu
+    warmup = part.find("Warmup completed {n} queries over {n} ms")
+    copies = tuple(copy.figure(2) for copy in summary.copies) if summary.copies else (None, None)
+    batch, streams = setup.matches
+    shared = lines_of(batch_size=batch, streams=streams, warmup=warmup, duration_s=summary.walltime)
+    reported = ImportedPoint(
+        file=part.name, batch_size=setup.batch_size, streams=setup.streams, input=setup.input,
+        scope="host" if timed else "device", scope_because=because,
+        images_per_s=rate, images_per_s_because=words, latency=times.latency,
+        copy_in_ms=copies[0], copy_out_ms=copies[1],
+        warmup_runs=int(warmup.figure()) // setup.images_per_query if warmup else None,
+        warmup_s=warmup.figure(1) / 1000 if warmup else None,
+        duration_s=summary.walltime.figure(),
+        lines={**shared, **lines_of(images_per_s=sources, latency=times.matches, scope=source)},
+    )  # fmt: skip
+    yield reported
     if timed and setup.streams == 1:
-        mean = summary.gpu.latency.mean_ms
-        words = f"1000 × batch {setup.batch_size} / mean GPU compute time {mean:g} ms"
-        lines = lines_of(images_per_s=summary.gpu.matches, latency=summary.gpu.matches)
-        rate = 1000 * setup.batch_size / mean
-        yield _Figure("device", "GPU compute time has no copies in it", rate, words, summary.gpu, lines)
+        mean = gpu.latency.mean_ms
+        yield reported.model_copy(update={
+            "scope": "device", "scope_because": "GPU compute time has no copies in it", "latency": gpu.latency,
+            "images_per_s": 1000 * setup.batch_size / mean,
+            "images_per_s_because": f"1000 × batch {setup.batch_size} / mean GPU compute time {mean:g} ms",
+            "lines": {**shared, **lines_of(images_per_s=gpu.matches, latency=gpu.matches)},
+        })  # fmt: skip
 
 
-def _convert_rate(part: LogText, summary: Summary, setup: _Setup) -> tuple[float, str]:
+def _convert_rate(part: LogText, summary: _Summary, setup: _Setup) -> tuple[float, str]:
     queries, batch = summary.queries_per_s, setup.batch_size
     count, walltime = summary.host.latency.count or 1, read_rate(part, summary.walltime)
     if queries.figure() == 0 and summary.copies is None:
@@ -177,23 +208,6 @@ def _convert_rate(part: LogText, summary: Summary, setup: _Setup) -> tuple[float
     if setup.images_per_query > 1 or many:
         return rate, f"{queries.words[0]} qps, images since the batch is implicit"
     return rate * batch, f"{queries.words[0]} qps × batch {batch}"
-
-
-def _make_point(part: LogText, summary: Summary, setup: _Setup, figure: _Figure) -> ImportedPoint:
-    warmup = part.find("Warmup completed {n} queries over {n} ms")
-    copies = tuple(copy.figure(2) for copy in summary.copies) if summary.copies else (None, None)
-    batch, streams = setup.matches
-    shared = lines_of(batch_size=batch, streams=streams, warmup=warmup, duration_s=summary.walltime)
-    return ImportedPoint(
-        file=part.name, batch_size=setup.batch_size, streams=setup.streams, input=setup.input,
-        scope=figure.scope, scope_because=figure.scope_because,
-        images_per_s=figure.images_per_s, images_per_s_because=figure.because, latency=figure.times.latency,
-        copy_in_ms=copies[0], copy_out_ms=copies[1],
-        warmup_runs=int(warmup.figure()) // setup.images_per_query if warmup else None,
-        warmup_s=warmup.figure(1) / 1000 if warmup else None,
-        duration_s=summary.walltime.figure(),
-        lines={**shared, **figure.lines},
-    )  # fmt: skip
 
 
 def _read_precision(part: LogText) -> tuple[str | None, str | None]:
@@ -212,21 +226,86 @@ def _read_precision(part: LogText) -> tuple[str | None, str | None]:
     return allowed[-1].lower(), words
 
 
-def _find_doubts(part: LogText, summary: Summary, setup: _Setup, figure: _Figure) -> Iterator[str]:
-    label = f"batch {setup.batch_size}"
-    if figure.scope == "device":
-        yield f"{label}: copies were left out of the clock ({figure.scope_because}), which an application has to make"
-    if summary.copies and (figure.scope == "host") != any(copy.figure(2) > 0 for copy in summary.copies):
-        yield f"{label}: {figure.scope_because}, but the latencies of copies disagree"
-    gpu, host = (1000 * setup.batch_size * setup.streams / t.latency.mean_ms for t in (summary.gpu, summary.host))
-    if figure.images_per_s > TOO_FAST * gpu:
-        yield f"{label}: {figure.images_per_s:.6g} images/s contradict the GPU compute time, which allows {gpu:.6g}"
-    if figure.images_per_s < WAITING * host:
+def _find_doubts(part: LogText, summary: _Summary, point: ImportedPoint) -> Iterator[str]:
+    batch, streams = point.batch_size or 1, point.streams or 1
+    label = f"batch {batch}"
+    if point.scope == "device":
+        yield f"{label}: copies were left out of the clock ({point.scope_because}), which an application has to make"
+    if summary.copies and (point.scope == "host") != any(copy.figure(2) > 0 for copy in summary.copies):
+        yield f"{label}: {point.scope_because}, but the latencies of copies disagree"
+    gpu, host = (1000 * batch * streams / t.latency.mean_ms for t in (summary.gpu, summary.host))
+    if point.images_per_s > TOO_FAST * gpu:
+        yield f"{label}: {point.images_per_s:.6g} images/s contradict the GPU compute time, which allows {gpu:.6g}"
+    if point.images_per_s < WAITING * host:
         yield f"{label}: the GPU was idle between queries: latency allows {host:.6g} images/s"
     if part.find("&&&& PASSED {w}") is None:
         yield f"{label}: the log ends before trtexec states whether it passed"
     for warning in part.find_all(*WARNINGS):
         yield f"{label}: trtexec warns (line {warning.line}): {warning.text.lstrip('* ')}"
+
+
+def _read_rows(part: LogText, images_per_query: int) -> _Summary:
+    summary = part.after(part.need(HEADING).line)
+    rate = summary.need("Throughput: {n} qps")
+    kinds = ("Latency", "H2D Latency", "GPU Compute Time", "D2H Latency")
+    host, copy_in, gpu, copy_out = (summary.need(f"{kind}: {STATISTICS}") for kind in kinds)
+    walltime, total = summary.need("Total Host Walltime: {n} s"), summary.need("Total GPU Compute Time: {n} s")
+    again = summary.find(HEADING)
+    if again is not None:
+        raise RefusedFile(f"{part.name} line {again.line} begins a second summary", "give each run a file of its own")
+    queries = part.find("Timing trace has {n} queries over {n} s")
+    count = read_count(part, queries) // images_per_query if queries else _count(part, total, gpu, 2)
+    return _Summary(
+        rate,
+        _read_row(part, host, count),
+        _read_row(part, gpu, count),
+        walltime,
+        (copy_in, copy_out),
+    )
+
+
+def _read_row(part: LogText, row: LineMatch, count: int) -> _Times:
+    rest = row.words[4]
+    if not PERCENTILES.fullmatch(rest):
+        raise RefusedFile(
+            f"{part.name} line {row.line} ends in '{rest[-60:]}', not in percentiles such as 'percentile(99%) = 1 ms'",
+            AS_PRINTED,
+        )
+    read_rate(part, row, 2)
+    shares = {share: float(ms) for share, ms in ONE_PERCENTILE.findall(rest)}
+    return _Times(_make_latency(tuple(row.figure(index) for index in range(4)), shares, count), (row,))
+
+
+def _read_blocks(summary: LogText) -> _Summary:
+    """TensorRT 7's: `Host Latency`, since 7.1 `Enqueue Time`, then `GPU Compute`."""
+    rate, walltime = summary.need("throughput: {n} qps"), summary.need("walltime: {n} s")
+    gpu = summary.after(summary.need("GPU Compute").line)
+    total = gpu.need("total compute time: {n} s")
+    # Counted from the times, because with an explicit batch it prints 0 queries.
+    count = _count(summary, total, gpu.need("mean: {n} ms"), 0)
+    host = _read_block(
+        summary.upto(rate.line), " ms (end to end {n} ms)", " ms at {n}% (end to end {n} ms at {n}%)", count
+    )
+    return _Summary(rate, host, _read_block(gpu, " ms", " ms at {n}%", count), walltime)
+
+
+def _read_block(block: LogText, unit: str, at: str, count: int) -> _Times:
+    rows = tuple(block.need(f"{name}: {{n}}{unit}") for name in ("min", "max", "mean", "median"))
+    percentile = block.need(f"percentile: {{n}}{at}")
+    read_rate(block, rows[2])
+    shares = {f"{percentile.figure(1):g}": percentile.figure()}
+    return _Times(_make_latency(tuple(row.figure() for row in rows), shares, count), (*rows, percentile))
+
+
+def _make_latency(figures: tuple[float, ...], shares: dict[str, float], count: int) -> ReportedLatency:
+    least, most, mean, median = figures
+    return ReportedLatency(
+        count=count, min_ms=least, mean_ms=mean, median_ms=median, max_ms=most, percentiles_ms=shares
+    )
+
+
+def _count(log: LogText, total_s: LineMatch, mean_ms: LineMatch, index: int) -> int:
+    return max(1, round(1000 * read_rate(log, total_s) / read_rate(log, mean_ms, index)))
 
 
 READER = Reader(
