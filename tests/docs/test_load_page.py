@@ -12,7 +12,7 @@ import pytest
 from seatrial.bench.loadgen.scenarios import SCENARIOS, TARGET_LATENCY_MS, LoadTestJob
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted
-from seatrial.store.load_test import LoadTestRecord
+from seatrial.store.imported import LoadTestRecord
 from seatrial.workflow import load_test
 from tiny_trial import TinyTrial
 

@@ -77,7 +77,7 @@ def bench(
 ) -> None:
     """Measure an engine's speed: every sample stored, fresh processes, outputs checked, reasons to doubt listed."""
     from seatrial.engines.base import read_engine
-    from seatrial.store.measurement import check_output
+    from seatrial.store.imported import check_output
     from seatrial.workflow.bench import (
         PROCESSES,
         BenchSpec,

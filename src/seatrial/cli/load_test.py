@@ -11,7 +11,7 @@ from seatrial.cli.options import Folder, Json, read_sizes
 from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
-    from seatrial.store.load_test import LoadTestRecord, LoadTestRun
+    from seatrial.store.imported import LoadTestRecord, LoadTestRun
 
 Scenario = Annotated[str, typer.Option(help="offline, single-stream, multi-stream or server.")]
 Images = Annotated[Path | None, typer.Option(help="Folder of input images; default: random bytes.")]
@@ -43,7 +43,7 @@ def load_test(
     as_json: Json = False,
 ) -> int:
     """Load-test an engine with MLPerf's LoadGen; exit code 0, 4 or 7."""
-    from seatrial.store.measurement import check_output
+    from seatrial.store.imported import check_output
     from seatrial.workflow.load_test import LoadTestSpec, judge_load_test, run_load_test
 
     check_output(output)

@@ -9,8 +9,7 @@ from typing import Literal
 from seatrial.machine.environment import machine_hash
 from seatrial.results.rate import Rate
 from seatrial.results.speed import measure_speeds
-from seatrial.store.imported import ImportedPoint, ReportedRecord
-from seatrial.store.load_test import LoadTestRecord, LoadTestRun
+from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun, ReportedRecord
 from seatrial.store.measurement import Environment, Measurement, Scope
 
 Unit = Literal["chip", "card"]

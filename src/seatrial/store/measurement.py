@@ -1,21 +1,15 @@
 """The records of speed: `bench/NAME.json`, every sample kept, and the machine that it was measured on."""
 
-import tempfile
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from seatrial.errors import SeatrialError, StorageError, UsageError
-from seatrial.store.files import describe_os_error, make_folder
-from seatrial.store.record import Record, read_json
+from seatrial.store.record import Record
 from seatrial.strict import Strict
 
 Scope = Literal["device", "host", "e2e"]
 """The scope of a time. *device*: computing alone, on the device's own clock. *host*: array in to logits out, copies
 included. *e2e*: JPEG files to top-k: reading, decoding, preprocessing, running and ranking."""
-SPEED_RECORDS = ("seatrial/measurement", "seatrial/imported", "seatrial/load-test")
-"""Schemas of the records of speed, without their version."""
 Setting = tuple[Scope, int, int]
 """Scope, streams and batch size."""
 
@@ -162,32 +156,3 @@ class Measurement(Record):
             if point.durations_ms and scope in (None, point.scope):
                 groups.setdefault(point.setting, []).append(point)
         return {setting: tuple(groups[setting]) for setting in sorted(groups)}
-
-
-def check_output(path: Path) -> None:
-    """Check before the work, not after it, that a record of speed can be stored at `path`.
-
-    It may replace another one, or an empty file.
-
-    Raises:
-        UsageError: there is another file.
-        StorageError: it is a folder, or the folder around it may not be written.
-    """
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder, the record needs a file", "choose another --output")
-    make_folder(path.parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent):
-            occupied = path.exists() and path.stat().st_size > 0
-    except OSError as error:
-        error.filename = None  # The temporary name means nothing to a user.
-        raise describe_os_error(error, path) from None
-    if occupied and _read_schema(path).rpartition("/")[0] not in SPEED_RECORDS:
-        raise UsageError(f"{path} is no record of speed, and would be lost", "choose another --output")
-
-
-def _read_schema(path: Path) -> str:
-    try:
-        return str(read_json(path).get("schema"))
-    except SeatrialError:
-        return ""

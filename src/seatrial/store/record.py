@@ -95,3 +95,8 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RefusedFile(f"{path} is no record", "delete it and run the stage again")
     return data
+
+
+def read_kind(data: Mapping[str, Any]) -> str:
+    """The schema in a record's data without its version, such as `seatrial/accuracy`; empty where there is none."""
+    return str(data.get("schema", "")).rpartition("/")[0]

@@ -8,8 +8,7 @@ from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.reading import LogHints, Reading, doubt_points
 from seatrial.errors import NotComparable, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile
-from seatrial.store.measurement import check_output
+from seatrial.store.imported import ImportedPoint, ImportedRecord, LogFile, check_output
 
 
 @dataclass(frozen=True, slots=True)

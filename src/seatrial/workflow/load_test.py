@@ -9,7 +9,7 @@ from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.engine_folder import probe_engine
 from seatrial.errors import ExitCode, UsageError
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.load_test import LoadTestRecord, LoadTestRun
+from seatrial.store.imported import LoadTestRecord, LoadTestRun
 from seatrial.strict import suggest
 from seatrial.workflow.bench import choose_streams, prepare_folder
 

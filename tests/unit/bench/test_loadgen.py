@@ -18,7 +18,7 @@ from seatrial.engines import ENGINES
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.conditions import Conditions
-from seatrial.store.load_test import LoadTestRecord
+from seatrial.store.imported import LoadTestRecord
 from seatrial.workflow.load_test import LoadTestSpec, judge_load_test, make_job, run_load_test
 
 needs_loadgen = pytest.mark.skipif(

@@ -10,8 +10,7 @@ from imported_logs import make_imported
 from run_folder import MACHINE
 from seatrial.compare.speed_column import read_imported
 from seatrial.errors import UsageError
-from seatrial.store.imported import ImportedRecord
-from seatrial.store.load_test import LoadTestRecord, load_speed
+from seatrial.store.imported import ImportedRecord, LoadTestRecord, load_speed
 from seatrial.workflow.compare.inputs import detect_kind
 from seatrial.workflow.compare.speed import read_columns
 

@@ -8,7 +8,8 @@ import pytest
 
 from run_folder import make_point
 from seatrial.errors import StorageError, UsageError
-from seatrial.store.measurement import Measurement, Point, check_output
+from seatrial.store.imported import check_output
+from seatrial.store.measurement import Measurement, Point
 
 OLD: dict[str, Any] = {
     "schema": "seatrial/measurement/1",

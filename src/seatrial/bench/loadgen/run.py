@@ -19,8 +19,7 @@ from seatrial.machine.conditions import read_conditions
 from seatrial.machine.environment import DEFAULT, read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.store.files import make_folder, replacing
-from seatrial.store.imported import ImportedPoint
-from seatrial.store.load_test import LoadTestRecord, LoadTestRun
+from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun
 from seatrial.store.measurement import Environment
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.loadgen.worker")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from seatrial.errors import UsageError
-from seatrial.store.load_test import SpeedRecord
-from seatrial.store.record import read_json
+from seatrial.store.imported import SPEED_RECORDS, SpeedRecord
+from seatrial.store.record import read_json, read_kind
 from seatrial.store.training_speed import TrainingSpeedRecord
 
 AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
@@ -17,10 +17,8 @@ TAKES = (
     "`train --performance`, or run folders"
 )
 _SCHEMAS: dict[str, Comparable] = {
+    **dict.fromkeys(SPEED_RECORDS, "speed record"),
     "seatrial/accuracy": "accuracy record",
-    "seatrial/measurement": "speed record",
-    "seatrial/imported": "speed record",
-    "seatrial/load-test": "speed record",
     "seatrial/training-speed": "training speed",
 }
 
@@ -60,10 +58,10 @@ def _detect_one(path: Path) -> Comparable:
         return "predictions"
     if not head.lstrip().startswith(b"{"):
         raise UsageError(f"{path} is no record", TAKES)
-    schema = str(read_json(path).get("schema", "JSON without a schema"))
-    if schema.rpartition("/")[0] not in _SCHEMAS:
-        raise UsageError(f"{path} is a {schema}", TAKES)
-    return _SCHEMAS[schema.rpartition("/")[0]]
+    data = read_json(path)
+    if read_kind(data) not in _SCHEMAS:
+        raise UsageError(f"{path} is a {data.get('schema', 'JSON without a schema')}", TAKES)
+    return _SCHEMAS[read_kind(data)]
 
 
 def _detect_folder(path: Path) -> Comparable:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
-from seatrial.store.load_test import load_speed
+from seatrial.store.imported import load_speed
 from seatrial.store.measurement import Measurement
 from seatrial.workflow.compare.inputs import load_by_name
 
