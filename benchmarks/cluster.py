@@ -31,7 +31,7 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
-from seatrial.store.records import Throughput
+from seatrial.store.measurement import Throughput
 from seatrial.workflow.compile import compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import export_checkpoint

@@ -37,8 +37,9 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.progress import silent
 from seatrial.recipes import load_recipe
+from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions
-from seatrial.store.records import AccuracyRecord, Throughput
+from seatrial.store.records import AccuracyRecord
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import export_checkpoint

@@ -22,7 +22,7 @@ from seatrial.data.labels import list_images
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.recipes import load_recipe
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.input.loader import Loader
 

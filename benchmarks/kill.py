@@ -15,7 +15,7 @@ from pathlib import Path
 
 from seatrial.evaluation.ledger import PredictionLedger
 from seatrial.evaluation.pipeline import CHUNK
-from seatrial.store.records import Throughput
+from seatrial.store.measurement import Throughput
 
 
 def start(words: list[str], output: Path) -> subprocess.Popen[str]:

@@ -13,23 +13,21 @@ from seatrial.metrics.classification import measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.recipes import load_recipe
 from seatrial.store.files import hash_file
-from seatrial.store.measurement import Environment, Measurement, Point
+from seatrial.store.measurement import Environment, Measurement, Point, Throughput
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
     Comparison,
     EngineManifest,
     EngineModel,
-    Epoch,
     GateResult,
     GraphManifest,
     RunManifest,
     StepParity,
     TensorSpec,
-    Throughput,
-    TrainingRecord,
     Verdict,
 )
+from seatrial.store.training import Epoch, TrainingRecord
 
 CLASSES = 10
 MACHINE = Environment(

@@ -5,7 +5,7 @@ from typing import Any
 from seatrial.machine.environment import read_environment
 from seatrial.recipes.training import Train
 from seatrial.store.measurement import Environment
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 
 
 def make_environment(torch: str = "2.10.0", **changes: Any) -> Environment:

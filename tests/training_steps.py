@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 from seatrial.train.tracking.events import Step
 
 STEPS, EPOCH_STEPS = 6, 3

@@ -13,7 +13,7 @@ from full_disk import limited_files
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted, StorageError, TrainingDiverged, UsageError
 from seatrial.progress import Update
-from seatrial.store.records import TrainingRecord
+from seatrial.store.training import TrainingRecord
 from seatrial.train.checkpoint.snapshot import read_snapshot
 from seatrial.train.tracking.events import Step
 from seatrial.train.tracking.listeners import JsonLines

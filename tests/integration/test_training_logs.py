@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.cli import run_cli
 from seatrial.progress import Update
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 from seatrial.train.checkpoint.pytorch_examples import BEST, LAST
 from seatrial.train.tracking.listeners import LOG
 from seatrial.workflow.train import train_recipe

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.errors import TrainingDiverged, UsageError
 from seatrial.progress import Update
-from seatrial.store.records import TrainingRecord
+from seatrial.store.training import TrainingRecord
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
 from tiny_training import FAST, make_card, make_data

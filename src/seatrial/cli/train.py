@@ -13,7 +13,7 @@ from seatrial.errors import UsageError
 from seatrial.train.distributed.rank import read_rank
 
 if TYPE_CHECKING:
-    from seatrial.store.records import TrainingRecord
+    from seatrial.store.training import TrainingRecord
     from seatrial.workflow.train_spec import TrainSpec
 
 TRACKERS = ("tensorboard", "mlflow")
@@ -98,7 +98,7 @@ def train(
 
 def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
     from seatrial.cli.output.training import write_epochs, write_final_result, write_outcome, write_speed
-    from seatrial.store.training_speed import TrainingSpeedRecord
+    from seatrial.store.training import TrainingSpeedRecord
     from seatrial.workflow.train_speed import SPEED
 
     if spec.performance:

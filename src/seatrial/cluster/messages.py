@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.evaluation.batch_dependence import BatchDependence, BatchProbe
 from seatrial.evaluation.stream import PredictionBatch, StreamPlan
-from seatrial.store.records import Environment
+from seatrial.store.measurement import Environment
 
 
 @dataclass(frozen=True, slots=True)

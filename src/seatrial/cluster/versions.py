@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from seatrial.cluster.messages import Node
 from seatrial.errors import EngineError
 from seatrial.machine.environment import machine_hash
-from seatrial.store.records import Environment
+from seatrial.store.measurement import Environment
 
 
 def find_common(nodes: Sequence[Node], ours: Environment) -> Environment:

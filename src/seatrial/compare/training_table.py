@@ -9,7 +9,7 @@ from seatrial.errors import NotComparable, UsageError
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
 from seatrial.results.rate import Rate, divide
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 from seatrial.strict import suggest
 
 Kind = Literal["model", "data", "size"]

@@ -25,7 +25,8 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.metrics.noise_floor import find_batch_floor
 from seatrial.progress import Progress, Update
-from seatrial.store.records import EarlyStopping, Environment
+from seatrial.store.measurement import Environment
+from seatrial.store.records import EarlyStopping
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from seatrial.errors import DataError
 from seatrial.evaluation.channels import may_be_swapped
 from seatrial.evaluation.ledger import Tally
 from seatrial.machine.environment import name_machine
-from seatrial.store.records import Environment
+from seatrial.store.measurement import Environment
 
 
 def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:

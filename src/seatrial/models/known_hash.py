@@ -16,7 +16,8 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes.fetch import is_published, read_digests
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import manifest_path
-from seatrial.store.records import CheckpointManifest, TrainingRecord
+from seatrial.store.records import CheckpointManifest
+from seatrial.store.training import TrainingRecord
 
 TRAINING = "train.json"
 """The record of a training, beside the checkpoint that it wrote."""

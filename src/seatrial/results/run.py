@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.recipes.schema import Recipe
-from seatrial.store.measurement import Measurement
+from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import (
     AccuracyRecord,
@@ -13,10 +13,9 @@ from seatrial.store.records import (
     EngineManifest,
     GraphManifest,
     RunManifest,
-    Throughput,
-    TrainingRecord,
     Verdict,
 )
+from seatrial.store.training import TrainingRecord
 
 WEIGHTS, GRAPH, TRAINING, VERDICT = "checkpoint.safetensors.json", "model.onnx.json", "train/train.json", "verdict.json"
 """Paths of records in a run folder, like those that follow."""

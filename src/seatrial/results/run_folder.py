@@ -20,7 +20,7 @@ from seatrial.results.run import (
 )
 from seatrial.results.run import Run as Run
 from seatrial.results.stale import find_stale
-from seatrial.store.measurement import Measurement
+from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
@@ -28,10 +28,9 @@ from seatrial.store.records import (
     EngineManifest,
     GraphManifest,
     RunManifest,
-    Throughput,
-    TrainingRecord,
     Verdict,
 )
+from seatrial.store.training import TrainingRecord
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

@@ -1,4 +1,4 @@
-"""The records of speed: `bench/NAME.json`, every sample kept, and the machine that it was measured on."""
+"""The records of speed: `bench/NAME.json` with every sample, a whole evaluation's, and the machine they are of."""
 
 from typing import Any, Literal
 
@@ -156,3 +156,47 @@ class Measurement(Record):
             if point.durations_ms and scope in (None, point.scope):
                 groups.setdefault(point.setting, []).append(point)
         return {setting: tuple(groups[setting]) for setting in sorted(groups)}
+
+
+_RENAMED = {
+    "workers": "decode_workers",
+    "callers": "streams",
+    "first_answer_s": "first_prediction_s",
+    "sittings": "attempts",
+}
+
+
+class Throughput(Record):
+    """How fast a whole set was evaluated, from files to stored predictions: `evaluation/NAME.throughput.json`."""
+
+    schema_: Literal["seatrial/throughput/2"] = Field(default="seatrial/throughput/2", alias="schema")
+    key: str
+    """Of the accuracy record that it belongs to."""
+    name: str
+    images: int
+    wall_s: float
+    """From the first file read to the last prediction, without loading the engine but on a cluster; of all attempts."""
+    images_per_s: float
+    batch_size: int
+    decode_workers: int
+    """Threads, or processes if many."""
+    streams: int
+    """Batches inside the engine at a time."""
+    sessions: int = 1
+    """Engine sessions at a time, each with so many decode workers and streams: one for each actor of a cluster."""
+    decode_s: float
+    """Decoding time of all decode workers together."""
+    run_s: float
+    """Time inside the engine of all streams together."""
+    first_prediction_s: float
+    """From opening the engine file to the first batch's predictions, in the last attempt."""
+    attempts: int
+    """1 if it was never interrupted."""
+    peak_rss_bytes: int
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 called some of its fields otherwise."""
+        if data.get("schema") != "seatrial/throughput/1":
+            return data
+        return {_RENAMED.get(key, key): value for key, value in data.items()} | {"schema": "seatrial/throughput/2"}

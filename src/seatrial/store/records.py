@@ -1,4 +1,4 @@
-"""The records: what each stage stores, as JSON with a `schema` that names kind and version.
+"""The records of a run: what each stage stores, as JSON with a `schema` that names kind and version.
 
 Old versions still load; an unknown key is an error. Times end in `_s` or `_ms`, sizes in `_bytes`,
 `top1` is a fraction 0..1 and whatever ends in `_pp` is in percentage points.
@@ -11,23 +11,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seatrial.errors import ExitCode
-from seatrial.store.accuracy import AccuracyRecord as AccuracyRecord
-from seatrial.store.accuracy import Comparison as Comparison
-from seatrial.store.accuracy import EarlyStopping as EarlyStopping
-from seatrial.store.accuracy import Outcome as Outcome
-from seatrial.store.accuracy import Suspicion as Suspicion
-from seatrial.store.accuracy import Throughput as Throughput
+from seatrial.metrics.classification import Estimate, estimate_top_k, name_top_k
 from seatrial.store.files import hash_value
-from seatrial.store.measurement import Environment as Environment
-from seatrial.store.measurement import Measurement as Measurement
-from seatrial.store.measurement import Point as Point
+from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
-from seatrial.store.training import Epoch as Epoch
-from seatrial.store.training import TrainingRecord as TrainingRecord
 from seatrial.strict import Strict
 
 GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
 """What a graph may compute in, the narrower first."""
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+"""Of a gate, and of a verdict."""
 WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
 GateKind = Literal["accuracy", "speed"]
 
@@ -204,6 +197,131 @@ class EngineManifest(Record):
     def contents(self) -> tuple[str, ...]:
         """The sha256 of everything that an engine loads from the folder."""
         return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
+
+
+class Suspicion(Strict):
+    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
+
+    kind: str
+    reason: str
+    """In words, with the figures."""
+    fix: str
+
+
+class Comparison(Strict):
+    """Two engines on the same images, image by image."""
+
+    reference: str
+    reference_sha256: str = ""
+    """Of the reference's predictions; empty in old records."""
+    images: int
+    both_right: int
+    lost: int
+    """Right in the reference, wrong here."""
+    gained: int
+    """Wrong in the reference, right here."""
+    changed: int
+    """Images whose first class differs, right or wrong."""
+    drop_pp: float
+    low_pp: float
+    """Lower one-sided 95 % bound of the drop; negative is a gain."""
+    high_pp: float
+    """Upper one-sided 95 % bound of the drop."""
+    confidence: float = 0.95
+    """Of each bound, where it is another: a verdict that fell early needs more."""
+    p_value: float
+    """Exact McNemar test of no difference, two-sided."""
+    other_weights: bool = False
+    """The two have different weights, so that changed predictions are to be expected."""
+    doubts: tuple[str, ...] = ()
+    """Why the difference may not be the engine's."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """What speaks against believing the reference, so that no drop against it proves anything."""
+
+
+class EarlyStopping(Strict):
+    """How an evaluation that stops as soon as its verdict is certain ended."""
+
+    limit_pp: float
+    """The drop of top-1 that is allowed."""
+    outcome: Outcome
+    """INCONCLUSIVE only after the last image."""
+    looks: int
+    """Number of looks taken; see `evaluation.sequential`."""
+    confidence: float
+    """Confidence of the last look."""
+    of_images: int
+    """Number of images in the set."""
+
+
+class AccuracyRecord(Record):
+    """How one engine did on a labelled set: `evaluation/NAME.json`."""
+
+    schema_: Literal["seatrial/accuracy/3"] = Field(default="seatrial/accuracy/3", alias="schema")
+    key: str
+    name: str
+    engine: str
+    device: str
+    precision: str
+    executed: dict[str, int]
+    recipe: str
+    checkpoint_sha256: str
+    graph_sha256: str
+    engine_identity: str = ""
+    """`EngineManifest.identity` of the engine; empty in old records."""
+    preprocess_hash: str
+    images_hash: str | None = None
+    """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
+    contents_hash: str | None = None
+    """Of the ids of the images with predictions and of their files' bytes: see `Predictions.hash_contents`; None of
+    preprocessed images whose files are not recorded."""
+    images: int
+    """Number of images with predictions."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Why an image has no prediction, by id: it is missing, or cannot be read. Then this is partial."""
+    fake: bool = False
+    """Some images are in it under several names (`--fake-images`), so that its figures are no accuracy."""
+    classes: int
+    hits: tuple[int, ...]
+    """Images whose label is among the first 1, 2, … 5 classes."""
+    metrics: dict[str, Estimate]
+    """By name in `metrics.classification.METRICS`, as far as they are defined; of older versions only top-k."""
+    batch_size: int
+    batch_invariant: bool | None = None
+    """Whether images got the same logits, to the bit, in another place of a batch and alone; None: not measured."""
+    batch_distance: float | None = None
+    """How far their logits moved, as relative error; None: not measured."""
+    predictions: str
+    """The Parquet file, beside this record."""
+    predictions_sha256: str
+    versus: Comparison | None = None
+    early_stopping: EarlyStopping | None = None
+    """Of an evaluation that stops as soon as its verdict is certain."""
+    doubts: tuple[str, ...] = ()
+    """Why another run may give other predictions."""
+    notes: tuple[str, ...] = ()
+    """What is odd about image files and changes no pixel, with how many there are."""
+    suspicions: tuple[Suspicion, ...] = ()
+    """What speaks against believing these predictions."""
+    unchecked: str = ""
+    """Why they were not checked for plausibility; empty where they were, or where an older version wrote this."""
+    environment: Environment
+
+    def accuracy(self, k: int = 1) -> float:
+        """Top-k accuracy as a fraction 0..1."""
+        return self.hits[min(k, len(self.hits)) - 1] / self.images
+
+    @classmethod
+    def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 had the times, now in a `Throughput` beside it; version 2 only the counts of top-k as metrics."""
+        if data.get("schema") not in ("seatrial/accuracy/1", "seatrial/accuracy/2"):
+            return data
+        dropped = ("workers", "wall_s", "images_per_s", "top1_interval", "certainty")
+        kept = {key: value for key, value in data.items() if key not in dropped}
+        match data:
+            case {"hits": [*hits], "images": int(images)} if all(isinstance(n, int) and 0 <= n <= images for n in hits):
+                kept["metrics"] = {name_top_k(k): estimate_top_k(n, images) for k, n in enumerate(hits, start=1)}
+        return {**kept, "early_stopping": data.get("certainty"), "schema": "seatrial/accuracy/3"}
 
 
 class GateResult(Strict):

@@ -23,8 +23,7 @@ from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
 from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.files import hash_file, hash_value, replacing, write_text
-from seatrial.store.measurement import Measurement, Scope
-from seatrial.store.records import Throughput
+from seatrial.store.measurement import Measurement, Scope, Throughput
 from seatrial.store.stage_cache import CachedStage
 
 PIXELS_BYTES = 32 * 2**20

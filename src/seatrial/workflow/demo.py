@@ -6,7 +6,8 @@ from pathlib import Path
 from seatrial.data.demo import DemoData, make_demo
 from seatrial.machine.cpu import has_fast_bf16
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.records import TrainingRecord, Verdict
+from seatrial.store.records import Verdict
+from seatrial.store.training import TrainingRecord
 from seatrial.workflow.run import RunSpec, run_pipeline
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec

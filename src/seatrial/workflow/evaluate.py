@@ -32,8 +32,9 @@ from seatrial.metrics.noise_floor import is_coarse
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, remove_file
+from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions, write_parts
-from seatrial.store.records import AccuracyRecord, EarlyStopping, Throughput
+from seatrial.store.records import AccuracyRecord, EarlyStopping
 from seatrial.workflow.quantize import check_leak
 
 MOST_STREAMS = 8

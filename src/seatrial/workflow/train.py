@@ -7,7 +7,7 @@ from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.training import find_idle
-from seatrial.store.records import TrainingRecord
+from seatrial.store.training import TrainingRecord
 from seatrial.train.distributed.launch import launch
 from seatrial.train.distributed.rank import read_rank
 from seatrial.train.input.sampler import check_parts

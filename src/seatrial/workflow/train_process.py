@@ -14,7 +14,7 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.training import EXECUTION
 from seatrial.store.files import hash_file, hash_value, locked, replacing
-from seatrial.store.records import TrainingRecord
+from seatrial.store.training import TrainingRecord
 from seatrial.train.amp import name_precision, resolve_amp
 from seatrial.train.checkpoint.pytorch_examples import GuideCheckpointHook
 from seatrial.train.checkpoint.resume import begin_epoch_anew, read_start

@@ -17,7 +17,7 @@ from seatrial.progress import Progress, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.training import Train
 from seatrial.store.files import hash_file, hash_value
-from seatrial.store.records import TrainingRecord
+from seatrial.store.training import TrainingRecord
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
 VALIDATION = "validation.json"

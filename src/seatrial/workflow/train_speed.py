@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
-from seatrial.store.records import Epoch, TrainingRecord
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
 from seatrial.train.checkpoint.train_state import WARMUP_STEPS
 from seatrial.train.tracking.events import Step
 

@@ -11,8 +11,7 @@ from seatrial.cli.train import PERFORMANCE
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, silent
 from seatrial.recipes.training import Train
-from seatrial.store.records import Epoch, TrainingRecord
-from seatrial.store.training import Validation
+from seatrial.store.training import Epoch, TrainingRecord, Validation
 from seatrial.workflow import train
 from seatrial.workflow.train_spec import TrainSpec
 from seatrial.workflow.train_speed import SPEED

@@ -32,7 +32,8 @@ from seatrial.evaluation.stream import StreamPlan
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Update
 from seatrial.store.files import manifest_path
-from seatrial.store.records import AccuracyRecord, GraphManifest, Throughput
+from seatrial.store.measurement import Throughput
+from seatrial.store.records import AccuracyRecord, GraphManifest
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 
 COUNT = 203

@@ -6,7 +6,7 @@ from seatrial.cluster.messages import Node
 from seatrial.cluster.versions import check_versions, find_common
 from seatrial.errors import EngineError
 from seatrial.machine.environment import machine_hash, read_environment
-from seatrial.store.records import Environment
+from seatrial.store.measurement import Environment
 
 OURS = read_environment().model_copy(update={"versions": {"seatrial": "1", "numpy": "2"}})
 

@@ -16,7 +16,8 @@ from seatrial.progress import Update
 from seatrial.recipes.schema import Recipe, Weights
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.measurement import Environment
-from seatrial.store.records import CheckpointManifest, TrainingRecord
+from seatrial.store.records import CheckpointManifest
+from seatrial.store.training import TrainingRecord
 from seatrial.workflow.export import keep_weights, read_weights
 
 State = dict[str, Tensor]

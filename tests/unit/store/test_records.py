@@ -6,7 +6,7 @@ import pytest
 from run_folder import Trial, build_run
 from sealed import edit_json, edit_record
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.store.measurement import Measurement
+from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.record import CHECKSUM, Record
 from seatrial.store.records import (
     AccuracyRecord,
@@ -15,10 +15,9 @@ from seatrial.store.records import (
     EngineManifest,
     GraphManifest,
     RunManifest,
-    Throughput,
-    TrainingRecord,
     Verdict,
 )
+from seatrial.store.training import TrainingRecord
 
 STORED = {
     "run.json": RunManifest,

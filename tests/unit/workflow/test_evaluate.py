@@ -24,8 +24,9 @@ from seatrial.evaluation.pipeline import PredictionSource
 from seatrial.evaluation.select import repeat_images
 from seatrial.evaluation.stream import PredictionBatch
 from seatrial.progress import Progress, Update
+from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions
-from seatrial.store.records import AccuracyRecord, Throughput
+from seatrial.store.records import AccuracyRecord
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from tiny_trial import CLASSES, TinyTrial, make_trial
 

@@ -7,8 +7,7 @@ import pytest
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.store.records import TrainingRecord
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingRecord, TrainingSpeedRecord
 from seatrial.train.tracking.events import Step
 from seatrial.train.tracking.listeners import StepRecorder
 from seatrial.workflow.train_speed import SPEED, describe_speed

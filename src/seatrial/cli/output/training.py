@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
     from seatrial.recipes.claims import Claim
     from seatrial.recipes.tables import TrainingGuide
-    from seatrial.store.records import Epoch, TrainingRecord
-    from seatrial.store.training_speed import TrainingSpeedRecord
+    from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
 """Header of the guides' result table."""

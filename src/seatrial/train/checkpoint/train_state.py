@@ -3,8 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from seatrial.store.records import Epoch
-from seatrial.store.training import TrainingSpeed
+from seatrial.store.training import Epoch, TrainingSpeed
 from seatrial.train.tracking.events import Step
 
 WARMUP_STEPS = 10

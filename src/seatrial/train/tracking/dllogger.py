@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.tracking.line_file import LineFile
 from seatrial.train.tracking.log_job import LogJob

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update
 from seatrial.recipes.training import Train
 from seatrial.store.files import describe_os_error, make_folder
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 from seatrial.strict import suggest
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.tracking.line_file import LineFile

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from seatrial.errors import EngineError
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.tracking.log_job import LogJob
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from seatrial.errors import UsageError
 from seatrial.store.imported import SPEED_RECORDS, SpeedRecord
 from seatrial.store.record import read_json, read_kind
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 
 AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
 Comparable = Literal["predictions", "accuracy record", "speed record", "training speed", "run"]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from seatrial.compare.training_table import TrainingTable, make_training_table
-from seatrial.store.training_speed import TrainingSpeedRecord
+from seatrial.store.training import TrainingSpeedRecord
 from seatrial.workflow.compare.inputs import load_by_name
 
 

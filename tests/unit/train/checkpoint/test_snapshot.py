@@ -7,7 +7,7 @@ from torch import nn
 from full_disk import limited_files
 from seatrial.errors import RefusedFile, StorageError, UsageError
 from seatrial.recipes.training import Train
-from seatrial.store.records import Epoch
+from seatrial.store.training import Epoch
 from seatrial.train.checkpoint.snapshot import (
     Snapshot,
     clear_leftovers,
