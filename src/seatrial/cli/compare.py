@@ -159,7 +159,7 @@ def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_js
 
 def _compare_trainings(paths: list[Path], allowed: tuple[str, ...], layout: Layout, as_json: bool) -> int:
     from seatrial.cli.output.training import list_trainings, write_trainings
-    from seatrial.workflow.compare.training import compare_trainings
+    from seatrial.workflow.compare.speed import compare_trainings
 
     _print(write_trainings, list_trainings, compare_trainings(paths, allowed), layout, as_json)
     return 0

@@ -1,16 +1,14 @@
 """The kind of input at a path, by its content."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from seatrial.errors import UsageError
-from seatrial.store.imported import SPEED_RECORDS, SpeedRecord
+from seatrial.store.imported import SPEED_RECORDS
 from seatrial.store.record import read_json, read_kind
-from seatrial.store.training import TrainingSpeedRecord
 
-AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
 Comparable = Literal["predictions", "accuracy record", "speed record", "training speed", "run"]
 TAKES = (
     "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench`, `import-log` or "
@@ -70,19 +68,6 @@ def _detect_folder(path: Path) -> Comparable:
     if (path / "engine.json").is_file():
         raise UsageError(f"{path} is an engine folder", "compare records of `seatrial evaluate` and `bench`")
     raise UsageError(f"{path} is a folder without run.json", TAKES)
-
-
-def load_by_name(paths: Sequence[Path], load: Callable[[Path], AnySpeed]) -> dict[str, AnySpeed]:
-    """Records by their own names, or by their paths where two share a name.
-
-    Raises:
-        UsageError: a record is given twice.
-    """
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError("a record is given twice", "give each once")
-    records = [load(path) for path in paths]
-    names = tuple(record.name for record in records)
-    return dict(zip(names if len(set(names)) == len(names) else name_files(paths), records, strict=True))
 
 
 def name_files(paths: Sequence[Path]) -> tuple[str, ...]:

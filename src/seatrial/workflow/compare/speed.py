@@ -1,13 +1,19 @@
-"""`seatrial compare` of records of speed: what `bench` and `import-log` wrote, in one table."""
+"""`seatrial compare` of records of speed in one table: what `bench` and `import-log` wrote, or `train --performance`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
-from seatrial.store.imported import load_speed
+from seatrial.compare.training_table import TrainingTable, make_training_table
+from seatrial.errors import UsageError
+from seatrial.store.imported import SpeedRecord, load_speed
 from seatrial.store.measurement import Measurement
-from seatrial.workflow.compare.inputs import load_by_name
+from seatrial.store.training import TrainingSpeedRecord
+from seatrial.workflow.compare.inputs import name_files
+
+AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
 
 
 def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
@@ -25,5 +31,29 @@ def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
     """Records of speed as columns, under the conditions of `compare_records`."""
     return tuple(
         read_measurement(record, name) if isinstance(record, Measurement) else read_imported(record, name)
-        for name, record in load_by_name(paths, load_speed).items()
+        for name, record in _load_by_name(paths, load_speed).items()
     )
+
+
+def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> TrainingTable:
+    """Compare speeds of training, each by the name in its record, or by its path if two share a name.
+
+    Raises:
+        NotComparable: they differ in something that was not allowed.
+        UsageError: a file is another record, or given twice.
+        RefusedFile: a file is damaged.
+    """
+    return make_training_table(_load_by_name(paths, TrainingSpeedRecord.load), allowed)
+
+
+def _load_by_name(paths: Sequence[Path], load: Callable[[Path], AnySpeed]) -> dict[str, AnySpeed]:
+    """Records by their own names, or by their paths where two share a name.
+
+    Raises:
+        UsageError: a record is given twice.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("a record is given twice", "give each once")
+    records = [load(path) for path in paths]
+    names = tuple(record.name for record in records)
+    return dict(zip(names if len(set(names)) == len(names) else name_files(paths), records, strict=True))
