@@ -13,7 +13,6 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.compare.speed_table import TableSpec
-    from seatrial.workflow.compare.predictions import CompareSpec
     from seatrial.workflow.compare.runs import ChangeSpec
 
 _PREDICTIONS = ("--gate-pp", "--labels", "--limit")
@@ -85,7 +84,6 @@ def compare(
     from seatrial.compare.comparability import check_kinds
     from seatrial.compare.speed_table import TableSpec
     from seatrial.workflow.compare.inputs import detect_kind
-    from seatrial.workflow.compare.predictions import CompareSpec
     from seatrial.workflow.compare.runs import ChangeSpec
 
     given = {
@@ -98,8 +96,7 @@ def compare(
         return _compare_trainings(paths, _split(allow), layout or Layout.TABLE, as_json)
     allowed = check_kinds(_split(allow))
     if kind in ("predictions", "accuracy record"):
-        spec = CompareSpec(_find_files(kind, paths), labels, gate_pp)
-        return _compare_predictions(spec, 10 if limit is None else limit, as_json)
+        return _compare_predictions(kind, paths, labels, gate_pp, 10 if limit is None else limit, as_json)
     if kind == "run" or max_slower_pct is not None:
         limits = ChangeSpec(gate_pp, max_slower_pct, allowed)
         return _compare_changes(kind, paths, limits, layout or Layout.TABLE, as_json)
@@ -120,19 +117,16 @@ def _refuse_ignored(kind: str, given: Collection[str]) -> None:
             raise UsageError(f"{name} does not apply to {things}", f"these do: {' '.join(_TAKES[things])}")
 
 
-def _find_files(kind: str, paths: list[Path]) -> list[Path]:
-    from seatrial.workflow.compare.predictions import locate_predictions
-
-    return [locate_predictions(path) for path in paths] if kind == "accuracy record" else paths
-
-
-def _compare_predictions(spec: "CompareSpec", limit: int, as_json: bool) -> int:
+def _compare_predictions(
+    kind: str, paths: list[Path], labels: Path | None, gate_pp: float | None, limit: int, as_json: bool
+) -> int:
     from seatrial.cli.output.predictions import list_compared, write_compared
     from seatrial.compare.verdict import reach_verdict
-    from seatrial.workflow.compare.predictions import compare_files
+    from seatrial.workflow.compare.predictions import compare_files, locate_predictions
 
+    files = [locate_predictions(path) for path in paths] if kind == "accuracy record" else paths
     with show_progress() as progress:
-        found = compare_files(spec, progress)
+        found = compare_files(files, labels, gate_pp, progress=progress)
     print_json(list_compared(found)) if as_json else print(write_compared(found, limit))
     return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0
 

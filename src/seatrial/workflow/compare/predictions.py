@@ -1,7 +1,7 @@
 """`seatrial compare` of predictions: with each other, or judged by other labels; without a device."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seatrial.compare.gates import judge_drop, judge_plausible
@@ -15,21 +15,7 @@ from seatrial.results.recount import AGAIN, find_predictions
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.compare.inputs import name_files
 
-
-@dataclass(frozen=True, slots=True)
-class CompareSpec:
-    """Which predictions to compare, and how."""
-
-    files: Sequence[Path]
-    """One file, which is only counted, or the reference and another."""
-    labels: Path | None = None
-    """Judge by this label file instead of the labels in the files."""
-    gate_pp: float | None = None
-    """The drop of top-1 to judge against, in percentage points."""
-    names: tuple[str, ...] = ()
-    """Names for the files; default: their own."""
-    gates: Gates = field(default_factory=Gates)
-    """The card's, where it is known: limits of plausibility and changed predictions."""
+NO_GATES = Gates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +32,22 @@ class PredictionsComparison:
     """Suspicions about the predictions, INCONCLUSIVE each."""
 
 
-def compare_files(spec: CompareSpec, progress: Progress = silent) -> PredictionsComparison:
+def compare_files(
+    files: Sequence[Path],
+    labels: Path | None = None,
+    gate_pp: float | None = None,
+    names: tuple[str, ...] = (),
+    gates: Gates = NO_GATES,
+    progress: Progress = silent,
+) -> PredictionsComparison:
     """Count what is right in predictions, and compare the second with the first.
+
+    Args:
+        files: one, which is only counted, or the reference and another.
+        labels: judge by this label file instead of the labels in the files.
+        gate_pp: the drop of top-1 to judge against, in percentage points.
+        names: for the files; default: their own.
+        gates: the card's, where it is known: limits of plausibility and changed predictions.
 
     Raises:
         UsageError: there are too many, or a gate has nothing to judge.
@@ -55,37 +55,37 @@ def compare_files(spec: CompareSpec, progress: Progress = silent) -> Predictions
         NotComparable: their images or labels differ.
         RefusedFile: a file is damaged, or no classifier can have given its predictions.
     """
-    if not 1 <= len(spec.files) <= 2:
-        raise UsageError(
-            f"compare takes one or two files of predictions, not {len(spec.files)}", "compare them in pairs"
-        )
-    if spec.gate_pp is not None and len(spec.files) < 2:
+    if not 1 <= len(files) <= 2:
+        raise UsageError(f"compare takes one or two files of predictions, not {len(files)}", "compare them in pairs")
+    if gate_pp is not None and len(files) < 2:
         raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
-    labels = None if spec.labels is None else parse_label_file(spec.labels)
-    stored = [ReferencePredictions.load(path) for path in spec.files]
-    found = []
-    for path, file in zip(spec.files, stored, strict=True):
-        predictions = file.predictions
-        if labels is not None:
-            predictions = relabel(predictions, labels, str(spec.labels))
-            spare = len(labels) - len(predictions.ids)
-            if spare:
-                progress(Update("compare", note=f"images of {spec.labels} that are not in {path}: {spare}"))
-        found.append(predictions)
-    names = spec.names or name_files(spec.files)
-    accuracies = tuple(count_right(predictions, name) for predictions, name in zip(found, names, strict=True))
-    judged = [replace(file, predictions=predictions) for file, predictions in zip(stored, found, strict=True)]
-    believed = [file.believe(labels is None) for file in judged]
-    suspected = judge_plausible(names[0], believed[0].suspicions, None, spec.gates)
-    if len(found) < 2:
+    stored = [ReferencePredictions.load(path) for path in files]
+    if labels is not None:
+        stored = _relabel(files, stored, labels, progress)
+    names = names or name_files(files)
+    accuracies = tuple(count_right(file.predictions, name) for file, name in zip(stored, names, strict=True))
+    believed = [file.believe(labels is None) for file in stored]
+    suspected = judge_plausible(names[0], believed[0].suspicions, None, gates)
+    if len(stored) < 2:
         return PredictionsComparison(accuracies, None, None, suspected)
-    differences = compare_predictions(found[0], found[1], (names[0], names[1]))
+    differences = compare_predictions(stored[0].predictions, stored[1].predictions, (names[0], names[1]))
     record = stored[1].record
     versus = differences.versus if record is None else name_differences(differences.versus, stored[0], record)
-    gate = None if spec.gate_pp is None else judge_drop(names[1], versus, spec.gate_pp)
+    gate = None if gate_pp is None else judge_drop(names[1], versus, gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
-    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, spec.gates)
+    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, gates)
     return PredictionsComparison(accuracies, replace(differences, versus=versus), gate, suspected)
+
+
+def _relabel(
+    files: Sequence[Path], stored: Sequence[ReferencePredictions], labels: Path, progress: Progress
+) -> list[ReferencePredictions]:
+    label_of = parse_label_file(labels)
+    for path, file in zip(files, stored, strict=True):
+        spare = len(label_of) - len(file.predictions.ids)
+        if spare > 0:
+            progress(Update("compare", note=f"images of {labels} that are not in {path}: {spare}"))
+    return [replace(file, predictions=relabel(file.predictions, label_of, str(labels))) for file in stored]
 
 
 def locate_predictions(path: Path) -> Path:

@@ -24,7 +24,7 @@ from seatrial.store.measurement import Environment
 from seatrial.store.record import read_json
 from seatrial.store.records import GateKind, GateResult
 from seatrial.workflow.compare.inputs import name_files
-from seatrial.workflow.compare.predictions import CompareSpec, compare_files, locate_predictions
+from seatrial.workflow.compare.predictions import compare_files, locate_predictions
 from seatrial.workflow.compare.speed import read_columns
 
 
@@ -121,7 +121,7 @@ def _compare_accuracy(
         return None, _miss("reference_drop_pp", "accuracy", name, lacking)
     files = [locate_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
-        found = compare_files(CompareSpec(files, names=names, gates=runs[1].recipe.gates))
+        found = compare_files(files, names=names, gates=runs[1].recipe.gates)
     except NotComparable as error:
         return None, [_leave_open("reference_drop_pp", "accuracy", name, f"not comparable: {error}")]
     assert found.differences is not None

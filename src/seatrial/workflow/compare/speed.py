@@ -1,4 +1,4 @@
-"""`seatrial compare` of records of speed in one table: what `bench` and `import-log` wrote, or `train --performance`."""
+"""`seatrial compare` of records of speed, in one table: of `bench` and `import-log`, or of `train --performance`."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
