@@ -42,7 +42,8 @@ def compile(
         import_graph(graph, load_recipe(recipe))
     with show_progress() as progress:
         source = read_graph(graph)
-        spec = choose_engine(source, engine, precision, device).spec(sizes, read_pairs(option or []))
+        chosen = choose_engine(source, engine, precision, device)
+        spec = replace(chosen, batch_sizes=sizes, options=read_pairs(option or []))
         if tune:
             looked = TuneSpec(batch_sizes=sizes) if sizes else TuneSpec()
             built = tune_graph(source, replace(spec, batch_sizes=()), looked, output, progress).manifest

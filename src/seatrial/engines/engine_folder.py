@@ -29,7 +29,7 @@ Compile = Callable[[str, CompileJob], EngineManifest]
 
 @dataclass(frozen=True, slots=True)
 class BuildSpec:
-    """What to compile for."""
+    """What to compile for: an engine, a precision and a device, and how."""
 
     engine: str
     precision: str = "fp32"
@@ -39,8 +39,10 @@ class BuildSpec:
     options: dict[str, str] = field(default_factory=dict)
     tuning: Tuning | None = None
     """How its batch size and threads were found."""
-    capabilities: Capabilities | None = None
+    capabilities: Capabilities | None = field(default=None, compare=False)
     """Of the engine; None where it was not probed yet."""
+    label: str = ""
+    """Names its folder and its records in a run."""
 
     def probed(self) -> "BuildSpec":
         """The same with what the engine can do here, which is looked up if it was not.

@@ -1,7 +1,7 @@
-"""`seatrial compile`: a graph to an engine folder; and how engines are named."""
+"""`seatrial compile`: a graph to an engine folder, by way of the graph that the engine wants; how engines are named."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seatrial.engines import ENGINES, get_engine
@@ -19,40 +19,17 @@ from seatrial.errors import EngineError, UsageError
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.files import hash_file
+from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.strict import suggest
-from seatrial.workflow.derive_graph import prepare_graph
+from seatrial.workflow.export import find_graph, load_inputs
 
 COMPILE = CachedStage("compile", "compile/2", "compiled")
 
 
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
-    """An engine, a precision and a device, written `NAME[:PRECISION][@DEVICE]`."""
-
-    engine: str
-    precision: str
-    label: str
-    """Names its folder and its records."""
-    device: str = "cpu"
-    capabilities: Capabilities | None = field(default=None, compare=False)
-    """Of the engine; None where it was not probed yet."""
-
-    def probed(self) -> "EngineChoice":
-        """The same with what the engine can do here, which is looked up if it was not."""
-        return self if self.capabilities else replace(self, capabilities=get_engine(self.engine).probe())
-
-    def spec(self, batch_sizes: tuple[int, ...] = (), options: Mapping[str, str] | None = None) -> BuildSpec:
-        """What to compile for this engine."""
-        return BuildSpec(
-            self.engine, self.precision, self.device, batch_sizes, dict(options or {}), capabilities=self.capabilities
-        )
-
-
-def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> EngineChoice:
-    """Read `openvino:bf16` or `torch:fp16@cuda:1`; what is left out is the first that the engine has here.
+def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> BuildSpec:
+    """Read `NAME[:PRECISION][@DEVICE]`, as in `torch:fp16@cuda:1`; what is left out is the first that the engine has.
 
     Args:
         probed: what engines can do here, by name; one that is not in it is probed and added.
@@ -63,8 +40,6 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> En
     """
     wanted, at, device = text.strip().partition("@")
     name, colon, precision = wanted.partition(":")
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
     if (colon and not precision) or (at and not device):
         missing = "device after the @" if at and not device else "precision after the colon"
         raise UsageError(f"engine '{text.strip()}' names no {missing}", "write it like openvino:bf16 or torch@cuda:0")
@@ -72,12 +47,12 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> En
     has = probed[name] if name in probed else probed.setdefault(name, get_engine(name).probe())
     check_usable(has)
     label = "-".join(part for part in (name, precision, device.replace(":", "")) if part)
-    chosen = EngineChoice(name, precision or has.precisions[0], label, device or has.devices[0], has)
+    chosen = BuildSpec(name, precision or has.precisions[0], device or has.devices[0], capabilities=has, label=label)
     check_engine(chosen)
     return chosen
 
 
-def choose_engine(graph: Path | GraphFile, engine: str, precision: str | None, device: str | None) -> EngineChoice:
+def choose_engine(graph: Path | GraphFile, engine: str, precision: str | None, device: str | None) -> BuildSpec:
     """What to compile a graph for: by default in the graph's precision on the engine's first device.
 
     Raises:
@@ -95,18 +70,18 @@ def choose_engine(graph: Path | GraphFile, engine: str, precision: str | None, d
     return parse_engine(engine + (f":{wanted}" if wanted else "") + (f"@{device}" if device else ""), {engine: has})
 
 
-def check_engine(choice: EngineChoice) -> None:
+def check_engine(spec: BuildSpec) -> None:
     """Refuse an engine that is not installed, or a device or precision that it has not here, before any work is done.
 
     Raises:
         UsageError: no engine has such a precision.
         EngineError: lists what there is.
     """
-    if choice.precision not in PRECISIONS:
-        raise UsageError(f"there is no precision '{choice.precision}'", suggest(choice.precision, list(PRECISIONS)))
-    has = choice.capabilities or get_engine(choice.engine).probe()
-    check_device(choice.device, has)
-    check_precision(choice.precision, has)
+    if spec.precision not in PRECISIONS:
+        raise UsageError(f"there is no precision '{spec.precision}'", suggest(spec.precision, list(PRECISIONS)))
+    has = spec.capabilities or get_engine(spec.engine).probe()
+    check_device(spec.device, has)
+    check_precision(spec.precision, has)
 
 
 def probe_engines() -> tuple[Capabilities, ...]:
@@ -150,7 +125,7 @@ def choose_graph(
         SeatrialError: as `check_engine` and `prepare_graph`.
     """
     has = spec.capabilities or get_engine(spec.engine).probe()
-    check_engine(EngineChoice(spec.engine, spec.precision, spec.engine, spec.device, has))
+    check_engine(replace(spec, capabilities=has))
     return prepare_graph(read_graph(graph), spec.precision, has, proof, progress)
 
 
@@ -172,3 +147,61 @@ def compile_key(graph: GraphManifest, spec: BuildSpec) -> str:
             "machine": machine_hash(read_environment()),
         }
     )
+
+
+def prepare_graph(
+    graph: GraphFile, precision: str, engine: Capabilities, proof: Sequence[Path], progress: Progress
+) -> GraphFile:
+    """The graph to give to an engine: `graph` itself, or one derived from it beside it, compared on `proof`.
+
+    Raises:
+        UsageError: the graph computes in another precision than the requested one, or int8 has to be made from images.
+        EngineError: the derived graph is not what was requested.
+        ParityError: its predictions differ.
+    """
+    has, path = graph.manifest.precision, graph.path
+    if has != precision and has != "fp32":
+        fix = f"give --precision {has}, or compile the fp32 graph that it was made from"
+        raise UsageError(f"{path} computes in {has}, and --precision is {precision}", fix)
+    if has == "int8" and engine.signed_int8:
+        return derive_graph(graph, "signed", proof, progress)
+    if has == precision or precision not in engine.in_graph:
+        return graph
+    if precision == "fp16":
+        return derive_graph(graph, "fp16", proof, progress)
+    output = path.with_name(f"{path.stem}-{precision}.onnx")
+    raise UsageError(
+        f"{engine.engine} takes {precision} from the graph, and {path} computes in {has}",
+        f"make it with `seatrial quantize {path} --calibration IMAGES --output {output}` and compile that",
+    )
+
+
+def derive_graph(graph: GraphFile, kind: str, proof: Sequence[Path], progress: Progress) -> GraphFile:
+    """The graph of that kind (fp16, signed) beside `graph`: found there, or derived and compared on `proof`.
+
+    Raises:
+        UsageError: another file is in its place.
+        EngineError: the derived graph is not what was requested.
+        ParityError: its predictions differ.
+    """
+    manifest, source = graph.manifest, graph.path
+    output = source.with_name(f"{source.stem}-{kind}.onnx")
+    versions = read_environment(("onnx", "onnxruntime", "onnxruntime-gpu")).versions
+    recipe = Recipe.read(manifest.recipe, "the graph's manifest").identity
+    stage = CachedStage("compile", f"{kind}/2", "made")
+    key = stage.key({"graph": manifest.sha256, "recipe": recipe, "versions": versions})
+    found = find_graph(stage, key, output, progress)
+    if found is not None:
+        return found
+    if output.exists() and not manifest_path(output).exists():
+        raise UsageError(f"{output} is in the way of the {kind} graph derived from {source.name}", "move it away")
+    images = load_inputs(manifest, proof)
+    from seatrial.export.derived_graph import DerivedGraphJob
+    from seatrial.export.fp16 import make_fp16
+    from seatrial.export.signed_activations import make_signed_graph
+
+    job = DerivedGraphJob(source, manifest, output, key, images)
+    derived = (make_fp16 if kind == "fp16" else make_signed_graph)(job)
+    error = derived.parity[-1].relative_error
+    progress(Update("compile", note=f"{output.name}: differs from {source.name} by {error:.1e}"))
+    return GraphFile(output, derived)

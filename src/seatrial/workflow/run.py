@@ -14,6 +14,7 @@ from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import Capabilities, EngineFile, GraphFile
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
@@ -25,12 +26,12 @@ from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
 from seatrial.workflow.bench import BenchSpec, bench_engine, contradict, prepare_pixels
-from seatrial.workflow.compile import EngineChoice, check_engine, compile_graph, parse_engine
+from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
 from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
 
-REFERENCE = EngineChoice("torch", "fp32", "torch")
+REFERENCE = BuildSpec("torch", "fp32", label="torch")
 """The engine that every other one is compared with."""
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
@@ -66,7 +67,7 @@ class _Checked:
 
     recipe: Recipe
     images: tuple[LabelledImage, ...]
-    engines: tuple[EngineChoice, ...]
+    engines: tuple[BuildSpec, ...]
     """The reference first."""
     calibration: dict[str, int]
     """Sizes by hash of the files that int8 is calibrated with."""
@@ -146,13 +147,11 @@ def _check(spec: RunSpec) -> _Checked:
     return _Checked(recipe, images, engines, calibration)
 
 
-def _name_kind(choice: EngineChoice) -> tuple[str, str, str]:
+def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:
     return choice.engine, choice.precision, choice.device
 
 
-def _read_calibration(
-    spec: RunSpec, engines: Sequence[EngineChoice], images: Sequence[LabelledImage]
-) -> dict[str, int]:
+def _read_calibration(spec: RunSpec, engines: Sequence[BuildSpec], images: Sequence[LabelledImage]) -> dict[str, int]:
     quantised = next((choice.label for choice in engines if _wants_quantised(choice)), None)
     if spec.calibration is None:
         if quantised is not None:
@@ -165,7 +164,7 @@ def _read_calibration(
     return contents
 
 
-def _wants_quantised(choice: EngineChoice) -> bool:
+def _wants_quantised(choice: BuildSpec) -> bool:
     """Whether the engine takes int8 from the graph."""
     has = choice.capabilities
     return choice.precision == "int8" and has is not None and "int8" in has.in_graph
@@ -246,14 +245,14 @@ def _compile_all(spec: RunSpec, checked: _Checked, graph: GraphFile, progress: P
         quantised = quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), path, progress)
         int8 = GraphFile(path, quantised)
     for choice in checked.engines:
-        build = choice.spec(_choose_sizes(spec, checked, choice))
+        build = replace(choice, batch_sizes=_choose_sizes(spec, checked, choice))
         source = int8 if _wants_quantised(choice) else graph
         folder = spec.output / "engines" / choice.label
         engines[choice.label] = compile_graph(source, build, folder, progress, proof)
     return engines
 
 
-def _choose_sizes(spec: RunSpec, checked: _Checked, choice: EngineChoice) -> tuple[int, ...]:
+def _choose_sizes(spec: RunSpec, checked: _Checked, choice: BuildSpec) -> tuple[int, ...]:
     """Empty for an engine whose files take any batch; else every size that the run needs."""
     if choice.capabilities is not None and choice.capabilities.free_batch:
         return ()

@@ -1,9 +1,10 @@
 import pytest
 
 from seatrial.engines.base import Capabilities
+from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import EngineError, UsageError
 from seatrial.workflow import compile
-from seatrial.workflow.compile import EngineChoice, parse_engine
+from seatrial.workflow.compile import parse_engine
 
 
 class Driverless:
@@ -14,8 +15,8 @@ class Driverless:
 
 
 def test_what_is_left_out_is_the_first_that_the_engine_has() -> None:
-    assert parse_engine("onnxruntime") == EngineChoice("onnxruntime", "fp32", "onnxruntime", "cpu")
-    assert parse_engine("openvino:fp32@cpu") == EngineChoice("openvino", "fp32", "openvino-fp32-cpu", "cpu")
+    assert parse_engine("onnxruntime") == BuildSpec("onnxruntime", "fp32", "cpu", label="onnxruntime")
+    assert parse_engine("openvino:fp32@cpu") == BuildSpec("openvino", "fp32", "cpu", label="openvino-fp32-cpu")
 
 
 def test_an_sdk_without_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,7 @@ from seatrial.errors import UsageError
 from seatrial.export.graph import load_graph
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import GraphManifest
-from seatrial.workflow.compile import compile_graph
-from seatrial.workflow.derive_graph import prepare_graph
+from seatrial.workflow.compile import compile_graph, prepare_graph
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 from uneven_network import make_network, write_graph, write_images
 
