@@ -9,9 +9,12 @@ import pytest
 import forked_processes
 from file_budget import read_budget
 from made_once import make_once
-from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.cli import run_cli
+from seatrial.engines.base import EngineFile
 from seatrial.machine import isolated_process
+from seatrial.progress import Progress
+from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
 from tiny_trial import TinyTrial, make_trial
 
@@ -44,8 +47,13 @@ def _forked_processes() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _short_warm_up() -> Iterator[None]:
     """On a busy machine the warm-up of a point lasts up to 10 s; no test judges what a real engine measured."""
+
+    def sweep_briefly(file: EngineFile, spec: SweepSpec, progress: Progress, key: str, saved: Path) -> Measurement:
+        limits = spec.limits.model_copy(update={"warmup_s": 0.02, "warmup_budget_s": 0.2})
+        return sweep(file, spec.model_copy(update={"limits": limits}), progress, key, saved)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "Limits", lambda **limits: Limits(**{**limits, "warmup_s": 0.02, "warmup_budget_s": 0.2}))
+        patch.setattr(bench, "sweep", sweep_briefly)
         yield
 
 

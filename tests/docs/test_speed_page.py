@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.bench import measure, output_checks, spread, sweep
+from seatrial.bench import output_checks, spread, sweep
+from seatrial.bench.measure import Limits
 from seatrial.cli import run_cli
 from seatrial.metrics.rate import BLOCKS
-from seatrial.workflow.bench import PROCESSES, BenchSpec
+from seatrial.workflow.bench import PROCESSES
 from tiny_trial import TinyTrial
 
 ROOT = Path(__file__).parents[2]
+LIMITS = Limits()
 PAGE = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "benchmarks" / "results" / "bench_statistics.txt").read_text(encoding="utf-8")
 
@@ -53,7 +55,7 @@ def test_the_table_is_what_was_printed() -> None:
 
 
 def test_the_rules_on_the_page_are_those_of_the_code() -> None:
-    assert (PROCESSES, BLOCKS, BenchSpec().duration_s, BenchSpec().min_samples) == (5, 10, 5.0, 50)
+    assert (PROCESSES, BLOCKS, LIMITS.duration_s, LIMITS.min_samples) == (5, 10, 5.0, 50)
     assert (spread.BUSY, spread.NOISE, spread.SWAPPED, spread.P99_SAMPLES, spread.CLOCK_STEPS) == (
         0.2,
         0.05,
@@ -78,4 +80,4 @@ def test_the_rules_on_the_page_are_those_of_the_code() -> None:
         10,
         1.02,
     )
-    assert measure.Limits().steady_within == 0.03 and BenchSpec().warmup_budget_s == 10
+    assert LIMITS.steady_within == 0.03 and LIMITS.warmup_budget_s == 10

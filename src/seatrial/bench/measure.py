@@ -20,17 +20,17 @@ Output = TypeVar("Output")
 class Limits(Strict):
     """When warm-up is over, and when there are enough samples."""
 
-    warmup_runs: Annotated[int, Field(ge=2)] = 10
+    warmup_runs: Annotated[int, Field(ge=2)] = 6
     """Least number of warm-up runs of each stream."""
-    warmup_s: NonNegativeFloat = 1.0
+    warmup_s: NonNegativeFloat = 0.3
     """Least time of warm-up."""
     steady_within: PositiveFloat = 0.03
     """Warm-up is over when the medians of its last two windows, half of `warmup_runs` each, differ by no more."""
-    warmup_budget_s: NonNegativeFloat = 30.0
+    warmup_budget_s: NonNegativeFloat = 10.0
     """Warm-up is over after this long, steady or not."""
-    duration_s: NonNegativeFloat = 10.0
+    duration_s: NonNegativeFloat = 5.0
     """Least time of timing."""
-    min_samples: PositiveInt = 459
+    min_samples: PositiveInt = 50
     """Least number of samples; 459 carry a 99th percentile, see `bench.spread`."""
 
 

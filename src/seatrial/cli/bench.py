@@ -12,9 +12,9 @@ from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
+    from seatrial.bench.sweep import SweepSpec
     from seatrial.results.speed import Speed
     from seatrial.store.measurement import Measurement, Point, Scope
-    from seatrial.workflow.bench import BenchSpec
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
 DURATION_S = 5.0
@@ -76,11 +76,12 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed: every sample stored, fresh processes, outputs checked, reasons to doubt listed."""
+    from seatrial.bench.measure import Limits
+    from seatrial.bench.sweep import SweepSpec
     from seatrial.engines.base import read_engine
     from seatrial.store.imported import check_output
     from seatrial.workflow.bench import (
         PROCESSES,
-        BenchSpec,
         bench_engine,
         choose_streams,
         find_prepared,
@@ -94,13 +95,14 @@ def bench(
     check_output(output)
     file = read_engine(folder)
     with show_progress() as progress:
-        spec = BenchSpec(
+        spec = SweepSpec(
             batch_sizes=read_sizes(batch_size),
-            duration_s=0 if loop else duration or DURATION_S,
-            min_samples=loop or min_samples or MIN_SAMPLES,
+            limits=Limits(
+                duration_s=0 if loop else duration or DURATION_S, min_samples=loop or min_samples or MIN_SAMPLES
+            ),
             processes=processes or (1 if loop else PROCESSES),
             # A device's times are those of one run after the other, and so are the guides'.
-            streams=streams or (1 if loop or "device" in scopes else choose_streams(file, None)),
+            streams=(streams or (1 if loop or "device" in scopes else choose_streams(file, None)),),
             images=prepare_folder(file, images, output) if images else find_prepared(file),
             scopes=scopes,
             files=images if "e2e" in scopes else None,
@@ -212,9 +214,9 @@ def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
     return lines
 
 
-def _write_command(folder: Path, spec: "BenchSpec", output: Path) -> list[str]:
+def _write_command(folder: Path, spec: "SweepSpec", output: Path) -> list[str]:
     """The command line of this measurement."""
     from seatrial.store.command_line import write_words
 
-    sizes, scopes = tuple(spec.batch_sizes), tuple(spec.scopes)
-    return write_words("bench", folder, batch_size=sizes, loop=spec.min_samples, scope=scopes, output=output)
+    loop = spec.limits.min_samples
+    return write_words("bench", folder, batch_size=spec.batch_sizes, loop=loop, scope=spec.scopes, output=output)

@@ -4,13 +4,11 @@ import contextlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from seatrial.bench.inputs import read_pixels
-from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import load_batch
@@ -36,28 +34,6 @@ PROCESSES = 5
 """Fewer give an interval several times as wide as what the samples scatter (Student's t)."""
 
 
-@dataclass(frozen=True, slots=True)
-class BenchSpec:
-    """What to measure."""
-
-    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
-    duration_s: float = 5.0
-    """Of each process at least."""
-    min_samples: int = 50
-    processes: int = PROCESSES
-    streams: int = 1
-    warmup_budget_s: float = 10.0
-    """A machine that never settles is measured after this, with a doubt in the record."""
-    images: Path | None = None
-    """A `.npy` of prepared images; None feeds random bytes."""
-    images_hash: str | None = None
-    """Of the labelled set that they were prepared from; it is noted, and nothing is measured again for it."""
-    scopes: tuple[Scope, ...] = ("host",)
-    files: Path | None = None
-    """The folder of image files that scope e2e reads."""
-    stop_when_saturated: bool = False
-
-
 def choose_streams(folder: Path | EngineFile, streams: int | None) -> int:
     """The given streams, else those that tuning chose, else one."""
     tuning = read_engine(folder).manifest.tuning
@@ -65,11 +41,20 @@ def choose_streams(folder: Path | EngineFile, streams: int | None) -> int:
 
 
 def bench_engine(
-    folder: Path | EngineFile, spec: BenchSpec, output: Path, progress: Progress = silent, force: bool = False
+    folder: Path | EngineFile,
+    spec: SweepSpec,
+    output: Path,
+    progress: Progress = silent,
+    force: bool = False,
+    images_hash: str | None = None,
 ) -> Measurement:
     """Measure an engine and write the record to `output`, or reuse the one that this machine wrote.
 
     Points of an attempt that was stopped are kept beside `output` and not measured again.
+
+    Args:
+        images_hash: of the labelled set that the images of `spec` were prepared from; it is noted, and nothing is
+            measured again for it.
 
     Raises:
         SeatrialError: as `bench.sweep.sweep`.
@@ -79,36 +64,19 @@ def bench_engine(
     found = None if force else BENCH.find(key, lambda: Measurement.load(output), lambda record: record, progress)
     if found is not None:
         progress(BENCH.already(file.folder.name))
-        return _note_images(found, spec, output)
-    limits = Limits(
-        warmup_runs=6,
-        warmup_s=0.3,
-        warmup_budget_s=spec.warmup_budget_s,
-        duration_s=spec.duration_s,
-        min_samples=spec.min_samples,
-    )
-    points = SweepSpec(
-        batch_sizes=spec.batch_sizes,
-        streams=(spec.streams,),
-        scopes=spec.scopes,
-        images=spec.images,
-        files=spec.files,
-        limits=limits,
-        processes=spec.processes,
-        stop_when_saturated=spec.stop_when_saturated,
-    )
-    measured = sweep(file, points, progress, key, output.with_name(f".{output.stem}.points"))
-    measured = _doubt_change(output, measured.model_copy(update={"images_hash": spec.images_hash}))
+        return _note_images(found, images_hash, output)
+    measured = sweep(file, spec, progress, key, output.with_name(f".{output.stem}.points"))
+    measured = _doubt_change(output, measured.model_copy(update={"images_hash": images_hash}))
     measured.save(output)
     _show_best(file.folder.name, measured, spec.scopes, progress)
     return measured
 
 
-def _note_images(measured: Measurement, spec: BenchSpec, output: Path) -> Measurement:
+def _note_images(measured: Measurement, images_hash: str | None, output: Path) -> Measurement:
     """A measurement of the same prepared images, with the hash of the set that they come from now."""
-    if spec.images_hash in (None, measured.images_hash):
+    if images_hash in (None, measured.images_hash):
         return measured
-    noted = measured.model_copy(update={"images_hash": spec.images_hash})
+    noted = measured.model_copy(update={"images_hash": images_hash})
     noted.save(output)
     return noted
 
@@ -145,11 +113,20 @@ def contradict(measured: Measurement, evaluation: Path) -> Measurement:
     return measured.model_copy(update={"contradicted": contradicted})
 
 
-def _bench_key(file: EngineFile, spec: BenchSpec) -> str:
-    environment = read_environment()
-    settings = {name: value for name, value in asdict(spec).items() if name != "images_hash"} | {
+def _bench_key(file: EngineFile, spec: SweepSpec) -> str:
+    environment, limits = read_environment(), spec.limits
+    # As they were named and written before these specs were one, so that what is stored is still found.
+    settings = {
+        "batch_sizes": spec.batch_sizes,
+        "duration_s": limits.duration_s or 0,
+        "min_samples": limits.min_samples,
+        "processes": spec.processes,
+        "streams": spec.streams if len(spec.streams) > 1 else spec.streams[0],
+        "warmup_budget_s": limits.warmup_budget_s,
         "images": hash_file(spec.images) if spec.images else None,
+        "scopes": spec.scopes,
         "files": _hash_files(spec.files) if spec.files else None,
+        "stop_when_saturated": spec.stop_when_saturated,
     }
     return BENCH.key(
         {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seatrial.bench.measure import Limits
+from seatrial.bench.sweep import SweepSpec
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
@@ -25,7 +27,7 @@ from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
-from seatrial.workflow.bench import BenchSpec, bench_engine, contradict, prepare_pixels
+from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
@@ -294,21 +296,19 @@ def _bench_all(
 ) -> dict[str, Measurement]:
     pipeline = read_pipeline(next(iter(engines.values())).manifest.graph)
     pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / "bench" / "images.npy")
-    job = BenchSpec(
-        batch_sizes=spec.batch_sizes,
+    limits = Limits(
         duration_s=spec.bench_duration_s,
         min_samples=spec.bench_min_samples,
         # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
         warmup_budget_s=max(2.0, min(10.0, spec.bench_duration_s)),
-        # A run judges a port; for a speed to be published there is `seatrial bench`.
-        processes=1,
-        images=pixels,
-        images_hash=hash_listing(checked.images),
     )
+    # In one process: a run judges a port; for a speed to be published there is `seatrial bench`.
+    job = SweepSpec(batch_sizes=spec.batch_sizes, images=pixels, limits=limits)
     measured = {}
+    listing = hash_listing(checked.images)
     for label, file in engines.items():
         place = spec.output / "bench" / f"{label}.json"
-        first = bench_engine(file, job, place, progress, spec.measure_again)
+        first = bench_engine(file, job, place, progress, spec.measure_again, listing)
         measured[label] = contradict(first, spec.output / "evaluation" / f"{label}.throughput.json")
         if measured[label] != first:
             measured[label].save(place)

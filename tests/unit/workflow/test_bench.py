@@ -16,7 +16,9 @@ from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
-from seatrial.workflow.bench import BenchSpec, bench_engine, find_prepared, write_guide_summaries
+from seatrial.workflow.bench import PROCESSES, bench_engine, find_prepared, write_guide_summaries
+
+SPEC = SweepSpec(processes=PROCESSES)
 
 
 @pytest.fixture
@@ -52,16 +54,16 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SweepSpec, Path]]:
     return specs
 
 
-def test_five_processes_are_measured_and_a_record_is_reused(
+def test_what_is_given_is_measured_and_a_record_is_reused(
     engine: Path, tmp_path: Path, sweeps: list[tuple[SweepSpec, Path]]
 ) -> None:
     output = tmp_path / "speed" / "fake.json"
-    first = bench_engine(engine, BenchSpec(), output)
-    assert bench_engine(engine, BenchSpec(), output) == first == Measurement.load(output)
+    first = bench_engine(engine, SPEC, output)
+    assert bench_engine(engine, SPEC, output) == first == Measurement.load(output)
     ((spec, saved),) = sweeps
     assert (spec.processes, spec.scopes, saved) == (5, ("host",), tmp_path / "speed" / ".fake.points")
-    bench_engine(engine, BenchSpec(), output, force=True)
-    bench_engine(engine, BenchSpec(scopes=("host", "e2e"), files=make_photos(tmp_path)), output)
+    bench_engine(engine, SPEC, output, force=True)
+    bench_engine(engine, SweepSpec(scopes=("host", "e2e"), files=make_photos(tmp_path)), output)
     assert len(sweeps) == 3
 
 
@@ -72,7 +74,7 @@ def make_photos(folder: Path) -> Path:
 
 
 def test_other_files_are_measured_anew(engine: Path, tmp_path: Path, sweeps: list[tuple[SweepSpec, Path]]) -> None:
-    spec = BenchSpec(scopes=("e2e",), files=make_photos(tmp_path))
+    spec = SweepSpec(scopes=("e2e",), files=make_photos(tmp_path))
     bench_engine(engine, spec, tmp_path / "fake.json")
     (tmp_path / "photos" / "a.png").write_bytes(b"another picture")
     bench_engine(engine, spec, tmp_path / "fake.json")
@@ -83,10 +85,10 @@ def test_a_machine_that_changed_is_a_doubt(engine: Path, tmp_path: Path, sweeps:
     output = tmp_path / "fake.json"
     other = MACHINE.model_copy(update={"cores": MACHINE.cores + 2})
     measurement(key="old", environment=other).save(output)
-    doubts = bench_engine(engine, BenchSpec(), output).doubts
+    doubts = bench_engine(engine, SPEC, output).doubts
     assert doubts[0] == "noisy"
     assert f"measured elsewhere (cores: {other.cores}, now {MACHINE.cores})" in doubts[1]
-    assert bench_engine(engine, BenchSpec(), output, force=True).doubts == ("noisy",), "now it is this machine's"
+    assert bench_engine(engine, SPEC, output, force=True).doubts == ("noisy",), "now it is this machine's"
 
 
 def test_the_guides_summary_of_each_batch_size(tmp_path: Path) -> None:
