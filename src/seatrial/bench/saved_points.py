@@ -8,21 +8,13 @@ from pydantic import ValidationError
 from seatrial.bench.worker import Job
 from seatrial.store.files import hash_value, write_text
 from seatrial.store.measurement import Point
-from seatrial.strict import Strict
-
-
-class SavedPoint(Strict):
-    """One job's point, and which sweep's."""
-
-    key: str
-    """Of the sweep: its engine, spec, machine and versions."""
-    point: Point
 
 
 class SavedPoints:
     """A folder with a file for each job of a sweep; without a folder nothing is stored."""
 
     def __init__(self, folder: Path | None, key: str) -> None:
+        """Points of a sweep; `key` is of its engine, spec, machine and versions."""
         self._folder, self._key = folder, key
         self.reused = 0
         """Points of an earlier attempt."""
@@ -32,25 +24,22 @@ class SavedPoints:
         if self._folder is None:
             return None
         try:
-            entry = SavedPoint.model_validate_json(self._path(self._folder, job, number).read_bytes())
+            point = Point.model_validate_json(self._path(self._folder, job, number).read_bytes())
         except (OSError, ValidationError):
             return None
-        if entry.key != self._key:
-            return None
         self.reused += 1
-        return entry.point
+        return point
 
     def save(self, job: Job, number: int, point: Point) -> None:
         """Store a point, whole or not at all."""
         if self._folder is not None:
-            entry = SavedPoint(key=self._key, point=point)
-            write_text(self._path(self._folder, job, number), entry.model_dump_json())
+            write_text(self._path(self._folder, job, number), point.model_dump_json())
 
     def clear(self) -> None:
         """Delete everything: the sweep is over."""
         if self._folder is not None and self._folder.exists():
             shutil.rmtree(self._folder)
 
-    @staticmethod
-    def _path(folder: Path, job: Job, number: int) -> Path:
-        return folder / f"{number:04}-{hash_value(job.model_dump(mode='json', exclude={'opened'}))[:12]}.json"
+    def _path(self, folder: Path, job: Job, number: int) -> Path:
+        facts = [self._key, job.model_dump(mode="json", exclude={"opened"})]
+        return folder / f"{number:04}-{hash_value(facts)[:12]}.json"

@@ -13,7 +13,7 @@ import pytest
 from fake_engine import FakeSession, answer
 from seatrial.bench.inputs import make_random_pixels
 from seatrial.bench.loadgen.scenarios import MLPERF_S, SCENARIOS, LoadTestJob
-from seatrial.bench.loadgen.worker import WarmupSpeed, load_test, make_settings, read_predictions
+from seatrial.bench.loadgen.worker import load_test, make_settings, read_predictions
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile, read_engine
 
@@ -21,8 +21,8 @@ loadgen = pytest.importorskip("mlperf_loadgen", reason="LoadGen has no wheel for
 SETTINGS = """
 import json, sys, mlperf_loadgen
 from seatrial.bench.loadgen.scenarios import LoadTestJob
-from seatrial.bench.loadgen.worker import WarmupSpeed, make_settings
-settings = make_settings(mlperf_loadgen, LoadTestJob.model_validate_json(sys.argv[1]), WarmupSpeed(4.0, 250.0))
+from seatrial.bench.loadgen.worker import make_settings
+settings = make_settings(mlperf_loadgen, LoadTestJob.model_validate_json(sys.argv[1]), 4.0)
 names = ("min_duration_ms", "min_query_count", "server_target_latency_ns", "performance_sample_count_override")
 print(json.dumps([getattr(settings, name) for name in names] + [settings.qsl_rng_seed > 0]))
 """
@@ -119,7 +119,7 @@ def test_settings_of_a_quick_run() -> None:
         TestMode=loadgen.TestMode,
     )  # fmt: skip
     job = make_job(Path(), scenario="multi-stream", batch_size=4, duration_s=2.5)
-    settings = make_settings(fake, job, WarmupSpeed(batch_ms=3.0, images_per_s=200.0))
+    settings = make_settings(fake, job, 3.0)
     assert settings.scenario == loadgen.TestScenario.MultiStream
     assert (settings.min_duration_ms, settings.min_query_count) == (2500, 70)
     # Two batches make a query of 6 ms; half of it, so that LoadGen draws queries enough.

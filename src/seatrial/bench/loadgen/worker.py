@@ -97,17 +97,13 @@ class Classifier:
         return classes
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupSpeed:
-    """How fast the engine was at its fastest while it warmed up: LoadGen draws its queries by it beforehand, and a
-    run that is through them ends, be it too early."""
+def warm_up(classifier: Classifier, job: LoadTestJob) -> float:
+    """Run full batches until times settle, and a server's smaller ones once, as some engines prepare for each size.
 
-    batch_ms: float
-    images_per_s: float
-
-
-def warm_up(classifier: Classifier, job: LoadTestJob) -> WarmupSpeed:
-    """Run full batches until times settle, and a server's smaller ones once, as some engines prepare for each size."""
+    Returns:
+        Milliseconds of the fastest batch: LoadGen draws its queries by it beforehand, and a run that is through them
+        ends, be it too early.
+    """
     any_size = job.scenario == "server" and classifier.session.input.shape[0] is None
     for size in range(1, job.batch_size) if any_size else ():
         classifier.classify([index % len(classifier.inputs) for index in range(size)])
@@ -120,12 +116,11 @@ def warm_up(classifier: Classifier, job: LoadTestJob) -> WarmupSpeed:
         warmup_runs=4, warmup_s=seconds, warmup_budget_s=10 * seconds, duration_s=seconds, min_samples=5 * job.streams
     )
     samples = measure(lambda run: classifier.classify(batches[run % len(batches)]), limits, job.streams)
-    batch_ms = min(samples.durations_ms)
-    return WarmupSpeed(batch_ms, 1000 * job.batch_size * job.streams / batch_ms)
+    return min(samples.durations_ms)
 
 
-def make_settings(loadgen: Any, job: LoadTestJob, warmup: WarmupSpeed) -> Any:
-    """LoadGen's `TestSettings`."""
+def make_settings(loadgen: Any, job: LoadTestJob, batch_ms: float) -> Any:
+    """LoadGen's `TestSettings`, for an engine that takes `batch_ms` for a full batch."""
     scenario = SCENARIOS[job.scenario]
     settings = loadgen.TestSettings()
     least_ms = least_queries = 0
@@ -140,12 +135,12 @@ def make_settings(loadgen: Any, job: LoadTestJob, warmup: WarmupSpeed) -> Any:
     settings.min_duration_ms = max(round(1000 * job.duration_s), least_ms)
     settings.min_query_count = max(job.min_queries, least_queries)
     settings.accuracy_log_sampling_target = SAMPLED
-    settings.offline_expected_qps = job.target_qps or warmup.images_per_s
+    settings.offline_expected_qps = job.target_qps or 1000 * job.batch_size * job.streams / batch_ms
     settings.server_target_qps = job.target_qps or settings.server_target_qps
     settings.server_target_latency_ns = round(1e6 * job.target_latency_ms)
     rounds = -(-(scenario.images or 1) // (job.batch_size * job.streams))
     # Twice as many as that speed needs; those that are left over cost nothing, while offline sends all it has drawn.
-    expected_ns = 1e6 * rounds * warmup.batch_ms / 2
+    expected_ns = 1e6 * rounds * batch_ms / 2
     settings.single_stream_expected_latency_ns = settings.multi_stream_expected_latency_ns = expected_ns
     return settings
 
