@@ -33,22 +33,31 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
 from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
+from seatrial.strict import Strict
 
 CHECK_SHARE = 0.1
 """Share of the duration for untimed outputs, and as much for pairs of new and repeated batches."""
 
 
-class Job(SettingFields):
-    """One point to measure."""
+class EngineJob(Strict):
+    """The engine that a process is to measure, and what it is fed."""
 
     folder: Path
     """The engine folder."""
     device: str
     batch_size: PositiveInt
+    """Most images of one run of the engine."""
     streams: PositiveInt = 1
-    scope: Scope = "host"
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
+    opened: Opened = UNOPENED
+    """What the command knows of the engine folder."""
+
+
+class Job(EngineJob, SettingFields):
+    """One point to measure."""
+
+    scope: Scope = "host"
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
     options: dict[str, str] | None = None
@@ -56,8 +65,6 @@ class Job(SettingFields):
     limits: Limits = Limits()
     check: bool = True
     """Whether outputs and caching are checked: see `bench.output_checks`."""
-    opened: Opened = UNOPENED
-    """What the command knows of the engine folder."""
 
 
 def measure_job(fields: Mapping[str, Any]) -> str:

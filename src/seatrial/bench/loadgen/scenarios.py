@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from seatrial.engines.base import UNOPENED, Opened
+from seatrial.bench.worker import EngineJob
 from seatrial.strict import Strict
 
 MLPERF_LIBRARY = 1024
@@ -44,32 +44,22 @@ PRESETS: Mapping[str, int] = {"quick": QUICK_LIBRARY, "mlperf": MLPERF_LIBRARY}
 """Each preset with the images that it keeps in memory."""
 
 
-class LoadTestJob(Strict):
+class LoadTestJob(EngineJob):
     """The job of the process that LoadGen runs in."""
 
-    folder: Path
-    """The engine folder."""
-    device: str
     scenario: Literal["offline", "single-stream", "multi-stream", "server"]
     preset: Literal["quick", "mlperf"]
     """`mlperf` takes MLPerf's durations, counts and seeds, where they are more than the fields below."""
     duration_s: PositiveFloat
     min_queries: PositiveInt
     """Images in scenario offline."""
-    batch_size: PositiveInt
-    """Most images of one run of the engine."""
-    streams: PositiveInt = 1
     target_qps: PositiveFloat | None = None
     """Images per second sent to a server; offline, those expected, which the warm-up measures for None."""
     target_latency_ms: PositiveFloat = TARGET_LATENCY_MS
     wait_ms: NonNegativeFloat = 0.0
     """How long an image waits at most for others to fill its batch."""
-    images: Path | None = None
-    """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
     logs: Path
     """The folder for LoadGen's files."""
-    opened: Opened = UNOPENED
-    """What the command knows of the engine folder."""
 
 
 class LoadTestResult(Strict):
