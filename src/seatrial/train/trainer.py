@@ -5,25 +5,26 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from seatrial.data.images import LabelledImage
 from seatrial.errors import Interrupted, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
+from seatrial.recipes.schema import Recipe
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
 from seatrial.train.checkpoint.snapshot import SNAPSHOT, Snapshot, save_snapshot
 from seatrial.train.checkpoint.train_state import EpochSums, TrainState
 from seatrial.train.device_copies import Readback
 from seatrial.train.distributed.process_group import ProcessGroup
-from seatrial.train.input.loader import Batch
+from seatrial.train.input.loader import Batch, Batches
 from seatrial.train.input.sampler import check_parts
-from seatrial.train.job import TrainJob
 from seatrial.train.network import TrainedNetwork, is_finite
 from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimizer
 from seatrial.train.stop_signals import StopSignals
 from seatrial.train.tracking.events import Listener, Step
-from seatrial.train.train_step import Stepper
+from seatrial.train.train_step import Mixing, Stepper
 from seatrial.train.validate import Stopped, Validator
 
 DIVERGED = "diverged.txt"
@@ -31,6 +32,25 @@ DIVERGED = "diverged.txt"
 SMALLER = "try a smaller --learning-rate"
 NAMED = 3
 """How many of these images the error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """What to train on, where snapshots go, and who logs it."""
+
+    recipe: Recipe
+    loader: Batches
+    val: Sequence[LabelledImage]
+    """The held-out images; without any there is no validation."""
+    key: str
+    """Identifies this training."""
+    folder: Path | None
+    """Where snapshots go; None writes none."""
+    mix: Mixing | None = None
+    listeners: Sequence[Listener] = ()
+    """Logs, on the first process."""
+    epoch_hooks: Sequence[Callable[[Snapshot], None]] = ()
+    """Called with the state after every epoch, on the first process."""
 
 
 @dataclass(slots=True)

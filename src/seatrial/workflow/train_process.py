@@ -31,13 +31,11 @@ from seatrial.train.checkpoint.train_state import TrainState
 from seatrial.train.distributed.process_group import ProcessGroup, count_decoders, join_process_group
 from seatrial.train.input.loader import Batches, Loader, SyntheticLoader
 from seatrial.train.input.mixup import make_mixing
-from seatrial.train.job import TrainJob
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.stop_signals import catch_stop_signals
-from seatrial.train.tracking.events import Listener
+from seatrial.train.tracking.events import Listener, LogJob
 from seatrial.train.tracking.listeners import ScreenLines, StepRecorder, open_listeners
-from seatrial.train.tracking.log_job import LogJob
-from seatrial.train.trainer import Trainer
+from seatrial.train.trainer import Trainer, TrainJob
 from seatrial.train.validate import Stopped, Validator
 from seatrial.workflow.train_spec import (
     CHECKPOINT,
@@ -267,7 +265,7 @@ def _measure(context: RankContext) -> TrainingRecord:
     with context.group.raise_on_all():
         if context.group.is_main:
             took, machines = time.perf_counter() - began, context.group.info.machines
-            speed = describe_speed(recorder.steps, recorder.epochs, record, context.recipe, took, machines)
+            speed = describe_speed(recorder.steps, record, context.recipe, took, machines)
             speed.save(context.spec.output / SPEED)
     return context.group.broadcast(record)
 

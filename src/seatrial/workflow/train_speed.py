@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
-from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
+from seatrial.store.training import TrainingRecord, TrainingSpeedRecord
 from seatrial.train.checkpoint.train_state import WARMUP_STEPS
 from seatrial.train.tracking.events import Step
 
@@ -14,7 +14,7 @@ FEW = 20
 
 
 def describe_speed(
-    steps: Sequence[Step], epochs: Sequence[Epoch], record: TrainingRecord, recipe: Recipe, wall_s: float, machines: int
+    steps: Sequence[Step], record: TrainingRecord, recipe: Recipe, wall_s: float, machines: int
 ) -> TrainingSpeedRecord:
     """Make the record of a training's steps, without the warm-up.
 
@@ -45,8 +45,8 @@ def describe_speed(
         images=tuple(step.images for step in timed),
         data_s=tuple(step.data_s for step in timed),
         compute_s=tuple(step.compute_s for step in timed),
-        epochs=len(epochs),
-        top1=epochs[-1].val_top1 if epochs else None,
+        epochs=len(record.epochs),
+        top1=record.epochs[-1].val_top1 if record.epochs else None,
         loss=timed[-1].loss,
         wall_s=wall_s,
         doubts=tuple(_doubt(len(timed), record, machines)),

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from seatrial.store.training import Epoch
-from seatrial.train.tracking.events import Listener, Step
+from seatrial.train.tracking.events import Listener, LogJob, Step
 from seatrial.train.tracking.line_file import LineFile
-from seatrial.train.tracking.log_job import LogJob
 
 METRICS: Mapping[str, tuple[str, str]] = {
     "train.loss": ("", ":.5f"),

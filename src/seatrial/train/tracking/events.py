@@ -1,7 +1,9 @@
-"""What a training reports while it runs, and who may listen."""
+"""What a training reports while it runs, who may listen, and what listeners know when they begin."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from seatrial.recipes.training import Train
 from seatrial.store.training import Epoch
 
 
@@ -52,3 +54,22 @@ class Listener:
 
     def close(self) -> None:
         """Called when the training ends, finished or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogJob:
+    """The training that is logged, and where to."""
+
+    output: Path
+    recipe: str
+    """Name of the card."""
+    key: str
+    """Identifies the training."""
+    settings: Train
+    step: int = 0
+    """Steps done in the snapshot that the training resumes from; 0 is a new training."""
+    epochs: int = 0
+    """Whole epochs done in it, with their validation."""
+    track: tuple[str, ...] = ()
+    """Trackers: tensorboard, mlflow or both."""
+    dllogger: bool = False

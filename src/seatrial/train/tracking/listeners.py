@@ -13,9 +13,8 @@ from seatrial.recipes.training import Train
 from seatrial.store.files import describe_os_error, make_folder
 from seatrial.store.training import Epoch
 from seatrial.strict import suggest
-from seatrial.train.tracking.events import Listener, Step
+from seatrial.train.tracking.events import Listener, LogJob, Step
 from seatrial.train.tracking.line_file import LineFile
-from seatrial.train.tracking.log_job import LogJob
 
 LOG = "train.jsonl"
 
@@ -132,16 +131,11 @@ class ScreenLines(Listener):
 
 
 class StepRecorder(Listener):
-    """Collects every step and epoch, for the record of a training's speed."""
+    """Collects every step, for the record of a training's speed."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.epochs: list[Epoch] = []
 
     def on_step(self, step: Step) -> None:
         """Collect the step."""
         self.steps.append(step)
-
-    def on_epoch(self, epoch: Epoch) -> None:
-        """Collect the epoch."""
-        self.epochs.append(epoch)

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from seatrial.errors import EngineError
 from seatrial.store.training import Epoch
-from seatrial.train.tracking.events import Listener, Step
-from seatrial.train.tracking.log_job import LogJob
+from seatrial.train.tracking.events import Listener, LogJob, Step
 
 INSTALL = "pip install 'seatrial[track]'"
 

@@ -10,7 +10,7 @@ import pytest
 
 from seatrial.recipes.training import Train
 from seatrial.train.tracking.dllogger import METRICS, DLLogger
-from seatrial.train.tracking.log_job import LogJob
+from seatrial.train.tracking.events import LogJob
 from training_steps import make_epoch, make_step
 
 

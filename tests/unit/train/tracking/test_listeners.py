@@ -12,8 +12,8 @@ from full_disk import limited_files
 from seatrial.errors import StorageError, UsageError
 from seatrial.progress import Update, silent
 from seatrial.recipes.training import Train
+from seatrial.train.tracking.events import LogJob
 from seatrial.train.tracking.listeners import LOG, JsonLines, ScreenLines, open_listeners
-from seatrial.train.tracking.log_job import LogJob
 from training_steps import EPOCH_STEPS, STEPS, make_epoch, make_step
 
 

@@ -9,8 +9,8 @@ import pytest
 from seatrial.errors import EngineError
 from seatrial.progress import silent
 from seatrial.recipes.training import Train
+from seatrial.train.tracking.events import LogJob
 from seatrial.train.tracking.listeners import LOG, open_listeners
-from seatrial.train.tracking.log_job import LogJob
 from seatrial.train.tracking.trackers import name_epoch, name_step
 from training_steps import STEPS, make_epoch, make_step
 
