@@ -40,10 +40,10 @@ def check(
 ) -> int:
     """Check names, labels and every image of a labelled set; exit code 6 if something is wrong."""
     from seatrial.errors import DataError
-    from seatrial.workflow.check_data import CheckRequest, check_images
+    from seatrial.workflow.check_data import check_images
 
     with show_progress() as progress:
-        findings = check_images(CheckRequest(recipe, images, labels, expect, predictions), progress)
+        findings = check_images(recipe, images, labels, expect, predictions, progress)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         print_json({"errors": errors, "findings": [asdict(finding) for finding in findings]})

@@ -81,8 +81,8 @@ def demo(
     from seatrial.workflow.demo import run_demo
 
     with show_progress() as progress:
-        outcome = run_demo(output, progress, force)
-    return print_verdict(output, outcome.verdict, as_json)
+        verdict = run_demo(output, progress, force)
+    return print_verdict(output, verdict, as_json)
 
 
 def print_verdict(folder: Path, verdict: "Verdict", as_json: bool) -> int:

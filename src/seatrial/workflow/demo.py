@@ -1,13 +1,11 @@
 """`seatrial demo`: the whole trial on data that comes with a dependency."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.demo import DemoData, make_demo
+from seatrial.data.demo import make_demo
 from seatrial.machine.cpu import has_fast_bf16
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import Verdict
-from seatrial.store.training import TrainingRecord
 from seatrial.workflow.run import RunSpec, run_pipeline
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
@@ -16,16 +14,7 @@ EPOCHS_WITHOUT_BF16 = 4
 """fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""
 
 
-@dataclass(frozen=True, slots=True)
-class DemoOutcome:
-    """What the demo made."""
-
-    data: DemoData
-    training: TrainingRecord
-    verdict: Verdict
-
-
-def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> DemoOutcome:
+def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> Verdict:
     """Make the data, train, run; what an earlier demo left at `output` is not made again.
 
     Args:
@@ -38,7 +27,7 @@ def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> 
         progress(Update("demo", note=note))
     settings = {} if bf16 else {"epochs": EPOCHS_WITHOUT_BF16}
     trained = train_recipe(TrainSpec(str(data.card), data.folder, output / "train", settings, force=force), progress)
-    verdict = run_pipeline(
+    return run_pipeline(
         RunSpec(
             recipe=str(data.card),
             checkpoint=output / "train" / trained.checkpoint,
@@ -51,4 +40,3 @@ def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> 
         ),
         progress,
     )
-    return DemoOutcome(data, trained, verdict)
