@@ -154,7 +154,4 @@ def find_built(
             return None
         return read_engine(output, Opened(capabilities=has))
 
-    found = stage.find(key, lambda: EngineManifest.load(output / MANIFEST), check, progress)
-    if found is not None:
-        progress(stage.already(output.name))
-    return found
+    return stage.find(key, lambda: EngineManifest.load(output / MANIFEST), check, progress, output.name)

@@ -38,22 +38,31 @@ class CachedStage:
         return hash_value({"stage": self.version, **inputs})
 
     def find(
-        self, key: str, load: Callable[[], Stored], check: Callable[[Stored], Result | None], progress: Progress
+        self,
+        key: str,
+        load: Callable[[], Stored],
+        check: Callable[[Stored], Result | None],
+        progress: Progress,
+        what: str = "",
     ) -> Result | None:
         """The stored result of this key; None where there is none, or none that can be used.
 
         Args:
             load: reads the record; its errors mean that there is none.
             check: the result of a record whose key is right, if its files are unchanged; a `RefusedFile` is reported.
+            what: the name under which a result that was found is reported; empty reports none.
         """
+        result = None
         try:
             record = load()
-            return check(record) if record.key == key else None
+            result = check(record) if record.key == key else None
         except RefusedFile as error:
             progress(Update(self.name, note=f"{error.problem}: it is {self.done} again"))
         except SeatrialError:  # There is none, or one of another version.
             pass
-        return None
+        if what and result is not None:
+            progress(self.already(what))
+        return result
 
     def already(self, what: str) -> Update:
         """The progress note of a result that was found."""

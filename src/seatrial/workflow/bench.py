@@ -61,14 +61,14 @@ def bench_engine(
     """
     file = read_engine(folder)
     key = _bench_key(file, spec)
-    found = None if force else BENCH.find(key, lambda: Measurement.load(output), lambda record: record, progress)
+    name = file.folder.name
+    found = None if force else BENCH.find(key, lambda: Measurement.load(output), lambda found: found, progress, name)
     if found is not None:
-        progress(BENCH.already(file.folder.name))
         return _note_images(found, images_hash, output)
     measured = sweep(file, spec, progress, key, output.with_name(f".{output.stem}.points"))
     measured = _doubt_change(output, measured.model_copy(update={"images_hash": images_hash}))
     measured.save(output)
-    _show_best(file.folder.name, measured, spec.scopes, progress)
+    _show_best(name, measured, spec.scopes, progress)
     return measured
 
 

@@ -31,15 +31,6 @@ PARITY_IMAGES = 64
 EXPORT = CachedStage("export", "export/2", "exported")
 
 
-def store_weights(recipe: Recipe, source: Path, output: Path, progress: Progress = silent) -> CheckpointManifest:
-    """Bring a published checkpoint into canonical form at `output`, or find it there.
-
-    Raises:
-        SeatrialError: as `read_weights`.
-    """
-    return keep_weights(read_weights(recipe, source, output), source, output, progress)
-
-
 def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManifest | LoadedCheckpoint":
     """Read a published checkpoint, or find that it is what is stored at `output`; nothing is written.
 
@@ -74,28 +65,21 @@ def keep_weights(
         StorageError: the disk is full or may not be written.
     """
     if isinstance(weights, CheckpointManifest):
-        progress(Update("checkpoint", note=f"already stored: {output.name}"))
-        _note_unpublished(weights, source, progress)
-        return weights
-    from seatrial.models.checkpoint import store_checkpoint
+        stored, notes = weights, [f"already stored: {output.name}"]
+    else:
+        from seatrial.models.checkpoint import store_checkpoint
 
-    stored = store_checkpoint(weights, source, output)
-    note = f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"
-    progress(Update("checkpoint", note=note))
-    _note_unpublished(stored, source, progress)
-    return stored
-
-
-def _note_unpublished(stored: CheckpointManifest, source: Path, progress: Progress) -> None:
+        stored = store_checkpoint(weights, source, output)
+        notes = [f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"]
     if stored.published is False:
-        note = (
-            f"{source.name} is not the published file of recipe {stored.recipe}: the published accuracy is not its own"
-        )
-        progress(Update("checkpoint", note=note))
+        whose = f"{source.name} is not the published file of recipe {stored.recipe}"
+        notes.append(f"{whose}: the published accuracy is not its own")
     stated = read_stated(source.name)
     if stated is not None and not stored.source_sha256.startswith(stated):
-        note = f"{source.name} does not have the checksum in its name; your own weights need not"
+        notes.append(f"{source.name} does not have the checksum in its name; your own weights need not")
+    for note in notes:
         progress(Update("checkpoint", note=note))
+    return stored
 
 
 def export_graph(
@@ -146,7 +130,7 @@ def export_checkpoint(
     """Export a published checkpoint; its canonical form goes beside `output` as NAME.safetensors.
 
     Raises:
-        SeatrialError: as `store_weights` and `export_graph`.
+        SeatrialError: as `read_weights`, `keep_weights` and `export_graph`.
     """
     stored = output.with_suffix(".safetensors")
     if stored.resolve() == source.resolve():
@@ -159,20 +143,14 @@ def export_checkpoint(
         raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
     make_pipeline(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
-    store_weights(recipe, source, stored, progress)
+    keep_weights(read_weights(recipe, source, stored), source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
 
 
 def find_graph(stage: CachedStage, key: str, output: Path, progress: Progress) -> GraphFile | None:
     """The graph at `output` if the stage stored it under this key and it has not changed."""
-
-    def load() -> GraphManifest:
-        return GraphManifest.load(manifest_path(output))
-
-    found = stage.find(key, load, lambda _: read_graph(output), progress)
-    if found is not None:
-        progress(stage.already(output.name))
-    return found
+    beside = manifest_path(output)
+    return stage.find(key, lambda: GraphManifest.load(beside), lambda _: read_graph(output), progress, output.name)
 
 
 def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.generic]:
