@@ -77,8 +77,7 @@ def evaluate(
     """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.engines.base import read_engine
     from seatrial.recipes import Recipe
-    from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
-    from seatrial.workflow.evaluate_images import ImageSetSpec, read_set
+    from seatrial.workflow.evaluate import EvaluateSpec, ImageSetSpec, evaluate_engine, read_set
 
     file = read_engine(folder)
     limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
