@@ -17,7 +17,7 @@ from seatrial.store.records import (
     RunManifest,
     Verdict,
 )
-from seatrial.store.training import TrainingRecord
+from seatrial.store.training import TrainingRecord, TrainingSpeedRecord
 
 STORED = {
     "run.json": RunManifest,
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_kind_of_record_is_stored_in_a_run() -> None:
     modules = {kind.__module__ for kind in (RunManifest, AccuracyRecord, Measurement, TrainingRecord)}
     kinds = {kind for kind in Record.__subclasses__() if kind.__module__ in modules}
-    assert set(STORED.values()) == kinds
+    assert set(STORED.values()) == kinds - {TrainingSpeedRecord}, "a speed is stored where it was measured"
 
 
 @pytest.mark.parametrize(("name", "kind"), STORED.items())
