@@ -1,7 +1,7 @@
 """The base of everything that is read from a file: frozen, typed, and an unknown key names the nearest known one."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -50,6 +50,16 @@ def suggest(name: str, known: list[str]) -> str:
     """The known name nearest to `name`, or all of them."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(sorted(known))
+
+
+def check_name(name: str, known: Collection[str], problem: str) -> None:
+    """Refuse a name that is not known.
+
+    Raises:
+        UsageError: the problem, and the nearest known name.
+    """
+    if name not in known:
+        raise UsageError(problem, suggest(name, list(known)))
 
 
 def known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -7,7 +7,6 @@ import typer
 
 from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, show_progress
-from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.data.bins.write import PixelFormat
@@ -53,9 +52,7 @@ def read_format(text: str) -> "PixelFormat":
         UsageError: there is none of that name.
     """
     from seatrial.data.bins.write import PixelFormat
-    from seatrial.strict import suggest
+    from seatrial.strict import check_name
 
-    formats = get_args(PixelFormat)
-    if text not in formats:
-        raise UsageError(f"there is no format '{text}'", suggest(text, list(formats)))
+    check_name(text, get_args(PixelFormat), f"there is no format '{text}'")
     return cast("PixelFormat", text)

@@ -147,10 +147,9 @@ def _require_output(output: Path | None) -> Path:
 
 
 def _read_trackers(text: str | None) -> tuple[str, ...]:
-    from seatrial.strict import suggest
+    from seatrial.strict import check_name
 
     names = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
     for name in names:
-        if name not in TRACKERS:
-            raise UsageError(f"--track {name}: unknown tracker", suggest(name, list(TRACKERS)))
+        check_name(name, TRACKERS, f"--track {name}: unknown tracker")
     return names

@@ -22,7 +22,7 @@ from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 from seatrial.workflow.export import find_graph, load_inputs
 
 COMPILE = CachedStage("compile", "compile/2", "compiled")
@@ -77,8 +77,7 @@ def check_engine(spec: BuildSpec) -> None:
         UsageError: no engine has such a precision.
         EngineError: lists what there is.
     """
-    if spec.precision not in PRECISIONS:
-        raise UsageError(f"there is no precision '{spec.precision}'", suggest(spec.precision, list(PRECISIONS)))
+    check_name(spec.precision, PRECISIONS, f"there is no precision '{spec.precision}'")
     has = spec.capabilities or get_engine(spec.engine).probe()
     check_device(spec.device, has)
     check_precision(spec.precision, has)

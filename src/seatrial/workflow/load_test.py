@@ -10,7 +10,7 @@ from seatrial.engines.engine_folder import probe_engine
 from seatrial.errors import ExitCode, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.imported import LoadTestRecord, LoadTestRun
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 from seatrial.workflow.bench import choose_streams, prepare_folder
 
 LATENCY_MISSED = "Performance constraints satisfied"
@@ -76,7 +76,8 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
     Raises:
         UsageError: the settings do not fit the scenario, or the engine has no file for the batch size.
     """
-    _check_names(spec)
+    check_name(spec.scenario, SCENARIOS, f"there is no --scenario {spec.scenario}")
+    check_name(spec.preset, PRESETS, f"there is no --preset {spec.preset}")
     _check_targets(spec)
     scenario = SCENARIOS[spec.scenario]
     target_latency_ms = spec.target_latency_ms or TARGET_LATENCY_MS
@@ -98,15 +99,6 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
         },
         "the load test",
     )
-
-
-def _check_names(spec: LoadTestSpec) -> None:
-    for option, name, known in (
-        ("--scenario", spec.scenario, list(SCENARIOS)),
-        ("--preset", spec.preset, list(PRESETS)),
-    ):
-        if name not in known:
-            raise UsageError(f"there is no {option} {name}", suggest(name, known))
 
 
 def _check_targets(spec: LoadTestSpec) -> None:

@@ -11,7 +11,7 @@ from seatrial.bench.vendor_logs.log import LogText, load_log
 from seatrial.bench.vendor_logs.reading import LogHints, Reader, Reading
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.imported import LogFile
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 
 READERS: Mapping[str, str] = {
     "trtexec": "NVIDIA's trtexec, TensorRT 7 to 11",
@@ -34,8 +34,7 @@ def read_log(path: Path, tool: str, hints: LogHints) -> tuple[str, LogFile, Read
         RefusedFile: it is no log, or has no complete result.
         NotComparable: it has runs of several versions, devices or precisions.
     """
-    if tool not in (AUTO, *READERS):
-        raise UsageError(f"there is no reader for '{tool}'", suggest(tool, [AUTO, *READERS]))
+    check_name(tool, (AUTO, *READERS), f"there is no reader for '{tool}'")
     log = load_log(path)
     name = _settle_tool(log, tool)
     reader = _get_reader(name)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import UsageError
 from seatrial.progress import Progress, Update
 from seatrial.recipes.training import Train
 from seatrial.store.files import describe_os_error, make_folder
 from seatrial.store.training import Epoch
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 from seatrial.train.tracking.events import Listener, LogJob, Step
 from seatrial.train.tracking.line_file import LineFile
 
@@ -32,8 +31,7 @@ def open_listeners(job: LogJob, progress: Progress) -> list[Listener]:
 
     trackers = {"tensorboard": TensorBoard, "mlflow": MLflow}
     for name in job.track:
-        if name not in trackers:
-            raise UsageError(f"unknown tracker '{name}'", suggest(name, list(trackers)))
+        check_name(name, trackers, f"unknown tracker '{name}'")
     make_folder(job.output)
     # The trackers first: where one is missing no other log may be cut back.
     listeners: list[Listener] = [trackers[name](job) for name in job.track]
