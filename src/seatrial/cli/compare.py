@@ -82,6 +82,7 @@ def compare(
 ) -> int:
     """Compare records, runs or predictions; what is not comparable is refused."""
     from seatrial.compare.comparability import check_kinds
+    from seatrial.compare.regression import MAX_SLOWER_PCT
     from seatrial.compare.speed_table import TableSpec
     from seatrial.workflow.compare.inputs import detect_kind
     from seatrial.workflow.compare.runs import ChangeSpec
@@ -98,7 +99,7 @@ def compare(
     if kind in ("predictions", "accuracy record"):
         return _compare_predictions(kind, paths, labels, gate_pp, 10 if limit is None else limit, as_json)
     if kind == "run" or max_slower_pct is not None:
-        limits = ChangeSpec(gate_pp, max_slower_pct, allowed)
+        limits = ChangeSpec(gate_pp, MAX_SLOWER_PCT if max_slower_pct is None else max_slower_pct, allowed)
         return _compare_changes(kind, paths, limits, layout or Layout.TABLE, as_json)
     table = TableSpec(_split(baseline), gate or (), allowed, scope, per)
     return _compare_records(paths, table, layout or Layout.TABLE, as_json)

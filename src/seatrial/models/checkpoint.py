@@ -79,18 +79,12 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    from safetensors.torch import save
-
-    # safetensors' own save_file hides a full disk behind an error of its own.
-    packed = save(dict(loaded.state))
-    with replacing(output) as temporary:
-        temporary.write_bytes(packed)
     manifest = CheckpointManifest(
         recipe=loaded.recipe,
         network=loaded.network.name,
         source=str(source_path),
         source_sha256=loaded.source_sha256,
-        sha256=hash_bytes(packed),
+        sha256=save_weights(loaded.state, output),
         parameters=loaded.parameters,
         layout=loaded.layout,
         filled=loaded.filled,
@@ -98,6 +92,21 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
     )
     manifest.save(manifest_path(output))
     return manifest
+
+
+def save_weights(state: "Mapping[str, Tensor]", output: Path) -> str:
+    """Write weights as a .safetensors file, whole or not at all, and return its sha256; the same give the same bytes.
+
+    Raises:
+        StorageError: the disk is full or may not be written.
+    """
+    from safetensors.torch import save
+
+    # safetensors' own save_file hides a full disk behind an error of its own.
+    packed = save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+    with replacing(output) as temporary:
+        temporary.write_bytes(packed)
+    return hash_bytes(packed)
 
 
 def read_stored(path: Path, verified: bool = False) -> "dict[str, Tensor]":

@@ -10,10 +10,11 @@ from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
 from seatrial.machine.environment import read_environment
 from seatrial.models.build import count_parameters
+from seatrial.models.checkpoint import save_weights
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.training import EXECUTION
-from seatrial.store.files import hash_file, hash_value, locked, replacing
+from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.training import TrainingRecord
 from seatrial.train.amp import name_precision, resolve_amp
 from seatrial.train.checkpoint.pytorch_examples import GuideCheckpointHook
@@ -241,9 +242,8 @@ def _open_logs(context: RankContext, key: str, done: tuple[int, int]) -> list[Li
 
 def _finish(trainer: Trainer, record: TrainingRecord, output: Path) -> TrainingRecord:
     """Store checkpoint and record, and delete the snapshots."""
-    _save_weights(trainer.network.kept.state_dict(), output / CHECKPOINT)
-    files = {"checkpoint": CHECKPOINT, "checkpoint_sha256": hash_file(output / CHECKPOINT)}
-    record = record.model_copy(update=files)
+    sha256 = save_weights(trainer.network.kept.state_dict(), output / CHECKPOINT)
+    record = record.model_copy(update={"checkpoint": CHECKPOINT, "checkpoint_sha256": sha256})
     record.save(output / RECORD)
     delete_snapshots(output)
     return record
@@ -262,11 +262,8 @@ def _measure(context: RankContext) -> TrainingRecord:
         trainer = Trainer(job, context.group, context.progress, signals)
         trainer.train()
     record = _describe_training(context, trainer)
-    with context.group.raise_on_all():
-        if context.group.is_main:
-            took, machines = time.perf_counter() - began, context.group.info.machines
-            speed = describe_speed(recorder.steps, record, context.recipe, took, machines)
-            speed.save(context.spec.output / SPEED)
+    facts = (record, context.recipe, time.perf_counter() - began, context.group.info.machines)
+    context.group.run_on_main(lambda: describe_speed(recorder.steps, *facts).save(context.spec.output / SPEED))
     return context.group.broadcast(record)
 
 
@@ -328,12 +325,3 @@ def _describe(context: RankContext, key: str) -> TrainingRecord:
         synthetic=context.spec.synthetic,
         environment=read_environment(),
     )
-
-
-def _save_weights(state: dict[str, Any], path: Path) -> None:
-    from safetensors.torch import save
-
-    # safetensors' save_file hides a full disk behind another error.
-    packed = save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
-    with replacing(path) as temporary:
-        temporary.write_bytes(packed)

@@ -20,7 +20,6 @@ from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import NotComparable, UsageError
 from seatrial.results.run import accuracy_path, measurement_path
 from seatrial.results.run_folder import Run, read_run
-from seatrial.store.measurement import Environment
 from seatrial.store.record import read_json
 from seatrial.store.records import GateKind, GateResult
 from seatrial.workflow.compare.inputs import name_files
@@ -34,15 +33,10 @@ class ChangeSpec:
 
     gate_pp: float | None = None
     """Top-1, in percentage points; the card's `reference_drop_pp` unless given."""
-    max_slower_pct: float | None = None
-    """Images per second at any batch size, in percent; `compare.regression.MAX_SLOWER_PCT` unless given."""
+    max_slower_pct: float = MAX_SLOWER_PCT
+    """Images per second at any batch size, in percent."""
     allowed: Collection[Kind] = ()
     """Differences that do not keep speeds from being judged."""
-
-    @property
-    def limit_pct(self) -> float:
-        """The limit that is judged."""
-        return MAX_SLOWER_PCT if self.max_slower_pct is None else self.max_slower_pct
 
 
 def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
@@ -98,7 +92,7 @@ def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
     before, after = read_columns(paths)
     change = compare_speed(before, after, spec.allowed)
     name = read_json(paths[1])["name"]
-    verdict = reach_verdict(name, [judge_slower(name, change, spec.limit_pct)])
+    verdict = reach_verdict(name, [judge_slower(name, change, spec.max_slower_pct)])
     engine = EngineChange(name, None, change, {})
     changed = find_changes(*({str(k): v for k, v in c.facts.items()} | {"made by": c.origin} for c in (before, after)))
     return Changes(before.name, after.name, (engine,), {}, changed, verdict)
@@ -117,8 +111,8 @@ def _compare_accuracy(
 ) -> tuple[AccuracyChange | None, list[GateResult]]:
     there = [name in run.accuracy for run in runs]
     if not all(there):
-        lacking = _list_lacking("accuracy", [run.stale.get(accuracy_path(name)) for run in runs], there, names)
-        return None, _miss("reference_drop_pp", "accuracy", name, lacking)
+        stale = [run.stale.get(accuracy_path(name)) for run in runs]
+        return None, _miss("reference_drop_pp", "accuracy", name, tuple(zip(names, stale, there, strict=True)))
     files = [locate_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
         found = compare_files(files, names=names, gates=runs[1].recipe.gates)
@@ -139,28 +133,26 @@ def _compare_measured(
 ) -> tuple[SpeedChange | None, list[GateResult]]:
     there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
     if not all(there):
-        lacking = _list_lacking("speed", [run.stale.get(measurement_path(name)) for run in runs], there, names)
-        return None, _miss("max_slower_pct", "speed", name, lacking)
+        stale = [run.stale.get(measurement_path(name)) for run in runs]
+        return None, _miss("max_slower_pct", "speed", name, tuple(zip(names, stale, there, strict=True)))
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
     change = compare_speed(columns[0], columns[1], spec.allowed)
-    return change, [judge_slower(name, change, spec.limit_pct)]
+    return change, [judge_slower(name, change, spec.max_slower_pct)]
 
 
-def _list_lacking(
-    kind: str, stale: Sequence[str | None], there: Sequence[bool], names: Sequence[str]
-) -> tuple[str, ...]:
-    """Which runs have no record of an engine, or a stale one; none where both simply have none."""
-    reasons = tuple(
+def _miss(gate: str, kind: GateKind, name: str, runs: Sequence[tuple[str, str | None, bool]]) -> list[GateResult]:
+    """A gate left open where a run has no record of an engine, or a stale one; none where both simply have none.
+
+    Args:
+        runs: of each its name, the inputs that a stale record is of, and whether it has a sound one.
+    """
+    reasons = [
         f"{label} has no {kind} of it" if other is None else f"the {kind} in {label} is of {other}: run it again"
-        for label, other, has in zip(names, stale, there, strict=True)
+        for label, other, has in runs
         if not has
-    )
-    return reasons if any(there) or any(stale) else ()
-
-
-def _miss(gate: str, kind: GateKind, name: str, lacking: Sequence[str]) -> list[GateResult]:
-    """A gate left open where one of the two lacks a record; none where both do."""
-    return [_leave_open(gate, kind, name, "; ".join(lacking))] if lacking else []
+    ]
+    known = any(other or has for _, other, has in runs)
+    return [_leave_open(gate, kind, name, "; ".join(reasons))] if known else []
 
 
 def _leave_open(gate: str, kind: GateKind, name: str, reason: str) -> GateResult:
@@ -168,24 +160,17 @@ def _leave_open(gate: str, kind: GateKind, name: str, reason: str) -> GateResult
 
 
 def _run_facts(run: Run) -> dict[str, str | None]:
-    environment = run.manifest.environment
-    facts: dict[str, str | None] = {
+    graph, environment = run.graph, run.manifest.environment
+    return {
         "weights": run.checkpoint.sha256 if run.checkpoint else None,
-        "graph": run.graph.sha256 if run.graph else None,
-        "opset": str(run.graph.opset) if run.graph else None,
-        "preprocess": run.graph.preprocess_hash if run.graph else None,
-        **_environment_facts(environment),
-    }
-    return facts
-
-
-def _environment_facts(environment: Environment) -> dict[str, str | None]:
-    facts: dict[str, str | None] = {
+        "graph": graph.sha256 if graph else None,
+        "opset": str(graph.opset) if graph else None,
+        "preprocess": graph.preprocess_hash if graph else None,
         "machine": describe_machine(environment),
         "clock": describe_clock(environment),
         "python": environment.python,
+        **dict(sorted(environment.versions.items())),
     }
-    return facts | dict(sorted(environment.versions.items()))
 
 
 def _engine_facts(run: Run, name: str) -> dict[str, str | None]:
