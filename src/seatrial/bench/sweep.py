@@ -73,9 +73,10 @@ def sweep(
     points, unmeasured = _Sweep(file, spec, points_saved, progress).run()
     points_saved.clear()
     check_caching(file.manifest.engine, points)
+    before = f"{points_saved.reused} of its {len(points)} points are of an earlier attempt"
     doubts = (
         *doubt_padding(file, spec.batch_sizes),
-        *_doubt_resumed(points_saved, len(points)),
+        *([f"{before}: the machine may have changed since"] if points_saved.reused else []),
         *find_doubts(points, described.environment, conditions),
     )
     measured = {"points": tuple(points), "unmeasured": unmeasured, "doubts": doubts}
@@ -215,12 +216,6 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
         for streams in spec.streams
         for batch_size in sizes
     ]
-
-
-def _doubt_resumed(saved: SavedPoints, points: int) -> list[str]:
-    if not saved.reused:
-        return []
-    return [f"{saved.reused} of its {points} points are of an earlier attempt: the machine may have changed since"]
 
 
 def _check_spec(file: EngineFile, spec: SweepSpec) -> None:

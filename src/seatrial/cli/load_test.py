@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.bench import Record
+from seatrial.cli.bench import Record, Streams
 from seatrial.cli.import_log import print_imported
 from seatrial.cli.options import Folder, Json, read_sizes
 from seatrial.cli.output.progress import print_json, show_progress
@@ -17,9 +17,6 @@ Scenario = Annotated[str, typer.Option(help="offline, single-stream, multi-strea
 Images = Annotated[Path | None, typer.Option(help="Folder of input images; default: random bytes.")]
 Preset = Annotated[str, typer.Option(help="quick, or mlperf for MLPerf's durations and counts.")]
 BatchSize = Annotated[str, typer.Option(help="Largest batch; of several, the largest that a query fills.")]
-Streams = Annotated[
-    int | None, typer.Option(help="Batches in the engine at a time; default: what tuning found, or 1.", min=1)
-]
 Duration = Annotated[float, typer.Option(help="Least seconds of the run.", min=0.01)]
 Samples = Annotated[int, typer.Option(help="Least number of queries; in scenario offline, of images.", min=1)]
 TargetQps = Annotated[float | None, typer.Option(help="Images per second sent to a server.", min=0.001)]

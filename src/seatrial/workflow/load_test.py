@@ -79,7 +79,7 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
     check_name(spec.scenario, SCENARIOS, f"there is no --scenario {spec.scenario}")
     check_name(spec.preset, PRESETS, f"there is no --preset {spec.preset}")
     _check_targets(spec)
-    scenario = SCENARIOS[spec.scenario]
+    scenario, one_by_one = SCENARIOS[spec.scenario], spec.scenario.endswith("stream")
     target_latency_ms = spec.target_latency_ms or TARGET_LATENCY_MS
     return LoadTestJob.read(
         {
@@ -90,7 +90,7 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
             "duration_s": spec.duration_s,
             "min_queries": max(spec.min_samples, scenario.least_queries),
             "batch_size": _choose_batch(file, spec),
-            "streams": _choose_streams(file, spec),
+            "streams": (spec.streams or 1) if one_by_one else choose_streams(file, spec.streams),
             "target_qps": spec.target_qps,
             "target_latency_ms": target_latency_ms,
             "wait_ms": WAIT_SHARE * target_latency_ms if spec.scenario == "server" else 0.0,
@@ -121,12 +121,6 @@ def _check_targets(spec: LoadTestSpec) -> None:
         raise UsageError(
             f"a single-stream query is one image, which {spec.streams} streams cannot share", "leave --streams out"
         )
-
-
-def _choose_streams(file: EngineFile, spec: LoadTestSpec) -> int:
-    if spec.scenario.endswith("stream"):
-        return spec.streams or 1
-    return choose_streams(file, spec.streams)
 
 
 def _choose_batch(file: EngineFile, spec: LoadTestSpec) -> int:

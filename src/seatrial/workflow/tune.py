@@ -19,7 +19,7 @@ from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.files import hash_file, write_text
+from seatrial.store.files import write_text
 from seatrial.store.records import Setting, Trial, Tuning
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
@@ -40,8 +40,6 @@ class TuneSpec:
     batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     duration_s: float = 10.0
     """What an exhaustive search would spend on each setting."""
-    images: Path | None = None
-    """A `.npy` file of prepared images; None feeds random bytes."""
 
 
 def tune_graph(
@@ -54,7 +52,8 @@ def tune_graph(
     """
     spec = spec.probed()
     graph = choose_graph(graph, spec, progress)
-    key = TUNE.key({"compile": compile_key(graph.manifest, spec), "tune": _describe(tune)})
+    search = {**asdict(tune), "images": None, "rounds": ROUNDS}
+    key = TUNE.key({"compile": compile_key(graph.manifest, spec), "tune": search})
     found = find_built(TUNE, key, output, graph.manifest, spec.capabilities, progress)
     if found is not None:
         return found
@@ -154,14 +153,8 @@ class Tuner:
             device=manifest.device,
             batch_size=setting.batch_size,
             streams=setting.streams,
-            images=self._tune.images,
             options={**manifest.options, **threads},
             limits=limits,
             check=False,
             opened=self._engine.opened,
         )
-
-
-def _describe(tune: TuneSpec) -> dict[str, object]:
-    images = None if tune.images is None else hash_file(tune.images)
-    return {**asdict(tune), "images": images, "rounds": [list(entry) for entry in ROUNDS]}

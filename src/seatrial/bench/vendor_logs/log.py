@@ -95,10 +95,10 @@ class LogText:
 
     def find_all(self, *templates: str) -> Iterator[LineMatch]:
         """All lines that fit one of `templates`."""
-        forms = [_compile(template) for template in templates]
+        forms = [(_head(template).split(" ")[0], _compile(template)) for template in templates]
         for line in self.lines:
-            for form in forms:
-                if line.text.startswith(form.first_word) and (match := form.whole.fullmatch(line.text)):
+            for first_word, form in forms:
+                if line.text.startswith(first_word) and (match := form.fullmatch(line.text)):
                     yield LineMatch(line.number, match.groups(), line.text)
                     break
 
@@ -111,9 +111,10 @@ class LogText:
         first = self.find(*templates)
         if first is not None:
             return first
-        forms = [_compile(template) for template in templates]
-        near = next((line for line in self.lines for form in forms if form.begins(line.text)), None)
-        near = near or next((line for line in self.lines for form in forms if form.resembles(line.text)), None)
+        heads = [_head(template) for template in templates]
+        names = tuple(word for word in (head.split(" ")[0] for head in heads) if len(word) > _NAME_LENGTH)
+        near = next((line for line in self.lines for head in heads if head and _compile(head).match(line.text)), None)
+        near = near or next((line for line in self.lines if line.text.startswith(names)), None)
         wanted = "' or '".join(_show(template) for template in templates)
         if near is not None:
             raise RefusedFile(f"{self.name} line {near.number} is '{near.text[:_SHOWN]}', not '{wanted}'", AS_PRINTED)
@@ -162,32 +163,19 @@ class LogText:
             ) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """A compiled template."""
-
-    first_word: str
-    start: re.Pattern[str]
-    whole: re.Pattern[str]
-
-    def begins(self, text: str) -> bool:
-        """Whether a line begins as the template does before its first placeholder."""
-        return bool(self.start.pattern and self.start.match(text))
-
-    def resembles(self, text: str) -> bool:
-        """Whether a line begins with the same word, long enough to be a name."""
-        return len(self.first_word) > _NAME_LENGTH and text.startswith(self.first_word)
-
-
 @functools.cache
-def _compile(template: str) -> _Form:
-    parts = re.split(r"(\{n\}|\{w\})", template)
+def _compile(template: str) -> re.Pattern[str]:
     # Tools line up their figures with any number of blanks.
     patterns = [
         {"{n}": f"({NUMBER})", "{w}": "(.*?)"}.get(part) or r"\s*".join(map(re.escape, part.split(" ")))
-        for part in parts
+        for part in re.split(r"(\{n\}|\{w\})", template)
     ]
-    return _Form(parts[0].split(" ")[0], re.compile(patterns[0]), re.compile("".join(patterns)))
+    return re.compile("".join(patterns))
+
+
+def _head(template: str) -> str:
+    """What a line begins with before its first placeholder."""
+    return re.split(r"\{n\}|\{w\}", template)[0]
 
 
 def _show(template: str) -> str:

@@ -90,7 +90,7 @@ class MLflow(Tracker):
             self.client = MlflowClient(tracking_uri=uri)
         except ImportError:
             raise EngineError("MLflow is not installed", INSTALL) from None
-        self.run = self._find_run(job) or self._begin_run(job)
+        self.run = self._open_run(job)
 
     def add(self, values: Mapping[str, float]) -> None:
         """Log metrics."""
@@ -103,19 +103,14 @@ class MLflow(Tracker):
         """End the run, as killed if steps are left."""
         self.client.set_terminated(self.run, "FINISHED" if self.finished else "KILLED")
 
-    def _find_run(self, job: LogJob) -> str | None:
-        experiment = self.client.get_experiment_by_name(job.recipe)
-        if not job.step or experiment is None:
-            return None
-        runs = self.client.search_runs([experiment.experiment_id], f"tags.`seatrial.key` = '{job.key}'")
-        if not runs:
-            return None
-        self.client.update_run(runs[0].info.run_id, status="RUNNING")
-        return str(runs[0].info.run_id)
-
-    def _begin_run(self, job: LogJob) -> str:
+    def _open_run(self, job: LogJob) -> str:
+        """The run of a training that resumes, or a new one."""
         experiment = self.client.get_experiment_by_name(job.recipe)
         experiment_id = experiment.experiment_id if experiment else self.client.create_experiment(job.recipe)
+        runs = self.client.search_runs([experiment_id], f"tags.`seatrial.key` = '{job.key}'") if job.step else []
+        if runs:
+            self.client.update_run(runs[0].info.run_id, status="RUNNING")
+            return str(runs[0].info.run_id)
         run = str(self.client.create_run(experiment_id, tags={"seatrial.key": job.key}).info.run_id)
         for name, value in job.settings.model_dump(mode="json").items():
             self.client.log_param(run, name, value)
