@@ -124,7 +124,7 @@ def test_settings_of_a_quick_run() -> None:
     assert (settings.min_duration_ms, settings.min_query_count) == (2500, 70)
     # Two batches make a query of 6 ms; half of it, so that LoadGen draws queries enough.
     assert settings.multi_stream_expected_latency_ns == 3e6
-    assert settings.offline_expected_qps == 200
+    assert settings.offline_expected_qps == pytest.approx(4000 / 3)
 
 
 def test_predictions_are_read_as_they_were_sent() -> None:
