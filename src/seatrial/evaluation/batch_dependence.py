@@ -7,21 +7,18 @@ size and one order of the images, and of no other.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.loading.batches import fill_row
-from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_logits
-from seatrial.evaluation.stream import row_form
+from seatrial.evaluation.stream import read_rows
 
 ALONE = 4
 """Images that are run alone."""
@@ -122,14 +119,12 @@ def _load(session: Session, images: Sequence[LabelledImage], pipeline: InputPipe
     """Ids and batch of those images that can be read; the others are named when their turn comes."""
     good: list[int] = []
     if images:
-        shape, dtype = row_form(images, pipeline)
-        rows = np.empty((len(images), *shape), dtype)
-        bad = fill_rows(rows, images, partial(fill_row, pipeline=pipeline)).bad
+        rows, bad = read_rows(images, pipeline)
         good = [row for row in range(len(images)) if row not in bad]
     if not good:
         return [], np.empty((0, *(size or 1 for size in session.input.shape[1:])), session.input.dtype)
     rows = rows[good]
-    return [images[row].id for row in good], rows if dtype == session.input.dtype else pipeline.finish(rows)
+    return [images[row].id for row in good], rows if str(rows.dtype) == session.input.dtype else pipeline.finish(rows)
 
 
 def _run_among(

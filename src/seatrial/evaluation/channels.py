@@ -1,7 +1,6 @@
 """Does the engine see more with red and blue swapped? A few images of an evaluation are run once more that way."""
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.loading.batches import fill_row
-from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally
 from seatrial.evaluation.statistics import Paired
-from seatrial.evaluation.stream import row_form
+from seatrial.evaluation.stream import read_rows, row_form
 from seatrial.metrics.topk import rank_top
 
 ROOM = 0.05
@@ -96,11 +93,9 @@ def _plan_looks(images: int, at_once: bool) -> list[int]:
 
 
 def _predict_swapped(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> NDArray[np.int32]:
-    shape, dtype = row_form(images, pipeline)
-    rows = np.empty((len(images), *shape), dtype)
-    fill_rows(rows, images, partial(fill_row, pipeline=pipeline))
-    swapped = swap_channels(rows, pipeline)
-    classes, _ = rank_top(run_padded(session, swapped if dtype == session.input.dtype else pipeline.finish(swapped)))
+    swapped = swap_channels(read_rows(images, pipeline)[0], pipeline)
+    is_finished = str(swapped.dtype) == session.input.dtype
+    classes, _ = rank_top(run_padded(session, swapped if is_finished else pipeline.finish(swapped)))
     return classes[:, 0]
 
 

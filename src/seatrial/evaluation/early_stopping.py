@@ -1,6 +1,6 @@
 """`evaluate --until-certain`: images in a random order until it is certain whether the accuracy fell too far."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.ledger import Tally
-from seatrial.evaluation.sequential import Look, judge_look, plan_looks, visit_order
+from seatrial.evaluation.sequential import judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import Paired
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import EarlyStopping
@@ -24,13 +24,6 @@ def check_early_stopping(has_reference: bool, allow_partial: bool) -> None:
         raise UsageError("--until-certain judges a drop against a reference", "give --reference FILE.parquet")
     if allow_partial:
         raise UsageError("--until-certain needs every image of its sample", "leave --allow-partial out")
-
-
-def list_looks(images: Sequence[LabelledImage]) -> Iterator[tuple[Look, NDArray[np.int64]]]:
-    """The looks at a set, and the indices of all images that must be run by then."""
-    order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
-    for look in plan_looks(len(images)):
-        yield look, order[: look.images]
 
 
 def stop_early(
@@ -52,9 +45,10 @@ def stop_early(
     expected = np.array([first_of[image.id] for image in images])
     labels = np.array([image.label for image in images])
     looks = 0
-    for look, seen in list_looks(images):
-        tally = predict(seen)
-        looks += 1
+    order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
+    for look in plan_looks(len(images)):
+        seen = order[: look.images]
+        tally, looks = predict(seen), looks + 1
         if tally.bad:
             fix = "early stopping needs every image: mend it, or evaluate all with --allow-partial"
             raise DataError(next(iter(tally.bad.values())), fix)

@@ -1,7 +1,6 @@
 """What an evaluation finds done already, and whether it was done on the same image files, to the byte."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,10 @@ from numpy.typing import NDArray
 from seatrial.data.contents import read_contents
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import count_names
-from seatrial.data.loading.batches import fill_row
-from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.errors import DataError
 from seatrial.evaluation.executor import Evaluation
 from seatrial.evaluation.ledger import PredictionLedger
-from seatrial.evaluation.stream import row_form
+from seatrial.evaluation.stream import read_rows
 from seatrial.metrics.classification import measure_all
 from seatrial.progress import Progress, Update
 from seatrial.results.recount import check_counts
@@ -88,10 +85,7 @@ def is_current(evaluation: Evaluation, record: AccuracyRecord, stored: Predictio
 
 def _find_mended(evaluation: Evaluation, broken: Sequence[LabelledImage]) -> LabelledImage | None:
     """The first that can be read."""
-    shape, dtype = row_form(evaluation.spec.images, evaluation.pipeline)
-    row = np.empty((1, *shape), dtype)
-    fill = partial(fill_row, pipeline=evaluation.pipeline)
-    return next((image for image in broken if not fill_rows(row, (image,), fill).bad), None)
+    return next((image for image in broken if not read_rows((image,), evaluation.pipeline)[1]), None)
 
 
 def drop_changed(evaluation: Evaluation, ledger: PredictionLedger, progress: Progress) -> None:

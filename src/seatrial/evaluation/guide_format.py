@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,11 +20,11 @@ class Performance:
     """How long each execution of one batch took, in milliseconds, in the order of the executions."""
 
     batch_size: int
-    compute_ms: Sequence[float]
+    compute_ms: list[float] = field(default_factory=list)
     """The tool calls these NPU_compute_time."""
-    copy_in_ms: Sequence[float] = ()
+    copy_in_ms: list[float] = field(default_factory=list)
     """The tool calls these H2D_latency; empty where the engine does not time copies apart."""
-    copy_out_ms: Sequence[float] = ()
+    copy_out_ms: list[float] = field(default_factory=list)
     """The tool calls these D2H_latency."""
 
     @property

@@ -37,16 +37,6 @@ class LabelOrder:
         return f"the network's first class is {self.what} for {self.share:.1%} {of}; {self.fix}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """An order that nothing has to be learned for."""
-
-    what: str
-    fix: str
-    expected: NDArray[np.int64]
-    """(n,), the class that each image should get; -1 where there is none."""
-
-
 def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> LabelOrder | None:
     """The order of the classes that explains first classes far better than the labels themselves; None if none does.
 
@@ -60,23 +50,25 @@ def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], clas
         classes: of the network.
     """
     plain = list(_list_plain(labels.astype(np.int64), classes))
-    judged = [(float((order.expected == predicted).mean()), order) for order in plain if len(labels)]
-    best = max(judged, key=lambda pair: pair[0], default=None)
     learned = _predict_by_label(predicted, labels)
-    mapped = float((learned == predicted).mean()) if len(labels) else 0.0
-    right = float((labels == predicted).mean()) if len(labels) else 0.0
+
+    def share(expected: NDArray[np.integer]) -> float:
+        return float((expected == predicted).mean()) if len(labels) else 0.0
+
+    best = max(plain, key=lambda order: share(order[2]), default=None)
+    if best is not None and share(learned) < share(best[2]) + SIMPLER_BY:
+        (what, fix, expected), examples = best, ()
+    else:
+        what, expected, examples = (
+            "another class, the same for each label,",
+            learned,
+            _describe_moves(predicted, labels),
+        )
+        fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
     # All that are tried share the chance of a false alarm.
-    level = SURE / (len(plain) + 1)
-    if best is not None and mapped < best[0] + SIMPLER_BY:
-        share, order = best
-        if explains_better(predicted, labels, order.expected, level):
-            return LabelOrder(order.what, share, right, len(labels), order.fix)
+    if not explains_better(predicted, labels, expected, SURE / (len(plain) + 1)):
         return None
-    if not explains_better(predicted, labels, learned, level):
-        return None
-    what = "another class, the same for each label,"
-    fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
-    return LabelOrder(what, mapped, right, len(labels), fix, _describe_moves(predicted, labels))
+    return LabelOrder(what, share(expected), share(labels), len(labels), fix, examples)
 
 
 def explains_better(
@@ -99,15 +91,15 @@ def is_far_better(paired: Paired, level: float = SURE) -> bool:
     return is_doubled or (after >= before + FAR_PP / 100 and 1 - after <= 2 / 3 * (1 - before))
 
 
-def _list_plain(labels: NDArray[np.int64], classes: int) -> Iterator[_Plain]:
+def _list_plain(labels: NDArray[np.int64], classes: int) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+    """Orders that need no learning: in words, their mend, and the class (n,) that each image should get, or -1."""
     if classes <= 2:  # All orders of two classes are one, which is soon learned.
         return
-    yield _Plain("the label minus 1", "the labels count from 1: subtract 1", (labels - 1) % classes)
-    fix = "the network has one class before the labels' first: add 1"
-    yield _Plain("the label plus 1", fix, (labels + 1) % classes)
+    yield "the label minus 1", "the labels count from 1: subtract 1", (labels - 1) % classes
+    yield "the label plus 1", "the network has one class before the labels' first: add 1", (labels + 1) % classes
     valid = (labels >= 0) & (labels < classes)
     for what, fix, table in _list_tables(classes):
-        yield _Plain(what, fix, np.where(valid, table[np.where(valid, labels, 0)], -1))
+        yield what, fix, np.where(valid, table[np.where(valid, labels, 0)], -1)
 
 
 def _list_tables(classes: int) -> Iterator[tuple[str, str, NDArray[np.int64]]]:

@@ -2,19 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.loading.batches import fill_row
-from seatrial.data.loading.decode_pool import fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import PredictionLedger, Tally
 from seatrial.evaluation.parity import DIAGNOSE, check_logits, find_alike, fit_labels
-from seatrial.evaluation.stream import PredictionBatch, row_form
+from seatrial.evaluation.stream import PredictionBatch, read_rows
 from seatrial.progress import Progress, Update
 from seatrial.store.predictions import Predictions
 
@@ -96,11 +93,9 @@ def _find_differing(
     pairs: Sequence[tuple[int, int]], images: Sequence[LabelledImage], pipeline: InputPipeline
 ) -> tuple[LabelledImage, LabelledImage] | None:
     """The first pair of images whose pixels differ."""
-    shape, dtype = row_form(images, pipeline)
-    rows = np.empty((2, *shape), dtype)
     for pair in pairs:
         first, later = images[pair[0]], images[pair[1]]
-        fill_rows(rows, (first, later), partial(fill_row, pipeline=pipeline))
+        rows, _ = read_rows((first, later), pipeline)
         if (rows[0] != rows[1]).any():
             return first, later
     return None

@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,29 +50,6 @@ class Repeats:
     """Executions of the first batch that do not count."""
 
 
-@dataclass(slots=True)
-class Stopwatch:
-    """Executes batches and keeps the time of each execution, by the session's clock or by the host's."""
-
-    session: Session
-    compute_ms: list[float] = field(default_factory=list)
-    copy_in_ms: list[float] = field(default_factory=list)
-    copy_out_ms: list[float] = field(default_factory=list)
-
-    def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Logits of one batch."""
-        if isinstance(self.session, DeviceTimed):
-            logits, times = self.session.run_timed(batch)
-            self.copy_in_ms.append(times.copy_in_ms)
-            self.compute_ms.append(times.device_ms)
-            self.copy_out_ms.append(times.copy_out_ms)
-            return logits
-        start = time.perf_counter()
-        logits = self.session.run(batch)
-        self.compute_ms.append(1000 * (time.perf_counter() - start))
-        return logits
-
-
 def run_source(
     session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress, coarse: bool = False
 ) -> tuple[Performance, Course]:
@@ -89,14 +66,14 @@ def run_source(
     chunks = partial(_cut, source.files, repeats.batch_size // source.images)
     for batch in itertools.repeat(load(next(chunks())), repeats.warmup):
         session.run(batch)
-    stopwatch, checks = Stopwatch(session), _Checks(source, coarse)
+    performance, checks = Performance(repeats.batch_size), _Checks(source, coarse)
     done = batches = 0
     start = time.perf_counter()
     with closing(load_ahead(chunks(), load, source.read_workers)) as loaded:
         for chunk, batch in zip(chunks(), loaded, strict=True):
             read = time.perf_counter()
             for _ in range(repeats.loop):
-                logits = stopwatch.run(batch)
+                logits = run_timed(session, batch, performance)
             ran = time.perf_counter()
             count = len(chunk) * source.images
             checks.see(chunk, batch[:count], logits[:count])
@@ -107,9 +84,21 @@ def run_source(
             rate = done * source.images / (stored - start)
             progress(Update("infer", done, len(source.files), "files", {"images/s": f"{rate:.0f}"}))
     checks.finish()
-    times = (stopwatch.compute_ms, stopwatch.copy_in_ms, stopwatch.copy_out_ms)
-    course = Course(done * source.images, batches, read - start, ran - start, stored - start)
-    return Performance(repeats.batch_size, *times), course
+    return performance, Course(done * source.images, batches, read - start, ran - start, stored - start)
+
+
+def run_timed(session: Session, batch: NDArray[Any], performance: Performance) -> NDArray[np.float32]:
+    """Logits of one batch; the time of its execution, by the session's clock or by the host's, joins `performance`."""
+    start = time.perf_counter()
+    if not isinstance(session, DeviceTimed):
+        logits = session.run(batch)
+        performance.compute_ms.append(1000 * (time.perf_counter() - start))
+        return logits
+    logits, times = session.run_timed(batch)
+    performance.copy_in_ms.append(times.copy_in_ms)
+    performance.compute_ms.append(times.device_ms)
+    performance.copy_out_ms.append(times.copy_out_ms)
+    return logits
 
 
 class _Checks:

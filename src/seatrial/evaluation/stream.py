@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
-from seatrial.data.loading.decode_pool import DecodePool, Filled
+from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import DataError
@@ -163,11 +163,11 @@ class _Line:
             classes=classes,
             scores=scores,
             digests=np.array([digest_row(row) for row in logits], dtype=np.uint64),
-            contents=np.array([filled.contents[row] for row in good.tolist()], dtype=np.uint64),
+            contents=np.array([filled.read[row].content for row in good.tolist()], dtype=np.uint64),
             logits=logits if self.plan.keep_logits else None,
             width=logits.shape[1],
             bad=bad,
-            notes={int(indices[row]): note for row, note in filled.notes.items()},
+            notes={int(indices[row]): image.note for row, image in filled.read.items() if image.note is not None},
             decode_s=filled.seconds,
             run_s=run_s,
         )
@@ -182,3 +182,10 @@ def row_form(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[
     """Shape and dtype of one image before the engine."""
     prepared = images[0].prepared
     return (pipeline.shape, "uint8") if prepared is None else (prepared.shape, prepared.dtype)
+
+
+def read_rows(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[NDArray[Any], dict[int, str]]:
+    """A few images before the engine, (n, *shape), and why some cannot be read, by row; these are all 0."""
+    shape, dtype = row_form(images, pipeline)
+    rows = np.empty((len(images), *shape), dtype)
+    return rows, fill_rows(rows, images, partial(fill_row, pipeline=pipeline)).bad

@@ -54,10 +54,8 @@ class Filled:
     """Why a row could not be filled, by row; such a row is all 0."""
     seconds: float
     """Time of one worker."""
-    contents: dict[int, int] = field(default_factory=dict)
-    """What identifies the content of each row that was filled, by row, where the function that filled it returns it."""
-    notes: dict[int, str] = field(default_factory=dict)
-    """What was noted of images, by row."""
+    read: dict[int, ReadImage] = field(default_factory=dict)
+    """What was read into each row that was filled, by row, where the function that filled it returns it."""
 
 
 class DecodePool(Closing, Generic[Item]):
@@ -135,9 +133,7 @@ def fill_rows(
         else:
             if image is not None:
                 read[row] = image
-    contents = {row: image.content for row, image in read.items()}
-    notes = {row: image.note for row, image in read.items() if image.note is not None}
-    return Filled(bad, time.perf_counter() - start, contents, notes)
+    return Filled(bad, time.perf_counter() - start, read)
 
 
 def _check_room(slots: int, images: int, size: int, shared: bool) -> None:
