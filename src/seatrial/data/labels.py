@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
+from typing import TypeVar
 
 from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.data.images import LabelledImage
@@ -12,6 +13,8 @@ OTHER_CLASSES = "give the recipe of these classes, or the folder that holds all 
 EVERY = "every image needs exactly one line"
 LEFT_OUT = "move them out of it, or to the others with an image's suffix such as .jpg"
 Notify = Callable[[str], None]
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 
 def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
@@ -217,6 +220,22 @@ def check_classes(labels: Iterable[tuple[str, int]], classes: int, source: str) 
             f"{source} has class {beyond[0]} ({counted[beyond[0]]} images), the network has classes 0..{classes - 1}",
             fix,
         )
+
+
+def index_unique(
+    items: Iterable[Item], key: Callable[[Item], Key], refuse: Callable[[Key, Item, Item], DataError]
+) -> dict[Key, Item]:
+    """Items by a key that no two of them share.
+
+    Raises:
+        DataError: two do; `refuse` makes it of the key and both items.
+    """
+    found: dict[Key, Item] = {}
+    for item in items:
+        first = found.setdefault(key(item), item)
+        if first is not item:
+            raise refuse(key(item), first, item)
+    return found
 
 
 def count_names(what: str, names: Sequence[str]) -> str:

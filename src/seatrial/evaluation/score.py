@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import check_classes, parse_label_file
+from seatrial.data.labels import check_classes, index_unique, parse_label_file
 from seatrial.errors import DataError, ParityError
 from seatrial.evaluation.parity import DIAGNOSE, check_finite, check_logits
 from seatrial.metrics.topk import K, TopK, rank_top
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
 
-SUFFIXES = (".txt", ".bin", ".npy")
 CHUNK = 1000
 """Predictions in memory at a time."""
 CONSTANT_FROM = 10
@@ -90,13 +89,12 @@ def write_result(score: Score, path: Path) -> None:
 
 def _read_labels(path: Path) -> dict[str, int]:
     """Labels by the part of an image's name before its first dot."""
-    labels: dict[str, int] = {}
-    for name, label in parse_label_file(path).items():
-        image = name.split(".")[0]
-        if image in labels:
-            raise DataError(f"{path} has two labels for '{image}'", "keep one of them")
-        labels[image] = label
-    return labels
+    labels = index_unique(
+        parse_label_file(path).items(),
+        lambda pair: pair[0].split(".")[0],
+        lambda image, a, b: DataError(f"{path} has two labels for '{image}'", "keep one of them"),
+    )
+    return {image: label for image, (_, label) in labels.items()}
 
 
 def _find_predictions(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
@@ -107,7 +105,7 @@ def _find_predictions(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     foreign = []
     for path in sorted(folder.iterdir()):
         match = _NAME.fullmatch(path.name.split(".")[0])
-        if match is None or path.suffix not in SUFFIXES or path.name.startswith(("padding_", ".")) or path.is_dir():
+        if match is None or path.suffix not in _READERS or path.name.startswith(("padding_", ".")) or path.is_dir():
             foreign.append(path.name)
         elif match["image"] in files:
             raise DataError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.bins.info_file import InfoLine, read_info
 from seatrial.data.image_files import is_image_name
-from seatrial.data.labels import refuse_left_out
+from seatrial.data.labels import index_unique, refuse_left_out
 from seatrial.errors import DataError, UsageError, cannot_read
 from seatrial.store.records import TensorSpec
 
@@ -74,12 +74,11 @@ def check_names(files: Sequence[Path]) -> None:
     Raises:
         DataError: names the first two.
     """
-    seen: dict[str, Path] = {}
-    for path in files:
-        name = path.name.split(".")[0]
-        if name in seen:
-            raise DataError(f"the outputs of {seen[name]} and {path} would both be called {name}", "rename one of them")
-        seen[name] = path
+    index_unique(
+        files,
+        lambda path: path.name.split(".")[0],
+        lambda name, a, b: DataError(f"the outputs of {a} and {b} would both be called {name}", "rename one of them"),
+    )
 
 
 def count_images(files: Sequence[Path], spec: TensorSpec, batch_size: int, fix: str) -> int:

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from seatrial.data.bins.contents import CONTENTS, BinContent, append_content, read_contents, tidy_contents
 from seatrial.data.images import PreparedInput
+from seatrial.data.labels import index_unique
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.loading.worker_process import start_process
 from seatrial.data.preprocessing.decode import read_file
@@ -152,28 +153,21 @@ def name_bins(images: Sequence[Path]) -> dict[str, Path]:
     Raises:
         DataError: there are no images, or two have one name.
     """
-    by_name: dict[str, Path] = {}
-    for path in images:
-        name = path.name.split(".")[0] + ".bin"
-        if name in by_name:
-            raise DataError(f"{by_name[name]} and {path} would both become {name}", "rename one of them")
-        by_name[name] = path
-    if not by_name:
+    if not images:
         raise DataError("there are no images to preprocess", "give a folder of image files")
-    return by_name
-
-
-def encode_image(path: Path, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """One image as its bin holds it: uint8 (height, width, 3), YUV420SP (height · 3/2, width), or float32 (3, …).
-
-    Raises:
-        DataError: the file is no image.
-    """
-    return encode_bytes(read_file(path), str(path), form)
+    return index_unique(
+        images,
+        lambda path: f"{path.name.split('.')[0]}.bin",
+        lambda name, a, b: DataError(f"{a} and {b} would both become {name}", "rename one of them"),
+    )
 
 
 def encode_bytes(data: bytes, name: str, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """What `encode_image` makes of the bytes of an image file called `name`."""
+    """An image file as its bin holds it: uint8 (height, width, 3), YUV420SP (height · 3/2, width), or float32 (3, …).
+
+    Raises:
+        DataError: the bytes are no image; names `name`.
+    """
     if form.pixels != "rgb":
         pixels = decode_pixels(data, name, form.mode.preprocess, True)
         return pack_yuv420sp(pixels, nv21=form.pixels.endswith("nv21"))

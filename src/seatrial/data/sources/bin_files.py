@@ -10,7 +10,7 @@ from pathlib import Path
 from seatrial.data.bins.contents import find_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
 from seatrial.data.images import ImageListing, PreparedInput
-from seatrial.data.labels import count_names, parse_label_file
+from seatrial.data.labels import count_names, index_unique, parse_label_file
 from seatrial.data.sources.request import ImageLocation, Request, label_places, require_labels
 from seatrial.errors import DataError, cannot_read
 from seatrial.progress import Update
@@ -62,20 +62,18 @@ def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str
     Raises:
         DataError: two ids or two bins are the same up to there.
     """
-    ids: dict[str, str] = {}
-    for image in by_id:
-        other = ids.setdefault(image.split(".")[0], image)
-        if other != image:
-            raise DataError(
-                f"'{other}' and '{image}' of the label file would have bins of one name", "rename one of them"
-            )
-    by_image: dict[str, Path] = {}
-    for path in paths:
-        image = ids.get(path.name.split(".")[0], path.name)
-        other_path = by_image.setdefault(image, path)
-        if other_path != path:
-            raise DataError(f"{other_path} and {path} both belong to '{image}'", "remove one of them")
-    return by_image
+    ids = index_unique(
+        by_id,
+        lambda image: image.split(".")[0],
+        lambda _, a, b: DataError(
+            f"'{a}' and '{b}' of the label file would have bins of one name", "rename one of them"
+        ),
+    )
+    return index_unique(
+        dict.fromkeys(paths),
+        lambda path: ids.get(path.name.split(".")[0], path.name),
+        lambda image, a, b: DataError(f"{a} and {b} both belong to '{image}'", "remove one of them"),
+    )
 
 
 def find_form(paths: Sequence[Path], request: Request, size: Size | None = None) -> PreparedInput:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from seatrial.data.bins.info_file import read_info
 from seatrial.data.images import ImageListing
-from seatrial.data.labels import count_names, parse_label_file, read_text_lines, split_label_line
+from seatrial.data.labels import count_names, index_unique, parse_label_file, read_text_lines, split_label_line
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, ImageLocation, Request, label_places, require_labels
 from seatrial.errors import DataError
@@ -60,11 +60,11 @@ def _label_by_name(paths: list[Path], request: Request, size: Size | None = None
     by_name = parse_label_file(require_labels(request, "a list of paths"))
     if _are_bins(paths, request):
         return _label(name_bins_by_id(paths, by_name), by_name, request, size)
-    by_file: dict[str, Path] = {}
-    for path in paths:
-        other = by_file.setdefault(path.name, path)
-        if other is not path:
-            raise DataError(f"{request.source} names two files '{path.name}': {other} and {path}", "remove one of them")
+    by_file = index_unique(
+        paths,
+        lambda path: path.name,
+        lambda name, a, b: DataError(f"{request.source} names two files '{name}': {a} and {b}", "remove one of them"),
+    )
     return _label(by_file, by_name, request, size)
 
 

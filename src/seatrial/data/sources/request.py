@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import EVERY, Notify, check_classes, find_missing
+from seatrial.data.labels import EVERY, Notify, check_classes, find_missing, index_unique
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
@@ -51,21 +51,17 @@ def label_places(
     """
     missing = match_ids(by_id.keys(), places.keys(), request)
     check_classes(by_id.items(), request.classes, str(request.labels or request.source))
-    there = sorted(places.keys() - gone)
-    _refuse_twice({i: places[i] for i in there}, request)
-    images = (LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in ((i, places[i]) for i in there))
-    return ImageListing(tuple(images), tuple(sorted({*gone, *missing})))
-
-
-def _refuse_twice(places: Mapping[str, ImageLocation], request: Request) -> None:
-    """Refuse one file under two ids, such as `a.jpg` and `./a.jpg`: each image counts once."""
-    first: dict[tuple[str, tuple[int, int] | None], str] = {}
-    for name, place in places.items():
-        other = first.setdefault((os.path.abspath(place.path), place.span), name)
-        if other != name:
-            raise DataError(
-                f"{request.source} names {place.path} twice, as '{other}' and as '{name}'", "leave one of them out"
-            )
+    there = ((i, places[i]) for i in sorted(places.keys() - gone))
+    images = tuple(LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in there)
+    # One file under two ids, such as `a.jpg` and `./a.jpg`, would count twice.
+    index_unique(
+        images,
+        lambda image: (os.path.abspath(image.path), image.span),
+        lambda _, a, b: DataError(
+            f"{request.source} names {b.path} twice, as '{a.id}' and as '{b.id}'", "leave one of them out"
+        ),
+    )
+    return ImageListing(images, tuple(sorted({*gone, *missing})))
 
 
 def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str, ...]:

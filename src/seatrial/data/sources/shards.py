@@ -11,7 +11,7 @@ from pathlib import Path
 from seatrial.data.archives.tar_index import Member, read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
 from seatrial.data.images import ImageListing
-from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, parse_label_file
+from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, index_unique, parse_label_file
 from seatrial.data.sources.request import ImageLocation, Request, label_places
 from seatrial.errors import DataError
 from seatrial.progress import Update
@@ -52,7 +52,7 @@ class Contents:
         suffix = member.name.rpartition(".")[2].lower()
         if key in self.classes[suffix]:
             raise DataError(f"'{member.name}' of {path} is there twice", "remove one of them")
-        label = _read_class(path, member, descriptor)
+        label = _read_class(path, member, suffix, descriptor)
         if label is not None:
             self.classes[suffix][key] = label
 
@@ -140,13 +140,12 @@ def _place(path: Path, member: Member) -> ImageLocation:
 
 def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, ImageLocation]:
     """By the last part of their names, as label files have it."""
-    locations: dict[str, ImageLocation] = {}
-    for path, member in images:
-        base = member.name.rpartition("/")[2]
-        if base in locations:
-            raise DataError(f"'{base}' is there twice, in {locations[base].path} and in {path}", "rename one of them")
-        locations[base] = _place(path, member)
-    return locations
+    found = index_unique(
+        images,
+        lambda image: image[1].name.rpartition("/")[2],
+        lambda base, a, b: DataError(f"'{base}' is there twice, in {a[0]} and in {b[0]}", "rename one of them"),
+    )
+    return {base: _place(*image) for base, image in found.items()}
 
 
 def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[str, int]]:
@@ -160,9 +159,8 @@ def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[s
     return places, {ids.get(key, key): label for key, label in classes.items()}
 
 
-def _read_class(path: Path, member: Member, descriptor: int) -> int | None:
+def _read_class(path: Path, member: Member, suffix: str, descriptor: int) -> int | None:
     """The class in a `.cls` or `.json` member; None where JSON has none."""
-    suffix = member.name.rpartition(".")[2].lower()
     data = b"" if member.size_bytes > LONGEST_LABEL[suffix] else os.pread(descriptor, member.size_bytes, member.offset)
     if suffix == "json":
         return _parse_json(data)

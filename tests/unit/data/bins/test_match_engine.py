@@ -7,7 +7,7 @@ from PIL import Image
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.bins.match_engine import check_bins, find_form, suggest_bins
-from seatrial.data.bins.write import BinForm, PixelFormat, encode_image, write_bins
+from seatrial.data.bins.write import BinForm, PixelFormat, encode_bytes, write_bins
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
 from seatrial.errors import DataError
@@ -56,7 +56,7 @@ def test_the_bytes_of_a_fitting_bin_are_those_that_an_image_is_fed_as(
     assert form is not None
     pixels = pipeline.load(image)
     fed = pixels if dtype == "uint8" else pipeline.finish(pixels[None])
-    assert encode_image(image, form).tobytes() == fed.tobytes()
+    assert encode_bytes(image.read_bytes(), str(image), form).tobytes() == fed.tobytes()
 
 
 @pytest.mark.parametrize(

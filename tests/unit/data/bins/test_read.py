@@ -8,7 +8,7 @@ import pytest
 from seatrial.data.bins.read import list_with_bins, open_bins
 from seatrial.data.bins.write import BinForm, write_bins
 from seatrial.data.labels import list_images
-from seatrial.data.preprocessing.input_pipeline import load_pixels
+from seatrial.data.preprocessing.input_pipeline import decode_pixels
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import DataError
 from seatrial.recipes import load_recipe
@@ -22,7 +22,9 @@ def test_our_own_bins_are_the_cards(kind: str, tiny_trial: TinyTrial, tmp_path: 
     steps = recipe.preprocess if kind == "float" else recipe.preprocess[:2]
     write_bins(BinForm(Mode(preprocess=steps)), paths, tmp_path, 1)
     bins = open_bins(tmp_path, recipe)
-    wanted = normalise(np.stack([load_pixels(path, recipe.preprocess) for path in paths]), recipe)
+    wanted = normalise(
+        np.stack([decode_pixels(path.read_bytes(), str(path), recipe.preprocess) for path in paths]), recipe
+    )
     assert (bins.form.dtype == "float32") == (kind == "float") and bins.doubt is None
     assert np.array_equal(bins.read(paths), wanted)
     assert bins.read(paths, transposed=True).shape == wanted.shape

@@ -11,7 +11,7 @@ from PIL import Image
 
 from full_disk import limited_files
 from seatrial.data.bins import write as bins
-from seatrial.data.bins.write import BinForm, BinManifest, BinReport, encode_image, name_bins, write_bins
+from seatrial.data.bins.write import BinForm, BinManifest, BinReport, encode_bytes, name_bins, write_bins
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import DataError, RunInUse, StorageError, UsageError
 from seatrial.progress import Update
@@ -161,7 +161,7 @@ def test_the_bin_of_an_image_that_changed_is_written_again(tmp_path: Path, image
     write_one(tmp_path / "bins", images)
     Image.new("RGB", (40, 30), "white").save(images[0], quality=95)
     assert write_one(tmp_path / "bins", images).written == 1
-    expected = encode_image(images[0], BinForm(FLOATS))
+    expected = encode_bytes(images[0].read_bytes(), str(images[0]), BinForm(FLOATS))
     assert list_bins(tmp_path / "bins")["ILSVRC2012_val_00000001.bin"] == expected.tobytes()
 
 
@@ -310,7 +310,7 @@ def test_a_jpegs_planes_are_never_taken_through_rgb(tmp_path: Path) -> None:
         opened.draft("YCbCr", None)
         opened.load()
         stored = np.asarray(opened)[0, 0]
-    row = encode_image(image, YUV)
+    row = encode_bytes(image.read_bytes(), str(image), YUV)
     assert (row[0, 0], *row[16, :2]) == tuple(stored)
 
 
