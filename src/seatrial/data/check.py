@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,14 +11,15 @@ from typing import Literal
 
 from seatrial.data.image_files import find_left_out
 from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
+from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
 SHOWN = 5
 """Examples kept with a finding."""
-CHUNK = 32
-"""Images that a thread decodes at a time."""
+UPDATE_EVERY = 32
+"""Images between two updates."""
 NEAR_EMPTY = 0.1
 """A class with less than this share of the median class's images is reported."""
 ILSVRC_IMAGES, ILSVRC_CLASSES = 50_000, 1000
@@ -192,36 +193,26 @@ def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
 
 
 def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress) -> list[Finding]:
-    chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     broken: list[str] = []
     noted: defaultdict[str, list[str]] = defaultdict(list)
-    done = 0
-    with ThreadPoolExecutor(decode_workers, thread_name_prefix="check") as pool:
-        try:
-            for chunk, (unreadable, notes) in zip(chunks, pool.map(_read_chunk, chunks), strict=True):
-                broken += unreadable
-                for name, note in notes:
-                    noted[note].append(name)
-                done += len(chunk)
+    with closing(load_ahead(paths, _read, decode_workers, 8 * decode_workers)) as results:
+        for done, (path, (problem, notes)) in enumerate(zip(paths, results, strict=True), start=1):
+            broken += [problem] if problem else []
+            for note in notes:
+                noted[note].append(path.name)
+            if done % UPDATE_EVERY == 0 or done == len(paths):
                 progress(Update("check", done, len(paths), "images"))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
     findings = [_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items()]
     if broken:
         findings.append(_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken))
     return findings
 
 
-def _read_chunk(paths: Sequence[Path]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Why files cannot be decoded; and names of others, each with what was noted of it."""
-    broken: list[str] = []
-    noted: list[tuple[str, str]] = []
-    for path in paths:
-        notes: list[str] = []
-        try:
-            decode_image(read_file(path), str(path), notes)
-        except DataError as error:
-            broken.append(error.problem)
-        else:
-            noted += [(path.name, note) for note in notes]
-    return broken, noted
+def _read(path: Path) -> tuple[str | None, list[str]]:
+    """Why a file cannot be decoded; else what was noted of it."""
+    notes: list[str] = []
+    try:
+        decode_image(read_file(path), str(path), notes)
+    except DataError as error:
+        return error.problem, []
+    return None, notes

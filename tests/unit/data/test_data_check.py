@@ -54,7 +54,7 @@ def test_everything_wrong_with_names_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_decoded_are_counted_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "CHUNK", 2)
+    monkeypatch.setattr(check, "UPDATE_EVERY", 2)
     made = make_set(tmp_path, [0, 1] * 4)
     (made[0] / "val_0001.JPEG").write_bytes(b"")
     whole = (made[0] / "val_0006.JPEG").read_bytes()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.preprocessing.input_pipeline import load_pixels
+from seatrial.data.preprocessing.input_pipeline import decode_pixels
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.diagnosis.explain_preprocessing import describe_difference, fit_planes
 from seatrial.recipes.schema import Recipe
@@ -40,7 +40,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def load(paths: list[Path], recipe: Recipe = RECIPE) -> np.ndarray:
-    return np.stack([load_pixels(path, recipe.preprocess) for path in paths])
+    return np.stack([decode_pixels(path.read_bytes(), str(path), recipe.preprocess) for path in paths])
 
 
 def describe(values: np.ndarray, paths: list[Path]) -> str:

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -94,14 +94,14 @@ def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> Prepared
             raise UsageError(f"there is no archive {path}", "https://image-net.org/download-images has them")
     with locked(spec.output):
         # The devkit is small: what is wrong with it is known before hours of unpacking.
-        labels = _read_devkit(spec.devkit, spec.verify) if spec.devkit else None
+        labels, wnids = _read_devkit(spec.devkit, spec.verify) if spec.devkit else ({}, ())
         val = _unpack("val", spec.val, spec, progress) if spec.val else None
         train = _unpack("train", spec.train, spec, progress) if spec.train else None
-        if labels is not None:
-            labels.check(spec.output)
-            write_text(spec.output / LABELS, labels.to_text())
+        if spec.devkit:
+            _check_agreement(spec.output, labels, wnids)
+            write_text(spec.output / LABELS, "".join(f"{name} {label}\n" for name, label in labels.items()))
     return PreparedImageNet(
-        train.images if train else None, val.images if val else None, spec.output / LABELS if labels else None
+        train.images if train else None, val.images if val else None, spec.output / LABELS if spec.devkit else None
     )
 
 
@@ -205,49 +205,32 @@ def _check_member(stream: TarStream, name: str, size: int, pattern: re.Pattern[s
         raise RefusedFile(f"{stream.name} is refused: its member {name!r} has {size:,} bytes", FETCH_AGAIN)
 
 
-@dataclass(frozen=True, slots=True)
-class DevkitLabels:
-    """The classes and the validation labels of a devkit."""
-
-    wnids: tuple[str, ...]
-    """Sorted: a class is its place here, as in torchvision and in class folders."""
-    labels: tuple[int, ...]
-    """Of ILSVRC2012_val_00000001.JPEG and so on."""
-
-    def to_text(self) -> str:
-        """The label file: a line `NAME CLASS` for each image."""
-        return "".join(f"{_name_val(index)} {label}\n" for index, label in enumerate(self.labels))
-
-    def check(self, output: Path) -> None:
-        """Refuse images or class folders in `output` that are not those of the devkit.
-
-        Raises:
-            DataError: names the first.
-        """
-        wanted = {"val": {_name_val(index) for index in range(len(self.labels))}, "train": set(self.wnids)}
-        for part, names in wanted.items():
-            folder = output / part
-            if not folder.is_dir():
-                continue
-            have = {name for name in os.listdir(folder) if not name.startswith(".")}
-            if have != names:
-                raise DataError(
-                    f"{folder} and the devkit do not agree: {len(names - have)} of {len(names)} are missing, "
-                    f"{len(have - names)} are not in the devkit (first '{min(have ^ names)}')",
-                    "give the archives of one data set",
-                )
+def _check_agreement(output: Path, labels: Collection[str], wnids: Collection[str]) -> None:
+    """Refuse images or class folders in `output` that are not those of the devkit."""
+    for part, names in (("val", set(labels)), ("train", set(wnids))):
+        folder = output / part
+        if not folder.is_dir():
+            continue
+        have = {name for name in os.listdir(folder) if not name.startswith(".")}
+        if have != names:
+            raise DataError(
+                f"{folder} and the devkit do not agree: {len(names - have)} of {len(names)} are missing, "
+                f"{len(have - names)} are not in the devkit (first '{min(have ^ names)}')",
+                "give the archives of one data set",
+            )
 
 
-def _name_val(index: int) -> str:
-    return f"ILSVRC2012_val_{index + 1:08d}.JPEG"
+def _read_devkit(path: Path, verify: bool) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Classes by the name of the validation image, and their WNIDs, sorted.
 
-
-def _read_devkit(path: Path, verify: bool) -> DevkitLabels:
+    A class is its place among these, as in torchvision and in class folders.
+    """
     meta, truth = _find_in_devkit(path, verify, ("meta.mat", "ILSVRC2012_validation_ground_truth.txt"))
     wnid_of = _read_synsets(meta, path)
     wnids = tuple(sorted(wnid_of.values()))
     place_of = {number: wnids.index(wnid) for number, wnid in wnid_of.items()}
-    return DevkitLabels(wnids, tuple(_read_truth(truth, place_of, path)))
+    labels = enumerate(_read_truth(truth, place_of, path), start=1)
+    return {f"ILSVRC2012_val_{number:08d}.JPEG": label for number, label in labels}, wnids
 
 
 def _find_in_devkit(path: Path, verify: bool, names: Sequence[str]) -> list[bytes]:

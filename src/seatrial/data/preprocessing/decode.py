@@ -60,7 +60,7 @@ def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     Raises:
         DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
     """
-    pixels = _decode_jpeg(data, name, notes)
+    pixels = decode_jpeg(data, name, notes)
     return _decode_other(data, name) if pixels is None else Image.fromarray(pixels)
 
 
@@ -70,21 +70,16 @@ def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         DataError: as `decode_image`.
     """
-    pixels = _decode_jpeg(data, name)
+    pixels = decode_jpeg(data, name)
     return np.asarray(_decode_other(data, name)) if pixels is None else pixels
 
 
-def check_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> None:
-    """Refuse a damaged JPEG, at the cost of decoding it; what is none passes.
+def decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG, (height, width, 3); None if it is none, or one that only Pillow turns into RGB.
 
     Raises:
         DataError: it is damaged; names `name`.
     """
-    _decode_jpeg(data, name, notes)
-
-
-def _decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:
-    """The pixels of a JPEG; None if it is none, or one that only Pillow turns into RGB."""
     frame = read_frame(data)
     if frame is None or frame.width * frame.height > (Image.MAX_IMAGE_PIXELS or 0):
         if data.startswith(JPEG) and notes is not None:

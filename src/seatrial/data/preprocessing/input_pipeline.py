@@ -139,15 +139,6 @@ def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, pipeline: InputPipelin
     return pipeline.finish(pixels).astype(spec.dtype, copy=False)
 
 
-def load_pixels(path: Path, steps: tuple[Step, ...], as_ycbcr: bool = False) -> NDArray[np.uint8]:
-    """One file, resized and cropped: (height, width, 3), RGB or YCbCr.
-
-    Raises:
-        DataError: the file is no image.
-    """
-    return decode_pixels(read_file(path), str(path), steps, as_ycbcr)
-
-
 def decode_pixels(
     data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False, notes: list[str] | None = None
 ) -> NDArray[np.uint8]:

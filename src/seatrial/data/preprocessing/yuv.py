@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.data.preprocessing.decode import check_jpeg, decode_image
+from seatrial.data.preprocessing.decode import decode_image, decode_jpeg
 from seatrial.errors import UsageError
 from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
@@ -29,7 +29,8 @@ def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     Raises:
         DataError: as `decode_image`.
     """
-    check_jpeg(data, name, notes)
+    # Decoded here only for what it says of damage.
+    decode_jpeg(data, name, notes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -7,7 +7,7 @@ from sklearn.datasets import load_sample_images
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.preprocessing.aipp import Aipp, load_aipp
-from seatrial.data.preprocessing.input_pipeline import InputPipeline, load_pixels, make_pipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, decode_pixels, make_pipeline
 from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import UsageError
 from seatrial.recipes import load_recipe
@@ -126,7 +126,9 @@ def test_yuv_of_colour_photographs_stays_near(index: int, tmp_path: Path) -> Non
     recipe = load_recipe("resnext50_32x4d")
     pipeline = make_pipeline(recipe, config)
     found = pipeline.finish(pipeline.load(tmp_path / "a.png")[None])[0]
-    squashed = load_pixels(tmp_path / "a.png", pipeline.steps)[16:240, 16:240].transpose(2, 0, 1)
+    squashed = decode_pixels((tmp_path / "a.png").read_bytes(), "a.png", pipeline.steps)[16:240, 16:240].transpose(
+        2, 0, 1
+    )
     error = np.abs(found - squashed)
     # Colour at half resolution: a pixel beside an edge may be far off, the picture is not.
     assert error.mean() < 3.0
