@@ -81,7 +81,7 @@ def compare(
     as_json: Json = False,
 ) -> int:
     """Compare records, runs or predictions; what is not comparable is refused."""
-    from seatrial.compare.comparability import check_kinds
+    from seatrial.compare.comparability import KINDS, check_kinds
     from seatrial.compare.regression import MAX_SLOWER_PCT
     from seatrial.compare.speed_table import TableSpec
     from seatrial.workflow.compare.inputs import detect_kind
@@ -95,7 +95,7 @@ def compare(
     _refuse_ignored(kind, [name for name, value in given.items() if value is not None])
     if kind == "training speed":
         return _compare_trainings(paths, _split(allow), layout or Layout.TABLE, as_json)
-    allowed = check_kinds(_split(allow))
+    allowed = check_kinds(_split(allow), KINDS)
     if kind in ("predictions", "accuracy record"):
         return _compare_predictions(kind, paths, labels, gate_pp, 10 if limit is None else limit, as_json)
     if kind == "run" or max_slower_pct is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TypeVar, get_args
 
 from seatrial.compare.speed_column import PREFERRED, Kind, SpeedColumn, Unit
 from seatrial.errors import NotComparable, UsageError
@@ -10,9 +10,10 @@ from seatrial.store.measurement import Scope
 from seatrial.strict import suggest
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_MENDS: Mapping[Kind, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
+_MENDS: Mapping[str, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
 _SHORT = 12
 """Digits of a hash that are shown."""
+AnyKind = TypeVar("AnyKind", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,16 @@ class Basis:
     unit: Unit
 
 
-def check_kinds(allowed: Collection[str]) -> frozenset[Kind]:
-    """The kinds of difference that are allowed, by name.
+def check_kinds(allowed: Collection[str], kinds: Sequence[AnyKind], what: str = "difference") -> frozenset[AnyKind]:
+    """Those of the `kinds` of difference that are allowed, by name; `what` they are in messages.
 
     Raises:
         UsageError: there is no such kind.
     """
     for name in allowed:
-        if name not in KINDS:
-            raise UsageError(f"--allow {name}: there is no such difference", suggest(name, list(KINDS)))
-    return frozenset(kind for kind in KINDS if kind in allowed)
+        if name not in kinds:
+            raise UsageError(f"--allow {name}: there is no such {what}", suggest(name, list(kinds)))
+    return frozenset(kind for kind in kinds if kind in allowed)
 
 
 def choose_basis(
@@ -71,37 +72,25 @@ def find_unlike(
     An unknown fact is no difference. Graphs are compared at the same precision only, as another precision may need
     another graph.
     """
-    facts: dict[Kind, dict[str, str | None]] = {
-        kind: {c.name: c.facts.get(kind) for c in columns} for kind in kinds if kind not in ("scope", "chips", "graph")
+    facts: dict[str, Mapping[Kind, str | None]] = {
+        c.name: {**c.facts, "scope": basis.scope, "chips": "one chip" if basis.unit == "chip" else "a card"}
+        for c, basis in zip(columns, bases, strict=True)
     }
-    if "scope" in kinds:
-        facts["scope"] = {c.name: basis.scope for c, basis in zip(columns, bases, strict=True)}
-    if "chips" in kinds:
-        facts["chips"] = {c.name: _name_unit(basis) for c, basis in zip(columns, bases, strict=True)}
     unlike: dict[Kind, dict[str, str]] = {}
-    for kind, values in facts.items():
-        known = {name: value for name, value in values.items() if value is not None}
-        if len(set(known.values())) > 1:
-            unlike[kind] = known
-    if "graph" in kinds:
-        unlike |= _find_other_graphs(columns)
-    return {
-        kind: {name: shorten_hash(value) for name, value in unlike[kind].items()} for kind in KINDS if kind in unlike
-    }
+    for kind in kinds:
+        known = {name: value for name, own in facts.items() if (value := own.get(kind)) is not None}
+        different = _keep_other_graphs(known, facts) if kind == "graph" else known
+        if len(set(different.values())) > 1:
+            unlike[kind] = {name: shorten_hash(value) for name, value in different.items()}
+    return unlike
 
 
-def _name_unit(basis: Basis) -> str:
-    return "one chip" if basis.unit == "chip" else "a card"
-
-
-def _find_other_graphs(columns: Sequence[SpeedColumn]) -> dict[Kind, dict[str, str]]:
+def _keep_other_graphs(graphs: Mapping[str, str], facts: Mapping[str, Mapping[Kind, str | None]]) -> dict[str, str]:
+    """Those that are not the only graph of their precision."""
     by_precision: dict[str | None, dict[str, str]] = {}
-    for column in columns:
-        graph = column.facts.get("graph")
-        if graph is not None:
-            by_precision.setdefault(column.facts.get("precision"), {})[column.name] = graph
-    different = [graphs for graphs in by_precision.values() if len(set(graphs.values())) > 1]
-    return {"graph": {name: graph for graphs in different for name, graph in graphs.items()}} if different else {}
+    for name, graph in graphs.items():
+        by_precision.setdefault(facts[name].get("precision"), {})[name] = graph
+    return {name: graph for own in by_precision.values() if len(set(own.values())) > 1 for name, graph in own.items()}
 
 
 def shorten_hash(value: str) -> str:
@@ -109,8 +98,8 @@ def shorten_hash(value: str) -> str:
     return value[:_SHORT] if len(value) == 64 and " " not in value else value
 
 
-def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[Kind]) -> None:
-    """Refuse differences that are not allowed.
+def refuse_unlike(unlike: Mapping[AnyKind, Mapping[str, str]], allowed: Collection[str], what: str = "figures") -> None:
+    """Refuse differences that are not allowed, of the things that messages call `what`.
 
     Raises:
         NotComparable: names every such difference, and the option that allows it.
@@ -120,7 +109,7 @@ def refuse_unlike(unlike: Mapping[Kind, Mapping[str, str]], allowed: Collection[
         differences = "; ".join(describe_unlike(kind, unlike[kind]) for kind in refused)
         mends = [_MENDS[kind] for kind in refused if kind in _MENDS]
         allow = f"--allow {','.join(sorted({*refused, *allowed}))} compares them all the same"
-        raise NotComparable(f"these figures are not comparable: {differences}", ", or else ".join([*mends, allow]))
+        raise NotComparable(f"these {what} are not comparable: {differences}", ", or else ".join([*mends, allow]))
 
 
 def describe_unlike(kind: str, values: Mapping[str, str]) -> str:

@@ -10,7 +10,6 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from seatrial.compare.speed_column import SpeedFigure, read_measurement
 from seatrial.errors import UsageError
@@ -30,38 +29,22 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.GtE: operator.ge,
 }
 
-Rates = Mapping[str, Mapping[int | None, float]]
-"""Images per second by engine name and batch size; None is an unknown batch size."""
-Doubts = Mapping[str, Mapping[int | None, str]]
-"""Why a figure decides nothing, by engine name and batch size; sound figures are left out."""
-
-
-def read_rates(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, float]]:
-    """Images/s by engine and batch size."""
-    return {name: {size: figure.rate.value for size, figure in found.items()} for name, found in figures.items()}
-
-
-def read_doubts(figures: Mapping[str, Mapping[int | None, SpeedFigure]]) -> dict[str, dict[int | None, str]]:
-    """The doubts about them."""
-    return {
-        name: {size: figure.rate.doubt for size, figure in found.items() if figure.rate.doubt}
-        for name, found in figures.items()
-    }
+Figures = Mapping[str, Mapping[int | None, SpeedFigure]]
+"""What was measured, by engine name and batch size; None is an unknown batch size."""
 
 
 def judge_speed(text: str, measurements: Mapping[str, Measurement]) -> GateResult:
-    """`judge_rates` of everything that was measured; the best number of streams where there are several."""
-    figures = {name: read_measurement(measured, name).headline for name, measured in measurements.items()}
-    return judge_rates(text, read_rates(figures), read_doubts(figures))
+    """`judge_figures` of everything that was measured; the best number of streams where there are several."""
+    return judge_figures(text, {name: read_measurement(found, name).headline for name, found in measurements.items()})
 
 
-def judge_rates(text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) -> GateResult:
+def judge_figures(text: str, measured: Figures) -> GateResult:
     """PASS or FAIL by the figures; INCONCLUSIVE when one of them was not measured, or is in doubt.
 
     Raises:
         UsageError: the expression cannot be read.
     """
-    figures = GateFigures(rates, doubts)
+    figures = GateFigures(measured)
     try:
         left, holds, right = figures.compare(text)
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -74,12 +57,12 @@ def judge_rates(text: str, rates: Rates, doubts: Doubts = MappingProxyType({})) 
     return GateResult(gate="speed", engine="", outcome=outcome, kind="speed", reason=f"{text}: {reason}")
 
 
-def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
-    """Batch sizes at which the expression fails, were each `best()` in it the figure at that size."""
+def find_exceptions(text: str, measured: Figures) -> tuple[int, ...]:
+    """Batch sizes at which the expression fails beyond doubt, were each `best()` in it the figure at that size."""
     names = {match[1].strip() for match in _BEST.finditer(text)}
-    sizes = [set(rates.get(name, {})) - {None} for name in names]
+    sizes = [set(measured.get(name, {})) - {None} for name in names]
     common = sorted(size for size in set.intersection(*sizes) if size is not None) if sizes else []
-    failed = (judge_rates(_BEST.sub(rf"at(\1, {size})", text), rates).outcome == "FAIL" for size in common)
+    failed = (judge_figures(_BEST.sub(rf"at(\1, {size})", text), measured).outcome == "FAIL" for size in common)
     return tuple(size for size, fails in zip(common, failed, strict=True) if fails)
 
 
@@ -87,8 +70,7 @@ def find_exceptions(text: str, rates: Rates) -> tuple[int, ...]:
 class GateFigures:
     """The measured figures that a gate may name."""
 
-    rates: Rates
-    doubts: Doubts
+    measured: Figures
     missing: list[str] = field(default_factory=list)
     """Why a figure of it decides nothing."""
 
@@ -125,13 +107,15 @@ class GateFigures:
             raise ValueError("best() takes a name")
         if function == "at" and not (name and batch.isdecimal()):
             raise ValueError("at() takes a name and a batch size")
-        rates = self.rates.get(name)
-        if not rates:
-            self.missing.append(f"'{name}' was not measured (there is {', '.join(self.rates) or 'nothing'})")
+        figures = self.measured.get(name)
+        if not figures:
+            self.missing.append(f"'{name}' was not measured (there is {', '.join(self.measured) or 'nothing'})")
             return math.nan
-        size = max(rates, key=lambda size: rates[size]) if function == "best" else int(batch)
-        if size not in rates:
+        size = max(figures, key=lambda size: figures[size].rate.value) if function == "best" else int(batch)
+        if size not in figures:
             self.missing.append(f"'{name}' was not measured at batch {batch}")
-        if (doubt := self.doubts.get(name, {}).get(size)) is not None:
-            self.missing.append(f"'{name}' is in doubt: {doubt}; {MEASURE_AGAIN}")
-        return rates.get(size, math.nan)
+            return math.nan
+        rate = figures[size].rate
+        if rate.doubt is not None:
+            self.missing.append(f"'{name}' is in doubt: {rate.doubt}; {MEASURE_AGAIN}")
+        return rate.value

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from seatrial.compare.comparability import Basis, choose_basis, describe_unlike, find_unlike, refuse_unlike
 from seatrial.compare.speed_column import Kind, SpeedColumn, SpeedFigure, Unit
-from seatrial.compare.speed_expression import Doubts, Rates, find_exceptions, judge_rates, read_doubts, read_rates
+from seatrial.compare.speed_expression import find_exceptions, judge_figures
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
 from seatrial.results.rate import Rate, divide
@@ -114,9 +114,8 @@ def make_table(columns: Sequence[SpeedColumn], spec: TableSpec) -> SpeedTable:
     refuse_unlike(unlike, spec.allowed)
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
     figures = {s.column.name: s.figures for s in shown}
-    rates, doubts = read_rates(figures), read_doubts(figures)
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
-    gates = tuple(_judge(text, rates, doubts) for text in spec.gates)
+    gates = tuple(JudgedGate(judge_figures(text, figures), find_exceptions(text, figures)) for text in spec.gates)
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),
@@ -147,10 +146,6 @@ def divide_columns(of: ShownColumn, to: ShownColumn) -> RatioColumn:
     common = [size for size in of.figures if size is not None and size in to.figures]
     by_size = {size: divide(of.figures[size].rate, to.figures[size].rate) for size in common}
     return RatioColumn(of.column.name, to.column.name, by_size, divide(of.best[1].rate, to.best[1].rate))
-
-
-def _judge(text: str, rates: Rates, doubts: Doubts) -> JudgedGate:
-    return JudgedGate(judge_rates(text, rates, doubts), find_exceptions(text, rates))
 
 
 def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:

@@ -4,13 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from seatrial.compare.comparability import describe_unlike
-from seatrial.errors import NotComparable, UsageError
+from seatrial.compare.comparability import check_kinds, describe_unlike, refuse_unlike
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
 from seatrial.results.rate import Rate, divide
 from seatrial.store.training import TrainingSpeedRecord
-from seatrial.strict import suggest
 
 Kind = Literal["model", "data", "size"]
 """What must be equal unless `--allow` names it; all else is a column or a note."""
@@ -72,16 +70,9 @@ def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Coll
         NotComparable: they differ in network, image size or kind of data, and that is not allowed.
         UsageError: there is no such kind of difference.
     """
-    for kind in allowed:
-        if kind not in KINDS:
-            raise UsageError(f"--allow {kind}: there is no such difference of trainings", suggest(kind, list(KINDS)))
+    check_kinds(allowed, KINDS, "difference of trainings")
     unlike = {kind: values for kind, values in _list_kinds(speeds).items() if len(set(values.values())) > 1}
-    refused = [kind for kind in unlike if kind not in allowed]
-    if refused:
-        raise NotComparable(
-            f"these trainings are not comparable: {'; '.join(describe_unlike(kind, unlike[kind]) for kind in refused)}",
-            f"--allow {','.join(sorted({*refused, *allowed}))} compares them all the same",
-        )
+    refuse_unlike(unlike, allowed, "trainings")
     rows = tuple(TrainingSpeedRow(name, speed, _rate(speed)) for name, speed in speeds.items())
     notes = [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
     if any(row.rate.low is not None for row in rows):

@@ -88,6 +88,6 @@ def test_a_common_scope_is_taken_else_scopes_differ() -> None:
 
 
 def test_a_difference_that_does_not_exist_is_an_error() -> None:
-    assert check_kinds(KINDS) == set(KINDS)
+    assert check_kinds(KINDS, KINDS) == set(KINDS)
     with pytest.raises(UsageError, match="--allow machin: there is no such difference; did you mean 'machine'"):
-        check_kinds(["machin"])
+        check_kinds(["machin"], KINDS)

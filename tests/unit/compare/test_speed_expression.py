@@ -5,16 +5,27 @@ import re
 import pytest
 
 from run_folder import TORCH, Ship, Trial, build_run, make_point
-from seatrial.compare.speed_column import read_measurement
-from seatrial.compare.speed_expression import GateFigures, find_exceptions, judge_rates, judge_speed, read_rates
+from seatrial.compare.speed_column import SpeedFigure, read_measurement
+from seatrial.compare.speed_expression import Figures, GateFigures, find_exceptions, judge_figures, judge_speed
 from seatrial.errors import UsageError
+from seatrial.results.rate import Rate
 from seatrial.store.measurement import Measurement
 
-RATES = {"310": {1: 100.0, 8: 400.0}, "310P": {1: 200.0, 8: 600.0}, "openvino-bf16": {4: 50.0}, "a.b_c": {1: 1.0}}
+
+def make_figures(rates: dict[str, dict[int | None, float]], doubt: str | None = None) -> Figures:
+    return {
+        name: {size: SpeedFigure(Rate(value, doubt=doubt), 1) for size, value in sizes.items()}
+        for name, sizes in rates.items()
+    }
+
+
+MEASURED = make_figures(
+    {"310": {1: 100.0, 8: 400.0}, "310P": {1: 200.0, 8: 600.0}, "openvino-bf16": {4: 50.0}, "a.b_c": {1: 1.0}}
+)
 
 
 def evaluate(text: str) -> tuple[float, bool, float]:
-    return GateFigures(RATES, {}).compare(text)
+    return GateFigures(MEASURED).compare(text)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +99,7 @@ def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
 )
 def test_what_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(UsageError, match=r"^speed gate '.*': .+; write it like `best\(openvino-bf16\) >= ") as caught:
-        judge_rates(text, RATES)
+        judge_figures(text, MEASURED)
     assert f"'{text}'" in str(caught.value)
 
 
@@ -181,13 +192,18 @@ def test_rates_are_those_of_all_processes_and_the_best_streams(measurements: dic
     measured = {"npu": measurements["torch"].model_copy(update={"points": points})}
     # One stream: 2 · 4 images in 80 ms, 100/s; four streams: 2 · 2 in 100 ms, times 4, 160/s.
     figures = {name: read_measurement(record, name).headline for name, record in measured.items()}
-    assert read_rates(figures)["npu"] == {2: pytest.approx(160), 8: pytest.approx(80)}
+    assert {size: figure.rate.value for size, figure in figures["npu"].items()} == pytest.approx({2: 160, 8: 80})
 
 
 def test_exceptions_are_the_batches_at_which_a_gate_would_fail() -> None:
-    rates = {"a": {1: 10.0, 4: 50.0, 8: 90.0, None: 900.0}, "b": {1: 11.0, 4: 50.0, 8: 80.0, 16: 85.0}}
-    assert find_exceptions("best(a) >= best( b )", rates) == (1,)
-    assert find_exceptions("best (a) >= 1.1*best(b)", rates) == (1, 4)
-    assert find_exceptions("best(a) > at(b, 4)", rates) == (1, 4)
-    assert find_exceptions("best(a) > best(nobody)", rates) == ()
-    assert find_exceptions("at(a, 1) > 100", rates) == ()
+    rates: dict[str, dict[int | None, float]] = {
+        "a": {1: 10.0, 4: 50.0, 8: 90.0, None: 900.0},
+        "b": {1: 11.0, 4: 50.0, 8: 80.0, 16: 85.0},
+    }
+    measured = make_figures(rates)
+    assert find_exceptions("best(a) >= best( b )", measured) == (1,)
+    assert find_exceptions("best (a) >= 1.1*best(b)", measured) == (1, 4)
+    assert find_exceptions("best(a) > at(b, 4)", measured) == (1, 4)
+    assert find_exceptions("best(a) > best(nobody)", measured) == ()
+    assert find_exceptions("at(a, 1) > 100", measured) == ()
+    assert find_exceptions("best(a) >= best( b )", make_figures(rates, doubt="of noise")) == ()
