@@ -22,14 +22,9 @@ class FlippedImage:
         """How many engines got it wrong where the reference is right."""
         return len(self.predictions) if self.reference == self.label else 0
 
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """Sorts the images with most flips first, then those lost, then by name."""
-        return -len(self.predictions), -self.lost, self.image
-
 
 def find_flips(run: Run) -> list[FlippedImage] | None:
-    """All flipped images, those flipped by most engines first; None when there is nothing to compare."""
+    """All flipped images, by how many engines, how many of them lost it, and name; None without two to compare."""
     reference = run.predictions.get(run.reference)
     others = {name: theirs for name, theirs in run.predictions.items() if name != run.reference}
     if reference is None or not others:
@@ -45,4 +40,4 @@ def find_flips(run: Run) -> list[FlippedImage] | None:
         FlippedImage(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
         for row, engines in changed.items()
     ]
-    return sorted(flips, key=lambda flip: flip.order)
+    return sorted(flips, key=lambda flip: (-len(flip.predictions), -flip.lost, flip.image))

@@ -18,27 +18,10 @@ from seatrial.store.records import (
 from seatrial.store.training import TrainingRecord
 
 WEIGHTS, GRAPH, TRAINING, VERDICT = "checkpoint.safetensors.json", "model.onnx.json", "train/train.json", "verdict.json"
-"""Paths of records in a run folder, like those that follow."""
-
-
-def engine_path(name: str) -> str:
-    """An engine's manifest."""
-    return f"engines/{name}/engine.json"
-
-
-def accuracy_path(name: str) -> str:
-    """An engine's accuracy."""
-    return f"evaluation/{name}.json"
-
-
-def throughput_path(name: str) -> str:
-    """The times of an engine's evaluation."""
-    return f"evaluation/{name}.throughput.json"
-
-
-def measurement_path(name: str) -> str:
-    """An engine's speed."""
-    return f"bench/{name}.json"
+"""Paths of records in a run folder."""
+ENGINE, ACCURACY = "engines/{}/engine.json", "evaluation/{}.json"
+THROUGHPUT, SPEED = "evaluation/{}.throughput.json", "bench/{}.json"
+"""Those of an engine: its manifest, its accuracy, the times of its evaluation, and its speed; `{}` is its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """All records of a run folder, read once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,14 +9,14 @@ from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
 from seatrial.results.recount import check_counts, check_file_name, check_versus
 from seatrial.results.run import (
+    ACCURACY,
+    ENGINE,
     GRAPH,
+    SPEED,
+    THROUGHPUT,
     TRAINING,
     VERDICT,
     WEIGHTS,
-    accuracy_path,
-    engine_path,
-    measurement_path,
-    throughput_path,
 )
 from seatrial.results.run import Run as Run
 from seatrial.results.stale import find_stale
@@ -81,10 +81,10 @@ def read_records(folder: Path) -> Run:
         checkpoint=_load(CheckpointManifest, folder / WEIGHTS),
         graph=_load(GraphManifest, folder / GRAPH),
         training=_load(TrainingRecord, folder / TRAINING),
-        built=_load_each(EngineManifest, folder, names, engine_path),
-        accuracy=_load_each(AccuracyRecord, folder, names, accuracy_path),
-        throughput=_load_each(Throughput, folder, names, throughput_path),
-        measurements=_load_each(Measurement, folder, names, measurement_path),
+        built=_load_each(EngineManifest, folder, names, ENGINE),
+        accuracy=_load_each(AccuracyRecord, folder, names, ACCURACY),
+        throughput=_load_each(Throughput, folder, names, THROUGHPUT),
+        measurements=_load_each(Measurement, folder, names, SPEED),
     )
     return _leave_out(whole, find_stale(whole))
 
@@ -97,10 +97,10 @@ def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:
         checkpoint=None if WEIGHTS in stale else run.checkpoint,
         graph=None if GRAPH in stale else run.graph,
         training=None if TRAINING in stale else run.training,
-        built={name: record for name, record in run.built.items() if engine_path(name) not in stale},
-        accuracy={name: record for name, record in run.accuracy.items() if accuracy_path(name) not in stale},
-        throughput={name: record for name, record in run.throughput.items() if throughput_path(name) not in stale},
-        measurements={name: record for name, record in run.measurements.items() if measurement_path(name) not in stale},
+        built={name: record for name, record in run.built.items() if ENGINE.format(name) not in stale},
+        accuracy={name: record for name, record in run.accuracy.items() if ACCURACY.format(name) not in stale},
+        throughput={name: record for name, record in run.throughput.items() if THROUGHPUT.format(name) not in stale},
+        measurements={name: record for name, record in run.measurements.items() if SPEED.format(name) not in stale},
         stale=stale,
     )
 
@@ -109,7 +109,6 @@ def _load(kind: type[AnyRecord], path: Path) -> AnyRecord | None:
     return kind.load(path) if path.exists() else None
 
 
-def _load_each(
-    kind: type[AnyRecord], folder: Path, names: Sequence[str], place: Callable[[str], str]
-) -> dict[str, AnyRecord]:
-    return {name: kind.load(folder / place(name)) for name in names if (folder / place(name)).exists()}
+def _load_each(kind: type[AnyRecord], folder: Path, names: Sequence[str], place: str) -> dict[str, AnyRecord]:
+    paths = {name: folder / place.format(name) for name in names}
+    return {name: kind.load(path) for name, path in paths.items() if path.exists()}

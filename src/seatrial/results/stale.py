@@ -6,20 +6,20 @@ Where this chain breaks, as in a run that was started with another checkpoint an
 """
 
 from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from seatrial.errors import RefusedFile
 from seatrial.recipes.schema import is_same_card
 from seatrial.results.run import (
+    ACCURACY,
+    ENGINE,
     GRAPH,
+    SPEED,
+    THROUGHPUT,
     TRAINING,
     VERDICT,
     WEIGHTS,
     Run,
-    accuracy_path,
-    engine_path,
-    measurement_path,
-    throughput_path,
 )
 from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement
@@ -34,12 +34,14 @@ def find_stale(run: Run) -> dict[str, str]:
     """
     found = dict(_find_stale_stages(run))
     for name, record in run.accuracy.items():
-        found |= _label(accuracy_path(name), _judge_accuracy(run, record, found) or _judge_reference(run, record))
+        found |= _label(ACCURACY.format(name), _judge_accuracy(run, record, found) or _judge_reference(run, record))
     for name, pace in run.throughput.items():
         other = name in run.accuracy and pace.key != run.accuracy[name].key
-        found |= _label(throughput_path(name), "another evaluation" if other else found.get(accuracy_path(name), ""))
+        found |= _label(
+            THROUGHPUT.format(name), "another evaluation" if other else found.get(ACCURACY.format(name), "")
+        )
     for name, measured in run.measurements.items():
-        found |= _label(measurement_path(name), _judge_measurement(run, measured, found))
+        found |= _label(SPEED.format(name), _judge_measurement(run, measured, found))
     if run.verdict is not None:
         found |= _label(VERDICT, _judge_verdict(run, run.verdict, found))
     if run.training is not None and run.training.checkpoint_sha256 not in _hashes(run):
@@ -60,7 +62,7 @@ def _find_stale_stages(run: Run) -> Iterator[tuple[str, str]]:
     for name, built in run.built.items():
         reason = _judge_graph(run, built.graph, other) or graph or _judge_origin(run, built)
         if reason:
-            yield engine_path(name), reason
+            yield ENGINE.format(name), reason
 
 
 def _hashes(run: Run) -> Collection[str]:
@@ -89,7 +91,7 @@ def _judge_origin(run: Run, built: EngineManifest) -> str:
 
 def _judge_engine(run: Run, record: AccuracyRecord | Measurement, stale: Collection[str]) -> str:
     built = run.built.get(record.name)
-    if engine_path(record.name) in stale:
+    if ENGINE.format(record.name) in stale:
         return "an engine that is stale"
     if built is not None and record.engine_identity not in ("", built.identity):
         return "another build of the engine"
@@ -139,12 +141,8 @@ def _judge_verdict(run: Run, verdict: Verdict, stale: Collection[str]) -> str:
         inside = PurePosixPath(path)
         if inside.is_absolute() or ".." in inside.parts:
             raise RefusedFile(f"{run.folder / VERDICT} names {path!r}, which is no file of the run", "run it again")
-        if not _is_same(run.folder / path, sha256):
+        if not (run.folder / path).is_file() or hash_file(run.folder / path) != sha256:
             return f"another {path}"
         if path in stale:
             return "records that are stale"
     return ""
-
-
-def _is_same(path: Path, sha256: str) -> bool:
-    return path.is_file() and hash_file(path) == sha256

@@ -22,7 +22,7 @@ from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.results.run import VERDICT, Run, accuracy_path, measurement_path
+from seatrial.results.run import ACCURACY, SPEED, VERDICT, Run
 from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
@@ -212,7 +212,7 @@ def _begin(run: Path, manifest: RunManifest) -> None:
 def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
     """sha256 of every record that the gates are judged by, by its path in the run folder."""
     names = [choice.label for choice in checked.engines]
-    paths = [place(name) for place in (accuracy_path, measurement_path) for name in names]
+    paths = [place.format(name) for place in (ACCURACY, SPEED) for name in names]
     sizes = checked.recipe.gates.same_at_batches
     paths += [f"evaluation/batch-{size}/{name}.json" for size in sizes for name in names]
     return {path: hash_file(run / path) for path in paths}

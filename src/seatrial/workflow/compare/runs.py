@@ -18,7 +18,7 @@ from seatrial.compare.regression import (
 from seatrial.compare.speed_column import Kind, describe_clock, describe_machine, read_measurement
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import NotComparable, UsageError
-from seatrial.results.run import accuracy_path, measurement_path
+from seatrial.results.run import ACCURACY, SPEED
 from seatrial.results.run_folder import Run, read_run
 from seatrial.store.record import read_json
 from seatrial.store.records import GateKind, GateResult
@@ -111,7 +111,7 @@ def _compare_accuracy(
 ) -> tuple[AccuracyChange | None, list[GateResult]]:
     there = [name in run.accuracy for run in runs]
     if not all(there):
-        stale = [run.stale.get(accuracy_path(name)) for run in runs]
+        stale = [run.stale.get(ACCURACY.format(name)) for run in runs]
         return None, _miss("reference_drop_pp", "accuracy", name, tuple(zip(names, stale, there, strict=True)))
     files = [locate_predictions(run.folder / "evaluation" / f"{name}.json") for run in runs]
     try:
@@ -133,7 +133,7 @@ def _compare_measured(
 ) -> tuple[SpeedChange | None, list[GateResult]]:
     there = [name in run.measurements and bool(run.measurements[name].points) for run in runs]
     if not all(there):
-        stale = [run.stale.get(measurement_path(name)) for run in runs]
+        stale = [run.stale.get(SPEED.format(name)) for run in runs]
         return None, _miss("max_slower_pct", "speed", name, tuple(zip(names, stale, there, strict=True)))
     columns = [read_measurement(run.measurements[name], label) for run, label in zip(runs, names, strict=True)]
     change = compare_speed(columns[0], columns[1], spec.allowed)
