@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Crash, Lost, Node, Outcome, Placement, Reply
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Placement, Reply
 from seatrial.cluster.placement import (
     LANES,
     MOST_WORKERS,
@@ -80,27 +80,25 @@ class RayExecutor(Closing):
         EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ.
     """
 
+    _link: "_Link | None" = None
+
     def __init__(self, spec: ClusterSpec, device: str) -> None:
         try:
             importlib.metadata.version("ray")
         except importlib.metadata.PackageNotFoundError:
             raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'") from None
         self._spec, self._resource = spec, find_resource(device)
-        self._connect()
         try:
+            self._connect()
             self._placement = plan_placement(self._nodes, spec.actors, spec.cpus_per_actor)
             self.environment = find_common(self._nodes, read_environment())
-        except SeatrialError:
+        except BaseException:
             self.close()
             raise
 
     def _connect(self) -> None:
-        self._link: _Link | None = _Link(self._spec.address, self._resource)
-        try:
-            self._nodes: tuple[Node, ...] = self._link.receive()
-        except BaseException:
-            self.close()
-            raise
+        self._link = _Link(self._spec.address, self._resource)
+        self._nodes: tuple[Node, ...] = self._link.receive()
 
     @property
     def cores(self) -> int:
@@ -183,7 +181,9 @@ class RayExecutor(Closing):
 
     def _make_brief(self, evaluation: Evaluation) -> Brief:
         plan, folder = evaluation.plan, evaluation.file.folder.absolute()
-        lane = replace(plan, decode_workers=_share(plan.decode_workers), streams=_share(plan.streams))
+        lane = replace(
+            plan, decode_workers=math.ceil(plan.decode_workers / LANES), streams=math.ceil(plan.streams / LANES)
+        )
         chosen = evaluation.choose_probe()
         # Actors work in other folders.
         probe = replace(chosen, batch=_make_absolute(chosen.batch), others=_make_absolute(chosen.others))
@@ -196,10 +196,6 @@ class RayExecutor(Closing):
             probe=probe,
             probe_bytes=probe.batch[0].measure()[0],
         )
-
-
-def _share(count: int) -> int:
-    return math.ceil(count / LANES)
 
 
 def _pack_chunks(evaluation: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:
@@ -245,6 +241,7 @@ class _Link:
         Raises:
             SeatrialError: that the process raised.
             EngineError: it died.
+            RuntimeError: it met a bug; with its traceback.
         """
         try:
             while not self._channel.poll(QUIET_S):
@@ -252,10 +249,8 @@ class _Link:
             message = self._channel.recv()
         except (EOFError, ConnectionResetError):
             message = EngineError(f"the process that talks to Ray died ({self._read_last_line()})", "run it again")
-        if isinstance(message, SeatrialError):
+        if isinstance(message, Exception):
             raise message
-        if isinstance(message, Crash):
-            raise RuntimeError(message.trace)
         self._ended = message is None
         return message
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import ChunkMapper
-from seatrial.cluster.messages import ClusterJob, Crash, Lost, Node, Reply
+from seatrial.cluster.messages import ClusterJob, Lost, Node, Reply
 from seatrial.cluster.placement import LANES
 from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
@@ -61,7 +61,7 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # The receiving process has ended.
     except Exception:
-        channel.send(Crash(traceback.format_exc()))
+        channel.send(RuntimeError(traceback.format_exc()))
 
 
 def _redirect_output(log: Path) -> None:

@@ -2,32 +2,20 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.engines.base import MANIFEST, EngineFile, read_engine
 from seatrial.errors import RefusedFile, SeatrialError
 from seatrial.store.files import hash_bytes, lock_file, make_folder, replacing
 
-
-@dataclass(frozen=True, slots=True)
-class PackedEngine:
-    """The files of an engine folder."""
-
-    name: str
-    files: dict[str, bytes]
-    """By their names in the folder."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the manifest, which has those of all other files."""
-        return hash_bytes(self.files[MANIFEST])
+PackedEngine = dict[str, bytes]
+"""The files of an engine folder by their names in it; the sha256 of its manifest is that of all."""
 
 
 def pack_engine(file: EngineFile) -> PackedEngine:
     """Read everything that belongs to an engine folder, and nothing else that lies there."""
     names = (MANIFEST, *(model.path for model in file.manifest.files), *file.manifest.companions)
-    return PackedEngine(file.folder.name, {name: (file.folder / name).read_bytes() for name in names})
+    return {name: (file.folder / name).read_bytes() for name in names}
 
 
 def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], cache: Path | None = None) -> EngineFile:
@@ -58,10 +46,10 @@ def _read_kept(target: Path) -> EngineFile | None:
 
 
 def _unpack(packed: PackedEngine, sha256: str, target: Path) -> EngineFile:
-    if packed.sha256 != sha256:
-        raise RefusedFile(f"engine {packed.name} has changed since the evaluation began", "run the same command again")
+    if hash_bytes(packed[MANIFEST]) != sha256:
+        raise RefusedFile(f"engine {target.name} has changed since the evaluation began", "run the same command again")
     with replacing(target) as temporary:
-        for name, data in packed.files.items():
+        for name, data in packed.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_bytes(data)
     return read_engine(target)

@@ -96,10 +96,3 @@ class Lost:
     """Machines went away while they worked."""
 
     addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """An error that is a bug."""
-
-    trace: str

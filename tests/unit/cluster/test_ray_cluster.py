@@ -18,12 +18,11 @@ from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
 from seatrial.cluster import connection
 from seatrial.cluster.connection import ClusterSpec, RayExecutor, parse_cluster
-from seatrial.cluster.engine_folder import pack_engine
 from seatrial.cluster.evaluator import Evaluator
 from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
-from seatrial.engines.base import EngineFile
+from seatrial.engines.base import MANIFEST, EngineFile
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.errors import DataError, EngineError, ParityError, SeatrialError, UsageError
@@ -31,7 +30,7 @@ from seatrial.evaluation.batch_dependence import choose_probe
 from seatrial.evaluation.stream import StreamPlan
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Update
-from seatrial.store.files import manifest_path
+from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.measurement import Throughput
 from seatrial.store.records import AccuracyRecord, GraphManifest
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
@@ -292,7 +291,7 @@ def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest
 def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes: Any) -> Brief:
     probe = choose_probe(images, 4, 1e-4, False)
     asked = {"cpus": 64, "versions": {}, "probe": probe, "probe_bytes": images[0].measure()[0], **changes}
-    return Brief(engine.folder, pack_engine(engine).sha256, StreamPlan(4), **asked)
+    return Brief(engine.folder, hash_file(engine.folder / MANIFEST), StreamPlan(4), **asked)
 
 
 def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
