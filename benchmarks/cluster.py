@@ -20,7 +20,7 @@ from pathlib import Path
 
 from networks import HELD_OUT, NETWORKS, OPSET, make_checkpoint, make_pictures
 
-from seatrial.cluster.connection import ClusterSpec, RayExecutor
+from seatrial.cluster.connection import RayExecutor
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
 from seatrial.engines.base import read_engine
@@ -107,7 +107,7 @@ def time_alone(engine: Path, spec: EvaluateSpec, output: Path) -> Timed:
 def time_spread(engine: Path, spec: EvaluateSpec, output: Path, address: str) -> Timed:
     """Evaluate on the cluster, with a connection of its own."""
     begun = time.perf_counter()
-    with RayExecutor(ClusterSpec(address), read_engine(engine).manifest.device) as cluster:
+    with RayExecutor(read_engine(engine).manifest.device, address) as cluster:
         connect_s = time.perf_counter() - begun
         evaluate_engine(engine, spec, output, executor=cluster)
         whole_s = time.perf_counter() - begun

@@ -17,7 +17,7 @@ from colour_graph import make_colour_graph
 from fake_engine import make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
-from seatrial.cluster.connection import ClusterSpec, RayExecutor
+from seatrial.cluster.connection import RayExecutor
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.engines.compile_process import compile_here
@@ -107,7 +107,7 @@ def test_a_node_dies_and_the_answers_are_those_of_one_machine(
             alive.clear()
             nodes.tell("kill")
 
-    with RayExecutor(ClusterSpec(nodes.address, actors=3, cpus_per_actor=2), "cpu") as cluster:
+    with RayExecutor("cpu", nodes.address, actors=3, cpus_per_actor=2) as cluster:
         spread = evaluate_engine(engine.folder, spec, tmp_path / "spread", kill_at_the_first_answer, cluster)
     nodes.tell("begin")
     assert spread == alone and spread.images == COUNT
@@ -154,7 +154,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
 @pytest.mark.slow
 def test_seven_actors_answer_each_of_many_images_once(nodes: TwoNodes, engine: EngineFile, tmp_path: Path) -> None:
     images = list_noise(tmp_path / "noise", 50_003)
-    with RayExecutor(ClusterSpec(nodes.address, actors=7), "cpu") as cluster:
+    with RayExecutor("cpu", nodes.address, actors=7) as cluster:
         assert (cluster.sessions, cluster.cores) == (7, 1)
         record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
     assert record.images == 50_003

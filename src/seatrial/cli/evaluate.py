@@ -115,9 +115,9 @@ def connect(
         if actors is not None or cpus_per_actor is not None:
             raise UsageError("--actors and --cpus-per-actor need a cluster", "give --cluster ray")
         return nullcontext()
-    from seatrial.cluster.connection import ClusterSpec, RayExecutor, parse_cluster
+    from seatrial.cluster.connection import RayExecutor, parse_cluster
 
-    return RayExecutor(ClusterSpec(parse_cluster(cluster), actors, cpus_per_actor), device)
+    return RayExecutor(device, parse_cluster(cluster), actors, cpus_per_actor)
 
 
 def choose_gate(

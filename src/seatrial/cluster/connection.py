@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,6 @@ LEAVE_S = 1.5
 QUIET = f"nothing from the cluster for {QUIET_S:.0f} s: are its CPUs taken? See `ray status`"
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterSpec:
-    """Which cluster, and how much of it."""
-
-    address: str = "auto"
-    """HOST:PORT; `auto`: the one that this machine belongs to; `local`: one that is started here for this command."""
-    actors: int | None = None
-    """None takes as many as there is room for."""
-    cpus_per_actor: int | None = None
-    """None takes as many as an actor can make use of."""
-
-
 def parse_cluster(text: str) -> str:
     """The address in `ray`, `ray:HOST:PORT`, `ray:auto` or `ray:local`.
 
@@ -76,28 +64,36 @@ def parse_cluster(text: str) -> str:
 class RayExecutor(Closing):
     """A Ray cluster that runs images: see `evaluation.executor.Executor`.
 
+    Args:
+        device: that the engine runs on.
+        address: HOST:PORT; `auto`: the cluster of this machine; `local`: one that is started here for this command.
+        actors: None takes as many as there is room for.
+        cpus_per_actor: None takes as many as an actor can make use of.
+
     Raises:
         EngineError: Ray is not installed, no cluster can be reached, it has no room, or its machines differ.
     """
 
     _link: "_Link | None" = None
 
-    def __init__(self, spec: ClusterSpec, device: str) -> None:
+    def __init__(
+        self, device: str, address: str = "auto", actors: int | None = None, cpus_per_actor: int | None = None
+    ) -> None:
         try:
             importlib.metadata.version("ray")
         except importlib.metadata.PackageNotFoundError:
             raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'") from None
-        self._spec, self._resource = spec, find_resource(device)
+        self._address, self._resource = address, find_resource(device)
         try:
             self._connect()
-            self._placement = plan_placement(self._nodes, spec.actors, spec.cpus_per_actor)
+            self._placement = plan_placement(self._nodes, actors, cpus_per_actor)
             self.environment = find_common(self._nodes, read_environment())
         except BaseException:
             self.close()
             raise
 
     def _connect(self) -> None:
-        self._link = _Link(self._spec.address, self._resource)
+        self._link = _Link(self._address, self._resource)
         self._nodes: tuple[Node, ...] = self._link.receive()
 
     @property

@@ -17,7 +17,7 @@ from fake_engine import CLASSES, make_recipe
 from noise_images import DISTINCT, list_noise
 from seatrial.cli import run_cli
 from seatrial.cluster import connection
-from seatrial.cluster.connection import ClusterSpec, RayExecutor, parse_cluster
+from seatrial.cluster.connection import RayExecutor, parse_cluster
 from seatrial.cluster.evaluator import Evaluator
 from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply
 from seatrial.data.images import LabelledImage
@@ -119,7 +119,7 @@ def spread(
     monkeypatch.setattr(ScriptedLink, "scripts", scripts, raising=False)
     monkeypatch.setattr(ScriptedLink, "closed", 0, raising=False)
     monkeypatch.setattr(connection, "_Link", ScriptedLink)
-    return RayExecutor(ClusterSpec(**asked), "cpu")
+    return RayExecutor("cpu", **asked)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_other_names_are_refused(text: str) -> None:
 def test_a_process_that_dies_is_an_error_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "serve", die)
     with pytest.raises(EngineError, match=r"the process that talks to Ray died \(it was the end\)"):
-        RayExecutor(ClusterSpec(), "cpu")
+        RayExecutor("cpu")
     assert not [thread for thread in threading.enumerate() if "ray" in thread.name]
 
 
@@ -336,7 +336,7 @@ def test_without_ray_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(importlib.metadata, "version", find_nothing)
     with pytest.raises(EngineError, match=r"^Ray is not installed; pip install 'seatrial\[ray\]'$"):
-        RayExecutor(ClusterSpec(), "cpu")
+        RayExecutor("cpu")
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
@@ -346,7 +346,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(
         EngineError, match=rf"no Ray cluster can be used at 127\.0\.0\.1:{port} \(.*refused\); `ray start"
     ):
-        RayExecutor(ClusterSpec(f"127.0.0.1:{port}"), "cpu")
+        RayExecutor("cpu", f"127.0.0.1:{port}")
 
 
 def test_options_of_a_cluster_need_one(engine: EngineFile, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
