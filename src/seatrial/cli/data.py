@@ -104,10 +104,10 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Unpack ImageNet's archives into OUTPUT/train and OUTPUT/val, and write OUTPUT/val_label.txt."""
-    from seatrial.data.archives.imagenet import PrepareSpec, prepare_imagenet
+    from seatrial.data.archives.imagenet import prepare_imagenet
 
     with show_progress() as progress:
-        prepared = prepare_imagenet(PrepareSpec(output, train, val, devkit, verify), progress)
+        prepared = prepare_imagenet(output, train, val, devkit, verify, progress)
     if as_json:
         print_json({**asdict(prepared), "labels": str(prepared.labels) if prepared.labels else None})
         return

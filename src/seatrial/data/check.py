@@ -35,35 +35,33 @@ class Finding:
     examples: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckSpec:
-    """What to check, and against what."""
-
-    images: Path
-    labels: Path | None
-    """None: `images` holds class folders."""
-    classes: int
-    expected: int | None = None
-    """How many images there must be."""
-    decode_workers: int = 1
-    """Threads that decode."""
-
-
-def check_data(spec: CheckSpec, progress: Progress = silent) -> tuple[Finding, ...]:
+def check_data(
+    images: Path,
+    label_file: Path | None,
+    classes: int,
+    expected: int | None = None,
+    decode_workers: int = 1,
+    progress: Progress = silent,
+) -> tuple[Finding, ...]:
     """Read names, labels and every image, and list what is wrong; nothing, if the set can be used.
+
+    Args:
+        label_file: None: `images` holds class folders.
+        expected: how many images there must be.
+        decode_workers: threads that decode.
 
     Raises:
         DataError: there is no such folder, or no label file that is text.
     """
-    check_folder(spec.images)
-    if spec.labels is None:
-        paths, labels, findings = _read_folders(spec.images, spec.classes)
+    check_folder(images)
+    if label_file is None:
+        paths, labels, findings = _read_folders(images, classes)
     else:
-        paths, labels, findings = _read_flat(spec.images, spec.labels)
-    findings += _check_left_out(paths, spec.images)
-    findings += _check_counts(paths, spec)
-    findings += _check_labels(labels, spec.classes)
-    findings += _check_pixels(paths, spec.decode_workers, progress)
+        paths, labels, findings = _read_flat(images, label_file)
+    findings += _check_left_out(paths, images)
+    findings += _check_counts(paths, images, classes, expected)
+    findings += _check_labels(labels, classes)
+    findings += _check_pixels(paths, decode_workers, progress)
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
 
 
@@ -134,12 +132,12 @@ def _check_left_out(paths: Sequence[Path], root: Path) -> list[Finding]:
     return [_error(f"{len(others)} images are not part of the set, by their place or name", others)] if others else []
 
 
-def _check_counts(paths: Sequence[Path], spec: CheckSpec) -> list[Finding]:
+def _check_counts(paths: Sequence[Path], images: Path, classes: int, expected: int | None) -> list[Finding]:
     if not paths:
-        return [_error(f"{spec.images} holds no images")]
-    if spec.expected is not None and len(paths) != spec.expected:
-        return [_error(f"there are {len(paths)} images, not {spec.expected}")]
-    complete = spec.expected is not None or len(paths) == ILSVRC_IMAGES or spec.classes != ILSVRC_CLASSES
+        return [_error(f"{images} holds no images")]
+    if expected is not None and len(paths) != expected:
+        return [_error(f"there are {len(paths)} images, not {expected}")]
+    complete = expected is not None or len(paths) == ILSVRC_IMAGES or classes != ILSVRC_CLASSES
     if not complete and all(_ILSVRC_NAME.fullmatch(path.name) for path in paths):
         return [_warn(f"these are {len(paths)} of the {ILSVRC_IMAGES} images of ILSVRC2012's validation set")]
     return []

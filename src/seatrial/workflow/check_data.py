@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seatrial.data.check import SHOWN, CheckSpec, Finding, check_data
+from seatrial.data.check import SHOWN, Finding, check_data
 from seatrial.data.labels import read_labels
 from seatrial.errors import NotComparable
 from seatrial.machine.cpu import count_cores
@@ -33,7 +33,7 @@ def check_images(
         NotComparable: the predictions are of other images.
     """
     classes = load_recipe(recipe).network.classes
-    findings = check_data(CheckSpec(images, labels, classes, expected, count_cores()), progress)
+    findings = check_data(images, labels, classes, expected, count_cores(), progress)
     if predictions is None or any(finding.level == "error" for finding in findings):
         return findings
     from seatrial.evaluation.label_order import find_order

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from seatrial.data import check
-from seatrial.data.check import CheckSpec, Finding, check_data
+from seatrial.data.check import Finding, check_data
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
@@ -22,13 +22,13 @@ def make_set(folder: Path, labels: list[int], name: str = "val_{:04d}.JPEG") -> 
 
 
 def check_set(made: tuple[Path, Path | None], classes: int, **more: int) -> list[Finding]:
-    return list(check_data(CheckSpec(*made, classes, **more)))
+    return list(check_data(*made, classes, **more))
 
 
 def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
     updates: list[Update] = []
     images, labels = make_set(tmp_path, [0, 1, 2] * 20)
-    assert check_data(CheckSpec(images, labels, 3, expected=60, decode_workers=2), updates.append) == ()
+    assert check_data(images, labels, 3, expected=60, decode_workers=2, progress=updates.append) == ()
     assert [(update.done, update.total) for update in updates] == [(32, 60), (60, 60)]
 
 

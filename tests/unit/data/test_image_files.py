@@ -12,7 +12,7 @@ from PIL import Image
 from seatrial.cli import run_cli
 from seatrial.data.bins.raw_inputs import find_inputs
 from seatrial.data.calibration import read_calibration
-from seatrial.data.check import CheckSpec, check_data
+from seatrial.data.check import check_data
 from seatrial.data.image_files import HEAD_BYTES, find_left_out, is_image_head
 from seatrial.data.labels import list_images, read_class_folders, read_labels
 from seatrial.data.sources import read_images
@@ -186,8 +186,8 @@ def test_training_reads_by_the_same_rule(classes: Path) -> None:
 def test_the_check_of_a_set_counts_them(flat: Path, classes: Path) -> None:
     write(flat / "more" / "x.jpg")
     write(classes / "x.jpg")
-    for spec in (CheckSpec(flat, flat.parent / "labels.txt", 2), CheckSpec(classes, None, 2)):
-        (found,) = (finding for finding in check_data(spec) if finding.level == "error")
+    for images, labels in ((flat, flat.parent / "labels.txt"), (classes, None)):
+        (found,) = (finding for finding in check_data(images, labels, 2) if finding.level == "error")
         assert found.text == "1 images are not part of the set, by their place or name"
         assert found.examples[0].endswith("x.jpg")
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from seatrial.data.archives.tar_stream import FETCH_AGAIN, Readable, TarStream, copy_out, read_members, read_whole
+from seatrial.data.archives.tar_stream import FETCH_AGAIN, TarStream, copy_out, read_members, read_whole
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_value, locked, make_folder, write_text
@@ -43,19 +43,6 @@ _TRAIN_IMAGE = re.compile(r"(n[0-9]{8})_[0-9]{1,9}\.JPEG")
 _VAL_IMAGE = re.compile(r"ILSVRC2012_val_[0-9]{8}\.JPEG")
 
 
-@dataclass(frozen=True, slots=True)
-class PrepareSpec:
-    """Which archives to prepare, and where."""
-
-    output: Path
-    train: Path | None = None
-    val: Path | None = None
-    devkit: Path | None = None
-    """Names the classes: without it there is no label file."""
-    verify: bool = True
-    """Refuse an archive whose md5 is not the published one."""
-
-
 class Unpacked(Record):
     """What a folder of images was unpacked from: its `.unpacked.json`."""
 
@@ -77,8 +64,19 @@ class PreparedImageNet:
     labels: Path | None = None
 
 
-def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> PreparedImageNet:
+def prepare_imagenet(
+    output: Path,
+    train: Path | None = None,
+    val: Path | None = None,
+    devkit: Path | None = None,
+    verify: bool = True,
+    progress: Progress = silent,
+) -> PreparedImageNet:
     """Unpack the archives and write the label file, or find it done.
+
+    Args:
+        devkit: names the classes; without it there is no label file.
+        verify: refuse an archive whose md5 is not the published one.
 
     Raises:
         UsageError: no archive was named, one is not there, or its folder holds something else.
@@ -86,51 +84,48 @@ def prepare_imagenet(spec: PrepareSpec, progress: Progress = silent) -> Prepared
         DataError: images, classes and labels do not belong together.
         StorageError: the disk is full or may not be written.
     """
-    archives = {"devkit": spec.devkit, "val": spec.val, "train": spec.train}
-    if not any(archives.values()):
+    archives = [path for path in (devkit, val, train) if path is not None]
+    if not archives:
         raise UsageError("no archive is given", "give --train, --val or --devkit")
-    for path in archives.values():
-        if path is not None and not path.is_file():
+    for path in archives:
+        if not path.is_file():
             raise UsageError(f"there is no archive {path}", "https://image-net.org/download-images has them")
-    with locked(spec.output):
+    with locked(output):
         # The devkit is small: what is wrong with it is known before hours of unpacking.
-        labels, wnids = _read_devkit(spec.devkit, spec.verify) if spec.devkit else ({}, ())
-        val = _unpack("val", spec.val, spec, progress) if spec.val else None
-        train = _unpack("train", spec.train, spec, progress) if spec.train else None
-        if spec.devkit:
-            _check_agreement(spec.output, labels, wnids)
-            write_text(spec.output / LABELS, "".join(f"{name} {label}\n" for name, label in labels.items()))
-    return PreparedImageNet(
-        train.images if train else None, val.images if val else None, spec.output / LABELS if spec.devkit else None
-    )
+        labels, wnids = _read_devkit(devkit, verify) if devkit else ({}, ())
+        val_images = _unpack("val", val, output, verify, progress) if val else None
+        train_images = _unpack("train", train, output, verify, progress) if train else None
+        if devkit:
+            _check_agreement(output, labels, wnids)
+            write_text(output / LABELS, "".join(f"{name} {label}\n" for name, label in labels.items()))
+    return PreparedImageNet(train_images, val_images, output / LABELS if devkit else None)
 
 
-def _unpack(part: Literal["train", "val"], archive: Path, spec: PrepareSpec, progress: Progress) -> Unpacked:
-    """Unpack into `output/PART`, whole or not at all."""
-    target = spec.output / part
+def _unpack(part: Literal["train", "val"], archive: Path, output: Path, verify: bool, progress: Progress) -> int:
+    """Unpack into `output/PART`, whole or not at all; returns how many images there are."""
+    target = output / part
     stat = archive.stat()
     key = hash_value([archive.name, stat.st_size, stat.st_mtime_ns])
     if target.exists():
         if (target / DONE).is_file() and Unpacked.load(target / DONE).key == key:
             progress(Update("prepare", note=f"already unpacked: {target}"))
-            return Unpacked.load(target / DONE)
+            return Unpacked.load(target / DONE).images
         raise UsageError(f"{target} is there already, and not from {archive}", "choose another --output, or remove it")
-    staging = spec.output / f".{part}.{key[:12]}.part"
-    for stale in spec.output.glob(f".{part}.*.part"):
+    staging = output / f".{part}.{key[:12]}.part"
+    for stale in output.glob(f".{part}.*.part"):
         if stale != staging or part == "val":
             shutil.rmtree(stale)
     make_folder(staging)
     try:
-        images, md5 = _fill(part, archive, staging, spec.verify, progress)
+        images, md5 = _fill(part, archive, staging, verify, progress)
     except RefusedFile:
         shutil.rmtree(staging)
         raise
-    done = Unpacked(archive=archive.name, key=key, md5=md5, images=images)
-    done.save(staging / DONE)
+    Unpacked(archive=archive.name, key=key, md5=md5, images=images).save(staging / DONE)
     os.sync()
     staging.rename(target)
     progress(Update("prepare", note=f"{images} images in {target}"))
-    return done
+    return images
 
 
 def _fill(
@@ -140,7 +135,7 @@ def _fill(
     digest = hashlib.md5(usedforsecurity=False) if verify else None
     size, images = archive.stat().st_size, 0
     with archive.open("rb") as file:
-        stream = TarStream(file, str(archive), MOST_BYTES[part], digest)
+        stream = TarStream(file.read, str(archive), MOST_BYTES[part], None if digest is None else digest.update)
         for images in _copy_val(stream, folder) if part == "val" else _copy_train(stream, folder):
             if images > MOST_IMAGES[part]:
                 raise RefusedFile(f"{archive} holds more than {MOST_IMAGES[part]:,} images", FETCH_AGAIN)
@@ -185,7 +180,7 @@ def _copy_train(stream: TarStream, folder: Path) -> Iterator[int]:
             continue
         shutil.rmtree(begun, ignore_errors=True)
         make_folder(begun)
-        for image, bytes_, image_size in read_members(TarStream(file, f"{stream.name}: {name}", size)):
+        for image, bytes_, image_size in read_members(TarStream(file.read, f"{stream.name}: {name}", size)):
             _check_member(stream, image, image_size, _TRAIN_IMAGE, match[1])
             copy_out(bytes_, image_size, begun / image, f"{stream.name}: {name}: {image}")
             count += 1
@@ -243,9 +238,9 @@ def _find_in_devkit(path: Path, verify: bool, names: Sequence[str]) -> list[byte
     if verify and digest != MD5["devkit"]:
         raise _wrong_md5(path, digest, "devkit")
     file = io.BytesIO(data)
-    source: Readable = gzip.GzipFile(fileobj=file) if data.startswith(GZIP) else file
+    read = gzip.GzipFile(fileobj=file).read if data.startswith(GZIP) else file.read
     contents: dict[str, bytes] = {}
-    for member, opened, member_size in read_members(TarStream(source, str(path), MOST_BYTES["devkit"])):
+    for member, opened, member_size in read_members(TarStream(read, str(path), MOST_BYTES["devkit"])):
         folder, _, name = member.rpartition("/")
         if folder.rpartition("/")[2] != "data" or name not in names:
             continue

@@ -42,7 +42,7 @@ def read_index(path: Path) -> Iterator[Member]:
             _check_compression(path, file.read(8))
             file.seek(0)
             size_bytes = path.stat().st_size
-            for _, member in walk(TarStream(file, str(path), size_bytes, skip=file.seek)):
+            for _, member in walk(TarStream(file.read, str(path), size_bytes, skip=file.seek)):
                 _check_place(path, member, size_bytes)
                 yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
     except OSError as error:

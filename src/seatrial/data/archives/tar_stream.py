@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from seatrial.errors import RefusedFile, SeatrialError
 from seatrial.store.files import describe_os_error
@@ -22,33 +22,24 @@ LONGEST_READ = 16 * STEP
 FETCH_AGAIN = "fetch it again"
 
 
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-
-class Readable(Protocol):
-    """Where an archive's bytes come from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes."""
-        ...
-
-
-Skip = Callable[[int], int]
-
-
 class TarStream:
-    """An archive's bytes, read forwards only, with what tarfile needs of a file; counted, and hashed with `digest`."""
+    """An archive's bytes, read forwards only, with what tarfile needs of a file; counted, and shown to `watch`."""
 
     def __init__(
-        self, source: Readable, name: str, limit: int, digest: _Digest | None = None, skip: Skip | None = None
+        self,
+        source: Callable[[int], bytes],
+        name: str,
+        limit: int,
+        watch: Callable[[bytes], object] | None = None,
+        skip: Callable[[int], int] | None = None,
     ) -> None:
         self.source = source
+        """Reads up to so many bytes."""
         self.name = name
         """What messages call it."""
         self.limit = limit
         """Bytes that may come out, compression undone."""
-        self.digest = digest
+        self.watch = watch
         self.skip = skip
         """Moves the source to a position; None reads all bytes up to it."""
         self.position = 0
@@ -63,7 +54,7 @@ class TarStream:
         if not 0 <= size <= LONGEST_READ:
             raise RefusedFile(f"{self.name} is damaged: a header of {size:,} bytes", FETCH_AGAIN)
         try:
-            data = self.source.read(size)
+            data = self.source(size)
         except SeatrialError:
             raise
         except Exception as error:
@@ -72,8 +63,8 @@ class TarStream:
         self.position += len(data)
         if self.position > self.limit:
             raise RefusedFile(f"{self.name} holds more than {self.limit:,} bytes", "it is not what it should be")
-        if self.digest is not None:
-            self.digest.update(data)
+        if self.watch is not None:
+            self.watch(data)
         self.last_block = (self.last_block + data)[-BLOCK:] if len(data) < BLOCK else data[-BLOCK:]
         return data
 

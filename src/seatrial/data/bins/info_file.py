@@ -14,14 +14,13 @@ from seatrial.store.files import write_text
 class InfoLine:
     """One line of an `.info` file."""
 
-    index: int
     path: str
     """As written: seen from wherever the tool that reads it is started."""
     width: int
     height: int
 
 
-def write_info(folder: Path | str, output: Path, width: int, height: int) -> tuple[InfoLine, ...]:
+def write_info(folder: Path | str, output: Path, width: int, height: int) -> None:
     """List the `.bin` files of `folder` in `output`, sorted by name, counted from 0.
 
     The guides' `get_info.py` lists in the order of the file system; sorted, the file is the same on every machine.
@@ -42,9 +41,7 @@ def write_info(folder: Path | str, output: Path, width: int, height: int) -> tup
     broken = next((path for path in paths if len(path.splitlines()) > 1), None)
     if broken is not None:
         raise DataError(f"{broken!r} has a line break in its name", "rename it")
-    lines = tuple(InfoLine(index, path, width, height) for index, path in enumerate(paths))
-    write_text(output, "".join(f"{line.index} {line.path} {line.width} {line.height}\n" for line in lines))
-    return lines
+    write_text(output, "".join(f"{index} {path} {width} {height}\n" for index, path in enumerate(paths)))
 
 
 def read_info(path: Path) -> tuple[InfoLine, ...]:
@@ -67,4 +64,4 @@ def _parse_lines(path: Path) -> Iterator[InfoLine]:
         parts = rest.rsplit(" ", 2)
         if len(parts) != 3 or not parts[0].strip() or not all(p.isascii() and p.isdigit() for p in (index, *parts[1:])):
             raise DataError(f"{path}:{number}: '{line[:80]}' is not `INDEX PATH WIDTH HEIGHT`", "mend the line")
-        yield InfoLine(int(index), parts[0], int(parts[1]), int(parts[2]))
+        yield InfoLine(parts[0], int(parts[1]), int(parts[2]))

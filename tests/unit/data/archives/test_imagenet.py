@@ -12,7 +12,7 @@ from scipy.io import savemat
 
 from full_disk import limited_files
 from seatrial.data.archives import imagenet as prepare
-from seatrial.data.archives.imagenet import PreparedImageNet, PrepareSpec, prepare_imagenet
+from seatrial.data.archives.imagenet import PreparedImageNet, prepare_imagenet
 from seatrial.data.labels import read_class_folders, read_labels
 from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
 from seatrial.progress import Update
@@ -79,12 +79,12 @@ def list_files(folder: Path) -> list[str]:
 def unpack(tmp_path: Path, part: str, content: bytes) -> PreparedImageNet:
     archive = tmp_path / "hostile.tar"
     archive.write_bytes(content)
-    return prepare_imagenet(PrepareSpec(tmp_path / "out", verify=False, **{part: archive}))
+    return prepare_imagenet(tmp_path / "out", verify=False, **{part: archive})
 
 
 def test_the_three_archives_become_the_usual_layout(tmp_path: Path, archives: dict[str, Path]) -> None:
     out = tmp_path / "out"
-    made = prepare_imagenet(PrepareSpec(out, verify=False, **archives))
+    made = prepare_imagenet(out, verify=False, **archives)
     assert made == PreparedImageNet(6, 5, out / "val_label.txt")
     assert (out / "val_label.txt").read_text() == LABELS
     assert {path.name: path.read_bytes() for path in (out / "val").glob("*.JPEG")} == VAL
@@ -105,22 +105,24 @@ def test_published_archives_are_known_by_their_md5(
 ) -> None:
     md5 = {part: hashlib.md5(path.read_bytes()).hexdigest() for part, path in archives.items()}
     monkeypatch.setattr(prepare, "MD5", md5)
-    assert prepare_imagenet(PrepareSpec(tmp_path / "out", **archives)).train_images == 6
+    assert prepare_imagenet(tmp_path / "out", **archives).train_images == 6
 
 
 @pytest.mark.parametrize("part", ["train", "val", "devkit"])
 def test_another_archive_is_refused_and_leaves_nothing(tmp_path: Path, archives: dict[str, Path], part: str) -> None:
     with pytest.raises(RefusedFile, match=rf"is not the published {part} archive \(md5 [0-9a-f]{{32}}, not"):
-        prepare_imagenet(PrepareSpec(tmp_path / "out", **{part: archives[part]}))
+        prepare_imagenet(tmp_path / "out", **{part: archives[part]})
     assert list_files(tmp_path / "out") == [".lock"]
 
 
 def test_what_is_unpacked_is_not_unpacked_again(tmp_path: Path, archives: dict[str, Path]) -> None:
-    spec = PrepareSpec(tmp_path / "out", verify=False, **archives)
-    first = prepare_imagenet(spec)
+    first = prepare_imagenet(tmp_path / "out", verify=False, **archives)
     (tmp_path / "out" / "val" / "ILSVRC2012_val_00000001.JPEG").write_bytes(b"mark")
     notes: list[str] = []
-    assert prepare_imagenet(spec, lambda update: notes.append(update.note)) == first
+    again = prepare_imagenet(
+        tmp_path / "out", verify=False, progress=lambda update: notes.append(update.note), **archives
+    )
+    assert again == first
     assert (tmp_path / "out" / "val" / "ILSVRC2012_val_00000001.JPEG").read_bytes() == b"mark"
     assert [note.split(":")[0] for note in notes] == ["already unpacked"] * 2
 
@@ -128,15 +130,14 @@ def test_what_is_unpacked_is_not_unpacked_again(tmp_path: Path, archives: dict[s
 def test_a_folder_from_elsewhere_is_left_alone(tmp_path: Path, archives: dict[str, Path]) -> None:
     (tmp_path / "out" / "val").mkdir(parents=True)
     with pytest.raises(UsageError, match="is there already, and not from"):
-        prepare_imagenet(PrepareSpec(tmp_path / "out", val=archives["val"], verify=False))
+        prepare_imagenet(tmp_path / "out", val=archives["val"], verify=False)
 
 
 def test_stopped_it_goes_on_after_the_last_whole_class(
     tmp_path: Path, archives: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "UPDATE_EVERY", 1)
-    spec = PrepareSpec(tmp_path / "out", train=archives["train"], verify=False)
-    told = 0
+    out, train, told = tmp_path / "out", archives["train"], 0
 
     def stop(update: Update) -> None:
         nonlocal told
@@ -145,11 +146,11 @@ def test_stopped_it_goes_on_after_the_last_whole_class(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_imagenet(spec, stop)
+        prepare_imagenet(out, train, verify=False, progress=stop)
     (staging,) = (tmp_path / "out").glob(".train.*.part")
     assert sorted(os.listdir(staging)) == ["n01440764.part", "n02119789"]
     kept = (staging / "n02119789" / "n02119789_0.JPEG").stat().st_ino
-    assert prepare_imagenet(spec).train_images == 6
+    assert prepare_imagenet(out, train, verify=False).train_images == 6
     assert (tmp_path / "out" / "train" / "n02119789" / "n02119789_0.JPEG").stat().st_ino == kept
     assert len(list_files(tmp_path / "out" / "train")) == 6 + 1
     assert not list((tmp_path / "out").glob(".train.*"))
@@ -157,9 +158,9 @@ def test_stopped_it_goes_on_after_the_last_whole_class(
 
 def test_a_full_disk_is_told(tmp_path: Path, archives: dict[str, Path]) -> None:
     with limited_files(1000), pytest.raises(StorageError):
-        prepare_imagenet(PrepareSpec(tmp_path / "out", val=archives["val"], verify=False))
+        prepare_imagenet(tmp_path / "out", val=archives["val"], verify=False)
     assert not (tmp_path / "out" / "val").exists()
-    assert prepare_imagenet(PrepareSpec(tmp_path / "out", val=archives["val"], verify=False)).val_images == 5
+    assert prepare_imagenet(tmp_path / "out", val=archives["val"], verify=False).val_images == 5
 
 
 def add(name: str, **fields: object) -> Callable[[tarfile.TarFile], None]:
@@ -345,18 +346,18 @@ def test_a_devkit_that_is_none_is_refused(tmp_path: Path, content: bytes, proble
 def test_images_and_devkit_must_belong_together(tmp_path: Path, archives: dict[str, Path]) -> None:
     archives["devkit"].write_bytes(make_devkit(truth="1\n" * 6))
     with pytest.raises(DataError, match=r"1 of 6 are missing, 0 are not in the devkit \(first '.*_00000006"):
-        prepare_imagenet(PrepareSpec(tmp_path / "out", val=archives["val"], devkit=archives["devkit"], verify=False))
+        prepare_imagenet(tmp_path / "out", val=archives["val"], devkit=archives["devkit"], verify=False)
     assert not (tmp_path / "out" / "val_label.txt").exists()
 
 
 def test_a_devkit_alone_gives_the_labels(tmp_path: Path, archives: dict[str, Path]) -> None:
-    made = prepare_imagenet(PrepareSpec(tmp_path / "out", devkit=archives["devkit"], verify=False))
+    made = prepare_imagenet(tmp_path / "out", devkit=archives["devkit"], verify=False)
     assert made == PreparedImageNet(labels=tmp_path / "out" / "val_label.txt")
     assert (tmp_path / "out" / "val_label.txt").read_text() == LABELS
 
 
 def test_something_must_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no archive is given"):
-        prepare_imagenet(PrepareSpec(tmp_path / "out"))
+        prepare_imagenet(tmp_path / "out")
     with pytest.raises(UsageError, match=r"there is no archive .*val\.tar"):
-        prepare_imagenet(PrepareSpec(tmp_path / "out", val=tmp_path / "val.tar"))
+        prepare_imagenet(tmp_path / "out", val=tmp_path / "val.tar")

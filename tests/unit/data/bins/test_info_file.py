@@ -25,8 +25,8 @@ def test_what_is_written_reads_back_with_spaces_in_the_path(tmp_path: Path) -> N
     folder = tmp_path / "two words"
     folder.mkdir()
     (folder / "a b.bin").touch()
-    written = write_info(folder, tmp_path / "x.info", 256, 224)
-    assert read_info(tmp_path / "x.info") == written == (InfoLine(0, f"{folder}/a b.bin", 256, 224),)
+    write_info(folder, tmp_path / "x.info", 256, 224)
+    assert read_info(tmp_path / "x.info") == (InfoLine(f"{folder}/a b.bin", 256, 224),)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
