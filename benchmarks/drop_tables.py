@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from seatrial.evaluation.exact_drop import is_surely_below
-from seatrial.evaluation.statistics import Paired, score_statistic
+from seatrial.evaluation.statistics import score_statistic
 
 Counts = NDArray[np.int64]
 _FOUND: dict[tuple[int, float, float], dict[int, int]] = defaultdict(dict)
@@ -49,7 +49,7 @@ def _search(count: int, gained: int, gate: float, level: float, guess: int) -> i
             return True
         if lost + gained > count:
             return False
-        return is_surely_below(Paired(count - lost - gained, lost, gained, 0), gate, 1 - level)
+        return is_surely_below(count, lost, gained, gate, level)
 
     guess = max(-1, guess)
     while not passes(guess):

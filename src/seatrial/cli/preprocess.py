@@ -9,7 +9,7 @@ from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
-    from seatrial.data.bins.write import PixelFormat
+    from seatrial.data.preprocessing.yuv import PixelFormat
 
 
 def preprocess(
@@ -51,7 +51,7 @@ def read_format(text: str) -> "PixelFormat":
     Raises:
         UsageError: there is none of that name.
     """
-    from seatrial.data.bins.write import PixelFormat
+    from seatrial.data.preprocessing.yuv import PixelFormat
     from seatrial.strict import check_name
 
     check_name(text, get_args(PixelFormat), f"there is no format '{text}'")

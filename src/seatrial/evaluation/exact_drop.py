@@ -49,11 +49,6 @@ def drop_interval(paired: Paired, confidence: float = CONFIDENCE) -> tuple[float
     return -_bound_above(swapped, 1 - confidence), _bound_above(paired, 1 - confidence)
 
 
-def is_surely_below(paired: Paired, drop: float, confidence: float = CONFIDENCE) -> bool:
-    """Whether the upper bound of `drop_interval` lies below `drop`: quicker than to find it."""
-    return _prove_below(paired.count, paired.lost, paired.gained, drop, 1 - confidence)
-
-
 def images_to_settle(paired: Paired, gate_drop: float, confidence: float = CONFIDENCE) -> int | None:
     """About how many more images would move the nearer bound past the gate, were the flips to go on alike.
 
@@ -68,7 +63,7 @@ def images_to_settle(paired: Paired, gate_drop: float, confidence: float = CONFI
 
     def settles(count: int) -> bool:
         scale = count / paired.count
-        return _prove_below(count, lost * scale, gained * scale, gate, 1 - confidence)
+        return is_surely_below(count, lost * scale, gained * scale, gate, 1 - confidence)
 
     if settles(paired.count):
         return 0
@@ -123,8 +118,11 @@ class _Tail:
         return np.bincount(row, weights=chance).astype(np.float64, copy=False)
 
 
-def _prove_below(count: int, lost: float, gained: float, drop: float, level: float) -> bool:
-    """Whether tables like this one come in less than `level` of all sets with that drop; counts need not be whole."""
+def is_surely_below(count: int, lost: float, gained: float, drop: float, level: float = 1 - CONFIDENCE) -> bool:
+    """Whether the upper bound of `drop_interval` lies below `drop`, which is quicker than to find it.
+
+    Then tables like this one come in less than `level` of all sets with that drop; counts need not be whole.
+    """
     if lost >= count or drop <= (lost - gained) / count:
         return False
     bound = _bound_by_score(count, lost, gained, level)

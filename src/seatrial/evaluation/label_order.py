@@ -55,35 +55,26 @@ def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], clas
     def share(expected: NDArray[np.integer]) -> float:
         return float((expected == predicted).mean()) if len(labels) else 0.0
 
+    examples: tuple[str, ...] = ()
     best = max(plain, key=lambda order: share(order[2]), default=None)
     if best is not None and share(learned) < share(best[2]) + SIMPLER_BY:
-        (what, fix, expected), examples = best, ()
+        what, fix, expected = best
     else:
-        what, expected, examples = (
-            "another class, the same for each label,",
-            learned,
-            _describe_moves(predicted, labels),
-        )
+        what, expected = "another class, the same for each label,", learned
+        examples = _describe_moves(predicted, labels)
         fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
     # All that are tried share the chance of a false alarm.
-    if not explains_better(predicted, labels, expected, SURE / (len(plain) + 1)):
+    if not is_far_better(Paired.of(labels == predicted, expected == predicted), SURE / (len(plain) + 1)):
         return None
     return LabelOrder(what, share(expected), share(labels), len(labels), fix, examples)
 
 
-def explains_better(
-    predicted: NDArray[np.integer], labels: NDArray[np.integer], expected: NDArray[np.integer], level: float = SURE
-) -> bool:
-    """Whether `expected` (n,) is hit so much more often than `labels` that neither chance nor a poor model explains it.
+def is_far_better(paired: Paired, level: float = SURE) -> bool:
+    """Whether another explanation is right so much more often that neither chance nor a poor model explains it.
 
     McNemar's exact test, one-sided; and the accuracy doubles and gains 5 points, or gains `FAR_PP` and leaves at most
-    two thirds of the errors.
+    two thirds of the errors. The present explanation is the reference: what it alone explains is lost.
     """
-    return is_far_better(Paired.of(labels == predicted, expected == predicted), level)
-
-
-def is_far_better(paired: Paired, level: float = SURE) -> bool:
-    """`explains_better` of counts, the present explanation being the reference: what it alone explains is lost."""
     if gain_p(paired.lost, paired.gained) > level:
         return False
     before, after = ((paired.both_right + alone) / paired.count for alone in (paired.lost, paired.gained))

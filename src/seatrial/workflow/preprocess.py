@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.bins.info_file import write_info
-from seatrial.data.bins.write import BinForm, BinReport, PixelFormat, write_bins
+from seatrial.data.bins.write import BinForm, BinReport, write_bins
 from seatrial.data.labels import list_images
+from seatrial.data.preprocessing.yuv import PixelFormat
 from seatrial.errors import DataError
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, silent

@@ -50,7 +50,7 @@ def find_false_pass(count: int, gate: float, gain: float) -> float:
     chance, most = 0.0, -1
     for gained in range(int(binom.ppf(1e-7, count, gain)), int(binom.isf(1e-7, count, gain)) + 1):
         # With more gains, no fewer losses pass.
-        while is_surely_below(make_table(count, most + 1, gained), gate):
+        while is_surely_below(count, most + 1, gained, gate):
             most += 1
         chance += binom.pmf(gained, count, gain) * binom.cdf(most, count - gained, (gain + gate) / (1 - gain))
     return float(chance)
@@ -152,14 +152,14 @@ def test_the_short_way_to_judge_is_the_bounds() -> None:
         lost, gained = rng.multinomial(count, [0.01, 0.006, 0.984])[:2].tolist()
         high = drop_interval(make_table(count, lost, gained))[1]
         little = 1e-4 * (high - (lost - gained) / count)
-        assert is_surely_below(make_table(count, lost, gained), high + little)
-        assert not is_surely_below(make_table(count, lost, gained), high - little)
+        assert is_surely_below(count, lost, gained, high + little)
+        assert not is_surely_below(count, lost, gained, high - little)
 
 
 @pytest.mark.parametrize("drop", [-0.5, -0.01, -0.002, 0.0, 0.0004])
 def test_a_drop_is_not_surely_below_what_is_lower_than_it(drop: float) -> None:
     # Also where no chance of a gain that the gains seen allow would give so low a drop.
-    assert not is_surely_below(make_table(5000, 10, 8), drop)
+    assert not is_surely_below(5000, 10, 8, drop)
 
 
 def test_the_order_of_the_tables_follows_losses_and_gains() -> None:

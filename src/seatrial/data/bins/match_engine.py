@@ -19,14 +19,9 @@ def find_form(pipeline: InputPipeline, spec: TensorSpec) -> BinForm | None:
     """
     if spec.dtype == "float32":
         return BinForm(Mode(preprocess=pipeline.recipe.preprocess))
-    pixels = Mode(preprocess=pixel_steps(pipeline.steps))
-    if spec.dtype != "uint8":
+    if spec.dtype != "uint8" or pipeline.pixel_format is None:
         return None
-    if pipeline.aipp is None:
-        return BinForm(pixels)
-    if pipeline.is_yuv:
-        return BinForm(pixels, "yuv420sp-nv21" if pipeline.aipp.rbuv_swap_switch else "yuv420sp")
-    return BinForm(pixels) if pipeline.aipp.order == (0, 1, 2) and pipeline.shape[2] == 3 else None
+    return BinForm(Mode(preprocess=pixel_steps(pipeline.steps)), pipeline.pixel_format)
 
 
 def check_bins(folder: Path, pipeline: InputPipeline, spec: TensorSpec) -> bool:

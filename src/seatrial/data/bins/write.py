@@ -28,8 +28,8 @@ from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.loading.worker_process import start_process
 from seatrial.data.preprocessing.decode import read_file
 from seatrial.data.preprocessing.input_pipeline import decode_pixels
-from seatrial.data.preprocessing.steps import hash_steps, normalise
-from seatrial.data.preprocessing.yuv import hash_yuv420sp, pack_yuv420sp
+from seatrial.data.preprocessing.steps import normalise
+from seatrial.data.preprocessing.yuv import PixelFormat, hash_pixels, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Mode
@@ -42,9 +42,6 @@ PART = ".part"
 """Ends the name of a bin that is being written: no tool takes it for one."""
 CHUNK = 16
 """Images handed to a process at a time."""
-
-PixelFormat = Literal["rgb", "yuv420sp", "yuv420sp-nv21"]
-"""How the pixels of a uint8 bin are stored; yuv420sp is NV12."""
 
 
 class BinManifest(Record):
@@ -181,7 +178,7 @@ def describe_bins(form: BinForm) -> BinManifest:
     height, width = mode.input_size
     numbers = height * width * 3 if is_rgb else height * width * 3 // 2
     return BinManifest(
-        preprocess_hash=hash_steps(mode.preprocess) if is_rgb else hash_yuv420sp(mode.preprocess, form.pixels),
+        preprocess_hash=hash_pixels(mode.preprocess, form.pixels),
         steps=tuple(dump_steps(mode.preprocess)),
         dtype=mode.dtype,
         layout=mode.layout if is_rgb else "YUV420SP",

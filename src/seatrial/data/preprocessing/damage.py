@@ -78,7 +78,7 @@ def decode_strictly(data: bytes, frame: JpegFrame) -> tuple[NDArray[np.uint8] | 
         # Pillow's defaults: exact IDCT and smooth chroma upsampling.
         pixels = simplejpeg.decode_jpeg(data, frame.colorspace, fastdct=False, fastupsample=False)
     except ValueError as error:
-        damage, note = _judge(data, frame.colorspace, str(error))
+        damage, note = _judge(data, frame, str(error))
     if damage is None and not frame.complete:
         damage = _find_missing_passes(data, frame)
     return pixels, damage, note
@@ -98,7 +98,7 @@ def find_png_damage(data: bytes) -> str | None:
     return None
 
 
-def _judge(data: bytes, colorspace: str, warning: str) -> tuple[str | None, str | None]:
+def _judge(data: bytes, frame: JpegFrame, warning: str) -> tuple[str | None, str | None]:
     """Damage and note of what simplejpeg raised; what does no harm is taken out, as it may hide another warning."""
     bare, note = data, None
     if _OF_METADATA.search(warning):
@@ -109,16 +109,8 @@ def _judge(data: bytes, colorspace: str, warning: str) -> tuple[str | None, str 
         bare, note = _drop_surplus(data), SURPLUS
     if bare == data:
         return warning, None
-    damage, another = _find_damage(bare, colorspace)
+    _, damage, another = decode_strictly(bare, frame)
     return damage, note or another
-
-
-def _find_damage(data: bytes, colorspace: str) -> tuple[str | None, str | None]:
-    try:
-        simplejpeg.decode_jpeg(data, colorspace)
-    except ValueError as error:
-        return _judge(data, colorspace, str(error))
-    return None, None
 
 
 def _drop_metadata(data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from seatrial.data.preprocessing.aipp import Aipp, hash_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
 from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, normalise
-from seatrial.data.preprocessing.yuv import decode_ycbcr, hash_yuv420sp, pack_yuv420sp
+from seatrial.data.preprocessing.yuv import PixelFormat, decode_ycbcr, hash_pixels, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Mode, Recipe
 from seatrial.recipes.steps import Size, Step, pixel_steps
@@ -49,11 +49,16 @@ class InputPipeline:
     def pixels_hash(self) -> str:
         """What identifies the bytes of `shape`, whatever is done to them afterwards; `bins.json` has the same."""
         steps = pixel_steps(self.steps)
-        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
-            return hash_steps(steps)
-        if self.is_yuv:
-            return hash_yuv420sp(steps, "yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp")
+        if self.aipp is None or self.pixel_format is not None:
+            return hash_pixels(steps, self.pixel_format or "rgb")
         return hash_value({"pixels": hash_steps(steps), "order": self.aipp.order, "channels": self.shape[2]})
+
+    @property
+    def pixel_format(self) -> PixelFormat | None:
+        """How the bytes of `shape` are stored; None where bins have no such format."""
+        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
+            return "rgb"
+        return ("yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp") if self.is_yuv else None
 
     @property
     def is_yuv(self) -> bool:

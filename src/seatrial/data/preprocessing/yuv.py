@@ -6,16 +6,19 @@ Stands in for that hardware; its own resizing is not documented to the bit.
 import io
 import warnings
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.decode import decode_image, decode_jpeg
-from seatrial.errors import UsageError
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
 
+PixelFormat = Literal["rgb", "yuv420sp", "yuv420sp-nv21"]
+"""How the pixels of a uint8 bin are stored; yuv420sp is NV12."""
 POLICY = "pillow-ycbcr/1"
 """Names these pixels in preprocessing hashes: a JPEG's own planes, chroma upsampled by libjpeg; others through RGB."""
 
@@ -44,23 +47,20 @@ def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     return decode_image(data, name).convert("YCbCr")
 
 
-def hash_yuv420sp(steps: Sequence[Step], name: str) -> str:
-    """What identifies a preprocessing that ends in these bytes; `name` is that of NV12 or NV21."""
-    return hash_value({"decode": POLICY, "steps": dump_steps(steps), "format": name})
+def hash_pixels(steps: Sequence[Step], form: PixelFormat) -> str:
+    """What identifies a preprocessing that ends in pixels of this format."""
+    if form == "rgb":
+        return hash_steps(steps)
+    return hash_value({"decode": POLICY, "steps": dump_steps(steps), "format": form})
 
 
 def pack_yuv420sp(pixels: NDArray[np.uint8], nv21: bool = False) -> NDArray[np.uint8]:
-    """Full-colour pixels (height, width, 3) in Y, U, V as YUV420SP: (height · 3/2, width).
+    """Full-colour pixels (height, width, 3), whose sides are even, in Y, U, V as YUV420SP: (height · 3/2, width).
 
     The rows of Y, then half as many that hold U and V in turn (NV12), or V and U (NV21), each the mean of 2×2 pixels
     rounded half up.
-
-    Raises:
-        UsageError: a side is odd.
     """
     height, width, _ = pixels.shape
-    if height % 2 or width % 2:
-        raise UsageError(f"YUV420SP needs even sizes, and the image has {height}×{width} (height×width)", "resize it")
     chroma = pixels[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).sum(axis=(1, 3), dtype=np.uint16)
     means = ((chroma + 2) // 4).astype(np.uint8)
     pairs = means[..., ::-1] if nv21 else means

@@ -7,9 +7,10 @@ from PIL import Image
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.bins.match_engine import check_bins, find_form, suggest_bins
-from seatrial.data.bins.write import BinForm, PixelFormat, encode_bytes, write_bins
+from seatrial.data.bins.write import BinForm, encode_bytes, write_bins
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
+from seatrial.data.preprocessing.yuv import PixelFormat
 from seatrial.errors import DataError
 from seatrial.recipes import load_recipe
 from seatrial.recipes.schema import Mode

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from fake_engine import make_recipe
-from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
+from seatrial.data.bins.write import BinForm, write_bins
 from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
+from seatrial.data.preprocessing.yuv import PixelFormat
 from seatrial.data.sources.bin_files import find_form
 from seatrial.data.sources.request import Request
 from seatrial.errors import DataError

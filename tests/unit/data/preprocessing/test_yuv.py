@@ -11,7 +11,7 @@ from PIL import Image
 
 from seatrial.data.preprocessing.steps import apply_pixel_steps
 from seatrial.data.preprocessing.yuv import decode_ycbcr, pack_yuv420sp, unpack_yuv420sp
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError
 from seatrial.recipes.steps import CenterCrop, Resize
 from yuv_pictures import to_yuv420sp
 
@@ -112,8 +112,3 @@ def test_the_steps_of_a_card_run_on_the_planes() -> None:
     assert pixels[0].tolist() == [[0, 128, 128]] * 48
     rgb = Image.fromarray(pixels, "YCbCr").convert("RGB")
     np.testing.assert_allclose(planes(rgb), apply_pixel_steps(paint(), steps), atol=4)
-
-
-def test_odd_sizes_are_refused() -> None:
-    with pytest.raises(UsageError, match="even sizes, and the image has 427×640"):
-        to_yuv420sp((PHOTOGRAPHS / "china.jpg").read_bytes())

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.bins.write import BinForm, PixelFormat, write_bins
+from seatrial.data.bins.write import BinForm, write_bins
 from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.preprocessing.steps import hash_steps
+from seatrial.data.preprocessing.yuv import PixelFormat
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Mode
