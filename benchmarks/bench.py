@@ -35,7 +35,7 @@ from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.metrics.latency import Latency
-from seatrial.results.rate import divide, measure_rate
+from seatrial.results.speed import divide, measure_rate
 from seatrial.store.measurement import Point
 
 MOST_CALL_US = 20.0

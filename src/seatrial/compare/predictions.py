@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError
-from seatrial.evaluation.comparison import compare_first_classes
+from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.store.predictions import Predictions, check_same_images

@@ -7,7 +7,7 @@ from seatrial.compare.comparability import KINDS, choose_basis, describe_unlike,
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.compare.speed_column import Kind, SpeedColumn
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, divide_columns, show_column
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
 MAX_SLOWER_PCT = 5.0

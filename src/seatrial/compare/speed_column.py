@@ -7,8 +7,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from seatrial.machine.environment import machine_hash
-from seatrial.results.rate import Rate
-from seatrial.results.speed import measure_speeds
+from seatrial.results.speed import Rate, measure_speeds
 from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun, ReportedRecord
 from seatrial.store.measurement import Environment, Measurement, Scope
 

@@ -8,7 +8,7 @@ from seatrial.compare.speed_column import Kind, SpeedColumn, SpeedFigure, Unit
 from seatrial.compare.speed_expression import find_exceptions, judge_figures
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
-from seatrial.results.rate import Rate, divide
+from seatrial.results.speed import Rate, divide
 from seatrial.store.measurement import Scope
 from seatrial.store.records import GateResult, Verdict
 from seatrial.strict import suggest

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from seatrial.compare.comparability import check_kinds, describe_unlike, refuse_unlike
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
-from seatrial.results.rate import Rate, divide
+from seatrial.results.speed import Rate, divide
 from seatrial.store.training import TrainingSpeedRecord
 
 Kind = Literal["model", "data", "size"]

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seatrial.data.images import LabelledImage
 from seatrial.errors import NotComparable, RefusedFile
-from seatrial.evaluation.comparison import compare_first_classes
+from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
+from seatrial.evaluation.statistics import Paired, mcnemar_p
 from seatrial.metrics.intervals import CONFIDENCE
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
@@ -109,6 +113,31 @@ def compare_with(reference: ReferencePredictions, ours: Predictions, record: Acc
         return named
     unknown = f"{reference.name}: its predictions do not identify their image files, so replaced ones go unnoticed"
     return named.model_copy(update={"doubts": (*named.doubts, unknown)})
+
+
+def compare_first_classes(
+    reference: NDArray[np.integer],
+    predicted: NDArray[np.integer],
+    labels: NDArray[np.integer],
+    name: str,
+    confidence: float = CONFIDENCE,
+) -> Comparison:
+    """Compare first classes (n,) with a reference's on the same images in the same order; `name` is the reference's."""
+    paired = Paired.of(reference == labels, predicted == labels)
+    low, high = drop_interval(paired, confidence)
+    return Comparison(
+        reference=name,
+        images=paired.count,
+        both_right=paired.both_right,
+        lost=paired.lost,
+        gained=paired.gained,
+        changed=int((reference != predicted).sum()),
+        drop_pp=100 * paired.drop,
+        low_pp=100 * low,
+        high_pp=100 * high,
+        confidence=confidence,
+        p_value=mcnemar_p(paired.lost, paired.gained),
+    )
 
 
 def name_differences(compared: Comparison, reference: ReferencePredictions, record: AccuracyRecord) -> Comparison:

@@ -5,7 +5,7 @@ import pytest
 from seatrial.compare.comparability import KINDS, Basis, check_kinds, choose_basis, find_unlike, refuse_unlike
 from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
 from seatrial.errors import NotComparable, UsageError
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 
 HOST = {"host": {1: SpeedFigure(Rate(10.0), 1)}}
 FACTS = {

@@ -14,7 +14,7 @@ from seatrial.compare.gates import (
     judge_same_at_batches,
 )
 from seatrial.compare.verdict import reach_verdict
-from seatrial.evaluation.comparison import compare_first_classes
+from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, Metric
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, Suspicion

@@ -5,7 +5,7 @@ import pytest
 
 from seatrial.compare.regression import compare_speed, find_changes, judge_slower, write_change
 from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 
 
 def make_column(name: str, error: float | None, rates: dict[int, float], **facts: str) -> SpeedColumn:

@@ -3,7 +3,7 @@ import pytest
 from imported_logs import make_imported
 from run_folder import MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.compare.speed_column import describe_machine, name_model, read_imported, read_measurement
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 from seatrial.store.measurement import Measurement
 
 

@@ -8,7 +8,7 @@ from run_folder import TORCH, Ship, Trial, build_run, make_point
 from seatrial.compare.speed_column import SpeedFigure, read_measurement
 from seatrial.compare.speed_expression import Figures, GateFigures, find_exceptions, judge_figures, judge_speed
 from seatrial.errors import UsageError
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 from seatrial.store.measurement import Measurement
 
 

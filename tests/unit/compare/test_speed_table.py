@@ -7,7 +7,7 @@ from seatrial.cli.output.tables import Layout
 from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
 from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.errors import NotComparable, UsageError
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 
 
 def make_column(name: str, rates: dict[int | None, float], chips: int | None = 1, **facts: str) -> SpeedColumn:

@@ -9,7 +9,6 @@ from scipy.stats import beta, binomtest
 
 from fake_engine import make_recipe
 from seatrial.data.images import LabelledImage
-from seatrial.evaluation.comparison import compare_first_classes
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import (
     Seen,
@@ -19,6 +18,7 @@ from seatrial.evaluation.plausibility import (
     judge_tally,
     suspect_changes,
 )
+from seatrial.evaluation.reference import compare_first_classes
 from seatrial.evaluation.statistics import Paired, gain_p
 from seatrial.metrics.intervals import exact_bounds
 

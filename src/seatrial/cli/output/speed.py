@@ -9,7 +9,7 @@ from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.formats import Grid
 from seatrial.report.numbers import write_figures
-from seatrial.results.rate import Rate
+from seatrial.results.speed import Rate
 
 UNKNOWN = "not stated"
 

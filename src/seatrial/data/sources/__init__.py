@@ -1,15 +1,17 @@
 """Where labelled images can come from: one function for folders, lists, bins, archives and packs."""
 
+import os
+import re
 from pathlib import Path
 
 from seatrial.data.archives.tar_index import COMPRESSED
+from seatrial.data.image_files import is_image_name
 from seatrial.data.images import ImageListing, PreparedInput
-from seatrial.data.labels import count_names
-from seatrial.data.sources.folders import read_folder
+from seatrial.data.labels import count_names, list_images, parse_label_file, read_class_folders, refuse_left_out
+from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.lists import read_info_list, read_list
-from seatrial.data.sources.pack_file import MAGIC
-from seatrial.data.sources.packs import read_packed
-from seatrial.data.sources.request import Request
+from seatrial.data.sources.pack_file import MAGIC, read_packed
+from seatrial.data.sources.request import ImageLocation, Request, label_places
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -18,6 +20,7 @@ KINDS = (
     "images are given as a folder (of images, class folders, .bin files or .tar archives), a .tar or "
     "'shard-{000..012}.tar', a pack, an .info file, or a text file of paths"
 )
+TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz)$", re.IGNORECASE)
 
 
 def read_images(
@@ -72,3 +75,31 @@ def _read_head(path: Path) -> bytes:
             return file.read(512)
     except OSError as error:
         raise DataError(f"images {path} cannot be read ({error.strerror})", KINDS) from None
+
+
+def read_folder(request: Request) -> ImageListing:
+    """A labelled set: class folders, or images with a label file, and where there are none of these, bins or archives.
+
+    Raises:
+        DataError: as the kind's own reader; or bins and archives lie side by side.
+        RefusedFile: an archive is compressed, damaged or unsafe.
+    """
+    entries = [entry for entry in os.scandir(request.source) if not entry.name.startswith(".")]
+    names = [entry.name for entry in entries]
+    bins = any(name.lower().endswith(BIN) for name in names)
+    archives = sorted(request.source / name for name in names if TAR.search(name))
+    has_images = any(is_image_name(name) for name in names)
+    has_classes = request.labels is None and any(entry.is_dir() for entry in entries)
+    if has_images or has_classes or not (bins or archives):
+        return _read_images(request)
+    if bins and archives:
+        raise DataError(f"{request.source} holds bins and archives, such as {archives[0].name}", "give one of them")
+    refuse_left_out(request.source, frozenset(), request.notify_left_out)
+    return read_shards(archives, request) if archives else read_bin_folder(request)
+
+
+def _read_images(request: Request) -> ImageListing:
+    if request.labels is None:
+        return ImageListing(read_class_folders(request.source, request.classes, request.notify_left_out))
+    places = {path.name: ImageLocation(path) for path in list_images(request.source, request.notify_left_out)}
+    return label_places(places, parse_label_file(request.labels), request)

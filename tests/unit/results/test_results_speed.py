@@ -3,7 +3,7 @@ import math
 import pytest
 
 from run_folder import make_point
-from seatrial.results.rate import Rate, divide, measure_rate
+from seatrial.results.speed import Rate, divide, measure_rate
 
 
 def test_processes_that_agree_leave_no_doubt() -> None:

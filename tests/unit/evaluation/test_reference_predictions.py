@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from seatrial.evaluation.comparison import compare_first_classes
 from seatrial.evaluation.exact_drop import drop_interval
+from seatrial.evaluation.reference import compare_first_classes
 from seatrial.evaluation.statistics import Paired
 
 
