@@ -1,6 +1,6 @@
 """Records side by side: rates by batch size, ratios from full precision, and what the best batch hides."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.compare.comparability import Basis, choose_basis, describe_unlike, find_unlike, refuse_unlike
@@ -148,33 +148,32 @@ def divide_columns(of: ShownColumn, to: ShownColumn) -> RatioColumn:
     return RatioColumn(of.column.name, to.column.name, by_size, divide(of.best[1].rate, to.best[1].rate))
 
 
-def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str, str]]) -> list[str]:
+def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str, str]]) -> Iterator[str]:
     columns = [s.column for s in shown]
     scope = shown[0].basis.scope
     bounded = any(figure.rate.low is not None for s in shown for figure in s.figures.values())
     where = "each in its own scope" if "scope" in unlike else f"scope {scope}: {SCOPES[scope]}"
-    notes = [f"images/s{' with 95 % intervals' if bounded else ''}, {where}"]
+    yield f"images/s{' with 95 % intervals' if bounded else ''}, {where}"
     if "chips" not in unlike and any(c.chips_per_card != 1 for c in columns):
         chips = ", ".join(f"{c.name} {c.chips_per_card or 'not stated'}" for c in columns)
         whose = "one chip's" if shown[0].basis.unit == "chip" else "a whole card's"
-        notes.append(f"images/s are {whose}; chips on a card: {chips}")
-    notes += [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
+        yield f"images/s are {whose}; chips on a card: {chips}"
+    yield from (f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items())
     for kind, thing in (("precision", "the precision"), ("model", "the model")):
         silent = [c.name for c in columns if c.facts.get(kind) is None]  # type: ignore[call-overload]
         if silent and len(columns) > 1:
-            notes.append(f"not stated, so not compared: {thing} of {', '.join(silent)}")
+            yield f"not stated, so not compared: {thing} of {', '.join(silent)}"
     streams = [f"{s.column.name} {_list_streams(s)}" for s in shown if _list_streams(s)]
     if streams:
-        notes.append(f"batches in flight at once: {'; '.join(streams)}")
-    return notes + doubt_intervals(shown)
+        yield f"batches in flight at once: {'; '.join(streams)}"
+    yield from doubt_intervals(shown)
 
 
-def doubt_intervals(shown: Sequence[ShownColumn]) -> list[str]:
+def doubt_intervals(shown: Sequence[ShownColumn]) -> Iterator[str]:
     """A note on intervals that come from one process."""
     alone = [s.column.name for s in shown if any(figure.processes == 1 for figure in s.figures.values())]
-    if not alone:
-        return []
-    return [f"intervals of {', '.join(alone)} cover one process only; another process may lie outside them"]
+    if alone:
+        yield f"intervals of {', '.join(alone)} cover one process only; another process may lie outside them"
 
 
 def _list_streams(shown: ShownColumn) -> str:

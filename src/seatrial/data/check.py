@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,7 @@ def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], l
     foreign = sorted(p.name for p in images.iterdir() if p.name not in names and not p.name.startswith("."))
     if foreign:
         findings.append(_warn(f"{len(foreign)} other files or folders lie among the images", foreign))
-    return paths, list(by_name.values()), findings + _check_names(paths)
+    return paths, list(by_name.values()), [*findings, *_check_names(paths)]
 
 
 def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
@@ -127,70 +127,65 @@ def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
     return by_name, findings
 
 
-def _check_left_out(paths: Sequence[Path], root: Path) -> list[Finding]:
+def _check_left_out(paths: Sequence[Path], root: Path) -> Iterator[Finding]:
     others = find_left_out(root, {path.relative_to(root).as_posix() for path in paths})
-    return [_error(f"{len(others)} images are not part of the set, by their place or name", others)] if others else []
+    if others:
+        yield _error(f"{len(others)} images are not part of the set, by their place or name", others)
 
 
-def _check_counts(paths: Sequence[Path], images: Path, classes: int, expected: int | None) -> list[Finding]:
-    if not paths:
-        return [_error(f"{images} holds no images")]
-    if expected is not None and len(paths) != expected:
-        return [_error(f"there are {len(paths)} images, not {expected}")]
+def _check_counts(paths: Sequence[Path], images: Path, classes: int, expected: int | None) -> Iterator[Finding]:
     complete = expected is not None or len(paths) == ILSVRC_IMAGES or classes != ILSVRC_CLASSES
-    if not complete and all(_ILSVRC_NAME.fullmatch(path.name) for path in paths):
-        return [_warn(f"these are {len(paths)} of the {ILSVRC_IMAGES} images of ILSVRC2012's validation set")]
-    return []
+    if not paths:
+        yield _error(f"{images} holds no images")
+    elif expected is not None and len(paths) != expected:
+        yield _error(f"there are {len(paths)} images, not {expected}")
+    elif not complete and all(_ILSVRC_NAME.fullmatch(path.name) for path in paths):
+        yield _warn(f"these are {len(paths)} of the {ILSVRC_IMAGES} images of ILSVRC2012's validation set")
 
 
-def _check_names(paths: Sequence[Path]) -> list[Finding]:
+def _check_names(paths: Sequence[Path]) -> Iterator[Finding]:
     """Names that are one name to whatever cuts them at the first dot: bins and predictions."""
     by_stem = defaultdict(list)
     for path in paths:
         by_stem[path.name.split(".")[0]].append(path.name)
     alike = [" and ".join(names) for names in by_stem.values() if len(names) > 1]
-    text = f"{len(alike)} names are shared up to the first dot, so their .bin files and predictions would be one"
-    return [_warn(text, alike)] if alike else []
+    if alike:
+        text = f"{len(alike)} names are shared up to the first dot, so their .bin files and predictions would be one"
+        yield _warn(text, alike)
 
 
-def _check_labels(labels: Collection[int], classes: int) -> list[Finding]:
+def _check_labels(labels: Collection[int], classes: int) -> Iterator[Finding]:
     counts = Counter(labels)
-    if not counts:
-        return []
-    findings = []
     beyond = sorted(label for label in counts if label >= classes)
     one_based = beyond == [classes] and 0 not in counts
     if beyond:
         affected = sum(counts[label] for label in beyond)
         why = ": the labels count from 1, subtract 1" if one_based else ""
         text = f"{affected} labels are not one of the network's classes 0..{classes - 1}{why}"
-        findings.append(_error(text, (f"class {label} ({counts[label]} images)" for label in beyond)))
+        yield _error(text, (f"class {label} ({counts[label]} images)" for label in beyond))
     elif 0 not in counts and len(counts) == classes - 1 and classes > 2:
-        findings.append(_warn("class 0 has no image and every other class has: are all labels shifted by one?"))
+        yield _warn("class 0 has no image and every other class has: are all labels shifted by one?")
     within = {label: counts[label] for label in range(classes)}
     if len(labels) == ILSVRC_IMAGES and classes == ILSVRC_CLASSES and not beyond:
         uneven = [f"class {label} ({count} images)" for label, count in within.items() if count != 50]
         if uneven:
             text = f"{len(uneven)} classes do not have the 50 images that each has in ILSVRC2012's validation set"
-            findings.append(_error(text, uneven))
-        return findings
-    return findings + ([] if one_based else _check_balance(within))
+            yield _error(text, uneven)
+    elif counts and not one_based:
+        yield from _check_balance(within)
 
 
-def _check_balance(counts: Mapping[int, int]) -> list[Finding]:
+def _check_balance(counts: Mapping[int, int]) -> Iterator[Finding]:
     empty = [label for label, count in counts.items() if count == 0]
     usual = median(count for count in counts.values() if count) if len(empty) < len(counts) else 0
     few = [f"class {label} ({n} images)" for label, n in counts.items() if 0 < n < NEAR_EMPTY * usual]
-    findings = []
     if empty:
-        text = f"{len(empty)} of {len(counts)} classes have no image"
-        findings.append(_warn(text, (f"class {label}" for label in empty)))
+        yield _warn(f"{len(empty)} of {len(counts)} classes have no image", (f"class {label}" for label in empty))
     if few:
-        findings.append(_warn(f"{len(few)} classes are nearly empty (the median class has {usual:g} images)", few))
-    return findings
+        yield _warn(f"{len(few)} classes are nearly empty (the median class has {usual:g} images)", few)
 
 
-def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress) -> list[Finding]:
+def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress) -> Iterator[Finding]:
     broken: list[str] = []
     noted: defaultdict[str, list[str]] = defaultdict(list)
     with closing(load_ahead(paths, _read, decode_workers, 8 * decode_workers)) as results:
@@ -200,10 +195,9 @@ def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress
                 noted[note].append(path.name)
             if done % UPDATE_EVERY == 0 or done == len(paths):
                 progress(Update("check", done, len(paths), "images"))
-    findings = [_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items()]
+    yield from (_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items())
     if broken:
-        findings.append(_error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken))
-    return findings
+        yield _error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken)
 
 
 def _read(path: Path) -> tuple[str | None, list[str]]:

@@ -174,18 +174,14 @@ def draw_digit(digit: NDArray[np.float64], rng: np.random.Generator) -> bytes:
     aspect = rng.uniform(0.85, 1.18)
     height = rng.uniform(80, 150 / max(1.0, aspect))
     size = (max(80, round(height * aspect)), round(height))
-    paper, ink = _two_colours(rng)
+    # Of any hue, but always a light paper and a dark ink, or a few epochs would not be enough.
+    paper, ink = rng.uniform(150, 255, 3), rng.uniform(0, 100, 3)
     shape = Image.fromarray((digit * (255 / 16)).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
     cover = np.asarray(shape, dtype=np.float64)[..., None] / 255
     picture = paper * (1 - cover) + ink * cover + rng.normal(0, 5, (*cover.shape[:2], 3))
     file = io.BytesIO()
     Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
     return file.getvalue()
-
-
-def _two_colours(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A light paper and a dark ink, each of any hue: always dark on light, or a few epochs would not be enough."""
-    return rng.uniform(150, 255, 3), rng.uniform(0, 100, 3)
 
 
 def _draw_list(trained: Sequence[str]) -> list[str]:

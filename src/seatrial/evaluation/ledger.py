@@ -193,11 +193,9 @@ class PredictionLedger(Closing):
             raise StorageError(f"{self.path} counts an image twice", "delete it, and evaluate again")
         if not tally.width:
             tally.width = facts["width"]
-            k = arrays["classes"].shape[1]
-            tally.classes = np.zeros((len(tally.done), k), np.int32)
-            tally.scores = np.zeros((len(tally.done), k), np.float32)
-            tally.digests = np.zeros(len(tally.done), np.uint64)
-            tally.contents = np.zeros(len(tally.done), np.uint64)
+            for column in COLUMNS[1:]:
+                rows = arrays[column]
+                setattr(tally, column, np.zeros((len(tally.done), *rows.shape[1:]), rows.dtype))
         for column in COLUMNS[1:]:
             getattr(tally, column)[indices] = arrays[column]
         if "logits" in arrays:

@@ -74,8 +74,7 @@ def make_summary(run: Run) -> Table:
                 name,
                 write_precision(run, name),
                 write_percent(record.accuracy()) if record else NOTHING,
-                _write_drop(record),
-                _write_changed(record),
+                *_write_versus(record.versus if record else None),
                 write_figures(speed.images_per_s) if speed else NOTHING,
                 speed.batch if speed else NOTHING,
                 write_figures(ratio) if ratio is not None else NOTHING,
@@ -349,14 +348,9 @@ def _write_executed(executed: Mapping[str, int]) -> str:
     return ", ".join(f"{n} in {precision}" for precision, n in executed.items()) or "the engine does not report it"
 
 
-def _write_drop(record: AccuracyRecord | None) -> str:
-    if record is None or record.versus is None:
-        return NOTHING
-    versus = record.versus
-    return f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"
-
-
-def _write_changed(record: AccuracyRecord | None) -> str:
-    if record is None or record.versus is None:
-        return NOTHING
-    return write_percent(record.versus.changed / record.versus.images)
+def _write_versus(versus: Comparison | None) -> tuple[str, str]:
+    """The drop with its interval, and the share that changed."""
+    if versus is None:
+        return NOTHING, NOTHING
+    drop = f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"
+    return drop, write_percent(versus.changed / versus.images)

@@ -138,8 +138,7 @@ class Aipp(Strict):
                 )
         self._check_normalisation()
         for axis in "wh":
-            self._check_source(axis)
-            self._check_window(axis)
+            self._check_axis(axis)
         return self
 
     def _check_normalisation(self) -> None:
@@ -154,28 +153,20 @@ class Aipp(Strict):
                 f"{impossible.problem}); min_chn is their mean and var_reci_chn 1/std, such as 123.675 and 0.01712",
             )
 
-    def _check_source(self, axis: str) -> None:
-        if (self.crop or self.padding) and getattr(self, f"src_image_size_{axis}") == 0:
+    def _check_axis(self, axis: str) -> None:
+        names = [part + axis for part in ("src_image_size_", "load_start_pos_", "crop_size_")]
+        source, start, size = (getattr(self, name) for name in names)
+        if (self.crop or self.padding) and source == 0:
             switch = "crop" if self.crop else "padding"
-            raise WrongField(switch, f"{switch} is true, so src_image_size_{axis} must be given")
-        self._check_even(f"src_image_size_{axis}")
-
-    def _check_window(self, axis: str) -> None:
-        if not self.crop:
-            return
-        names = [part + axis for part in ("load_start_pos_", "crop_size_", "src_image_size_")]
-        start, size, source = (getattr(self, name) for name in names)
-        if self.padding and size == 0:
-            raise WrongField("crop", f"crop and padding are true, so {names[1]} must be given")
-        if start + max(size, 1) > source:
-            text = f"{names[0]} {start} + {names[1]} {size} is beyond {names[2]} {source}"
-            raise WrongField(names[1] if size else names[0], text)
-        self._check_even(names[0])
-        self._check_even(names[1])
-
-    def _check_even(self, name: str) -> None:
-        if self.input_format == "YUV420SP_U8" and getattr(self, name) % 2:
-            raise WrongField(name, f"{name} must be even for YUV420SP_U8, whose colours are one for 2×2 pixels")
+            raise WrongField(switch, f"{switch} is true, so {names[0]} must be given")
+        if self.crop and self.padding and size == 0:
+            raise WrongField("crop", f"crop and padding are true, so {names[2]} must be given")
+        if self.crop and start + max(size, 1) > source:
+            text = f"{names[1]} {start} + {names[2]} {size} is beyond {names[0]} {source}"
+            raise WrongField(names[2] if size else names[1], text)
+        for name in names if self.crop else names[:1]:
+            if self.input_format == "YUV420SP_U8" and getattr(self, name) % 2:
+                raise WrongField(name, f"{name} must be even for YUV420SP_U8, whose colours are one for 2×2 pixels")
 
     @property
     def channels(self) -> int:
