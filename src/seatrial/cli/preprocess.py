@@ -38,7 +38,7 @@ def preprocess(
         return
     shapes = {"HWC": (manifest.height, manifest.width, 3), "YUV420SP": (manifest.height * 3 // 2, manifest.width)}
     shape = "x".join(str(size) for size in shapes.get(manifest.layout, (3, manifest.height, manifest.width)))
-    rate = f" at {report.images_per_s:.0f} images/s" if report.written else ""
+    rate = f" at {report.written / report.wall_s:.0f} images/s" if report.written else ""
     print(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "
         f"each {manifest.dtype} {manifest.layout} {shape}, {manifest.file_bytes} bytes"

@@ -1,6 +1,6 @@
 """Compares speeds of training: the guides' result table, and how training scales with the number of devices."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -93,16 +93,14 @@ def _rate(speed: TrainingSpeedRecord) -> Rate:
     return Rate(speed.images_per_s, *((interval.low, interval.high) if interval else ()))
 
 
-def _find_scalings(rows: Sequence[TrainingSpeedRow]) -> list[Scaling]:
+def _find_scalings(rows: Sequence[TrainingSpeedRow]) -> Iterator[Scaling]:
     """Each row against the first one with the fewest devices, of the same recipe and kind of device."""
-    scalings = []
     for row in rows:
         fewest = min((r for r in rows if _kind(r) == _kind(row)), key=lambda r: r.speed.cards)
         times, left_over = divmod(row.speed.cards, fewest.speed.cards)
         if times > 1 and not left_over:
             differences = tuple(_list_differences(fewest.speed, row.speed))
-            scalings.append(Scaling(row.name, fewest.name, times, divide(row.rate, fewest.rate), differences))
-    return scalings
+            yield Scaling(row.name, fewest.name, times, divide(row.rate, fewest.rate), differences)
 
 
 def _kind(row: TrainingSpeedRow) -> tuple[str, str]:

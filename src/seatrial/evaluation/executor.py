@@ -112,23 +112,19 @@ class Executor(Protocol):
     @property
     def environment(self) -> Environment:
         """Of the machine that runs them; of several the most common kind."""
-        ...
 
     @property
     def cores(self) -> int:
         """Cores of each engine session."""
-        ...
 
     @property
     def sessions(self) -> int:
         """Number of engine sessions at a time."""
-        ...
 
     def open(
         self, evaluation: Evaluation, observations: Observations, progress: Progress
     ) -> AbstractContextManager[PredictionSource]:
         """Open the engine; the context yields a function that runs images by their indices."""
-        ...
 
 
 class LocalExecutor:

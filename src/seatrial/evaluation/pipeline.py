@@ -101,16 +101,11 @@ def _find_differing(
     return None
 
 
-def is_prepared(images: Sequence[LabelledImage]) -> bool:
-    """Whether some of these images are identified by their preprocessed form alone, not by their files."""
-    return any(image.prepared is not None and image.content is None for image in images)
-
-
-def describe_form(images: Sequence[LabelledImage]) -> str:
-    """`Predictions.form` of preprocessed images; empty where some are identified by their files."""
+def describe_contents(images: Sequence[LabelledImage]) -> tuple[bool, str]:
+    """`Predictions.of_prepared` and `Predictions.form` of images; the latter empty where files of some are known."""
     forms = {image.prepared if image.content is None else None for image in images}
-    form = forms.pop() if len(forms) == 1 else None
-    return "" if form is None else f"{form.dtype} {'×'.join(map(str, form.shape))} {form.preprocess_hash or ''}".strip()
+    form = next(iter(forms)) if len(forms) == 1 else None
+    return forms != {None}, "" if form is None else f"{form} {form.preprocess_hash or ''}".strip()
 
 
 def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage]) -> Iterator[Predictions]:
@@ -119,7 +114,7 @@ def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage
     order = np.array(
         sorted(np.flatnonzero(tally.predicted).tolist(), key=lambda index: images[index].id), dtype=np.int64
     )
-    of_prepared, form = is_prepared(images), describe_form(images)
+    of_prepared, form = describe_contents(images)
     for start in range(0, len(order), PART):
         rows = order[start : start + PART]
         yield Predictions(

@@ -24,14 +24,14 @@ def find_ratio(run: Run, best: Mapping[str, Speed], engine: str, base: str) -> f
     """
     if engine not in best or base not in best or not same_machine(run, engine, base):
         return None
-    if engine != base and (best[engine].doubt or best[base].doubt):
+    if engine != base and (best[engine].rate.doubt or best[base].rate.doubt):
         return None
     return best[engine].images_per_s / best[base].images_per_s
 
 
 def explain_withheld(best: Mapping[str, Speed]) -> dict[str, str]:
     """Why there is no ratio to or from an engine, by its name."""
-    return {name: speed.doubt for name, speed in best.items() if speed.doubt is not None}
+    return {name: speed.rate.doubt for name, speed in best.items() if speed.rate.doubt is not None}
 
 
 def same_machine(run: Run, first: str, second: str) -> bool:

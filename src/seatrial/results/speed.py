@@ -63,7 +63,6 @@ def divide(of: Rate, to: Rate) -> Rate:
 class Speed:
     """One engine at one batch size: all its points together."""
 
-    engine: str
     streams: int
     latency: Latency
     rate: Rate
@@ -76,11 +75,6 @@ class Speed:
     def images_per_s(self) -> float:
         """The rate of all streams together."""
         return self.rate.value
-
-    @property
-    def doubt(self) -> str | None:
-        """Why the rate is no end of a ratio: see `metrics.trust`."""
-        return self.rate.doubt
 
     @property
     def batch(self) -> str:
@@ -97,7 +91,7 @@ def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tu
         rate = measure_rate(points, latency)
         if of_scope == "host" and measurement.contradicted:
             rate = replace(rate, doubt=measurement.contradicted)
-        speeds.append(Speed(measurement.name, streams, latency, rate, of_scope, len(points)))
+        speeds.append(Speed(streams, latency, rate, of_scope, len(points)))
     return tuple(speeds)
 
 

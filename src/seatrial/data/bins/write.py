@@ -76,11 +76,7 @@ class BinReport:
     strays: tuple[str, ...]
     """Names in the folder that belong to none of the images."""
     wall_s: float
-
-    @property
-    def images_per_s(self) -> float:
-        """Bins written in a second, from the first file looked at to the last one renamed."""
-        return self.written / self.wall_s
+    """From the first file looked at to the last one renamed."""
 
 
 @dataclass(frozen=True, slots=True)

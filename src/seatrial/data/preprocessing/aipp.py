@@ -279,7 +279,7 @@ def _read_value(text: str) -> Any:
     return float(text) if _FLOAT.fullmatch(text) else text.strip('"')
 
 
-def list_unused(config: Aipp) -> list[str]:
+def list_unused(config: Aipp) -> Iterator[str]:
     """Settings of a configuration that have no effect, each with the reason; ATC ignores them too."""
     kind, coloured = config.input_format, config.csc_switch
     channels = [f"{part}_chn_{i}" for part in ("mean", "min", "var_reci") for i in range(config.channels, 4)]
@@ -294,12 +294,10 @@ def list_unused(config: Aipp) -> list[str]:
         (kind == "YUV400_U8", ("rbuv_swap_switch",), f"input_format is {kind}"),
         (True, tuple(channels), f"{kind} gives channels 0 to {config.channels - 1}"),
     ]
-    unused = []
     for _, prefixes, reason in (entry for entry in idle if entry[0]):
         names = [name for name, field in Aipp.model_fields.items() if getattr(config, name) != field.default]
         if listed := [f"{name} {getattr(config, name)}" for name in names if name.startswith(prefixes)]:
-            unused.append(f"without effect because {reason}: {', '.join(listed)}")
-    return unused
+            yield f"without effect because {reason}: {', '.join(listed)}"
 
 
 def describe_aipp(config: Aipp) -> str:

@@ -35,7 +35,7 @@ def test_resnet50_guide() -> None:
     less, scale = config.normalisation
     np.testing.assert_array_equal(less, np.float32(MIN))
     np.testing.assert_array_equal(scale, np.float32(VAR_RECI))
-    assert list_unused(config) == []
+    assert list(list_unused(config)) == []
     assert describe_aipp(config) == (
         "RGB888_U8 256×256, crop 224×224 at row 16, column 16, (pixel − 123.675/116.28/103.53) ·"
         " 0.0171248/0.017507/0.0174292"
@@ -48,7 +48,7 @@ def test_resnext50_guide() -> None:
     np.testing.assert_array_equal(config.matrix, [[256, 0, 359], [256, -88, -183], [256, 454, 0]])
     before, after = config.biases
     assert (before.tolist(), after.tolist()) == ([0, 128, 128], [0, 0, 0])
-    assert list_unused(config) == []
+    assert list(list_unused(config)) == []
     assert describe_aipp(config).startswith("YUV420SP_U8 (NV21) 256×256, crop 224×224 at row 16, column 16, convert")
 
 
@@ -221,7 +221,7 @@ def test_settings_without_effect_are_listed(kind: str, fields: str, said: str) -
 
 
 def test_defaults_that_are_written_out_are_not_listed() -> None:
-    assert list_unused(parse("input_format : RGB888_U8", "matrix_r0c0 : 298 crop_size_w : 0 mean_chn_3 : 0")) == []
+    assert not list(list_unused(parse("input_format : RGB888_U8", "matrix_r0c0 : 298 crop_size_w : 0 mean_chn_3 : 0")))
 
 
 def test_hash_is_of_the_meaning() -> None:
