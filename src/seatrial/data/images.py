@@ -68,6 +68,7 @@ class LabelledImage:
     """The file's name as the label file spells it, or CLASS/NAME in class folders."""
     path: Path
     label: int
+    """-1 as long as it is not known."""
     span: tuple[int, int] | None = None
     """Offset and length inside `path`, in bytes; None is the whole file."""
     prepared: PreparedInput | None = None

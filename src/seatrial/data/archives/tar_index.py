@@ -3,7 +3,6 @@
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.archives.tar_stream import FETCH_AGAIN, TarStream, walk
@@ -20,18 +19,11 @@ UNFIT = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Characters that have no place in a line, and bytes that were no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of an archive."""
-
-    name: str
-    """As stored, without `./` in front."""
-    offset: int
-    size_bytes: int
-
-
-def read_index(path: Path) -> Iterator[Member]:
+def read_index(path: Path) -> Iterator[tuple[str, int, int]]:
     """The regular files of an archive in order; directories are passed over.
+
+    Yields:
+        The name as stored, without `./` in front; where in the archive the bytes begin, and how many they are.
 
     Raises:
         DataError: it is not there or may not be read.
@@ -44,7 +36,7 @@ def read_index(path: Path) -> Iterator[Member]:
             size_bytes = path.stat().st_size
             for _, member in walk(TarStream(file.read, str(path), size_bytes, skip=file.seek)):
                 _check_place(path, member, size_bytes)
-                yield Member(member.name.removeprefix("./"), member.offset_data, member.size)
+                yield member.name.removeprefix("./"), member.offset_data, member.size
     except OSError as error:
         raise cannot_read(f"archive {path}", error) from None
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from seatrial.data.archives.tar_index import COMPRESSED
 from seatrial.data.image_files import is_image_name
-from seatrial.data.images import ImageListing, PreparedInput
+from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import count_names, list_images, parse_label_file, read_class_folders, refuse_left_out
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.lists import read_info_list, read_list
 from seatrial.data.sources.pack_file import MAGIC, read_packed
-from seatrial.data.sources.request import ImageLocation, Request, label_places
+from seatrial.data.sources.request import Request, label_images
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -101,5 +101,5 @@ def read_folder(request: Request) -> ImageListing:
 def _read_images(request: Request) -> ImageListing:
     if request.labels is None:
         return ImageListing(read_class_folders(request.source, request.classes, request.notify_left_out))
-    places = {path.name: ImageLocation(path) for path in list_images(request.source, request.notify_left_out)}
-    return label_places(places, parse_label_file(request.labels), request)
+    images = (LabelledImage(p.name, p, -1) for p in list_images(request.source, request.notify_left_out))
+    return label_images(images, parse_label_file(request.labels), request)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from seatrial.data.bins.contents import find_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
-from seatrial.data.images import ImageListing, PreparedInput
+from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import count_names, index_unique, parse_label_file
-from seatrial.data.sources.request import ImageLocation, Request, label_places, require_labels
+from seatrial.data.sources.request import Request, label_images, require_labels
 from seatrial.errors import DataError, cannot_read
 from seatrial.progress import Update
 from seatrial.recipes.steps import Size
@@ -29,8 +29,8 @@ def read_bin_folder(request: Request) -> ImageListing:
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
     by_id = parse_label_file(require_labels(request, "a folder of bins"))
     form = find_form(paths, request)
-    places = {i: ImageLocation(p, None, form) for i, p in name_bins_by_id(paths, by_id).items()}
-    return add_contents(label_places(places, by_id, request), request)
+    images = (LabelledImage(i, path, -1, prepared=form) for i, path in name_bins_by_id(paths, by_id).items())
+    return add_contents(label_images(images, by_id, request), request)
 
 
 def add_contents(listing: ImageListing, request: Request) -> ImageListing:

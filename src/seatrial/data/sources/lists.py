@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seatrial.data.bins.info_file import read_info
-from seatrial.data.images import ImageListing
+from seatrial.data.images import ImageListing, LabelledImage
 from seatrial.data.labels import count_names, index_unique, parse_label_file, read_text_lines, split_label_line
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
-from seatrial.data.sources.request import PARTIAL, ImageLocation, Request, label_places, require_labels
+from seatrial.data.sources.request import PARTIAL, Request, label_images, require_labels
 from seatrial.errors import DataError
 from seatrial.recipes.steps import Size
 
@@ -77,8 +77,8 @@ def _label(
         raise DataError(f"{request.source} names {shown}", PARTIAL if len(gone) < len(paths) else None)
     there = [path for image, path in paths.items() if image not in gone]
     form = find_form(there, request, size) if _are_bins(there, request) else None
-    places = {image: ImageLocation(path, None, form) for image, path in paths.items()}
-    listing = label_places(places, by_id, request, gone)
+    images = (LabelledImage(image, path, -1, prepared=form) for image, path in paths.items())
+    listing = label_images(images, by_id, request, gone)
     return listing if form is None else add_contents(listing, request)
 
 

@@ -1,7 +1,7 @@
 """A request for labelled images, and how images get their labels."""
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,27 +32,19 @@ class Request:
         return (lambda line: self.progress(Update("images", note=line))) if self.allow_partial else None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLocation:
-    """Where an image lies, and what its bytes are: see `LabelledImage`."""
-
-    path: Path
-    span: tuple[int, int] | None = None
-    prepared: PreparedInput | None = None
-
-
-def label_places(
-    places: Mapping[str, ImageLocation], by_id: Mapping[str, int], request: Request, gone: Set[str] = frozenset()
+def label_images(
+    found: Iterable[LabelledImage], by_id: Mapping[str, int], request: Request, gone: Set[str] = frozenset()
 ) -> ImageListing:
-    """Give places their labels by id; those in `gone` are known by name only.
+    """Give images their labels by id; those in `gone` are known by name only.
 
     Raises:
         DataError: ids are on one side only, without `allow_partial`, or the network lacks a class.
     """
-    missing = match_ids(by_id.keys(), places.keys(), request)
+    have = {image.id: image for image in found}
+    missing = match_ids(by_id.keys(), have.keys(), request)
     check_classes(by_id.items(), request.classes, str(request.labels or request.source))
-    there = ((i, places[i]) for i in sorted(places.keys() - gone))
-    images = tuple(LabelledImage(i, p.path, by_id[i], p.span, p.prepared) for i, p in there)
+    there = (have[image] for image in sorted(have.keys() - gone))
+    images = tuple(LabelledImage(i.id, i.path, by_id[i.id], i.span, i.prepared) for i in there)
     # One file under two ids, such as `a.jpg` and `./a.jpg`, would count twice.
     index_unique(
         images,

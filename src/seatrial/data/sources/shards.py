@@ -4,15 +4,15 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.data.archives.tar_index import Member, read_index
+from seatrial.data.archives.tar_index import read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
-from seatrial.data.images import ImageListing
+from seatrial.data.images import ImageListing, LabelledImage
 from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, index_unique, parse_label_file
-from seatrial.data.sources.request import ImageLocation, Request, label_places
+from seatrial.data.sources.request import Request, label_images
 from seatrial.errors import DataError
 from seatrial.progress import Update
 
@@ -26,33 +26,32 @@ FIX = 'give every image a NAME.cls, or a NAME.json with a whole number as "label
 class Contents:
     """The content of archives, by key: a member's name up to the first dot of its last part."""
 
-    images: dict[str, tuple[Path, Member]] = field(default_factory=dict)
+    images: dict[str, LabelledImage] = field(default_factory=dict)
+    """Called as the member, still without a label."""
     classes: dict[str, dict[str, int]] = field(default_factory=lambda: {suffix: {} for suffix in LONGEST_LABEL})
     """By the suffix of the member."""
     left_out: list[str] = field(default_factory=list)
     """Images by their first bytes, but not by their names."""
 
-    def add_image(self, key: str, path: Path, member: Member) -> None:
+    def add_image(self, key: str, image: LabelledImage) -> None:
         """Take an image in.
 
         Raises:
             DataError: its key has one already.
         """
-        other, first = self.images.setdefault(key, (path, member))
-        if first is not member:
-            where = f"'{first.name}' of {other} and '{member.name}' of {path}"
+        first = self.images.setdefault(key, image)
+        if first is not image:
+            where = f"'{first.id}' of {first.path} and '{image.id}' of {image.path}"
             raise DataError(f"{where} have one key, '{key}'", "rename one of them: a key ends at the first dot")
 
-    def add_class(self, key: str, path: Path, member: Member, descriptor: int) -> None:
-        """Read the class of a member; JSON may be about other things.
+    def add_class(self, key: str, suffix: str, label: int | None, member: str) -> None:
+        """Take in the class of a member of this suffix; JSON may be about other things, and have none.
 
         Raises:
-            DataError: it is no class, or one of its kind is there already.
+            DataError: one of its kind is there already.
         """
-        suffix = member.name.rpartition(".")[2].lower()
         if key in self.classes[suffix]:
-            raise DataError(f"'{member.name}' of {path} is there twice", "remove one of them")
-        label = _read_class(path, member, suffix, descriptor)
+            raise DataError(f"{member} is there twice", "remove one of them")
         if label is not None:
             self.classes[suffix][key] = label
 
@@ -84,27 +83,29 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
             f"{request.source} holds no images", "`seatrial data prepare` unpacks ImageNet's own archives of archives"
         )
     if request.labels is not None:
-        return label_places(_name_by_base(contents.images.values()), parse_label_file(request.labels), request)
+        return label_images(_name_by_base(contents.images.values()), parse_label_file(request.labels), request)
     if any(contents.classes.values()):
-        return label_places(*_match_classes(contents), request)
-    return label_places(*_read_class_folders(contents.images.values(), request), request)
+        return label_images(contents.images.values(), _match_classes(contents), request)
+    return label_images(*_read_class_folders(contents.images.values(), request), request)
 
 
 def _read_shard(path: Path, contents: Contents, with_classes: bool) -> None:
     """Take in what an archive holds; hidden members, and what is neither image nor class, are passed over."""
     with path.open("rb") as file:
-        for member in read_index(path):
-            folder, _, base = member.name.rpartition("/")
+        for name, offset, size_bytes in read_index(path):
+            folder, _, base = name.rpartition("/")
             stem, _, rest = base.partition(".")
             key = f"{folder}/{stem}" if folder else stem
             if not stem:
                 continue
             if is_image_name(f".{rest}"):
-                contents.add_image(key, path, member)
+                contents.add_image(key, LabelledImage(name, path, -1, (offset, size_bytes)))
             elif with_classes and rest.lower() in LONGEST_LABEL:
-                contents.add_class(key, path, member, file.fileno())
-            elif is_image_head(os.pread(file.fileno(), min(HEAD_BYTES, member.size_bytes), member.offset)):
-                contents.left_out.append(f"{member.name} of {path}")
+                data = os.pread(file.fileno(), min(size_bytes, LONGEST_LABEL[rest.lower()] + 1), offset)
+                label = _read_class(data, rest.lower(), f"'{name}' of {path} ({size_bytes:,} bytes)")
+                contents.add_class(key, rest.lower(), label, f"'{name}' of {path}")
+            elif is_image_head(os.pread(file.fileno(), min(HEAD_BYTES, size_bytes), offset)):
+                contents.left_out.append(f"{name} of {path}")
 
 
 def _refuse_left_out(names: Sequence[str], request: Request) -> None:
@@ -134,38 +135,32 @@ def expand_braces(pattern: str) -> list[Path]:
     return [Path("".join(words)) for words in itertools.product(*parts)]
 
 
-def _place(path: Path, member: Member) -> ImageLocation:
-    return ImageLocation(path, (member.offset, member.size_bytes))
-
-
-def _name_by_base(images: Iterable[tuple[Path, Member]]) -> dict[str, ImageLocation]:
-    """By the last part of their names, as label files have it."""
+def _name_by_base(images: Iterable[LabelledImage]) -> Iterator[LabelledImage]:
+    """Called by the last part of their names, as label files have it."""
     found = index_unique(
         images,
-        lambda image: image[1].name.rpartition("/")[2],
-        lambda base, a, b: DataError(f"'{base}' is there twice, in {a[0]} and in {b[0]}", "rename one of them"),
+        lambda image: image.id.rpartition("/")[2],
+        lambda base, a, b: DataError(f"'{base}' is there twice, in {a.path} and in {b.path}", "rename one of them"),
     )
-    return {base: _place(*image) for base, image in found.items()}
+    return (replace(image, id=base) for base, image in found.items())
 
 
-def _match_classes(contents: Contents) -> tuple[dict[str, ImageLocation], dict[str, int]]:
-    """Places and classes by id: the image's name, or the key where it has none."""
+def _match_classes(contents: Contents) -> dict[str, int]:
+    """Classes by the name of their image, or by the key where there is none."""
     classes = contents.merge_classes()
-    bare = [f"{member.name} of {path}" for key, (path, member) in contents.images.items() if key not in classes]
+    bare = [f"{image.id} of {image.path}" for key, image in contents.images.items() if key not in classes]
     if bare:
         raise DataError(f"of {len(contents.images)} images, {count_names('have no class beside them', bare)}", FIX)
-    ids = {key: member.name for key, (_, member) in contents.images.items()}
-    places = {member.name: _place(path, member) for path, member in contents.images.values()}
-    return places, {ids.get(key, key): label for key, label in classes.items()}
+    return {contents.images[key].id if key in contents.images else key: label for key, label in classes.items()}
 
 
-def _read_class(path: Path, member: Member, suffix: str, descriptor: int) -> int | None:
+def _read_class(data: bytes, suffix: str, member: str) -> int | None:
     """The class in a `.cls` or `.json` member; None where JSON has none."""
-    data = b"" if member.size_bytes > LONGEST_LABEL[suffix] else os.pread(descriptor, member.size_bytes, member.offset)
+    is_long = len(data) > LONGEST_LABEL[suffix]
     if suffix == "json":
-        return _parse_json(data)
-    if not data.strip().isdigit():
-        raise DataError(f"'{member.name}' of {path} ({member.size_bytes:,} bytes) is not a class in digits", FIX)
+        return None if is_long else _parse_json(data)
+    if is_long or not data.strip().isdigit():
+        raise DataError(f"{member} is not a class in digits", FIX)
     return int(data)
 
 
@@ -179,24 +174,24 @@ def _parse_json(data: bytes) -> int | None:
 
 
 def _read_class_folders(
-    images: Iterable[tuple[Path, Member]], request: Request
-) -> tuple[dict[str, ImageLocation], Mapping[str, int]]:
-    """Places and classes by CLASS/NAME, classes numbered in the order of the folders' names."""
-    locations: dict[str, ImageLocation] = {}
+    images: Iterable[LabelledImage], request: Request
+) -> tuple[list[LabelledImage], Mapping[str, int]]:
+    """Images called CLASS/NAME and their classes, numbered in the order of the folders' names."""
+    found: list[LabelledImage] = []
     roots: dict[str, str] = {}
-    for path, member in images:
-        parts = member.name.rsplit("/", 2)
+    for image in images:
+        parts = image.id.rsplit("/", 2)
         if len(parts) == 1:
-            raise DataError(f"{request.source} has no classes: '{member.name}' is in no folder", FIX)
-        roots.setdefault("/".join(parts[:-2]), member.name)
+            raise DataError(f"{request.source} has no classes: '{image.id}' is in no folder", FIX)
+        roots.setdefault("/".join(parts[:-2]), image.id)
         if len(roots) > 1:
             first, other = roots.values()
             raise DataError(f"class folders of {request.source} are in several places: '{first}' and '{other}'", FIX)
-        locations["/".join(parts[-2:])] = _place(path, member)
-    folders = sorted({image.partition("/")[0] for image in locations})
+        found.append(replace(image, id="/".join(parts[-2:])))
+    folders = sorted({image.id.partition("/")[0] for image in found})
     if len(folders) != request.classes:
         raise DataError(
             f"{request.source} has {len(folders)} class folders, the network {request.classes} classes", OTHER_CLASSES
         )
     numbers = {folder: number for number, folder in enumerate(folders)}
-    return locations, {image: numbers[image.partition("/")[0]] for image in locations}
+    return found, {image.id: numbers[image.id.partition("/")[0]] for image in found}
