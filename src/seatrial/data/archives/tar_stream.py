@@ -1,16 +1,17 @@
-"""Tar archives of images read from front to back, once; nothing in one is trusted.
+"""Tar archives of images read from front to back, once, or their headers alone; nothing in one is trusted.
 
 Only regular files come out, and their names are the caller's to match: no member's name becomes a path by itself. The
 standard library's reader takes a damaged header for the archive's end, so here the end is checked too.
 """
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from seatrial.errors import RefusedFile, SeatrialError
+from seatrial.errors import RefusedFile, SeatrialError, cannot_read
 from seatrial.store.files import describe_os_error
 
 BLOCK = 512
@@ -20,6 +21,15 @@ STEP = 1 << 20
 LONGEST_READ = 16 * STEP
 """Bytes read at once: tarfile reads more only where a header gives its text a greater length."""
 FETCH_AGAIN = "fetch it again"
+COMPRESSED = {
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ": ("xz", "unxz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd --rm"),
+}
+"""How a compressed file begins, its format and what undoes it."""
+UNFIT = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
+"""Characters that have no place in a line, and bytes that were no text."""
 
 
 class TarStream:
@@ -125,6 +135,47 @@ def read_members(stream: TarStream) -> Iterator[tuple[str, IO[bytes], int]]:
         file = archive.extractfile(member)
         assert file is not None
         yield member.name.removeprefix("./"), file, member.size
+
+
+def read_index(path: Path) -> Iterator[tuple[str, int, int]]:
+    """The regular files of an archive in order; directories are passed over.
+
+    Yields:
+        The name as stored, without `./` in front; where in the archive the bytes begin, and how many they are.
+
+    Raises:
+        DataError: it is not there or may not be read.
+        RefusedFile: it is compressed, damaged or cut off, or a member is a link, sparse or absolute; names it.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_compression(path, file.read(8))
+            file.seek(0)
+            size_bytes = path.stat().st_size
+            for _, member in walk(TarStream(file.read, str(path), size_bytes, skip=file.seek)):
+                _check_place(path, member, size_bytes)
+                yield member.name.removeprefix("./"), member.offset_data, member.size
+    except OSError as error:
+        raise cannot_read(f"archive {path}", error) from None
+
+
+def _check_compression(path: Path, head: bytes) -> None:
+    for magic, (kind, undo) in COMPRESSED.items():
+        if head.startswith(magic):
+            fix = f"unpack it: `{undo} {path}`"
+            raise RefusedFile(f"{path} is compressed ({kind})", fix)
+
+
+def _check_place(path: Path, member: tarfile.TarInfo, size_bytes: int) -> None:
+    state = None
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        state = "leads out of the archive"
+    elif UNFIT.search(member.name) or not member.name:
+        state = "has an empty or unprintable name"
+    elif member.size < 0 or member.offset_data + member.size > size_bytes:
+        state = f"of {member.size:,} bytes at {member.offset_data:,} goes beyond the file's {size_bytes:,}"
+    if state is not None:
+        raise RefusedFile(f"{path} is refused: its member {member.name!r} {state}", FETCH_AGAIN)
 
 
 def _check_kind(name: str, member: tarfile.TarInfo) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from seatrial.data.archives.tar_index import COMPRESSED
+from seatrial.data.archives.tar_stream import COMPRESSED
 from seatrial.data.image_files import is_image_name
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import count_names, list_images, parse_label_file, read_class_folders, refuse_left_out

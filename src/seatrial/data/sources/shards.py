@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.data.archives.tar_index import read_index
+from seatrial.data.archives.tar_stream import read_index
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
 from seatrial.data.images import ImageListing, LabelledImage
 from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, index_unique, parse_label_file

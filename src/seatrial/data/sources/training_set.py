@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.images import LabelledImage, PreparedInput
@@ -13,15 +12,8 @@ from seatrial.progress import Progress, Update, silent
 
 KINDS = "a folder (of class folders, images with a label file, or .tar archives), a .tar, a .pack, or {name}-000.tar, …"
 SHARD = re.compile(r"-(\d+)\.tar")
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the images of one part lie."""
-
-    path: Path
-    """A file, a folder, or a name with a range of numbers in it."""
-    labels: Path | None
+Source = tuple[Path, Path | None]
+"""Where the images of one part lie (a file, a folder, or a name with a range of numbers in it), and their labels."""
 
 
 def read_training_set(
@@ -47,7 +39,7 @@ def read_training_set(
     _compare_classes(data, _number_folders(train).keys(), _number_folders(val).keys())
     if train[0].prepared is not None:
         height, width, _ = train[0].prepared.shape
-        progress(Update("images", note=f"crops are taken from the {height}×{width} pixels of {sources['train'].path}"))
+        progress(Update("images", note=f"crops are taken from the {height}×{width} pixels of {sources['train'][0]}"))
     return train, val
 
 
@@ -64,9 +56,9 @@ def read_held_out(
 
 
 def _read_source(
-    source: _Source, classes: int, progress: Progress, expected: PreparedInput | None
+    source: Source, classes: int, progress: Progress, expected: PreparedInput | None
 ) -> tuple[LabelledImage, ...]:
-    images = read_images(source.path, source.labels, classes, expected=expected, progress=progress).images
+    images = read_images(*source, classes, expected=expected, progress=progress).images
     for image in images:
         form = image.prepared
         if form is not None and (expected is None or form.dtype != "uint8" or not form.fits(expected)):
@@ -76,7 +68,7 @@ def _read_source(
     return images
 
 
-def _find_source(data: Path, name: str) -> _Source:
+def _find_source(data: Path, name: str) -> Source:
     if not data.is_dir():
         raise DataError(f"data folder {data} is not there", "`seatrial data make-demo` makes one to try")
     there = [path for path in (data / name, data / f"{name}.tar", data / f"{name}.pack") if path.exists()]
@@ -91,7 +83,7 @@ def _find_source(data: Path, name: str) -> _Source:
             f"{data} holds {names}", f"keep one of them, and rename the others to something else than '{name}'"
         )
     labels = data / f"{name}_label.txt"
-    return _Source(there[0], labels if labels.exists() else None)
+    return there[0], labels if labels.exists() else None
 
 
 def _join_shards(name: str, shards: Sequence[str]) -> str:
@@ -104,11 +96,12 @@ def _join_shards(name: str, shards: Sequence[str]) -> str:
     return f"{name}-{{{numbers[0]}..{numbers[-1]}}}.tar"
 
 
-def _list_folders(source: _Source) -> Set[str]:
+def _list_folders(source: Source) -> Set[str]:
     """Names of class folders; none for another kind of source."""
-    if source.labels is not None or not source.path.is_dir():
+    root, labels = source
+    if labels is not None or not root.is_dir():
         return set()
-    return {path.name for path in source.path.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    return {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 
 def _number_folders(images: Sequence[LabelledImage]) -> dict[str, int]:
