@@ -24,6 +24,7 @@ class LogitsComparison:
     """How far logits lie from others, judged."""
 
     distance: Distance
+    floor: float
     chance_flips: int
     excess: str | None
     """In words what of the distance is more than noise; None where nothing is."""
@@ -38,7 +39,7 @@ def compare_logits(
         ParityError: they are not numbers.
     """
     distance, chance = measure_distance(reference, logits, names), count_chance_flips(reference, floor)
-    return LogitsComparison(distance, chance, find_excess(distance, floor, chance))
+    return LogitsComparison(distance, floor, chance, find_excess(distance, floor, chance))
 
 
 def measure_distance(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str]) -> Distance:
