@@ -1,7 +1,7 @@
 """Notes and doubts of an evaluation: images left out, odd files, machines that may differ."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
@@ -19,26 +19,24 @@ def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...
     return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
-def find_machine_doubts(environment: Environment, tally: Tally) -> tuple[str, ...]:
+def find_machine_doubts(environment: Environment, tally: Tally) -> Iterator[str]:
     """Whether several kinds of machines ran the images, which may differ."""
     kinds = sorted(tally.machines | {name_machine(environment)})
-    if len(kinds) == 1:
-        return ()
-    return (f"run on {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}",)
+    if len(kinds) > 1:
+        yield f"run on {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}"
 
 
 def find_channel_doubts(
     untried: str, images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool
-) -> tuple[str, ...]:
+) -> Iterator[str]:
     """That swapped channels were not checked for, where they are possible.
 
     Args:
         untried: why not; empty where they were checked for or there was no reason to.
         own: of `evaluation.plausibility.find_published`.
     """
-    if not untried or not may_be_swapped(images, pipeline, tally, own):
-        return ()
-    return (f"not checked whether red and blue are swapped: {untried}",)
+    if untried and may_be_swapped(images, pipeline, tally, own):
+        yield f"not checked whether red and blue are swapped: {untried}"
 
 
 def refuse_partial(left_out: Mapping[str, str], expected: int) -> None:

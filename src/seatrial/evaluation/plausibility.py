@@ -4,7 +4,7 @@ Each rule is an exact test; docs/accuracy.md says how often a sound network meet
 needs a set that is large enough to prove anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,22 +121,22 @@ def judge_tally(
     if not recipe.gates.plausible:
         return Belief(unchecked="the card switches it off ([gates] plausible)")
     seen = see_tally(images, tally, recipe, swapped, own)
-    below = _suspect_published(replace(seen, published=find_published(recipe, own=False))) if own else None
-    doubts = () if below is None else (f"{below.reason}, whose weights these are not",)
+    below = _suspect_published(replace(seen, published=find_published(recipe, own=False))) if own else ()
+    doubts = (f"{suspicion.reason}, whose weights these are not" for suspicion in below)
     return Belief(find_suspicions(seen), (*find_repeats(seen), *doubts))
 
 
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     """Everything that speaks against believing some predictions, that which explains most first."""
-    suspicions = (
-        _suspect_order(seen),
-        _suspect_channels(seen),
-        _suspect_contents(seen),
-        _suspect_repeats(seen),
-        _suspect_published(seen),
-        _suspect_chance(seen),
+    rules = (
+        _suspect_order,
+        _suspect_channels,
+        _suspect_contents,
+        _suspect_repeats,
+        _suspect_published,
+        _suspect_chance,
     )
-    return tuple(suspicion for suspicion in suspicions if suspicion is not None)
+    return tuple(suspicion for rule in rules for suspicion in rule(seen))
 
 
 def is_far_below(hits: int, count: int, published: float | None) -> bool:
@@ -153,58 +153,54 @@ def _share_of_largest(labels: NDArray[np.integer]) -> float:
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
-def _suspect_chance(seen: Seen) -> Suspicion | None:
-    if not is_at_chance(seen):
-        return None
-    count, low, largest = len(seen.labels), seen.bounds[0], _share_of_largest(seen.labels)
-    reason = (
-        f"top-1 of {seen.hits / count:.2%} is not above chance: of {count} images {seen.hits} are right, so it is at "
-        f"least {low:.2%} with {CONFIDENCE:.0%} confidence, and always naming the most frequent class is right for "
-        f"{largest:.2%}; predictions that are not above chance cannot lose, so they prove nothing"
-    )
-    return Suspicion(kind="at chance", reason=reason, fix=f"take more images, or mend the cause: {DIAGNOSE}")
+def _suspect_chance(seen: Seen) -> Iterator[Suspicion]:
+    if is_at_chance(seen):
+        count, low, largest = len(seen.labels), seen.bounds[0], _share_of_largest(seen.labels)
+        reason = (
+            f"top-1 of {seen.hits / count:.2%} is not above chance: of {count} images {seen.hits} are right, so it is "
+            f"at least {low:.2%} with {CONFIDENCE:.0%} confidence, and always naming the most frequent class is right "
+            f"for {largest:.2%}; predictions that are not above chance cannot lose, so they prove nothing"
+        )
+        yield Suspicion(kind="at chance", reason=reason, fix=f"take more images, or mend the cause: {DIAGNOSE}")
 
 
-def _suspect_published(seen: Seen) -> Suspicion | None:
-    if not is_far_below(seen.hits, len(seen.labels), seen.published):
-        return None
+def _suspect_published(seen: Seen) -> Iterator[Suspicion]:
     count = len(seen.labels)
-    reason = (
-        f"top-1 of {seen.hits / count:.2%} on {count} images is at most {seen.bounds[1]:.2%} with "
-        f"{CONFIDENCE:.0%} confidence, more than {BELOW_PP:g} points under the {seen.published:.2%} that the card names"
-    )
-    return Suspicion(kind="far below", reason=reason, fix=f"weights, labels or preprocessing are others: {DIAGNOSE}")
+    if is_far_below(seen.hits, count, seen.published):
+        reason = (
+            f"top-1 of {seen.hits / count:.2%} on {count} images is at most {seen.bounds[1]:.2%} with {CONFIDENCE:.0%} "
+            f"confidence, more than {BELOW_PP:g} points under the {seen.published:.2%} that the card names"
+        )
+        fix = f"weights, labels or preprocessing are others: {DIAGNOSE}"
+        yield Suspicion(kind="far below", reason=reason, fix=fix)
 
 
-def _suspect_order(seen: Seen) -> Suspicion | None:
+def _suspect_order(seen: Seen) -> Iterator[Suspicion]:
     order = find_order(seen.predicted, seen.labels, seen.classes)
-    if order is None:
-        return None
-    shown = "".join(f"; {example}" for example in order.examples[:2])
-    return Suspicion(kind="label order", reason=f"{order.text}{shown}", fix=CHECK)
+    if order is not None:
+        shown = "".join(f"; {example}" for example in order.examples[:2])
+        yield Suspicion(kind="label order", reason=f"{order.text}{shown}", fix=CHECK)
 
 
-def _suspect_channels(seen: Seen) -> Suspicion | None:
+def _suspect_channels(seen: Seen) -> Iterator[Suspicion]:
     paired = seen.swapped
     if paired is None or not paired.count or gain_p(paired.lost, paired.gained) > SURE:
-        return None
-    if -100 * paired.drop < SWAP_PP:
-        return None
-    right = (paired.both_right + paired.lost, paired.both_right + paired.gained)
-    reason = (
-        f"with red and blue swapped {right[1]} of {paired.count} images are right, as they are given only {right[0]}: "
-        "the network was trained on BGR images, or the images are"
-    )
-    fix = f"give the network the channels in the order in which it was trained: {DIAGNOSE}"
-    return Suspicion(kind="channels", reason=reason, fix=fix)
+        return
+    if -100 * paired.drop >= SWAP_PP:
+        right = (paired.both_right + paired.lost, paired.both_right + paired.gained)
+        reason = (
+            f"with red and blue swapped {right[1]} of {paired.count} images are right, as they are given only "
+            f"{right[0]}: the network was trained on BGR images, or the images are"
+        )
+        fix = f"give the network the channels in the order in which it was trained: {DIAGNOSE}"
+        yield Suspicion(kind="channels", reason=reason, fix=fix)
 
 
-def _suspect_contents(seen: Seen) -> Suspicion | None:
+def _suspect_contents(seen: Seen) -> Iterator[Suspicion]:
     rows, _ = _find_equal(seen)
-    if len(rows) <= CONTRADICTING * len(seen.labels):
-        return None
-    fix = "keep one label for each picture, or drop those that have several"
-    return Suspicion(kind="contradicting labels", reason=_describe_contradicting(seen, rows), fix=fix)
+    if len(rows) > CONTRADICTING * len(seen.labels):
+        fix = "keep one label for each picture, or drop those that have several"
+        yield Suspicion(kind="contradicting labels", reason=_describe_contradicting(seen, rows), fix=fix)
 
 
 def _describe_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
@@ -216,27 +212,23 @@ def _describe_contradicting(seen: Seen, rows: NDArray[np.int64]) -> str:
     return f"{len(rows)} of {len(seen.labels)} images are equal to another that has another label, first {examples}"
 
 
-def _suspect_repeats(seen: Seen) -> Suspicion | None:
-    _, repeated = _find_equal(seen)
-    count = len(seen.labels)
-    if 2 * repeated < count:
-        return None
-    reason = (
-        f"of {count} images only {count - repeated} are different: the others repeat them under other names, so the "
-        "bounds of every figure are narrower than the images allow"
-    )
-    return Suspicion(kind="repeated images", reason=reason, fix="evaluate each picture once")
+def _suspect_repeats(seen: Seen) -> Iterator[Suspicion]:
+    (_, repeated), count = _find_equal(seen), len(seen.labels)
+    if 2 * repeated >= count:
+        reason = (
+            f"of {count} images only {count - repeated} are different: the others repeat them under other names, so "
+            "the bounds of every figure are narrower than the images allow"
+        )
+        yield Suspicion(kind="repeated images", reason=reason, fix="evaluate each picture once")
 
 
-def find_repeats(seen: Seen) -> tuple[str, ...]:
+def find_repeats(seen: Seen) -> Iterator[str]:
     """Notes on equal images, where they do not speak against a verdict."""
-    rows, repeated = _find_equal(seen)
-    count, notes = len(seen.labels), []
+    (rows, repeated), count = _find_equal(seen), len(seen.labels)
     if 0 < len(rows) <= CONTRADICTING * count:
-        notes.append(_describe_contradicting(seen, rows))
+        yield _describe_contradicting(seen, rows)
     if repeated > 1 and REPEATED * count < repeated < count / 2:
-        notes.append(f"{repeated} of {count} images repeat another under another name, so bounds are too narrow")
-    return tuple(notes)
+        yield f"{repeated} of {count} images repeat another under another name, so bounds are too narrow"
 
 
 def _find_equal(seen: Seen) -> tuple[NDArray[np.int64], int]:

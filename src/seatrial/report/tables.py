@@ -258,9 +258,7 @@ def _write_ratio(ratio: float | None) -> str:
 
 def make_parity(run: Run) -> Table:
     """How far each step of making the graphs moved their outputs."""
-    steps: dict[StepParity, str] = {}
-    for step in run.graph.parity if run.graph else ():
-        steps[step] = "every engine"
+    steps: dict[StepParity, str] = dict.fromkeys(run.graph.parity, "every engine") if run.graph else {}
     for name, built in run.built.items():
         for step in built.graph.parity:
             steps.setdefault(step, name)
