@@ -195,11 +195,11 @@ class RayExecutor(Closing):
 
 
 def _pack_chunks(evaluation: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:
-    packed = {}
-    for number, indices in split_chunks(todo, evaluation.plan.batch_size, actors).items():
-        chunk = Chunk(number, _make_absolute(evaluation.spec.images[int(index)] for index in indices), indices)
-        packed[number] = pickle.dumps(chunk)
-    return packed
+    images = evaluation.spec.images
+    return {
+        number: pickle.dumps(Chunk(number, _make_absolute(images[int(index)] for index in indices), indices))
+        for number, indices in split_chunks(todo, evaluation.plan.batch_size, actors).items()
+    }
 
 
 def _make_absolute(images: Iterable[LabelledImage]) -> tuple[LabelledImage, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seatrial.data.bins.contents import find_contents
+from seatrial.data.bins.contents import BinContent, find_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import count_names, index_unique, parse_label_file
@@ -44,14 +44,13 @@ def add_contents(listing: ImageListing, request: Request) -> ImageListing:
         if (folder / MANIFEST).exists():
             note = f"the bins of {folder} have no checksums, so changed ones go unnoticed"
             request.progress(Update("images", note=f"{note}; running `seatrial preprocess` again adds them"))
-    images = []
-    for image in listing.images:
-        bin_content = contents.get(image.path)
-        if bin_content is not None:
-            content = (bin_content.image_bytes, bin_content.image_sha256)
-            image = replace(image, content=content, prepared_hash=bin_content.hash)
-        images.append(image)
-    return replace(listing, images=tuple(images))
+    return replace(listing, images=tuple(_add_content(image, contents.get(image.path)) for image in listing.images))
+
+
+def _add_content(image: LabelledImage, known: BinContent | None) -> LabelledImage:
+    if known is None:
+        return image
+    return replace(image, content=(known.image_bytes, known.image_sha256), prepared_hash=known.hash)
 
 
 def name_bins_by_id(paths: Iterable[Path], by_id: Mapping[str, int]) -> dict[str, Path]:

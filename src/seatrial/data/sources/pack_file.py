@@ -34,8 +34,6 @@ from seatrial.store.record import Record
 MAGIC = b"seatrial"
 PAGE = 4096
 FRONT = struct.Struct("<8sQQ32s")
-CHUNK = 16
-"""Images that a thread decodes at a time."""
 
 
 class PackIndex(Record):
@@ -231,26 +229,21 @@ Facts = tuple[int, str, int]
 def _write_pixels(
     file: BinaryIO, images: Sequence[LabelledImage], pipeline: InputPipeline, decode_workers: int, progress: Progress
 ) -> list[Facts]:
-    facts_of_all: list[Facts] = []
+    facts: list[Facts] = []
     start = time.perf_counter()
-    chunks = [images[i : i + CHUNK] for i in range(0, len(images), CHUNK)]
-    with closing(load_ahead(chunks, lambda chunk: _decode(chunk, pipeline), decode_workers)) as decoded:
-        for pixels, facts in decoded:
+    with closing(load_ahead(images, lambda image: _decode(image, pipeline), decode_workers)) as decoded:
+        for pixels, facts_of_one in decoded:
             file.write(pixels.data)
-            facts_of_all += facts
-            rate = len(facts_of_all) / (time.perf_counter() - start)
-            progress(Update("pack", len(facts_of_all), len(images), "images", {"images/s": f"{rate:.0f}"}))
-    return facts_of_all
+            facts.append(facts_of_one)
+            rate = len(facts) / (time.perf_counter() - start)
+            progress(Update("pack", len(facts), len(images), "images", {"images/s": f"{rate:.0f}"}))
+    return facts
 
 
-def _decode(images: Sequence[LabelledImage], pipeline: InputPipeline) -> tuple[NDArray[np.uint8], list[Facts]]:
-    pixels = np.empty((len(images), *pipeline.shape), dtype=np.uint8)
-    facts = []
-    for row, image in zip(pixels, images, strict=True):
-        data = image.read()
-        row[:] = pipeline.decode(data, str(image))
-        facts.append((len(data), hash_bytes(data), zlib.crc32(row.data)))
-    return pixels, facts
+def _decode(image: LabelledImage, pipeline: InputPipeline) -> tuple[NDArray[np.uint8], Facts]:
+    data = image.read()
+    pixels = np.ascontiguousarray(pipeline.decode(data, str(image)))
+    return pixels, (len(data), hash_bytes(data), zlib.crc32(pixels.data))
 
 
 def _describe(listing: ImageListing, source_hash: str, pipeline: InputPipeline, facts: Sequence[Facts]) -> PackIndex:
