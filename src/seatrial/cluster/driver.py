@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -49,7 +49,7 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
     try:
         with _connected(address):
-            nodes = _survey(_list_nodes(resource))
+            nodes = tuple(_survey(sorted(_list_nodes(resource), key=lambda node: node.id)))
             channel.send(nodes)
             for reply in _map_chunks(channel.recv(), nodes):
                 channel.send(reply)
@@ -97,20 +97,18 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
 
 
-def _list_nodes(resource: str | None) -> tuple[Node, ...]:
+def _list_nodes(resource: str | None) -> Iterator[Node]:
     """The machines that live and have CPUs to give, and the device where one is needed."""
     import ray
 
-    nodes = []
     for node in ray.nodes():
         has = node["Resources"]
         devices = None if resource is None else int(has.get(resource, 0))
         if node["Alive"] and has.get("CPU", 0) >= 1 and devices != 0:
-            nodes.append(Node(node["NodeID"], node["NodeManagerAddress"], int(has["CPU"]), devices))
-    return tuple(sorted(nodes, key=lambda node: node.id))
+            yield Node(node["NodeID"], node["NodeManagerAddress"], int(has["CPU"]), devices)
 
 
-def _survey(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+def _survey(nodes: Sequence[Node]) -> Iterator[Node]:
     """The nodes with the environment of each."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -121,15 +119,13 @@ def _survey(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     # Takes seconds, while the machines describe themselves.
     import ray.data
 
-    described = []
     for node, reference in zip(nodes, surveyed, strict=True):
         try:
-            described.append(replace(node, environment=ray.get(reference, timeout=SURVEY_S)))
+            yield replace(node, environment=ray.get(reference, timeout=SURVEY_S))
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
             fix = "install the same seatrial there, and look at `ray status`"
             raise EngineError(f"{node.address} of the cluster cannot run seatrial ({reason})", fix) from None
-    return tuple(described)
 
 
 def _map_chunks(job: ClusterJob, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:

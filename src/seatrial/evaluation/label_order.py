@@ -61,7 +61,7 @@ def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], clas
         what, fix, expected = best
     else:
         what, expected = "another class, the same for each label,", learned
-        examples = _describe_moves(predicted, labels)
+        examples = tuple(_describe_moves(predicted, labels))
         fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
     # All that are tried share the chance of a false alarm.
     if not is_far_better(Paired.of(labels == predicted, expected == predicted), SURE / (len(plain) + 1)):
@@ -132,11 +132,9 @@ def _match(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[
     return matched
 
 
-def _describe_moves(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> tuple[str, ...]:
-    moved = []
+def _describe_moves(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> Iterator[str]:
     for label, predicted_class in sorted(_match(predicted, labels).items()):
         if predicted_class != label:
             own = labels == label
             votes = int((predicted[own] == predicted_class).sum())
-            moved.append(f"label {label} is predicted as class {predicted_class} ({votes} of {int(own.sum())} images)")
-    return tuple(moved)
+            yield f"label {label} is predicted as class {predicted_class} ({votes} of {int(own.sum())} images)"
