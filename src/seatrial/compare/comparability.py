@@ -7,7 +7,7 @@ from typing import TypeVar, get_args
 from seatrial.compare.speed_column import PREFERRED, Kind, SpeedColumn, Unit
 from seatrial.errors import NotComparable, UsageError
 from seatrial.store.measurement import Scope
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _MENDS: Mapping[str, str] = {"chips": "import the log again with --chips-per-card N, or give --per chip"}
@@ -31,8 +31,7 @@ def check_kinds(allowed: Collection[str], kinds: Sequence[AnyKind], what: str = 
         UsageError: there is no such kind.
     """
     for name in allowed:
-        if name not in kinds:
-            raise UsageError(f"--allow {name}: there is no such {what}", suggest(name, list(kinds)))
+        check_name(name, kinds, f"--allow {name}: there is no such {what}")
     return frozenset(kind for kind in kinds if kind in allowed)
 
 

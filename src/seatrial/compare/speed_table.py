@@ -11,7 +11,7 @@ from seatrial.errors import UsageError
 from seatrial.results.speed import Rate, divide
 from seatrial.store.measurement import Scope
 from seatrial.store.records import GateResult, Verdict
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 
 SCOPES: Mapping[Scope, str] = {
     "host": "array in to logits out, with the copies",
@@ -105,8 +105,7 @@ def make_table(columns: Sequence[SpeedColumn], spec: TableSpec) -> SpeedTable:
     """
     names = [column.name for column in columns]
     for name in spec.baselines:
-        if name not in names:
-            raise UsageError(f"--baseline {name} is none of the records", suggest(name, names))
+        check_name(name, names, f"--baseline {name} is none of the records")
     if spec.baselines and set(names) <= set(spec.baselines):
         raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
     bases = choose_basis(columns, spec.scope, spec.per)

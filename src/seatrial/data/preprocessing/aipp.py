@@ -18,7 +18,7 @@ from seatrial.errors import UsageError
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
-from seatrial.strict import Strict, describe_first_error, suggest
+from seatrial.strict import Strict, check_name, describe_first_error
 
 InputFormat = Literal["RGB888_U8", "YUV420SP_U8", "XRGB8888_U8", "YUV400_U8"]
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -230,8 +230,7 @@ def parse_aipp(text: str, source: str) -> Aipp:
     lines: dict[str, int] = {}
     for name, value, line in _read_fields(text, source):
         place = f"{source} line {line}"
-        if name not in Aipp.model_fields:
-            raise UsageError(f"{place}: unknown field '{name}'", suggest(name, list(Aipp.model_fields)))
+        check_name(name, Aipp.model_fields.keys(), f"{place}: unknown field '{name}'")
         if name in lines:
             raise UsageError(f"{place}: {name} is set in line {lines[name]} already", "remove one of them")
         values[name], lines[name] = value, line
