@@ -171,8 +171,7 @@ def _suspect_published(seen: Seen) -> Iterator[Suspicion]:
             f"top-1 of {seen.hits / count:.2%} on {count} images is at most {seen.bounds[1]:.2%} with {CONFIDENCE:.0%} "
             f"confidence, more than {BELOW_PP:g} points under the {seen.published:.2%} that the card names"
         )
-        fix = f"weights, labels or preprocessing are others: {DIAGNOSE}"
-        yield Suspicion(kind="far below", reason=reason, fix=fix)
+        yield Suspicion(kind="far below", reason=reason, fix=f"weights, labels or preprocessing are others: {DIAGNOSE}")
 
 
 def _suspect_order(seen: Seen) -> Iterator[Suspicion]:
