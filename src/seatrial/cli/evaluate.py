@@ -143,7 +143,7 @@ def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_js
     from seatrial.compare.gates import judge_predictions
     from seatrial.compare.verdict import reach_verdict
 
-    gates = judge_predictions(record, card, limit_pp)
+    gates = tuple(judge_predictions(record, card, limit_pp))
     if not as_json:
         for gate in gates:
             whose = "" if gate.engine == record.name else f"{gate.engine}: "

@@ -1,7 +1,7 @@
 """The gates of a card, judged on stored records."""
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.evaluation.exact_drop import images_to_settle
@@ -37,7 +37,7 @@ def judge_gates(
     return tuple(result for row, result in enumerate(results) if result not in results[:row])
 
 
-def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> tuple[GateResult, ...]:
+def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> Iterator[GateResult]:
     """One evaluation's gates: drop and share of changed predictions, where the card limits them, and plausibility.
 
     An implausible reference leaves them open as well: what is at chance cannot lose.
@@ -45,15 +45,13 @@ def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | No
     Args:
         limit_pp: the drop that is allowed; None judges plausibility alone.
     """
-    results = []
     if record.versus is not None and limit_pp is not None:
-        results.append(judge_reference_drop(record, limit_pp))
+        yield judge_reference_drop(record, limit_pp)
         if gates.changed_share is not None:
-            results.append(judge_changed(record.name, record.versus, gates.changed_share))
-    results += judge_plausible(record.name, record.suspicions, record.versus, gates)
+            yield judge_changed(record.name, record.versus, gates.changed_share)
+    yield from judge_plausible(record.name, record.suspicions, record.versus, gates)
     if record.versus is not None:
-        results += judge_plausible(record.versus.reference, record.versus.suspicions, None, gates)
-    return tuple(results)
+        yield from judge_plausible(record.versus.reference, record.versus.suspicions, None, gates)
 
 
 def judge_plausible(
@@ -184,10 +182,10 @@ def _weigh_metric(record: AccuracyRecord, name: str, limit: float) -> tuple[Outc
     return ("INCONCLUSIVE" if best is not None and within(best, limit) else "FAIL"), reason
 
 
-def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]:
+def _judge_published(recipe: Recipe, record: AccuracyRecord) -> Iterator[GateResult]:
     reference, gates = recipe.reference, recipe.gates
     if reference is None:
-        return []
+        return
     floors = {}
     if gates.published_relative_drop is not None:
         floors["published_relative_drop"] = reference.top1 * (1 - gates.published_relative_drop)
@@ -195,7 +193,6 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
         floors["at_least_published"] = reference.top1
     # Exact: Wilson's upper bound lies below a true accuracy near 1 in up to 10 % of all sets, not in 2.5 %.
     top1, (low, high) = record.accuracy(), exact_bounds(record.hits[0], record.images, PUBLISHED_CONFIDENCE)
-    results = []
     for gate, floor in floors.items():
         # Below the floor, but not surely: another draw of images might lie above it.
         outcome: Outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"
@@ -203,5 +200,4 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> list[GateResult]
             f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a floor of {floor:.2%}, "
             f"from the published {reference.top1:.2%}{_describe_partial(record)}"
         )
-        results.append(GateResult(gate=gate, engine=record.name, outcome=outcome, kind="accuracy", reason=reason))
-    return results
+        yield GateResult(gate=gate, engine=record.name, outcome=outcome, kind="accuracy", reason=reason)

@@ -48,7 +48,8 @@ def stop_early(
     order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
     for look in plan_looks(len(images)):
         seen = order[: look.images]
-        tally, looks = predict(seen), looks + 1
+        tally = predict(seen)
+        looks += 1
         if tally.bad:
             fix = "early stopping needs every image: mend it, or evaluate all with --allow-partial"
             raise DataError(next(iter(tally.bad.values())), fix)
