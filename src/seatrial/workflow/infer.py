@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seatrial.bench.inputs import make_random_pixels
 from seatrial.data.bins.contents import find_contents
 from seatrial.data.bins.match_engine import check_bins, suggest_bins
-from seatrial.data.bins.raw_inputs import Inputs, check_names, count_images, find_inputs, measure_file, read_images
+from seatrial.data.bins.raw_inputs import Inputs, count_images, find_inputs, measure_file, read_images
 from seatrial.data.calibration import check_apart
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.images import LabelledImage
@@ -204,7 +204,6 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         batch = make_pure_batch(spec.pure_data, batch_size, tensor, pipeline)
         return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
     inputs = find_inputs(spec.source)
-    check_names(inputs.files)
     if inputs.are_images:
         _report_leak(graph, inputs.files, progress)
 

@@ -39,7 +39,7 @@ def find_inputs(source: str) -> Inputs:
 
     Raises:
         UsageError: no file is named, a list names a folder, or raw files and images come together.
-        DataError: something is not there, or a folder holds nothing to feed.
+        DataError: something is not there, a folder holds nothing to feed, or two files' outputs would have one name.
     """
     whole = Path(source)
     info: tuple[InfoLine, ...] = ()
@@ -59,6 +59,11 @@ def find_inputs(source: str) -> Inputs:
     if len(kinds) != 1:
         state = "both images and raw files" if kinds else "no file"
         raise UsageError(f"--input {source} gives {state}", "give files of one kind")
+    index_unique(
+        files,
+        lambda path: path.name.split(".")[0],
+        lambda name, a, b: DataError(f"the outputs of {a} and {b} would both be called {name}", "rename one of them"),
+    )
     return Inputs(tuple(files), kinds.pop(), info)
 
 
@@ -66,19 +71,6 @@ def sort_naturally(paths: Sequence[Path]) -> list[Path]:
     """Sorted by name, digits compared as numbers and letters without case."""
     parts = {path: re.split("([0-9]+)", path.name) for path in paths}
     return sorted(sorted(paths), key=lambda path: [int(p) if i % 2 else p.lower() for i, p in enumerate(parts[path])])
-
-
-def check_names(files: Sequence[Path]) -> None:
-    """Refuse files whose outputs would have one name.
-
-    Raises:
-        DataError: names the first two.
-    """
-    index_unique(
-        files,
-        lambda path: path.name.split(".")[0],
-        lambda name, a, b: DataError(f"the outputs of {a} and {b} would both be called {name}", "rename one of them"),
-    )
 
 
 def count_images(files: Sequence[Path], spec: TensorSpec, batch_size: int, fix: str) -> int:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from seatrial.data.bins.raw_inputs import (
-    check_names,
     count_images,
     find_inputs,
     measure_file,
@@ -91,10 +90,14 @@ def test_what_is_not_there_is_named(
         find_inputs(source)
 
 
-def test_two_inputs_with_one_name_are_refused() -> None:
-    check_names([Path("a/x.bin"), Path("a/y.bin")])
+def test_two_inputs_with_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    touch(tmp_path, "a/x.1.bin", "a/y.bin", "b/x.bin")
+    assert len(find_inputs("a/x.1.bin,a/y.bin").files) == 2
     with pytest.raises(DataError, match=r"outputs of a/x\.1\.bin and b/x\.bin would both be called x; rename"):
-        check_names([Path("a/x.1.bin"), Path("a/y.bin"), Path("b/x.bin")])
+        find_inputs("a/x.1.bin,a/y.bin,b/x.bin")
 
 
 @pytest.mark.parametrize(("images", "batch_size"), [(1, 1), (1, 16), (3, 3), (3, 12)])
