@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Json, Output
+from seatrial.cli.options import Json, Output, read_choice
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import DataError, UsageError
 from seatrial.progress import Progress, Update
 
 if TYPE_CHECKING:
     from seatrial.data.preprocessing.aipp import Aipp
-    from seatrial.export.spec import Exporter
 
 
 def export(
@@ -39,7 +38,7 @@ def export(
 ) -> None:
     """Export a checkpoint to ONNX, compare every step with torch, and check the result."""
     from seatrial.data.labels import list_images, spread
-    from seatrial.export.spec import ExportSpec
+    from seatrial.export.spec import OPSETS, ExportSpec
     from seatrial.recipes import load_recipe
     from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
 
@@ -50,7 +49,12 @@ def export(
     with show_progress() as progress:
         config = read_aipp(aipp, fuse, progress)
         spec = ExportSpec(
-            opset or card.graph.opset, read_batch(batch_size), read_exporter(exporter), simplify, fuse, config
+            opset or card.graph.opset,
+            read_batch(batch_size),
+            read_choice(exporter, tuple(OPSETS), "exporter"),
+            simplify,
+            fuse,
+            config,
         )
         manifest = export_checkpoint(card, checkpoint, output, spec, proof, progress)
     if as_json:
@@ -98,17 +102,6 @@ def read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | None
     for unused in list_unused(config):
         progress(Update("aipp", note=unused))
     return config
-
-
-def read_exporter(text: str) -> "Exporter":
-    """The exporter of `--exporter`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if text not in ("torchscript", "dynamo"):
-        raise UsageError(f"there is no exporter '{text}'", "torchscript or dynamo")
-    return "dynamo" if text == "dynamo" else "torchscript"
 
 
 def simplify(

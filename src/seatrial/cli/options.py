@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from seatrial.errors import UsageError
+
+Choice = TypeVar("Choice", bound=str)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Output = Annotated[Path, typer.Option("--output", help="Path of the result.")]
@@ -30,6 +32,18 @@ def read_sizes(text: str) -> tuple[int, ...]:
     if len(set(sizes)) < len(sizes):
         raise UsageError(f"--batch-size {text} names a size twice", "name each once")
     return sizes
+
+
+def read_choice(text: str, choices: Sequence[Choice], what: str) -> Choice:
+    """One of the choices, by its text.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    chosen = next((choice for choice in choices if choice == text), None)
+    if chosen is None:
+        raise UsageError(f"there is no {what} '{text}'", " or ".join(choices))
+    return chosen
 
 
 def read_scopes(text: str) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """`seatrial quantize`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Json, Labels, Output
+from seatrial.cli.options import Json, Labels, Output, read_choice
 from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import UsageError
 
@@ -43,7 +43,7 @@ def quantize(
     spec = QuantizeSpec(
         calibration=calibration,
         count=calibration_images,
-        preset=read_preset(preset),
+        preset=read_choice(preset, ("performance", "mixed"), "preset"),
         images=read_images(source, images, labels),
         max_drop_pp=max_drop_pp,
     )
@@ -77,14 +77,3 @@ def read_images(graph: "GraphFile", images: Path | None, labels: Path | None) ->
     from seatrial.data.labels import read_labels
 
     return read_labels(images, labels, graph.manifest.recipe["network"]["classes"])
-
-
-def read_preset(text: str) -> Literal["performance", "mixed"]:
-    """The preset of `--preset`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if text not in ("performance", "mixed"):
-        raise UsageError(f"there is no preset '{text}'", "performance or mixed")
-    return "mixed" if text == "mixed" else "performance"

@@ -34,7 +34,7 @@ from seatrial.train.input.loader import Batches, Loader, SyntheticLoader
 from seatrial.train.input.mixup import make_mixing
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.stop_signals import catch_stop_signals
-from seatrial.train.tracking.events import Listener, LogJob
+from seatrial.train.tracking.events import LogJob
 from seatrial.train.tracking.listeners import ScreenLines, StepRecorder, open_listeners
 from seatrial.train.trainer import Trainer, TrainJob
 from seatrial.train.validate import Stopped, Validator
@@ -216,8 +216,11 @@ def _make_job(context: RankContext, key: str, folder: Path | None, start: Snapsh
     if folder is None:
         return job
     state = start.train_state if start is not None else TrainState()
-    listeners = _open_logs(context, key, (state.epoch * loader.steps + state.step, state.epoch))
-    hooks = (GuideCheckpointHook(folder, context.recipe),) if context.spec.guide_format and group.is_main else ()
+    spec, done = context.spec, state.epoch * loader.steps + state.step
+    log = LogJob(folder, context.recipe.name, key, settings, done, state.epoch, spec.track, spec.dllogger)
+    with group.raise_on_all():
+        listeners = open_listeners(log, context.progress) if group.is_main else []
+    hooks = (GuideCheckpointHook(folder, context.recipe),) if spec.guide_format and group.is_main else ()
     return replace(job, listeners=listeners, epoch_hooks=hooks)
 
 
@@ -230,14 +233,6 @@ def _make_loader(context: RankContext) -> Batches:
         context.log(f"--batch-size {settings.batch_size} is reduced to the {len(context.train)} training images")
     mean, _ = recipe.normalisation
     return Loader(context.train, settings, size, group.info, count_decoders(settings, group), mean)
-
-
-def _open_logs(context: RankContext, key: str, done: tuple[int, int]) -> list[Listener]:
-    """Open the logs on the first rank; `done` are the steps and the whole epochs that it resumes after."""
-    spec, recipe = context.spec, context.recipe
-    job = LogJob(spec.output, recipe.name, key, recipe.train, *done, track=spec.track, dllogger=spec.dllogger)
-    with context.group.raise_on_all():
-        return open_listeners(job, context.progress) if context.group.is_main else []
 
 
 def _finish(trainer: Trainer, record: TrainingRecord, output: Path) -> TrainingRecord:
