@@ -113,14 +113,12 @@ class Unmeasured(SettingFields):
     reason: str
 
 
-class Measurement(Record):
-    """How fast one engine was: `bench/NAME.json`."""
+class EngineRecord(Record):
+    """What every result of an engine says of it."""
 
-    schema_: Literal["seatrial/measurement/2"] = Field(default="seatrial/measurement/2", alias="schema")
     key: str
     name: str
     engine: str
-    sdk_version: str | None = None
     device: str
     precision: str
     executed: dict[str, int]
@@ -130,7 +128,15 @@ class Measurement(Record):
     """`EngineManifest.identity` of the engine; empty in old records."""
     preprocess_hash: str
     images_hash: str | None = None
-    """Of the labelled set that the inputs were prepared from (`data.labels.hash_listing`), where it was a run's."""
+    """Of the labelled set's ids, labels, sizes and times of change (`data.labels.hash_listing`); of a speed where its
+    inputs were prepared from a run's set."""
+
+
+class Measurement(EngineRecord):
+    """How fast one engine was: `bench/NAME.json`."""
+
+    schema_: Literal["seatrial/measurement/2"] = Field(default="seatrial/measurement/2", alias="schema")
+    sdk_version: str | None = None
     inputs: str
     """The inputs: a folder of images, or random bytes."""
     compile_s: float | None = None

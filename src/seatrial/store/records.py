@@ -13,7 +13,7 @@ from pydantic import Field
 from seatrial.errors import ExitCode
 from seatrial.metrics.classification import Estimate, estimate_top_k, name_top_k
 from seatrial.store.files import hash_value
-from seatrial.store.measurement import Environment
+from seatrial.store.measurement import EngineRecord, Environment
 from seatrial.store.record import Record
 from seatrial.strict import Strict
 
@@ -254,24 +254,11 @@ class EarlyStopping(Strict):
     """Number of images in the set."""
 
 
-class AccuracyRecord(Record):
+class AccuracyRecord(EngineRecord):
     """How one engine did on a labelled set: `evaluation/NAME.json`."""
 
     schema_: Literal["seatrial/accuracy/3"] = Field(default="seatrial/accuracy/3", alias="schema")
-    key: str
-    name: str
-    engine: str
-    device: str
-    precision: str
-    executed: dict[str, int]
-    recipe: str
     checkpoint_sha256: str
-    graph_sha256: str
-    engine_identity: str = ""
-    """`EngineManifest.identity` of the engine; empty in old records."""
-    preprocess_hash: str
-    images_hash: str | None = None
-    """Of ids, labels, sizes and times of change: see `data.labels.hash_listing`."""
     contents_hash: str | None = None
     """Of the ids of the images with predictions and of their files' bytes: see `Predictions.hash_contents`; None of
     preprocessed images whose files are not recorded."""
