@@ -9,7 +9,7 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
@@ -133,26 +133,19 @@ def _explain(process: int | None, exit_code: int, errors: list[SeatrialError | s
 @contextmanager
 def _kept_handlers() -> Iterator[None]:
     """Restore the handlers that torch's launcher replaces."""
-    if threading.current_thread() is not threading.main_thread():
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                stack.callback(signal.signal, number, signal.getsignal(number))
         yield
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence torch's launcher, which logs twenty lines for an error."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(LOGGERS)]
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
+    with ExitStack() as stack:
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith(LOGGERS)]:
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
         yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
