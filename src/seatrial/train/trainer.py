@@ -25,7 +25,7 @@ from seatrial.train.optim import learning_rate_at, load_optimizer, make_optimize
 from seatrial.train.stop_signals import StopSignals
 from seatrial.train.tracking.events import Listener, Step
 from seatrial.train.train_step import Mixing, Stepper
-from seatrial.train.validate import Stopped, Validator
+from seatrial.train.validate import Validator
 
 DIVERGED = "diverged.txt"
 """Beside the snapshot: the images of the step whose loss was not finite."""
@@ -262,7 +262,7 @@ class Trainer:
         """
         try:
             self.validation, bad = self.validator.run(self.network, lambda: self.signals.received)
-        except Stopped:
+        except Interrupted:
             self.stop()
         except TrainingDiverged as error:
             raise self.diverged(error.problem) from None

@@ -16,7 +16,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
-from seatrial.errors import DataError, SeatrialError, TrainingDiverged
+from seatrial.errors import DataError, Interrupted, SeatrialError, TrainingDiverged
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.training import Validation
@@ -29,10 +29,6 @@ from seatrial.train.train_step import count_hits
 
 LEAST_BATCH = 64
 """Least batch size of validation, over all ranks."""
-
-
-class Stopped(Exception):
-    """A process got a stop signal; raised on all ranks at the same step."""
 
 
 @dataclass(slots=True)
@@ -75,7 +71,7 @@ class Validator:
             is_stopping: whether this process got a stop signal.
 
         Raises:
-            Stopped: a process got one.
+            Interrupted: a process got one; raised on all ranks at the same step.
             DataError: an image cannot be read, and `on_bad_image` is error; or none can be read.
             TrainingDiverged: the loss is not finite.
         """
@@ -123,7 +119,7 @@ class Validator:
                 except SeatrialError as raised:
                     error = raised
                 if self.group.sync(error, is_stopping())[0]:
-                    raise Stopped
+                    raise Interrupted("stopped while validating", "run the same command to validate again")
                 self.progress(Update("validate", number, len(parts), "steps"))
         return sums.tolist(), bad
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.data.images import LabelledImage
-from seatrial.errors import DataError, Interrupted, SeatrialError, UsageError
+from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.machine.environment import read_environment
 from seatrial.models.build import count_parameters
 from seatrial.models.checkpoint import save_weights
@@ -37,7 +37,7 @@ from seatrial.train.stop_signals import catch_stop_signals
 from seatrial.train.tracking.events import LogJob
 from seatrial.train.tracking.listeners import ScreenLines, StepRecorder, open_listeners
 from seatrial.train.trainer import Trainer, TrainJob
-from seatrial.train.validate import Stopped, Validator
+from seatrial.train.validate import Validator
 from seatrial.workflow.train_spec import (
     CHECKPOINT,
     RECORD,
@@ -270,10 +270,7 @@ def _evaluate(context: RankContext) -> TrainingRecord:
     network.load(weights, None)
     validator = Validator(context.recipe, context.val, group, context.progress)
     with catch_stop_signals() as signals:
-        try:
-            validation, bad = validator.run(network, lambda: signals.received)
-        except Stopped:
-            raise Interrupted("stopped while validating", "run the same command to validate again") from None
+        validation, bad = validator.run(network, lambda: signals.received)
     record = _describe(context, "").model_copy(update={"validation": validation, "bad_images": bad})
     group.run_on_main(lambda: record.save(context.spec.output / VALIDATION))
     return record

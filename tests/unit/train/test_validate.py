@@ -9,14 +9,14 @@ import torch
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
-from seatrial.errors import DataError
+from seatrial.errors import DataError, Interrupted
 from seatrial.progress import silent
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.train.distributed.launch import launch
 from seatrial.train.distributed.process_group import ProcessGroup
 from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.network import TrainedNetwork
-from seatrial.train.validate import Stopped, Validator
+from seatrial.train.validate import Validator
 from seatrial.workflow.train_spec import choose_settings
 from tiny_training import make_card, validate_sets
 from tiny_trial import TinyTrial
@@ -89,5 +89,5 @@ def test_a_broken_image_is_named_or_left_out(recipe: Recipe, with_a_broken_one: 
 
 def test_a_stop_signal_ends_it(recipe: Recipe, images: tuple[LabelledImage, ...]) -> None:
     network = TrainedNetwork(recipe, ProcessGroup(RankInfo(), CPU, None))
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         make(recipe, images).run(network, lambda: True)
