@@ -35,10 +35,11 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.metrics.latency import Latency
 from seatrial.progress import silent
-from seatrial.store.records import GraphManifest, Trial
+from seatrial.store.records import GraphManifest, Setting, Trial
 from seatrial.workflow.compile import compile_graph
-from seatrial.workflow.tune import Tuner, TuneSpec, describe_trial, list_series
+from seatrial.workflow.tune import Tuner, describe_trial, list_series
 
+TUNED_SIZES = (1, 2, 4, 8, 16)
 ASKED: dict[str, tuple[str, str, dict[str, str]]] = {
     "torch eager fp32": ("torch", "fp32", {}),
     "torch eager bf16": ("torch", "bf16", {}),
@@ -204,11 +205,11 @@ def cut_down(graph: Path, target: Path) -> Path:
 def print_tune(asked: argparse.Namespace) -> None:
     """The search beside every setting measured in full."""
     graphs = make_graphs("resnet50", asked.folder)
-    tune = TuneSpec(batch_sizes=(1, 2, 4, 8, 16), duration_s=asked.tune_seconds)
+    series = list_series("cpu", TUNED_SIZES)
     for label in asked.engines:
-        file = build("resnet50", label, graphs, asked.folder, tune.batch_sizes)
-        searched_s, found = search(file, tune, asked.folder)
-        exhaustive_s, whole = measure_all(file, tune, asked.folder)
+        file = build("resnet50", label, graphs, asked.folder, TUNED_SIZES)
+        searched_s, found = search(file, series, asked)
+        exhaustive_s, whole = measure_all(file, series, asked)
         best = max(whole.values(), key=lambda trial: trial.images_per_s)
         same = whole[found.batch_size, found.streams, found.threads]
         print(f"{label}: searched {searched_s:.0f} s, {searched_s / exhaustive_s:.0%} of {exhaustive_s:.0f} s in full")
@@ -216,24 +217,24 @@ def print_tune(asked: argparse.Namespace) -> None:
         print(f"{same.images_per_s / best.images_per_s:.3f}", flush=True)
 
 
-def search(file: EngineFile, tune: TuneSpec, folder: Path) -> tuple[float, Trial]:
+def search(file: EngineFile, series: list[list[Setting]], asked: argparse.Namespace) -> tuple[float, Trial]:
     """Seconds that the search takes, and what it finds."""
-    ledger = folder / "trials.json"
+    ledger = asked.folder / "trials.json"
     ledger.unlink(missing_ok=True)
     start = time.perf_counter()
-    best = Tuner(file, tune, ledger, silent).search(list_series("cpu", tune)).best
+    best = Tuner(file, asked.tune_seconds, ledger, silent).search(series).best
     return time.perf_counter() - start, best
 
 
 def measure_all(
-    file: EngineFile, tune: TuneSpec, folder: Path
+    file: EngineFile, series: list[list[Setting]], asked: argparse.Namespace
 ) -> tuple[float, dict[tuple[int, int, int | None], Trial]]:
     """Seconds that it takes to measure every setting in full, and what each gives."""
-    ledger = folder / "trials.json"
+    ledger = asked.folder / "trials.json"
     ledger.unlink(missing_ok=True)
-    tuner = Tuner(file, tune, ledger, silent)
+    tuner = Tuner(file, asked.tune_seconds, ledger, silent)
     start = time.perf_counter()
-    trials = [tuner.measure(setting, 1.0) for settings in list_series("cpu", tune) for setting in settings]
+    trials = [tuner.measure(setting, 1.0) for settings in series for setting in settings]
     return time.perf_counter() - start, {(t.batch_size, t.streams, t.threads): t for t in trials}
 
 

@@ -35,7 +35,7 @@ def compile(
     from seatrial.recipes import load_recipe
     from seatrial.workflow.compile import choose_engine, compile_graph
     from seatrial.workflow.import_onnx import import_graph
-    from seatrial.workflow.tune import TuneSpec, describe_trial, tune_graph
+    from seatrial.workflow.tune import describe_trial, tune_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     if recipe is not None:
@@ -45,8 +45,7 @@ def compile(
         chosen = choose_engine(source, engine, precision, device)
         spec = replace(chosen, batch_sizes=sizes, options=read_pairs(option or []))
         if tune:
-            looked = TuneSpec(batch_sizes=sizes) if sizes else TuneSpec()
-            built = tune_graph(source, replace(spec, batch_sizes=()), looked, output, progress).manifest
+            built = tune_graph(source, spec, output, progress).manifest
         else:
             built = compile_graph(source, spec, output, progress).manifest
     if as_json:

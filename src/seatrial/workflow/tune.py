@@ -6,7 +6,8 @@ end, so that a tuning that was stopped goes on.
 """
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -24,8 +25,11 @@ from seatrial.store.records import Setting, Trial, Tuning
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
 
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+DURATION_S = 10.0
+"""What an exhaustive search would spend on each setting."""
 ROUNDS = ((0.05, 6), (0.15, 2), (0.4, 1))
-"""Share of `TuneSpec.duration_s` that each setting of a round is measured, and one in how many goes on."""
+"""Share of `DURATION_S` that each setting of a round is measured, and one in how many goes on."""
 BEHIND = 0.85
 """A setting that gives less than this share of the best of its series, or of its batch in another, has fallen behind;
 twice, and the series ends."""
@@ -33,34 +37,27 @@ TUNE = CachedStage("tune", "tune/1", "tuned")
 _TRIALS = TypeAdapter(tuple[Trial, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class TuneSpec:
-    """Where to look."""
-
-    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-    duration_s: float = 10.0
-    """What an exhaustive search would spend on each setting."""
-
-
-def tune_graph(
-    graph: Path | GraphFile, spec: BuildSpec, tune: TuneSpec, output: Path, progress: Progress = silent
-) -> EngineFile:
+def tune_graph(graph: Path | GraphFile, spec: BuildSpec, output: Path, progress: Progress = silent) -> EngineFile:
     """Compile for every batch size, measure, and keep the engine folder of the fastest setting at `output`.
+
+    Args:
+        spec: the batch sizes to try; `BATCH_SIZES` where it has none.
 
     Raises:
         SeatrialError: as `compile_graph` and the measuring.
     """
-    spec = spec.probed()
+    sizes = spec.batch_sizes or BATCH_SIZES
+    spec = replace(spec.probed(), batch_sizes=())
     graph = choose_graph(graph, spec, progress)
-    search = {**asdict(tune), "images": None, "rounds": ROUNDS}
+    search = {"batch_sizes": sizes, "duration_s": DURATION_S, "images": None, "rounds": ROUNDS}
     key = TUNE.key({"compile": compile_key(graph.manifest, spec), "tune": search})
     found = find_built(TUNE, key, output, graph.manifest, spec.capabilities, progress)
     if found is not None:
         return found
     scratch = output.with_name(f".{output.name}.tune")
-    trial_engine = compile_graph(graph, replace(spec, batch_sizes=tune.batch_sizes), scratch / "engine", progress)
-    tuner = Tuner(trial_engine, tune, scratch / f"{key[:16]}.json", progress)
-    tuning = tuner.search(list_series(spec.device, tune))
+    trial_engine = compile_graph(graph, replace(spec, batch_sizes=sizes), scratch / "engine", progress)
+    tuner = Tuner(trial_engine, DURATION_S, scratch / f"{key[:16]}.json", progress)
+    tuning = tuner.search(list_series(spec.device, sizes))
     options = spec.options if tuning.best.threads is None else {**spec.options, "threads": str(tuning.best.threads)}
     best = replace(spec, batch_sizes=(tuning.best.batch_size,), options=options, tuning=tuning)
     built = build_engine(graph, best, output, key)
@@ -69,7 +66,7 @@ def tune_graph(
     return built
 
 
-def list_series(device: str, tune: TuneSpec) -> list[list[Setting]]:
+def list_series(device: str, batch_sizes: Sequence[int] = BATCH_SIZES) -> list[list[Setting]]:
     """Settings to try: for each number of streams and threads, the batch sizes, smallest first."""
     cores = count_cores()
     powers = [2**i for i in range(cores.bit_length()) if 2**i <= cores]
@@ -79,7 +76,7 @@ def list_series(device: str, tune: TuneSpec) -> list[list[Setting]]:
         counts = sorted({*powers, cores})
         pairs = [(s, t) for s in (*counts, 2 * cores) for t in counts if s * t >= cores]
     return [
-        [Setting(batch_size=size, streams=streams, threads=threads) for size in sorted(tune.batch_sizes)]
+        [Setting(batch_size=size, streams=streams, threads=threads) for size in sorted(batch_sizes)]
         for streams, threads in pairs
     ]
 
@@ -93,8 +90,8 @@ def describe_trial(trial: Trial) -> str:
 class Tuner:
     """Measures settings of one engine folder, each in a fresh process, and remembers them in a file."""
 
-    def __init__(self, engine: EngineFile, tune: TuneSpec, ledger: Path, progress: Progress) -> None:
-        self._engine, self._tune, self._ledger, self._progress = engine, tune, ledger, progress
+    def __init__(self, engine: EngineFile, duration_s: float, ledger: Path, progress: Progress) -> None:
+        self._engine, self._duration_s, self._ledger, self._progress = engine, duration_s, ledger, progress
         self.trials: list[Trial] = list(_TRIALS.validate_json(ledger.read_bytes())) if ledger.exists() else []
         if self.trials:
             progress(Update("tune", note=f"already tried: {len(self.trials)} settings"))
@@ -110,7 +107,7 @@ class Tuner:
 
     def measure(self, setting: Setting, share: float) -> Trial:
         """One setting's rate, measured or remembered."""
-        duration_s = share * self._tune.duration_s
+        duration_s = share * self._duration_s
         wanted = (setting.batch_size, setting.streams, setting.threads, duration_s)
         for trial in self.trials:
             if (trial.batch_size, trial.streams, trial.threads, trial.duration_s) == wanted:

@@ -23,7 +23,7 @@ from seatrial.store.records import TensorSpec
 from seatrial.workflow import tune
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.export import export_checkpoint
-from seatrial.workflow.tune import TuneSpec, tune_graph
+from seatrial.workflow.tune import tune_graph
 from tiny_trial import TinyTrial
 
 
@@ -71,13 +71,13 @@ def test_tuning_takes_it_too(graph: Path, tmp_path: Path, monkeypatch: pytest.Mo
         )  # fmt: skip
 
     monkeypatch.setattr(tune, "run_worker", measure)
-    spec, wanted = BuildSpec("onnxruntime", options={"spinning": "false"}), TuneSpec(batch_sizes=(1, 2))
-    made = tune_graph(graph, spec, wanted, tmp_path / "engine").manifest
+    spec = BuildSpec("onnxruntime", batch_sizes=(1, 2), options={"spinning": "false"})
+    made = tune_graph(graph, spec, tmp_path / "engine").manifest
     assert all(job.options is not None and job.options["optimisation"] == "careful" for job in asked)
     assert made.options["optimisation"] == "careful" and made.chosen == ("optimisation",) and made.notes
     assert "--option spinning=false" in write_rebuild(made, tmp_path / "engine", "cpu")
     count = len(asked)
-    assert tune_graph(graph, spec, wanted, tmp_path / "engine").manifest == made and len(asked) == count
+    assert tune_graph(graph, spec, tmp_path / "engine").manifest == made and len(asked) == count
 
 
 def test_fp32_is_no_tf32_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:

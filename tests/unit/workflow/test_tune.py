@@ -13,7 +13,7 @@ from seatrial.store.measurement import Point
 from seatrial.store.records import EngineManifest, Setting
 from seatrial.workflow import tune
 from seatrial.workflow.compile import compile_graph
-from seatrial.workflow.tune import ROUNDS, Tuner, TuneSpec, list_series, tune_graph
+from seatrial.workflow.tune import DURATION_S, ROUNDS, Tuner, list_series, tune_graph
 from uneven_network import make_network, write_graph
 
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -52,10 +52,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> EngineFile:
 
 
 def test_the_settings_of_two_cores(asked: list[Job]) -> None:
-    series = list_series("cpu", TuneSpec())
+    series = list_series("cpu")
     assert all([s.batch_size for s in settings] == list(SIZES) for settings in series)
     assert [(s[0].streams, s[0].threads) for s in series] == [(1, 2), (2, 1), (2, 2), (4, 1), (4, 2)]
-    assert {(s[0].streams, s[0].threads) for s in list_series("cuda:0", TuneSpec())} == {
+    assert {(s[0].streams, s[0].threads) for s in list_series("cuda:0")} == {
         (1, None),
         (2, None),
         (4, None),
@@ -63,8 +63,8 @@ def test_the_settings_of_two_cores(asked: list[Job]) -> None:
 
 
 def test_it_finds_the_fastest_in_a_third_of_the_time(engine: EngineFile, asked: list[Job], tmp_path: Path) -> None:
-    series = list_series("cpu", TuneSpec())
-    found = Tuner(engine, TuneSpec(), tmp_path / "trials.json", silent).search(series)
+    series = list_series("cpu")
+    found = Tuner(engine, DURATION_S, tmp_path / "trials.json", silent).search(series)
     assert (found.best.batch_size, found.best.streams, found.best.threads) == (8, 2, 2)
     assert found.best.images_per_s == pytest.approx(rate_of(8, 2, 2))
     assert len(found.trials) == len(asked)
@@ -74,14 +74,14 @@ def test_it_finds_the_fastest_in_a_third_of_the_time(engine: EngineFile, asked: 
 
 def test_a_series_ends_once_it_has_fallen_behind(engine: EngineFile, asked: list[Job], tmp_path: Path) -> None:
     series = [[Setting(batch_size=size, streams=1, threads=1) for size in (8, 16, 32, 64, 128)]]
-    Tuner(engine, TuneSpec(), tmp_path / "trials.json", silent).search(series)
+    Tuner(engine, DURATION_S, tmp_path / "trials.json", silent).search(series)
     first = ROUNDS[0][0] * 10.0
     assert [job.batch_size for job in asked if job.limits.duration_s == first] == [8, 16, 32]
 
 
 def test_what_was_tried_is_not_tried_again(engine: EngineFile, asked: list[Job], tmp_path: Path) -> None:
-    ledger, series = tmp_path / "trials.json", list_series("cpu", TuneSpec())
-    whole = Tuner(engine, TuneSpec(), tmp_path / "whole.json", silent).search(series)
+    ledger, series = tmp_path / "trials.json", list_series("cpu")
+    whole = Tuner(engine, DURATION_S, tmp_path / "whole.json", silent).search(series)
     count = len(asked)
 
     def stop(update: Update) -> None:
@@ -89,28 +89,28 @@ def test_what_was_tried_is_not_tried_again(engine: EngineFile, asked: list[Job],
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Tuner(engine, TuneSpec(), ledger, stop).search(series)
+        Tuner(engine, DURATION_S, ledger, stop).search(series)
     told: list[Update] = []
-    assert Tuner(engine, TuneSpec(), ledger, told.append).search(series) == whole
+    assert Tuner(engine, DURATION_S, ledger, told.append).search(series) == whole
     assert len(asked) == 2 * count
     assert told[0].note == "already tried: 7 settings"
 
 
 def test_the_fastest_engine_is_left(asked: list[Job], tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx", make_network(uneven=1))
-    tune = TuneSpec(batch_sizes=(4, 8))
-    built = tune_graph(graph, BuildSpec("onnxruntime"), tune, tmp_path / "tuned")
+    spec = BuildSpec("onnxruntime", batch_sizes=(4, 8))
+    built = tune_graph(graph, spec, tmp_path / "tuned")
     stored = EngineManifest.load(tmp_path / "tuned" / "engine.json")
     assert stored == built.manifest and stored.tuning is not None
     assert [model.batch_size for model in stored.files] == [8]
     assert stored.options == {"threads": "2"} and stored.tuning.best.streams == 2
     assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "model.onnx.json", "tuned"}
     count = len(asked)
-    assert tune_graph(graph, BuildSpec("onnxruntime"), tune, tmp_path / "tuned") == built == read_engine(built.folder)
+    assert tune_graph(graph, spec, tmp_path / "tuned") == built == read_engine(built.folder)
     assert len(asked) == count
 
 
 def test_a_graph_of_one_batch_has_nothing_to_tune(tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "model.onnx", make_network(uneven=1, batch=2))
     with pytest.raises(UsageError, match="fixed to batch 2"):
-        tune_graph(graph, BuildSpec("onnxruntime"), TuneSpec(), tmp_path / "tuned")
+        tune_graph(graph, BuildSpec("onnxruntime"), tmp_path / "tuned")
