@@ -74,7 +74,7 @@ def make_case(name: str, folder: Path) -> Case:
     folder.mkdir()
     torch.save(network.state_dict(), folder / "source.pth")
     loaded = load_checkpoint(folder / "source.pth", recipe)
-    stored = store_checkpoint(loaded, folder / "source.pth", folder / "checkpoint.safetensors")
+    stored = store_checkpoint(loaded, folder / "checkpoint.safetensors")
     meta = sketch_network(recipe.network).eval()
     with FlopCounterMode(display=False) as counter:
         meta(torch.empty(1, 3, *recipe.input_size, device="meta"))

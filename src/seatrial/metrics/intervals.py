@@ -10,12 +10,9 @@ CONFIDENCE = 0.95
 
 def wilson_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's two-sided score interval of a fraction (Wilson 1927; Newcombe 1998a, method 3)."""
-    return _wilson(hits, count, float(ndtri(0.5 + confidence / 2)))
-
-
-def _wilson(hits: int, count: int, z: float) -> tuple[float, float]:
     if count == 0:
         return 0.0, 1.0
+    z = float(ndtri(0.5 + confidence / 2))
     share = hits / count
     centre = share + z * z / (2 * count)
     spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

@@ -1,7 +1,6 @@
 """Every key of a checkpoint accounted for: nothing missing, nothing left over, no other shape, only numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,28 +15,19 @@ SHOWN = 3
 """Keys of each kind that a refusal names; the rest is counted."""
 COUNTER = "num_batches_tracked"
 """Counts training steps, which inference never reads; torch before 0.4.1 did not store it."""
+LEFT_OVER = "left over"
 DETECTOR_PARTS = frozenset({"neck", "bbox_head", "roi_head", "rpn_head", "mask_head"})
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How a checkpoint departs from its network."""
-
-    missing: tuple[str, ...]
-    left_over: tuple[str, ...]
-    reshaped: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.left_over or self.reshaped)
-
-
-def find_difference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Difference:
-    """Compare names and shapes; a missing count of batches is no difference."""
-    return Difference(
-        missing=tuple(key for key in wanted if key not in state and not key.endswith(COUNTER)),
-        left_over=tuple(key for key in state if key not in wanted),
-        reshaped=tuple(key for key in wanted if key in state and state[key].shape != wanted[key].shape),
-    )
+def find_difference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """The keys that differ in name or shape, by how they do; a missing count of batches is no difference."""
+    reshaped = (key for key in wanted if key in state and state[key].shape != wanted[key].shape)
+    found = {
+        "missing": [key for key in wanted if key not in state and not key.endswith(COUNTER)],
+        LEFT_OVER: [key for key in state if key not in wanted],
+        "of another shape": [f"{key} {_shape(state[key])} for {_shape(wanted[key])}" for key in reshaped],
+    }
+    return {how: keys for how, keys in found.items() if keys}
 
 
 def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network: Network, path: Path) -> None:
@@ -47,16 +37,10 @@ def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network
         RefusedFile: names the first keys that differ and, where it is known, whose weights they are.
     """
     difference = find_difference(state, wanted)
-    if not difference:
-        return
-    reshaped = [f"{k} {_shape(state[k])} for {_shape(wanted[k])}" for k in difference.reshaped]
-    counted = [
-        _count("missing", difference.missing),
-        _count("left over", difference.left_over),
-        _count("of another shape", reshaped),
-    ]
-    details = "; ".join(part for part in counted if part)
-    raise RefusedFile(f"{path} does not fit '{network.name}': {details}", recognise(state, difference, network))
+    if difference:
+        details = "; ".join(_count(how, keys) for how, keys in difference.items())
+        whose = recognise(state, difference.get(LEFT_OVER, ()), network)
+        raise RefusedFile(f"{path} does not fit '{network.name}': {details}", whose)
 
 
 def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -85,9 +69,9 @@ def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     return converted
 
 
-def recognise(state: Mapping[str, Tensor], difference: Difference, network: Network) -> str:
+def recognise(state: Mapping[str, Tensor], left_over: Sequence[str], network: Network) -> str:
     """Whose weights these are, in words, judged by their names and shapes."""
-    parts = sorted({key.partition(".")[0] for key in difference.left_over})
+    parts = sorted({key.partition(".")[0] for key in left_over})
     if DETECTOR_PARTS.intersection(parts):
         return f"these are a detector's weights ({', '.join(parts)}): fetch the classifier's"
     heads = [tensor for tensor in state.values() if tensor.ndim == 2]
@@ -106,8 +90,6 @@ def _fits(state: Mapping[str, Tensor], network: Network) -> bool:
 
 
 def _count(what: str, keys: Sequence[str]) -> str:
-    if not keys:
-        return ""
     rest = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
     return f"{len(keys):,} {what} ({', '.join(keys[:SHOWN])}{rest})"
 

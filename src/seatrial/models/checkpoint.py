@@ -23,18 +23,10 @@ if TYPE_CHECKING:
 class LoadedCheckpoint:
     """Weights with every key accounted for."""
 
-    recipe: str
-    network: Network
     state: "Mapping[str, Tensor]"
     """In the network's own names and order, float32 (counts of batches int64), contiguous, in host memory."""
-    parameters: int
-    layout: str
-    """How the file was wrapped and named."""
-    filled: tuple[str, ...]
-    """Keys that the file lacked and that carry no learned value (num_batches_tracked)."""
-    source_sha256: str
-    published: bool | None = None
-    """Whether it is the card's published file; None: the card states no checksum."""
+    manifest: CheckpointManifest
+    """What they are; the sha256 of a stored file is empty."""
 
 
 def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> LoadedCheckpoint:
@@ -59,19 +51,21 @@ def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> L
     known = known or check_known(path, recipe)
     state, layout = find_state(content, path)
     check_fit(state, wanted, recipe.network, path)
-    return LoadedCheckpoint(
+    manifest = CheckpointManifest(
         recipe=recipe.name,
-        network=recipe.network,
-        state=to_float32(state, wanted, path),
+        network=recipe.network.name,
+        source=str(path),
+        source_sha256=known.sha256,
+        sha256="",
         parameters=count_parameters(sketch),
         layout=layout,
         filled=tuple(key for key in wanted if key not in state),
-        source_sha256=known.sha256,
         published=known.published,
     )
+    return LoadedCheckpoint(to_float32(state, wanted, path), manifest)
 
 
-def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) -> CheckpointManifest:
+def store_checkpoint(loaded: LoadedCheckpoint, output: Path) -> CheckpointManifest:
     """Write the weights to `output` (a .safetensors file) and their manifest beside it.
 
     The same weights give the same bytes.
@@ -79,17 +73,7 @@ def store_checkpoint(loaded: LoadedCheckpoint, source_path: Path, output: Path) 
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    manifest = CheckpointManifest(
-        recipe=loaded.recipe,
-        network=loaded.network.name,
-        source=str(source_path),
-        source_sha256=loaded.source_sha256,
-        sha256=save_weights(loaded.state, output),
-        parameters=loaded.parameters,
-        layout=loaded.layout,
-        filled=loaded.filled,
-        published=loaded.published,
-    )
+    manifest = loaded.manifest.model_copy(update={"sha256": save_weights(loaded.state, output)})
     manifest.save(manifest_path(output))
     return manifest
 

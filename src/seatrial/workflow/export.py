@@ -69,7 +69,7 @@ def keep_weights(
     else:
         from seatrial.models.checkpoint import store_checkpoint
 
-        stored = store_checkpoint(weights, source, output)
+        stored = store_checkpoint(weights, output)
         notes = [f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"]
     if stored.published is False:
         whose = f"{source.name} is not the published file of recipe {stored.recipe}"

@@ -50,7 +50,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the engine reads of an exported graph: the checkpoint beside it. There is no ONNX file."""
     trial = make_trial(tmp_path_factory.mktemp("trial"), images=4)
     loaded = load_checkpoint(trial.checkpoint, load_recipe(str(trial.card)))
-    store_checkpoint(loaded, trial.checkpoint, trial.folder / "model.safetensors")
+    store_checkpoint(loaded, trial.folder / "model.safetensors")
     return trial.folder / "model.onnx"
 
 

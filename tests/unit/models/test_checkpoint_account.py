@@ -18,9 +18,9 @@ def test_only_counts_of_batches_are_filled_in(tiny: Recipe, tiny_state: State, t
     old = {key: tensor for key, tensor in tiny_state.items() if not key.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth")
     loaded = load_checkpoint(tmp_path / "old.pth", tiny)
-    assert set(loaded.filled) == set(tiny_state) - set(old)
+    assert set(loaded.manifest.filled) == set(tiny_state) - set(old)
     assert list(loaded.state) == list(tiny_state)
-    assert all(loaded.state[key].dtype == torch.int64 and loaded.state[key] == 0 for key in loaded.filled)
+    assert all(loaded.state[key].dtype == torch.int64 and loaded.state[key] == 0 for key in loaded.manifest.filled)
 
 
 @pytest.mark.parametrize("part", ["bn1.running_mean", "fc.bias"])
@@ -68,6 +68,6 @@ def test_views_and_parameters_become_plain_contiguous_copies(tiny: Recipe, tiny_
 def test_a_difference_is_false_only_when_all_fits() -> None:
     wanted = {"a": torch.zeros(2), "bn.num_batches_tracked": torch.tensor(0)}
     assert not find_difference({"a": torch.ones(2)}, wanted)
-    assert find_difference({"a": torch.ones(3)}, wanted).reshaped == ("a",)
-    assert find_difference({}, wanted).missing == ("a",)
-    assert find_difference(wanted | {"b": torch.zeros(1)}, wanted).left_over == ("b",)
+    assert find_difference({"a": torch.ones(3)}, wanted) == {"of another shape": ["a 3 for 2"]}
+    assert find_difference({}, wanted) == {"missing": ["a"]}
+    assert find_difference(wanted | {"b": torch.zeros(1)}, wanted) == {"left over": ["b"]}

@@ -89,6 +89,6 @@ def test_published_layouts_give_the_original_logits_in_torch_and_in_onnxruntime(
     assert measure_error(logits, expected) < 1e-5
     graph = to_onnx(built, recipe_for(network), spec, tmp_path / "model.onnx")
     assert measure_error(run_graph(graph, images.numpy()), expected) < 1e-5
-    assert loaded.layout == layout
-    assert loaded.parameters == network.parameters
-    assert loaded.filled == ()
+    assert loaded.manifest.layout == layout
+    assert loaded.manifest.parameters == network.parameters
+    assert loaded.manifest.filled == ()

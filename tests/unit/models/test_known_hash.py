@@ -36,7 +36,7 @@ def stored(tiny: Recipe, tiny_state: State, tmp_path: Path) -> Path:
     """Weights in canonical form, with our manifest beside them."""
     torch.save(tiny_state, tmp_path / "source.pth")
     path = tmp_path / "stored" / "checkpoint.safetensors"
-    store_checkpoint(load_checkpoint(tmp_path / "source.pth", tiny), tmp_path / "source.pth", path)
+    store_checkpoint(load_checkpoint(tmp_path / "source.pth", tiny), path)
     return path
 
 
@@ -47,7 +47,7 @@ def test_every_flip_beside_a_manifest_is_refused(stored: Path, tiny: Recipe) -> 
         with pytest.raises(RefusedFile):
             load_checkpoint(stored, tiny)
         stored.write_bytes(whole)
-    assert load_checkpoint(stored, tiny).parameters == 373658
+    assert load_checkpoint(stored, tiny).manifest.parameters == 373658
 
 
 def test_a_flipped_weight_beside_its_trainings_record_is_refused(
@@ -60,7 +60,7 @@ def test_a_flipped_weight_beside_its_trainings_record_is_refused(
         epochs=(), environment=MACHINE,
     )  # fmt: skip
     record.save(tmp_path / "train.json")
-    assert load_checkpoint(path, tiny).published is None
+    assert load_checkpoint(path, tiny).manifest.published is None
     flip(path, 8 * path.stat().st_size - 3)
     with pytest.raises(RefusedFile, match=r"is not the file that its training left \(train\.json\): checksum mismatch"):
         load_checkpoint(path, tiny)
@@ -76,7 +76,7 @@ def test_files_of_other_tools_under_these_names_are_nobodys_business(
     save_file(tiny_state, path)
     manifest_path(path).write_text(text)
     (tmp_path / "train.json").write_text(text)
-    assert load_checkpoint(path, tiny).published is None
+    assert load_checkpoint(path, tiny).manifest.published is None
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_name_that_ends_in_a_checksum_is_held_to_it(
     (tmp_path / "source.pth").rename(path)
     card = tiny.model_copy(update={"weights": Weights(file="tiny-5ea51de5.pth")})
     if code == "whole":
-        assert load_checkpoint(path, card).published is None
-        assert load_checkpoint(path, tiny).published is None
+        assert load_checkpoint(path, card).manifest.published is None
+        assert load_checkpoint(path, tiny).manifest.published is None
     else:
         with pytest.raises(
             RefusedFile, match=r"is not the file that its name states: its sha256 begins with [0-9a-f]{8};"
         ):
             load_checkpoint(path, card)
-        assert load_checkpoint(path, tiny).published is None, "where the card's file has no such name"
+        assert load_checkpoint(path, tiny).manifest.published is None, "where the card's file has no such name"
 
 
 @pytest.mark.parametrize("kind", ["md5", "sha256", "sha256_prefix"])
@@ -123,9 +123,9 @@ def test_the_cards_checksum_tells_published_weights_from_others(
     def card(value: str, file: str = "weights.pth") -> Recipe:
         return tiny.model_copy(update={"weights": Weights.model_validate({"file": file, kind: value})})
 
-    assert load_checkpoint(own, card(digest[kind])).published is True
+    assert load_checkpoint(own, card(digest[kind])).manifest.published is True
     other = ("1" if digest[kind][0] == "0" else "0") + digest[kind][1:]
-    assert load_checkpoint(own, card(other)).published is False
+    assert load_checkpoint(own, card(other)).manifest.published is False
     with pytest.raises(
         RefusedFile,
         match=r"own\.pth has the name of trial's published weights and another checksum than the card states; fetch it "
@@ -133,7 +133,9 @@ def test_the_cards_checksum_tells_published_weights_from_others(
     ):
         load_checkpoint(own, card(other, "own.pth"))
     own.rename(tmp_path / "model_best.pth.tar")
-    assert load_checkpoint(tmp_path / "model_best.pth.tar", card(other, "model_best.pth.tar")).published is False
+    assert (
+        load_checkpoint(tmp_path / "model_best.pth.tar", card(other, "model_best.pth.tar")).manifest.published is False
+    )
 
 
 def test_what_was_stored_from_published_weights_stays_published(
@@ -142,7 +144,7 @@ def test_what_was_stored_from_published_weights_stays_published(
     source, first = tmp_path / "source.pth", tmp_path / "first.safetensors"
     torch.save(tiny_state, source)
     card = tiny.model_copy(update={"weights": Weights(file="w.pth", sha256=hash_file(source))})
-    assert store_checkpoint(load_checkpoint(source, card), source, first).published is True
+    assert store_checkpoint(load_checkpoint(source, card), first).published is True
     assert check_known(first, card).published is True
     CheckpointManifest.load(manifest_path(first)).model_copy(update={"recipe": "other"}).save(manifest_path(first))
     assert check_known(first, card).published is True

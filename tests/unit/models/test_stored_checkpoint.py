@@ -40,7 +40,7 @@ def loaded(source: Path, tiny: Recipe) -> LoadedCheckpoint:
 
 def test_the_manifest_tells_where_the_weights_came_from(loaded: LoadedCheckpoint, source: Path, tmp_path: Path) -> None:
     output = tmp_path / "run" / "checkpoint.safetensors"
-    manifest = store_checkpoint(loaded, source, output)
+    manifest = store_checkpoint(loaded, output)
     assert manifest == CheckpointManifest.load(output.with_name("checkpoint.safetensors.json"))
     assert manifest == CheckpointManifest(
         recipe="trial",
@@ -56,7 +56,7 @@ def test_the_manifest_tells_where_the_weights_came_from(loaded: LoadedCheckpoint
 
 
 def test_weights_come_back_as_they_were(loaded: LoadedCheckpoint, source: Path, tmp_path: Path) -> None:
-    store_checkpoint(loaded, source, tmp_path / "c.safetensors")
+    store_checkpoint(loaded, tmp_path / "c.safetensors")
     back = read_stored(tmp_path / "c.safetensors")
     assert set(back) == set(loaded.state)
     assert all(
@@ -68,17 +68,17 @@ def test_the_same_weights_are_the_same_bytes_and_load_again(
     loaded: LoadedCheckpoint, source: Path, tiny: Recipe, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    store_checkpoint(loaded, source, first)
+    store_checkpoint(loaded, first)
     again = load_checkpoint(first, tiny)
-    assert again.layout == "safetensors, plain" and again.filled == ()
-    store_checkpoint(replace(again, state=dict(reversed(again.state.items()))), first, second)
+    assert again.manifest.layout == "safetensors, plain" and again.manifest.filled == ()
+    store_checkpoint(replace(again, state=dict(reversed(again.state.items()))), second)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_the_network_gives_the_logits_of_the_source(
     loaded: LoadedCheckpoint, source: Path, tiny: Recipe, tmp_path: Path
 ) -> None:
-    store_checkpoint(loaded, source, tmp_path / "c.safetensors")
+    store_checkpoint(loaded, tmp_path / "c.safetensors")
     network = load_network(tiny.network, tmp_path / "c.safetensors")
     expected = build_network(tiny.network).eval()
     expected.load_state_dict(dict(loaded.state))
@@ -90,7 +90,7 @@ def test_the_network_gives_the_logits_of_the_source(
 
 def test_an_altered_file_is_refused(loaded: LoadedCheckpoint, source: Path, tiny: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    store_checkpoint(loaded, source, path)
+    store_checkpoint(loaded, path)
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
@@ -99,7 +99,7 @@ def test_an_altered_file_is_refused(loaded: LoadedCheckpoint, source: Path, tiny
 
 
 def test_another_network_does_not_take_the_weights(loaded: LoadedCheckpoint, source: Path, tmp_path: Path) -> None:
-    store_checkpoint(loaded, source, tmp_path / "c.safetensors")
+    store_checkpoint(loaded, tmp_path / "c.safetensors")
     with pytest.raises(RefusedFile, match="it has 10 classes, the recipe 11"):
         load_network(Network(name="test_resnet", classes=11), tmp_path / "c.safetensors")
 
@@ -115,7 +115,7 @@ def test_a_file_or_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_record_of_another_kind_is_no_manifest(loaded: LoadedCheckpoint, source: Path, tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    store_checkpoint(loaded, source, path)
+    store_checkpoint(loaded, path)
     manifest_path(path).write_text(json.dumps({"schema": "seatrial/graph/1"}))
     with pytest.raises(UsageError, match="is a seatrial/graph/1, not a seatrial/checkpoint/1"):
         read_stored(path)
@@ -124,5 +124,5 @@ def test_a_record_of_another_kind_is_no_manifest(loaded: LoadedCheckpoint, sourc
 def test_what_cannot_be_written_leaves_nothing(loaded: LoadedCheckpoint, source: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
-        store_checkpoint(loaded, source, tmp_path / "file" / "c.safetensors")
+        store_checkpoint(loaded, tmp_path / "file" / "c.safetensors")
     assert (tmp_path / "file").read_bytes() == b""
