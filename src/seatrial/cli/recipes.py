@@ -126,8 +126,8 @@ def fetch(
     output: Annotated[Path, typer.Option("--output", help="Folder for the file.")] = Path(),
 ) -> None:
     """Download a card's weights and check them; a download that was cut off resumes."""
+    from seatrial.models.fetch import fetch_weights
     from seatrial.recipes import load_recipe
-    from seatrial.recipes.fetch import fetch_weights
 
     with show_progress() as progress:
         print(fetch_weights(load_recipe(recipe), output, progress))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.recipes.fetch import is_published, read_digests
+from seatrial.models.fetch import is_published, read_digests
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import manifest_path
 from seatrial.store.records import CheckpointManifest

@@ -1,15 +1,15 @@
 """Download a card's weights: resumed where it was cut off, checked, and whole or absent."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import (
+    BaseHandler,
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
     HTTPHandler,
@@ -21,13 +21,18 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from seatrial.errors import DataError, RefusedFile, RunInUse, StorageError, UsageError
+from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Recipe, Weights
+from seatrial.store.files import lock_file
 
 TIMEOUT_S = 30
 """Without a byte for so long, the other side is taken for dead."""
 CHUNK_BYTES = 1 << 18
+HANDLERS: tuple[type[BaseHandler], ...] = (
+    ProxyHandler, UnknownHandler, HTTPHandler, HTTPSHandler,
+    HTTPDefaultErrorHandler, HTTPRedirectHandler, HTTPErrorProcessor,
+)  # fmt: skip
 
 
 def fetch_weights(recipe: Recipe, folder: Path, progress: Progress = silent) -> Path:
@@ -57,12 +62,11 @@ def fetch_weights(recipe: Recipe, folder: Path, progress: Progress = silent) -> 
 
 
 def _fill(part: Path, weights: Weights, url: str, progress: Progress) -> None:
-    with part.open("ab") as file:
-        _lock(file, part)
+    with lock_file(part, f"another process downloads {part}") as file:
         try:
-            if not _is_finished(part, weights):
+            # An earlier call may have been stopped between the last byte and the renaming.
+            if not (_expected(weights) and is_published(read_digests(part), weights)):
                 _download(url, file, progress)
-            file.flush()
             os.fsync(file.fileno())
         finally:
             if file.tell() == 0:
@@ -103,13 +107,6 @@ def _find_address(recipe: Recipe) -> tuple[Weights, str]:
     return weights, weights.url
 
 
-def _lock(file: BinaryIO, part: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise RunInUse(f"another process downloads {part}", "wait for it") from None
-
-
 def _expected(weights: Weights) -> dict[str, str]:
     given = {"md5": weights.md5, "sha256": weights.sha256 or weights.sha256_prefix}
     return {kind: value for kind, value in given.items() if value is not None}
@@ -125,11 +122,6 @@ def read_digests(path: Path) -> dict[str, str]:
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
-def _is_finished(part: Path, weights: Weights) -> bool:
-    """Whether an earlier call was stopped between the last byte and the renaming."""
-    return bool(_expected(weights)) and bool(is_published(read_digests(part), weights))
-
-
 def _check_download(part: Path, weights: Weights, url: str, progress: Progress) -> None:
     if not _expected(weights):
         progress(Update("fetch", note=f"the card has no checksum; the file's sha256 is {read_digests(part)['sha256']}"))
@@ -142,7 +134,7 @@ def _check_download(part: Path, weights: Weights, url: str, progress: Progress) 
         raise RefusedFile(problem, fix) from None
 
 
-def _download(url: str, file: BinaryIO, progress: Progress) -> None:
+def _download(url: str, file: FileIO, progress: Progress) -> None:
     """Append what is missing to `file`; a server that cannot resume sends it all again."""
     name = urlsplit(url).path.rpartition("/")[2]
     with _request(url, file.tell()) as response:
@@ -153,8 +145,7 @@ def _download(url: str, file: BinaryIO, progress: Progress) -> None:
         total = start + int(length) if length.isdecimal() else 0
         progress(Update("fetch", done, total, "bytes", note=f"{'resuming' if start else 'downloading'} {name}"))
         while chunk := _read(response, url, done):
-            file.write(chunk)
-            done += len(chunk)
+            done += file.write(chunk)
             progress(Update("fetch", done, total, "bytes"))
     if done == 0 or (total and done != total):
         problem = f"{url} sent {done:,} of {total:,} bytes and hung up"
@@ -186,10 +177,8 @@ def _request(url: str, start: int) -> HTTPResponse:
 def _make_opener() -> OpenerDirector:
     """One without file, ftp or data handlers, so that a redirection cannot lead to one either."""
     opener = OpenerDirector()
-    for handler in (ProxyHandler, UnknownHandler, HTTPHandler, HTTPSHandler):
+    for handler in HANDLERS:
         opener.add_handler(handler())
-    for processor in (HTTPDefaultErrorHandler, HTTPRedirectHandler, HTTPErrorProcessor):
-        opener.add_handler(processor())
     return opener
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from seatrial.errors import DataError, RefusedFile, RunInUse, StorageError, UsageError
+from seatrial.models.fetch import CHUNK_BYTES, fetch_weights
 from seatrial.progress import Update
 from seatrial.recipes import Recipe, load_recipe
-from seatrial.recipes.fetch import CHUNK_BYTES, fetch_weights
 from seatrial.recipes.schema import Weights
 
 BODY = bytes(range(256)) * 4096  # a megabyte, four chunks
