@@ -1,6 +1,5 @@
 """When something is wrong: one line that says what was asked, found and to do, the exit code, nothing half made."""
 
-import importlib.metadata
 import os
 import signal
 import subprocess
@@ -74,10 +73,7 @@ def test_an_engine_that_is_not_installed_says_what_brings_it(
 ) -> None:
     from seatrial.engines import openvino
 
-    def version(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(openvino, "version", version)
+    monkeypatch.setattr(openvino, "find_version", lambda name: None)
     line = fail(tiny_trial.run_arguments(tmp_path / "run", "--engines", "openvino"), 5, capsys)
     assert "engine 'openvino' cannot be used: openvino is not installed; pip install 'seatrial[openvino]'" in line
 

@@ -1,13 +1,13 @@
 """Files of a run folder, or of its inputs, that are no longer what the manifests describe."""
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from seatrial.data.images import hash_listing
 from seatrial.diagnosis.sample import Sample
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import SeatrialError
+from seatrial.machine.environment import find_version
 from seatrial.results.run_folder import read_records
 from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
@@ -56,10 +56,9 @@ def _check_graphs(sample: Sample) -> Iterator[str]:
             continue
         if hash_file(graph) != manifest.sha256:
             yield f"{graph.name} was changed after it was made"
-    others = {name: _find_version(name) for name in sample.graph.versions}
     for name, made in sample.graph.versions.items():
-        if others[name] not in (None, made):
-            yield f"model.onnx was made with {name} {made}, and here is {others[name]}: made again it may differ"
+        if (here := find_version(name)) not in (None, made):
+            yield f"model.onnx was made with {name} {made}, and here is {here}: made again it may differ"
 
 
 def _check_engines(sample: Sample) -> Iterator[str]:
@@ -99,10 +98,3 @@ def _check_evaluations(sample: Sample) -> Iterator[str]:
 def _check_predictions(path: Path, sha256: str) -> Iterator[str]:
     if not path.is_file() or hash_file(path) != sha256:
         yield f"evaluation/{path.name} {'was changed after it was made' if path.exists() else 'is missing'}"
-
-
-def _find_version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

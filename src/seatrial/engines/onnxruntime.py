@@ -5,7 +5,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from seatrial.engines.base import (
 from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.cpu import count_threads
+from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
 from seatrial.store.files import link_or_copy
 from seatrial.store.records import TensorSpec
@@ -47,16 +47,13 @@ class OnnxRuntimeEngine:
 
     def probe(self) -> Capabilities:
         """What is installed, and which of its providers have a device here."""
-        for name in ("onnxruntime", "onnxruntime-gpu"):
-            try:
-                found = version(name)
-            except PackageNotFoundError:
-                continue
-            devices = _list_devices()
-            precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")
-            return Capabilities("onnxruntime", found, devices, precisions, in_graph=("fp16", "int8"), free_batch=True)
-        hint = "pip install 'seatrial[cpu]'"
-        return Capabilities("onnxruntime", None, missing="onnxruntime is not installed", install_hint=hint)
+        found = find_version("onnxruntime") or find_version("onnxruntime-gpu")
+        if found is None:
+            hint = "pip install 'seatrial[cpu]'"
+            return Capabilities("onnxruntime", None, missing="onnxruntime is not installed", install_hint=hint)
+        devices = _list_devices()
+        precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")
+        return Capabilities("onnxruntime", found, devices, precisions, in_graph=("fp16", "int8"), free_batch=True)
 
     def compile(self, job: CompileJob) -> Built:
         """Keep the graph and load it once, so that what cannot run fails now, and read back its precisions.

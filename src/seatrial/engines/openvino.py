@@ -4,7 +4,6 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -26,6 +25,7 @@ from seatrial.engines.base import (
 )
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
+from seatrial.machine.environment import find_version
 from seatrial.store.files import hash_value
 from seatrial.store.records import TensorSpec
 
@@ -46,9 +46,8 @@ class OpenVinoEngine:
 
     def probe(self) -> Capabilities:
         """What is installed, which devices it sees, and what they compute in."""
-        try:
-            found = version("openvino")
-        except PackageNotFoundError:
+        found = find_version("openvino")
+        if found is None:
             hint = "pip install 'seatrial[openvino]'"
             return Capabilities("openvino", None, missing="openvino is not installed", install_hint=hint)
         devices, precisions = _read_devices()

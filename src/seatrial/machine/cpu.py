@@ -22,16 +22,16 @@ FLAGS = (
 """The flags that decide which precisions run at full rate: x86's and Arm's."""
 
 
+def read_cpuinfo(*names: str) -> str | None:
+    """What Linux says of the first core under the first of these names, in lower case; None where it says nothing."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else ()
+    return next((line.partition(":")[2].strip() for line in lines if line.lower().startswith(names)), None)
+
+
 def read_flags() -> tuple[str, ...]:
     """Those of `FLAGS` that the CPU has; empty where the system does not list them (macOS, Windows)."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return ()
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-    words = next(
-        (line.split(":", 1)[1].split() for line in lines if line.lower().startswith(("flags", "features"))),
-        [],
-    )
+    words = (read_cpuinfo("flags", "features") or "").split()
     return tuple(flag for flag in FLAGS if flag in words)
 
 

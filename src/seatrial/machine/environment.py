@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from seatrial.machine.ascend import list_chips
-from seatrial.machine.cpu import count_cores, read_flags
+from seatrial.machine.cpu import count_cores, read_cpuinfo, read_flags
 from seatrial.machine.nvidia import list_gpus
 from seatrial.store.files import hash_value
 from seatrial.store.measurement import Accelerator, Environment
@@ -36,18 +36,26 @@ _CGROUP = Path("/sys/fs/cgroup")
 def read_environment(packages: Sequence[str] = DEFAULT) -> Environment:
     """The machine, and the versions of those `packages` that are installed; imports none of them."""
     return Environment(
-        cpu=_read_cpu_name(),
+        cpu=read_cpuinfo("model name") or platform.processor() or platform.machine(),
         cpu_flags=read_flags(),
         cores=count_cores(),
         memory_bytes=psutil.virtual_memory().total,
         system=platform.platform(),
         python=platform.python_version(),
-        versions=_read_versions(packages),
+        versions={name: found for name in packages if (found := find_version(name)) is not None},
         memory_limit_bytes=_read_memory_limit(),
         governor=_read_line(CPUFREQ / "scaling_governor"),
         clock_mhz=read_mhz(CPUFREQ / "cpuinfo_max_freq"),
         accelerators=(*(gpu.describe() for gpu in list_gpus()), *(Accelerator(name=c.name) for c in list_chips())),
     )
+
+
+def find_version(distribution: str) -> str | None:
+    """The version of what is installed under that name, which is not imported; None where nothing is."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def machine_hash(environment: Environment) -> str:
@@ -105,22 +113,3 @@ def _read_memory_limit() -> int | None:
     line = _read_line(_CGROUP / "memory.max") or _read_line(_CGROUP / "memory" / "memory.limit_in_bytes")
     limit = int(line) if line is not None and line.isdecimal() else None
     return None if limit is None or limit >= psutil.virtual_memory().total else limit
-
-
-def _read_cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _read_versions(packages: Sequence[str]) -> dict[str, str]:
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

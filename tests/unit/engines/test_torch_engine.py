@@ -132,10 +132,10 @@ def test_a_wrong_option_is_refused(options: dict[str, str], words: str) -> None:
 
 def test_gpus_are_not_offered_by_a_build_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seatrial.engines.torch.engine.count_gpus", lambda: 2)
-    monkeypatch.setattr("seatrial.engines.torch.engine.version", lambda name: "2.15.0")
+    monkeypatch.setattr("seatrial.engines.torch.engine.find_version", lambda name: "2.15.0")
     monkeypatch.setattr("seatrial.engines.torch.engine._list_npus", lambda: ())
     assert TorchEngine().probe().devices == ("cpu", "cuda:0", "cuda:1")
-    monkeypatch.setattr("seatrial.engines.torch.engine.version", lambda name: "2.15.0+cpu")
+    monkeypatch.setattr("seatrial.engines.torch.engine.find_version", lambda name: "2.15.0+cpu")
     assert TorchEngine().probe().devices == ("cpu",)
 
 

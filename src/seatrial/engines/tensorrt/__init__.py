@@ -1,7 +1,6 @@
 """TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and checked for the requested precision."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from seatrial.engines.tensorrt.layers import count_layers
 from seatrial.engines.tensorrt.options import Settings, read_settings
 from seatrial.engines.tensorrt.session import TensorRtSession, sizes
 from seatrial.errors import EngineError
+from seatrial.machine.environment import find_version
 from seatrial.store.files import write_text
 from seatrial.store.record import read_json
 from seatrial.store.records import GraphManifest, TensorSpec
@@ -47,7 +47,7 @@ class TensorRtEngine:
 
     def probe(self) -> Capabilities:
         """What is installed, and the GPUs that CUDA lists; touches neither their memory nor TensorRT."""
-        found = next((v for name in DISTRIBUTIONS if (v := _find_version(name))), None)
+        found = next((v for name in DISTRIBUTIONS if (v := find_version(name))), None)
         if found is None:
             return Capabilities("tensorrt", None, missing="tensorrt is not installed", install_hint=INSTALL)
         missing, hint = None, INSTALL
@@ -181,13 +181,6 @@ def _here(tensorrt: str, device: str) -> PlanDevice:
 
 def _index(device: str) -> int:
     return int(device.removeprefix("cuda:"))
-
-
-def _find_version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _has_bindings() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from seatrial.engines.base import (
 from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.cpu import has_fast_bf16
+from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, link_or_copy, manifest_path
@@ -38,12 +38,10 @@ class TorchEngine:
 
     def probe(self) -> Capabilities:
         """What is installed; GPUs are counted by their driver, so that nothing is imported."""
-        try:
-            found = version("torch")
-            version("timm")
-        except PackageNotFoundError as error:
-            hint = "pip install 'seatrial[torch]'"
-            return Capabilities("torch", None, missing=f"{error.name} is not installed", install_hint=hint)
+        found = find_version("torch")
+        if found is None or find_version("timm") is None:
+            missing, hint = f"{'timm' if found else 'torch'} is not installed", "pip install 'seatrial[torch]'"
+            return Capabilities("torch", None, missing=missing, install_hint=hint)
         count = 0 if found.endswith("+cpu") else count_gpus()
         gpus = tuple(f"cuda:{index}" for index in range(count))
         devices = ("cpu", *gpus, *_list_npus())
@@ -170,8 +168,7 @@ def _check_usable(device: str) -> None:
 def _list_npus() -> tuple[str, ...]:
     """Ascend devices, where Ascend's adapter for PyTorch is installed."""
     try:
-        version("torch_npu")
         import torch_npu
-    except (PackageNotFoundError, ImportError):
+    except ImportError:
         return ()
     return tuple(f"npu:{index}" for index in range(torch_npu.npu.device_count()))
