@@ -50,7 +50,7 @@ def make_run_batch(session: Session, engine: str, on_device: bool) -> RunBatch:
     timed = session
 
     def run_batch(batch: NDArray[Any]) -> TimedOutput:
-        logits, times = timed.run_timed(pad_batch(batch, session.input))
+        logits, times = timed.run_timed(pad_batch(batch, session.input.shape[0]))
         return logits[: len(batch)], times
 
     return run_batch

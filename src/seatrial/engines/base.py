@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -111,10 +111,6 @@ class CompileJob:
     capabilities: Capabilities | None = None
     """Of the engine; None where it was not probed yet."""
 
-    def probe(self, engine: "Engine") -> Capabilities:
-        """What the engine can do here; `engine` looks where nobody has yet."""
-        return self.capabilities or engine.probe()
-
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -142,10 +138,6 @@ class EngineFile:
     manifest: EngineManifest
     opened: Opened = field(default=UNOPENED, compare=False)
 
-    def probe(self, engine: "Engine") -> Capabilities:
-        """What its engine can do here; `engine` looks where nobody has yet."""
-        return self.opened.capabilities or engine.probe()
-
     def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
         """The file for a batch size, and the size it is fixed to (None: any).
 
@@ -165,8 +157,8 @@ class EngineFile:
         return model
 
 
-class Session(Protocol):
-    """An opened engine file."""
+class Session(AbstractContextManager["Session", None], Protocol):
+    """An opened engine file, closed at the end of its `with` block."""
 
     input: TensorSpec
     output: TensorSpec
@@ -184,12 +176,6 @@ class Session(Protocol):
     def close(self) -> None:
         """Free everything; harmless the second time."""
         ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Engine(Protocol):
@@ -253,14 +239,19 @@ def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:
         )
 
 
+def fix_ends(graph: GraphManifest | EngineManifest, size: int | None) -> tuple[TensorSpec, TensorSpec]:
+    """Input and output of a graph or an engine that takes `size` images at a time; None: any number."""
+    return graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])}), graph.output
+
+
 def run_padded(session: Session, batch: NDArray[Any]) -> NDArray[np.float32]:
     """Run a batch that may be smaller than the session's fixed one: pad with its first image, drop the padding."""
-    return session.run(pad_batch(batch, session.input))[: len(batch)]
+    return session.run(pad_batch(batch, session.input.shape[0]))[: len(batch)]
 
 
-def pad_batch(batch: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """The batch, filled up with its first image where `spec` is fixed to a larger one."""
-    short = 0 if spec.shape[0] is None else spec.shape[0] - len(batch)
+def pad_batch(batch: NDArray[Any], size: int | None) -> NDArray[Any]:
+    """The batch, filled up with its first image to `size` images; None, or fewer than it has, leaves it as it is."""
+    short = (size or 0) - len(batch)
     if short <= 0:
         return batch
     return np.concatenate([batch, np.broadcast_to(batch[:1], (short, *batch.shape[1:]))])
@@ -356,13 +347,13 @@ def check_place(file: EngineFile, device: str, has: Capabilities) -> None:
         )
 
 
-def write_rebuild(manifest: EngineManifest, folder: Path, device: str) -> str:
-    """The command that compiles the same engine again; only the path of its graph is not known."""
+def write_rebuild(manifest: EngineManifest, folder: Path, device: str, graph: str = "GRAPH.onnx") -> str:
+    """The command that compiles the same engine again; most engines do not know the path of the graph."""
     sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
     options = [f"{name}={value}" for name, value in manifest.options.items() if name not in manifest.chosen]
     words = write_words(
         "compile",
-        "GRAPH.onnx",
+        graph,
         engine=manifest.engine,
         precision=manifest.precision,
         batch_size=sizes,

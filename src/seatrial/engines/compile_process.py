@@ -37,7 +37,7 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
         SeatrialError: as the engine's `compile` and `open`.
     """
     runtime = get_engine(engine)
-    capabilities = job.probe(runtime)
+    capabilities = job.capabilities or runtime.probe()
     built = runtime.compile(replace(job, capabilities=capabilities))
     manifest = _describe(capabilities, job, built)
     file = EngineFile(job.output, manifest, Opened.of(job.output, manifest, capabilities))

@@ -55,7 +55,7 @@ class BuildSpec:
 
 def probe_engine(file: EngineFile) -> EngineFile:
     """The same with what its engine can do here, for processes that open it too."""
-    capabilities = file.probe(get_engine(file.manifest.engine))
+    capabilities = file.opened.capabilities or get_engine(file.manifest.engine).probe()
     return replace(file, opened=file.opened.model_copy(update={"capabilities": capabilities}))
 
 

@@ -22,6 +22,7 @@ from seatrial.engines.base import (
     check_executed,
     check_options,
     check_place,
+    fix_ends,
 )
 from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -61,7 +62,7 @@ class OnnxRuntimeEngine:
         Raises:
             EngineError: onnxruntime is missing, refuses the graph, or runs it on another device or precision.
         """
-        has = job.probe(self)
+        has = job.capabilities or self.probe()
         check_available(job, has)
         check_options("onnxruntime", job.options, OPTIONS)
         files = []
@@ -86,12 +87,10 @@ class OnnxRuntimeEngine:
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> "OnnxRuntimeSession":
         """Load the graph."""
-        check_place(file, device, file.probe(self))
+        check_place(file, device, file.opened.capabilities or self.probe())
         path, size = file.pick(batch_size)
-        spec = file.manifest.input
-        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
         settings = _make_settings(file.manifest.options, streams)
-        return OnnxRuntimeSession(path, (fixed, file.manifest.output), settings, device)
+        return OnnxRuntimeSession(path, fix_ends(file.manifest, size), settings, device)
 
 
 def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
@@ -206,8 +205,7 @@ def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
 
     def run(level: str) -> NDArray[np.float32]:
         settings = _make_settings({**job.options, "optimisation": level})
-        fixed = spec.model_copy(update={"shape": (size, *spec.shape[1:])})
-        with OnnxRuntimeSession(graph, (fixed, job.manifest.output), settings, job.device) as session:
+        with OnnxRuntimeSession(graph, fix_ends(job.manifest, size), settings, job.device) as session:
             return session.run(images).astype(np.float32)
 
     version = job.capabilities and job.capabilities.version

@@ -22,6 +22,7 @@ from seatrial.engines.base import (
     check_executed,
     check_options,
     check_place,
+    fix_ends,
 )
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
@@ -59,7 +60,7 @@ class OpenVinoEngine:
         Raises:
             EngineError: openvino is missing, or runs another precision than the requested one.
         """
-        check_available(job, job.probe(self))
+        check_available(job, job.capabilities or self.probe())
         check_options("openvino", job.options, OPTIONS)
         import openvino
 
@@ -84,14 +85,13 @@ class OpenVinoEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
         """Compile for this machine, or load what this kind of machine compiled, if `engine.json` has its hash."""
-        check_place(file, device, file.probe(self))
+        check_place(file, device, file.opened.capabilities or self.probe())
         path, size = file.pick(batch_size)
         manifest = file.manifest
-        fixed = manifest.input.model_copy(update={"shape": (size, *manifest.input.shape[1:])})
         settings = _make_settings(manifest.precision, manifest.options, streams)
         compiled = _name_compiled(path, device)
         chosen = path.with_name(compiled) if compiled in manifest.companions else path
-        return OpenVinoSession(chosen, (fixed, manifest.output), settings, streams, device)
+        return OpenVinoSession(chosen, fix_ends(manifest, size), settings, streams, device)
 
 
 class OpenVinoSession(Closing):

@@ -5,8 +5,7 @@ import pytest
 
 from ascend_machine import emulate_ascend
 from seatrial.engines.ascend import atc
-from seatrial.engines.ascend.atc import LOG, count_precisions, explain_failure, read_back, run_atc
-from seatrial.engines.ascend.command import AtcCall
+from seatrial.engines.ascend.atc import LOG, AtcCall, count_precisions, explain_failure, read_back, run_atc
 from seatrial.errors import EngineError, UsageError
 
 FAILED = (

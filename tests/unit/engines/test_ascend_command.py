@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ascend_job import make_job
-from seatrial.engines.ascend.command import plan_calls
+from seatrial.engines.ascend.atc import plan_calls
 from seatrial.engines.base import CompileJob
 
 AIPP = Path(__file__).parents[2] / "golden" / "aipp"

@@ -7,8 +7,8 @@ import pytest
 
 from ascend_machine import forget_modules
 from seatrial.engines.ascend import session
-from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession, pad_batch, split_batch
-from seatrial.engines.base import DeviceTimed, StageTimes
+from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession, split_batch
+from seatrial.engines.base import DeviceTimed, StageTimes, pad_batch
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.records import TensorSpec
 
@@ -31,6 +31,7 @@ class FakeModel:
         return [SimpleNamespace(size=self.bytes_per_image * self.largest)]
 
     def infer(self, feeds: list[np.ndarray], mode: str) -> list[np.ndarray]:
+        assert feeds[0].flags.c_contiguous
         self.given.append((len(feeds[0]), mode))
         self.times.append((10.0, 10.5) if mode == "dymbatch" else 2.0)
         MEMORY.h2d.append(0.25)
@@ -112,7 +113,7 @@ def test_a_file_with_gears_runs_any_batch(count: int, given: list[int]) -> None:
 
 def test_a_gear_that_was_asked_for_is_fed_alone() -> None:
     with AscendSession(make_om(fixed=2, gears=(1, 2, 4))) as opened:
-        opened.run(make_batch(2))
+        opened.run(make_batch(4)[::2])
         assert list_given(opened) == [(2, "dymbatch")]
         with pytest.raises(UsageError, match="takes uint8 2×2×2×1, not uint8 3×2×2×1"):
             opened.run(make_batch(3))
@@ -120,9 +121,8 @@ def test_a_gear_that_was_asked_for_is_fed_alone() -> None:
 
 def test_batches_are_split_and_padded() -> None:
     assert (split_batch(9, ()), split_batch(9, (1, 4)), split_batch(8, (1, 4))) == ([9], [4, 4, 1], [4, 4])
-    padded = pad_batch(make_batch(3)[1:], (1, 4))
-    assert padded[:, 0, 0, 0].tolist() == [1, 2, 1, 1] and padded.flags.c_contiguous
-    assert pad_batch(make_batch(4)[::2], ()).flags.c_contiguous
+    assert pad_batch(make_batch(3)[1:], 4)[:, 0, 0, 0].tolist() == [1, 2, 1, 1]
+    assert len(pad_batch(make_batch(3), 2)) == len(pad_batch(make_batch(3), None)) == 3
 
 
 def test_times_are_those_of_one_run() -> None:

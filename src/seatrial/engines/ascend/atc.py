@@ -1,16 +1,22 @@
-"""Running `atc`: its output goes to a log, its error codes become our errors, and what it built is read back."""
+"""Running `atc`, once for each batch size or once for all of them as gears.
+
+Its output goes to a log, its error codes become our errors, and what it built is read back.
+"""
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.engines.ascend.command import AtcCall
 from seatrial.engines.ascend.machine import source_hint
+from seatrial.engines.ascend.options import MODES, list_files, uses_gears
+from seatrial.engines.base import CompileJob
 from seatrial.errors import EngineError, SeatrialError, UsageError
 
 LOG = "atc.log"
@@ -35,6 +41,56 @@ _LIBRARY = re.compile(r"error while loading shared libraries: (?P<name>\S+?):")
 _FLAG = re.compile(r"unknown command line flag '(?P<name>[^']+)'")
 
 
+@dataclass(frozen=True, slots=True)
+class AtcCall:
+    """One run of `atc`, in the engine folder."""
+
+    words: tuple[str, ...]
+    name: str
+    """Of the file that comes out, without `.om`."""
+    batch_sizes: tuple[int, ...]
+    """That the file serves."""
+
+    @property
+    def line(self) -> str:
+        """As it is typed into a shell."""
+        return shlex.join(self.words)
+
+
+def plan_calls(job: CompileJob, soc_version: str) -> tuple[AtcCall, ...]:
+    """What to run for a checked job.
+
+    Paths are relative to the engine folder but for the graph's, so that the lines still run when it has been moved.
+    """
+    sizes = job.batch_sizes
+    if uses_gears(job.options):
+        return (_plan(job, "model-gears", sizes, soc_version),)
+    return tuple(_plan(job, f"model-{size}", (size,), soc_version) for size in sizes)
+
+
+def _plan(job: CompileJob, name: str, sizes: tuple[int, ...], soc_version: str) -> AtcCall:
+    spec = job.manifest.input
+    batch = sizes[0] if len(sizes) == 1 else -1
+    shape = ",".join(str(size) for size in (batch, *spec.shape[1:]))
+    flags = {
+        "framework": "5",
+        "model": str(job.graph.absolute()),
+        "output": name,
+        "input_format": "NCHW" if spec.layout == "NCHW" else "ND",
+        "input_shape": f"{spec.name}:{shape}",
+    }
+    if batch == -1:
+        flags["dynamic_batch_size"] = ",".join(str(size) for size in sorted(sizes))
+    flags["soc_version"] = soc_version
+    # Written out because what `atc` takes without it differs from chip to chip.
+    if "precision_mode_v2" not in job.options:
+        flags["precision_mode"] = MODES[job.precision][0]
+    # A file is named as it is kept in the engine folder.
+    kept = {name: path.name for name, path in list_files(job.options).items()}
+    flags |= {name: value for name, value in {**job.options, **kept}.items() if name != "gears"}
+    return AtcCall(("atc", *(f"--{flag}={value}" for flag, value in flags.items())), name, sizes)
+
+
 def run_atc(call: AtcCall, folder: Path) -> Path:
     """Run `atc` in `folder`, its output appended to the log there; the `.om` file that it wrote.
 
@@ -48,7 +104,8 @@ def run_atc(call: AtcCall, folder: Path) -> Path:
     if returncode == 0 and found:
         return found[0]
     error = explain_failure(returncode, output)
-    raise type(error)(error.problem, _join(error.fix, f"its whole output is in {_keep_log(folder)}")) from None
+    output_is = f"its whole output is in {_keep_log(folder)}"
+    raise type(error)(error.problem, f"{error.fix}; {output_is}" if error.fix else output_is) from None
 
 
 def read_back(om: Path, folder: Path) -> dict[str, int]:
@@ -131,7 +188,3 @@ def _library_hint(name: str) -> str:
     if name.startswith(("libascend_hal", "libdrv")):
         return f"export LD_LIBRARY_PATH={DRIVER}/driver:{DRIVER}/common:{DRIVER}:$LD_LIBRARY_PATH"
     return source_hint()
-
-
-def _join(*parts: str | None) -> str:
-    return "; ".join(part for part in parts if part)

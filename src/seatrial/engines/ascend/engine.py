@@ -1,6 +1,5 @@
 """Ascend as an engine: `atc` compiles, `ais_bench` runs."""
 
-import shlex
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -9,8 +8,7 @@ from pydantic import Field
 
 from seatrial.data.preprocessing.aipp import load_aipp
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
-from seatrial.engines.ascend.atc import LOG, clear_leftovers, read_back, run_atc
-from seatrial.engines.ascend.command import plan_calls
+from seatrial.engines.ascend.atc import LOG, clear_leftovers, plan_calls, read_back, run_atc
 from seatrial.engines.ascend.machine import find_chip, probe_machine
 from seatrial.engines.ascend.options import check_atc_options, list_files, uses_gears
 from seatrial.engines.ascend.session import AscendSession, OmFile, TimedAscendSession
@@ -22,11 +20,12 @@ from seatrial.engines.base import (
     check_available,
     check_device,
     check_executed,
+    fix_ends,
+    write_rebuild,
 )
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import dump_steps
-from seatrial.store.command_line import write_words
 from seatrial.store.record import Record
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -58,7 +57,7 @@ class AscendEngine:
             UsageError: an option is wrong, or `atc` refuses it.
             EngineError: something is missing, or `atc` fails or built another precision.
         """
-        check_available(job, job.probe(self))
+        check_available(job, job.capabilities or self.probe())
         check_atc_options(job)
         graph = describe_graph(job)
         soc_version = job.options.get("soc_version") or find_chip(job.device).soc_version
@@ -84,15 +83,14 @@ class AscendEngine:
         Raises:
             EngineError: something is missing, or the file was built for another chip or CANN.
         """
-        has = file.probe(self)
+        has = file.opened.capabilities or self.probe()
         check_device(device, has)
         check_build(file, device, has.version)
         manifest = file.manifest
         path, size = file.pick(batch_size)
         gears = tuple(m.batch_size for m in manifest.files if m.batch_size) if uses_gears(manifest.options) else ()
         fixed = None if gears and batch_size is None else size
-        spec = manifest.input.model_copy(update={"shape": (fixed, *manifest.input.shape[1:])})
-        om = OmFile(path, find_chip(device).device, spec, manifest.output, gears)
+        om = OmFile(path, find_chip(device).device, *fix_ends(manifest, fixed), gears)
         return TimedAscendSession(om) if streams == 1 else AscendSession(om, streams)
 
 
@@ -138,27 +136,8 @@ def check_build(file: EngineFile, device: str, version: str | None) -> None:
         problem = f"{file.folder} was built by {file.manifest.sdk_version}, and here is {version}"
     else:
         return
-    raise EngineError(problem, rebuild_command(file, build, device))
-
-
-def rebuild_command(file: EngineFile, build: AtcBuild, device: str) -> str:
-    """The `seatrial compile` line that gives this engine folder on this machine."""
-    manifest = file.manifest
-    sizes = ",".join(str(model.batch_size) for model in manifest.files)
     # The device names the chip; files are taken from where they are kept.
-    options = [
-        f"{name}={file.folder / Path(value).name if name in list_files({name: value}) else value}"
-        for name, value in manifest.options.items()
-        if name != "soc_version"
-    ]
-    words = write_words(
-        "compile",
-        build.graph,
-        engine="ascend",
-        precision=manifest.precision,
-        batch_size=sizes,
-        device=device,
-        option=options,
-        output=file.folder,
-    )
-    return shlex.join(words)
+    kept = {name: str(file.folder / path.name) for name, path in list_files(file.manifest.options).items()}
+    options = {name: value for name, value in {**file.manifest.options, **kept}.items() if name != "soc_version"}
+    again = file.manifest.model_copy(update={"options": options})
+    raise EngineError(problem, write_rebuild(again, file.folder, device, build.graph))

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def find_chip(device: str) -> Chip:
 def probe_machine() -> Capabilities:
     """What is here, and everything that is missing with the commands that install it."""
     chips = list_chips()
-    lacks = [*_missing_driver(bool(chips)), *_missing_cann(), *_missing_python()]
+    lacks = list(_find_lacks(bool(chips)))
     if lacks:
         hints = dict.fromkeys(hint for _, hint in lacks)
         return Capabilities("ascend", None, missing=", ".join(what for what, _ in lacks), install_hint="; ".join(hints))
@@ -70,30 +71,20 @@ def source_hint() -> str:
     return f"source {found}" if found else f"install the CANN toolkit (Ascend-cann-toolkit), then source {SET_ENV[0]}"
 
 
-def _missing_driver(has_chips: bool) -> list[tuple[str, str]]:
-    if has_chips:
-        return []
-    here = shutil.which("npu-smi") is not None
-    return [("`npu-smi info` lists no NPU" if here else "npu-smi is not on PATH", DRIVER_HINT)]
-
-
-def _missing_cann() -> list[tuple[str, str]]:
-    """The first thing that `set_env.sh` would have brought: it brings them all."""
+def _find_lacks(has_chips: bool) -> Iterator[tuple[str, str]]:
+    """What is missing and what brings it; of CANN the first thing alone, for its `set_env.sh` brings them all."""
+    if not has_chips:
+        here = shutil.which("npu-smi") is not None
+        yield "`npu-smi info` lists no NPU" if here else "npu-smi is not on PATH", DRIVER_HINT
     opp = os.environ.get("ASCEND_OPP_PATH", "")
     folders = [Path(part) for part in os.environ.get("LD_LIBRARY_PATH", "").split(":") if part]
-    if shutil.which("atc") is None:
-        lacks = "atc is not on PATH"
-    elif not opp:
-        lacks = "ASCEND_OPP_PATH is not set"
-    elif not Path(opp).is_dir():
-        lacks = f"ASCEND_OPP_PATH is {opp}, which is no folder"
-    elif not any((folder / "libascendcl.so").is_file() for folder in folders):
-        lacks = "libascendcl.so is in no folder of LD_LIBRARY_PATH"
-    else:
-        return []
-    return [(lacks, source_hint())]
-
-
-def _missing_python() -> list[tuple[str, str]]:
-    lacks = [name for name in ("aclruntime", "ais_bench") if find_spec(name) is None]
-    return [(f"not installed in this Python: {' and '.join(lacks)}", WHEELS_HINT)] if lacks else []
+    cann = {
+        "atc is not on PATH": shutil.which("atc") is None,
+        "ASCEND_OPP_PATH is not set": not opp,
+        f"ASCEND_OPP_PATH is {opp}, which is no folder": not Path(opp).is_dir(),
+        "libascendcl.so is in no folder of LD_LIBRARY_PATH": not any((f / "libascendcl.so").is_file() for f in folders),
+    }
+    yield from [(what, source_hint()) for what, is_lacking in cann.items() if is_lacking][:1]
+    wheels = [name for name in ("aclruntime", "ais_bench") if find_spec(name) is None]
+    if wheels:
+        yield f"not installed in this Python: {' and '.join(wheels)}", WHEELS_HINT

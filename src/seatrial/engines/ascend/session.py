@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.engines.ascend.machine import source_hint
-from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.base import StageTimes, check_batch, pad_batch
 from seatrial.errors import EngineError, RefusedFile
 from seatrial.store.records import TensorSpec
 
@@ -83,7 +83,8 @@ class AscendSession(Closing):
         mode = "dymbatch" if self._gears else "static"
         parts = []
         for begin, end in pairwise(accumulate(split_batch(len(batch), self._gears), initial=0)):
-            part = pad_batch(batch[begin:end], self._gears)
+            gear = next((size for size in self._gears if size >= end - begin), None)
+            part = np.ascontiguousarray(pad_batch(batch[begin:end], gear))
             try:
                 outputs = model.infer([part], mode=mode)
             except RuntimeError as error:
@@ -144,13 +145,6 @@ def split_batch(count: int, gears: tuple[int, ...]) -> list[int]:
         return [count]
     whole, rest = divmod(count, gears[-1])
     return [gears[-1]] * whole + ([rest] if rest else [])
-
-
-def pad_batch(batch: NDArray[Any], gears: tuple[int, ...]) -> NDArray[Any]:
-    """The batch filled up with its first image to the smallest gear that fits it."""
-    short = next((gear for gear in gears if gear >= len(batch)), len(batch)) - len(batch)
-    filler = np.broadcast_to(batch[:1], (short, *batch.shape[1:]))
-    return np.ascontiguousarray(np.concatenate([batch, filler]) if short else batch)
 
 
 def import_interface() -> Any:

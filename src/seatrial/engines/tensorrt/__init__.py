@@ -13,6 +13,7 @@ from seatrial.engines.base import (
     check_available,
     check_device,
     check_executed,
+    fix_ends,
     write_rebuild,
 )
 from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
@@ -24,7 +25,6 @@ from seatrial.errors import EngineError
 from seatrial.machine.environment import find_version
 from seatrial.store.files import write_text
 from seatrial.store.record import read_json
-from seatrial.store.records import GraphManifest, TensorSpec
 from seatrial.strict import Strict
 
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
@@ -82,7 +82,7 @@ class TensorRtEngine:
             EngineError: TensorRT or the GPU is missing, the graph is in another precision than TensorRT must be
                 given, the builder fails, or the plan computes in another precision than the requested one.
         """
-        has = job.probe(self)
+        has = job.capabilities or self.probe()
         check_available(job, has)
         assert has.version is not None
         settings = read_settings(job.options, job.batch_sizes)
@@ -105,12 +105,12 @@ class TensorRtEngine:
         Raises:
             EngineError: it was built with another TensorRT or on another GPU; gives the command to build it again.
         """
-        has = file.probe(self)
+        has = file.opened.capabilities or self.probe()
         check_device(device, has)
         assert has.version is not None
         check_home(file, _here(has.version, device), device)
         path, size = file.pick(batch_size)
-        return TensorRtSession(path, _ends(file.manifest.graph, size), _index(device), streams)
+        return TensorRtSession(path, fix_ends(file.manifest, size), _index(device), streams)
 
 
 def check_layers(precision: str, executed: Mapping[str, int]) -> None:
@@ -164,14 +164,10 @@ def _plan(job: CompileJob, size: int | None, target: Path, version: str, setting
 
 def _read_back(job: CompileJob, size: int | None, plan: Path) -> dict[str, int]:
     """Load the plan once, so that what cannot run fails now, and keep the inspector's description."""
-    with TensorRtSession(plan, _ends(job.manifest, size), _index(job.device)) as session:
+    with TensorRtSession(plan, fix_ends(job.manifest, size), _index(job.device)) as session:
         information = session.inspect()
     write_text(plan.with_suffix(".layers.json"), information)
     return count_layers(information)
-
-
-def _ends(graph: GraphManifest, size: int | None) -> tuple[TensorSpec, TensorSpec]:
-    return graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])}), graph.output
 
 
 def _here(tensorrt: str, device: str) -> PlanDevice:

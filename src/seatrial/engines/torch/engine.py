@@ -15,6 +15,7 @@ from seatrial.engines.base import (
     check_executed,
     check_options,
     check_place,
+    fix_ends,
 )
 from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -59,7 +60,7 @@ class TorchEngine:
         """
         if job.precision == "int8":
             raise EngineError("torch runs no int8", "compile the quantised graph for onnxruntime, openvino or tensorrt")
-        check_available(job, job.probe(self))
+        check_available(job, job.capabilities or self.probe())
         check_options("torch", job.options, OPTIONS)
         if job.manifest.precision != "fp32":
             raise UsageError(
@@ -88,7 +89,7 @@ class TorchEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
         """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
-        check_place(file, device, file.probe(self))
+        check_place(file, device, file.opened.capabilities or self.probe())
         path, _ = file.pick(batch_size)
         manifest = file.manifest
         plan = make_plan(manifest.precision, manifest.options, device, streams)
@@ -144,8 +145,7 @@ def _open_session(
     # The module takes any batch, whatever the graph was exported for; what is compiled or recorded takes one.
     fixed = plan.compiled or plan.cuda_graphs
     size = (batch_size or graph.input.shape[0] or 1) if fixed else None
-    spec = graph.input.model_copy(update={"shape": (size, *graph.input.shape[1:])})
-    return kind(module, plan, (spec, graph.output), finish)
+    return kind(module, plan, fix_ends(graph, size), finish)
 
 
 def _check_usable(device: str) -> None:
