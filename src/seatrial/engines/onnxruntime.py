@@ -97,8 +97,7 @@ def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) ->
     """Write the graph with its free batch axis fixed to `size`, and, if `fusible`, as onnxruntime runs it in int8."""
     import onnx
 
-    from seatrial.engines.one_scale import to_one_scale
-    from seatrial.engines.unsigned import to_unsigned
+    from seatrial.engines.fusible_int8 import to_one_scale, to_unsigned
 
     model = onnx.load(graph)
     if size is not None:

@@ -9,9 +9,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.engines.fusible_int8 import to_one_scale, to_unsigned
 from seatrial.engines.node_types import count_precisions
-from seatrial.engines.one_scale import to_one_scale
-from seatrial.engines.unsigned import to_unsigned
 from seatrial.export.graph import open_graph
 
 CHANNELS = 16
