@@ -1,6 +1,6 @@
 """Engines: the runtimes that a graph can be compiled for, each in its own file, loaded when first used."""
 
-from importlib import import_module
+from pkgutil import resolve_name
 
 from seatrial.engines.base import Engine
 from seatrial.errors import UsageError
@@ -24,6 +24,5 @@ def get_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
-    module, _, attribute = ENGINES[name].partition(":")
-    engine: Engine = getattr(import_module(module), attribute)()
+    engine: Engine = resolve_name(ENGINES[name])()
     return engine

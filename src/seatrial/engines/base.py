@@ -287,6 +287,18 @@ def check_options(engine: str, options: Mapping[str, str], known: Mapping[str, s
             raise UsageError(f"{engine} has no option '{name}'", f"its options: {listed}")
 
 
+def read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
+    """An option that is true or false.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    text = options.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise UsageError(f"option {name}={text} is neither true nor false", f"give {name}=true or {name}=false")
+    return text == "true"
+
+
 def check_available(job: CompileJob, has: Capabilities) -> None:
     """Refuse a missing SDK, or a device or precision that is not there.
 

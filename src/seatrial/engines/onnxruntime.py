@@ -23,9 +23,10 @@ from seatrial.engines.base import (
     check_options,
     check_place,
     fix_ends,
+    read_switch,
 )
-from seatrial.engines.ort_levels import LEVELS, Chosen, choose_level, read_level
-from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.engines.ort_levels import LEVELS, choose_level, read_level
+from seatrial.errors import EngineError, RefusedFile
 from seatrial.machine.cpu import count_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -75,13 +76,13 @@ class OnnxRuntimeEngine:
             else:
                 rewrite_graph(job.graph, target, size, fusible)
             files.append((size, target))
-        chosen = _choose_level(*min(files, key=lambda made: made[0] or 0), replace(job, capabilities=has))
-        options = {} if chosen.note is None else {"optimisation": chosen.level}
+        level, why = _choose_level(*min(files, key=lambda made: made[0] or 0), replace(job, capabilities=has))
+        options = {} if why is None else {"optimisation": level}
         executed = {}
         for _, target in files:
             executed = _read_back(target, replace(job, options={**job.options, **options}))
             check_executed("onnxruntime", job.precision, executed)
-        return Built(tuple(files), executed, options=options, notes=(chosen.note,) if chosen.note else ())
+        return Built(tuple(files), executed, options=options, notes=(why,) if why else ())
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
@@ -169,11 +170,7 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     os.environ.setdefault("ORT_LOGGING_LEVEL", "3")
     import onnxruntime
 
-    spinning = options.get("spinning", "true")
-    if spinning not in ("true", "false"):
-        raise UsageError(
-            f"option spinning={spinning} is neither true nor false", "give spinning=true or spinning=false"
-        )
+    spinning = read_switch(options, "spinning", default=True)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = count_threads(options, streams)
     settings.inter_op_num_threads = 1
@@ -182,11 +179,11 @@ def _make_settings(options: Mapping[str, str], streams: int = 1) -> Any:
     settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     if left_out:
         settings.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(left_out))
-    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning == "true")))
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return settings
 
 
-def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
+def _choose_level(size: int | None, graph: Path, job: CompileJob) -> tuple[str, str | None]:
     """See `choose_level`; on noise, which reaches what a few photographs may not.
 
     Raises:
@@ -195,7 +192,7 @@ def _choose_level(size: int | None, graph: Path, job: CompileJob) -> Chosen:
     requested = job.options.get("optimisation")
     # TensorRT takes the graph before any of this is done to it, and would build two more engines.
     if requested == "disabled" or job.device.startswith("tensorrt"):
-        return Chosen(requested or "all")
+        return requested or "all", None
     requested = requested and read_level(requested)
     spec, rng = job.manifest.input, np.random.default_rng(0)
     shape = (size or NOISE_IMAGES, *(axis or 1 for axis in spec.shape[1:]))
@@ -217,6 +214,10 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
     Raises:
         EngineError: another provider took some of them.
     """
+    import onnx
+
+    from seatrial.engines.node_types import count_precisions
+
     provider = PROVIDERS[job.device.partition(":")[0]]
     with tempfile.TemporaryDirectory() as folder:
         optimised = Path(folder) / "optimised.onnx"
@@ -234,13 +235,5 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
                 f"onnxruntime was requested on {provider} and runs {others}",
                 "see `seatrial doctor`, or take --device cpu",
             )
-        return _count_precisions(optimised) if optimised.exists() else {}
-
-
-def _count_precisions(graph: Path) -> dict[str, int]:
-    import onnx
-
-    from seatrial.engines.node_types import count_precisions
-
-    # The weights of a large graph lie beside it, and only their types matter.
-    return count_precisions(onnx.load(graph, load_external_data=False))
+        # The weights of a large graph lie beside it, and only their types matter.
+        return count_precisions(onnx.load(optimised, load_external_data=False)) if optimised.exists() else {}

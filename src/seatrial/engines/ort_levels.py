@@ -1,7 +1,6 @@
 """How far onnxruntime may rewrite a graph, and whether the graph still computes the same at that level."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,19 +36,10 @@ def read_level(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The level to compile at."""
-
-    level: str
-    note: str | None = None
-    """Why it is not the highest, where no lower one was requested."""
-
-
 def choose_level(
     requested: str | None, precision: str, run: Callable[[str], NDArray[np.float32]], version: str
-) -> Chosen:
-    """The highest level at which a graph computes what its nodes do unoptimised.
+) -> tuple[str, str | None]:
+    """The highest level at which a graph computes what its nodes do unoptimised; and why, where it had to be lowered.
 
     Args:
         requested: the only level that will do; None takes any.
@@ -62,7 +52,7 @@ def choose_level(
     plain = run("disabled")
     moved = _differ(run(first), plain)
     if not moved > limit:  # Nor where they are not numbers: that is the graph's own fault, and finding elsewhere.
-        return Chosen(first)
+        return first, None
     names = list(LEVELS)
     sound = next(level for level in reversed(names[: names.index(first)]) if _differ(run(level), plain) <= limit)
     finding = (
@@ -70,7 +60,7 @@ def choose_level(
         f"by {moved:.1e} of their size, where {precision} rounds by {limit:g} at most"
     )
     if requested is None:
-        return Chosen(sound, f"{finding}; compiled at optimisation={sound}")
+        return sound, f"{finding}; compiled at optimisation={sound}"
     raise EngineError(finding, f"compile with --option optimisation={sound}, or without this option")
 
 

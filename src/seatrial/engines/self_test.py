@@ -30,15 +30,10 @@ def draw_pictures(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return (np.stack([slopes, blocks, rings, (colours + slopes) // 2]) % 256).astype(np.uint8)
 
 
-def make_inputs(manifest: EngineManifest) -> NDArray[np.generic]:
-    """The pictures as the engine takes them."""
-    pipeline = read_pipeline(manifest.graph)
-    return to_input(draw_pictures(pipeline.shape), manifest.input, pipeline)
-
-
 def run_pictures(session: Session, manifest: EngineManifest) -> NDArray[np.float32]:
     """Logits (`PICTURES`, classes) of the pictures; a session of a free batch, which may be limited, gets one a run."""
-    inputs = make_inputs(manifest)
+    pipeline = read_pipeline(manifest.graph)
+    inputs = to_input(draw_pictures(pipeline.shape), manifest.input, pipeline)
     size = session.input.shape[0] or 1
     starts = range(0, len(inputs), size)
     return np.concatenate([run_padded(session, inputs[start : start + size]) for start in starts])

@@ -2,6 +2,7 @@
 
 import difflib
 from importlib import import_module
+from pkgutil import resolve_name
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,7 @@ def _build_ours(network: Network) -> "nn.Module":
     if network.name not in OURS:
         raise UsageError(f"seatrial defines no network '{network.name}'", suggest(network.name, list(OURS)))
     import_extra("torch")
-    module, _, attribute = OURS[network.name].partition(":")
-    built: nn.Module = getattr(import_module(module), attribute)(network.classes)
+    built: nn.Module = resolve_name(OURS[network.name])(network.classes)
     return built
 
 

@@ -134,7 +134,7 @@ def test_the_highest_sound_level_is_taken_or_offered(wrong_from: str, sound: str
         return np.array([[1.0, 2.0 + 0.1 * wrong]], dtype=np.float32)
 
     chosen = choose_level(None, "fp32", run, "1")
-    assert chosen.level == sound and (chosen.note is None) == (sound == "all")
+    assert chosen[0] == sound and (chosen[1] is None) == (sound == "all")
     if sound == "all":
         assert choose_level("all", "fp32", run, "1") == chosen
         return
@@ -147,4 +147,4 @@ def test_rounding_of_the_precision_is_no_fault(precision: str, level: str) -> No
     def run(level: str) -> np.ndarray:
         return np.array([[1.0, 2.0 + 0.02 * (level != "disabled")]], dtype=np.float32)
 
-    assert choose_level(None, precision, run, "1").level == level
+    assert choose_level(None, precision, run, "1")[0] == level

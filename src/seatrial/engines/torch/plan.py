@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from seatrial.engines.base import read_switch
 from seatrial.errors import UsageError
 from seatrial.machine.cpu import count_threads
 
@@ -37,7 +38,7 @@ def make_plan(precision: str, options: Mapping[str, str], device: str, streams: 
     if mode not in ("eager", "compiled"):
         raise UsageError(f"there is no mode={mode}", "give mode=eager or mode=compiled")
     compiled, on_cpu = mode == "compiled", device == "cpu"
-    graphs = _read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
+    graphs = read_switch(options, "cuda_graphs", compiled and device.startswith("cuda"))
     if graphs and not device.startswith("cuda"):
         raise UsageError(
             f"option cuda_graphs=true needs CUDA, and the device is {device}", "leave it out, or give --device cuda:0"
@@ -46,15 +47,8 @@ def make_plan(precision: str, options: Mapping[str, str], device: str, streams: 
         precision=precision,
         device=device,
         compiled=compiled,
-        channels_last=_read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
+        channels_last=read_switch(options, "channels_last", compiled or not on_cpu or precision != "fp32"),
         cuda_graphs=graphs,
         threads=count_threads(options, streams),
         streams=streams,
     )
-
-
-def _read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
-    text = options.get(name, str(default).lower())
-    if text not in ("true", "false"):
-        raise UsageError(f"option {name}={text} is neither true nor false", f"give {name}=true or {name}=false")
-    return text == "true"
