@@ -21,15 +21,6 @@ RANKING_IMAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """How much top-1 may drop, and how that is measured."""
-
-    max_drop_pp: float
-    measure: Callable[[onnx.ModelProto], float]
-    """The drop of a graph in points, against the float one."""
-
-
-@dataclass(frozen=True, slots=True)
 class WithinBudget:
     """An int8 graph within its budget."""
 
@@ -40,9 +31,17 @@ class WithinBudget:
 
 
 def quantize_within(
-    model: onnx.ModelProto, images: NDArray[np.generic], preset: Preset, budget: Budget, progress: Progress
+    model: onnx.ModelProto,
+    images: NDArray[np.generic],
+    preset: Preset,
+    max_drop_pp: float,
+    measure: Callable[[onnx.ModelProto], float],
+    progress: Progress,
 ) -> WithinBudget:
-    """Quantise `model` with as few of its worst layers in float as bring the drop within the budget.
+    """Quantise `model` with as few of its worst layers in float as bring the drop of top-1 within `max_drop_pp`.
+
+    Args:
+        measure: the drop of a graph in points, against the float one.
 
     Raises:
         ParityError: it is not, with as many in float as leave half of the layers in int8.
@@ -50,22 +49,22 @@ def quantize_within(
 
     def attempt(keep: Sequence[str]) -> WithinBudget:
         made = quantize(model, images, preset, keep)
-        found = WithinBudget(made, tuple(keep), budget.measure(made))
+        found = WithinBudget(made, tuple(keep), measure(made))
         note = f"with {len(keep)} layers in float top-1 drops by {found.drop_pp:.2f} points"
         progress(Update("quantize", note=note))
         return found
 
     best = attempt(())
-    if best.drop_pp <= budget.max_drop_pp:
+    if best.drop_pp <= max_drop_pp:
         return best
     ranked = rank_layers(model, best.model, images, preset, progress)
     spare = count_spare(model, ranked)
     too_few, enough = 0, 0
-    while best.drop_pp > budget.max_drop_pp:
+    while best.drop_pp > max_drop_pp:
         if enough == spare:
             raise ParityError(
                 f"int8 drops top-1 by {best.drop_pp:.2f} points with {enough} of {len(ranked)} layers in float, "
-                f"and {budget.max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
+                f"and {max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
                 "allow more, or stay with fp16 or bf16",
             )
         too_few, enough = enough, min(max(1, 2 * enough), spare)
@@ -73,7 +72,7 @@ def quantize_within(
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         found = attempt(ranked[:middle])
-        if found.drop_pp <= budget.max_drop_pp:
+        if found.drop_pp <= max_drop_pp:
             best, enough = found, middle
         else:
             too_few = middle

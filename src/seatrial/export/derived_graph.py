@@ -47,15 +47,17 @@ def check_ends(made: GraphFacts, before: GraphFacts, opset: int) -> None:
         raise EngineError(f"the graph's ends or opset changed from {before} to {made}")
 
 
-def store_derived_graph(
-    model: onnx.ModelProto, source: Path, output: Path, changes: Mapping[str, Any]
-) -> GraphManifest:
-    """Write a graph that was derived from the one at `source`, and its manifest: that one's with `changes`."""
-    before = GraphManifest.load(manifest_path(source))
-    with replacing(output) as temporary:
+def store_derived_graph(model: onnx.ModelProto, job: DerivedGraphJob, changes: Mapping[str, Any]) -> GraphManifest:
+    """Write the job's graph, derived as `model`, and its manifest: that of its source with `changes`."""
+    before = job.manifest
+    with replacing(job.output) as temporary:
         onnx.save(model, temporary)
-    checkpoint = os.path.relpath(source.parent.resolve() / before.checkpoint, output.parent.resolve())
-    own = {"sha256": hash_file(output), "checkpoint": checkpoint, "origin": before.origin or before.sha256, **changes}
-    made = before.model_copy(update=own)
-    made.save(manifest_path(output))
+    own = {
+        "key": job.key,
+        "sha256": hash_file(job.output),
+        "checkpoint": os.path.relpath(job.graph.parent.resolve() / before.checkpoint, job.output.parent.resolve()),
+        "origin": before.origin or before.sha256,
+    }
+    made = before.model_copy(update={**own, **changes})
+    made.save(manifest_path(job.output))
     return made

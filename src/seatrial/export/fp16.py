@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def make_fp16(job: DerivedGraphJob) -> GraphManifest:
     check_outputs(job.images, logits)
     check_decided(reference, logits)
     parity = (*job.manifest.parity, measure_parity("fp16", reference, logits))
-    return store_derived_graph(fp16, job.graph, job.output, {"key": job.key, "precision": "fp16", "parity": parity})
+    return store_derived_graph(fp16, job, {"precision": "fp16", "parity": parity})
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -103,21 +104,13 @@ def check_decided(reference: NDArray[np.floating], logits: NDArray[np.floating])
 
 def sort_nodes(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Nodes in an order in which they can run."""
-    missing = {name for node in nodes for name in node.output}
-    ordered: list[onnx.NodeProto] = []
-    waiting = list(nodes)
-    while waiting:
-        rest = []
-        for node in waiting:
-            if missing.isdisjoint(node.input):
-                ordered.append(node)
-                missing.difference_update(node.output)
-            else:
-                rest.append(node)
-        if len(rest) == len(waiting):
-            raise EngineError(f"the converted graph has a cycle at '{rest[0].name}'", "compile another precision")
-        waiting = rest
-    return ordered
+    made = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    needed = {index: [made[name] for name in node.input if name in made] for index, node in enumerate(nodes)}
+    try:
+        return [nodes[index] for index in TopologicalSorter(needed).static_order()]
+    except CycleError as error:
+        first = nodes[min(error.args[1])]
+        raise EngineError(f"the converted graph has a cycle at '{first.name}'", "compile another precision") from None
 
 
 def _load_converter() -> Any:

@@ -4,19 +4,15 @@ The colour conversion is in int32, so that no lower precision of what follows ca
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.apply_aipp import AippFrame, fit_aipp, input_shape
 from seatrial.errors import UsageError
-from seatrial.export.fuse_preprocess import prepend, replace_input
-from seatrial.export.graph import read_facts
-from seatrial.recipes.steps import Size
+from seatrial.export.fuse_preprocess import Tail, per_channel
 
 PREFIX = "aipp_"
 MIN_OPSET = 11
@@ -30,9 +26,8 @@ def fuse_aipp(model: onnx.ModelProto, config: Aipp) -> onnx.ModelProto:
     Raises:
         UsageError: the graph takes no float images, another size, or more channels than the configuration gives.
     """
-    fused: onnx.ModelProto = onnx.ModelProto.FromString(model.SerializeToString())
-    facts = read_facts(fused)
-    spec = facts.input
+    tail = Tail(model, PREFIX)
+    facts, spec = tail.facts, tail.facts.input
     if spec.dtype != "float32" or spec.layout != "NCHW":
         found = f"{spec.dtype} {spec.layout}"
         raise UsageError(f"AIPP goes in front of float32 NCHW, and '{spec.name}' is {found}", "export without fusing")
@@ -50,52 +45,18 @@ def fuse_aipp(model: onnx.ModelProto, config: Aipp) -> onnx.ModelProto:
             "choose another input_format",
         )
     frame = fit_aipp(config, (height, width))
-    tail = _Tail(spec.name)
     add_pixels = _add_yuv420sp if config.input_format == "YUV420SP_U8" else _add_packed
     add_pixels(tail, config, frame, channels)
     _add_normalisation(tail, config, frame, channels)
-    prepend(fused.graph, tail.source, tail.value, tail.nodes, tail.weights)
-    value = replace_input(fused.graph, spec.name, input_shape(config, frame))
+    value = tail.prepend(input_shape(config, frame))
     if config.input_format == "YUV420SP_U8":
         # Its shape alone does not say what it is; `graph.read_facts` reads this back.
         value.type.denotation = "YUV420SP"
-    onnx.checker.check_model(fused, full_check=True)
-    return fused
+    onnx.checker.check_model(tail.model, full_check=True)
+    return tail.model
 
 
-class _Tail:
-    """Nodes in a row, each of which takes what the one before it gives."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.value = source
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[TensorProto] = []
-
-    def add(self, op: str, name: str, *others: str, **attributes: Any) -> str:
-        """Append a node; `others` are its further inputs."""
-        self.value = self.join(op, name, self.value, *others, **attributes)
-        return self.value
-
-    def join(self, op: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node beside the row."""
-        output = PREFIX + name
-        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def constant(self, name: str, values: Any, dtype: type[np.generic] = np.int64) -> str:
-        """Add a weight."""
-        self.weights.append(numpy_helper.from_array(np.asarray(values, dtype=dtype), PREFIX + name))
-        return PREFIX + name
-
-    def slice(self, name: str, value: str, start: Size, size: Size) -> str:
-        """Cut a window out of `value` (n, rows, columns, channels)."""
-        end = start[0] + size[0], start[1] + size[1]
-        limits = [self.constant(f"{name}_{what}", v) for what, v in (("from", start), ("to", end), ("axes", (1, 2)))]
-        return self.join("Slice", name, value, *limits)
-
-
-def _add_packed(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
+def _add_packed(tail: Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     """Crop, swap and convert images of 1, 3 or 4 channels: float32 (n, channels, height, width) of 0 to 255."""
     if frame.window != frame.source:
         tail.value = tail.slice("window", tail.value, frame.start, frame.window)
@@ -110,7 +71,7 @@ def _add_packed(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> N
     tail.add("Cast", "float", to=TensorProto.FLOAT)
 
 
-def _add_yuv420sp(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
+def _add_yuv420sp(tail: Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     """The same for YUV420SP."""
     (top, left), (height, width) = frame.start, frame.window
     rows = tail.slice("luma_rows", tail.source, (top, left), (height, width))
@@ -133,19 +94,19 @@ def _add_yuv420sp(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) ->
 
 
 def _add_conversion(
-    tail: _Tail, config: Aipp, frame: AippFrame, channels: int, planes: Sequence[tuple[str, int]]
+    tail: Tail, config: Aipp, frame: AippFrame, channels: int, planes: Sequence[tuple[str, int]]
 ) -> None:
     """Convert colours: `planes` are three int32 tensors, each with the channel to take from it."""
     matrix, terms = config.matrix[:channels], []
     for i, (tensor, channel) in enumerate(planes):
         plane = tail.join("Gather", f"plane_{i}", tensor, tail.constant(f"channel_{i}", [channel]), axis=1)
-        column = tail.constant(f"column_{i}", _per_channel(matrix[:, i]), np.int32)
+        column = tail.constant(f"column_{i}", per_channel(matrix[:, i]), np.int32)
         terms.append(tail.join("Mul", f"term_{i}", plane, column))
     colours = tail.join("Add", "terms", terms[1], terms[2])
     before, after = config.biases
     # What is added after >> 8 may be added 256-fold before it.
     if (offset := 256 * after[:channels] - matrix @ before).any():
-        colours = tail.join("Add", "offset", colours, tail.constant("offsets", _per_channel(offset), np.int32))
+        colours = tail.join("Add", "offset", colours, tail.constant("offsets", per_channel(offset), np.int32))
     if config.input_format == "YUV420SP_U8":
         colours = _spread(tail, colours, frame)
     tail.value = tail.join("Add", "sum", colours, terms[0])
@@ -155,24 +116,20 @@ def _add_conversion(
     tail.add("Clip", "clamped", tail.constant("lowest", 0, np.float32), tail.constant("highest", 255, np.float32))
 
 
-def _spread(tail: _Tail, colours: str, frame: AippFrame) -> str:
+def _spread(tail: Tail, colours: str, frame: AippFrame) -> str:
     """Give each colour to its 2×2 pixels; Gather is faster at it than Resize, and the same in every opset."""
     height, width = frame.window
     wide = tail.join("Gather", "wide", colours, tail.constant("columns", np.arange(width) // 2), axis=3)
     return tail.join("Gather", "whole", wide, tail.constant("rows", np.arange(height) // 2), axis=2)
 
 
-def _add_normalisation(tail: _Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
+def _add_normalisation(tail: Tail, config: Aipp, frame: AippFrame, channels: int) -> None:
     less, scale = (values[:channels] for values in config.normalisation)
     if less.any():
-        tail.add("Sub", "centred", tail.constant("less", _per_channel(less), np.float32))
+        tail.add("Sub", "centred", tail.constant("less", per_channel(less), np.float32))
     if (scale != 1).any():
-        tail.add("Mul", "scaled", tail.constant("scale", _per_channel(scale), np.float32))
+        tail.add("Mul", "scaled", tail.constant("scale", per_channel(scale), np.float32))
     top, left, bottom, right = frame.borders
     if any(frame.borders):
         sizes = tail.constant("borders", (0, 0, top, left, 0, 0, bottom, right))
         tail.add("Pad", "bordered", sizes, tail.constant("border", config.padding_value, np.float32), mode="constant")
-
-
-def _per_channel(values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(1, -1, 1, 1)

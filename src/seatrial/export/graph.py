@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
-from seatrial.engines.base import LEAST_SHARE
+from seatrial.engines.base import LEAST_SHARE, pad_batch
 from seatrial.engines.engine_folder import read_graph
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -85,6 +85,35 @@ def has_dynamic_scales(model: onnx.ModelProto) -> bool:
     return any("DynamicQuantize" in node.op_type for node in model.graph.node)
 
 
+def check_inference(model: onnx.ModelProto, name: str) -> None:
+    """Refuse a graph that was exported in training mode, as far as its nodes show it.
+
+    Source: ONNX's operators `BatchNormalization` (attribute `training_mode` from opset 14 on; before, several outputs)
+    and `Dropout` (third input from opset 12 on).
+
+    Raises:
+        RefusedFile: names the first such node.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            constants.update((node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value")
+    for node in model.graph.node:
+        if _is_training(node, constants):
+            what = f"its {node.op_type} '{node.name or node.output[0]}' computes from the batch or at random"
+            fix = "export it after model.eval(), with training=TrainingMode.EVAL"
+            raise RefusedFile(f"{name} was exported in training mode: {what}", fix)
+
+
+def _is_training(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
+    if node.op_type == "BatchNormalization":
+        training = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
+        return training or sum(bool(output) for output in node.output) > 1
+    if node.op_type != "Dropout" or len(node.input) < 3 or node.input[2] not in constants:
+        return False
+    return bool(numpy_helper.to_array(constants[node.input[2]]))
+
+
 def read_precision(model: onnx.ModelProto) -> GraphPrecision:
     """What a graph computes in: the precision of most of its layers, the narrower of two that share the lead.
 
@@ -134,7 +163,7 @@ def run_graph(
 def open_graph(
     model: onnx.ModelProto, batch_size: int | None = None
 ) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
-    """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with the last image.
+    """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with its first image.
 
     No node is optimised: an optimiser that errs would be taken for a fault of the graph.
     `engines.ort_levels` compares the optimiser with this when an engine is compiled.
@@ -162,9 +191,7 @@ def open_graph(
         logits = []
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
-            short = size - len(chunk) if batch_size else 0
-            filled = np.concatenate([chunk, np.repeat(chunk[-1:], short, axis=0)])
-            logits.append(session.run(None, {name: filled})[0][: len(chunk)])
+            logits.append(session.run(None, {name: pad_batch(chunk, batch_size)})[0][: len(chunk)])
         return np.concatenate(logits)
 
     return predict

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,8 +13,8 @@ from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import NotComparable
 from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
-from seatrial.export.accuracy_aware import Budget, quantize_within
-from seatrial.export.derived_graph import store_derived_graph
+from seatrial.export.accuracy_aware import quantize_within
+from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import open_graph, parse_graph, read_facts, run_graph
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores
@@ -28,20 +27,14 @@ AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Int8Job:
+class Int8Job(DerivedGraphJob):
     """What to quantise, and on what."""
 
-    graph: Path
-    manifest: GraphManifest
-    output: Path
-    key: str
     pipeline: InputPipeline
     calibration: NDArray[np.generic]
     """Images as the graph takes them."""
     contents: dict[str, int]
     """Sizes by hash of their files."""
-    proof: NDArray[np.generic]
-    """Images to measure the difference on, as the graph takes them."""
     preset: Preset
     max_drop_pp: float | None
     labelled: tuple[LabelledImage, ...]
@@ -58,13 +51,13 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         ParityError: the logits cannot be a classifier's, or the accuracy cannot be kept.
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
-    plain = raise_opset(parse_graph(job.graph), job.proof)
+    plain = raise_opset(parse_graph(job.graph), job.images)
     progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
     int8, kept = _quantize(job, plain, progress)
     layers = check_quantized(int8, plain)
     size = job.manifest.input.shape[0]
-    reference, logits = (run_graph(model, job.proof, size) for model in (plain, int8))
-    check_outputs(job.proof, logits)
+    reference, logits = (run_graph(model, job.images, size) for model in (plain, int8))
+    check_outputs(job.images, logits)
     parity = measure_parity("quantize", reference, logits)
     calibration = Calibration(
         images=len(job.calibration),
@@ -78,14 +71,13 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         chosen_on=hash_listing(job.labelled) if kept else None,
     )
     changes = {
-        "key": job.key,
         "precision": "int8",
         "opset": read_facts(int8).opset,
         "calibration": calibration,
         "parity": (*job.manifest.parity, parity),
         "versions": {**job.manifest.versions, "nncf": version("nncf")},
     }
-    made = store_derived_graph(int8, job.graph, job.output, changes)
+    made = store_derived_graph(int8, job, changes)
     moved = f"differs from fp32 by {parity.relative_error:.1e}"
     flips = f"{parity.top1_disagreements} of {parity.images} images get another first class"
     progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {moved}, {flips}"))
@@ -100,10 +92,11 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
     reference = _predict(job, plain, progress)
     _check_plausible(job, labels, reference)
     right = int((reference == labels).sum())
-    budget = Budget(
-        job.max_drop_pp, lambda model: 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
-    )
-    found = quantize_within(plain, job.calibration, job.preset, budget, progress)
+
+    def measure(model: onnx.ModelProto) -> float:
+        return 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
+
+    found = quantize_within(plain, job.calibration, job.preset, job.max_drop_pp, measure, progress)
     progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
     if found.keep:
         note = f"these {count} images chose {len(found.keep)} float layers, so they do not prove the accuracy"

@@ -27,7 +27,7 @@ def make_signed_graph(job: DerivedGraphJob) -> GraphManifest:
     reference, logits = (run_graph(graph, job.images, size) for graph in (model, signed))
     check_outputs(job.images, logits)
     parity = (*job.manifest.parity, measure_parity("signed activations", reference, logits))
-    return store_derived_graph(signed, job.graph, job.output, {"key": job.key, "parity": parity})
+    return store_derived_graph(signed, job, {"parity": parity})
 
 
 def to_signed_activations(model: onnx.ModelProto) -> onnx.ModelProto:

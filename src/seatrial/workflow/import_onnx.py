@@ -22,8 +22,7 @@ def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         UsageError: there is no such file, it has a manifest already, or it is not the card's network.
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
-    from seatrial.export.graph import has_dynamic_scales, load_graph, read_facts, read_precision
-    from seatrial.export.training_mode import check_inference
+    from seatrial.export.graph import check_inference, has_dynamic_scales, load_graph, read_facts, read_precision
 
     beside = manifest_path(graph)
     if beside.exists():

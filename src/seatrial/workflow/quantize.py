@@ -77,7 +77,7 @@ def quantize_graph(
         pipeline=read_pipeline(manifest),
         calibration=load_inputs(manifest, paths),
         contents=contents,
-        proof=load_inputs(manifest, proof),
+        images=load_inputs(manifest, proof),
         preset=spec.preset,
         max_drop_pp=spec.max_drop_pp,
         labelled=spec.images,

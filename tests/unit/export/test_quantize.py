@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.errors import EngineError, ParityError
-from seatrial.export.accuracy_aware import Budget, count_spare, quantize_within, rank_layers
+from seatrial.export.accuracy_aware import count_spare, quantize_within, rank_layers
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
@@ -198,15 +198,13 @@ class TestPutBack:
     pixels = draw_pixels(200, seed=3)
     calibration = draw_pixels(24, seed=1)
 
-    def budget(self, max_drop_pp: float) -> Budget:
+    def measure(self, model: onnx.ModelProto) -> float:
         labels = run_graph(fuse(), self.pixels).argmax(axis=1)
-        return Budget(
-            max_drop_pp, lambda model: 100 * float((run_graph(model, self.pixels).argmax(1) != labels).mean())
-        )
+        return 100 * float((run_graph(model, self.pixels).argmax(1) != labels).mean())
 
     def test_the_spoiled_layer_goes_back_first(self) -> None:
         told: list[Update] = []
-        found = quantize_within(fuse(), self.calibration, "performance", self.budget(2.0), told.append)
+        found = quantize_within(fuse(), self.calibration, "performance", 2.0, self.measure, told.append)
         assert found.drop_pp <= 2.0 and found.keep[0] == SPOILED and len(found.keep) < 4
         layers = check_quantized(found.model, fuse())
         assert set(layers.plain) == set(found.keep) & {"conv1", "conv2", "conv3", "conv4"}
@@ -214,15 +212,14 @@ class TestPutBack:
         assert len(drops) == 1 and float(drops[0].split()[-2]) > 10
 
     def test_nothing_goes_back_where_nothing_is_lost(self) -> None:
-        found = quantize_within(fuse(), self.calibration, "performance", self.budget(100.0), silent)
+        found = quantize_within(fuse(), self.calibration, "performance", 100.0, self.measure, silent)
         assert found.keep == () and check_quantized(found.model, fuse()).plain == ()
 
     def test_a_budget_that_cannot_be_kept_is_an_error(self) -> None:
-        budget = Budget(1.0, lambda model: 7.25)
         with pytest.raises(
             ParityError, match=r"7\.25 points with [23] of 5 layers in float, and 1 are allowed; .* no int8 graph"
         ):
-            quantize_within(fuse(), self.calibration, "performance", budget, silent)
+            quantize_within(fuse(), self.calibration, "performance", 1.0, lambda model: 7.25, silent)
 
     @pytest.mark.parametrize(
         ("ranked", "spare"),
@@ -255,8 +252,11 @@ class TestPutBack:
         monkeypatch.setattr(
             "seatrial.export.accuracy_aware.rank_layers", lambda *given: ["pool", "conv3", "conv2", "conv1", "conv4"]
         )
-        budget = Budget(25.0, lambda model: 50.0 - 10 * tried[-1])
-        found = quantize_within(fuse(), self.calibration, "performance", budget, silent)
+
+        def measure(model: onnx.ModelProto) -> float:
+            return 50.0 - 10 * tried[-1]
+
+        found = quantize_within(fuse(), self.calibration, "performance", 25.0, measure, silent)
         assert found.keep == ("pool", "conv3", "conv2") and found.drop_pp == 20.0
         assert tried == [0, 1, 2, 3]
 
