@@ -98,6 +98,11 @@ def cannot_read(what: str, error: OSError) -> DataError:
     return DataError(f"{what} cannot be read ({error.strerror})", "check its path and permissions")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, of 200 characters at most; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 class NotComparable(SeatrialError):
     """Figures that must not be compared."""
 

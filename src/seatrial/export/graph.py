@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from seatrial.engines.base import LEAST_SHARE, pad_batch
 from seatrial.engines.engine_folder import read_graph
 from seatrial.engines.node_types import count_precisions
-from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.errors import EngineError, RefusedFile, UsageError, first_line
 from seatrial.store.files import manifest_path
 from seatrial.store.records import GraphManifest, GraphPrecision, TensorSpec
 
@@ -58,8 +58,7 @@ def parse_graph(path: Path) -> onnx.ModelProto:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({reason})", "export it again") from None
+        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
     return model
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from seatrial.engines.base import LEAST_SHARE
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, first_line
 from seatrial.evaluation.parity import measure_parity
 from seatrial.export.derived_graph import WEIGHTED, check_ends, is_preprocessing
 from seatrial.export.graph import read_facts, run_graph
@@ -55,8 +55,9 @@ def raise_opset(model: onnx.ModelProto, images: NDArray[np.generic]) -> onnx.Mod
     try:
         raised: onnx.ModelProto = onnx.version_converter.convert_version(model, MIN_OPSET)
     except (RuntimeError, onnx.version_converter.ConvertError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise EngineError(f"onnx cannot convert the graph from opset {before.opset} ({reason})", fix) from None
+        raise EngineError(
+            f"onnx cannot convert the graph from opset {before.opset} ({first_line(error)})", fix
+        ) from None
     check_ends(read_facts(raised), before, MIN_OPSET)
     reference, logits = (run_graph(graph, images, before.input.shape[0]) for graph in (model, raised))
     moved = measure_parity("opset", reference, logits).relative_error
@@ -91,8 +92,9 @@ def quantize(
                 ignored_scope=nncf.IgnoredScope(names=sorted(keep), validate=False),
             )
         except Exception as error:  # NNCF's exceptions share no base but this
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            raise EngineError(f"NNCF cannot quantise the graph ({reason})", "stay with fp16 or bf16") from error
+            raise EngineError(
+                f"NNCF cannot quantise the graph ({first_line(error)})", "stay with fp16 or bf16"
+            ) from error
 
 
 def check_quantized(model: onnx.ModelProto, before: onnx.ModelProto) -> Layers:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, first_line
 from seatrial.export.graph import check_facts, load_graph, read_facts
 from seatrial.export.spec import ExportSpec
 from seatrial.recipes.schema import Recipe
@@ -46,9 +46,9 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
                 dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and spec.exporter == "dynamo" else None,
             )
     except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError, ImportError) as error:
-        reason = str(error).splitlines()[0][:200]
         raise EngineError(
-            f"exporter {spec.exporter} failed at opset {spec.opset} ({reason})", "try another --opset or --exporter"
+            f"exporter {spec.exporter} failed at opset {spec.opset} ({first_line(error)})",
+            "try another --opset or --exporter",
         ) from None
     model = load_graph(path)
     check_facts(read_facts(model), spec.opset, names, spec.batch_size)

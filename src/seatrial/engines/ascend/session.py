@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from seatrial.closing import Closing
 from seatrial.engines.ascend.machine import source_hint
 from seatrial.engines.base import StageTimes, check_batch, pad_batch
-from seatrial.errors import EngineError, RefusedFile
+from seatrial.errors import EngineError, RefusedFile, first_line
 from seatrial.store.records import TensorSpec
 
 
@@ -51,7 +51,7 @@ class AscendSession(Closing):
             except Exception as error:  # pybind11 gives what the C++ side raises no common base
                 self.close()
                 raise RefusedFile(
-                    f"ais_bench does not load {file.path} ({_first_line(error)})", "compile it again on this machine"
+                    f"ais_bench does not load {file.path} ({first_line(error)})", "compile it again on this machine"
                 ) from None
             self._models.append(model)
             self._idle.put(model)
@@ -89,7 +89,7 @@ class AscendSession(Closing):
                 outputs = model.infer([part], mode=mode)
             except RuntimeError as error:
                 raise EngineError(
-                    f"the NPU fails at a batch of {len(part)} ({_first_line(error)})",
+                    f"the NPU fails at a batch of {len(part)} ({first_line(error)})",
                     "take a smaller --batch-size; see `npu-smi info`",
                 ) from None
             parts.append(self._read(outputs, len(part))[: end - begin])
@@ -156,7 +156,7 @@ def import_interface() -> Any:
     try:
         import ais_bench.infer.interface as interface
     except ImportError as error:
-        raise EngineError(f"ais_bench cannot be imported ({_first_line(error)})", source_hint()) from None
+        raise EngineError(f"ais_bench cannot be imported ({first_line(error)})", source_hint()) from None
     return interface
 
 
@@ -183,7 +183,3 @@ def _read_ms(entry: Any) -> float:
     if isinstance(entry, Sequence):
         return float(entry[1] - entry[0])
     return float(entry)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -18,7 +18,7 @@ from seatrial.engines.base import (
     fix_ends,
 )
 from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
-from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.errors import EngineError, RefusedFile, UsageError, first_line
 from seatrial.machine.cpu import has_fast_bf16
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -159,9 +159,9 @@ def _check_usable(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise EngineError(
-            f"torch {torch.__version__} cannot use {device} ({reason})", "install the build for it: see pytorch.org"
+            f"torch {torch.__version__} cannot use {device} ({first_line(error)})",
+            "install the build for it: see pytorch.org",
         ) from None
 
 
