@@ -17,6 +17,7 @@ from seatrial.data.preprocessing.steps import apply_pixel_steps, find_target
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import Resize, Step, pixel_steps
 
+BILINEAR = Image.Resampling.BILINEAR
 SHIFT = 4
 """Rows and columns that a crop may lie off."""
 ROUNDING = 1.0
@@ -149,16 +150,14 @@ def _resize_plainly(
     image: Image.Image, before: Sequence[Step], step: Resize, after: Sequence[Step]
 ) -> NDArray[np.uint8]:
     """Bilinear of the two nearest lines each way, as cv2's INTER_LINEAR, whose fixed point may differ by a level."""
-    pixels = apply_pixel_steps(image, before).astype(np.float64)
-    width, height = find_target((pixels.shape[1], pixels.shape[0]), step)
-    for axis, size in ((0, height), (1, width)):
-        source = pixels.shape[axis]
-        at = np.clip((np.arange(size) + 0.5) * source / size - 0.5, 0, source - 1)
-        low = np.minimum(at.astype(int), max(source - 2, 0))
-        share = (at - low).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        high = np.minimum(low + 1, source - 1)
-        pixels = pixels.take(low, axis) * (1 - share) + pixels.take(high, axis) * share
-    return apply_pixel_steps(Image.fromarray(np.rint(pixels).astype(np.uint8)), after)
+    pixels = apply_pixel_steps(image, before).astype(np.float32)
+    rows, columns = pixels.shape[:2]
+    width, height = find_target((columns, rows), step)
+    # Unlike a resize, an affine map takes the nearest lines only; of float planes Pillow cuts off no fractions.
+    scale = (columns / width, 0, 0, 0, rows / height, 0)
+    planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, 2, 0))
+    made = [plane.transform((width, height), Image.Transform.AFFINE, scale, BILINEAR) for plane in planes]
+    return apply_pixel_steps(Image.fromarray(np.rint(np.stack(made, axis=2)).astype(np.uint8)), after)
 
 
 def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:

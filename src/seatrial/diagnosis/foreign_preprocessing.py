@@ -1,7 +1,7 @@
 """Somebody else's preprocessing, as bins, compared with the card's: in levels, and in torch's logits."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seatrial.data.bins.read import BinFolder
 from seatrial.diagnosis.explain_preprocessing import describe_difference
 from seatrial.diagnosis.sample import Sample
-from seatrial.diagnosis.stages import SHOWN, Predict, Stage
+from seatrial.diagnosis.stages import SHOWN, Stage
 from seatrial.evaluation.parity import measure_parity
 from seatrial.metrics.noise_floor import FLOORS, NoiseFloor
 from seatrial.store.diagnosis import PREPROCESSING
@@ -21,10 +21,6 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference: NDArray[np.float32]) -> Stage:
     """Torch fed with the bins; it may move as far as one level of noise on the card's own pixels moves it."""
     paths = [image.path for image in sample.images]
-
-    @contextmanager
-    def open_bins_stage() -> Iterator[Predict]:
-        yield lambda part: network(bins.read(paths[part]))
 
     def explain() -> str:
         some = list(range(0, len(paths), max(1, len(paths) // SHOWN)))[:SHOWN]
@@ -38,7 +34,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
         parent=None,
         floor=floor,
         whole=floor,
-        open=open_bins_stage,
+        open=lambda: nullcontext(lambda part: network(bins.read(paths[part]))),
         advice="make the bins with `seatrial preprocess`, or write into the card what the network was trained with",
         explain=explain,
         remark=_measure_levels(sample, bins),
