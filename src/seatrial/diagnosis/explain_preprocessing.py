@@ -157,7 +157,8 @@ def _resize_plainly(
     scale = (columns / width, 0, 0, 0, rows / height, 0)
     planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, 2, 0))
     made = [plane.transform((width, height), Image.Transform.AFFINE, scale, BILINEAR) for plane in planes]
-    return apply_pixel_steps(Image.fromarray(np.rint(np.stack(made, axis=2)).astype(np.uint8)), after)
+    levels = np.rint(np.stack([np.asarray(plane) for plane in made], axis=2))
+    return apply_pixel_steps(Image.fromarray(levels.astype(np.uint8)), after)
 
 
 def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:

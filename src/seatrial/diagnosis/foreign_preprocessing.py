@@ -22,6 +22,9 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
     """Torch fed with the bins; it may move as far as one level of noise on the card's own pixels moves it."""
     paths = [image.path for image in sample.images]
 
+    def predict(part: slice) -> NDArray[np.float32]:
+        return network(bins.read(paths[part]))
+
     def explain() -> str:
         some = list(range(0, len(paths), max(1, len(paths) // SHOWN)))[:SHOWN]
         chosen = [paths[i] for i in some]
@@ -34,7 +37,7 @@ def make_bins_stage(sample: Sample, bins: BinFolder, network: Network, reference
         parent=None,
         floor=floor,
         whole=floor,
-        open=lambda: nullcontext(lambda part: network(bins.read(paths[part]))),
+        open=lambda: nullcontext(predict),
         advice="make the bins with `seatrial preprocess`, or write into the card what the network was trained with",
         explain=explain,
         remark=_measure_levels(sample, bins),

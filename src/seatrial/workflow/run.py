@@ -26,7 +26,7 @@ from seatrial.results.run import ACCURACY, SPEED, VERDICT, Run
 from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import AccuracyRecord, GateResult, RunManifest, Verdict
+from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest, Verdict
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
@@ -90,7 +90,8 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     run = spec.output
     with locked(run):
         weights = read_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors")
-        manifest = _describe_run(spec, checked, weights.source_sha256)
+        described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
+        manifest = _describe_run(spec, checked, described.source_sha256)
         _begin(run, manifest)
         keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
