@@ -36,6 +36,49 @@ class Claim:
         return self.kind != "text"
 
 
+BEST = "best"
+"""What a column's best figure is called, beside those by batch size."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideColumn:
+    """A device's images/s, by batch size and `BEST`."""
+
+    label: str
+    scope: str
+    chips: int
+    """Of a card, where the guide prints what one of several does; else 1."""
+    printed: Mapping[str, Decimal]
+    right: Mapping[str, Decimal]
+    """As printed, with figures that their own derivation contradicts put right."""
+    per_card: Mapping[str, Decimal]
+    """The right ones, of a whole card."""
+
+    @property
+    def of_one_chip(self) -> bool:
+        """The guide prints what one of several chips does."""
+        return self.chips > 1
+
+
+def read_column(name: str, column: Published) -> GuideColumn:
+    """What a column of the card called `name` says, and should say.
+
+    Raises:
+        UsageError: a derivation is no arithmetic.
+    """
+    printed = {batch: Decimal(str(value)) for batch, value in column.images_per_s.items()}
+    right = dict(printed)
+    for batch, equation in column.derivation.items():
+        exact, stated = _work_out(equation, f"{name}: published.{column.label}.derivation")
+        if batch in right:
+            right[batch] = round_half_up(exact, count_digits(stated))
+    chips = column.chips_per_card if column.per == "chip" else 1
+    figures = (printed, right, {batch: value * chips for batch, value in right.items()})
+    return GuideColumn(
+        column.label, column.scope, chips, *({**each, BEST: max(each.values(), default=Decimal())} for each in figures)
+    )
+
+
 def check_claims(recipe: Recipe) -> tuple[Claim, ...]:
     """Every figure and conclusion of the card's guide, right ones and wrong ones.
 
@@ -58,10 +101,12 @@ def _check_all(recipe: Recipe) -> Iterator[Claim]:
     for what, printed in recipe.guide.sums.items():
         exact, stated = _work_out(printed, f"{name}: guide.sums")
         yield _compare(name, f"{what}: {printed}", stated, exact)
-    columns = {column.label: column for column in recipe.published}
+    columns = {column.label: read_column(name, column) for column in recipe.published}
     for ratio in recipe.guide.ratios:
-        yield from _check_ratio(name, ratio, columns)
-        yield from _judge_ratio(name, ratio, columns)
+        of, to = columns[ratio.of], columns[ratio.to]
+        yield from _check_ratio(name, ratio, of, to)
+        yield from _check_likeness(name, ratio, of, to)
+        yield from _judge_ratio(name, ratio, of, to)
     yield from _check_training(name, recipe.guide.training)
     yield from _check_accuracy(recipe)
     for erratum in recipe.guide.errata:
@@ -107,7 +152,7 @@ def _work_out(equation: str, where: str) -> tuple[Decimal, str]:
 
 def _check_column(name: str, column: Published) -> Iterator[Claim]:
     """How a column's figures were come by, and which of them is the best."""
-    figures = read_figures(column)
+    figures = read_column(name, column).printed
     for batch, printed in column.derivation.items():
         exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
         yield _compare(name, f"{column.label}, batch {batch}: {printed}", stated, exact)
@@ -116,78 +161,51 @@ def _check_column(name: str, column: Published) -> Iterator[Claim]:
                 name, f"{column.label}, batch {batch}, in the table", _show(column.images_per_s[batch]), exact
             )
     if column.best is not None:
-        batch = max(figures, key=lambda b: figures[b])
+        batch = max(column.images_per_s, key=lambda b: figures[b])
         yield _compare(name, f"{column.label}, best (batch {batch})", column.best, figures[batch])
 
 
-def read_figures(column: Published) -> dict[str, Decimal]:
-    """A column's images/s by batch size, as printed."""
-    return {batch: Decimal(str(value)) for batch, value in column.images_per_s.items()}
+def divide(of: Mapping[str, Decimal], to: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """One column's figures over another's, where both have them."""
+    return {batch: figure / to[batch] for batch, figure in of.items() if batch in to}
 
 
-def _correct_figures(name: str, column: Published) -> dict[str, Decimal]:
-    """The column with every figure that its own derivation contradicts replaced by the right one."""
-    figures = read_figures(column)
-    for batch, printed in column.derivation.items():
-        exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
-        if batch in figures:
-            figures[batch] = round_half_up(exact, count_digits(stated))
-    return figures
-
-
-def pick_batch(figures: Mapping[str, Decimal], batch: str) -> Decimal:
-    """The figure at a batch size, or the highest for `best`."""
-    return max(figures.values()) if batch == "best" else figures[batch]
-
-
-def _check_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> Iterator[Claim]:
+def _check_ratio(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> Iterator[Claim]:
     """Each printed ratio against the printed columns, and against what the columns should say."""
-    of, to = columns[ratio.of], columns[ratio.to]
     for batch, stated in ratio.stated.items():
-        what = f"{ratio.of} / {ratio.to}, {batch if batch == 'best' else f'batch {batch}'}"
-        claim = _compare(name, what, stated, pick_batch(read_figures(of), batch) / pick_batch(read_figures(to), batch))
-        right = pick_batch(_correct_figures(name, of), batch) / pick_batch(_correct_figures(name, to), batch)
-        from_right = _compare(name, what, stated, right)
+        what = f"{ratio.of} / {ratio.to}, {batch if batch == BEST else f'batch {batch}'}"
+        claim = _compare(name, what, stated, of.printed[batch] / to.printed[batch])
+        from_right = _compare(name, what, stated, of.right[batch] / to.right[batch])
         if claim.holds and not from_right.holds:
             note = "follows from a figure of its columns that is wrong itself"
             claim = Claim(name, what, stated, from_right.correct, "inherited", holds=False, note=note)
         yield claim
 
 
-def count_per_card(name: str, column: Published) -> dict[str, Decimal]:
-    """Images/s of a whole card, with figures that their own derivation contradicts put right; `name` is the card's."""
-    chips = column.chips_per_card if column.per == "chip" else 1
-    return {batch: value * chips for batch, value in _correct_figures(name, column).items()}
-
-
-def _judge_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> Iterator[Claim]:
-    """What the guide concludes: like with like, the threshold, and the batches that it does not mention."""
-    of, to = columns[ratio.of], columns[ratio.to]
-    yield from _check_likeness(name, ratio, of, to)
-    cards, others = count_per_card(name, of), count_per_card(name, to)
-    batches = [batch for batch in cards if batch in others]
+def _judge_ratio(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> Iterator[Claim]:
+    """What the guide concludes: the threshold, and the batches that it does not mention."""
+    ratios = divide(of.per_card, to.per_card)
+    best = ratios.pop(BEST)
     floor = Decimal(str(ratio.at_least if ratio.at_least is not None else 1))
     required = f"at least {floor}"
     if ratio.at_least is not None and ratio.judged == "best":
-        best = pick_batch(cards, "best") / pick_batch(others, "best")
         what = f"{ratio.of} / {ratio.to} per card, best against best"
         yield Claim(name, what, required, f"{round_half_up(best, 3)}", "threshold", holds=best >= floor)
-    below = [batch for batch in batches if cards[batch] / others[batch] < floor]
-    shown = below or [min(batches, key=lambda b: cards[b] / others[b])]
-    ratios = ", ".join(f"{round_half_up(cards[b] / others[b], 4)} at batch {b}" for b in shown)
-    ratios = ratios if below else f"no less than {ratios}"
+    below = [batch for batch, value in ratios.items() if value < floor]
+    shown = below or [min(ratios, key=lambda b: ratios[b])]
+    listed = ", ".join(f"{round_half_up(ratios[b], 4)} at batch {b}" for b in shown)
+    found = listed if below else f"no less than {listed}"
     kind: Kind = "threshold" if ratio.judged == "every" else "scope"
     note = "the guide judges the best batch only" if below and ratio.judged == "best" else ""
-    yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", required, ratios, kind, not below, note)
+    yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", required, found, kind, not below, note)
 
 
-def _check_likeness(name: str, ratio: Ratio, of: Published, to: Published) -> Iterator[Claim]:
-    chips = [column.chips_per_card if column.per == "chip" else 1 for column in (of, to)]
-    if chips[0] != chips[1]:
-        best = pick_batch(count_per_card(name, of), "best") / pick_batch(count_per_card(name, to), "best")
-        stated = ratio.stated.get("best", "")
+def _check_likeness(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> Iterator[Claim]:
+    if of.chips != to.chips:
+        best = of.per_card[BEST] / to.per_card[BEST]
+        stated = ratio.stated.get(BEST, "")
         digits = count_digits(stated) or 3
-        one, other = (f"one chip of {n}" if n > 1 else "a card" for n in chips)
+        one, other = (f"one chip of {column.chips}" if column.of_one_chip else "a card" for column in (of, to))
         what = f"{ratio.of} / {ratio.to}, best, per card"
         note = f"the guide sets {one} against {other}"
         yield Claim(name, what, stated, str(round_half_up(best, digits)), "scope", holds=False, note=note)

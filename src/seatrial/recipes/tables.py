@@ -5,30 +5,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from seatrial.recipes.claims import (
+    BEST,
     Claim,
+    GuideColumn,
     check_claims,
     count_digits,
-    count_per_card,
-    pick_batch,
-    read_figures,
+    divide,
+    read_column,
     round_half_up,
 )
-from seatrial.recipes.schema import Published, Ratio, Recipe, TrainingRow
+from seatrial.recipes.schema import Ratio, Recipe, TrainingRow
 
-BEST = "best"
 _FINDINGS = ("arithmetic", "rounding", "inherited", "threshold", "scope")
 """Kinds of claims that are about the table."""
-
-
-@dataclass(frozen=True, slots=True)
-class GuideColumn:
-    """A device's images/s, by batch size and `best`."""
-
-    label: str
-    of_one_chip: bool
-    """The guide prints what one of several chips does."""
-    printed: Mapping[str, Decimal]
-    per_card: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +75,20 @@ def rebuild_table(recipe: Recipe) -> GuideTable | None:
     if recipe.guide is None or not recipe.guide.ratios:
         return None
     named = {name for ratio in recipe.guide.ratios for name in (ratio.of, ratio.to)}
-    columns = {column.label: column for column in recipe.published if column.label in named}
-    batches = sorted({batch for column in columns.values() for batch in column.images_per_s}, key=int)
+    columns = {column.label: read_column(recipe.name, column) for column in recipe.published if column.label in named}
+    batches = sorted({batch for column in columns.values() for batch in column.printed if batch != BEST}, key=int)
     return GuideTable(
         recipe=recipe.name,
         title=recipe.guide.title,
         batches=(*batches, BEST),
-        columns=tuple(_rebuild_column(recipe.name, column) for column in columns.values()),
-        ratios=tuple(_rebuild_ratio(recipe.name, ratio, columns) for ratio in recipe.guide.ratios),
+        columns=tuple(columns.values()),
+        ratios=tuple(_rebuild_ratio(ratio, columns[ratio.of], columns[ratio.to]) for ratio in recipe.guide.ratios),
         findings=tuple(claim for claim in check_claims(recipe) if not claim.holds and claim.kind in _FINDINGS),
     )
 
 
-def _rebuild_column(name: str, column: Published) -> GuideColumn:
-    one_chip = column.per == "chip" and column.chips_per_card > 1
-    return GuideColumn(
-        column.label, one_chip, _with_best(read_figures(column)), _with_best(count_per_card(name, column))
-    )
-
-
-def _with_best(figures: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {**figures, BEST: pick_batch(figures, BEST)}
-
-
-def _rebuild_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) -> GuideRatio:
-    exact = _divide(*(_with_best(read_figures(columns[label])) for label in (ratio.of, ratio.to)))
-    right = _divide(*(_with_best(count_per_card(name, columns[label])) for label in (ratio.of, ratio.to)))
+def _rebuild_ratio(ratio: Ratio, of: GuideColumn, to: GuideColumn) -> GuideRatio:
+    exact, right = divide(of.printed, to.printed), divide(of.per_card, to.per_card)
     wrong = {
         batch
         for batch, printed in ratio.stated.items()
@@ -119,7 +96,3 @@ def _rebuild_ratio(name: str, ratio: Ratio, columns: Mapping[str, Published]) ->
     }
     digits = max(map(count_digits, ratio.stated.values()), default=3)
     return GuideRatio(ratio.of, ratio.to, digits, ratio.stated, exact, right, frozenset(wrong))
-
-
-def _divide(of: Mapping[str, Decimal], to: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {batch: figure / to[batch] for batch, figure in of.items() if batch in to}
