@@ -224,14 +224,10 @@ def _check_training(name: str, rows: tuple[TrainingRow, ...]) -> Iterator[Claim]
             what = f"training on {many.device}: {many.cards} cards over one"
             stated = f"{_show(many.images_per_s)} / {_show(one.images_per_s)}"
             correct = f"{round_half_up(gain, 3)} times, {percent} % of linear"
-            note = "" if holds else "more than linear: the rows are not the same work" + _tell_batches(one, many)
+            sizes = (one.batch_size, many.batch_size)
+            batches = "" if None in sizes else f" (batch {sizes[0]} and {sizes[1]})"
+            note = "" if holds else f"more than linear: the rows are not the same work{batches}"
             yield Claim(name, what, stated, correct, "scaling", holds, note)
-
-
-def _tell_batches(one: TrainingRow, many: TrainingRow) -> str:
-    if one.batch_size is None or many.batch_size is None:
-        return ""
-    return f" (batch {one.batch_size} and {many.batch_size})"
 
 
 def _check_accuracy(recipe: Recipe) -> Iterator[Claim]:

@@ -25,12 +25,10 @@ def find_card(name: str) -> Path:
     cards = list_cards()
     if name in cards:
         return cards[name]
-    if path.suffix == ".toml" or path.parent != Path():
-        if path.is_file():
-            return path
-        raise UsageError(f"there is no recipe file {path}", "`seatrial recipes` lists those that come with seatrial")
     if path.is_file():
         return path
+    if path.suffix == ".toml" or path.parent != Path():
+        raise UsageError(f"there is no recipe file {path}", "`seatrial recipes` lists those that come with seatrial")
     raise UsageError(f"there is no recipe '{name}'", f"{suggest(name, list(cards))} (a path to a .toml works too)")
 
 

@@ -1,17 +1,16 @@
 """Graph to plan, with `trtexec` or with TensorRT's Python builder, for TensorRT 8.6 to 11."""
 
-import contextlib
 import re
 import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from seatrial.engines.tensorrt.cuda import use_gpu
 from seatrial.engines.tensorrt.options import Settings
-from seatrial.engines.tensorrt.session import Shape, get_logger
+from seatrial.engines.tensorrt.session import Shape, get_logger, read_error
 from seatrial.errors import EngineError
 from seatrial.store.files import replacing
 
@@ -182,24 +181,18 @@ def build_in_process(job: PlanJob) -> None:
     logger = get_logger()
     logger.errors.clear()
     use_gpu(job.gpu)
-    with job.log.open("w", encoding="utf-8") as log, _writing(logger, log):
-        same = shlex.join(write_command(job))
-        log.write(f"tensorrt {job.version} in Python, as {same}\n")
-        plan = _build_serialized(job, logger)
+    with job.log.open("w", encoding="utf-8") as log:
+        log.write(f"tensorrt {job.version} in Python, as {shlex.join(write_command(job))}\n")
+        logger.sink = log
+        try:
+            plan = _build_serialized(job, logger)
+        finally:
+            logger.sink = None
     if plan is None:
         raise EngineError(
-            f"tensorrt builds no plan: {_first_error(logger)}", "free GPU memory, or try --option builder=trtexec"
+            f"tensorrt builds no plan: {read_error(first=True)}", "free GPU memory, or try --option builder=trtexec"
         )
     job.target.write_bytes(plan)
-
-
-@contextlib.contextmanager
-def _writing(logger: Any, log: IO[str]) -> Any:
-    logger.sink = log
-    try:
-        yield
-    finally:
-        logger.sink = None
 
 
 def _build_serialized(job: PlanJob, logger: Any) -> Any:
@@ -214,7 +207,7 @@ def _build_serialized(job: PlanJob, logger: Any) -> Any:
     network = builder.create_network(sum(1 << int(flag) for flag in wanted))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(job.graph.resolve())):
-        reason = parser.get_error(0).desc() if parser.num_errors else _first_error(logger)
+        reason = parser.get_error(0).desc() if parser.num_errors else read_error(first=True)
         raise EngineError(
             f"tensorrt does not parse {job.graph.name}: {' '.join(reason.split())[:300]}", "export with another --opset"
         )
@@ -246,7 +239,3 @@ def _configure(job: PlanJob, builder: Any, tensorrt: Any) -> Any:
     if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
         raise EngineError(f"tensorrt does not take the timing cache {job.timing_cache}", "delete it, or give another")
     return config
-
-
-def _first_error(logger: Any) -> str:
-    return " ".join(logger.errors[0].split())[:300] if logger.errors else "it gives no reason"

@@ -109,25 +109,25 @@ class TensorRtSession(Closing):
 
     def _launch(self, context: Any, lane: Lane) -> None:
         if not context.execute_async_v3(lane.stream):
-            raise EngineError(f"tensorrt does not run the plan ({last_error()})", "compile it again on this machine")
+            raise EngineError(f"tensorrt does not run the plan ({read_error()})", "compile it again on this machine")
 
     def _set_shape(self, context: Any, shape: Shape) -> None:
         if not context.set_input_shape(self.input.name, shape):
             raise EngineError(
-                f"tensorrt does not take the shape {shape} ({last_error()})", "compile it for that batch size"
+                f"tensorrt does not take the shape {shape} ({read_error()})", "compile it for that batch size"
             )
 
     def _make_context(self, gpu: int) -> tuple[Any, Lane]:
         context = self._engine.create_execution_context()
         if context is None:
-            raise EngineError(f"tensorrt makes no execution context ({last_error()})", "take fewer streams")
+            raise EngineError(f"tensorrt makes no execution context ({read_error()})", "take fewer streams")
         lane = Lane(gpu, self._count_bytes(self.input), self._count_bytes(self.output))
         # All contexts share the one profile; TensorRT 8 needs this for every context but the first.
         chosen = context.set_optimization_profile_async(0, lane.stream)
         named = ((self.input.name, lane.device_input), (self.output.name, lane.device_output))
         if not chosen or not all(context.set_tensor_address(*pair) for pair in named):
             lane.close()
-            raise EngineError(f"tensorrt does not set up an execution context ({last_error()})", "take fewer streams")
+            raise EngineError(f"tensorrt does not set up an execution context ({read_error()})", "take fewer streams")
         return context, lane
 
     def _count_bytes(self, spec: TensorSpec) -> int:
@@ -172,11 +172,11 @@ def load_plan(path: Path) -> Any:
     logger.errors.clear()
     engine = tensorrt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise RefusedFile(f"tensorrt does not load {path} ({last_error()})", "compile it again")
+        raise RefusedFile(f"tensorrt does not load {path} ({read_error()})", "compile it again")
     return engine
 
 
-def last_error() -> str:
-    """TensorRT's last error, in one line."""
+def read_error(first: bool = False) -> str:
+    """TensorRT's last error, or its first one, in one line."""
     errors = get_logger().errors
-    return " ".join(errors[-1].split())[:300] if errors else "it gives no reason"
+    return " ".join(errors[0 if first else -1].split())[:300] if errors else "it gives no reason"
