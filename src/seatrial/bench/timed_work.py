@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from seatrial.bench.inputs import choose_rows
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
-from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
+from seatrial.engines.base import DeviceTimed, Pool, Session, StageTimes, pad_batch, run_padded
 from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
 from seatrial.store.records import TensorSpec
@@ -74,7 +73,7 @@ class FileWork:
         self._run_batch, self._spec, self._pipeline = run_batch, spec, pipeline
         self._images = [LabelledImage(path.name, path, -1) for path in files]
         self._pool = ThreadPoolExecutor(decode_workers, thread_name_prefix="decode")
-        self._buffers: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
+        self._buffers: Pool[NDArray[np.uint8]] = Pool()
 
     def rotate(self, batch_size: int, streams: int) -> TimedWork:
         """Batches of files, every file once before any again; at least two batches for each stream."""
@@ -85,13 +84,10 @@ class FileWork:
         return TimedWork(count, lambda index: self._run([self._images[i] for i in chosen[index]]))
 
     def _run(self, images: Sequence[LabelledImage]) -> TimedOutput:
-        buffer = self._buffers.get()
-        try:
+        with self._buffers.borrow() as buffer:
             for _ in self._pool.map(lambda row: fill_row(buffer[row], images[row], self._pipeline), range(len(images))):
                 pass
             logits, times = self._run_batch(to_input(buffer, self._spec, self._pipeline))
-        finally:
-            self._buffers.put(buffer)
         rank_top(logits)
         return logits, times
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.engines.ascend.machine import source_hint
-from seatrial.engines.base import StageTimes, check_batch, pad_batch
+from seatrial.engines.base import Pool, StageTimes, check_batch, pad_batch
 from seatrial.errors import EngineError, RefusedFile, first_line
 from seatrial.store.records import TensorSpec
 
@@ -42,7 +41,7 @@ class AscendSession(Closing):
         interface = import_interface()
         self.input, self.output = file.input, file.output
         self._gears = tuple(sorted(file.gears))
-        self._idle: SimpleQueue[Any] = SimpleQueue()
+        self._idle: Pool[Any] = Pool()
         self._models: list[Any] = []
         for _ in range(streams):
             try:
@@ -60,7 +59,7 @@ class AscendSession(Closing):
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
-        with self._borrow() as model:
+        with self._idle.borrow() as model:
             return self._infer(model, batch)
 
     def close(self) -> None:
@@ -69,15 +68,7 @@ class AscendSession(Closing):
             for model in self._models:
                 # Older releases free it with the object.
                 getattr(model, "free_resource", lambda: None)()
-        self._models, self._idle = [], SimpleQueue()
-
-    @contextmanager
-    def _borrow(self) -> Iterator[Any]:
-        model = self._idle.get()
-        try:
-            yield model
-        finally:
-            self._idle.put(model)
+        self._models, self._idle = [], Pool()
 
     def _infer(self, model: Any, batch: NDArray[Any]) -> NDArray[np.float32]:
         mode = "dymbatch" if self._gears else "static"
@@ -129,7 +120,7 @@ class TimedAscendSession(AscendSession):
     def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
         """As `run`, with the times of copying in, computing (execution only) and copying out."""
         check_batch(batch, self.input)
-        with self._one_at_a_time, self._borrow() as model:
+        with self._one_at_a_time, self._idle.borrow() as model:
             self._memory.reset()
             _call(model, "reset_summaryinfo", "reset_sumaryinfo")
             logits = self._infer(model, batch)

@@ -3,14 +3,13 @@
 import math
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.closing import Closing
-from seatrial.engines.base import StageTimes, check_batch
+from seatrial.engines.base import Pool, StageTimes, check_batch
 from seatrial.engines.tensorrt.cuda import Lane, use_gpu
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.records import TensorSpec
@@ -55,7 +54,7 @@ class TensorRtSession(Closing):
         self._check_ends(path)
         self._least, _, self._most = self._read_profile()
         self._logits_dtype = self._read_dtype(self.output.name)
-        self._idle: SimpleQueue[tuple[Any, Lane]] = SimpleQueue()
+        self._idle: Pool[tuple[Any, Lane]] = Pool()
         try:
             for _ in range(streams):
                 self._free.append(self._make_context(gpu))
@@ -89,7 +88,7 @@ class TensorRtSession(Closing):
             context, lane = self._free.pop()
             del context
             lane.close()
-        self._engine, self._idle = None, SimpleQueue()
+        self._engine, self._idle = None, Pool()
 
     def _run(self, batch: NDArray[Any], timed: bool) -> tuple[NDArray[np.float32], StageTimes | None]:
         check_batch(batch, self.input)
@@ -98,14 +97,11 @@ class TensorRtSession(Closing):
                 f"a batch of {len(batch)} is outside {self._least} to {self._most}, which this engine was built for",
                 "compile it with a larger --option max_batch_size=N",
             )
-        context, lane = taken = self._idle.get()
-        try:
+        with self._idle.borrow() as (context, lane):
             self._set_shape(context, batch.shape)
             logits = np.empty((len(batch), *sizes(self.output)), self._logits_dtype)
             lane.run(batch, lambda: self._launch(context, lane), logits, timed)
             return logits.astype(np.float32, copy=False), lane.read_times() if timed else None
-        finally:
-            self._idle.put(taken)
 
     def _launch(self, context: Any, lane: Lane) -> None:
         if not context.execute_async_v3(lane.stream):

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from seatrial.closing import Closing
-from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
+from seatrial.engines.base import UNKNOWN, Pool, StageTimes, check_batch
 from seatrial.engines.torch.plan import TorchPlan
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.allocator import kept_heap
@@ -135,7 +134,7 @@ class AcceleratorSession(TorchSession):
             # Each thread tries cuDNN's kernels once for each shape and keeps the fastest.
             torch.backends.cudnn.benchmark = True
         super().__init__(module, plan, ends, finish)
-        self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        self._slots: Pool[_Slot] = Pool()
         # The weights were sent on the default stream, for which the others do not wait.
         self._api.synchronize()
         for _ in range(plan.streams):
@@ -151,18 +150,15 @@ class AcceleratorSession(TorchSession):
     def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
         """Logits, and the times between events on the device."""
         images = self._take(batch)
-        slot = self._slots.get()
-        try:
+        with self._slots.borrow() as slot:
             logits = self._run_in(slot, images)
             times = [a.elapsed_time(b) for a, b in zip(slot.events, slot.events[1:], strict=False)]
-        finally:
-            self._slots.put(slot)
         return logits, StageTimes(*times)
 
     def close(self) -> None:
         """Free the network and every buffer."""
         super().close()
-        self._slots = SimpleQueue()
+        self._slots = Pool()
 
     def _run_in(self, slot: _Slot, images: NDArray[Any]) -> NDArray[np.float32]:
         count = len(images)
