@@ -19,7 +19,7 @@ from seatrial.diagnosis.sample import Sample
 from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, PRECISIONS, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, SeatrialError
-from seatrial.export.graph import open_graph, parse_graph, read_facts
+from seatrial.export.graph import load_graph, open_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.split_preprocessing import cut_body, cut_tail
@@ -93,7 +93,7 @@ class Graphs:
     @cached_property
     def stored(self) -> onnx.ModelProto:
         """The run's."""
-        return parse_graph(self._case.run / "model.onnx")
+        return load_graph(self._case.run / "model.onnx")
 
     def explain_body(self) -> str:
         """How the stored network's weights differ."""
@@ -182,7 +182,7 @@ class _DerivedStages:
             parent=source if source in self.derived else self.whole,
             floor=self.floors.get(precision, source in self.derived),
             whole=self.floors.get(precision),
-            open=lambda: _open_graph(sample, lambda: parse_graph(sample.run / name), manifest.fused),
+            open=lambda: _open_graph(sample, lambda: load_graph(sample.run / name), manifest.fused),
             advice=advice,
         )
 

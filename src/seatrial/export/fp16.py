@@ -19,7 +19,7 @@ from seatrial.export.derived_graph import (
     is_preprocessing,
     store_derived_graph,
 )
-from seatrial.export.graph import parse_graph, read_facts, run_graph
+from seatrial.export.graph import load_graph, read_facts, run_graph
 from seatrial.export.split_preprocessing import cut_body
 from seatrial.store.records import GraphManifest
 
@@ -34,7 +34,7 @@ def make_fp16(job: DerivedGraphJob) -> GraphManifest:
         EngineError: onnxruntime is missing, or its converter left layers in fp32.
         ParityError: the predictions changed.
     """
-    model = parse_graph(job.graph)
+    model = load_graph(job.graph)
     fp16 = to_fp16(model)
     size = job.manifest.input.shape[0]
     reference, logits = (run_graph(graph, job.images, size) for graph in (model, fp16))

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from seatrial.engines.base import LEAST_SHARE, pad_batch
-from seatrial.engines.engine_folder import read_graph
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, RefusedFile, UsageError, first_line
-from seatrial.store.files import manifest_path
-from seatrial.store.records import GraphManifest, GraphPrecision, TensorSpec
+from seatrial.store.records import GraphPrecision, TensorSpec
 
 CHUNK = 16
 """Images run at once while checking."""
@@ -34,19 +32,7 @@ class GraphFacts:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file, which must be the one that a manifest of ours beside it describes.
-
-    Raises:
-        UsageError: there is no such file.
-        RefusedFile: it is no ONNX file, a damaged one, or another than its manifest describes.
-    """
-    if GraphManifest.stands_at(manifest_path(path)):
-        read_graph(path)
-    return parse_graph(path)
-
-
-def parse_graph(path: Path) -> onnx.ModelProto:
-    """As `load_graph`, without a look at the manifest.
+    """Read an ONNX file; a manifest beside it is not looked at.
 
     Raises:
         UsageError: there is no such file.

@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
-from seatrial.export.graph import parse_graph, run_graph
+from seatrial.export.graph import load_graph, run_graph
 from seatrial.store.records import GraphManifest
 
 
@@ -21,7 +21,7 @@ def make_signed_graph(job: DerivedGraphJob) -> GraphManifest:
         EngineError: an activation has a zero point.
         ParityError: the logits cannot be a classifier's.
     """
-    model = parse_graph(job.graph)
+    model = load_graph(job.graph)
     signed = to_signed_activations(model)
     size = job.manifest.input.shape[0]
     reference, logits = (run_graph(graph, job.images, size) for graph in (model, signed))

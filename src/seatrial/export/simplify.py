@@ -7,11 +7,12 @@ import onnx
 import onnxslim
 from numpy.typing import NDArray
 
+from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import EngineError, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
 from seatrial.export.graph import GraphFacts, load_graph, read_facts, run_graph
 from seatrial.store.files import manifest_path, replacing
-from seatrial.store.records import StepParity
+from seatrial.store.records import GraphManifest, StepParity
 
 CHECK_IMAGES = 64
 
@@ -36,7 +37,7 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
 
     Raises:
         UsageError: there is no such file, its input cannot have that shape, or `output` has a manifest.
-        RefusedFile: it is no ONNX file, or no image classifier.
+        RefusedFile: it is no ONNX file, no image classifier, or another file than a manifest of ours describes.
         EngineError: onnxruntime is missing, or the graph's ends changed.
         ParityError: the predictions changed.
     """
@@ -44,6 +45,8 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
         raise UsageError(
             f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"
         )
+    if GraphManifest.stands_at(manifest_path(source)):
+        read_graph(source)
     model = load_graph(source)
     if shape is not None:
         pin_input(model, shape)
@@ -77,12 +80,10 @@ def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
             f"{'x'.join('N' if size is None else str(size) for size in given)}",
             "give every axis, batch first; only free ones may change",
         )
-    for value in (*model.graph.input, *model.graph.output):
-        if value.name == facts.input.name:
-            for dim, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
-                dim.dim_value = size
-        elif value.name == facts.output.name:
-            value.type.tensor_type.shape.dim[0].dim_value = shape[0]
+    ends = {value.name: value.type.tensor_type.shape.dim for value in (*model.graph.input, *model.graph.output)}
+    for dim, size in zip(ends[facts.input.name], shape, strict=True):
+        dim.dim_value = size
+    ends[facts.output.name][0].dim_value = shape[0]
     # Shapes were inferred for other sizes.
     del model.graph.value_info[:]
 

@@ -21,6 +21,7 @@ from seatrial.errors import EngineError, SeatrialError, UsageError
 
 LOG = "atc.log"
 DRIVER = "/usr/local/Ascend/driver/lib64"
+DRIVER_PATH = f"export LD_LIBRARY_PATH={DRIVER}/driver:{DRIVER}/common:{DRIVER}:$LD_LIBRARY_PATH"
 DTYPES = {"DT_FLOAT16": "fp16", "DT_FLOAT": "fp32", "DT_BF16": "bf16", "DT_INT8": "int8"}
 COMPUTE_OPS = ("Conv2D", "DepthwiseConv2D", "Conv2DCompress", "FullyConnection", "Gemm", "MatMul", "MatMulV2")
 """Operators that decide a classifier's precision: what multiplies matrices."""
@@ -104,7 +105,10 @@ def run_atc(call: AtcCall, folder: Path) -> Path:
     if returncode == 0 and found:
         return found[0]
     error = explain_failure(returncode, output)
-    output_is = f"its whole output is in {_keep_log(folder)}"
+    # Outside the engine folder, which a failed build takes with it.
+    kept = Path(tempfile.mkdtemp(prefix="seatrial-atc-")) / LOG
+    shutil.copyfile(folder / LOG, kept)
+    output_is = f"its whole output is in {kept}"
     raise type(error)(error.problem, f"{error.fix}; {output_is}" if error.fix else output_is) from None
 
 
@@ -139,7 +143,8 @@ def explain_failure(returncode: int, output: str) -> SeatrialError:
     """The error that the output of a failed `atc` amounts to."""
     library, flag, coded = _LIBRARY.search(output), _FLAG.search(output), _CODE.search(output)
     if library is not None:
-        return EngineError(f"atc does not find {library['name']}", _library_hint(library["name"]))
+        is_driver = library["name"].startswith(("libascend_hal", "libdrv"))
+        return EngineError(f"atc does not find {library['name']}", DRIVER_PATH if is_driver else source_hint())
     if flag is not None:
         return UsageError(f"this CANN's atc has no flag '{flag['name']}'", "leave the option out, or update CANN")
     if coded is not None:
@@ -175,16 +180,3 @@ def _run_logged(line: str, words: tuple[str, ...], folder: Path) -> tuple[int, s
         ran = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         log.seek(start)
         return ran.returncode, log.read()
-
-
-def _keep_log(folder: Path) -> Path:
-    """Copy the log to where it outlives the engine folder, which a failed build takes with it."""
-    kept = Path(tempfile.mkdtemp(prefix="seatrial-atc-")) / LOG
-    shutil.copyfile(folder / LOG, kept)
-    return kept
-
-
-def _library_hint(name: str) -> str:
-    if name.startswith(("libascend_hal", "libdrv")):
-        return f"export LD_LIBRARY_PATH={DRIVER}/driver:{DRIVER}/common:{DRIVER}:$LD_LIBRARY_PATH"
-    return source_hint()
