@@ -1,7 +1,12 @@
-"""A context manager for everything that has a `close`."""
+"""Context managers: for everything that has a `close`, and for what threads borrow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
 
 
 class Closing:
@@ -18,3 +23,16 @@ class Closing:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Pool(SimpleQueue[Item]):
+    """What threads that run at the same time take one each of, such as execution contexts."""
+
+    @contextmanager
+    def borrow(self) -> Iterator[Item]:
+        """One that nobody has; blocks until there is one, and gives it back at the end of the block."""
+        item = self.get()
+        try:
+            yield item
+        finally:
+            self.put(item)

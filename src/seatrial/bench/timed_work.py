@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.inputs import choose_rows
+from seatrial.closing import Pool
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
-from seatrial.engines.base import DeviceTimed, Pool, Session, StageTimes, pad_batch, run_padded
+from seatrial.engines.base import DeviceTimed, Session, StageTimes, pad_batch, run_padded
 from seatrial.errors import UsageError
 from seatrial.metrics.topk import rank_top
 from seatrial.store.records import TensorSpec

@@ -1,12 +1,11 @@
 """The seam that every engine fits: probe, compile to a folder, open for running."""
 
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,22 +219,6 @@ class DeviceTimed(Protocol):
     def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
         """As `Session.run`, with its times."""
         ...
-
-
-Item = TypeVar("Item")
-
-
-class Pool(SimpleQueue[Item]):
-    """What threads that run at the same time take one each of, such as execution contexts."""
-
-    @contextmanager
-    def borrow(self) -> Iterator[Item]:
-        """One that nobody has; blocks until there is one, and gives it back at the end of the block."""
-        item = self.get()
-        try:
-            yield item
-        finally:
-            self.put(item)
 
 
 def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.closing import Closing
+from seatrial.closing import Closing, Pool
 from seatrial.engines.base import (
     Built,
     Capabilities,
     CompileJob,
     EngineFile,
-    Pool,
     check_available,
     check_batch,
     check_executed,

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seatrial.errors import RefusedFile
-from seatrial.models.checkpoint import load_checkpoint, store_checkpoint
+from seatrial.models.checkpoint import LoadedCheckpoint, load_checkpoint, store_checkpoint
 from seatrial.models.known_hash import check_known
 from seatrial.progress import Update
 from seatrial.recipes.schema import Recipe, Weights
@@ -186,7 +186,8 @@ def test_a_fresh_run_reads_the_checkpoint_twice(
     weights = read_weights(tiny, source, output)
     stored = keep_weights(weights, source, output)
     assert opened.count(source) <= 2, "once for its checksums, once for its weights"
-    assert stored.source_sha256 == weights.source_sha256 == hash_file(source)
+    assert isinstance(weights, LoadedCheckpoint)
+    assert stored.source_sha256 == weights.manifest.source_sha256 == hash_file(source)
 
 
 def test_own_weights_whose_name_ends_like_a_checksum_are_only_told_of(

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.closing import Closing
+from seatrial.closing import Closing, Pool
 from seatrial.engines.ascend.machine import source_hint
-from seatrial.engines.base import Pool, StageTimes, check_batch, pad_batch
+from seatrial.engines.base import StageTimes, check_batch, pad_batch
 from seatrial.errors import EngineError, RefusedFile, first_line
 from seatrial.store.records import TensorSpec
 

@@ -8,8 +8,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.closing import Closing
-from seatrial.engines.base import Pool, StageTimes, check_batch
+from seatrial.closing import Closing, Pool
+from seatrial.engines.base import StageTimes, check_batch
 from seatrial.engines.tensorrt.cuda import Lane, use_gpu
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.records import TensorSpec

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seatrial.closing import Closing
-from seatrial.engines.base import UNKNOWN, Pool, StageTimes, check_batch
+from seatrial.closing import Closing, Pool
+from seatrial.engines.base import UNKNOWN, StageTimes, check_batch
 from seatrial.engines.torch.plan import TorchPlan
 from seatrial.errors import EngineError, UsageError
 from seatrial.machine.allocator import kept_heap
