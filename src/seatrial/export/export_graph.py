@@ -1,9 +1,10 @@
 """From a stored checkpoint to a graph with its manifest, each step compared with torch on real images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,29 +58,18 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     floats = job.pipeline.finish(job.pixels)
     reference = run_network(network, floats)
     check_outputs(job.pixels, reference)
+    _check_alone("the network", reference, floats, lambda images: run_network(network, images))
     parity: list[StepParity] = []
-
-    _check_alone("the network", reference, lambda row: run_network(network, floats[row]))
-
-    def check(step: str, model: onnx.ModelProto, images: NDArray[np.generic]) -> None:
-        predict = open_graph(model, job.spec.batch_size)
-        logits = predict(images)
-        parity.append(measure_parity(step, reference, logits))
-        check_parity(parity[-1])
-        _check_alone(f"after '{step}' the graph", logits, lambda row: predict(images[row]))
-        error = parity[-1].relative_error
-        progress(Update("export", note=f"{step}: differs from torch by {error:.1e} on {len(images)} images"))
-
     with replacing(job.output) as temporary:
-        model = to_onnx(network, recipe, job.spec, temporary)
-        check("export", model, floats)
-        if job.spec.simplify:
-            model = simplify(model)
-            check("simplify", model, floats)
-        if job.spec.fuse:
-            aipp = job.pipeline.aipp
-            model = fuse_preprocess(model, recipe) if aipp is None else fuse_aipp(model, aipp)
-            check("fuse preprocessing" if aipp is None else "fuse AIPP", model, job.pixels)
+        for step, model, images in _make_steps(job, network, floats, temporary):
+            predict = open_graph(model, job.spec.batch_size)
+            logits = predict(images)
+            moved = measure_parity(step, reference, logits)
+            check_parity(moved)
+            _check_alone(f"after '{step}' the graph", logits, images, predict)
+            parity.append(moved)
+            note = f"{step}: differs from torch by {moved.relative_error:.1e} on {len(images)} images"
+            progress(Update("export", note=note))
         onnx.save(model, temporary)
     if job.plain is not None:
         parity.append(_compare_pipelines(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
@@ -88,10 +78,29 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     return manifest
 
 
-def _check_alone(what: str, together: NDArray[np.float32], predict: Callable[[slice], NDArray[np.float32]]) -> None:
+def _make_steps(
+    job: ExportJob, network: torch.nn.Module, floats: NDArray[np.float32], path: Path
+) -> Iterator[tuple[str, onnx.ModelProto, NDArray[np.generic]]]:
+    """The steps by name, each with its graph and the images as it takes them; the last graph is the one to keep."""
+    model, aipp = to_onnx(network, job.pipeline.recipe, job.spec, path), job.pipeline.aipp
+    yield "export", model, floats
+    if job.spec.simplify:
+        model = simplify(model)
+        yield "simplify", model, floats
+    if job.spec.fuse:
+        fused = fuse_preprocess(model, job.pipeline.recipe) if aipp is None else fuse_aipp(model, aipp)
+        yield "fuse preprocessing" if aipp is None else "fuse AIPP", fused, job.pixels
+
+
+def _check_alone(
+    what: str,
+    together: NDArray[np.float32],
+    images: NDArray[Any],
+    predict: Callable[[NDArray[Any]], NDArray[np.float32]],
+) -> None:
     """Refuse what gives the first images other logits alone than among all of them; a fixed batch is padded."""
     rows = range(min(ALONE, len(together)))
-    alone = np.concatenate([predict(slice(row, row + 1)) for row in rows])
+    alone = np.concatenate([predict(images[row : row + 1]) for row in rows])
     compared = compare_logits(together[: len(rows)], alone, [f"image {row}" for row in rows], SAME_FLOORS["fp32"])
     if compared.excess is not None:
         raise ParityError(f"{what} gives an image other logits alone than in a batch: {compared.excess}", EVAL_MODE)

@@ -78,9 +78,11 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         "versions": {**job.manifest.versions, "nncf": version("nncf")},
     }
     made = store_derived_graph(int8, job, changes)
-    moved = f"differs from fp32 by {parity.relative_error:.1e}"
-    flips = f"{parity.top1_disagreements} of {parity.images} images get another first class"
-    progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {moved}, {flips}"))
+    moved = (
+        f"{parity.relative_error:.1e}, {parity.top1_disagreements} of {parity.images} images get another first class"
+    )
+    note = f"{len(layers.int8)} of {layers.count} layers in int8, differs from fp32 by {moved}"
+    progress(Update("quantize", note=note))
     return made
 
 
