@@ -1,7 +1,7 @@
 """A graph that is derived from another one: what must stay the same, and a manifest that continues the other's."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from seatrial.errors import EngineError
+from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.export import fuse_aipp, fuse_preprocess
-from seatrial.export.graph import GraphFacts
+from seatrial.export.graph import GraphFacts, run_graph
 from seatrial.store.files import hash_file, manifest_path, replacing
-from seatrial.store.records import GraphManifest
+from seatrial.store.records import GraphManifest, StepParity
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Operators whose second input is a weight."""
@@ -45,6 +46,29 @@ def check_ends(made: GraphFacts, before: GraphFacts, opset: int) -> None:
     """
     if (made.opset, made.input, made.output) != (opset, before.input, before.output):
         raise EngineError(f"the graph's ends or opset changed from {before} to {made}")
+
+
+def measure_change(
+    step: str,
+    job: DerivedGraphJob,
+    before: onnx.ModelProto,
+    made: onnx.ModelProto,
+    check: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None,
+) -> tuple[StepParity, ...]:
+    """The steps that made the job's source, and one more: from `before` to `made`, on the job's images.
+
+    Args:
+        check: raises an error about the logits (n, classes) before and after, in this order.
+
+    Raises:
+        ParityError: the logits cannot be a classifier's.
+    """
+    size = job.manifest.input.shape[0]
+    reference, logits = (run_graph(graph, job.images, size) for graph in (before, made))
+    check_outputs(job.images, logits)
+    if check is not None:
+        check(reference, logits)
+    return (*job.manifest.parity, measure_parity(step, reference, logits))
 
 
 def store_derived_graph(model: onnx.ModelProto, job: DerivedGraphJob, changes: Mapping[str, Any]) -> GraphManifest:

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
+from seatrial.evaluation.parity import check_parity, measure_parity
 from seatrial.export.derived_graph import (
     WEIGHTED,
     DerivedGraphJob,
     check_ends,
     is_preprocessing,
+    measure_change,
     store_derived_graph,
 )
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.graph import load_graph, read_facts
 from seatrial.export.split_preprocessing import cut_body
 from seatrial.store.records import GraphManifest
 
@@ -36,11 +37,7 @@ def make_fp16(job: DerivedGraphJob) -> GraphManifest:
     """
     model = load_graph(job.graph)
     fp16 = to_fp16(model)
-    size = job.manifest.input.shape[0]
-    reference, logits = (run_graph(graph, job.images, size) for graph in (model, fp16))
-    check_outputs(job.images, logits)
-    check_decided(reference, logits)
-    parity = (*job.manifest.parity, measure_parity("fp16", reference, logits))
+    parity = measure_change("fp16", job, model, fp16, check_decided)
     return store_derived_graph(fp16, job, {"precision": "fp16", "parity": parity})
 
 

@@ -11,11 +11,10 @@ from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.loading.batches import iterate_batches
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import NotComparable
-from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.accuracy_aware import quantize_within
-from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
-from seatrial.export.graph import load_graph, open_graph, read_facts, run_graph
+from seatrial.export.derived_graph import DerivedGraphJob, measure_change, store_derived_graph
+from seatrial.export.graph import load_graph, open_graph, read_facts
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update
@@ -55,10 +54,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
     progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
     int8, kept = _quantize(job, plain, progress)
     layers = check_quantized(int8, plain)
-    size = job.manifest.input.shape[0]
-    reference, logits = (run_graph(model, job.images, size) for model in (plain, int8))
-    check_outputs(job.images, logits)
-    parity = measure_parity("quantize", reference, logits)
+    parity = measure_change("quantize", job, plain, int8)
     calibration = Calibration(
         images=len(job.calibration),
         sha256=hash_value(sorted(job.contents)),
@@ -74,15 +70,14 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         "precision": "int8",
         "opset": read_facts(int8).opset,
         "calibration": calibration,
-        "parity": (*job.manifest.parity, parity),
+        "parity": parity,
         "versions": {**job.manifest.versions, "nncf": version("nncf")},
     }
     made = store_derived_graph(int8, job, changes)
-    moved = (
-        f"{parity.relative_error:.1e}, {parity.top1_disagreements} of {parity.images} images get another first class"
-    )
-    note = f"{len(layers.int8)} of {layers.count} layers in int8, differs from fp32 by {moved}"
-    progress(Update("quantize", note=note))
+    moved = parity[-1]
+    flips = f"{moved.top1_disagreements} of {moved.images} images get another first class"
+    differs = f"differs from fp32 by {moved.relative_error:.1e}, {flips}"
+    progress(Update("quantize", note=f"{len(layers.int8)} of {layers.count} layers in int8, {differs}"))
     return made
 
 

@@ -8,9 +8,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from seatrial.errors import EngineError
-from seatrial.evaluation.parity import check_outputs, measure_parity
-from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
-from seatrial.export.graph import load_graph, run_graph
+from seatrial.export.derived_graph import DerivedGraphJob, measure_change, store_derived_graph
+from seatrial.export.graph import load_graph
 from seatrial.store.records import GraphManifest
 
 
@@ -23,10 +22,7 @@ def make_signed_graph(job: DerivedGraphJob) -> GraphManifest:
     """
     model = load_graph(job.graph)
     signed = to_signed_activations(model)
-    size = job.manifest.input.shape[0]
-    reference, logits = (run_graph(graph, job.images, size) for graph in (model, signed))
-    check_outputs(job.images, logits)
-    parity = (*job.manifest.parity, measure_parity("signed activations", reference, logits))
+    parity = measure_change("signed activations", job, model, signed)
     return store_derived_graph(signed, job, {"parity": parity})
 
 
