@@ -51,6 +51,7 @@ class Stage:
     whole: NoiseFloor
     """Of all steps from torch."""
     open: Callable[[], contextlib.AbstractContextManager[Predict]]
+    """Raises a `SeatrialError` where it cannot be opened."""
     advice: str
     explain: Callable[[], str] = lambda: ""
     """Describes the difference, where there is one."""
@@ -233,16 +234,6 @@ def _open_engine(sample: Sample, file: EngineFile) -> Iterator[Predict]:
             return np.concatenate([run_padded(session, batch[i : i + size]) for i in range(0, len(batch), size)])
 
         yield predict
-
-
-def run_stage(sample: Sample, stage: Stage, progress: Progress) -> NDArray[np.float32]:
-    """Logits of all the sample's images.
-
-    Raises:
-        SeatrialError: the stage cannot be opened, or does not take the images.
-    """
-    with stage.open() as predict:
-        return predict_all(sample, predict, stage.name, progress)
 
 
 def predict_all(sample: Sample, predict: Predict, name: str, progress: Progress) -> NDArray[np.float32]:

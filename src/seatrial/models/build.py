@@ -75,7 +75,7 @@ def import_extra(name: str) -> ModuleType:
 def _build_ours(network: Network) -> "nn.Module":
     if network.name not in OURS:
         raise UsageError(f"seatrial defines no network '{network.name}'", suggest(network.name, list(OURS)))
-    import_extra("torch")
+    import_extra("torchvision")
     built: nn.Module = resolve_name(OURS[network.name])(network.classes)
     return built
 

@@ -2,15 +2,16 @@
 
 Source: https://github.com/implus/PytorchInsight, classification/models/imagenet/resnet_sk.py. It departs from the paper
 (Selective Kernel Networks, https://arxiv.org/abs/1903.06586): the second branch is a grouped 3×3, not a dilated one,
-and the squeeze has planes/16 channels with no minimum. Names of modules are those of the published checkpoint.
+and the squeeze has planes/16 channels with no minimum. Around its blocks it is torchvision's ResNet. Names of modules are those of the published checkpoint.
 """
 
-import torch
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.resnet import ResNet
 
 BRANCHES = 2
-EXPANSION = 4
 GROUPS = 32
 REDUCTION = 16
 
@@ -18,9 +19,13 @@ REDUCTION = 16
 class SelectiveKernelBottleneck(nn.Module):
     """1×1, two 3×3 branches weighed against each other per channel, 1×1, and the way around them."""
 
-    def __init__(self, inputs: int, planes: int, stride: int) -> None:
+    expansion = 4
+
+    def __init__(
+        self, inputs: int, planes: int, stride: int = 1, downsample: nn.Module | None = None, *_: Any, **__: Any
+    ) -> None:
         super().__init__()
-        outputs, squeezed = planes * EXPANSION, planes // REDUCTION
+        outputs, squeezed = planes * self.expansion, planes // REDUCTION
         self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
@@ -29,9 +34,7 @@ class SelectiveKernelBottleneck(nn.Module):
         self.bn2g = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample = downsample or nn.Identity()
         self.conv_fc1 = nn.Conv2d(planes, squeezed, 1, bias=False)
         self.bn_fc1 = nn.BatchNorm2d(squeezed)
         self.conv_fc2 = nn.Conv2d(squeezed, BRANCHES * planes, 1, bias=False)
@@ -50,31 +53,8 @@ class SelectiveKernelBottleneck(nn.Module):
         return F.relu(wide + self.downsample(x))
 
 
-class SkResNet50(nn.Module):
+class SkResNet50(ResNet):  # type: ignore[misc]
     """The whole network: RGB (n, 3, h, w) to logits (n, classes)."""
 
     def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stack_blocks(64, 64, blocks=3, stride=1)
-        self.layer2 = _stack_blocks(256, 128, blocks=4, stride=2)
-        self.layer3 = _stack_blocks(512, 256, blocks=6, stride=2)
-        self.layer4 = _stack_blocks(1024, 512, blocks=3, stride=2)
-        self.fc = nn.Linear(2048, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of a batch of normalised images."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        logits: Tensor = self.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
-        return logits
-
-
-def _stack_blocks(inputs: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
-    first = SelectiveKernelBottleneck(inputs, planes, stride)
-    rest = (SelectiveKernelBottleneck(planes * EXPANSION, planes, stride=1) for _ in range(blocks - 1))
-    return nn.Sequential(first, *rest)
+        super().__init__(SelectiveKernelBottleneck, [3, 4, 6, 3], num_classes=classes)

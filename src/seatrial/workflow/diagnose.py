@@ -16,7 +16,7 @@ from seatrial.diagnosis.integrity import find_changes
 from seatrial.diagnosis.label_order import doubt_accuracy, judge_labels
 from seatrial.diagnosis.measured_noise import Floors
 from seatrial.diagnosis.sample import DiagnoseSpec, Sample, read_sample
-from seatrial.diagnosis.stages import Stage, list_stages, predict_all, run_stage
+from seatrial.diagnosis.stages import Stage, list_stages, predict_all
 from seatrial.errors import EngineError, ParityError, SeatrialError, StorageError
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs
@@ -98,7 +98,9 @@ class _Chain:
         return diagnosed
 
     def _run(self, stage: Stage) -> NDArray[np.float32]:
-        logits, classes = run_stage(self.sample, stage, self.progress), self.reference.shape[1]
+        with stage.open() as predict:
+            logits = predict_all(self.sample, predict, stage.name, self.progress)
+        classes = self.reference.shape[1]
         if logits.shape[1] != classes:
             raise ParityError(f"has {logits.shape[1]} classes, torch {classes}")
         check_outputs(self.sample.pixels, logits, self.sample.names, coarse=True)
