@@ -2,7 +2,8 @@
 
 Source: https://github.com/implus/PytorchInsight, classification/models/imagenet/resnet_sk.py. It departs from the paper
 (Selective Kernel Networks, https://arxiv.org/abs/1903.06586): the second branch is a grouped 3×3, not a dilated one,
-and the squeeze has planes/16 channels with no minimum. Around its blocks it is torchvision's ResNet. Names of modules are those of the published checkpoint.
+and the squeeze has planes/16 channels with no minimum. Around its blocks it is torchvision's ResNet. Names of modules
+are those of the published checkpoint.
 """
 
 from typing import Any
