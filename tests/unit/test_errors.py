@@ -55,3 +55,15 @@ def test_codes_in_help_and_docs_exist() -> None:
 def test_an_error_names_the_problem_and_the_fix(fix: str | None, text: str) -> None:
     error = errors.UsageError("no such card", fix)
     assert (str(error), error.problem, error.fix) == (text, "no such card", fix)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("\n no such node \nand more"), "no such node"),
+        (RuntimeError(""), "RuntimeError"),
+        (OSError("x" * 300), "x" * 200),
+    ],
+)
+def test_the_first_line_of_an_error_says_something(error: Exception, line: str) -> None:
+    assert errors.first_line(error) == line
