@@ -106,18 +106,20 @@ def tables(
     from seatrial.cli.output.guides import list_guide, write_guide
     from seatrial.cli.output.training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
-    from seatrial.recipes.tables import rebuild_table, rebuild_training
+    from seatrial.recipes.tables import rebuild_table
 
     recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
     rebuilt = [table for table in map(rebuild_table, recipes) if table is not None]
-    trained = [table for table in map(rebuild_training, recipes) if table is not None]
+    trained = [(recipe, recipe.guide) for recipe in recipes if recipe.guide is not None and recipe.guide.training]
     if as_json:
-        print_json({"tables": [*map(list_guide, rebuilt)], "training": [*map(list_training_guide, trained)]})
+        print_json(
+            {"tables": [*map(list_guide, rebuilt)], "training": [list_training_guide(*each) for each in trained]}
+        )
     elif recipe and not rebuilt and not trained:
         print(f"{recipe} has no guide that prints ratios or training results")
     else:
         written = [write_guide(table, layout) for table in rebuilt]
-        print("\n\n".join([*written, *(write_training_guide(table, layout) for table in trained)]))
+        print("\n\n".join([*written, *(write_training_guide(*each, layout) for each in trained)]))
 
 
 @app.command()

@@ -79,6 +79,11 @@ def read_column(name: str, column: Published) -> GuideColumn:
     )
 
 
+def find_scalings(recipe: Recipe) -> list[Claim]:
+    """What the training results of a card's guide say of how training scales."""
+    return [claim for claim in check_claims(recipe) if claim.kind == "scaling"]
+
+
 def check_claims(recipe: Recipe) -> tuple[Claim, ...]:
     """Every figure and conclusion of the card's guide, right ones and wrong ones.
 

@@ -14,7 +14,7 @@ from seatrial.recipes.claims import (
     read_column,
     round_half_up,
 )
-from seatrial.recipes.schema import Ratio, Recipe, TrainingRow
+from seatrial.recipes.schema import Ratio, Recipe
 
 _FINDINGS = ("arithmetic", "rounding", "inherited", "threshold", "scope")
 """Kinds of claims that are about the table."""
@@ -49,25 +49,6 @@ class GuideTable:
     ratios: tuple[GuideRatio, ...]
     findings: tuple[Claim, ...]
     """What the guide got wrong in it, or left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingGuide:
-    """The table of training results of one guide."""
-
-    recipe: str
-    title: str
-    rows: tuple[TrainingRow, ...]
-    scalings: tuple[Claim, ...]
-    """What its rows say of how training scales."""
-
-
-def rebuild_training(recipe: Recipe) -> TrainingGuide | None:
-    """The training results of a card's guide; None where it has none."""
-    if recipe.guide is None or not recipe.guide.training:
-        return None
-    scalings = tuple(claim for claim in check_claims(recipe) if claim.kind == "scaling")
-    return TrainingGuide(recipe.name, recipe.guide.title, recipe.guide.training, scalings)
 
 
 def rebuild_table(recipe: Recipe) -> GuideTable | None:

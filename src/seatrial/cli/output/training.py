@@ -11,7 +11,7 @@ from seatrial.report.formats import Grid, write_columns
 if TYPE_CHECKING:
     from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
     from seatrial.recipes.claims import Claim
-    from seatrial.recipes.tables import TrainingGuide
+    from seatrial.recipes.schema import Guide, Recipe
     from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
@@ -156,8 +156,10 @@ def list_trainings(table: "TrainingTable") -> dict[str, Any]:
     }
 
 
-def write_training_guide(guide: "TrainingGuide", layout: Layout) -> str:
-    """The result table of a guide; in the guides' layout without the marks of what is wrong in it."""
+def write_training_guide(recipe: "Recipe", guide: "Guide", layout: Layout) -> str:
+    """The result table of a card's guide; in the guides' layout without the marks of what is wrong in it."""
+    from seatrial.recipes.claims import find_scalings
+
     rows = [
         [
             f"{row.cards}p-{row.device}",
@@ -167,10 +169,10 @@ def write_training_guide(guide: "TrainingGuide", layout: Layout) -> str:
             row.precision or "-",
             row.torch or "-",
         ]
-        for row in guide.rows
+        for row in guide.training
     ]
-    lines = [] if layout is Layout.GUIDE else [_describe_claim(claim) for claim in guide.scalings]
-    return f"{guide.recipe}: {guide.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
+    lines = [] if layout is Layout.GUIDE else [_describe_claim(claim) for claim in find_scalings(recipe)]
+    return f"{recipe.name}: {guide.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
 
 
 def _describe_claim(claim: "Claim") -> str:
@@ -178,14 +180,16 @@ def _describe_claim(claim: "Claim") -> str:
     return text if claim.holds else f"{WRONG} {text}; impossible as scaling: {claim.note}"
 
 
-def list_training_guide(guide: "TrainingGuide") -> dict[str, Any]:
+def list_training_guide(recipe: "Recipe", guide: "Guide") -> dict[str, Any]:
     """The table as JSON values."""
+    from seatrial.recipes.claims import find_scalings
+
     return {
-        "recipe": guide.recipe,
+        "recipe": recipe.name,
         "title": guide.title,
-        "rows": [row.model_dump(mode="json") for row in guide.rows],
+        "rows": [row.model_dump(mode="json") for row in guide.training],
         "scalings": [
             {"what": c.what, "stated": c.stated, "correct": c.correct, "holds": c.holds, "note": c.note}
-            for c in guide.scalings
+            for c in find_scalings(recipe)
         ],
     }
