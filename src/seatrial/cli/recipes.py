@@ -110,7 +110,7 @@ def tables(
 
     recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
     rebuilt = [table for table in map(rebuild_table, recipes) if table is not None]
-    trained = [(recipe, recipe.guide) for recipe in recipes if recipe.guide is not None and recipe.guide.training]
+    trained = [(card, card.guide) for card in recipes if card.guide is not None and card.guide.training]
     if as_json:
         print_json(
             {"tables": [*map(list_guide, rebuilt)], "training": [list_training_guide(*each) for each in trained]}
