@@ -106,7 +106,7 @@ def tables(
     from seatrial.cli.output.guides import list_guide, write_guide
     from seatrial.cli.output.training import list_training_guide, write_training_guide
     from seatrial.recipes import list_cards, load_recipe
-    from seatrial.recipes.tables import rebuild_table
+    from seatrial.recipes.claims import rebuild_table
 
     recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
     rebuilt = [table for table in map(rebuild_table, recipes) if table is not None]

@@ -1,4 +1,4 @@
-"""Work out again everything a porting guide worked out, from the raw figures on its card."""
+"""Work out again everything a porting guide worked out, from the raw figures on its card: claims, and speed tables."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +16,10 @@ A figure: `arithmetic` miscounted, `rounding` cut off instead of rounded, `inher
 A conclusion: `threshold` missed, `scope` unlike things compared or batches left out, `scaling` better than linear,
 `accuracy` missed or of another network. `text` is what no arithmetic can find.
 """
+BEST = "best"
+"""What a column's best figure is called, beside those by batch size."""
+_FINDINGS = ("arithmetic", "rounding", "inherited", "threshold", "scope")
+"""Kinds of claims that are about the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,6 @@ class Claim:
         return self.kind != "text"
 
 
-BEST = "best"
-"""What a column's best figure is called, beside those by batch size."""
-
-
 @dataclass(frozen=True, slots=True)
 class GuideColumn:
     """A device's images/s, by batch size and `BEST`."""
@@ -58,6 +58,37 @@ class GuideColumn:
     def of_one_chip(self) -> bool:
         """The guide prints what one of several chips does."""
         return self.chips > 1
+
+
+@dataclass(frozen=True, slots=True)
+class GuideRatio:
+    """One device over another, by batch size and `best`."""
+
+    of: str
+    to: str
+    digits: int
+    """That the guide prints."""
+    printed: Mapping[str, str]
+    exact: Mapping[str, Decimal]
+    """Of the printed columns."""
+    right: Mapping[str, Decimal]
+    """Of whole cards and of figures that are right themselves."""
+    wrong: frozenset[str]
+    """Where the guide printed another figure than `right`, rounded half up to as many digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuideTable:
+    """The performance table of one guide."""
+
+    recipe: str
+    title: str
+    batches: tuple[str, ...]
+    """The last one is `best`."""
+    columns: tuple[GuideColumn, ...]
+    ratios: tuple[GuideRatio, ...]
+    findings: tuple[Claim, ...]
+    """What the guide got wrong in it, or left out."""
 
 
 def read_column(name: str, column: Published) -> GuideColumn:
@@ -251,3 +282,31 @@ def _check_accuracy(recipe: Recipe) -> Iterator[Claim]:
         whose = f"top-1 of {guide.target.network}; see {guide.target.source}"
         what = f"the top-1 to reach is that of {recipe.network.name}"
         yield Claim(recipe.name, what, _show_percent(target), whose, "accuracy", holds=False)
+
+
+def rebuild_table(recipe: Recipe) -> GuideTable | None:
+    """The table of a card's guide; None where the guide prints no ratios."""
+    if recipe.guide is None or not recipe.guide.ratios:
+        return None
+    named = {name for ratio in recipe.guide.ratios for name in (ratio.of, ratio.to)}
+    columns = {column.label: read_column(recipe.name, column) for column in recipe.published if column.label in named}
+    batches = sorted({batch for column in columns.values() for batch in column.printed if batch != BEST}, key=int)
+    return GuideTable(
+        recipe=recipe.name,
+        title=recipe.guide.title,
+        batches=(*batches, BEST),
+        columns=tuple(columns.values()),
+        ratios=tuple(_rebuild_ratio(ratio, columns[ratio.of], columns[ratio.to]) for ratio in recipe.guide.ratios),
+        findings=tuple(claim for claim in check_claims(recipe) if not claim.holds and claim.kind in _FINDINGS),
+    )
+
+
+def _rebuild_ratio(ratio: Ratio, of: GuideColumn, to: GuideColumn) -> GuideRatio:
+    exact, right = divide(of.printed, to.printed), divide(of.per_card, to.per_card)
+    wrong = {
+        batch
+        for batch, printed in ratio.stated.items()
+        if Decimal(printed) != round_half_up(right[batch], count_digits(printed))
+    }
+    digits = max(map(count_digits, ratio.stated.values()), default=3)
+    return GuideRatio(ratio.of, ratio.to, digits, ratio.stated, exact, right, frozenset(wrong))

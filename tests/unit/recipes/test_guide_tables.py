@@ -6,8 +6,8 @@ import pytest
 
 from seatrial.cli import run_cli
 from seatrial.recipes import load_recipe
+from seatrial.recipes.claims import GuideTable, rebuild_table
 from seatrial.recipes.load import find_card
-from seatrial.recipes.tables import GuideTable, rebuild_table
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "guide-tables.txt"
 SPNASNET = """\

@@ -3,8 +3,7 @@
 from typing import Any
 
 from seatrial.cli.output.tables import BEST, Layout, round_half_up, write_blocks, write_exact
-from seatrial.recipes.claims import Claim
-from seatrial.recipes.tables import GuideRatio, GuideTable
+from seatrial.recipes.claims import Claim, GuideRatio, GuideTable
 from seatrial.report.formats import Grid
 
 WRONG = "✗"
