@@ -151,7 +151,7 @@ def open_graph(
     """A graph in onnxruntime on the CPU: images to logits, in pieces; a fixed batch is padded with its first image.
 
     No node is optimised: an optimiser that errs would be taken for a fault of the graph.
-    `engines.ort_levels` compares the optimiser with this when an engine is compiled.
+    `engines.onnxruntime` compares the optimiser with this when an engine is compiled.
 
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.

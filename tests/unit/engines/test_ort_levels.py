@@ -11,8 +11,7 @@ from seatrial.bench.worker import Job
 from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine, write_rebuild
 from seatrial.engines.engine_folder import BuildSpec
-from seatrial.engines.onnxruntime import OnnxRuntimeSession
-from seatrial.engines.ort_levels import choose_level
+from seatrial.engines.onnxruntime import OnnxRuntimeSession, choose_level
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.models import build
