@@ -3,8 +3,7 @@
 from pkgutil import resolve_name
 
 from seatrial.engines.base import Engine
-from seatrial.errors import UsageError
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 
 ENGINES = {
     "torch": "seatrial.engines.torch.engine:TorchEngine",
@@ -22,7 +21,6 @@ def get_engine(name: str) -> Engine:
     Raises:
         UsageError: there is no such engine; lists those there are.
     """
-    if name not in ENGINES:
-        raise UsageError(f"there is no engine '{name}'", suggest(name, list(ENGINES)))
+    check_name(name, ENGINES, f"there is no engine '{name}'")
     engine: Engine = resolve_name(ENGINES[name])()
     return engine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.errors import EngineError, UsageError
 from seatrial.recipes.schema import Network
-from seatrial.strict import suggest
+from seatrial.strict import check_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,8 +73,7 @@ def import_extra(name: str) -> ModuleType:
 
 
 def _build_ours(network: Network) -> "nn.Module":
-    if network.name not in OURS:
-        raise UsageError(f"seatrial defines no network '{network.name}'", suggest(network.name, list(OURS)))
+    check_name(network.name, OURS, f"seatrial defines no network '{network.name}'")
     import_extra("torchvision")
     built: nn.Module = resolve_name(OURS[network.name])(network.classes)
     return built
