@@ -1,6 +1,5 @@
 """`--cluster ray[:ADDRESS]`: an evaluation's images run by a Ray cluster."""
 
-import importlib.metadata
 import math
 import multiprocessing
 import pickle
@@ -35,7 +34,7 @@ from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.executor import Evaluation, Observations
 from seatrial.evaluation.pipeline import PredictionSource
 from seatrial.evaluation.stream import PredictionBatch
-from seatrial.machine.environment import read_environment
+from seatrial.machine.environment import find_version, read_environment
 from seatrial.progress import Progress, Update
 from seatrial.report.numbers import count_of
 from seatrial.store.files import hash_file
@@ -79,10 +78,8 @@ class RayExecutor(Closing):
     def __init__(
         self, device: str, address: str = "auto", actors: int | None = None, cpus_per_actor: int | None = None
     ) -> None:
-        try:
-            importlib.metadata.version("ray")
-        except importlib.metadata.PackageNotFoundError:
-            raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'") from None
+        if find_version("ray") is None:
+            raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'")
         self._address, self._resource = address, find_resource(device)
         try:
             self._connect()

@@ -7,7 +7,6 @@ resize or a wrong crop costs accuracy; on grey squares none of them would.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.errors import EngineError, UsageError
+from seatrial.machine.environment import find_version
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value, replacing
 
@@ -146,17 +146,14 @@ def make_demo(folder: Path, progress: Progress = silent) -> DemoData:
 
 def _is_made(folder: Path) -> bool:
     stamp = DemoData(folder).stamp
-    try:
-        return stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp(folder)
-    except PackageNotFoundError:
-        return False
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp(folder)
 
 
 def _stamp(folder: Path) -> str:
     """What the data set is: the versions and the card that it follows from, and a hash of every file in it."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p != DemoData(folder).stamp)
     hashes = {str(path.relative_to(folder)): hash_file(path) for path in files}
-    versions = {name: version(name) for name in ("scikit-learn", "pillow", "numpy")}
+    versions = {name: find_version(name) for name in ("scikit-learn", "pillow", "numpy")}
     return hash_value({"seed": SEED, "card": CARD, "versions": versions, "files": hashes}) + "\n"
 
 
