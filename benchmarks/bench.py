@@ -196,11 +196,12 @@ def print_aa(asked: Asked) -> bool:
     for number in range(asked.pairs):
         pair = [[run_ours(asked) for _ in range(asked.processes)] for _ in range(2)]
         ratio = divide(*map(measure_rate, pair))
-        assert ratio.low is not None and ratio.high is not None
-        found = not ratio.low <= 1 <= ratio.high
+        assert ratio.bounds is not None
+        low, high = ratio.bounds
+        found = not low <= 1 <= high
         significant += found
         points += [point for points in pair for point in points]
-        told = f"{ratio.value - 1:+.2%} ({ratio.low - 1:+.2%} to {ratio.high - 1:+.2%})"
+        told = f"{ratio.value - 1:+.2%} ({low - 1:+.2%} to {high - 1:+.2%})"
         print(f"aa: pair {number + 1}: {told}{', significant' if found else ''}", flush=True)
     within = statistics.median(Latency.of(p.durations_ms, p.batch_size).variation for p in points)
     medians = [statistics.median(p.durations_ms) for p in points]

@@ -80,7 +80,7 @@ def find_intervals(samples: Array, resamples: int, rng: np.random.Generator) -> 
     assert ours is not None
     found = {
         "samples": assume_independence(samples),
-        "ours": (math.log(1000 / ours.high), math.log(1000 / ours.low)),
+        "ours": (math.log(1000 / ours[1]), math.log(1000 / ours[0])),
     }
     if len(samples) > 1:
         found |= bootstrap(samples, resamples, rng)

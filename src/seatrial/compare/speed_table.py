@@ -150,7 +150,7 @@ def divide_columns(of: ShownColumn, to: ShownColumn) -> RatioColumn:
 def _write_notes(shown: Sequence[ShownColumn], unlike: Mapping[Kind, Mapping[str, str]]) -> Iterator[str]:
     columns = [s.column for s in shown]
     scope = shown[0].basis.scope
-    bounded = any(figure.rate.low is not None for s in shown for figure in s.figures.values())
+    bounded = any(figure.rate.bounds is not None for s in shown for figure in s.figures.values())
     where = "each in its own scope" if "scope" in unlike else f"scope {scope}: {SCOPES[scope]}"
     yield f"images/s{' with 95 % intervals' if bounded else ''}, {where}"
     if "chips" not in unlike and any(c.chips_per_card != 1 for c in columns):

@@ -50,8 +50,7 @@ class Scaling:
     @property
     def impossible(self) -> bool:
         """Whether it is more than linear, beyond the interval."""
-        low = self.gain.low if self.gain.low is not None else self.gain.value
-        return low > self.times
+        return (self.gain.bounds or (self.gain.value,))[0] > self.times
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Coll
     refuse_unlike(unlike, allowed, "trainings")
     rows = tuple(TrainingSpeedRow(name, speed, _rate(speed)) for name, speed in speeds.items())
     notes = [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
-    if any(row.rate.low is not None for row in rows):
+    if any(row.rate.bounds is not None for row in rows):
         notes.append("intervals cover the variation within one run; another run may lie outside them")
     return TrainingTable(rows, tuple(_find_scalings(rows)), tuple(notes))
 
@@ -89,8 +88,7 @@ def _list_kinds(speeds: Mapping[str, TrainingSpeedRecord]) -> dict[Kind, dict[st
 
 
 def _rate(speed: TrainingSpeedRecord) -> Rate:
-    interval = find_rate_interval(speed.images, speed.seconds)
-    return Rate(speed.images_per_s, *((interval.low, interval.high) if interval else ()))
+    return Rate(speed.images_per_s, find_rate_interval(speed.images, speed.seconds))
 
 
 def _find_scalings(rows: Sequence[TrainingSpeedRow]) -> Iterator[Scaling]:

@@ -12,7 +12,6 @@ consecutive samples, each long enough to be nearly independent of its neighbours
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -28,17 +27,11 @@ BLOCKS = 10
 """Fewer would widen the interval by Student's t, more would make the blocks too short to be independent."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateInterval:
-    """Where a rate lies with `CONFIDENCE`, in images per second."""
-
-    low: float
-    high: float
-    processes: int
-    """With 1 the interval does not cover how much processes differ."""
+Bounds = tuple[float, float]
+"""Where a rate lies with `CONFIDENCE`, in images per second; one of one process does not cover how much they differ."""
 
 
-def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1) -> RateInterval | None:
+def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1) -> Bounds | None:
     """The interval of the rate of all streams together.
 
     Args:
@@ -52,10 +45,10 @@ def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams
         return None
     half = half_width(np.log([float(np.mean(repeat)) for repeat in repeats]))
     pooled = Latency.of([ms for samples in processes for ms in samples], batch_size, streams).images_per_s
-    return RateInterval(pooled * math.exp(-half), pooled * math.exp(half), len(processes))
+    return pooled * math.exp(-half), pooled * math.exp(half)
 
 
-def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> RateInterval | None:
+def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> Bounds | None:
     """The interval of images per second over consecutive steps of one process, each with its images and its time.
 
     Student's over the logarithms of the rates of blocks of steps; None where there are fewer steps than two blocks.
@@ -66,7 +59,7 @@ def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> RateI
     rates = [sum(count for count, _ in block) / sum(time for _, time in block) for block in blocks]
     half = half_width(np.log(rates))
     pooled = sum(images) / sum(seconds)
-    return RateInterval(pooled * math.exp(-half), pooled * math.exp(half), 1)
+    return pooled * math.exp(-half), pooled * math.exp(half)
 
 
 def half_width(values: NDArray[np.float64]) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from seatrial.metrics.rate import RateInterval
+from seatrial.metrics.rate import Bounds
 
 WIDE = 4.0
 """Upper over lower bound of a rate's 95 % interval: beyond, the rate is uncertain by a factor of 2 either way. Two
@@ -15,7 +15,7 @@ MEASURE_AGAIN = "`seatrial run --measure-again`, or for an engine of no run `sea
 """`seatrial bench` over a run's record would leave its verdict stale."""
 
 
-def doubt_rate(interval: RateInterval | None, others_busy: Iterable[float | None]) -> str | None:
+def doubt_rate(interval: Bounds | None, others_busy: Iterable[float | None]) -> str | None:
     """Why a rate is no end of a ratio; None where nothing speaks against it.
 
     Args:
@@ -25,8 +25,8 @@ def doubt_rate(interval: RateInterval | None, others_busy: Iterable[float | None
     busiest = max((busy or 0.0 for busy in others_busy), default=0.0)
     if busiest > MOST_BUSY:
         return f"other processes used {busiest:.0%} of the processors while it was measured"
-    if interval is not None and interval.high > WIDE * interval.low:
-        return f"its 95 % interval is {interval.low:.3g} to {interval.high:.3g} images/s"
+    if interval is not None and interval[1] > WIDE * interval[0]:
+        return f"its 95 % interval is {interval[0]:.3g} to {interval[1]:.3g} images/s"
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.metrics.latency import Latency
-from seatrial.metrics.rate import find_interval
+from seatrial.metrics.rate import Bounds, find_interval
 from seatrial.metrics.trust import doubt_rate
 from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
 
@@ -15,21 +15,15 @@ class Rate:
     """Images per second, or a ratio of two such rates."""
 
     value: float
-    low: float | None = None
-    """Lower bound of the 95 % interval; None where only a figure is known."""
-    high: float | None = None
+    bounds: Bounds | None = None
+    """Of the 95 % interval; None where only a figure is known."""
     doubt: str | None = None
     """Why it is no end of a ratio, or, of a ratio, why it is withheld."""
 
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """Of the 95 % interval, where there is one."""
-        return None if self.low is None or self.high is None else (self.low, self.high)
-
     def scaled(self, factor: float) -> "Rate":
         """The same for `factor` of them."""
-        low, high = (None if bound is None else factor * bound for bound in (self.low, self.high))
-        return Rate(factor * self.value, low, high, self.doubt)
+        bounds = None if self.bounds is None else (factor * self.bounds[0], factor * self.bounds[1])
+        return Rate(factor * self.value, bounds, self.doubt)
 
 
 def measure_latency(points: Sequence[Point]) -> Latency:
@@ -41,8 +35,7 @@ def measure_rate(points: Sequence[Point], latency: Latency | None = None) -> Rat
     """The rate of points of one batch size and number of streams, with its interval; `latency` is theirs, if known."""
     latency = latency or measure_latency(points)
     interval = find_interval([point.durations_ms for point in points], points[0].batch_size, points[0].streams)
-    value, doubt = latency.images_per_s, doubt_rate(interval, [point.others_busy for point in points])
-    return Rate(value, doubt=doubt) if interval is None else Rate(value, interval.low, interval.high, doubt)
+    return Rate(latency.images_per_s, interval, doubt_rate(interval, [point.others_busy for point in points]))
 
 
 def divide(of: Rate, to: Rate) -> Rate:
@@ -56,7 +49,7 @@ def divide(of: Rate, to: Rate) -> Rate:
     (of_low, of_high), (to_low, to_high) = of.bounds, to.bounds
     down = math.hypot(math.log(of.value / of_low), math.log(to_high / to.value))
     up = math.hypot(math.log(of_high / of.value), math.log(to.value / to_low))
-    return Rate(value, value * math.exp(-down), value * math.exp(up), doubt)
+    return Rate(value, (value * math.exp(-down), value * math.exp(up)), doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from seatrial.results.speed import Rate
 def make_column(name: str, error: float | None, rates: dict[int, float], **facts: str) -> SpeedColumn:
     """Rates that are known to within a share `error` to each side, on the logarithm."""
     figures = {
-        size: SpeedFigure(Rate(r) if error is None else Rate(r, r * math.exp(-error), r * math.exp(error)), 1)
+        size: SpeedFigure(Rate(r) if error is None else Rate(r, (r * math.exp(-error), r * math.exp(error))), 1)
         for size, r in rates.items()
     }
     return SpeedColumn(name, "x on y", {"machine": "Xeon", "precision": "fp32"} | facts, 1, {"host": figures})
@@ -63,7 +63,7 @@ def test_another_export_of_the_network_may_be_compared() -> None:
 
 
 def test_changes_are_said_with_their_sign() -> None:
-    assert write_change(Rate(1.0001, 0.99999, 1.2)) == "0.0 % (0.0 to +20.0)"
+    assert write_change(Rate(1.0001, (0.99999, 1.2))) == "0.0 % (0.0 to +20.0)"
     assert write_change(Rate(0.5)) == "−50.0 % (no samples, so no interval)"
 
 

@@ -31,7 +31,7 @@ def test_a_little_more_than_linear_may_be_chance() -> None:
     noisy = tuple(0.4 + 0.1 * math.sin(n) for n in range(20))
     rows = {"1p": make_cards(1, 0.4, compute_s=noisy), "2p": make_cards(2, 0.39)}
     (scaling,) = make_training_table(rows).scalings
-    assert scaling.efficiency > 1 and scaling.gain.low is not None and scaling.gain.low < 2
+    assert scaling.efficiency > 1 and scaling.gain.bounds is not None and scaling.gain.bounds[0] < 2
     assert not scaling.impossible
 
 

@@ -135,4 +135,5 @@ def list_ratio(ratio: Rate) -> dict[str, Any]:
 
 
 def _list_rate(rate: Rate) -> dict[str, float | None]:
-    return {"value": rate.value, "low": rate.low, "high": rate.high}
+    low, high = rate.bounds or (None, None)
+    return {"value": rate.value, "low": low, "high": high}

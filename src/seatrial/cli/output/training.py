@@ -64,7 +64,7 @@ def write_speed(speed: "TrainingSpeedRecord") -> str:
     interval = find_rate_interval(speed.images, speed.seconds)
     bounds = "too few steps for an interval"
     if interval is not None:
-        bounds = f"95 % interval {write_exact(interval.low, 1)} to {write_exact(interval.high, 1)}, of this process"
+        bounds = f"95 % interval {' to '.join(write_exact(bound, 1) for bound in interval)}, of this process"
     height, width = speed.size
     source = "random images" if speed.synthetic else "images from files"
     lines = [
@@ -100,7 +100,7 @@ def _list_guide_cells(row: "TrainingSpeedRow") -> list[str]:
 
 def _list_more_cells(row: "TrainingSpeedRow") -> list[str]:
     rate = row.rate
-    bounds = "–" if rate.low is None or rate.high is None else f"{rate.low:.1f} to {rate.high:.1f}"
+    bounds = "–" if rate.bounds is None else " to ".join(f"{bound:.1f}" for bound in rate.bounds)
     return [str(row.speed.batch_size), str(row.speed.cards), bounds, f"{row.speed.data_share:.1%}"]
 
 
@@ -108,9 +108,8 @@ def _describe_scaling(scaling: "Scaling") -> str:
     gain = write_ratio(scaling.gain.value)
     devices = f"{scaling.times} × the devices"
     text = f"{scaling.of} is {gain} × {scaling.to} with {devices}: {scaling.efficiency:.1%} of linear"
-    if scaling.gain.low is not None and scaling.gain.high is not None:
-        low, high = (f"{bound / scaling.times:.1%}" for bound in (scaling.gain.low, scaling.gain.high))
-        text += f" ({low} to {high})"
+    if scaling.gain.bounds is not None:
+        text += f" ({' to '.join(f'{bound / scaling.times:.1%}' for bound in scaling.gain.bounds)})"
     if scaling.impossible:
         text = f"{WRONG} {text}, which is impossible as scaling"
     if scaling.differences:
@@ -127,7 +126,7 @@ def list_trainings(table: "TrainingTable") -> dict[str, Any]:
                 "recipe": row.speed.recipe,
                 "top1": row.speed.top1,
                 "images_per_s": row.rate.value,
-                "interval": [row.rate.low, row.rate.high],
+                "interval": list(row.rate.bounds or (None, None)),
                 "epochs": row.speed.epochs,
                 "precision": row.speed.precision,
                 "torch": row.speed.environment.versions.get("torch"),
@@ -145,7 +144,7 @@ def list_trainings(table: "TrainingTable") -> dict[str, Any]:
                 "to": s.to,
                 "times": s.times,
                 "gain": s.gain.value,
-                "interval": [s.gain.low, s.gain.high],
+                "interval": list(s.gain.bounds or (None, None)),
                 "efficiency": s.efficiency,
                 "impossible": s.impossible,
                 "unlike": list(s.differences),
