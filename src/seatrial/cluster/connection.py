@@ -214,13 +214,14 @@ def _unpack(reply: Reply) -> Outcome:
 class _Link:
     """A process of `driver.serve` and the pipe to it."""
 
+    _ended = False
+
     def __init__(self, address: str, resource: str | None) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="seatrial-ray-", suffix=".log")  # noqa: SIM115 (see close)
         spawn = multiprocessing.get_context("spawn")
         self._channel, theirs = spawn.Pipe()
         arguments = (address, resource, theirs, Path(self._log.name))
         self._process: BaseProcess = spawn.Process(target=serve, args=arguments, name="ray", daemon=True)
-        self._ended = False
         self._process.start()
         theirs.close()
 

@@ -59,8 +59,8 @@ class SpeedColumn:
 def read_measurement(record: Measurement, name: str) -> SpeedColumn:
     """A column of our own measurement."""
     found = (
-        (speed.scope, speed.latency.batch_size, SpeedFigure(speed.rate, speed.streams, speed.processes))
-        for speed in measure_speeds(record, None)
+        (s.scope, s.latency.batch_size, SpeedFigure(s.rate, s.streams, s.processes))
+        for s in measure_speeds(record, None)
     )
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in _ONE_CHIP else 1

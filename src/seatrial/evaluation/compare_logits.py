@@ -35,16 +35,6 @@ def compare_logits(
 ) -> LogitsComparison:
     """Measure the distance of logits (n, classes) from the reference's and judge it by a floor of relative error.
 
-    Raises:
-        ParityError: they are not numbers.
-    """
-    distance, chance = measure_distance(reference, logits, names), count_chance_flips(reference, floor)
-    return LogitsComparison(distance, floor, chance, find_excess(distance, floor, chance))
-
-
-def measure_distance(reference: NDArray[np.floating], logits: NDArray[np.floating], names: Sequence[str]) -> Distance:
-    """How far `logits` (n, classes) lie from the reference's.
-
     Args:
         names: of the images.
 
@@ -54,13 +44,15 @@ def measure_distance(reference: NDArray[np.floating], logits: NDArray[np.floatin
     whole = measure_parity("it", reference, logits)
     apart = np.linalg.norm(logits.astype(np.float64) - reference.astype(np.float64), axis=1)
     worst = int(apart.argmax())
-    return Distance(
+    distance = Distance(
         relative_error=whole.relative_error,
         largest_error=whole.largest_error,
         worst_image=names[worst],
         worst_image_error=float(apart[worst] / (_usual_norm(reference) or 1)),
         flips=whole.top1_disagreements,
     )
+    chance = count_chance_flips(reference, floor)
+    return LogitsComparison(distance, floor, chance, find_excess(distance, floor, chance))
 
 
 def count_chance_flips(reference: NDArray[np.floating], floor: float) -> int:

@@ -137,10 +137,8 @@ class PredictionLedger(Closing):
         """The kept logits (n, classes) of some images."""
         assert self.tally.logits_at is not None
         rows = np.empty((len(indices), self.tally.width), np.float32)
-        for row, index in zip(rows, indices, strict=True):
-            row[:] = np.frombuffer(
-                os.pread(self._file.fileno(), row.nbytes, int(self.tally.logits_at[index])), np.float32
-            )
+        for row, at in zip(rows, self.tally.logits_at[indices].tolist(), strict=True):
+            row[:] = np.frombuffer(os.pread(self._file.fileno(), row.nbytes, at), np.float32)
         return rows
 
     def remove(self) -> None:

@@ -12,7 +12,6 @@ from seatrial.evaluation.compare_logits import (
     compare_logits,
     count_chance_flips,
     find_excess,
-    measure_distance,
 )
 from seatrial.metrics.noise_floor import FLOORS, MANTISSA_BITS, ROUNDINGS, SAME_INT8
 
@@ -25,7 +24,7 @@ LAST = np.eye(4)[3]
 def test_a_distance_is_relative_and_names_the_worst_image() -> None:
     moved = DECIDED.copy()
     moved[7] += [0, 0.3, 0, 0.4]
-    found = measure_distance(DECIDED, moved, NAMES)
+    found = compare_logits(DECIDED, moved, NAMES, 1.0).distance
     assert found.worst_image == "image 7" and found.flips == 0
     assert found.worst_image_error == pytest.approx(0.5 / 5)
     assert found.relative_error == pytest.approx(0.5 / 50)
@@ -33,8 +32,8 @@ def test_a_distance_is_relative_and_names_the_worst_image() -> None:
 
 
 def test_the_norms_are_those_of_the_reference() -> None:
-    assert measure_distance(DECIDED, DECIDED * 3, NAMES).relative_error == pytest.approx(2)
-    assert measure_distance(np.zeros((2, 3)), np.zeros((2, 3)), NAMES).relative_error == 0
+    assert compare_logits(DECIDED, DECIDED * 3, NAMES, 1.0).distance.relative_error == pytest.approx(2)
+    assert compare_logits(np.zeros((2, 3)), np.zeros((2, 3)), NAMES, 1.0).distance.relative_error == 0
 
 
 def test_chance_flips_nothing_where_the_gap_is_wide() -> None:

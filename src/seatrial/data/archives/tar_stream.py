@@ -196,9 +196,8 @@ def _check_end(stream: TarStream, end: int) -> None:
         raise RefusedFile(f"{stream.name} is cut off or damaged after {end:,} bytes", FETCH_AGAIN)
     while data := stream.read(STEP):
         if data.count(0) < len(data):
-            raise RefusedFile(
-                f"{stream.name} goes on after its end", f"{FETCH_AGAIN}; joined archives must be packed as one"
-            )
+            fix = f"{FETCH_AGAIN}; joined archives must be packed as one"
+            raise RefusedFile(f"{stream.name} goes on after its end", fix)
 
 
 def read_whole(file: IO[bytes], size: int, name: str) -> bytes:

@@ -137,9 +137,8 @@ def _check_depth(image: Image.Image, name: str) -> None:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow's own conversion cuts 16-bit grey off at 255; scaling keeps the picture.
-        return Image.fromarray((np.asarray(image).astype(np.uint32) // 257).clip(0, 255).astype(np.uint8)).convert(
-            "RGB"
-        )
+        grey = (np.asarray(image).astype(np.uint32) // 257).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA").convert("RGB")
     return image.convert("RGB")

@@ -63,8 +63,7 @@ def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str
         DataError: ids are on one side only, without `allow_partial`.
     """
     fix = EVERY if request.allow_partial else PARTIAL
-    labels = request.labels or request.source
-    return find_missing(labelled, have, labels, request.source, request.allow_partial, fix)
+    return find_missing(labelled, have, request.labels or request.source, request.source, request.allow_partial, fix)
 
 
 def require_labels(request: Request, what: str) -> Path:
