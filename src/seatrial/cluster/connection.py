@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Placement, Reply
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Reply
 from seatrial.cluster.placement import (
     LANES,
     MOST_WORKERS,
@@ -166,11 +166,10 @@ class RayExecutor(Closing):
         """Connect anew, and place the chunks that are left on the machines that are left."""
         gone = ", ".join(lost.addresses)
         progress(Update("evaluate", note=f"{name}: {gone} of the cluster went away; its images are run again"))
-        before = self._placement
         self.close()
         self._connect()
-        room = plan_placement(self._nodes, None, before.cpus)
-        self._placement = Placement(min(room.actors, before.actors), before.cpus)
+        room = plan_placement(self._nodes, None, self._placement.cpus)
+        self._placement = replace(room, actors=min(room.actors, self._placement.actors))
 
     def _make_brief(self, evaluation: Evaluation) -> Brief:
         plan, folder = evaluation.plan, evaluation.file.folder.absolute()
