@@ -30,7 +30,6 @@ class TrainedNetwork:
             from timm.utils.model_ema import ModelEmaV3
 
             self.average = ModelEmaV3(self.plain, decay=settings.ema)
-        self.memory = memory
         self.group = group
         self.whole = self._wrap(settings.compile)
 

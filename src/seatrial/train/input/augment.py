@@ -2,7 +2,6 @@
 
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,17 +35,12 @@ class DrawnImage:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Fills a batch's row with a drawn image."""
+    """Fills a batch's row with a drawn image, augmented as the settings say."""
 
+    settings: Train
     size: Size
-    min_scale: float
-    flip: bool
-    trivial: bool
-    erasing: float
     colour: tuple[int, ...]
-    """The colour of erased parts."""
-    repeats: int
-    """How often an image is repeated in a row."""
+    """The colour of erased parts, 0..255."""
 
     def __call__(self, row: NDArray[np.uint8], drawn: DrawnImage) -> None:
         """Fill `row`, (height, width, 3).
@@ -54,33 +48,20 @@ class Augment:
         Raises:
             DataError: the file is missing, damaged or no image.
         """
-        rng = np.random.default_rng(drawn.key)
-        pixels = _read_repeated(drawn.image) if self.repeats > 1 else read_pixels(drawn.image)
-        left, top, right, bottom = draw_crop(pixels.shape[1], pixels.shape[0], self.min_scale, rng)
+        rng, settings = np.random.default_rng(drawn.key), self.settings
+        pixels = _read_repeated(drawn.image) if settings.repeats > 1 else read_pixels(drawn.image)
+        left, top, right, bottom = draw_crop(pixels.shape[1], pixels.shape[0], settings.min_scale, rng)
         # Cut before Pillow takes its copy of the pixels: half of them are never copied.
         image = Image.fromarray(pixels[top:bottom, left:right])
         image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-        if self.flip and rng.random() < 0.5:
+        if settings.flip and rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if self.trivial:
+        if settings.augment == "trivial":
             image = augment_trivially(image, rng)
         row[:] = np.asarray(image)
-        if self.erasing and rng.random() < self.erasing:
+        if settings.random_erasing and rng.random() < settings.random_erasing:
             left, top, right, bottom = draw_erased(self.size[1], self.size[0], rng)
             row[top:bottom, left:right] = self.colour
-
-
-def make_augment(settings: Train, size: Size, mean: Sequence[float]) -> Augment:
-    """The augmentation of the settings, at a size (height, width); erased parts get the mean colour (0..1)."""
-    return Augment(
-        size=size,
-        min_scale=settings.min_scale,
-        flip=settings.flip,
-        trivial=settings.augment == "trivial",
-        erasing=settings.random_erasing,
-        colour=tuple(round(255 * value) for value in mean),
-        repeats=settings.repeats,
-    )
 
 
 def read_pixels(image: LabelledImage) -> NDArray[np.uint8]:

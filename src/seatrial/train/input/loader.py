@@ -19,7 +19,7 @@ from seatrial.errors import DataError
 from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train
 from seatrial.train.distributed.rank import RankInfo
-from seatrial.train.input.augment import DrawnImage, make_augment
+from seatrial.train.input.augment import Augment, DrawnImage
 from seatrial.train.input.sampler import EpochSampler
 
 SLOTS = 3
@@ -103,7 +103,7 @@ class Loader(Batches):
         super().__init__(EpochSampler(len(images), settings))
         self._images, self._settings, self._rank, self._workers = images, settings, rank, workers
         self._count = self._sampler.count_local(rank)
-        self._augment = make_augment(settings, size, mean)
+        self._augment = Augment(settings, size, tuple(round(255 * value) for value in mean))
         self._slots = 1 if settings.device == "cpu" else SLOTS
         self._filling: deque[_Filling] = deque()
         self._pool: DecodePool[DrawnImage] | None = None

@@ -14,7 +14,7 @@ from seatrial.data.preprocessing.decode import decode_image
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
 from seatrial.train.input import augment
-from seatrial.train.input.augment import Augment, DrawnImage, draw_crop, draw_erased, make_augment
+from seatrial.train.input.augment import Augment, DrawnImage, draw_crop, draw_erased
 
 SIZES = [(500, 375), (64, 64), (1, 1), (1, 50), (50, 1), (3, 2), (1000, 10), (10, 1000)]
 
@@ -103,7 +103,7 @@ def test_what_is_erased_is_distributed_as_torchvisions(width: int, height: int) 
 
 
 def make(size: tuple[int, int] = (4, 6), **settings: Any) -> Augment:
-    return make_augment(Train(**settings), size, (0.5, 0.25, 0.125))
+    return Augment(Train(**settings), size, (128, 64, 32))
 
 
 def load(augment: Augment, path: Path, seed: int, epoch: int = 0) -> np.ndarray:
