@@ -80,13 +80,13 @@ def test_work_that_stands_still_has_no_time_left(capsys: pytest.CaptureFixture[s
 
 def test_bars_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     started: list[str] = []
-    add_task = Bars.add_task
+    reset = Bars.reset
 
-    def count(bars: Bars, name: str, **settings: Any) -> TaskID:
-        started.append(name)
-        return add_task(bars, name, **settings)
+    def count(bars: Bars, task: TaskID, **settings: Any) -> None:
+        started.append(settings["description"])
+        reset(bars, task, **settings)
 
-    monkeypatch.setattr(Bars, "add_task", count)
+    monkeypatch.setattr(Bars, "reset", count)
     with show_progress() as show:
         assert isinstance(show, PlainLines)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

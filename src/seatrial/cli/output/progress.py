@@ -41,22 +41,19 @@ def _bars() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-        done = 0
+        task = bars.add_task("", visible=False, unit="", facts="")
+        stage, done = "", 0
 
         def show(update: Update) -> None:
-            nonlocal done
+            nonlocal stage, done
             if update.note:
                 bars.console.print(f"{update.stage:>10}  {update.note}", highlight=False, markup=False)
                 return
-            if update.stage not in tasks or update.done < done:
-                for task in tasks.values():
-                    bars.remove_task(task)
-                tasks.clear()
-                tasks[update.stage] = bars.add_task(update.stage, total=update.total, unit="", facts="")
-            done = update.done
+            if update.stage != stage or update.done < done:
+                bars.reset(task, description=update.stage, visible=True)
+            stage, done = update.stage, update.done
             facts = " ".join(f"{name} {value}" for name, value in update.facts.items())
-            bars.update(tasks[update.stage], completed=update.done, total=update.total, unit=update.unit, facts=facts)
+            bars.update(task, completed=update.done, total=update.total, unit=update.unit, facts=facts)
 
         yield show
 

@@ -1,6 +1,5 @@
 """Tables, paragraphs and lists in the requested layout, and figures as the Ascend guides print them."""
 
-import unicodedata
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
@@ -40,17 +39,15 @@ def write_ratio(value: float) -> str:
 
 def write_guide_table(grid: Grid) -> str:
     """Markdown whose columns line up, Chinese characters two places wide."""
-    widths = [max(map(_width, column)) for column in zip(*grid.lines, strict=True)]
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*grid.lines, strict=True)]
     header, *rows = grid.lines
     padded = (
-        [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+        [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
         for line in (header, ["-" * width for width in widths], *rows)
     )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
-
-
-def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 _TABLES = {Layout.TABLE: write_columns, Layout.GUIDE: write_guide_table, Layout.MARKDOWN: write_markdown_table}
