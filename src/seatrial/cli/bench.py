@@ -12,7 +12,6 @@ from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.bench.sweep import SweepSpec
     from seatrial.results.speed import Speed
     from seatrial.store.measurement import Measurement, Point, Scope
 
@@ -79,6 +78,7 @@ def bench(
     from seatrial.bench.measure import Limits
     from seatrial.bench.sweep import SweepSpec
     from seatrial.engines.base import read_engine
+    from seatrial.store.command_line import write_words
     from seatrial.store.imported import check_output
     from seatrial.workflow.bench import (
         PROCESSES,
@@ -109,7 +109,8 @@ def bench(
             stop_when_saturated=stop_when_saturated,
         )
         record = bench_engine(file, spec, output, progress, force)
-    lines = write_guide_summaries(record, output, _write_command(folder, spec, output)) if loop else []
+    words = write_words("bench", folder, batch_size=spec.batch_sizes, loop=loop, scope=scopes, output=output)
+    lines = write_guide_summaries(record, output, words) if loop else []
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
         return
@@ -212,11 +213,3 @@ def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
         ratio = statistics.median(ratios)
         lines.append(f"checked: a repeated batch runs {ratio:.2f} times as fast as a new one ({len(ratios)} pairs)")
     return lines
-
-
-def _write_command(folder: Path, spec: "SweepSpec", output: Path) -> list[str]:
-    """The command line of this measurement."""
-    from seatrial.store.command_line import write_words
-
-    loop = spec.limits.min_samples
-    return write_words("bench", folder, batch_size=spec.batch_sizes, loop=loop, scope=spec.scopes, output=output)
