@@ -29,7 +29,7 @@ from seatrial.bench.inputs import make_batches, make_random_pixels
 from seatrial.bench.measure import Limits, measure
 from seatrial.bench.output_checks import OutputCheck
 from seatrial.bench.sweep import run_worker
-from seatrial.bench.timed_work import make_run_batch, rotate_arrays
+from seatrial.bench.timed_work import TimedWork, make_run_batch
 from seatrial.bench.worker import Job
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
@@ -95,7 +95,8 @@ def compare_loops(asked: Asked) -> Iterator[float]:
     pipeline = read_pipeline(file.manifest.graph)
     with get_engine(file.manifest.engine).open(file, file.manifest.device, asked.batch_size) as session:
         batches = make_batches(make_random_pixels(pipeline, 0), asked.batch_size, session.input, pipeline)
-        work = rotate_arrays(make_run_batch(session, file.manifest.engine, on_device=False), batches)
+        run_batch = make_run_batch(session, file.manifest.engine, on_device=False)
+        work = TimedWork(len(batches), lambda index: run_batch(batches[index]))
         check = OutputCheck(file.manifest.precision)
         check.record_references(lambda index: work.run(index)[0], work.inputs, 0.0, time.perf_counter)
         runs = max(2, round(asked.seconds / 4 / max(1e-6, clock(lambda: session.run(batches[0])))))

@@ -56,11 +56,6 @@ def make_run_batch(session: Session, engine: str, on_device: bool) -> RunBatch:
     return run_batch
 
 
-def rotate_arrays(run_batch: RunBatch, batches: Sequence[NDArray[Any]]) -> TimedWork:
-    """Scopes device and host: arrays in memory."""
-    return TimedWork(len(batches), lambda index: run_batch(batches[index]))
-
-
 class FileWork:
     """Scope e2e: image files to top-k. One batch is decoded by all cores at a time, then run, then ranked.
 

@@ -21,7 +21,7 @@ from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, 
 from seatrial.bench.measure import Clock, Limits, Samples, measure
 from seatrial.bench.memory import is_out_of_memory
 from seatrial.bench.output_checks import OutputCheck, OutputComparison, time_pairs
-from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork, make_run_batch, rotate_arrays
+from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork, make_run_batch
 from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
@@ -136,7 +136,7 @@ class _Bench:
         job = self._job
         if job.scope != "e2e":
             batches = make_batches(self._pixels, job.batch_size, self._spec, self._pipeline, job.streams)
-            return rotate_arrays(self._run_batch, batches)
+            return TimedWork(len(batches), lambda index: self._run_batch(batches[index]))
         files = list_images(job.files) if job.files else []
         if not files:
             raise DataError(f"{job.files or 'no folder'} has no images", "give scope e2e a folder with --images")

@@ -51,10 +51,6 @@ class TrainedNetwork:
         if self.average is not None:
             self.average.update(self.plain, step)
 
-    def sync_buffers(self) -> None:
-        """Give all ranks the running statistics of the first, as each rank has its own after a step."""
-        self.group.broadcast_tensors(self.kept.buffers())
-
     def load(self, state: dict[str, Any], average: dict[str, Any] | None) -> None:
         """Load weights; without averaged ones the average starts with them."""
         self.plain.load_state_dict(state)

@@ -76,7 +76,8 @@ class Validator:
             TrainingDiverged: the loss is not finite.
         """
         started = time.perf_counter()
-        network.sync_buffers()
+        # Each rank has its own running statistics after a step.
+        self.group.broadcast_tensors(network.kept.buffers())
         sums, own_bad = self._count(network, is_stopping)
         bad = {name: why for part in self.group.all_gather_object(own_bad) for name, why in part.items()}
         images, loss, hits1, hits5 = self.group.all_gather(sums).sum(axis=0).tolist()
