@@ -1,15 +1,12 @@
 """`seatrial preprocess`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
 
 from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, show_progress
-
-if TYPE_CHECKING:
-    from seatrial.data.preprocessing.yuv import PixelFormat
 
 
 def preprocess(
@@ -25,9 +22,12 @@ def preprocess(
     as_json: Json = False,
 ) -> None:
     """Write images as headerless .bin files, as a card preprocesses them. A run that was stopped resumes."""
+    from seatrial.data.preprocessing.yuv import PixelFormat
+    from seatrial.strict import check_name
     from seatrial.workflow.preprocess import PreprocessSpec, preprocess_images
 
-    spec = PreprocessSpec(recipe, source, target, mode, workers, read_format(pixels), info)
+    check_name(pixels, get_args(PixelFormat), f"there is no format '{pixels}'")
+    spec = PreprocessSpec(recipe, source, target, mode, workers, cast("PixelFormat", pixels), info)
     with show_progress() as progress:
         report = preprocess_images(spec, progress)
     manifest = report.manifest
@@ -43,16 +43,3 @@ def preprocess(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "
         f"each {manifest.dtype} {manifest.layout} {shape}, {manifest.file_bytes} bytes"
     )
-
-
-def read_format(text: str) -> "PixelFormat":
-    """The pixel format of `--format`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    from seatrial.data.preprocessing.yuv import PixelFormat
-    from seatrial.strict import check_name
-
-    check_name(text, get_args(PixelFormat), f"there is no format '{text}'")
-    return cast("PixelFormat", text)
