@@ -1,17 +1,13 @@
 """`seatrial quantize`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seatrial.cli.options import Json, Labels, Output, read_choice
 from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import UsageError
-
-if TYPE_CHECKING:
-    from seatrial.data.images import LabelledImage
-    from seatrial.engines.base import GraphFile
 
 
 def quantize(
@@ -36,15 +32,19 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantise a graph to int8 with a scale for each output channel, checked and compared with fp32."""
+    from seatrial.data.labels import read_labels
     from seatrial.engines.engine_folder import read_graph
     from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 
     source = read_graph(graph)
+    if images is None and labels is not None:
+        raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
+    classes = source.manifest.recipe["network"]["classes"]
     spec = QuantizeSpec(
         calibration=calibration,
         count=calibration_images,
         preset=read_choice(preset, ("performance", "mixed"), "preset"),
-        images=read_images(source, images, labels),
+        images=() if images is None else read_labels(images, labels, classes),
         max_drop_pp=max_drop_pp,
     )
     with show_progress() as progress:
@@ -61,19 +61,3 @@ def quantize(
     )
     if made.kept_float:
         print(f"in float: {', '.join(made.kept_float)}")
-
-
-def read_images(graph: "GraphFile", images: Path | None, labels: Path | None) -> "tuple[LabelledImage, ...]":
-    """The labelled set of `--images` and `--labels`.
-
-    Raises:
-        UsageError: labels without images.
-        DataError: as `data.labels.read_labels`.
-    """
-    if images is None:
-        if labels is not None:
-            raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
-        return ()
-    from seatrial.data.labels import read_labels
-
-    return read_labels(images, labels, graph.manifest.recipe["network"]["classes"])
