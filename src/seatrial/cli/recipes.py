@@ -1,16 +1,13 @@
 """`seatrial recipes`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.cli.output.tables import Layout
-
-if TYPE_CHECKING:
-    from seatrial.recipes import Recipe
 
 app = typer.Typer(help="List the recipes, or show one.", rich_markup_mode=None)
 
@@ -47,20 +44,17 @@ def show(
     from seatrial.recipes.load import find_card
 
     checked = load_recipe(recipe)
-    if preset is not None:
-        _print_preset(checked, preset, as_json)
-    elif as_json:
-        print_json(checked.model_dump(mode="json", exclude_none=True))
-    else:
-        print(find_card(recipe).read_text(encoding="utf-8"), end="")
-
-
-def _print_preset(recipe: "Recipe", preset: str, as_json: bool) -> None:
-    settings, changes = recipe.train.model_dump(mode="json"), recipe.find_preset(preset)
+    if preset is None:
+        if as_json:
+            print_json(checked.model_dump(mode="json", exclude_none=True))
+        else:
+            print(find_card(recipe).read_text(encoding="utf-8"), end="")
+        return
+    settings, changes = checked.train.model_dump(mode="json"), checked.find_preset(preset)
     if as_json:
         print_json({**settings, **changes})
         return
-    of_card = recipe.train.model_fields_set
+    of_card = checked.train.model_fields_set
     sources = ("preset" if name in changes else "card" if name in of_card else "default" for name in settings)
     values = ("none" if v is None else str(v) for v in {**settings, **changes}.values())
     print_table(
