@@ -13,30 +13,25 @@ from seatrial.cli.output.progress import print_json, show_progress
 if TYPE_CHECKING:
     from seatrial.store.imported import LoadTestRecord, LoadTestRun
 
-Scenario = Annotated[str, typer.Option(help="offline, single-stream, multi-stream or server.")]
-Images = Annotated[Path | None, typer.Option(help="Folder of input images; default: random bytes.")]
-Preset = Annotated[str, typer.Option(help="quick, or mlperf for MLPerf's durations and counts.")]
-BatchSize = Annotated[str, typer.Option(help="Largest batch; of several, the largest that a query fills.")]
-Duration = Annotated[float, typer.Option(help="Least seconds of the run.", min=0.01)]
-Samples = Annotated[int, typer.Option(help="Least number of queries; in scenario offline, of images.", min=1)]
-TargetQps = Annotated[float | None, typer.Option(help="Images per second sent to a server.", min=0.001)]
-TargetLatency = Annotated[
-    float | None, typer.Option(help="Latency that 99 % of a server's queries must keep; default: 15.", min=0.001)
-]
-
 
 def load_test(
     folder: Folder,
     output: Record,
-    scenario: Scenario,
-    preset: Preset = "quick",
-    batch_size: BatchSize = "1,4,8,16",
-    images: Images = None,
+    scenario: Annotated[str, typer.Option(help="offline, single-stream, multi-stream or server.")],
+    preset: Annotated[str, typer.Option(help="quick, or mlperf for MLPerf's durations and counts.")] = "quick",
+    batch_size: Annotated[
+        str, typer.Option(help="Largest batch; of several, the largest that a query fills.")
+    ] = "1,4,8,16",
+    images: Annotated[Path | None, typer.Option(help="Folder of input images; default: random bytes.")] = None,
     streams: Streams = None,
-    duration: Duration = 10.0,
-    min_samples: Samples = 50,
-    target_qps: TargetQps = None,
-    target_latency_ms: TargetLatency = None,
+    duration: Annotated[float, typer.Option(help="Least seconds of the run.", min=0.01)] = 10.0,
+    min_samples: Annotated[
+        int, typer.Option(help="Least number of queries; in scenario offline, of images.", min=1)
+    ] = 50,
+    target_qps: Annotated[float | None, typer.Option(help="Images per second sent to a server.", min=0.001)] = None,
+    target_latency_ms: Annotated[
+        float | None, typer.Option(help="Latency that 99 % of a server's queries must keep; default: 15.", min=0.001)
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Load-test an engine with MLPerf's LoadGen; exit code 0, 4 or 7."""
