@@ -1,5 +1,8 @@
 """Fixtures that several test folders share."""
 
+import gc
+import multiprocessing
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +14,23 @@ from file_budget import read_budget
 from made_once import make_once
 from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.cli import run_cli
+from seatrial.data.bins import write
+from seatrial.data.loading import decode_pool
 from seatrial.engines.base import EngineFile
 from seatrial.machine import isolated_process
+from seatrial.machine.conditions import read_conditions
 from seatrial.progress import Progress
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
 from tiny_trial import TinyTrial, make_trial
 
 BUDGET = read_budget()
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so that nothing need look for garbage in it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,9 +50,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _forked_processes() -> Iterator[None]:
-    """Compiling and measuring processes are forked from one that has torch loaded."""
+    """Compiling, measuring and decoding processes are forked from one that has torch loaded."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(isolated_process, "subprocess", forked_processes)
+        for module in (decode_pool, write):
+            patch.setattr(module, "multiprocessing", forked_processes)
         yield
 
 
@@ -57,10 +71,29 @@ def _short_warm_up() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _short_look() -> Iterator[None]:
+    """Before a measurement the machine is watched for a second, of which nothing is judged here either."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("sweep", "loadgen.run"):
+            patch.setattr(f"seatrial.bench.{module}.read_conditions", lambda: read_conditions(0.01))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_flush() -> Iterator[None]:
+    """No test outlives a power cut, and waiting for the disk takes 5 ms for each file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling and measuring processes are started in earnest, as users start them."""
+    """Compiling, measuring and decoding processes are started in earnest, as users start them."""
     monkeypatch.setattr(isolated_process, "subprocess", subprocess)
+    for module in (decode_pool, write):
+        monkeypatch.setattr(module, "multiprocessing", multiprocessing)
 
 
 @pytest.fixture(scope="session")

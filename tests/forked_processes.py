@@ -1,4 +1,7 @@
-"""Processes of ours, forked from one that has the libraries loaded, which takes seconds for each otherwise."""
+"""Processes of ours, forked from one that has the libraries loaded, which takes seconds for each otherwise.
+
+It stands for the modules `subprocess` and `multiprocessing` where ours start processes.
+"""
 
 import importlib
 import multiprocessing
@@ -7,7 +10,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +46,27 @@ def Popen(command: Sequence[str], env: Mapping[str, str], **pipes: int) -> Any:
     return _Forked(command[ours:], env) if forks else subprocess.Popen(command, env=env, **pipes)
 
 
+def get_context(method: str) -> ForkServerContext:
+    """As those who start decoding processes use `multiprocessing.get_context`; theirs are spawned elsewhere."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def start_fork(target: Callable[..., object], *arguments: object) -> BaseProcess:
+    """Call a function, which a new process finds by name, in a fork of the one that has the libraries loaded."""
+    process: BaseProcess = get_context("forkserver").Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
 class _Forked:
     """A forked process; what goes through pipes elsewhere goes through files here."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         self._command, self._env = list(command), dict(env)
         self._folder = tempfile.TemporaryDirectory(prefix="forked-", ignore_cleanup_errors=True)
-        self._process: Any = None
+        self._process: BaseProcess | None = None
 
     def __enter__(self) -> "_Forked":
         self._folder.__enter__()
@@ -62,11 +81,8 @@ class _Forked:
         folder = Path(self._folder.name)
         for name, content in (("0", text), ("1", b""), ("2", b"")):
             (folder / name).write_bytes(content)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOADED))
         home = str(Path(seatrial.__file__).parent)
-        self._process = context.Process(target=_run, args=(self._command, self._env, os.getcwd(), folder, home))
-        self._process.start()
+        self._process = start_fork(_run, self._command, self._env, os.getcwd(), folder, home)
         self._process.join()
         return (folder / "1").read_bytes(), (folder / "2").read_bytes()
 
@@ -76,9 +92,8 @@ class _Forked:
 
     @property
     def returncode(self) -> int:
-        code = self._process.exitcode
-        assert isinstance(code, int)
-        return code
+        assert self._process is not None and self._process.exitcode is not None
+        return self._process.exitcode
 
 
 def _run(command: list[str], env: dict[str, str], folder: str, pipes: Path, home: str) -> None:

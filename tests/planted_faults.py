@@ -19,17 +19,17 @@ from seatrial.recipes import Recipe, load_recipe
 from seatrial.recipes.steps import CenterCrop, Resize
 from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest, EngineManifest, GraphManifest
-from tiny_trial import CLASSES, TinyTrial, make_trial
+from tiny_trial import CLASSES, NETWORK, TinyTrial, make_trial
 
 Pixels = Callable[[Image.Image, Recipe], np.ndarray]
 
 
-def make_diagnosed_trial(folder: Path) -> TinyTrial:
+def make_diagnosed_trial(folder: Path, network: str = NETWORK) -> TinyTrial:
     """The miniature trial with pictures full of detail, a colour for each class, and a last layer that tells them.
 
     Random weights give nearly the same answer to everything, and what they answer is mostly rounding.
     """
-    trial = make_trial(folder)
+    trial = make_trial(folder, network=network)
     rng = np.random.default_rng(1)
     for place in (trial.images, *sorted((folder / "train").iterdir())):
         for path in list_images(place):
@@ -38,12 +38,12 @@ def make_diagnosed_trial(folder: Path) -> TinyTrial:
     paths = list_images(trial.images)
     pixels = np.stack([make_pixels(Image.open(path), recipe) for path in paths])
     images = torch.from_numpy(normalise(pixels, recipe))
-    network = build_network(recipe.network).eval()
-    fill_golden_weights(network, "tiny")
-    _fit_last_layer(network, images, torch.arange(len(paths)) % CLASSES)
-    torch.save(network.state_dict(), trial.checkpoint)
+    built = build_network(recipe.network).eval()
+    fill_golden_weights(built, "tiny")
+    _fit_last_layer(built, images, torch.arange(len(paths)) % CLASSES)
+    torch.save(built.state_dict(), trial.checkpoint)
     with torch.inference_mode():
-        answers = network(images).argmax(dim=1).tolist()
+        answers = built(images).argmax(dim=1).tolist()
     write_labels(trial.labels, {path.name: answer for path, answer in zip(paths, answers, strict=True)})
     return trial
 

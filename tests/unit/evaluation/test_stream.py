@@ -102,6 +102,7 @@ def test_every_image_counts_once_whatever_the_batch(
     assert {len(batch) for batch in session.given} <= {size, COUNT % size if fixed is None else size}
 
 
+@pytest.mark.usefixtures("fresh_processes")
 def test_processes_decode_as_threads_do(images: list[LabelledImage], tmp_path: Path) -> None:
     for workers in (1, 5):
         with evaluate(FakeSession(), images, tmp_path / str(workers), StreamPlan(4, workers, 2)) as ledger:

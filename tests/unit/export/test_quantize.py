@@ -21,13 +21,13 @@ from seatrial.export.spec import ExportSpec
 from seatrial.progress import Update, silent
 from seatrial.recipes import load_recipe
 from seatrial.workflow.export import draw_pictures, export_checkpoint
-from tiny_trial import TinyTrial
+from tiny_trial import LAYERS, SUMS, TinyTrial
 from uneven_network import RECIPE, SPOILED, draw_pixels, make_network
 
 
 @pytest.fixture(scope="module")
 def resnet(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    """ResNet-18 at 32 px, opset 11, uint8 images."""
+    """The small ResNet at 32 px, opset 11, uint8 images."""
     path = tmp_path_factory.mktemp("resnet") / "model.onnx"
     export_checkpoint(load_recipe(str(tiny_trial.card)), tiny_trial.checkpoint, path, ExportSpec(opset=11), [])
     return load_graph(path)
@@ -64,14 +64,14 @@ def run_openvino(model: onnx.ModelProto, images: np.ndarray) -> tuple[np.ndarray
 
 def test_every_layer_has_a_scale_for_each_output(int8: onnx.ModelProto, raised: onnx.ModelProto) -> None:
     layers = check_quantized(int8, raised)
-    assert (len(layers.int8), layers.plain, layers.count) == (21, (), 21)
+    assert (len(layers.int8), layers.plain, layers.count) == (LAYERS, (), LAYERS)
     assert read_facts(int8) == read_facts(raised) and read_facts(int8).opset == 13
 
 
 def test_preprocessing_stays_float_and_residual_sums_are_quantised(int8: onnx.ModelProto) -> None:
     quantized = list_quantized(int8)
     assert not [name for name in quantized if name.startswith("preprocess_")]
-    assert sum(name.endswith("/Add") for name in quantized) == 8
+    assert sum(name.endswith("/Add") for name in quantized) == SUMS
 
 
 def test_openvino_fuses_it_and_answers_as_fp32(
@@ -79,7 +79,7 @@ def test_openvino_fuses_it_and_answers_as_fp32(
 ) -> None:
     expected = run_graph(resnet, pictures)
     logits, executed = run_openvino(int8, pictures)
-    assert executed.total() == 21 and set(executed) <= {"u8", "i8"}
+    assert executed.total() == LAYERS and set(executed) <= {"u8", "i8"}
     assert (logits.argmax(1) == expected.argmax(1)).mean() >= 0.95
     assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
 
@@ -95,7 +95,7 @@ def test_onnxruntime_fuses_it_and_answers_as_fp32(
     options.optimized_model_filepath = str(tmp_path_factory.mktemp("fused") / "model.onnx")
     onnxruntime.InferenceSession(int8.SerializeToString(), options, providers=["CPUExecutionProvider"])
     fused = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
-    assert (fused["QLinearConv"], fused["QLinearAdd"], fused["Conv"]) == (20, 8, 0)
+    assert (fused["QLinearConv"], fused["QLinearAdd"], fused["Conv"]) == (LAYERS - 1, SUMS, 0)
 
 
 def test_raising_the_opset_changes_no_answer(

@@ -49,8 +49,11 @@ def test_a_users_error_keeps_its_kind_and_its_fix() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_keeps_its_class(kind: type[SeatrialError]) -> None:
+    """As it reads them; how they are written does not depend on the class."""
+    report = json.dumps({"error": kind.__name__, "problem": "a problem", "fix": "a fix"})
+    command = ("bash", "-c", f"echo '{report}'; exit 1")
     with pytest.raises(kind, match=r"^a problem; a fix$") as caught:
-        call(f"raise {kind.__name__}('a problem', 'a fix')")
+        call_child(command, "0", Text, "the process that tried")
     assert type(caught.value) is kind
 
 

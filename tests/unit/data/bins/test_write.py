@@ -121,6 +121,7 @@ def test_no_images_are_refused() -> None:
         name_bins([])
 
 
+@pytest.mark.usefixtures("fresh_processes")
 def test_processes_write_the_same_bytes(tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bins, "CHUNK", 2)
     write_one(tmp_path / "one", images)

@@ -1,17 +1,10 @@
-"""A process that evaluates images of noise with the fake engine and counts each image that the engine is given.
-
-    python evaluate_noise.py FOLDER IMAGES
-
-It is killed by a test, again and again, until it reaches the end.
-"""
+"""What a process does that a test kills again and again until it reaches the end; here so that it is found by name."""
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from fake_engine import FakeSession, answer, make_recipe
 from noise_images import list_noise
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
@@ -22,7 +15,8 @@ from seatrial.progress import silent
 from seatrial.store.predictions import write_parts
 
 
-def main(folder: Path, count: int) -> None:
+def evaluate_noise(folder: Path, count: int) -> None:
+    """Evaluate images of noise with the fake engine, and count in `given` each image that the engine is given."""
     images = list_noise(folder / "noise", count)
     given = os.open(folder / "given", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -35,8 +29,4 @@ def main(folder: Path, count: int) -> None:
         answers = stream_predictions(session, images, pipeline, ledger.todo, StreamPlan(16, 2, 2))
         predict_all(ledger, ledger.todo, lambda _: answers, count, silent)
         write_parts(folder / "noise.parquet", collect_predictions(ledger, images))
-        sys.stdout.write(f"{ledger.tally.attempts}\n")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+        (folder / "attempts").write_text(str(ledger.tally.attempts))
