@@ -199,17 +199,15 @@ def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str
     return ", ".join(parts)
 
 
-def _describe_checks(points: "tuple[Point, ...]") -> list[str]:
+def _describe_checks(points: "tuple[Point, ...]") -> Iterator[str]:
     """The checks that the timed work was done."""
     import statistics
 
     checked = sum(point.outputs_checked or 0 for point in points)
     off = max((point.outputs_error or 0.0 for point in points), default=0.0)
     ratios = [f / r for point in points for f, r in zip(point.fresh_ms, point.repeated_ms, strict=True)]
-    lines = []
     if checked:
-        lines.append(f"checked: {checked} timed outputs are those of untimed runs (off by up to {off:.1g})")
+        yield f"checked: {checked} timed outputs are those of untimed runs (off by up to {off:.1g})"
     if ratios:
         ratio = statistics.median(ratios)
-        lines.append(f"checked: a repeated batch runs {ratio:.2f} times as fast as a new one ({len(ratios)} pairs)")
-    return lines
+        yield f"checked: a repeated batch runs {ratio:.2f} times as fast as a new one ({len(ratios)} pairs)"

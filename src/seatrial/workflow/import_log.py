@@ -85,7 +85,9 @@ def _check_same_setup(logs: Sequence[_ReadLog]) -> None:
 
 def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> ImportedRecord:
     tool, reading = logs[0].tool, logs[0].reading
-    points = tuple(_fill_card(spec, point) for one in logs for point in one.reading.points)
+    points = tuple(point for one in logs for point in one.reading.points)
+    if (chips := spec.chips_per_card) is not None:
+        points = tuple(p.model_copy(update={"images_per_s_card": p.images_per_s * chips}) for p in points)
     point_models = [one.reading.model for one in logs for _ in one.reading.points]
     models = set(point_models)
     model = reading.model if len(models) == 1 else None
@@ -99,12 +101,6 @@ def _make_record(spec: ImportSpec, logs: Sequence[_ReadLog], name: str) -> Impor
         device=spec.device or reading.device, precision=reading.precision, chips_per_card=spec.chips_per_card,
         files=tuple(one.file for one in logs), points=points, doubts=doubts,
     )  # fmt: skip
-
-
-def _fill_card(spec: ImportSpec, point: ImportedPoint) -> ImportedPoint:
-    if spec.chips_per_card is None:
-        return point
-    return point.model_copy(update={"images_per_s_card": point.images_per_s * spec.chips_per_card})
 
 
 def _doubt_record(spec: ImportSpec, reading: Reading, points: Sequence[ImportedPoint]) -> Iterator[str]:

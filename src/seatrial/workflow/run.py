@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,8 +104,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
         gates = judge_gates(checked.recipe, accuracies, measurements)
-        gates += _judge_batches(spec, checked, engines, progress)
-        judged = reach_verdict(checked.recipe.name, gates)
+        judged = reach_verdict(checked.recipe.name, (*gates, *_judge_batches(spec, checked, engines, progress)))
         facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked)}
         verdict = judged.model_copy(update=facts)
         verdict.save(run / VERDICT)
@@ -277,10 +276,9 @@ def _evaluate_all(
 
 def _judge_batches(
     spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
-) -> tuple[GateResult, ...]:
+) -> Iterator[GateResult]:
     """The gate `same_at_batches`: every engine is evaluated at each of the batch sizes."""
     sizes = checked.recipe.gates.same_at_batches
-    results = []
     for file in engines.values() if sizes else ():
         records: dict[int, AccuracyRecord] = {}
         for size in sizes:
@@ -288,8 +286,7 @@ def _judge_batches(
             job = EvaluateSpec(checked.images, size, first if records else None)
             folder = spec.output / "evaluation" / f"batch-{size}"
             records[size] = evaluate_engine(file, job, folder, progress)
-        results.append(judge_same_at_batches(records))
-    return tuple(results)
+        yield judge_same_at_batches(records)
 
 
 def _bench_all(

@@ -1,6 +1,6 @@
 """`seatrial train --performance`: the steps of a training to the record of its speed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from seatrial.errors import UsageError
 from seatrial.recipes import Recipe
@@ -54,11 +54,9 @@ def describe_speed(
     )
 
 
-def _doubt(steps: int, record: TrainingRecord, machines: int) -> list[str]:
-    doubts = []
+def _doubt(steps: int, record: TrainingRecord, machines: int) -> Iterator[str]:
     if steps < FEW:
-        doubts.append(f"only {steps} steps were timed")
+        yield f"only {steps} steps were timed"
     processes = record.world_size // machines
     if record.device.startswith("cpu") and processes > 1:
-        doubts.append(f"{processes} processes share the cores of one machine")
-    return doubts
+        yield f"{processes} processes share the cores of one machine"

@@ -12,7 +12,6 @@ from seatrial.strict import Strict
 
 MLPERF_LIBRARY = 1024
 """Images that MLPerf's rules keep in memory for ResNet-50; LoadGen chooses from them at random."""
-QUICK_LIBRARY = 256
 MLPERF_S = 600
 """What MLPerf's rules let a run last at least."""
 TARGET_LATENCY_MS = 15.0
@@ -40,7 +39,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "multi-stream": Scenario("MultiStream", 8, 662),
     "server": Scenario("Server", 1, 662),
 }
-PRESETS: Mapping[str, int] = {"quick": QUICK_LIBRARY, "mlperf": MLPERF_LIBRARY}
+PRESETS: Mapping[str, int] = {"quick": 256, "mlperf": MLPERF_LIBRARY}
 """Each preset with the images that it keeps in memory."""
 
 

@@ -210,10 +210,8 @@ def run_queries(loadgen: Any, classifier: Classifier, settings: Any, job: LoadTe
             system.give_up(error)
 
     threading.Thread(target=test, daemon=True).start()
-    try:
+    with contextlib.closing(system):
         system.done.result()
-    finally:
-        system.close()
     return system.queries
 
 

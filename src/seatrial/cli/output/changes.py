@@ -1,6 +1,6 @@
 """A run compared with an earlier one, as text, Markdown for a pull request, or JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from seatrial.cli.output.speed import list_ratio
@@ -17,7 +17,9 @@ def write_changes(changes: Changes, layout: Layout) -> str:
     title, verdict = f"{changes.after} against {changes.before}", changes.verdict.outcome
     gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in changes.verdict.gates]
     only = [f"only in {name}: {', '.join(engines)}" for name, engines in changes.only.items()]
-    lines = [*only, *_list_notes(changes), *gates] or ["nothing was judged: no gate, or nothing to compare"]
+    lines = [*only, *(f"note: {note}" for note in _list_notes(changes)), *gates] or [
+        "nothing was judged: no gate, or nothing to compare"
+    ]
     if layout is not Layout.MARKDOWN:
         lines.append(f"{verdict}: {title}")
     return write_blocks(
@@ -56,17 +58,16 @@ def _tabulate_speed(engines: Sequence[EngineChange]) -> Grid:
     return Grid(["engine", "batch", "images/s before", "after", "change (95 % interval)"], rows)
 
 
-def _list_notes(changes: Changes) -> list[str]:
-    notes = []
+def _list_notes(changes: Changes) -> Iterator[str]:
     for engine in changes.engines:
         if engine.accuracy is not None:
-            notes += [f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts]
+            yield from (f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts)
         if engine.speed is None:
             continue
         allowed = (item for item in engine.speed.unlike.items() if item[0] not in engine.speed.refused)
-        notes += [f"{engine.name}: not alike, but allowed: {describe_unlike(*item)}" for item in allowed]
-        notes += [f"{engine.name}: {doubt}" for doubt in doubt_intervals((engine.speed.before, engine.speed.after))]
-    return [f"note: {note}" for note in notes]
+        yield from (f"{engine.name}: not alike, but allowed: {describe_unlike(*item)}" for item in allowed)
+        doubts = doubt_intervals((engine.speed.before, engine.speed.after))
+        yield from (f"{engine.name}: {doubt}" for doubt in doubts)
 
 
 def _tabulate_changed(changes: Changes) -> Grid:
