@@ -17,9 +17,8 @@ def write_changes(changes: Changes, layout: Layout) -> str:
     title, verdict = f"{changes.after} against {changes.before}", changes.verdict.outcome
     gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in changes.verdict.gates]
     only = [f"only in {name}: {', '.join(engines)}" for name, engines in changes.only.items()]
-    lines = [*only, *(f"note: {note}" for note in _list_notes(changes)), *gates] or [
-        "nothing was judged: no gate, or nothing to compare"
-    ]
+    notes = [f"note: {note}" for note in _list_notes(changes)]
+    lines = [*only, *notes, *gates] or ["nothing was judged: no gate, or nothing to compare"]
     if layout is not Layout.MARKDOWN:
         lines.append(f"{verdict}: {title}")
     return write_blocks(
