@@ -21,24 +21,20 @@ MIN_OPSET = 11
 def fuse_aipp(model: onnx.ModelProto, config: Aipp) -> onnx.ModelProto:
     """A graph whose input of the same name takes uint8 (n, *`apply_aipp.input_shape`) and computes `apply_aipp`.
 
-    A network of fewer channels than the configuration gives takes the first ones, as on the device.
+    `model` is as the exporter writes it: float32 NCHW of a fixed image size. A network of fewer channels than the
+    configuration gives takes the first ones, as on the device.
 
     Raises:
-        UsageError: the graph takes no float images, another size, or more channels than the configuration gives.
+        UsageError: the graph takes another size or more channels than the configuration gives, or its opset is older.
     """
     tail = Tail(model, PREFIX)
     facts, spec = tail.facts, tail.facts.input
-    if spec.dtype != "float32" or spec.layout != "NCHW":
-        found = f"{spec.dtype} {spec.layout}"
-        raise UsageError(f"AIPP goes in front of float32 NCHW, and '{spec.name}' is {found}", "export without fusing")
     if facts.opset < MIN_OPSET:
         raise UsageError(
             f"AIPP nodes need opset {MIN_OPSET} or newer, and the graph has {facts.opset}",
             "set graph.opset in the card",
         )
-    _, channels, height, width = spec.shape
-    if channels is None or height is None or width is None:
-        raise UsageError(f"'{spec.name}' has no fixed image size", "export with a fixed size")
+    channels, height, width = (size or 0 for size in spec.shape[1:])
     if channels > config.channels:
         raise UsageError(
             f"{config.input_format} gives {config.channels} channels, '{spec.name}' takes {channels}",

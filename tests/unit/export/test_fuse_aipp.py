@@ -293,7 +293,6 @@ def test_the_graph_given_is_left_alone() -> None:
         ),
         (identity(12, 12, channels=4), "rgb", "RGB888_U8 gives 3 channels, 'image' takes 4"),
         (identity(12, 12, opset=10), "rgb", "AIPP nodes need opset 11 or newer, and the graph has 10"),
-        (fuse_aipp(identity(12, 12), CONFIGURATIONS["rgb"]), "rgb", "'image' is uint8 NHWC; export without fusing"),
     ],
 )
 def test_refusals(model: onnx.ModelProto, name: str, said: str) -> None:
