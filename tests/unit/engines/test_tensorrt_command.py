@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.engines.tensorrt.build import PlanJob, check_graph, find_reason, read_numbers, read_version, write_command
+from seatrial.engines.tensorrt.build import PlanJob, find_reason, read_numbers, read_version, write_command
 from seatrial.engines.tensorrt.options import MAX_BATCH_SIZE, OPTIONS, Settings, read_settings
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import UsageError
 
 JOB = PlanJob(
     graph=Path("/graphs/model.onnx"),
@@ -66,26 +66,6 @@ def test_options_become_flags_and_a_fixed_graph_is_given_no_shapes() -> None:
         "--builderOptimizationLevel=5",
         "--timingCacheFile=/caches/a b",
     ]
-
-
-@pytest.mark.parametrize(
-    ("precision", "graph", "version", "words"),
-    [
-        (
-            "fp32",
-            "fp16",
-            "10.3.0",
-            "10.3.0 takes a graph in fp32, and this one is in fp16; give the fp32",
-        ),
-        ("int8", "fp32", "8.6.1", "takes a graph in int8, and this one is in fp32; make it with `seatrial quantize`"),
-        ("fp16", "int8", "10.3.0", "takes a graph in fp32 or fp16, and this one is in int8"),
-        ("fp16", "fp32", "11.4.0", "TensorRT 11.4.0 takes a graph in fp16, and this one is in fp32"),
-        ("tf32", "fp16", "11.4.0", "for tf32 TensorRT 11.4.0 takes a graph in fp32"),
-    ],
-)
-def test_a_graph_in_another_precision_is_refused(precision: str, graph: str, version: str, words: str) -> None:
-    with pytest.raises(EngineError, match=words):
-        check_graph(precision, graph, version)
 
 
 @pytest.mark.parametrize(

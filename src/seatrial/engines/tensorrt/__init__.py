@@ -16,7 +16,7 @@ from seatrial.engines.base import (
     fix_ends,
     write_rebuild,
 )
-from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, check_graph, read_numbers
+from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, read_numbers
 from seatrial.engines.tensorrt.cuda import CudaDevice, list_cuda_devices
 from seatrial.engines.tensorrt.layers import count_layers
 from seatrial.engines.tensorrt.options import Settings, read_settings
@@ -79,14 +79,13 @@ class TensorRtEngine:
         """Build one plan per batch size, load each and read back the precision of its layers.
 
         Raises:
-            EngineError: TensorRT or the GPU is missing, the graph is in another precision than TensorRT must be
-                given, the builder fails, or the plan computes in another precision than the requested one.
+            EngineError: TensorRT or the GPU is missing, the builder fails, or the plan computes in another precision
+                than the requested one.
         """
         has = job.capabilities or self.probe()
         check_available(job, has)
         assert has.version is not None
         settings = read_settings(job.options, job.batch_sizes)
-        check_graph(job.precision, job.manifest.precision, has.version)
         files = []
         executed: dict[str, int] = {}
         for size in job.batch_sizes or (None,):

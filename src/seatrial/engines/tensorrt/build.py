@@ -16,10 +16,8 @@ from seatrial.store.files import replacing
 
 Version = tuple[int, int, int]
 MEBIBYTE = 1024 * 1024
-GRAPH_PRECISIONS = {"fp32": ("fp32",), "tf32": ("fp32",), "fp16": ("fp32", "fp16"), "int8": ("int8",)}
-"""What a graph may compute in, by requested precision, up to TensorRT 10; from 11 on fp16 must be in the graph too."""
 FIRST_TYPED = 11
-"""From this version on every network is strongly typed: precision is in the graph, and its flags are gone."""
+"""From this version on every network is strongly typed: fp16 too must be in the graph, and its flags are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +61,6 @@ class PlanJob:
     def timing_cache(self) -> Path:
         """The user's, or the engine folder's, shared by its plans."""
         return self.settings.timing_cache or self.target.parent / "timing.cache"
-
-
-def check_graph(precision: str, graph_precision: str, version: str) -> None:
-    """Refuse a graph that this TensorRT cannot compile in the requested precision.
-
-    Raises:
-        EngineError: names what the graph must compute in.
-    """
-    typed = precision == "fp16" and read_numbers(version)[0] >= FIRST_TYPED
-    wanted = ("fp16",) if typed else GRAPH_PRECISIONS[precision]
-    if graph_precision not in wanted:
-        raise EngineError(
-            f"for {precision} TensorRT {version} takes a graph in {' or '.join(wanted)}, and this one is "
-            f"in {graph_precision}",
-            "make it with `seatrial quantize`" if precision == "int8" else "give the fp32 graph that it was made from",
-        )
 
 
 def build_plan(job: PlanJob) -> None:
