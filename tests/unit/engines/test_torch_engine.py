@@ -157,7 +157,7 @@ def test_compile_reads_back_what_computes(
 @pytest.mark.parametrize(
     ("job", "graph_change", "error", "words"),
     [
-        ({"precision": "int8"}, {}, EngineError, "torch runs no int8"),
+        ({"precision": "int8"}, {}, EngineError, "cannot run int8; take --precision fp32"),
         ({}, {"precision": "int8"}, UsageError, "is an int8 graph, and torch rebuilds the network in fp32"),
         ({}, {"checkpoint": "gone.safetensors"}, RefusedFile, r"gone\.safetensors is missing"),
         ({}, {"checkpoint_sha256": "0" * 64}, RefusedFile, "has changed since model.onnx was made from it"),

@@ -58,8 +58,6 @@ class TorchEngine:
             RefusedFile: the checkpoint is not the one that the graph was made from.
             EngineError: the device or precision is not there, or torch.compile fails.
         """
-        if job.precision == "int8":
-            raise EngineError("torch runs no int8", "compile the quantised graph for onnxruntime, openvino or tensorrt")
         check_available(job, job.capabilities or self.probe())
         check_options("torch", job.options, OPTIONS)
         if job.manifest.precision != "fp32":
