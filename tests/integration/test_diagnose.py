@@ -223,7 +223,7 @@ def test_a_loss_ahead_of_torch_is_doubted(run: Path) -> None:
 
 
 def test_a_faulty_exporter_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seatrial.export import to_onnx as module
+    from seatrial.export import export_graph as module
 
     export = module.to_onnx
 
@@ -240,7 +240,7 @@ def test_a_faulty_exporter_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_stage_that_cannot_be_run_leaves_the_answer_open(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seatrial.export import to_onnx as module
+    from seatrial.export import export_graph as module
 
     def refuse(*arguments: Any) -> onnx.ModelProto:
         raise EngineError("exporter torchscript failed")

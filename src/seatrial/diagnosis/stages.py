@@ -79,7 +79,7 @@ class Graphs:
     @cached_property
     def exported(self) -> onnx.ModelProto:
         """As the exporter writes it."""
-        from seatrial.export.to_onnx import to_onnx
+        from seatrial.export.export_graph import to_onnx
 
         graph, recipe = self._case.graph, self._case.recipe
         spec = ExportSpec(graph.opset, graph.input.shape[0], "dynamo" if graph.exporter == "dynamo" else "torchscript")

@@ -1,5 +1,9 @@
 """From a stored checkpoint to a graph with its manifest, each step compared with torch on real images."""
 
+import contextlib
+import io
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,19 +17,19 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import normalise
-from seatrial.errors import ParityError
+from seatrial.errors import EngineError, ParityError, first_line
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import CHUNK, open_graph, read_facts
+from seatrial.export.graph import CHUNK, check_facts, load_graph, open_graph, read_facts
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
-from seatrial.export.to_onnx import to_onnx
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
+from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest, GraphManifest, StepParity
 
@@ -90,6 +94,46 @@ def _make_steps(
     if job.spec.fuse:
         fused = fuse_preprocess(model, job.pipeline.recipe) if aipp is None else fuse_aipp(model, aipp)
         yield "fuse preprocessing" if aipp is None else "fuse AIPP", fused, job.pixels
+
+
+def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> onnx.ModelProto:
+    """Export to `path` and read it back. The input is float32 (n, 3, height, width), already normalised.
+
+    Raises:
+        EngineError: the exporter fails, or writes something else than was requested.
+    """
+    example = torch.zeros(spec.batch_size or 2, 3, *recipe.input_size)
+    names = (recipe.graph.input, recipe.graph.output)
+    free = spec.batch_size is None
+    try:
+        # On failure the exporter prints the whole graph, and stdout is for results.
+        with warnings.catch_warnings(), torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):
+            # The exporter announces its own retirement, and an opset beyond its table; the file is read back below.
+            warnings.simplefilter("ignore")
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            torch.onnx.export(
+                network.eval(),
+                (example,),
+                str(path),
+                dynamo=spec.exporter == "dynamo",
+                opset_version=spec.opset,
+                input_names=[names[0]],
+                output_names=[names[1]],
+                external_data=False,
+                verbose=False,
+                dynamic_axes={name: {0: "batch"} for name in names}
+                if free and spec.exporter == "torchscript"
+                else None,
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and spec.exporter == "dynamo" else None,
+            )
+    except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError, ImportError) as error:
+        raise EngineError(
+            f"exporter {spec.exporter} failed at opset {spec.opset} ({first_line(error)})",
+            "try another --opset or --exporter",
+        ) from None
+    model = load_graph(path)
+    check_facts(read_facts(model), spec.opset, names, spec.batch_size)
+    return model
 
 
 def _check_alone(

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from golden_weights import make_input, make_state
+from seatrial.export.export_graph import to_onnx
 from seatrial.export.graph import run_graph
 from seatrial.export.spec import ExportSpec
-from seatrial.export.to_onnx import to_onnx
 from seatrial.models.build import sketch_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.recipes.schema import Network, Recipe
