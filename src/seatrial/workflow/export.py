@@ -92,11 +92,12 @@ def export_graph(
 ) -> GraphManifest:
     """Export the stored checkpoint at `checkpoint` to `output`, proved on `images`, or find it done.
 
+    The exporter can write the opset: see `check_opset`.
+
     Raises:
         EngineError: the exporter wrote something else than was requested.
         ParityError: a step changed the predictions.
     """
-    check_opset(spec)
     weights = CheckpointManifest.load(manifest_path(checkpoint))
     pipeline = make_pipeline(recipe, spec.aipp)
     pixels = load_batch(images, pipeline) if images else draw_inputs(PARITY_IMAGES, pipeline)
