@@ -66,26 +66,11 @@ class Graph(Strict):
     opset: Annotated[int, Field(ge=7)] = 17
 
 
-class Preprocessed(Strict):
-    """What has steps from an image to numbers."""
-
-    preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
-
-    @property
-    def input_size(self) -> Size:
-        """Height and width of what comes out, which the network sees."""
-        return find_size(self.preprocess)
-
-    @property
-    def normalisation(self) -> tuple[Triple, Triple]:
-        """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
-        return find_normalisation(self.preprocess)
-
-
-class Mode(Preprocessed):
+class Mode(Strict):
     """A way from an image to numbers: its steps decide what comes out, uint8 HWC without to_float, else float32 CHW."""
 
     note: str | None = None
+    preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _pixels_then_floats(self) -> "Mode":
@@ -96,6 +81,16 @@ class Mode(Preprocessed):
             raise ValueError("preprocess goes from pixel steps to to_float and then to normalise, each at most once")
         find_size(self.preprocess)
         return self
+
+    @property
+    def input_size(self) -> Size:
+        """Height and width of what comes out."""
+        return find_size(self.preprocess)
+
+    @property
+    def normalisation(self) -> tuple[Triple, Triple]:
+        """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
+        return find_normalisation(self.preprocess)
 
     @property
     def dtype(self) -> Literal["uint8", "float32"]:
@@ -257,7 +252,7 @@ class Guide(Strict):
     errata: tuple[Erratum, ...] = ()
 
 
-class Recipe(Presets, Preprocessed):
+class Recipe(Presets):
     """One model, as a page: what it is, how it sees images, how good it must be."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -268,6 +263,7 @@ class Recipe(Presets, Preprocessed):
     network: Network
     weights: Weights | None = None
     graph: Graph = Graph()
+    preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
     modes: dict[str, Mode] = Field(default_factory=dict)
     """Other ways to write images to files, for `seatrial preprocess --mode`."""
     reference: Reference | None = None
@@ -285,6 +281,16 @@ class Recipe(Presets, Preprocessed):
             raise ValueError("a gate on published accuracy needs a [reference]")
         _check_columns(self.published, self.guide.ratios if self.guide else ())
         return self
+
+    @property
+    def input_size(self) -> Size:
+        """Height and width that the network sees."""
+        return find_size(self.preprocess)
+
+    @property
+    def normalisation(self) -> tuple[Triple, Triple]:
+        """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
+        return find_normalisation(self.preprocess)
 
     @property
     def identity(self) -> dict[str, Any]:
