@@ -60,7 +60,7 @@ def test_an_error_names_the_problem_and_the_fix(fix: str | None, text: str) -> N
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ValueError("\n no such node \nand more"), "no such node"),
+        (ValueError("\n no such node\nand more"), "no such node"),
         (RuntimeError(""), "RuntimeError"),
         (OSError("x" * 300), "x" * 200),
     ],

@@ -15,6 +15,8 @@ from seatrial.recipes.schema import Gates
 from seatrial.recipes.training import Train
 
 SOURCES = Path(seatrial.__file__).parent
+CLASS = r"^class (\w+)(.*?):(?:  # [^\n]*)?\n(.*?)(?=^\S|\Z)"
+"""Its name, its bases and its body."""
 
 
 def read_folder(folder: str) -> dict[str, str]:
@@ -30,7 +32,7 @@ def read_folder(folder: str) -> dict[str, str]:
 def find_classes(folder: str, *members: str) -> Iterator[str]:
     """Classes of a folder in whose text every one of `members` is, but protocols."""
     for module, text in read_folder(folder).items():
-        for name, bases, body in re.findall(r"^class (\w+)(.*?):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
+        for name, bases, body in re.findall(CLASS, text, re.MULTILINE | re.DOTALL):
             if "Protocol" not in bases and all(member in body for member in members):
                 yield f"{module}:{name}"
 

@@ -74,7 +74,8 @@ def import_extra(name: str) -> ModuleType:
 
 def _build_ours(network: Network) -> "nn.Module":
     check_name(network.name, OURS, f"seatrial defines no network '{network.name}'")
-    import_extra("torchvision")
+    for library in ("torch", "torchvision"):
+        import_extra(library)
     built: nn.Module = resolve_name(OURS[network.name])(network.classes)
     return built
 
