@@ -28,7 +28,7 @@ def test_parameters_follow_the_number_of_classes() -> None:
 
 
 def test_even_scores_take_the_mean_of_the_branches() -> None:
-    block = SelectiveKernelBottleneck(64, 64, stride=2).eval()
+    block = SelectiveKernelBottleneck(64, 64, 2, torch.nn.Conv2d(64, 256, 1, 2, bias=False)).eval()
     fill_golden_weights(block)
     x = make_input(images=2, size=8).repeat(1, 22, 1, 1)[:, :64]
     with torch.inference_mode():
