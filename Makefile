@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
 
 test: .venv/installed
-	SEATRIAL_TEST_FILE_CPU_S=240 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest $(SPREAD) --durations=40
+	SEATRIAL_TEST_FILE_CPU_S=120 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest $(SPREAD) --durations=40
 
 test-all: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "slow or not slow"

@@ -186,7 +186,13 @@ def print_medians(name: str, asked: Asked, theirs: Callable[[], float]) -> bool:
 
 def run_ours(asked: Asked) -> Point:
     """One measuring process."""
-    limits = Limits(warmup_runs=6, warmup_s=0.3, warmup_budget_s=5, duration_s=asked.seconds, min_samples=10)
+    limits = Limits(
+        warmup_runs=6,
+        warmup_s=0.3,
+        warmup_budget_s=min(5, 20 * asked.seconds),
+        duration_s=asked.seconds,
+        min_samples=10,
+    )
     manifest = asked.file.manifest
     return run_worker(Job(folder=asked.file.folder, device=manifest.device, batch_size=asked.batch_size, limits=limits))
 

@@ -23,6 +23,7 @@ from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
+from seatrial.engines.compile_process import compile_apart, compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import EngineError, RefusedFile, UsageError
@@ -290,9 +291,11 @@ def test_other_precisions_and_modes_keep_the_promises(
         with pytest.raises(EngineError, match=f"cannot run {precision}; take --precision"):
             build_engine(trial.folder / "model.onnx", BuildSpec(engine_name, precision), tmp_path / "engine")
         return
-    # torch.compile compiles anew for each batch size; that of the engine's own tests is at hand.
+    # torch.compile compiles anew for each batch size; that of the engine's own tests is at hand. Here, as loading its
+    # compiler takes seconds.
     spec = BuildSpec(engine_name, precision, batch_sizes=(2,) if options else (), options=options)
-    file = build_engine(trial.folder / "model.onnx", spec, tmp_path / "engine")
+    how = compile_here if options else compile_apart
+    file = build_engine(trial.folder / "model.onnx", spec, tmp_path / "engine", compile=how)
     assert file.manifest.executed[precision] >= 0.9 * sum(file.manifest.executed.values())
     with get_engine(engine_name).open(file, "cpu", batch_size=2, streams=2) as session:
         logits = np.concatenate([run_padded(session, pixels[i : i + 2]) for i in range(0, 12, 2)])
