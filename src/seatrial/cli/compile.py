@@ -32,14 +32,14 @@ def compile(
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
     from seatrial.engines.engine_folder import read_graph
-    from seatrial.recipes import load_recipe
+    from seatrial.models.sources import resolve_recipe
     from seatrial.workflow.compile import choose_engine, compile_graph
     from seatrial.workflow.import_onnx import import_graph
     from seatrial.workflow.tune import describe_trial, tune_graph
 
     sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
     if recipe is not None:
-        import_graph(graph, load_recipe(recipe))
+        import_graph(graph, resolve_recipe(recipe))
     with show_progress() as progress:
         source = read_graph(graph)
         chosen = choose_engine(source, engine, precision, device)

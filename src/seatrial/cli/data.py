@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Images, Json, Labels, Output
+from seatrial.cli.options import Images, Json, Labels, Output, Reference
 from seatrial.cli.output.progress import print_json, show_progress
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
@@ -29,7 +29,7 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
 
 @app.command()
 def check(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    recipe: Reference,
     images: Images,
     labels: Labels = None,
     expect: Annotated[int | None, typer.Option(help="Number of images that there must be.", min=1)] = None,
@@ -56,7 +56,7 @@ def check(
 
 @app.command()
 def pack(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    recipe: Reference,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Images: a folder, a list, .tar archives.")],
     output: Annotated[Path, typer.Option("--output", help="The file to write (.pack).")],
     labels: Labels = None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Json, Output, read_choice
+from seatrial.cli.options import Checkpoint, Fetch, ImageSize, Json, Like, Output, Reference, read_choice
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import DataError, UsageError
 from seatrial.progress import Progress, Update
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
-    checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
+    recipe: Reference,
     output: Output,
+    checkpoint: Checkpoint = None,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
     batch_size: Annotated[str, typer.Option(help="A number, or `dynamic`.")] = "dynamic",
     exporter: Annotated[str, typer.Option(help="torchscript or dynamo.")] = "torchscript",
@@ -34,15 +34,19 @@ def export(
     images: Annotated[
         Path | None, typer.Option(help="Folder of images to compare on; default: synthetic ones.")
     ] = None,
+    image_size: ImageSize = None,
+    like: Like = None,
+    fetch: Fetch = False,
     as_json: Json = False,
 ) -> None:
     """Export a checkpoint to ONNX, compare every step with torch, and check the result."""
     from seatrial.data.labels import list_images, spread
     from seatrial.export.spec import OPSETS, ExportSpec
-    from seatrial.recipes import load_recipe
+    from seatrial.models.find_weights import find_weights
+    from seatrial.models.sources import resolve_recipe
     from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
 
-    card = load_recipe(recipe)
+    card = resolve_recipe(recipe, image_size, like)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
     if images and not proof:
         raise DataError(f"image folder {images} has no images", "give a folder of JPEG or PNG files")
@@ -56,7 +60,8 @@ def export(
             fuse,
             config,
         )
-        manifest = export_checkpoint(card, checkpoint, output, spec, proof, progress)
+        weights = find_weights(card, checkpoint, fetch, progress)
+        manifest = export_checkpoint(card, weights, output, spec, proof, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return

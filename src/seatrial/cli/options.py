@@ -16,6 +16,23 @@ Labels = Annotated[
     Path | None, typer.Option("--labels", help="Label file (`NAME CLASS` lines); default: class folders in --images.")
 ]
 Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        help="Model reference: timm:ARCH[.TAG], torchvision:NAME[/WEIGHTS], a recipe's name, or a card's path."
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", help="Weights: .safetensors, .pth, .pt; default: the published ones, if stored here."),
+]
+ImageSize = Annotated[
+    int | None, typer.Option("--image-size", help="Height and width instead of the reference's own.", min=1)
+]
+Like = Annotated[
+    str | None, typer.Option("--like", help="Of FILE.py:CALLABLE: the model reference by which images are prepared.")
+]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published weights if they are not stored here.")]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
 
 

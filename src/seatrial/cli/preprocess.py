@@ -5,12 +5,12 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from seatrial.cli.options import Json
+from seatrial.cli.options import Json, Reference
 from seatrial.cli.output.progress import print_json, show_progress
 
 
 def preprocess(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    recipe: Reference,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images.")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the .bin files.")],
     mode: Annotated[str | None, typer.Option(help="One of the card's modes; default: its main preprocessing.")] = None,

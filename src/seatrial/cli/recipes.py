@@ -1,20 +1,22 @@
 """`seatrial recipes`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Json
+from seatrial.cli.options import ImageSize, Json, Like, Reference
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.cli.output.tables import Layout
+from seatrial.errors import ExitCode, UsageError
 
-app = typer.Typer(help="List the recipes, or show one.", rich_markup_mode=None)
+app = typer.Typer(help="List the recipes and model references, show or make a card.", rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
 def list_recipes(context: typer.Context, as_json: Json = False) -> None:
-    """List the recipes that come with seatrial, or show one."""
+    """List the recipes that come with seatrial; see its commands for any other model."""
     if context.invoked_subcommand is not None:
         return
     from seatrial.recipes import list_cards, load_recipe
@@ -31,35 +33,114 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
     print_table(["recipe", "input", "classes", "published top-1", "what it is"], rows, left=(0, 4))
 
 
+@app.command("list")
+def list_models(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern of model references, such as 'timm:convnext*'.")],
+    as_json: Json = False,
+) -> None:
+    """List model references with image size, classes, parameters, published top-1 and licence."""
+    from seatrial.models.sources.resolve import list_references
+
+    found = list_references(pattern)
+    if not found:
+        raise UsageError(f"no model reference fits '{pattern}'", "a pattern such as 'timm:*resnet*' finds more")
+    if as_json:
+        print_json([asdict(listed) for listed in found])
+        return
+    rows = [
+        [
+            listed.reference,
+            f"{listed.size[0]}x{listed.size[1]}",
+            str(listed.classes),
+            f"{listed.parameters / 1e6:,.1f} M" if listed.parameters else "-",
+            f"{listed.top1:.2%}" if listed.top1 is not None else "-",
+            listed.licence or "-",
+        ]
+        for listed in found
+    ]
+    print_table(["reference", "input", "classes", "parameters", "published top-1", "licence"], rows, left=(0, 5))
+
+
+@app.command()
+def make(
+    recipe: Reference,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the card to this file; default: print it.")
+    ] = None,
+    image_size: ImageSize = None,
+    like: Like = None,
+) -> None:
+    """Make the complete card that a model reference leads to; each value says where it comes from."""
+    from seatrial.models.sources import resolve_card
+    from seatrial.store.files import write_text
+
+    text = resolve_card(recipe, image_size, like).text
+    if output is None:
+        print(text, end="")
+        return
+    if output.exists():
+        raise UsageError(f"{output} is there already", "choose another --output, or remove it")
+    write_text(output, text)
+    print(output)
+
+
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
+    recipe: Reference,
     preset: Annotated[
         str | None, typer.Option(help="Print the training settings with this preset instead of the card.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print a card as it was written, after checking it."""
-    from seatrial.recipes import load_recipe
-    from seatrial.recipes.load import find_card
+    """Print a card, complete with what it takes from its base, after checking it."""
+    from seatrial.models.sources import resolve_card
 
-    checked = load_recipe(recipe)
+    card = resolve_card(recipe)
     if preset is None:
         if as_json:
-            print_json(checked.model_dump(mode="json", exclude_none=True))
+            print_json(card.recipe.model_dump(mode="json", exclude_none=True))
         else:
-            print(find_card(recipe).read_text(encoding="utf-8"), end="")
+            print(card.text, end="")
         return
-    settings, changes = checked.train.model_dump(mode="json"), checked.find_preset(preset)
+    settings, changes = card.recipe.train.model_dump(mode="json"), card.recipe.find_preset(preset)
     if as_json:
         print_json({**settings, **changes})
         return
-    of_card = checked.train.model_fields_set
+    of_card = card.recipe.train.model_fields_set
     sources = ("preset" if name in changes else "card" if name in of_card else "default" for name in settings)
     values = ("none" if v is None else str(v) for v in {**settings, **changes}.values())
     print_table(
         ["setting", "value", "from"], list(map(list, zip(settings, values, sources, strict=True))), left=(0, 1, 2)
     )
+
+
+@app.command()
+def check(
+    recipe: Reference,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of images; default: drawn ones of odd sizes and modes.")
+    ] = None,
+    image_size: ImageSize = None,
+    like: Like = None,
+    as_json: Json = False,
+) -> int:
+    """Compare a card's preprocessing with that of the library that describes the model; exit code 3 if they differ."""
+    from seatrial.data.labels import list_images, spread
+    from seatrial.evaluation.preprocessing_parity import IMAGES, prove_preprocessing
+    from seatrial.models.sources import resolve_recipe
+
+    card = resolve_recipe(recipe, image_size, like)
+    proof = prove_preprocessing(card, spread(list_images(images), IMAGES) if images else ())
+    if proof is None:
+        raise UsageError(
+            f"{recipe} is a card that no library describes, so there is nothing to compare it with",
+            "give a reference such as timm:resnet50, or a card with base = REF that keeps its preprocessing",
+        )
+    if as_json:
+        print_json(proof.model_dump(mode="json", by_alias=True))
+    else:
+        print("\n".join(filter(None, (proof.describe(), proof.note()))))
+    return ExitCode.PASS if proof.holds else ExitCode.ACCURACY
 
 
 @app.command()
@@ -69,10 +150,11 @@ def claims(
     as_json: Json = False,
 ) -> None:
     """Recompute every ratio, total and best batch of the guides; list those that are wrong, with the right figure."""
-    from seatrial.recipes import list_cards, load_recipe
+    from seatrial.models.sources import resolve_recipe
+    from seatrial.recipes import list_cards
     from seatrial.recipes.claims import check_claims
 
-    claims = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(load_recipe(name))]
+    claims = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(resolve_recipe(name))]
     if recipe and not claims and not as_json:
         print(f"{recipe} has no published figures or guide to check")
         return
@@ -99,10 +181,11 @@ def tables(
     """Rebuild the guides' speed tables from their raw figures, beside the printed ones; wrong ones are marked."""
     from seatrial.cli.output.guides import list_guide, write_guide
     from seatrial.cli.output.training import list_training_guide, write_training_guide
-    from seatrial.recipes import list_cards, load_recipe
+    from seatrial.models.sources import resolve_recipe
+    from seatrial.recipes import list_cards
     from seatrial.recipes.claims import rebuild_table
 
-    recipes = [load_recipe(name) for name in ([recipe] if recipe else list_cards())]
+    recipes = [resolve_recipe(name) for name in ([recipe] if recipe else list_cards())]
     rebuilt = [table for table in map(rebuild_table, recipes) if table is not None]
     trained = [(card, card.guide) for card in recipes if card.guide is not None and card.guide.training]
     if as_json:
@@ -118,12 +201,15 @@ def tables(
 
 @app.command()
 def fetch(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name or the path of a card.")],
-    output: Annotated[Path, typer.Option("--output", help="Folder for the file.")] = Path(),
+    recipe: Reference,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder for the file; default: where `run` looks for weights.")
+    ] = None,
 ) -> None:
     """Download a card's weights and check them; a download that was cut off resumes."""
     from seatrial.models.fetch import fetch_weights
-    from seatrial.recipes import load_recipe
+    from seatrial.models.find_weights import weights_folder
+    from seatrial.models.sources import resolve_recipe
 
     with show_progress() as progress:
-        print(fetch_weights(load_recipe(recipe), output, progress))
+        print(fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress))

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Images, Json, Labels, Output, read_sizes
+from seatrial.cli.options import (
+    Checkpoint,
+    Fetch,
+    Images,
+    ImageSize,
+    Json,
+    Labels,
+    Like,
+    Output,
+    Reference,
+    read_sizes,
+)
 from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import ExitCode
 
@@ -19,11 +30,11 @@ Calibration = Annotated[
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path of a card.")],
-    checkpoint: Annotated[Path, typer.Option(help="Weights: .safetensors, .pth, .pt.")],
+    recipe: Reference,
     images: Images,
     output: Output,
     labels: Labels = None,
+    checkpoint: Checkpoint = None,
     engines: Annotated[
         str, typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; torch is always the reference.")
     ] = "onnxruntime,openvino",
@@ -36,6 +47,9 @@ def run(
     measure_again: Annotated[
         bool, typer.Option("--measure-again", help="Measure the speed again, even where a record exists.")
     ] = False,
+    image_size: ImageSize = None,
+    like: Like = None,
+    fetch: Fetch = False,
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
@@ -55,6 +69,9 @@ def run(
         opset=opset,
         calibration=calibration,
         measure_again=measure_again,
+        image_size=image_size,
+        like=like,
+        fetch=fetch,
     )
     with show_progress() as progress:
         verdict = run_pipeline(spec, progress)

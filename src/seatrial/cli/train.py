@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli.options import Json
+from seatrial.cli.options import Json, Reference
 from seatrial.cli.output.progress import print_json, print_line, show_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
@@ -36,7 +36,7 @@ class TrainCommand(SettingsCommand):
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or path of a card.")],
+    recipe: Reference,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Same as --data.")] = None,
     data: Annotated[
         Path | None,

@@ -1,16 +1,19 @@
 """A card's network as a torch module with fresh weights; nothing here is ever downloaded."""
 
 import difflib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import resolve_name
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from seatrial.errors import EngineError, UsageError
-from seatrial.recipes.schema import Network
+from seatrial.errors import EngineError, SeatrialError, UsageError, first_line
+from seatrial.recipes.schema import Argument, Network
 from seatrial.strict import check_name
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 OURS = {
@@ -23,10 +26,20 @@ def build_network(network: Network) -> "nn.Module":
     """The network with random weights, in training mode.
 
     Raises:
-        UsageError: the builder has no such network, or its number of parameters is not the recipe's.
-        EngineError: torch or timm is not installed.
+        UsageError: the builder has no such network or refuses its arguments, or its number of parameters is not the
+            recipe's.
+        EngineError: torch or the builder's library is not installed.
     """
-    built = _build_ours(network) if network.builder == "seatrial" else _build_timm(network)
+    try:
+        built = BUILDERS[network.builder](network)
+    except SeatrialError:
+        raise
+    except Exception as error:  # A library's or the user's own code: whatever it raises is about what was asked of it.
+        given = ", ".join(f"{key} = {value!r}" for key, value in network.arguments.items()) or "no arguments"
+        raise UsageError(
+            f"{network.builder} does not build '{network.name}' with {given} ({first_line(error)})",
+            "mend network.arguments of the card, or --image-size",
+        ) from None
     found = count_parameters(built)
     if network.parameters not in (None, found):
         raise UsageError(
@@ -56,8 +69,8 @@ def count_parameters(built: "nn.Module") -> int:
     return sum(parameter.numel() for parameter in built.parameters())
 
 
-def import_extra(name: str) -> ModuleType:
-    """Import a module of the `torch` extra.
+def import_extra(name: str, extra: str = "torch") -> ModuleType:
+    """Import a module of an extra.
 
     Raises:
         EngineError: it is not installed.
@@ -65,10 +78,10 @@ def import_extra(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision", "timm"):
+        if error.name not in ("torch", "torchvision", "timm", "transformers"):
             raise
         raise EngineError(
-            f"networks and checkpoints need {error.name}, which is not installed", "pip install 'seatrial[torch]'"
+            f"networks and checkpoints need {error.name}, which is not installed", f"pip install 'seatrial[{extra}]'"
         ) from None
 
 
@@ -82,12 +95,76 @@ def _build_ours(network: Network) -> "nn.Module":
 
 def _build_timm(network: Network) -> "nn.Module":
     timm = import_extra("timm")
+    architecture, _, tag = network.name.partition(".")
     known = timm.list_models()
-    # Only plain names: timm would download those that begin with hf-hub:.
-    if network.name not in known:
-        # What follows a dot is timm's name for pretrained weights, which are no part of a network.
-        near = difflib.get_close_matches(network.name.partition(".")[0], known, n=1, cutoff=0.5)
-        fix = f"did you mean '{near[0]}'?" if near else "`timm.list_models()` lists those it has"
-        raise UsageError(f"timm {timm.__version__} has no network '{network.name}'", fix)
-    built: nn.Module = timm.create_model(network.name, pretrained=False, num_classes=network.classes)
+    # Only names that timm has: it would download those that begin with hf-hub:.
+    if architecture not in known or (tag and not timm.models.is_model_pretrained(network.name)):
+        _refuse_name("timm", timm.__version__, network.name, known, "`timm.list_models()` lists those it has")
+    # The tag decides the image size of a network that is built for one.
+    arguments = {**_as_lists(network.arguments), "num_classes": network.classes}
+    built: nn.Module = timm.create_model(network.name, pretrained=False, **arguments)
     return built
+
+
+def _build_torchvision(network: Network) -> "nn.Module":
+    torchvision = import_extra("torchvision")
+    known = torchvision.models.list_models(module=torchvision.models)
+    if network.name not in known:
+        fix = "`torchvision.models.list_models()` lists those it has"
+        _refuse_name("torchvision", torchvision.__version__, network.name, known, fix)
+    arguments = {**_as_lists(network.arguments), "num_classes": network.classes}
+    built: nn.Module = torchvision.models.get_model(network.name, weights=None, **arguments)
+    return built
+
+
+def _build_transformers(network: Network) -> "nn.Module":
+    transformers = import_extra("transformers", "hf")
+    built: nn.Module = getattr(transformers, network.name)(_read_config(transformers, network))
+    own = type(built)
+
+    class Logits(own):  # type: ignore[misc, valid-type]
+        """The network, which gives its logits alone; the names of its weights stay."""
+
+        def forward(self, images: "torch.Tensor") -> "torch.Tensor":
+            logits: torch.Tensor = super().forward(pixel_values=images).logits
+            return logits
+
+    built.__class__ = Logits
+    return built
+
+
+def _read_config(transformers: ModuleType, network: Network) -> Any:
+    """transformers' configuration of a card, which carries config.json as text."""
+    stated = json.loads(str(network.arguments["config"]))
+    config = transformers.AutoConfig.for_model(**stated)
+    config.return_dict = True
+    if config.num_labels != network.classes:
+        config.num_labels = network.classes
+    return config
+
+
+def _build_python(network: Network) -> "nn.Module":
+    import_extra("torch")
+    from seatrial.models.python_file import build_from_file
+
+    return build_from_file(network, _as_lists(network.arguments))
+
+
+def _refuse_name(library: str, release: str, name: str, known: Sequence[str], fix: str) -> NoReturn:
+    # What follows a dot is timm's name for pretrained weights, which are no part of a network.
+    near = difflib.get_close_matches(name.partition(".")[0], known, n=1, cutoff=0.5)
+    raise UsageError(f"{library} {release} has no network '{name}'", f"did you mean '{near[0]}'?" if near else fix)
+
+
+def _as_lists(arguments: Mapping[str, Argument]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
+
+
+BUILDERS: Mapping[str, Callable[[Network], "nn.Module"]] = {
+    "seatrial": _build_ours,
+    "timm": _build_timm,
+    "torchvision": _build_torchvision,
+    "transformers": _build_transformers,
+    "python": _build_python,
+}
+"""Who builds a network, by `Network.builder`."""

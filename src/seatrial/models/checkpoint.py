@@ -18,6 +18,8 @@ from seatrial.store.records import CheckpointManifest
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from seatrial.models.layouts import Reading
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
@@ -29,11 +31,14 @@ class LoadedCheckpoint:
     """What they are; the sha256 of a stored file is empty."""
 
 
-def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> LoadedCheckpoint:
+def load_checkpoint(
+    path: Path, recipe: Recipe, known: Known | None = None, reading: "Reading | None" = None
+) -> LoadedCheckpoint:
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
 
     Args:
         known: the result of `check_known`, where it was called already.
+        reading: what the user says of the file.
 
     Raises:
         UsageError: there is no such file, or the recipe's network cannot be built.
@@ -42,14 +47,21 @@ def load_checkpoint(path: Path, recipe: Recipe, known: Known | None = None) -> L
         EngineError: torch or timm is not installed.
     """
     sketch = sketch_network(recipe.network)
-    from seatrial.models.account import check_fit, to_float32
-    from seatrial.models.layouts import find_state
+    from seatrial.models.account import check_fit, find_difference, to_float32
+    from seatrial.models.adapt import adapt_state
+    from seatrial.models.fit_names import fit_names
+    from seatrial.models.layouts import AS_IT_IS, find_state
     from seatrial.models.read_file import read_content
 
     wanted = sketch.state_dict()
     content = read_content(path)
     known = known or check_known(path, recipe)
-    state, layout = find_state(content, path)
+    found, layout = find_state(content, path, reading or AS_IT_IS)
+    state, names = fit_names(found, wanted, path, reading or AS_IT_IS)
+    if find_difference(state, wanted) and (adapted := adapt_state(state, recipe.network, sketch)):
+        state, how = adapted
+        names.append(how)
+    layout = ", ".join([layout, *names])
     check_fit(state, wanted, recipe.network, path)
     manifest = CheckpointManifest(
         recipe=recipe.name,

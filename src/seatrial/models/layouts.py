@@ -2,16 +2,20 @@
 
 | where | what is there |
 |---|---|
-| around the weights | nothing, or one of `WRAPPERS` |
+| around the weights | nothing, or some of `AVERAGED`, `RAW` and `INSIDE`, one in another |
 | before every name | `module.` (DataParallel, DistributedDataParallel), `_orig_mod.` (torch.compile) |
+| among the names | counters that tools leave behind (`SURPLUS`) |
 | mmcls, mmpretrain | `backbone.X`, `head.fc.X`, and `se_layer.convN.conv.X` for `se.fcN.X` |
 | linear squeeze | `layerL.B.fcN.X` for `layerL.B.se.fcN.X`, its matrices for 1×1 convolutions |
+
+What only the network's own names can tell is in `fit_names`.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,9 +23,14 @@ from torch import Tensor
 from seatrial.errors import RefusedFile
 from seatrial.models.read_file import SAVE_STATE, Content
 
-WRAPPERS = ("state_dict_ema", "state_dict", "model")
-"""The first that a file has is taken: timm too prefers averaged weights, by which it also chooses its best epoch."""
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
+"""Where averaged weights are. They go before the others: they are what is published, and what timm chooses by."""
+RAW = ("state_dict", "model", "model_state_dict", "net", "network", "params", "weights", "module")
+INSIDE = ("module", "shadow", "shadow_params", *RAW)
+"""Where the weights are inside those."""
 PREFIXES = ("module.", "_orig_mod.")
+SURPLUS = re.compile(r"(?:^|\.)(?:total_ops|total_params|n_averaged)$")
+"""Counters of thop and of torch's `AveragedModel`, which no network reads."""
 DTYPES = frozenset(
     getattr(torch, name)
     for name in ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64")
@@ -30,30 +39,77 @@ DTYPES = frozenset(
 State = dict[str, Tensor]
 
 
-def find_state(content: Content, path: Path) -> tuple[State, str]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the user says of a checkpoint that cannot be told from the file."""
+
+    key: str | None = None
+    """Where in the file the weights are; its parts joined by dots."""
+    prefix: str | None = None
+    """What stands before the names of the network's weights; other names are left out."""
+    weights: Literal["raw", "ema"] | None = None
+    """Which of both to take; None: the averaged ones, if there are any."""
+
+
+AS_IT_IS = Reading()
+
+
+def find_state(content: Content, path: Path, reading: Reading = AS_IT_IS) -> tuple[State, str]:
     """The weights in a file, in the network's own names as far as they are known, and the layout in words.
 
     Raises:
-        RefusedFile: it has no weights, or something that is not a plain dense tensor among them.
+        RefusedFile: it has no weights, not those that `reading` says, or something that is not a plain dense tensor
+            among them.
     """
-    state, wrapper = _unwrap(content.value, path)
+    state, wrapper = _unwrap(content.value, path, reading)
     for key, value in state.items():
         _check_tensor(path, key, value)
-    renamed, names = _rename(state)
-    return renamed, ", ".join([content.format, wrapper, *names])
+    kept = {key: value for key, value in state.items() if not SURPLUS.search(key)}
+    dropped = [] if len(kept) == len(state) else [f"{len(state) - len(kept)} counters of tools left out"]
+    renamed, names = _rename(kept)
+    return renamed, ", ".join([content.format, wrapper, *dropped, *names])
 
 
-def _unwrap(value: Any, path: Path) -> tuple[dict[str, Any], str]:
+def _unwrap(value: Any, path: Path, reading: Reading) -> tuple[dict[str, Any], str]:
     if not isinstance(value, Mapping):
         raise RefusedFile(f"{path} is a {type(value).__name__}, not named weights", SAVE_STATE)
-    for wrapper in WRAPPERS:
-        if isinstance(value.get(wrapper), Mapping) and value[wrapper]:
-            passed_over = wrapper == "state_dict_ema" and "state_dict" in value
-            return dict(value[wrapper]), f"{wrapper}{' (before its state_dict)' if passed_over else ''}"
-    if any(isinstance(entry, Tensor) for entry in value.values()):
+    if reading.key is not None:
+        return _take_key(value, path, reading.key)
+    wanted = {"ema": AVERAGED, "raw": RAW}.get(reading.weights or "", (*AVERAGED, *RAW))
+    for wrapper in wanted:
+        inner = _find_inside(value.get(wrapper))
+        if inner is not None:
+            raw = next((name for name in RAW if _find_inside(value.get(name)) is not None), None)
+            passed_over = f" (before its {raw})" if wrapper in AVERAGED and raw else ""
+            return inner, f"{wrapper}{passed_over}"
+    if reading.weights != "ema" and any(isinstance(entry, Tensor) for entry in value.values()):
         return dict(value), "plain"
     keys = ", ".join(repr(key)[:40] for key in list(value)[:8]) or "nothing"
-    raise RefusedFile(f"{path} has no weights but {keys}", f"store them under {', '.join(WRAPPERS)}")
+    what = {"ema": "averaged weights", "raw": "raw weights"}.get(reading.weights or "", "weights")
+    raise RefusedFile(f"{path} has no {what} but {keys}", "say where they are with --checkpoint-key")
+
+
+def _take_key(value: Mapping[Any, Any], path: Path, key: str) -> tuple[dict[str, Any], str]:
+    found: Any = value
+    for part in [key] if key in value else key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            known = ", ".join(map(repr, list(found)[:8])) if isinstance(found, Mapping) else type(found).__name__
+            raise RefusedFile(f"{path} has nothing at --checkpoint-key {key}", f"there is {known}")
+        found = found[part]
+    inner = _find_inside(found)
+    if inner is None:
+        raise RefusedFile(f"{path} has no weights at --checkpoint-key {key}", "name the key of a mapping with tensors")
+    return inner, key
+
+
+def _find_inside(value: Any, depth: int = 3) -> dict[str, Any] | None:
+    """The mapping of tensors in a wrapper, or in a wrapper inside it; None where there is none."""
+    if not isinstance(value, Mapping) or not depth:
+        return None
+    if any(isinstance(entry, Tensor) for entry in value.values()):
+        return dict(value)
+    found = (_find_inside(value.get(name), depth - 1) for name in INSIDE)
+    return next((inner for inner in found if inner is not None), None)
 
 
 def _check_tensor(path: Path, key: Any, value: Any) -> None:

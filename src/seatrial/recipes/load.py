@@ -3,6 +3,7 @@
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
@@ -33,16 +34,25 @@ def find_card(name: str) -> Path:
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a card by name or path.
+    """Read a card that needs no other, by name or path; `models.sources` resolves any model reference.
 
     Raises:
         UsageError: no such card, not TOML, or a key or value that a card may not have.
     """
     path = find_card(name)
+    return Recipe.read(read_card(path)[1], str(path))
+
+
+def read_card(path: Path) -> tuple[str, dict[str, Any]]:
+    """A card's text and what it says, unchecked.
+
+    Raises:
+        UsageError: it cannot be read, or is not TOML.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}", "mend that line") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its path and permissions") from None
-    return Recipe.read(data, str(path))

@@ -17,6 +17,7 @@ from seatrial.recipes.steps import (
     Triple,
     find_normalisation,
     find_size,
+    join_size,
     pixel_steps,
 )
 from seatrial.recipes.training import Fraction, Presets
@@ -31,16 +32,35 @@ Equation = Annotated[str, Field(pattern=r"^[-+*/(). 0-9]+ = [0-9]+(\.[0-9]+)?$")
 """A sum as somebody printed it, such as `678.142 * 4 = 2712.568`."""
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Scalar = str | bool | int | float
+Argument = Scalar | tuple[Scalar, ...]
+"""What a card may hand to the function that builds a network."""
+
+
 class Network(Strict):
     """The network to build."""
 
-    builder: Literal["timm", "seatrial"] = "timm"
-    """Who defines the network: timm, or our own `models`."""
+    builder: Literal["timm", "torchvision", "transformers", "python", "seatrial"] = "timm"
+    """Who defines the network: a library, a Python file of the user's, or our own `models`."""
     name: str
-    """The builder's name for it, such as `resnet50`."""
+    """The builder's name for it, such as `resnet50`; of a Python file `FILE.py:CALLABLE`."""
     classes: PositiveInt
     parameters: PositiveInt | None = None
     """Learned numbers, as a check on what was built."""
+    arguments: dict[str, Argument] = Field(default_factory=dict)
+    """What its builder takes besides, by name."""
+    sha256: Sha256 | None = None
+    """Of the Python file: another file of that name is refused."""
+
+
+class Labels(Strict):
+    """What the classes are called, and how label files number them."""
+
+    names: tuple[str, ...] | str | None = None
+    """In the order of the classes: a list, a text file with a name a line, or `imagenet-1k`."""
+    offset: int = 0
+    """What is added to a label in front of the network's class."""
 
 
 class Weights(Strict):
@@ -48,7 +68,13 @@ class Weights(Strict):
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")]
     url: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    hub: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$")] | None = None
+    """`ORG/NAME/FILE` on the Hugging Face hub, to find it among what its client has stored."""
+    revision: str | None = None
+    """Of the hub's repository."""
+    path: str | None = None
+    """Where the file is on this machine."""
+    sha256: Sha256 | None = None
     sha256_prefix: Annotated[str, Field(pattern=r"^[0-9a-f]{6,64}$")] | None = None
     """The leading hex digits of the sha256, where the publisher puts only those into the file name."""
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
@@ -108,6 +134,8 @@ class Reference(Strict):
 
     top1: Fraction
     top5: Fraction | None = None
+    size: PositiveInt | None = None
+    """Height of the images that it was measured on; None: the card's."""
     source: str
     note: str | None = None
     """Says so where it was measured with other weights than the card's."""
@@ -260,7 +288,10 @@ class Recipe(Presets):
     paper: str | None = None
     source: str | None = None
     """Where the network is defined, with the commit."""
+    origin: str | None = None
+    """The model reference that the card was resolved from, with the version of the library that described it."""
     network: Network
+    labels: Labels = Labels()
     weights: Weights | None = None
     graph: Graph = Graph()
     preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
@@ -325,14 +356,19 @@ class Recipe(Presets):
 def _check_crop(steps: Sequence[Step]) -> None:
     """Refuse a crop that the resize in front of it never fills: what is missing would be black in every image."""
     for step, crop in itertools.pairwise(steps):
-        if isinstance(step, Resize) and isinstance(crop, CenterCrop):
-            resized = step.size or (step.short_side or 0,) * 2
-            larger = [cut > left for cut, left in zip(crop.size, resized, strict=True)]
-            # Of a short side alone it is not known which one it is.
-            if any(larger) if step.size else all(larger):
-                left = " × ".join(map(str, resized)) if step.size else f"a short side of {step.short_side}"
-                cut = " × ".join(map(str, crop.size))
-                raise ValueError(f"center_crop to {cut} is larger than what the resize to {left} before it leaves")
+        if not isinstance(step, Resize) or not isinstance(crop, CenterCrop) or crop.size is None or crop.pad:
+            continue
+        least = step.least_size
+        if least is None:
+            continue
+        larger = [cut > left for cut, left in zip(crop.size, least, strict=True)]
+        # Of a short side alone it is not known which one it is.
+        if any(larger) if step.size else all(larger):
+            what = step.describe().removeprefix("resize ")
+            raise ValueError(
+                f"center_crop to {join_size(crop.size)} is larger than what the resize {what} before it leaves; "
+                "where the border is meant, give the crop pad = [red, green, blue]"
+            )
 
 
 def is_same_card(stored: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

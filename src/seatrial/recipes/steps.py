@@ -16,6 +16,11 @@ from seatrial.strict import Strict
 Triple = tuple[float, float, float]
 Size = tuple[PositiveInt, PositiveInt]
 """Height, width."""
+Level = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Level, Level, Level]
+"""Red, green, blue."""
+TARGETS = ("short_side", "long_side", "cover", "fit", "size")
+"""How a resize may say its size: one of these."""
 
 
 class BaseStep(Strict):
@@ -49,48 +54,135 @@ class TensorStep(BaseStep):
 
 
 class Resize(PixelStep):
-    """Resize with Pillow's antialiased filter: one size keeps the aspect ratio, two are taken as they are."""
+    """Resize: to one side, whose other side keeps the aspect ratio, or to a size as it is."""
 
     step: Literal["resize"]
     short_side: PositiveInt | None = None
     """The short side becomes this; the long side is truncated to a whole number (torchvision's rule)."""
+    max_size: PositiveInt | None = None
+    """With `short_side`: where the long side would exceed this it becomes this, and the short side is truncated."""
+    long_side: PositiveInt | None = None
+    """The long side becomes this; the short side is truncated to a whole number."""
+    cover: Size | None = None
+    """The smallest size of the image's aspect ratio that covers this one, rounded (timm's ResizeKeepRatio)."""
+    fit: Size | None = None
+    """The largest size of the image's aspect ratio that fits into this one, rounded (timm's ResizeKeepRatio)."""
     size: Size | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
+    backend: Literal["pillow", "tensor"] = "pillow"
+    """Pillow's arithmetic, or that of torchvision on tensors, which differs by a level where it is antialiased."""
+    antialias: bool = True
+    """Whether the filter widens where an image shrinks; Pillow's always does."""
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Resize":
-        if (self.short_side is None) == (self.size is None):
-            raise ValueError("a resize step takes either short_side or size")
+    def _one_target(self) -> "Resize":
+        given = [name for name in TARGETS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a resize step takes one of {', '.join(TARGETS)}, not {' and '.join(given) or 'none'}")
+        if self.max_size is not None and self.max_size <= (self.short_side or self.max_size):
+            raise ValueError("max_size belongs to a short_side that is smaller")
+        if self.backend == "pillow" and not self.antialias:
+            raise ValueError("antialias = false needs backend = 'tensor': Pillow's filters are always antialiased")
+        if self.backend == "tensor" and self.interpolation not in ("nearest", "bilinear", "bicubic"):
+            raise ValueError(
+                f"backend = 'tensor' has no interpolation {self.interpolation}: torchvision has none either"
+            )
         return self
 
     def describe(self) -> str:
+        kind: str = self.interpolation
+        if self.backend == "tensor":
+            kind += f", on tensors{'' if self.antialias else ' without antialiasing'}"
         if self.size:
-            return f"resize to {_join(self.size)} ({self.interpolation})"
-        return f"resize the short side to {self.short_side} ({self.interpolation})"
+            return f"resize to {join_size(self.size)} ({kind})"
+        if self.cover or self.fit:
+            what, size = ("cover", self.cover) if self.cover else ("fit into", self.fit)
+            return f"resize to {what} {join_size(size or (0, 0))} ({kind})"
+        side, pixels = ("long", self.long_side) if self.long_side else ("short", self.short_side)
+        limit = f", the long side to {self.max_size} at most" if self.max_size else ""
+        return f"resize the {side} side to {pixels}{limit} ({kind})"
 
     def find_size(self, before: Size | None) -> Size | None:
         return self.size
 
     def with_size(self, size: Size) -> "Resize":
-        return Resize(step="resize", size=size, interpolation=self.interpolation)
+        same = {"interpolation": self.interpolation, "backend": self.backend, "antialias": self.antialias}
+        return Resize.model_validate({"step": "resize", "size": size, **same})
+
+    @property
+    def least_size(self) -> Size | None:
+        """Height and width that no image falls below on both sides; None where that depends on its aspect ratio."""
+        if self.short_side and not self.max_size:
+            return self.short_side, self.short_side
+        return self.size or self.cover
 
 
 class CenterCrop(PixelStep):
-    """Cut the middle out; an image that is too small is padded with black."""
+    """Cut the middle out; an image that is too small is padded evenly."""
 
     step: Literal["center_crop"]
-    size: Size
-    offset: Literal["half_even", "truncate"] = "half_even"
-    """How half a pixel is rounded: Python's round (torchvision) or int (the guides' numpy scripts)."""
+    size: Size | None = None
+    fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of the image's own height and width, in front of the resize; what is left over is split as `offset` says."""
+    offset: Literal["half_even", "truncate", "floor"] = "half_even"
+    """How half a pixel is rounded: Python's round (torchvision), int (the guides' numpy scripts), or down, so that an
+    odd border is wider above and on the left (transformers' numpy)."""
+    pad: Colour | None = None
+    """Colour (red, green, blue) around an image that is too small; None: black, where the card expects none."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "CenterCrop":
+        if (self.size is None) == (self.fraction is None):
+            raise ValueError("a center_crop step takes either size or fraction")
+        return self
 
     def describe(self) -> str:
-        return f"crop the middle {_join(self.size)}"
+        if self.size is None:
+            return f"crop the middle {self.fraction:g} of each side"
+        around = "" if self.pad is None else f", padded with {' / '.join(map(str, self.pad))}"
+        return f"crop the middle {join_size(self.size)}{around}"
 
     def find_size(self, before: Size | None) -> Size | None:
         return self.size
 
     def with_size(self, size: Size) -> "CenterCrop":
+        return self.model_copy(update={"size": size, "fraction": None})
+
+
+class Pad(PixelStep):
+    """Put a border of one colour around an image, up to a size that the steps before it never exceed."""
+
+    step: Literal["pad"]
+    size: Size
+    colour: Colour = (0, 0, 0)
+    """Red, green, blue."""
+    position: Literal["center", "top_left"] = "center"
+    """Where the image is put."""
+
+    def describe(self) -> str:
+        return f"pad to {join_size(self.size)} with {' / '.join(map(str, self.colour))}, image {self.position}"
+
+    def find_size(self, before: Size | None) -> Size | None:
+        return self.size
+
+    def with_size(self, size: Size) -> "Pad":
         return self.model_copy(update={"size": size})
+
+
+class Channels(PixelStep):
+    """Reorder the channels of an RGB image; what follows, the mean too, is in the new order."""
+
+    step: Literal["channels"]
+    order: Literal["BGR"]
+
+    def describe(self) -> str:
+        return "swap red and blue (BGR)"
+
+    def find_size(self, before: Size | None) -> Size | None:
+        return before
+
+    def with_size(self, size: Size) -> "Channels":
+        raise ValueError("channels gives no size; put a resize or center_crop after it")
 
 
 class ToFloat(TensorStep):
@@ -128,7 +220,7 @@ class Normalise(TensorStep):
         return (red, green, blue), (of_red, of_green, of_blue)
 
 
-AnyPixelStep = Resize | CenterCrop
+AnyPixelStep = Resize | CenterCrop | Pad | Channels
 AnyTensorStep = ToFloat | Normalise
 Step = Annotated[AnyPixelStep | AnyTensorStep, Field(discriminator="step")]
 
@@ -138,9 +230,14 @@ def pixel_steps(steps: Sequence[Step]) -> tuple[AnyPixelStep, ...]:
     return tuple(step for step in steps if isinstance(step, PixelStep))
 
 
+LATER = {"backend": "pillow", "antialias": True}
+"""Options that came after hashes of steps had been stored: at these values they are no part of a step."""
+
+
 def dump_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """Steps as hashes and records have them."""
-    return [step.model_dump(mode="json", exclude_none=True) for step in steps]
+    dumped = [step.model_dump(mode="json", exclude_none=True) for step in steps]
+    return [{key: value for key, value in step.items() if LATER.get(key) != value} for step in dumped]
 
 
 def find_size(steps: Sequence[Step]) -> Size:
@@ -166,5 +263,6 @@ def find_normalisation(steps: Sequence[Step]) -> tuple[Triple, Triple]:
     return mean, std
 
 
-def _join(size: Size) -> str:
+def join_size(size: Size) -> str:
+    """A height and width in words."""
     return f"{size[0]} × {size[1]}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.tables import ENGINE, Column, Table
+from seatrial.results.reproduction import judge_reproduction
 from seatrial.results.run_folder import AnyRecord, Run
 from seatrial.results.speed import explain_unmeasured
 from seatrial.store.records import AccuracyRecord, TensorSpec
@@ -20,12 +21,20 @@ def make_model(run: Run) -> Table:
         ("Network", f"{recipe.network.name}, {recipe.network.classes:,} classes"),
         ("Paper", recipe.paper),
         ("Defined in", recipe.source),
+        ("Resolved from", recipe.origin),
         ("Licence of the weights", weights.licence if weights else None),
     ]
     if published:
         top5 = "" if published.top5 is None else f", top-5 {write_percent(published.top5)} %"
         rows.append(("Published accuracy", f"top-1 {write_percent(published.top1)} %{top5}"))
         rows += [("Published by", published.source), ("About it", published.note)]
+    if run.preprocessing:
+        rows += [("Preprocessing", run.preprocessing.describe()), ("On this Pillow", run.preprocessing.note())]
+    accuracy = run.accuracy.get(run.reference)
+    if accuracy:
+        weights_published = run.checkpoint.published if run.checkpoint else None
+        found = judge_reproduction(recipe, accuracy.hits[0], accuracy.images, weights_published)
+        rows.append(("Published figure", f"{found.outcome}: {found.reason}" if found else None))
     if run.checkpoint:
         rows += [
             ("Checkpoint", run.checkpoint.source),

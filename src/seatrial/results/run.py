@@ -7,6 +7,7 @@ from pathlib import Path
 from seatrial.recipes.schema import Recipe
 from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.predictions import Predictions
+from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.records import (
     AccuracyRecord,
     CheckpointManifest,
@@ -18,6 +19,7 @@ from seatrial.store.records import (
 from seatrial.store.training import TrainingRecord
 
 WEIGHTS, GRAPH, TRAINING, VERDICT = "checkpoint.safetensors.json", "model.onnx.json", "train/train.json", "verdict.json"
+PREPROCESSING = "preprocessing.json"
 """Paths of records in a run folder."""
 ENGINE, ACCURACY = "engines/{}/engine.json", "evaluation/{}.json"
 THROUGHPUT, SPEED = "evaluation/{}.throughput.json", "bench/{}.json"
@@ -42,6 +44,8 @@ class Run:
     measurements: Mapping[str, Measurement]
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By engine name, where the file exists; read by `results.run_folder.read_run` only."""
+    preprocessing: PreprocessingProof | None = None
+    """Of the recipe's steps, where a library described the model."""
     stale: Mapping[str, str] = field(default_factory=dict)
     """Records left out because they are of other inputs: which, by path."""
 

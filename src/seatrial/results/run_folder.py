@@ -12,6 +12,7 @@ from seatrial.results.run import (
     ACCURACY,
     ENGINE,
     GRAPH,
+    PREPROCESSING,
     SPEED,
     THROUGHPUT,
     TRAINING,
@@ -21,6 +22,7 @@ from seatrial.results.run import (
 from seatrial.results.run import Run as Run
 from seatrial.results.stale import find_stale
 from seatrial.store.measurement import Measurement, Throughput
+from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.record import Record
 from seatrial.store.records import (
     AccuracyRecord,
@@ -85,6 +87,7 @@ def read_records(folder: Path) -> Run:
         accuracy=_load_each(AccuracyRecord, folder, names, ACCURACY),
         throughput=_load_each(Throughput, folder, names, THROUGHPUT),
         measurements=_load_each(Measurement, folder, names, SPEED),
+        preprocessing=_load(PreprocessingProof, folder / PREPROCESSING),
     )
     return _leave_out(whole, find_stale(whole))
 
@@ -101,6 +104,7 @@ def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:
         accuracy={name: record for name, record in run.accuracy.items() if ACCURACY.format(name) not in stale},
         throughput={name: record for name, record in run.throughput.items() if THROUGHPUT.format(name) not in stale},
         measurements={name: record for name, record in run.measurements.items() if SPEED.format(name) not in stale},
+        preprocessing=None if PREPROCESSING in stale else run.preprocessing,
         stale=stale,
     )
 

@@ -14,6 +14,7 @@ from seatrial.results.run import (
     ACCURACY,
     ENGINE,
     GRAPH,
+    PREPROCESSING,
     SPEED,
     THROUGHPUT,
     TRAINING,
@@ -44,6 +45,9 @@ def find_stale(run: Run) -> dict[str, str]:
         found |= _label(SPEED.format(name), _judge_measurement(run, measured, found))
     if run.verdict is not None:
         found |= _label(VERDICT, _judge_verdict(run, run.verdict, found))
+    proof = run.preprocessing
+    if proof is not None and run.graph is not None and proof.preprocess != run.graph.preprocess_hash:
+        found[PREPROCESSING] = "another card"
     if run.training is not None and run.training.checkpoint_sha256 not in _hashes(run):
         found[TRAINING] = "another checkpoint"
     return found

@@ -8,8 +8,8 @@ from seatrial.data.check import SHOWN, Finding, check_data
 from seatrial.data.labels import read_labels
 from seatrial.errors import NotComparable
 from seatrial.machine.cpu import count_cores
+from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, silent
-from seatrial.recipes import load_recipe
 
 
 def check_images(
@@ -32,7 +32,7 @@ def check_images(
         DataError: there is no such folder, or no label file that is text.
         NotComparable: the predictions are of other images.
     """
-    classes = load_recipe(recipe).network.classes
+    classes = resolve_recipe(recipe).network.classes
     findings = check_data(images, labels, classes, expected, count_cores(), progress)
     if predictions is None or any(finding.level == "error" for finding in findings):
         return findings

@@ -9,8 +9,8 @@ from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.sources import read_images
 from seatrial.data.sources.pack_file import PackReport, write_pack
 from seatrial.machine.cpu import count_cores
+from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, silent
-from seatrial.recipes import load_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def pack_images(spec: PackSpec, progress: Progress = silent) -> PackReport:
         RefusedFile: an archive is damaged or unsafe.
         StorageError: the disk is full or may not be written.
     """
-    recipe = load_recipe(spec.recipe)
+    recipe = resolve_recipe(spec.recipe)
     pipeline = make_pipeline(recipe, None if spec.aipp is None else load_aipp(spec.aipp))
     listing = read_images(
         spec.source,

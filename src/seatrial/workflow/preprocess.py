@@ -9,8 +9,8 @@ from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.yuv import PixelFormat
 from seatrial.errors import DataError
 from seatrial.machine.cpu import count_cores
+from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, silent
-from seatrial.recipes import load_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
         UsageError: the card has no such mode, or the output folder holds something else.
         DataError: a file is no image, or the output folder is for another preprocessing.
     """
-    form = BinForm(load_recipe(spec.recipe).find_mode(spec.mode), spec.pixels)
+    form = BinForm(resolve_recipe(spec.recipe).find_mode(spec.mode), spec.pixels)
     images = list_images(spec.images)
     if not images:
         raise DataError(f"image folder {spec.images} holds no images", "give a folder of images")

@@ -15,17 +15,21 @@ from seatrial.data.calibration import check_apart, hash_contents, read_calibrati
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
+from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.engines.base import Capabilities, EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec
-from seatrial.errors import SeatrialError, UsageError
+from seatrial.errors import ParityError, SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
+from seatrial.models.find_weights import find_weights
+from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress, Update, silent
-from seatrial.recipes import Recipe, load_recipe
-from seatrial.results.run import ACCURACY, SPEED, VERDICT, Run
+from seatrial.recipes import Recipe
+from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run
 from seatrial.store.command_line import write_words
-from seatrial.store.files import hash_file, hash_value, locked, remove_file
+from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
+from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest, Verdict
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
@@ -35,6 +39,8 @@ from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantiz
 
 REFERENCE = BuildSpec("torch", "fp32", label="torch")
 """The engine that every other one is compared with."""
+CARD = "card.toml"
+"""The card that the model reference led to."""
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
@@ -44,7 +50,9 @@ class RunSpec:
     """What to put through its sea trial."""
 
     recipe: str
-    checkpoint: Path
+    """A model reference: a card's name or path, or what `models.sources` resolves."""
+    checkpoint: Path | None
+    """None: the published weights, where they are stored on this machine."""
     images: Path
     labels: Path | None
     """None: `images` holds class folders."""
@@ -61,18 +69,30 @@ class RunSpec:
     """Images for int8: a folder or a list; none of `images`."""
     measure_again: bool = False
     """Measure also what was measured before, for instance on a busy machine."""
+    image_size: int | None = None
+    """Height and width in place of the reference's own."""
+    like: str | None = None
+    """Of a network from a Python file, the reference by which its images are prepared."""
+    fetch: bool = False
+    """Download the published weights where they are not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
     """A spec that passed every check that needs no work."""
 
-    recipe: Recipe
+    card: ResolvedCard
+    checkpoint: Path
     images: tuple[LabelledImage, ...]
     engines: tuple[BuildSpec, ...]
     """The reference first."""
     calibration: dict[str, int]
     """Sizes by hash of the files that int8 is calibrated with."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the card says."""
+        return self.card.recipe
 
 
 def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
@@ -86,15 +106,17 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     Raises:
         SeatrialError: any of its stages' errors; what was finished before stays.
     """
-    checked = _check(spec)
+    checked = _check(spec, progress)
     run = spec.output
     with locked(run):
-        weights = read_weights(checked.recipe, spec.checkpoint, run / "checkpoint.safetensors")
+        weights = read_weights(checked.recipe, checked.checkpoint, run / "checkpoint.safetensors")
         described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
         manifest = _describe_run(spec, checked, described.source_sha256)
         _begin(run, manifest)
-        keep_weights(weights, spec.checkpoint, run / "checkpoint.safetensors", progress)
+        write_text(run / CARD, checked.card.text)
+        keep_weights(weights, checked.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
+        prove_card(checked.recipe, paths, run / PREPROCESSING, progress)
         export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
         path = run / "model.onnx"
         proof = spread(paths, PARITY_IMAGES)
@@ -112,6 +134,39 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     return verdict
 
 
+def prove_card(
+    recipe: Recipe, images: Sequence[Path], output: Path | None = None, progress: Progress = silent
+) -> PreprocessingProof | None:
+    """Compare a resolved card's preprocessing with its library's own on some of the images; None: nothing described it.
+
+    Args:
+        output: where to store what was found; a proof that is stored there for this card is taken.
+
+    Raises:
+        ParityError: they differ.
+    """
+    from seatrial.evaluation.preprocessing_parity import IMAGES, prove_preprocessing
+
+    proof = None
+    with contextlib.suppress(SeatrialError):
+        stored = PreprocessingProof.load(output) if output else None
+        of_card = stored is not None and stored.preprocess == hash_steps(recipe.preprocess)
+        proof = stored if of_card and stored and stored.origin == recipe.origin else None
+    if proof is None:
+        proof = prove_preprocessing(recipe, spread(images, IMAGES))
+        if proof is None:
+            return None
+        if output is not None:
+            proof.save(output)
+    if not proof.holds:
+        raise ParityError(
+            proof.describe(), "mend the card's preprocess steps; `seatrial recipes make` gives the library's"
+        )
+    for note in filter(None, (proof.describe(), proof.note())):
+        progress(Update("preprocess", note=note))
+    return proof
+
+
 def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:
     """Write `report.html` and `report.md` of a run folder; returns them and the run.
 
@@ -125,11 +180,9 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
     return written
 
 
-def _check(spec: RunSpec) -> _Checked:
-    recipe = load_recipe(spec.recipe)
-    if not spec.checkpoint.is_file():
-        state = "is a folder, not a file" if spec.checkpoint.is_dir() else "does not exist"
-        raise UsageError(f"checkpoint {spec.checkpoint} {state}", "give --checkpoint FILE")
+def _check(spec: RunSpec, progress: Progress) -> _Checked:
+    card = resolve_card(spec.recipe, spec.image_size, spec.like)
+    recipe = card.recipe
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
     probed: dict[str, Capabilities] = {}
     choices = [parse_engine(text, probed) for text in spec.engines]
@@ -146,7 +199,9 @@ def _check(spec: RunSpec) -> _Checked:
     calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
         judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
-    return _Checked(recipe, images, engines, calibration)
+    # Last, since it may download.
+    checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
+    return _Checked(card, checkpoint, images, engines, calibration)
 
 
 def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:
@@ -173,7 +228,7 @@ def _wants_quantised(choice: BuildSpec) -> bool:
 
 
 def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> RunManifest:
-    inputs = {str(spec.checkpoint): checkpoint_sha256, str(spec.images): hash_listing(checked.images)}
+    inputs = {str(checked.checkpoint): checkpoint_sha256, str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
     if spec.calibration is not None:
@@ -189,11 +244,11 @@ def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> R
     return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,
-        command=describe_command(spec),
+        command=describe_command(replace(spec, checkpoint=checked.checkpoint)),
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
-        checkpoint=str(spec.checkpoint),
+        checkpoint=str(checked.checkpoint),
         images=str(spec.images),
         labels=None if spec.labels is None else str(spec.labels),
     )
@@ -233,6 +288,8 @@ def describe_command(spec: RunSpec) -> str:
         evaluate_batch_size=spec.evaluate_batch_size,
         opset=spec.opset,
         calibration=spec.calibration,
+        image_size=spec.image_size,
+        like=spec.like,
         output=spec.output,
     )
     return shlex.join(words)

@@ -34,6 +34,11 @@ def test_another_number_of_parameters_is_an_error_with_both_counts() -> None:
     assert raised.value.exit_code == 2
 
 
+def test_what_a_library_raises_is_said_in_one_line() -> None:
+    with pytest.raises(UsageError, match=r"timm does not build 'test_vit' with depth = 'deep' .*network\.arguments"):
+        build_network(Network(name="test_vit", classes=2, arguments={"depth": "deep"}))
+
+
 def test_stated_parameters_hold_for_the_stated_classes_only() -> None:
     network = Network(name="resnet50", classes=1000, parameters=25557032)
     assert change_classes(network, 1000) is network
@@ -45,7 +50,11 @@ def test_stated_parameters_hold_for_the_stated_classes_only() -> None:
     [
         (Network(name="resnett50", classes=2), "has no network 'resnett50'; did you mean 'resnet50'?"),
         (Network(name="hf-hub:timm/resnet50", classes=2), "has no network 'hf-hub:timm/resnet50'"),
-        (Network(name="resnet50.a1_in1k", classes=2), "did you mean 'resnet50'?"),
+        (Network(name="resnet50.a9_in1k", classes=2), "did you mean 'resnet50'?"),
+        (
+            Network(builder="torchvision", name="resnet5", classes=2),
+            "has no network 'resnet5'; did you mean 'resnet50'?",
+        ),
         (Network(name="qqqqqqqqqqq", classes=2), "`timm.list_models()` lists those it has"),
         (Network(builder="seatrial", name="sk_resnet5", classes=2), "did you mean 'sk_resnet50'?"),
     ],
@@ -60,7 +69,7 @@ def test_unknown_names_are_refused_with_the_nearest(network: Network, message: s
     ("network", "missing"),
     [
         (Network(name="resnet50", classes=2), "timm"),
-        (Network(builder="seatrial", name="sk_resnet50", classes=2), "torch"),
+        (Network(builder="seatrial", name="sk_resnet50", classes=2), "torchvision"),
     ],
 )
 def test_a_missing_library_is_named_with_what_brings_it(

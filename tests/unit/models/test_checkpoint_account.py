@@ -34,8 +34,8 @@ def test_nothing_else_is_filled_in(part: str, tiny: Recipe, tiny_state: State, t
 
 
 def test_left_over_keys_are_named(tiny: Recipe, tiny_state: State, tmp_path: Path) -> None:
-    torch.save(tiny_state | {"total_ops": torch.zeros(1), "total_params": torch.zeros(1)}, tmp_path / "more.pth")
-    with pytest.raises(RefusedFile, match=r"'test_resnet': 2 left over \(total_ops, total_params\)"):
+    torch.save(tiny_state | {"extra_a": torch.zeros(1), "extra_b": torch.zeros(1)}, tmp_path / "more.pth")
+    with pytest.raises(RefusedFile, match=r"'test_resnet': 2 left over \(extra_a, extra_b\)"):
         load_checkpoint(tmp_path / "more.pth", tiny)
 
 

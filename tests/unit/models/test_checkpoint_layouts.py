@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seatrial.errors import RefusedFile
-from seatrial.models.layouts import find_state
+from seatrial.models.layouts import Reading, find_state
 from seatrial.models.read_file import Content
 
 W = torch.ones(2, 3)
@@ -36,6 +36,15 @@ def read(value: Any) -> tuple[dict[str, Tensor], str]:
             "plain, mmpretrain's names",
         ),
         ({"layer4.10.fc1.bias": W, "fc.bias": W}, ["layer4.10.se.fc1.bias", "fc.bias"], "plain, linear squeeze"),
+        ({"epoch": 3, "model_state_dict": {"a": W}}, ["a"], "model_state_dict"),
+        ({"net": {"module.a": W}, "acc": 93.1}, ["a"], "net, module."),
+        ({"model": {"module": {"a": W}}, "args": None}, ["a"], "model"),
+        ({"model_ema": {"shadow": {"a": W}}, "model": {"a": W}}, ["a"], "model_ema (before its model)"),
+        (
+            {"module.a": W, "n_averaged": torch.tensor(3), "module.total_ops": W, "module.total_params": W},
+            ["a"],
+            "plain, 3 counters of tools left out, module.",
+        ),
     ],
 )
 def test_layouts_are_named_and_undone(value: Any, keys: list[str], layout: str) -> None:
@@ -48,6 +57,26 @@ def test_averaged_weights_go_before_plain_ones_and_the_layout_says_so() -> None:
     state, layout = read({"state_dict": {"a": W}, "state_dict_ema": {"module.a": 2 * W}})
     assert torch.equal(state["a"], 2 * W)
     assert layout == "torch zip, state_dict_ema (before its state_dict), module."
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema"])
+def test_either_weights_can_be_chosen(wrapper: str) -> None:
+    value = {"model": {"a": W}, wrapper: {"a": 2 * W}}
+    content = Content(value, "torch zip")
+    assert torch.equal(find_state(content, PATH)[0]["a"], 2 * W)
+    assert torch.equal(find_state(content, PATH, Reading(weights="ema"))[0]["a"], 2 * W)
+    assert torch.equal(find_state(content, PATH, Reading(weights="raw"))[0]["a"], W)
+    with pytest.raises(RefusedFile, match="has no averaged weights but 'model'"):
+        find_state(Content({"model": {"a": W}}, "torch zip"), PATH, Reading(weights="ema"))
+
+
+def test_weights_can_be_anywhere_in_the_file() -> None:
+    content = Content({"gan": {"teacher": {"a": W}, "step": 3}, "x.y": {"b": W}}, "torch zip")
+    assert find_state(content, PATH, Reading(key="gan.teacher")) == ({"a": W}, "torch zip, gan.teacher")
+    assert list(find_state(content, PATH, Reading(key="x.y"))[0]) == ["b"]
+    for key, refusal in (("gan.student", "there is 'teacher', 'step'"), ("gan.step", "no weights at"), ("q", "'gan'")):
+        with pytest.raises(RefusedFile, match=refusal):
+            find_state(content, PATH, Reading(key=key))
 
 
 def test_a_linear_squeeze_becomes_a_convolution_and_the_classifier_does_not() -> None:
@@ -70,8 +99,8 @@ def test_two_keys_that_would_share_a_name_both_stay() -> None:
         ([W], "is a list, not named weights"),
         ({}, "has no weights but nothing"),
         (
-            {"epoch": 3, "net": {"a": W}},
-            "no weights but 'epoch', 'net'; store them under state_dict_ema, state_dict, model",
+            {"epoch": 3, "generator": {"a": W}},
+            "no weights but 'epoch', 'generator'; say where they are with --checkpoint-key",
         ),
         ({"a": W, "epoch": 3}, "'epoch' among its weights is a int, not a tensor"),
         ({3: W}, "3 among its weights is no name"),

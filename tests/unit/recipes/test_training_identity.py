@@ -45,7 +45,7 @@ def make_old_key(recipe: Recipe) -> str:
     return hash_value(
         {
             "stage": "train/2",
-            "network": recipe.network.model_dump(),
+            "network": recipe.network.model_dump(include={"builder", "name", "classes", "parameters"}),
             "preprocess": hash_steps(recipe.preprocess),
             "settings": {**dump, "amp": "fp32"},
             "images": "synthetic",

@@ -18,7 +18,7 @@ from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, nor
 from seatrial.data.preprocessing.yuv import PixelFormat, decode_ycbcr, hash_pixels, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Mode, Recipe
-from seatrial.recipes.steps import Size, Step, pixel_steps
+from seatrial.recipes.steps import Channels, Size, Step, pixel_steps
 from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -115,7 +115,8 @@ def make_pipeline(recipe: Recipe, aipp: Aipp | None = None) -> InputPipeline:
     crop widened to that size, else a plain resize to it.
 
     Raises:
-        UsageError: the configuration gives another size or number of channels than the network takes.
+        UsageError: the configuration gives another size or number of channels than the network takes, or the card
+            swaps channels itself.
     """
     if aipp is None:
         return InputPipeline(recipe, recipe.preprocess)
@@ -123,6 +124,11 @@ def make_pipeline(recipe: Recipe, aipp: Aipp | None = None) -> InputPipeline:
         raise UsageError(
             f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3",
             "choose another input_format",
+        )
+    if any(isinstance(step, Channels) for step in recipe.preprocess):
+        raise UsageError(
+            f"{recipe.name} swaps channels in its preprocessing, and AIPP does that in its configuration",
+            "leave the channels step out, and set rbuv_swap_switch",
         )
     source = fit_aipp(aipp, recipe.input_size).source
     return InputPipeline(recipe, _find_steps(recipe, source), aipp)

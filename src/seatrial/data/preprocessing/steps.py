@@ -12,12 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.decode import POLICY
+from seatrial.data.preprocessing.tensor_resize import resize_as_tensor
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Mode, Recipe
-from seatrial.recipes.steps import AnyPixelStep, CenterCrop, Resize, Step, dump_steps, pixel_steps
+from seatrial.recipes.steps import (
+    AnyPixelStep,
+    CenterCrop,
+    Channels,
+    Colour,
+    Pad,
+    Resize,
+    Step,
+    dump_steps,
+    join_size,
+    pixel_steps,
+)
 from seatrial.store.files import hash_value
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_BLACK = (0, 0, 0)
 
 
 def hash_steps(steps: Sequence[Step]) -> str:
@@ -30,6 +42,9 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
 
     Returns:
         RGB pixels, (height, width, 3).
+
+    Raises:
+        DataError: the image is larger than a pad step.
     """
     pixels = pixel_steps(steps)
     for step, following in itertools.zip_longest(pixels, pixels[1:]):
@@ -44,6 +59,17 @@ def _apply(image: Image.Image, step: AnyPixelStep, following: AnyPixelStep | Non
             return resize(image, step, following if isinstance(following, CenterCrop) else None)
         case CenterCrop():
             return center_crop(image, step)
+        case Pad():
+            spare = (step.size[1] - image.width, step.size[0] - image.height)
+            if min(spare) < 0:
+                raise DataError(
+                    f"an image of {image.height} × {image.width} is larger than the pad step's {join_size(step.size)}",
+                    "resize to a long_side or a fit in front of it",
+                )
+            left, top = (spare[0] // 2, spare[1] // 2) if step.position == "center" else (0, 0)
+            return _pad(image, spare, (left, top), step.colour)
+        case Channels():
+            return Image.merge(image.mode, image.split()[::-1])
         case _:
             assert_never(step)
 
@@ -57,10 +83,15 @@ def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> 
     target = find_target(image.size, step)
     if target == image.size:
         return image
+    if step.backend == "tensor":
+        return Image.fromarray(resize_as_tensor(np.asarray(image), target, step.interpolation, step.antialias))
+    kind = Image.Resampling[step.interpolation.upper()]
+    if kind is Image.Resampling.NEAREST:
+        return image.resize(target, kind)
     # Rows first, then columns, as Pillow always did; from 13.0 on it would take the cheaper order, and that moves up
     # to a seventh of the values by a level (python-pillow/Pillow#9549).
-    kind = _FILTERS[step.interpolation]
-    kept = target if crop is None else (min(target[0], crop.size[1]), min(target[1], crop.size[0]))
+    size = target[::-1] if crop is None or crop.size is None else crop.size
+    kept = min(target[0], size[1]), min(target[1], size[0])
     left, top = (_find_offset(size - part, crop) for size, part in zip(target, kept, strict=True))
     columns, start, end = _find_span(width, target[0], left, kept[0])
     image = image.resize((columns, height), kind, box=(start, 0, end, height))
@@ -71,15 +102,26 @@ def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> 
 
 
 def find_target(size: tuple[int, int], step: Resize) -> tuple[int, int]:
-    """Width and height that an image of `size` (width, height) is resized to: `step.size`, or a short side.
+    """Width and height that an image of `size` (width, height) is resized to.
 
-    The long side is truncated: torchvision's `_compute_resized_output_size`.
+    A side that follows the other is truncated, as by torchvision's `_compute_resized_output_size`; of `cover` and `fit`
+    both sides are rounded, as by timm's `ResizeKeepRatio`.
     """
-    if step.short_side is None:
-        assert step.size is not None
-        return step.size[1], step.size[0]
     width, height = size
-    short, long = step.short_side, int(step.short_side * max(width, height) / min(width, height))
+    if step.size is not None:
+        return step.size[1], step.size[0]
+    if (frame := step.cover or step.fit) is not None:
+        ratios = height / frame[0], width / frame[1]
+        ratio = min(ratios) if step.cover else max(ratios)
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
+    short, long = min(size), max(size)
+    if step.long_side is not None:
+        short, long = max(1, int(step.long_side * short / long)), step.long_side
+    else:
+        assert step.short_side is not None
+        short, long = step.short_side, int(step.short_side * long / short)
+        if step.max_size is not None and long > step.max_size:
+            short, long = max(1, int(step.max_size * short / long)), step.max_size
     return (short, long) if width <= height else (long, short)
 
 
@@ -100,20 +142,25 @@ def _find_offset(spare: int, crop: CenterCrop | None) -> int:
 
 
 def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:
-    """Cut the middle `step.size` out; where the image is smaller, black is put around it evenly."""
-    height, width = step.size
-    spare_width, spare_height = image.width - width, image.height - height
-    if spare_width < 0 or spare_height < 0:
-        image = _pad(image, max(0, -spare_width), max(0, -spare_height))
-        spare_width, spare_height = image.width - width, image.height - height
-    left, top = _find_offset(spare_width, step), _find_offset(spare_height, step)
+    """Cut the middle `step.size` out, or the step's fraction of it; a smaller image is padded around evenly."""
+    if step.size is not None:
+        height, width = step.size
+    else:
+        assert step.fraction is not None
+        height, width = (max(1, int(side * step.fraction)) for side in (image.height, image.width))
+    spare = (max(0, width - image.width), max(0, height - image.height))
+    if any(spare):
+        corner = [-(-side // 2) if step.offset == "floor" else side // 2 for side in spare]
+        image = _pad(image, spare, (corner[0], corner[1]), step.pad or _BLACK)
+    left, top = _find_offset(image.width - width, step), _find_offset(image.height - height, step)
     return image.crop((left, top, left + width, top + height))
 
 
-def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
-    black = (0, 128, 128) if image.mode == "YCbCr" else (0, 0, 0)
-    padded = Image.new(image.mode, (image.width + width, image.height + height), black)
-    padded.paste(image, (width // 2, height // 2))
+def _pad(image: Image.Image, by: tuple[int, int], at: tuple[int, int], colour: Colour) -> Image.Image:
+    """The image on a larger one of a colour: wider and higher `by` so much, its upper left corner `at` (left, top)."""
+    shown = Image.new("RGB", (1, 1), colour).convert(image.mode).getpixel((0, 0))
+    padded = Image.new(image.mode, (image.width + by[0], image.height + by[1]), shown)
+    padded.paste(image, at)
     return padded
 
 

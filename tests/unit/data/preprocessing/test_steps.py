@@ -1,5 +1,5 @@
 import itertools
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,13 +12,14 @@ from seatrial.data.preprocessing.steps import (
     apply_pixel_steps,
     center_crop,
     check_range,
+    find_target,
     hash_steps,
     normalise,
     resize,
 )
 from seatrial.errors import DataError
 from seatrial.recipes import load_recipe
-from seatrial.recipes.steps import CenterCrop, Resize
+from seatrial.recipes.steps import CenterCrop, Pad, Resize
 
 
 def draw(width: int, height: int) -> Image.Image:
@@ -167,3 +168,56 @@ def test_floats_that_normalisation_makes_of_no_pixels_are_refused(change: float,
         return
     with pytest.raises(DataError, match=r"a\.bin has values from .*; divide by 255, subtract the mean"):
         check_range(floats, "a.bin", recipe)
+
+
+@pytest.mark.parametrize(
+    ("step", "size", "target"),
+    [
+        ({"short_side": 256}, (500, 333), (384, 256)),
+        ({"short_side": 256, "max_size": 300}, (500, 333), (300, 200)),
+        ({"long_side": 256}, (500, 333), (256, 170)),
+        ({"long_side": 256}, (333, 500), (170, 256)),
+        ({"cover": (100, 200)}, (500, 333), (200, 133)),
+        ({"cover": (200, 100)}, (500, 333), (300, 200)),
+        ({"fit": (100, 200)}, (500, 333), (150, 100)),
+        ({"size": (100, 200)}, (500, 333), (200, 100)),
+    ],
+)
+def test_the_size_that_a_resize_gives(step: dict[str, Any], size: tuple[int, int], target: tuple[int, int]) -> None:
+    assert find_target(size, Resize(step="resize", **step)) == target
+
+
+@pytest.mark.parametrize("kind", ["nearest", "box", "hamming", "lanczos"])
+def test_every_filter_is_pillows_rows_first(kind: str) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    filtered = Image.Resampling[kind.upper()]
+    rows = image.resize((25, 40), filtered).resize((25, 31), filtered)
+    step = Resize.model_validate({"step": "resize", "size": (31, 25), "interpolation": kind})
+    assert np.array_equal(apply_pixel_steps(image, [step]), np.asarray(rows))
+
+
+def test_a_fraction_is_cropped_before_the_resize() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    cropped = apply_pixel_steps(image, [CenterCrop(step="center_crop", fraction=0.5)])
+    assert np.array_equal(cropped, np.asarray(image)[10:30, 15:45])
+
+
+@pytest.mark.parametrize("position", ["center", "top_left"])
+def test_a_smaller_image_is_padded_with_the_colour(position: Literal["center", "top_left"]) -> None:
+    image = Image.new("RGB", (3, 2), (9, 8, 7))
+    padded = apply_pixel_steps(image, [Pad(step="pad", size=(4, 7), colour=(1, 2, 3), position=position)])
+    expected = np.full((4, 7, 3), (1, 2, 3), dtype=np.uint8)
+    top, left = (1, 2) if position == "center" else (0, 0)
+    expected[top : top + 2, left : left + 3] = (9, 8, 7)
+    assert np.array_equal(padded, expected)
+
+
+def test_an_image_larger_than_its_pad_is_an_error() -> None:
+    with pytest.raises(DataError, match="an image of 2 × 9 is larger than the pad step's 4 × 7; resize to a long_side"):
+        apply_pixel_steps(Image.new("RGB", (9, 2)), [Pad(step="pad", size=(4, 7))])
+
+
+def test_a_crop_pads_with_its_colour() -> None:
+    crop = CenterCrop(step="center_crop", size=(4, 4), pad=(1, 2, 3))
+    cut = apply_pixel_steps(Image.new("RGB", (2, 6), (9, 8, 7)), [crop])
+    assert (cut[:, 1:3] == (9, 8, 7)).all() and (cut[:, [0, 3]] == (1, 2, 3)).all()

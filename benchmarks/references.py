@@ -1,0 +1,226 @@
+"""Model references against the libraries that describe them: preprocessing of all weights, graphs of all families.
+
+    python benchmarks/references.py parity [--source timm,torchvision] [--only WORDS]
+    python benchmarks/references.py graphs --source timm|torchvision --folder WORK --json FILE [--only WORDS]
+    python benchmarks/references.py time
+
+`parity` resolves every pretrained reference with classes and compares its steps with the library's own transform on 8
+drawn images, once for each kind of transform. `graphs` builds one architecture of each timm family (the smallest with
+pretrained weights), or each torchvision classifier, with weights of a rule, exports it and compares onnxruntime and
+openvino with torch on 8 images, relative to the spread of the logits; what stands in FILE is left out. `time` sets
+`recipes make` beside `import timm`.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from networks import draw_weights
+
+from seatrial.evaluation.preprocessing_parity import draw_files, prove_preprocessing
+from seatrial.models.build import build_network
+from seatrial.models.sources.resolve import find_transform, list_references, resolve_recipe
+from seatrial.recipes.schema import Recipe
+from seatrial.recipes.steps import dump_steps
+
+IMAGES = 8
+LIMIT = 1e-4
+"""Of the spread of the logits."""
+SPREAD = 1e-2
+"""Logits that lie closer prove nothing."""
+
+
+def check_parity(asked: argparse.Namespace) -> int:
+    """Resolve every reference and compare each kind of preprocessing once; 1 if one differs."""
+    names = [name for source in asked.source.split(",") for name in list_names(source) if asked.only in name]
+    recipes, refused = {}, {}
+    for name in names:
+        try:
+            recipes[name] = resolve_recipe(name)
+        except Exception as error:
+            refused[name] = str(error)
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name, recipe in recipes.items():
+        theirs = repr(getattr(find_transform(recipe), "__closure__", [None])[0].cell_contents)
+        kinds[json.dumps([dump_steps(recipe.preprocess), theirs])].append(name)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for name, data in draw_files(IMAGES):
+            paths.append(Path(folder) / name)
+            paths[-1].write_bytes(data)
+        unequal = {}
+        noted = Counter()
+        for members in kinds.values():
+            proof = prove_preprocessing(recipes[members[0]], paths)
+            if proof is None or proof.difference.share:
+                unequal.update(dict.fromkeys(members, "no proof" if proof is None else proof.describe()))
+            elif proof.note():
+                noted["columns first with this Pillow"] += len(members)
+    print(f"{len(names)} references: {len(recipes)} resolve to {len(kinds)} kinds of preprocessing")
+    print(f"{len(recipes) - len(unequal)} of {len(recipes)} equal their library's to the bit on {IMAGES} drawn images")
+    for what, count in noted.items():
+        print(f"{count} {what}: the library's own transform differs from the published figures' one")
+    for name, reason in {**refused, **unequal}.items():
+        print(f"  {name}: {reason}")
+    return 1 if refused or unequal else 0
+
+
+def list_names(source: str) -> list[str]:
+    """Every reference of a source that has classes."""
+    return [listed.reference for listed in list_references(f"{source}:*")]
+
+
+def list_architectures(source: str) -> Iterator[tuple[str, str]]:
+    """Family and reference: the smallest of each timm module, every torchvision classifier."""
+    if source == "torchvision":
+        seen = set()
+        for name in list_names(source):
+            model = name.partition(":")[2].partition("/")[0]
+            if model not in seen:
+                seen.add(model)
+                yield model, f"torchvision:{model}"
+        return
+    from timm.models import model_entrypoint
+
+    smallest: dict[str, tuple[float, str]] = {}
+    for listed in list_references("timm:*"):
+        name = listed.reference.partition(":")[2]
+        family = model_entrypoint(name.partition(".")[0]).__module__.rpartition(".")[2]
+        # Work grows with the area too.
+        size = (listed.parameters or 30e6) * (listed.size[0] / 224) ** 2
+        smallest[family] = min(smallest.get(family, (np.inf, "")), (size, listed.reference))
+    for family, (_, reference) in sorted(smallest.items()):
+        yield family, reference
+
+
+def try_graphs(asked: argparse.Namespace) -> int:
+    """Build, export and run each, in a process of its own; 1 if fewer than 95 % succeed."""
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+    for family, reference in list_architectures(asked.source):
+        if family in found or asked.only not in family:
+            continue
+        start = time.perf_counter()
+        command = [sys.executable, __file__, "one", reference, "--folder", str(asked.folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=asked.limit, check=False)
+            lines = (done.stdout or done.stderr).strip().splitlines()
+            result = json.loads(lines[-1]) if done.returncode == 0 else {"error": lines[-1] if lines else "no word"}
+        except subprocess.TimeoutExpired:
+            result = {"error": f"not done after {asked.limit} s"}
+        found[family] = {"reference": reference, **result}
+        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+        print(f"{family:<28}{result} ({time.perf_counter() - start:.0f} s)", flush=True)
+    good = [family for family, result in found.items() if is_good(result)]
+    print(f"{len(good)} of {len(found)} are within {LIMIT:g} of torch in onnxruntime and openvino")
+    for family, result in found.items():
+        if not is_good(result):
+            print(f"  {family} ({result['reference']}): {result.get('error') or result}")
+    return 0 if len(good) >= 0.95 * len(found) else 1
+
+
+def is_good(result: dict[str, Any]) -> bool:
+    """Whether both engines give torch's logits, and these differ between images."""
+    return "error" not in result and result["spread"] > SPREAD and max(result["ort"], result["ov"]) <= LIMIT
+
+
+def try_one(asked: argparse.Namespace) -> int:
+    """Print what came of one reference, as JSON."""
+    import onnxruntime
+    import openvino
+
+    from seatrial.export.export_graph import to_onnx
+    from seatrial.export.spec import ExportSpec
+
+    warnings.simplefilter("ignore")
+    recipe = resolve_recipe(asked.reference)
+    network = build_network(recipe.network).eval()
+    fill_weights(network)
+    images = make_images(recipe)
+    with torch.inference_mode():
+        own = network(torch.from_numpy(images)).numpy()
+    path = asked.folder / f"{os.getpid()}.onnx"
+    try:
+        exported = to_onnx(network, recipe, ExportSpec(opset=recipe.graph.opset), path)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        (ort,) = session.run(None, {session.get_inputs()[0].name: images})
+        core = openvino.Core()
+        compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        ov = compiled(images)[compiled.output(0)]
+    finally:
+        for left in asked.folder.glob(f"{os.getpid()}.onnx*"):
+            left.unlink()
+    # How far an image's logits lie from their mean over the images.
+    spread = float(np.abs(own - own.mean(axis=0)).max())
+    error = {name: float(np.abs(other - own).max() / max(spread, 1e-30)) for name, other in (("ort", ort), ("ov", ov))}
+    opset = next(entry.version for entry in exported.opset_import if entry.domain in ("", "ai.onnx"))
+    print(json.dumps({"spread": spread, **error, "opset": opset}))
+    return 0
+
+
+def fill_weights(network: torch.nn.Module) -> None:
+    """Parameters and statistics by a rule of their names: a zero head or an untrained scale proves nothing."""
+    state = dict(network.named_parameters())
+    statistics = {key: value for key, value in network.named_buffers() if "running_" in key}
+    with torch.no_grad():
+        for key, value in {**state, **statistics}.items():
+            value.copy_(draw_weights(key, value.shape))
+
+
+def make_images(recipe: Recipe) -> np.ndarray:
+    """Normalised noise over smooth colours, (8, 3, height, width)."""
+    height, width = recipe.input_size
+    rng = np.random.default_rng(1)
+    coarse = torch.from_numpy(rng.standard_normal((IMAGES, 3, 7, 7)).astype(np.float32))
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear").numpy()
+    return smooth + 0.3 * rng.standard_normal(smooth.shape).astype(np.float32)
+
+
+def time_resolving(_: argparse.Namespace) -> int:
+    """Print how long `recipes make` takes from the store and without it, beside importing timm."""
+    base = [sys.executable, "-m", "seatrial", "recipes", "make", "timm:resnet50.a1_in1k"]
+
+    def run(command: list[str], **environment: str) -> float:
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
+        return time.perf_counter() - start
+
+    rows: dict[str, list[float]] = defaultdict(list)
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as empty:
+            rows["import timm"].append(run([sys.executable, "-c", "import timm"]))
+            rows["recipes make, nothing stored"].append(run(base, XDG_CACHE_HOME=empty))
+            rows["recipes make, stored"].append(run(base, XDG_CACHE_HOME=empty))
+    for what, seconds in rows.items():
+        print(f"{what:<30}{np.median(seconds):6.2f} s ({' '.join(f'{each:.2f}' for each in seconds)})")
+    return 0
+
+
+def main() -> int:
+    """Run the part that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["parity", "graphs", "one", "time"])
+    parser.add_argument("reference", nargs="?")
+    parser.add_argument("--source", default="timm,torchvision")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--folder", type=Path, default=Path("references-work"))
+    parser.add_argument("--json", type=Path, default=Path("references.json"))
+    parser.add_argument("--limit", type=float, default=300, help="seconds for one architecture")
+    asked = parser.parse_args()
+    parts = {"parity": check_parity, "graphs": try_graphs, "one": try_one, "time": time_resolving}
+    return parts[asked.part](asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

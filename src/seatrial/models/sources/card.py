@@ -1,0 +1,87 @@
+"""A card under construction: what a source says of a model, each value with where it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from seatrial.recipes.schema import Recipe
+
+Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Draft:
+    """The content of a card as TOML has it, with a comment for each value that a source gave."""
+
+    reference: str
+    """The model reference that it answers."""
+    values: dict[str, Any] = field(default_factory=dict)
+    comments: dict[Path, str] = field(default_factory=dict)
+
+    def put(self, path: str, value: Any, comment: str | None = None) -> None:
+        """Set a value by its dotted name, unless it is None."""
+        if value is None:
+            return
+        *tables, key = path.split(".")
+        place = self.values
+        for name in tables:
+            place = place.setdefault(name, {})
+        place[key] = value
+        if comment:
+            self.comments[*tables, key] = comment
+
+    def add_step(self, step: str, comment: str, **options: Any) -> None:
+        """Append a step of the preprocessing."""
+        steps = self.values.setdefault("preprocess", [])
+        steps.append({"step": step, **{key: value for key, value in options.items() if value is not None}})
+        self.comments["preprocess", str(len(steps) - 1)] = comment
+
+    def read(self) -> Recipe:
+        """The card, checked.
+
+        Raises:
+            UsageError: it says something that a card may not.
+        """
+        return Recipe.read(self.values, self.reference)
+
+    def write(self) -> str:
+        """The card as TOML, with its comments."""
+        document = tomlkit.document()
+        document.add(tomlkit.comment(f"Resolved from the model reference {self.reference}."))
+        simple = {key: value for key, value in self.values.items() if not isinstance(value, dict | list)}
+        for key, value in simple.items():
+            document.add(key, _comment(tomlkit.item(value), self.comments.get((key,))))
+        for key, value in self.values.items():
+            if isinstance(value, dict):
+                document.add(key, self._write_table(value, (key,)))
+            elif isinstance(value, list):
+                document.add(key, self._write_steps(value, (key,)))
+        return tomlkit.dumps(document)
+
+    def _write_table(self, values: Mapping[str, Any], at: Path) -> Table:
+        table = tomlkit.table()
+        for key, value in values.items():
+            # A table inside a table is short, such as a network's arguments.
+            item = tomlkit.inline_table() if isinstance(value, dict) else tomlkit.item(value)
+            if isinstance(value, dict):
+                item.update(value)
+            table.add(key, _comment(item, self.comments.get((*at, key))))
+        return table
+
+    def _write_steps(self, steps: list[dict[str, Any]], at: Path) -> AoT:
+        written = tomlkit.aot()
+        for index, step in enumerate(steps):
+            table = tomlkit.table()
+            if comment := self.comments.get((*at, str(index))):
+                table.comment(comment)
+            for key, value in step.items():
+                table.add(key, tomlkit.item(value))
+            written.append(table)
+        return written
+
+
+def _comment(item: Any, comment: str | None) -> Any:
+    return item.comment(comment) if comment else item

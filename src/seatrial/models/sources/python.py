@@ -1,0 +1,70 @@
+"""`FILE.py:CALLABLE`: a network of the user's own, whose images are prepared like those of another reference."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+
+from seatrial.errors import SeatrialError, UsageError, first_line
+from seatrial.models.build import build_network, sketch_network
+from seatrial.models.python_file import split_name
+from seatrial.models.sources.card import Draft
+from seatrial.recipes.schema import Network
+from seatrial.store.files import hash_file
+
+OF_THE_NETWORK = ("network", "weights", "reference", "published", "guide", "paper", "labels")
+"""What a card says of its network and not of how images are prepared."""
+
+
+def make_draft(name: str, like: Draft) -> Draft:
+    """The card of the network that CALLABLE of FILE.py gives, with the preprocessing of `like`.
+
+    The file is run, and the network is run once on torch's meta device to count its classes.
+
+    Raises:
+        UsageError: there is no such file or function, or what it gives is no classifier.
+    """
+    path, function = split_name(name)
+    absolute = f"{path.resolve()}:{function}"
+    draft = Draft(name, deepcopy(like.values), dict(like.comments))
+    for table in OF_THE_NETWORK:
+        draft.values.pop(table, None)
+    draft.comments = {place: text for place, text in draft.comments.items() if place[0] not in OF_THE_NETWORK}
+    digest = hash_file(path)
+    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", f"{path.stem}.{function}".lower()).lstrip("_.-"))
+    draft.put("title", f"{function} of {path.name}, its images like those of {like.reference}")
+    draft.put("source", str(path.resolve()))
+    network = Network(builder="python", name=absolute, classes=1, sha256=digest)
+    classes = _count_classes(network, like.read().input_size)
+    draft.put("network.builder", "python")
+    draft.put("network.name", absolute)
+    draft.put("network.classes", classes, "what the network gives for an image")
+    draft.put("network.sha256", digest, "of the file, whose code is run")
+    of_like = like.values.get("labels")
+    if of_like and like.read().network.classes == classes:
+        draft.put("labels", of_like, f"of {like.reference}, which has as many classes")
+    return draft
+
+
+def _count_classes(network: Network, size: tuple[int, int]) -> int:
+    import torch
+
+    name = Path(network.name).name
+    try:
+        with torch.inference_mode():
+            logits = sketch_network(network).eval()(torch.zeros(1, 3, *size, device="meta"))
+    except SeatrialError:
+        raise
+    except Exception:  # What reads values cannot run without any.
+        built = build_network(network).eval()
+        try:
+            with torch.inference_mode():
+                logits = built(torch.zeros(1, 3, *size))
+        except Exception as error:
+            raise UsageError(
+                f"{name} does not run on an image of {size[0]} × {size[1]} ({first_line(error)})",
+                "give --image-size, or another --like",
+            ) from None
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        what = f"a tensor of {logits.ndim} axes" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+        raise UsageError(f"{name} gives {what} for an image", "return a module that gives logits (n, classes)")
+    return int(logits.shape[1])

@@ -1,0 +1,195 @@
+"""From a model reference to a complete card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE` or a card."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from seatrial.errors import UsageError
+from seatrial.models.sources import python
+from seatrial.models.sources.card import Draft
+from seatrial.models.sources.listing import Listed
+from seatrial.recipes import Recipe
+from seatrial.recipes.load import find_card, list_cards, read_card
+from seatrial.strict import suggest
+
+SOURCES = {
+    "timm": "seatrial.models.sources.timm",
+    "torchvision": "seatrial.models.sources.torchvision",
+    "hf": "seatrial.models.sources.huggingface",
+}
+"""What stands before the colon of a reference: the module that answers it, loaded when first used."""
+
+
+Transform = Callable[[Image.Image], NDArray[np.float32]]
+"""An RGB image to what a network takes of it, (3, height, width)."""
+
+
+class Source(Protocol):
+    """A module of `SOURCES`."""
+
+    def resolve(self, name: str, image_size: int | None = None) -> Draft:
+        """The card of what the source calls `name`."""
+
+    def list_references(self, pattern: str) -> list[Listed]:
+        """Those whose name fits a shell pattern."""
+
+    def make_transform(self, name: str, recipe: Recipe) -> Transform:
+        """The library's own preprocessing for what it calls `name`, at the recipe's image size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedCard:
+    """A card, and its text with comments that say where each value is from."""
+
+    recipe: Recipe
+    text: str
+
+
+def resolve_recipe(reference: str, image_size: int | None = None, like: str | None = None) -> Recipe:
+    """As `resolve_card`, without its text."""
+    return resolve_card(reference, image_size, like).recipe
+
+
+def resolve_card(reference: str, image_size: int | None = None, like: str | None = None) -> ResolvedCard:
+    """The card that a model reference leads to. Nothing is downloaded; the code of a Python file is run.
+
+    Args:
+        image_size: height and width in place of those that the source states.
+        like: of a Python file, the reference by which its images are prepared.
+
+    Raises:
+        UsageError: there is nothing of that name, what there is cannot be described by a card, `image_size` is given
+            with a card, which states its own, or `like` where it means nothing or not where it is needed.
+        EngineError: the library that describes it is not installed.
+    """
+    if is_python(reference):
+        if like is None:
+            raise UsageError(
+                f"{reference} does not say how its images are prepared", "give --like REF, such as --like timm:resnet50"
+            )
+        draft = python.make_draft(reference, _start(like, image_size))
+    elif like is not None:
+        raise UsageError(
+            f"--like is for a network from a Python file, and {reference} says itself how images are prepared",
+            "leave it out; a card with base = REF changes what it says",
+        )
+    elif split_reference(reference)[0] is None and image_size is None:
+        path = find_card(reference)
+        text, data = read_card(path)
+        if "base" not in data:
+            return ResolvedCard(Recipe.read(data, str(path)), text)
+        draft = _overlay_base(data, path)
+        return ResolvedCard(Recipe.read(draft.values, str(path)), draft.write())
+    else:
+        draft = _start(reference, image_size)
+    return ResolvedCard(draft.read(), draft.write())
+
+
+def is_python(reference: str) -> bool:
+    """Whether it is `FILE.py:CALLABLE`."""
+    return reference.rpartition(":")[0].endswith(".py")
+
+
+def _start(reference: str, image_size: int | None = None) -> Draft:
+    """The draft of a source's reference or of a card.
+
+    Raises:
+        UsageError: there is nothing of that name, or `image_size` is given with a card.
+    """
+    source, name = split_reference(reference)
+    if source is not None:
+        return load_source(source).resolve(name, image_size)
+    if image_size is not None:
+        raise UsageError(
+            f"--image-size is for model references, and {reference} is a card, which states its size",
+            "change the card's preprocess steps",
+        )
+    path = find_card(reference)
+    _, data = read_card(path)
+    return _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
+
+
+def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
+    """What a card's base says, and over it what the card says itself.
+
+    Raises:
+        UsageError: the base is no reference, or a card that has a base itself.
+    """
+    base = data.pop("base")
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: base is {base!r}, not a model reference", 'write it like base = "timm:resnet50"')
+    if split_reference(base)[0] is None:
+        place = base if base in list_cards() else str(path.parent / base)
+        inner = read_card(find_card(place))[1].get("base")
+        if inner is not None:
+            raise UsageError(f"{path}: its base {base} has a base itself", f"name {inner} there, or copy its values")
+        base = place
+    draft = _start(base)
+    overlay(draft, data, f"from {path.name}")
+    return draft
+
+
+def split_reference(reference: str) -> tuple[str | None, str]:
+    """Source and name of `SOURCE:NAME`; no source for a card's name or path.
+
+    Raises:
+        UsageError: it has a colon, is no file, and what stands before it is no source.
+    """
+    source, colon, name = reference.partition(":")
+    if not colon or reference in list_cards() or Path(reference).is_file():
+        return None, reference
+    if source not in SOURCES:
+        raise UsageError(
+            f"'{reference}' begins with '{source}:', which is no origin of models", suggest(source, list(SOURCES))
+        )
+    return source, name
+
+
+def load_source(name: str) -> Source:
+    """A module of `SOURCES`."""
+    return cast(Source, import_module(SOURCES[name]))
+
+
+def list_references(pattern: str) -> list[Listed]:
+    """The references that a pattern such as `timm:convnext*` fits, of every source where it names none.
+
+    Raises:
+        UsageError: what stands before the colon is no origin.
+        EngineError: a library is not installed.
+    """
+    source, name = split_reference(pattern) if ":" in pattern else (None, pattern)
+    asked = [source] if source else list(SOURCES)
+    return [listed for each in asked for listed in load_source(each).list_references(name or "*")]
+
+
+def find_transform(recipe: Recipe) -> Transform | None:
+    """The preprocessing of the library that a card was resolved from; None where it was not.
+
+    Raises:
+        EngineError: the library is not installed.
+    """
+    if recipe.origin is None:
+        return None
+    source, name = split_reference(recipe.origin.partition(" (")[0])
+    return None if source is None else load_source(source).make_transform(name, recipe)
+
+
+def overlay(draft: Draft, data: Mapping[str, Any], comment: str) -> None:
+    """Put a card's values over those of a draft: tables key by key, anything else as a whole."""
+    for key, value in data.items():
+        if isinstance(value, dict) and isinstance(draft.values.get(key), dict):
+            for inner, each in value.items():
+                draft.put(f"{key}.{inner}", each, comment)
+            continue
+        draft.values[key] = value
+        draft.comments = {path: text for path, text in draft.comments.items() if path[0] != key}
+        if not isinstance(value, dict | list):
+            draft.comments[key,] = comment
+    if "preprocess" in data:
+        draft.values.pop("origin", None)  # Its preprocessing is the card's own now.

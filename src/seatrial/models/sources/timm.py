@@ -1,0 +1,246 @@
+"""`timm:ARCH[.TAG]`: what the installed timm says of its pretrained weights, as its own validate.py would run them.
+
+The fields are those of timm's `PretrainedCfg` (timm/models/_pretrained.py). Where a test-time size or crop is given it
+is taken, and the steps are those of `timm.data.transforms_factory.transforms_imagenet_eval`. Nothing is downloaded.
+"""
+
+import csv
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from seatrial.errors import UsageError
+from seatrial.models.sources.card import Draft
+from seatrial.models.sources.library import Descriptions, load_descriptions, read_version
+from seatrial.models.sources.listing import Listed
+from seatrial.recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from seatrial.models.sources.resolve import Transform
+
+ORIGIN = "https://github.com/huggingface/pytorch-image-models"
+HUB = "https://huggingface.co"
+FIELDS = (
+    "url", "hf_hub_id", "hf_hub_filename", "custom_load", "input_size", "test_input_size", "fixed_input_size",
+    "interpolation", "crop_pct", "test_crop_pct", "crop_mode", "mean", "std", "num_classes", "label_offset", "license",
+)  # fmt: skip
+"""What of a PretrainedCfg is stored."""
+RESULTS_COMMIT = "aa4b5850c1543fa488abf260f18390eda46cf85d"
+"""Of timm's repository, from which timm_results.csv was made."""
+_HASHED = re.compile(r"-([0-9a-f]{8,})\.(?:pth|pt|pth\.tar|safetensors)$")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """What timm published of a tag at one image size."""
+
+    top1: float
+    """A share."""
+    top5: float
+    parameters: float
+    """Millions."""
+
+
+def resolve(name: str, image_size: int | None = None) -> Draft:
+    """The card of `ARCH` or `ARCH.TAG`; without a tag, that of the weights that timm prefers.
+
+    Raises:
+        UsageError: timm has no such architecture or tag, or the tag has no classes.
+        EngineError: timm is not installed.
+    """
+    configs = load_configs()
+    name = _find_name(name, configs)
+    config = configs[name]
+    draft = Draft(f"timm:{name}")
+    here = f"timm {read_version('timm')}"
+    if not config.get("num_classes"):
+        of_same = [tag for tag in configs if tag.partition(".")[0] == name.partition(".")[0]]
+        with_classes = [tag for tag in of_same if configs[tag].get("num_classes")]
+        raise UsageError(
+            f"timm:{name} gives features and no classes (num_classes = 0)",
+            f"those of this architecture with classes are {', '.join(with_classes[:8])}"
+            if with_classes
+            else "train a head on it",
+        )
+    if config["input_size"][0] != 3:
+        raise UsageError(
+            f"timm:{name} takes images of {config['input_size'][0]} channels", "a card describes images of 3"
+        )
+    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", name.lower()))
+    draft.put("title", f"{name}, as timm describes it")
+    draft.put("source", ORIGIN)
+    draft.put("origin", f"{draft.reference} ({here})")
+    draft.put("network.builder", "timm")
+    draft.put("network.name", name)
+    draft.put("network.classes", config["num_classes"], f"{here}: num_classes")
+    if image_size is not None and config.get("fixed_input_size"):
+        draft.put("network.arguments", {"img_size": image_size}, "--image-size, for a network built for one size")
+    _add_weights(draft, name, config, here)
+    add_steps(draft, config, here, image_size)
+    draft.put("labels.offset", config.get("label_offset") or None, f"{here}: label_offset")
+    if config["num_classes"] == 1000:
+        draft.put("labels.names", "imagenet-1k", "1000 classes")
+    _add_published(draft, load_published().get(name, {}), _choose_size(config, image_size)[0])
+    return draft
+
+
+def make_transform(name: str, recipe: Recipe) -> "Transform":
+    """timm's own transform for evaluation, with the test-time size and crop that its validate.py takes."""
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    assert config is not None
+    return make_transform_of(dataclasses.asdict(config), recipe)
+
+
+def make_transform_of(config: Mapping[str, Any], recipe: Recipe) -> "Transform":
+    """The transform of a pretrained configuration, at the recipe's image size."""
+    from timm.data.config import resolve_data_config
+    from timm.data.transforms_factory import create_transform
+
+    own_size = _choose_size(config, None)
+    asked = {} if recipe.input_size == own_size else {"input_size": (3, *recipe.input_size)}
+    # The test-time crop is of the test-time size.
+    settings = resolve_data_config(asked, pretrained_cfg=dict(config), use_test_size=not asked)  # type: ignore[no-untyped-call]
+    transform = create_transform(**settings, is_training=False)
+    return lambda image: transform(image).numpy()
+
+
+def list_references(pattern: str) -> list[Listed]:
+    """Every pretrained tag with classes whose name fits a shell pattern."""
+    published = load_published()
+    found = []
+    for name, config in sorted(load_configs().items()):
+        if not config.get("num_classes") or not fnmatchcase(name, pattern):
+            continue
+        size = _choose_size(config, None)
+        rows = published.get(name, {})
+        row = rows.get(size[0])
+        parameters = next((round(row.parameters * 1e6) for row in rows.values()), None)
+        top1, licence = None if row is None else row.top1, config.get("license")
+        found.append(Listed(f"timm:{name}", size, config["num_classes"], parameters, top1, licence))
+    return found
+
+
+def load_configs() -> Descriptions:
+    """What the installed timm says of each of its pretrained tags, by `ARCH.TAG`.
+
+    Raises:
+        EngineError: timm is not installed.
+    """
+    return load_descriptions("timm", _describe_timm)
+
+
+def _describe_timm() -> Descriptions:
+    from timm.models import get_pretrained_cfg, list_models, list_pretrained
+
+    configs = {}
+    for name in list_pretrained():
+        config = get_pretrained_cfg(name)
+        configs[name] = {key: getattr(config, key) for key in FIELDS if getattr(config, key) is not None}
+    # The weights that timm takes for an architecture without a tag.
+    for name in list_models(pretrained=True, include_tags=False):
+        config = get_pretrained_cfg(name)
+        preferred = f"{name}.{config.tag}" if config and config.tag else name
+        if preferred in configs:
+            configs[preferred]["default"] = True
+    return configs
+
+
+@cache
+def load_published() -> dict[str, dict[int, PublishedRow]]:
+    """Published accuracies by tag and image size (timm_results.csv)."""
+    text = (resources.files("seatrial.models.sources") / "timm_results.csv").read_text(encoding="utf-8")
+    found: dict[str, dict[int, PublishedRow]] = {}
+    for row in csv.DictReader(text.splitlines()):
+        figures = PublishedRow(float(row["top1"]), float(row["top5"]), float(row["parameters"]))
+        found.setdefault(row["tag"], {})[int(row["size"])] = figures
+    return found
+
+
+def _add_published(draft: Draft, rows: Mapping[int, PublishedRow], size: int) -> None:
+    """The accuracy published for images of this size, else for the nearest."""
+    if not rows:
+        return
+    nearest = min(rows, key=lambda known: abs(known - size))
+    draft.put("reference.top1", rows[nearest].top1, "timm's results/results-imagenet.csv")
+    draft.put("reference.top5", rows[nearest].top5)
+    draft.put("reference.size", nearest)
+    draft.put("reference.source", f"{ORIGIN}/blob/{RESULTS_COMMIT}/results/results-imagenet.csv")
+
+
+def _find_name(name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The full tag of what was asked.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    if name in configs:
+        return name
+    tags = [tag for tag in configs if tag.partition(".")[0] == name]
+    if tags:
+        return next((tag for tag in tags if configs[tag].get("default")), tags[0])
+    architecture = name.partition(".")[0]
+    of_same = [tag for tag in configs if tag.partition(".")[0] == architecture]
+    if of_same:
+        raise UsageError(f"timm has no weights '{name}'", f"it has {', '.join(of_same[:8])}")
+    near = difflib.get_close_matches(name, configs, n=3, cutoff=0.5)
+    known = f"did you mean {' or '.join(near)}?" if near else "`seatrial recipes list 'timm:*'` lists them"
+    raise UsageError(f"timm {read_version('timm')} has no pretrained model '{name}'", known)
+
+
+def _choose_size(config: Mapping[str, Any], image_size: int | None) -> tuple[int, int]:
+    if image_size is not None:
+        return image_size, image_size
+    _, height, width = config.get("test_input_size") or config["input_size"]
+    return height, width
+
+
+def _add_weights(draft: Draft, name: str, config: Mapping[str, Any], here: str) -> None:
+    url, hub = config.get("url"), config.get("hf_hub_id")
+    file = config.get("hf_hub_filename") or "model.safetensors"
+    stated = _HASHED.search(url) if url else None
+    if url and (stated or not hub):
+        draft.put("weights.file", urlsplit(url).path.rpartition("/")[2], f"{here}: url")
+        draft.put("weights.url", url)
+        if stated and not stated[1].isdigit():
+            draft.put("weights.sha256_prefix", stated[1], "the digits in its name (torch.hub's rule)")
+    elif hub:
+        draft.put("weights.file", f"{name}.{file.rpartition('.')[2]}", f"{here}: hf_hub_id")
+        draft.put("weights.url", f"{HUB}/{hub}/resolve/main/{file}")
+    if hub:
+        draft.put("weights.hub", f"{hub}/{file}", f"{here}: hf_hub_id")
+    draft.put("weights.licence", config.get("license") if "weights" in draft.values else None, f"{here}: license")
+
+
+def add_steps(draft: Draft, config: Mapping[str, Any], here: str, image_size: int | None) -> None:
+    """The steps of `transforms_imagenet_eval` for a pretrained configuration."""
+    size = _choose_size(config, image_size)
+    which = "test_crop_pct" if image_size is None and config.get("test_crop_pct") else "crop_pct"
+    share = config.get(which) or 0.875
+    scaled = tuple(math.floor(side / share) for side in size)
+    kind = config.get("interpolation") or "bicubic"
+    kind = "bilinear" if kind == "random" else kind
+    mode = config.get("crop_mode") or "center"
+    sized = "--image-size" if image_size else "test_input_size" if config.get("test_input_size") else "input_size"
+    why = f"{here}: {sized} {size[0]}, {which} {share:g}, crop_mode {mode}"
+    targets = {"squash": {"size": list(scaled)}, "border": {"fit": list(scaled)}}
+    own = {"short_side": scaled[0]} if scaled[0] == scaled[1] else {"cover": list(scaled)}
+    draft.add_step("resize", why, **targets.get(mode, own), interpolation=kind)
+    pad = None
+    if mode == "border":
+        pad = [round(255 * value) for value in config["mean"]]
+    elif share > 1:
+        pad = [0, 0, 0]
+    if mode != "squash" or scaled != size:
+        draft.add_step("center_crop", why, size=list(size), pad=pad)
+    draft.add_step("to_float", "torchvision's ToTensor")
+    draft.add_step("normalise", f"{here}: mean, std", mean=list(config["mean"]), std=list(config["std"]))

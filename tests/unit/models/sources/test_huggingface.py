@@ -1,0 +1,204 @@
+"""Repositories of the Hugging Face hub, as folders that transformers itself wrote, with small random networks."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.evaluation.preprocessing_parity import draw_files, prove_preprocessing
+from seatrial.models.build import build_network
+from seatrial.models.checkpoint import load_checkpoint
+from seatrial.models.find_weights import find_weights
+from seatrial.models.sources import huggingface, resolve_recipe
+
+transformers = pytest.importorskip("transformers")
+
+SMALL = {
+    "vit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+    "convnext": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]},
+    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]},
+    "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 16, 24, 32, 32]},
+    "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.3, "hidden_dim": 320},
+    "poolformer": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]},
+    "levit": {
+        "hidden_sizes": [16, 32, 48],
+        "depths": [1, 1, 1],
+        "key_dim": [8, 8, 8],
+        "num_attention_heads": [1, 2, 2],
+    },
+    "deit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+}
+CLASSES = {0: "große Katze", 1: "狗", 2: "bird"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline() -> Any:
+    """No network, and no advice of transformers on the terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        yield
+
+
+def make_folder(folder: Path, kind: str, backend: str = "pil", processor: dict[str, Any] | None = None) -> Path:
+    """A repository of a small random network of this kind, as `save_pretrained` writes it."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(kind, id2label=CLASSES, label2id={v: k for k, v in CLASSES.items()})
+    for name, value in SMALL[kind].items():
+        setattr(config, name, value)
+    architecture = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES[kind]
+    network = getattr(transformers, architecture if isinstance(architecture, str) else architecture[0])(config)
+    network.save_pretrained(folder)
+    names = transformers.models.auto.image_processing_auto.IMAGE_PROCESSOR_MAPPING_NAMES[kind]
+    getattr(transformers, names[backend])(**processor or {}).save_pretrained(folder)
+    path = folder / "preprocessor_config.json"
+    written = json.loads(path.read_text())
+    plain = written["image_processor_type"].removesuffix("Pil").removesuffix("Fast")
+    path.write_text(
+        json.dumps({**written, "image_processor_type": plain + ("Fast" if backend == "torchvision" else "")})
+    )
+    return folder
+
+
+def edit(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in {**content, **changes}.items() if value is not None}))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Eight drawn images as files."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, data in draw_files(8):
+        (folder / name).write_bytes(data)
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["pil", "torchvision"])
+@pytest.mark.parametrize("kind", SMALL)
+def test_images_are_prepared_as_by_the_processor(kind: str, backend: str, tmp_path: Path, pictures: list[Path]) -> None:
+    recipe = resolve_recipe(f"hf:{make_folder(tmp_path, kind, backend)}")
+    proof = prove_preprocessing(recipe, pictures)
+    assert proof is not None and proof.difference.share == 0, proof
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_the_network_gives_transformers_logits(kind: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, kind)
+    recipe = resolve_recipe(f"hf:{folder}")
+    assert recipe.labels.names == tuple(CLASSES.values()) and recipe.network.classes == 3
+    loaded = load_checkpoint(find_weights(recipe, None), recipe)
+    network = build_network(recipe.network).eval()
+    network.load_state_dict(loaded.state)
+    images = torch.randn(2, 3, *recipe.input_size, generator=torch.Generator().manual_seed(1))
+    theirs = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        assert torch.allclose(network(images), theirs(images).logits, atol=1e-6)
+
+
+def test_a_resize_to_less_than_384_crops_and_from_there_on_squashes(tmp_path: Path, pictures: list[Path]) -> None:
+    small = resolve_recipe(f"hf:{make_folder(tmp_path, 'convnext', processor={'size': {'shortest_edge': 224}})}")
+    assert [step.describe() for step in small.preprocess[:2]] == [
+        "resize the short side to 256 (bicubic)",
+        "crop the middle 224 × 224",
+    ]
+    proof = prove_preprocessing(small, pictures)
+    assert proof is not None and proof.holds
+
+
+def test_a_second_division_and_an_offset_are_folded_in(tmp_path: Path, pictures: list[Path]) -> None:
+    folder = make_folder(tmp_path, "efficientnet", processor={"rescale_factor": 1 / 127.5, "rescale_offset": True})
+    proof = prove_preprocessing(resolve_recipe(f"hf:{folder}"), pictures)
+    assert proof is not None and proof.holds
+
+
+def test_a_size_of_ones_own_is_the_networks_too(tmp_path: Path, pictures: list[Path]) -> None:
+    recipe = resolve_recipe(f"hf:{make_folder(tmp_path, 'vit')}", 96)
+    assert recipe.input_size == (96, 96)
+    assert build_network(recipe.network)(torch.zeros(1, 3, 96, 96)).shape == (1, 3)
+    proof = prove_preprocessing(recipe, pictures)
+    assert proof is not None and proof.holds
+
+
+def test_a_repository_that_timm_made_is_timms(tmp_path: Path, pictures: list[Path]) -> None:
+    from timm.models import get_pretrained_cfg
+
+    described = get_pretrained_cfg("test_vit.r160_in1k").to_dict()
+    config = {"architecture": "test_vit", "num_classes": 4, "pretrained_cfg": described, "label_names": list("abcd")}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "label_descriptions": {"a": "ape"}}))
+    recipe = resolve_recipe(f"hf:{tmp_path}")
+    assert (recipe.network.builder, recipe.network.name, recipe.network.classes) == ("timm", "test_vit", 4)
+    assert recipe.labels.names == ("ape", "b", "c", "d")
+    proof = prove_preprocessing(recipe, pictures)
+    assert proof is not None and proof.holds and recipe.input_size == (160, 160)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "refusal"),
+    [
+        ("config.json", {"architectures": ["ViTModel"]}, "is a ViTModel, not one of transformers'"),
+        ("config.json", {"problem_type": "multi_label_classification"}, "gives several labels an image"),
+        ("config.json", {"auto_map": {"AutoModel": "mine.py"}}, "brings code of its own"),
+        ("config.json", {"id2label": {"1": "a", "2": "b"}}, "id2label has no class '0'"),
+        ("preprocessor_config.json", {"image_processor_type": "TextNetImageProcessor"}, "another size for each image"),
+        ("preprocessor_config.json", {"image_processor_type": "NoSuchProcessor"}, "transformers does not read its"),
+        ("preprocessor_config.json", {"size": {"shortest_edge": 10, "longest_edge": 20}}, "which no card can say"),
+    ],
+)
+def test_what_no_card_can_say_is_refused(tmp_path: Path, file: str, changes: dict[str, Any], refusal: str) -> None:
+    folder = make_folder(tmp_path, "vit")
+    edit(folder / file, **changes)
+    with pytest.raises(UsageError, match=refusal) as raised:
+        resolve_recipe(f"hf:{folder}")
+    assert raised.value.fix
+
+
+def test_files_that_are_missing_or_no_json(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no .*config\.json; give a folder as save_pretrained writes it"):
+        resolve_recipe(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RefusedFile, match="is not JSON"):
+        resolve_recipe(f"hf:{tmp_path}")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(RefusedFile, match="is a list, not an object"):
+        resolve_recipe(f"hf:{tmp_path}")
+
+
+def test_only_a_pickle_is_taken_by_the_users_word(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "resnet")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    recipe = resolve_recipe(f"hf:{folder}")
+    with pytest.raises(UsageError, match=r"here is only a pickle: give pytorch_model\.bin with --checkpoint"):
+        find_weights(recipe, None)
+
+
+def test_a_repository_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        UsageError, match="hf:some/thing is not on this machine; `seatrial recipes fetch hf:some/thing`"
+    ):
+        resolve_recipe("hf:some/thing")
+    with pytest.raises(UsageError, match="hf:thing is no folder and no ORG/NAME"):
+        resolve_recipe("hf:thing")
+    monkeypatch.setattr(huggingface, "find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"huggingface_hub, .* is not installed; pip install 'seatrial\[hf\]'"):
+        resolve_recipe("hf:some/thing")
+
+
+def test_a_stored_repository_is_found_with_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    commit = "0123456789" * 4
+    place = tmp_path / "models--some--thing"
+    make_folder(place / "snapshots" / commit, "resnet")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    recipe = resolve_recipe("hf:some/thing")
+    assert recipe.origin is not None and recipe.origin.startswith(f"hf:some/thing@{commit} (transformers ")
+    assert recipe.weights is not None and recipe.weights.revision == commit
+    assert find_weights(recipe, None).is_file()
+    assert resolve_recipe(f"hf:some/thing@{commit}") == recipe

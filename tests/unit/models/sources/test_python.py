@@ -1,0 +1,116 @@
+"""A network from the user's own file: its code is run, its classes are counted, its file is known by its hash."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from seatrial.errors import RefusedFile, UsageError
+from seatrial.models.build import build_network
+from seatrial.models.sources import resolve_card, resolve_recipe
+
+LIKE = "torchvision:resnet18/IMAGENET1K_V1"
+NETS = """
+import torch
+from torch import nn
+
+from part import width
+
+
+def tiny(classes=7):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
+
+
+def thousand():
+    return tiny(1000)
+
+
+class Picky(nn.Module):
+    def forward(self, images):
+        if float(images.sum()) > 1e9:
+            raise RuntimeError("too bright")
+        return images.mean(dim=(2, 3))
+
+
+def features():
+    return nn.Conv2d(3, 4, 3)
+
+
+def number():
+    return 3
+
+
+def broken():
+    raise KeyError("no such file\\nand more")
+
+
+class Strict(nn.Module):
+    def forward(self, images):
+        assert images.shape[-1] == 96, "images of 96"
+        return images.mean(dim=(2, 3))
+"""
+
+
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with networks and one that it imports."""
+    folder = tmp_path_factory.mktemp("nets")
+    (folder / "part.py").write_text("width = 4\n")
+    (folder / "nets.py").write_text(NETS)
+    return folder / "nets.py"
+
+
+def test_the_network_is_the_files_and_the_images_are_like_the_references(nets: Path) -> None:
+    recipe, like = resolve_recipe(f"{nets}:tiny", like=LIKE), resolve_recipe(LIKE)
+    assert (recipe.name, recipe.network.builder, recipe.network.classes) == ("nets.tiny", "python", 7)
+    assert recipe.network.name == f"{nets}:tiny" and len(recipe.network.sha256 or "") == 64
+    assert recipe.preprocess == like.preprocess and recipe.origin == like.origin
+    assert recipe.weights is None and recipe.reference is None and recipe.labels.names is None
+    assert build_network(recipe.network)(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_names_of_classes_come_along_where_there_are_as_many(nets: Path) -> None:
+    assert resolve_recipe(f"{nets}:thousand", like=LIKE).labels.names == "imagenet-1k"
+
+
+def test_a_network_that_reads_values_is_run_for_its_classes(nets: Path) -> None:
+    assert resolve_recipe(f"{nets}:Picky", like=LIKE).network.classes == 3
+
+
+def test_a_size_of_ones_own(nets: Path) -> None:
+    assert resolve_recipe(f"{nets}:Strict", 96, LIKE).input_size == (96, 96)
+
+
+@pytest.mark.parametrize(
+    ("function", "refusal"),
+    [
+        ("huge", "defines no function 'huge'; it defines tiny, thousand"),
+        ("features", "gives a tensor of 4 axes for an image"),
+        ("number", "gives a int; it must return a torch.nn.Module"),
+        ("broken", r"python does not build .*broken' with no arguments \('no such file"),
+        ("Strict", r"does not run on an image of 224 × 224 \(images of 96\)"),
+    ],
+)
+def test_what_is_no_classifier_is_refused_in_one_line(nets: Path, function: str, refusal: str) -> None:
+    with pytest.raises(UsageError, match=refusal) as raised:
+        resolve_recipe(f"{nets}:{function}", like=LIKE)
+    assert "\n" not in str(raised.value)
+
+
+def test_how_images_are_prepared_must_be_said_once(nets: Path) -> None:
+    with pytest.raises(UsageError, match="does not say how its images are prepared; give --like REF"):
+        resolve_card(f"{nets}:tiny")
+    with pytest.raises(UsageError, match="--like is for a network from a Python file, and resnet50 says itself"):
+        resolve_card("resnet50", like=LIKE)
+    with pytest.raises(UsageError, match=r"there is no Python file .*mine\.py"):
+        resolve_card("mine.py:make", like=LIKE)
+    with pytest.raises(UsageError, match=r"is not FILE\.py:CALLABLE"):
+        resolve_card(f"{nets}:not a name", like=LIKE)
+
+
+def test_a_file_that_changed_is_another_network(nets: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("from torch import nn\ndef net():\n    return nn.Flatten()\n")
+    network = resolve_recipe(f"{tmp_path / 'mine.py'}:net", like=LIKE).network
+    (tmp_path / "mine.py").write_text("from torch import nn\ndef net():\n    return nn.Identity()\n")
+    with pytest.raises(RefusedFile, match="is not the file that the card was made of"):
+        build_network(network)

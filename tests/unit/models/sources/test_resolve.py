@@ -1,0 +1,107 @@
+"""A model reference leads to a complete card, a wrong one to the nearest right one."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seatrial.errors import UsageError
+from seatrial.models.sources import resolve_card, resolve_recipe
+from seatrial.models.sources.resolve import list_references
+from seatrial.recipes import Recipe
+from seatrial.recipes.load import list_cards
+
+
+@pytest.mark.parametrize("name", list_cards())
+def test_a_card_by_name_is_itself(name: str) -> None:
+    card = resolve_card(name)
+    assert card.recipe.name == name and card.recipe.origin is None
+    assert card.text == list_cards()[name].read_text()
+
+
+@pytest.mark.parametrize(
+    "reference", ["timm:resnet50.a1_in1k", "timm:volo_d5_512", "torchvision:vit_b_16/IMAGENET1K_SWAG_E2E_V1"]
+)
+def test_the_text_of_a_resolved_card_is_the_card(reference: str) -> None:
+    card = resolve_card(reference)
+    assert Recipe.read(tomllib.loads(card.text), "card.toml") == card.recipe
+
+
+@pytest.mark.parametrize(
+    ("reference", "refusal"),
+    [
+        ("tim:resnet50", "'tim:resnet50' begins with 'tim:', which is no origin of models; did you mean 'timm'"),
+        ("timm:resnot50", "has no pretrained model 'resnot50'; did you mean resnet50"),
+        ("timm:resnet50.a9_in1k", "timm has no weights 'resnet50.a9_in1k'; it has resnet50.a1_in1k"),
+        ("timm:vit_base_patch14_dinov2", "gives features and no classes .*; train a head on it"),
+        (
+            "timm:convnext_tiny.dinov3_lvd1689m",
+            "gives features and no classes .*those of this architecture with classes are .*fb_in1k",
+        ),
+        ("torchvision:resnot50", "has no classifier 'resnot50'; did you mean resnet50"),
+        ("torchvision:resnet50/V3", "no weights 'resnet50/V3'; it has resnet50/IMAGENET1K_V1, resnet50/IMAGENET1K_V2"),
+        ("resnot50", "there is no recipe 'resnot50'"),
+    ],
+)
+def test_what_leads_nowhere_names_the_nearest(reference: str, refusal: str) -> None:
+    with pytest.raises(UsageError, match=refusal) as raised:
+        resolve_card(reference)
+    assert raised.value.fix
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_card_with_a_base_is_the_base_but_for_what_it_says(tmp_path: Path) -> None:
+    card = write(
+        tmp_path / "mine.toml",
+        'base = "timm:resnet18.a1_in1k"\nname = "mine"\n[network]\nclasses = 7\n[labels]\nnames = "names.txt"\n',
+    )
+    own, base = resolve_card(card), resolve_recipe("timm:resnet18.a1_in1k")
+    assert (own.recipe.name, own.recipe.network.classes, own.recipe.labels.names) == ("mine", 7, "names.txt")
+    assert own.recipe.network.name == base.network.name == "resnet18.a1_in1k"
+    assert own.recipe.preprocess == base.preprocess and own.recipe.origin == base.origin
+    assert "classes = 7 # from mine.toml" in own.text and "base" not in tomllib.loads(own.text)
+
+
+def test_other_steps_than_those_of_the_base_are_no_longer_the_librarys(tmp_path: Path) -> None:
+    steps = '[[preprocess]]\nstep = "resize"\nsize = [64, 64]\n[[preprocess]]\nstep = "to_float"\n'
+    own = resolve_recipe(write(tmp_path / "mine.toml", f'base = "timm:resnet18.a1_in1k"\n{steps}'))
+    assert own.input_size == (64, 64) and len(own.preprocess) == 2 and own.origin is None
+
+
+def test_a_base_may_be_a_card_beside_it_but_not_one_that_has_a_base(tmp_path: Path) -> None:
+    write(tmp_path / "first.toml", 'base = "resnet50"\nname = "first"\n')
+    assert resolve_recipe(str(tmp_path / "first.toml")).network.parameters == 25557032
+    second = write(tmp_path / "second.toml", 'base = "first.toml"\n')
+    with pytest.raises(UsageError, match=r"its base first\.toml has a base itself; name resnet50 there"):
+        resolve_recipe(second)
+    with pytest.raises(UsageError, match="base is 3, not a model reference"):
+        resolve_recipe(write(tmp_path / "third.toml", "base = 3\n"))
+
+
+def test_a_size_of_ones_own_is_for_references() -> None:
+    recipe = resolve_recipe("timm:resnet18.a1_in1k", 160)
+    assert recipe.input_size == (160, 160) and "arguments" not in recipe.network.model_fields_set
+    vit = resolve_recipe("timm:vit_tiny_patch16_224", 96)
+    assert vit.input_size == (96, 96) and vit.network.arguments == {"img_size": 96}
+    assert resolve_recipe("torchvision:vit_b_16", 96).network.arguments == {"image_size": 96}
+    with pytest.raises(UsageError, match="--image-size is for model references, and resnet50 is a card"):
+        resolve_recipe("resnet50", 160)
+
+
+def test_references_are_listed_by_pattern() -> None:
+    found = {listed.reference: listed for listed in list_references("timm:resnet18*")}
+    listed = found["timm:resnet18.a1_in1k"]
+    assert (listed.size, listed.classes, listed.parameters, listed.licence) == (
+        (288, 288),
+        1000,
+        11_690_000,
+        "apache-2.0",
+    )
+    assert listed.top1 == pytest.approx(0.73164)
+    everywhere: list[Any] = [listed.reference for listed in list_references("resnet18*")]
+    assert "torchvision:resnet18/IMAGENET1K_V1" in everywhere and "timm:resnet18.a1_in1k" in everywhere
