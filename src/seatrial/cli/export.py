@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Checkpoint, Fetch, ImageSize, Json, Like, Output, Reference, read_choice
+from seatrial.cli.options import (
+    Checkpoint,
+    CheckpointKey,
+    Fetch,
+    ImageSize,
+    Json,
+    Like,
+    Output,
+    Reference,
+    StripPrefix,
+    WhichWeights,
+    read_choice,
+    read_reading,
+)
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import DataError, UsageError
 from seatrial.progress import Progress, Update
@@ -20,7 +33,9 @@ def export(
     checkpoint: Checkpoint = None,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,
     batch_size: Annotated[str, typer.Option(help="A number, or `dynamic`.")] = "dynamic",
-    exporter: Annotated[str, typer.Option(help="torchscript or dynamo.")] = "torchscript",
+    exporter: Annotated[
+        str | None, typer.Option(help="torchscript or dynamo; default: torchscript, where it fails dynamo.")
+    ] = None,
     simplify: Annotated[
         bool, typer.Option("--simplify/--no-simplify", help="Simplify the graph: fold constants, drop dead nodes.")
     ] = True,
@@ -37,6 +52,9 @@ def export(
     image_size: ImageSize = None,
     like: Like = None,
     fetch: Fetch = False,
+    weights: WhichWeights = None,
+    checkpoint_key: CheckpointKey = None,
+    strip_prefix: StripPrefix = None,
     as_json: Json = False,
 ) -> None:
     """Export a checkpoint to ONNX, compare every step with torch, and check the result."""
@@ -55,13 +73,15 @@ def export(
         spec = ExportSpec(
             opset or card.graph.opset,
             read_batch(batch_size),
-            read_choice(exporter, tuple(OPSETS), "exporter"),
+            read_choice(exporter or "torchscript", tuple(OPSETS), "exporter"),
             simplify,
             fuse,
-            config,
+            fall_back=exporter is None,
+            reading=read_reading(weights, checkpoint_key, strip_prefix),
+            aipp=config,
         )
-        weights = find_weights(card, checkpoint, fetch, progress)
-        manifest = export_checkpoint(card, weights, output, spec, proof, progress)
+        file = find_weights(card, checkpoint, fetch, progress)
+        manifest = export_checkpoint(card, file, output, spec, proof, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return

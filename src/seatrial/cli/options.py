@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
 from seatrial.errors import UsageError
+from seatrial.models.reading import Reading
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -26,6 +27,15 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option("--checkpoint", help="Weights: .safetensors, .pth, .pt; default: the published ones, if stored here."),
 ]
+WhichWeights = Annotated[
+    str | None, typer.Option("--weights", help="raw or ema, of a file that has both; default: the averaged ones.")
+]
+CheckpointKey = Annotated[
+    str | None, typer.Option("--checkpoint-key", help="Where in the file the weights are, such as gan.teacher.")
+]
+StripPrefix = Annotated[
+    str | None, typer.Option("--strip-prefix", help="What stands before the names of the network's weights.")
+]
 ImageSize = Annotated[
     int | None, typer.Option("--image-size", help="Height and width instead of the reference's own.", min=1)
 ]
@@ -34,6 +44,16 @@ Like = Annotated[
 ]
 Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published weights if they are not stored here.")]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
+
+
+def read_reading(weights: str | None, key: str | None, prefix: str | None) -> Reading:
+    """What the options say of a checkpoint.
+
+    Raises:
+        UsageError: --weights is neither raw nor ema.
+    """
+    choices: tuple[Literal["raw", "ema"], ...] = ("raw", "ema")
+    return Reading(key, prefix, None if weights is None else read_choice(weights, choices, "choice of --weights"))
 
 
 def read_sizes(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import typer
 
 from seatrial.cli.options import (
     Checkpoint,
+    CheckpointKey,
     Fetch,
     Images,
     ImageSize,
@@ -15,6 +16,9 @@ from seatrial.cli.options import (
     Like,
     Output,
     Reference,
+    StripPrefix,
+    WhichWeights,
+    read_reading,
     read_sizes,
 )
 from seatrial.cli.output.progress import print_json, show_progress
@@ -50,6 +54,9 @@ def run(
     image_size: ImageSize = None,
     like: Like = None,
     fetch: Fetch = False,
+    weights: WhichWeights = None,
+    checkpoint_key: CheckpointKey = None,
+    strip_prefix: StripPrefix = None,
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
@@ -72,6 +79,7 @@ def run(
         image_size=image_size,
         like=like,
         fetch=fetch,
+        reading=read_reading(weights, checkpoint_key, strip_prefix),
     )
     with show_progress() as progress:
         verdict = run_pipeline(spec, progress)

@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import normalise
-from seatrial.errors import EngineError, ParityError, first_line
+from seatrial.errors import EngineError, ParityError, UsageError, first_line
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
@@ -25,7 +25,7 @@ from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import CHUNK, check_facts, load_graph, open_graph, read_facts
 from seatrial.export.simplify import simplify
-from seatrial.export.spec import ExportSpec
+from seatrial.export.spec import OPSETS, Exporter, ExportSpec
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
 from seatrial.progress import Progress, Update
@@ -60,12 +60,26 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     recipe = job.pipeline.recipe
     network = load_network(recipe.network, job.checkpoint)
     floats = job.pipeline.finish(job.pixels)
-    reference = run_network(network, floats)
+    try:
+        reference = run_network(network, floats)
+    except Exception as error:  # A library's or the user's own code
+        height, width = recipe.input_size
+        raise UsageError(
+            f"'{recipe.network.name}' does not run on images of {height} × {width} ({first_line(error)})",
+            "give another --image-size, or change the card's preprocess steps",
+        ) from None
+    if reference.ndim != 2 or reference.shape[1] != recipe.network.classes:
+        shape, classes = " × ".join(map(str, reference.shape[1:])), recipe.network.classes
+        raise UsageError(
+            f"'{recipe.network.name}' gives {shape} numbers for an image, its card has {classes} classes",
+            "correct network.classes of the card",
+        )
     check_outputs(job.pixels, reference)
     _check_alone("the network", reference, floats, lambda images: run_network(network, images))
     parity: list[StepParity] = []
     with replacing(job.output) as temporary:
-        for step, model, images in _make_steps(job, network, floats, temporary):
+        exported, used = _export(network, job, temporary, progress)
+        for step, model, images in _make_steps(job, exported, floats):
             predict = open_graph(model, job.spec.batch_size)
             logits = predict(images)
             moved = measure_parity(step, reference, logits)
@@ -77,16 +91,16 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
         onnx.save(model, temporary)
     if job.plain is not None:
         parity.append(_compare_pipelines(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
-    manifest = _describe(job, model, tuple(parity))
+    manifest = _describe(job, model, used, tuple(parity))
     manifest.save(manifest_path(job.output))
     return manifest
 
 
 def _make_steps(
-    job: ExportJob, network: torch.nn.Module, floats: NDArray[np.float32], path: Path
+    job: ExportJob, model: onnx.ModelProto, floats: NDArray[np.float32]
 ) -> Iterator[tuple[str, onnx.ModelProto, NDArray[np.generic]]]:
     """The steps by name, each with its graph and the images as it takes them; the last graph is the one to keep."""
-    model, aipp = to_onnx(network, job.pipeline.recipe, job.spec, path), job.pipeline.aipp
+    aipp = job.pipeline.aipp
     yield "export", model, floats
     if job.spec.simplify:
         model = simplify(model)
@@ -94,6 +108,28 @@ def _make_steps(
     if job.spec.fuse:
         fused = fuse_preprocess(model, job.pipeline.recipe) if aipp is None else fuse_aipp(model, aipp)
         yield "fuse preprocessing" if aipp is None else "fuse AIPP", fused, job.pixels
+
+
+def _export(
+    network: torch.nn.Module, job: ExportJob, path: Path, progress: Progress
+) -> tuple[onnx.ModelProto, ExportSpec]:
+    """By the exporter that was asked, or by the other one where that is allowed and the first cannot; and which."""
+    recipe = job.pipeline.recipe
+    try:
+        return to_onnx(network, recipe, job.spec, path), job.spec
+    except EngineError as error:
+        other: Exporter = "dynamo" if job.spec.exporter == "torchscript" else "torchscript"
+        if not job.spec.fall_back:
+            raise
+        oldest, newest = OPSETS[other]
+        opset = min(max(job.spec.opset, oldest), newest)
+        used = replace(job.spec, exporter=other, opset=opset)
+        try:
+            model = to_onnx(network, recipe, used, path)
+        except EngineError as second:
+            raise EngineError(f"{error.problem}; {second.problem}", "neither exporter takes this network") from None
+        progress(Update("export", note=f"{error.problem}; {other} exported it at opset {opset}"))
+        return model, used
 
 
 def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> onnx.ModelProto:
@@ -126,7 +162,7 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
                 else None,
                 dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and spec.exporter == "dynamo" else None,
             )
-    except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError, ImportError) as error:
+    except Exception as error:  # Of torch, of what it imports, and of the network's own code
         raise EngineError(
             f"exporter {spec.exporter} failed at opset {spec.opset} ({first_line(error)})",
             "try another --opset or --exporter",
@@ -167,7 +203,9 @@ def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArra
     return np.concatenate(parts)
 
 
-def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, ...]) -> GraphManifest:
+def _describe(
+    job: ExportJob, model: onnx.ModelProto, used: ExportSpec, parity: tuple[StepParity, ...]
+) -> GraphManifest:
     import onnxruntime
 
     pipeline, facts = job.pipeline, read_facts(model)
@@ -180,7 +218,8 @@ def _describe(job: ExportJob, model: onnx.ModelProto, parity: tuple[StepParity, 
         published=weights.published,
         sha256=hash_file(job.output),
         opset=facts.opset,
-        exporter=job.spec.exporter,
+        exporter=used.exporter,
+        requested_opset=None if used.opset == job.spec.opset else job.spec.opset,
         simplified=job.spec.simplify,
         fused=job.spec.fuse,
         aipp=pipeline.aipp.model_dump(mode="json") if pipeline.aipp else None,

@@ -4,21 +4,20 @@ torch is imported inside the functions, so that a machine without it gets an err
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
 from seatrial.models.known_hash import Known, check_known
+from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.store.files import hash_bytes, hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from seatrial.models.layouts import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class LoadedCheckpoint:
 
 
 def load_checkpoint(
-    path: Path, recipe: Recipe, known: Known | None = None, reading: "Reading | None" = None
+    path: Path, recipe: Recipe, known: Known | None = None, reading: Reading = AS_IT_IS
 ) -> LoadedCheckpoint:
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
 
@@ -50,14 +49,14 @@ def load_checkpoint(
     from seatrial.models.account import check_fit, find_difference, to_float32
     from seatrial.models.adapt import adapt_state
     from seatrial.models.fit_names import fit_names
-    from seatrial.models.layouts import AS_IT_IS, find_state
+    from seatrial.models.layouts import find_state
     from seatrial.models.read_file import read_content
 
     wanted = sketch.state_dict()
     content = read_content(path)
     known = known or check_known(path, recipe)
-    found, layout = find_state(content, path, reading or AS_IT_IS)
-    state, names = fit_names(found, wanted, path, reading or AS_IT_IS)
+    found, layout = find_state(content, path, reading)
+    state, names = fit_names(found, wanted, path, reading)
     if find_difference(state, wanted) and (adapted := adapt_state(state, recipe.network, sketch)):
         state, how = adapted
         names.append(how)
@@ -73,8 +72,16 @@ def load_checkpoint(
         layout=layout,
         filled=tuple(key for key in wanted if key not in state),
         published=known.published,
+        reading=describe_reading(recipe, reading),
     )
     return LoadedCheckpoint(to_float32(state, wanted, path), manifest)
+
+
+def describe_reading(recipe: Recipe, reading: Reading) -> dict[str, Any]:
+    """What decides besides a file which weights are read from it, as its manifest has it; empty at the defaults."""
+    chosen = {key: value for key, value in asdict(reading).items() if value is not None}
+    arguments = recipe.network.model_dump(mode="json")["arguments"]
+    return {**chosen, **({"arguments": arguments} if arguments else {})}
 
 
 def store_checkpoint(loaded: LoadedCheckpoint, output: Path) -> CheckpointManifest:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seatrial.errors import RefusedFile
 from seatrial.models.account import COUNTER
-from seatrial.models.layouts import Reading
+from seatrial.models.reading import Reading
 
 State = Mapping[str, Tensor]
 _AVERAGED = re.compile(r"ema|averag|swa", re.IGNORECASE)

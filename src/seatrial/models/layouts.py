@@ -13,15 +13,15 @@ What only the network's own names can tell is in `fit_names`.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seatrial.errors import RefusedFile
 from seatrial.models.read_file import SAVE_STATE, Content
+from seatrial.models.reading import AS_IT_IS, Reading
 
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
 """Where averaged weights are. They go before the others: they are what is published, and what timm chooses by."""
@@ -37,21 +37,6 @@ DTYPES = frozenset(
 )
 
 State = dict[str, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the user says of a checkpoint that cannot be told from the file."""
-
-    key: str | None = None
-    """Where in the file the weights are; its parts joined by dots."""
-    prefix: str | None = None
-    """What stands before the names of the network's weights; other names are left out."""
-    weights: Literal["raw", "ema"] | None = None
-    """Which of both to take; None: the averaged ones, if there are any."""
-
-
-AS_IT_IS = Reading()
 
 
 def find_state(content: Content, path: Path, reading: Reading = AS_IT_IS) -> tuple[State, str]:

@@ -59,8 +59,9 @@ def _find_stale_stages(run: Run) -> Iterator[tuple[str, str]]:
     if other:
         yield WEIGHTS, "another checkpoint"
     graph = "" if run.graph is None else _judge_graph(run, run.graph, other)
-    if run.graph is not None and not graph and run.manifest.spec.get("opset", run.graph.opset) != run.graph.opset:
-        graph = "another opset"
+    if run.graph is not None and not graph:
+        requested = run.graph.requested_opset or run.graph.opset
+        graph = "another opset" if run.manifest.spec.get("opset", requested) != requested else ""
     if graph:
         yield GRAPH, graph
     for name, built in run.built.items():

@@ -54,6 +54,8 @@ class CheckpointManifest(Record):
     """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
     published: bool | None = None
     """Whether the source is the file whose checksum the card states; None: there is none, or it was not checked."""
+    reading: dict[str, Any] = Field(default_factory=dict)
+    """What decided besides the file which weights these are: the network's arguments, and the user's choice of them."""
 
 
 class StepParity(Strict):
@@ -105,6 +107,8 @@ class GraphManifest(Record):
     """Hash of the ONNX file."""
     opset: int
     exporter: str
+    requested_opset: int | None = None
+    """Where the exporter that was asked could not export the network, and another one does not write this opset."""
     simplified: bool
     precision: GraphPrecision = "fp32"
     """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""

@@ -16,7 +16,9 @@ from seatrial.engines.base import GraphFile
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.models.checkpoint import describe_reading, load_checkpoint, store_checkpoint
 from seatrial.models.known_hash import check_known, read_stated
+from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.steps import Size, find_size
@@ -28,11 +30,18 @@ if TYPE_CHECKING:
     from seatrial.models.checkpoint import LoadedCheckpoint
 
 PARITY_IMAGES = 64
+KEYED = ("opset", "batch_size", "exporter", "simplify", "fuse", "aipp")
+"""What of an `ExportSpec` decides which graph it is, beside the weights."""
 EXPORT = CachedStage("export", "export/2", "exported")
 
 
-def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManifest | LoadedCheckpoint":
+def read_weights(
+    recipe: Recipe, source: Path, output: Path, reading: Reading = AS_IT_IS
+) -> "CheckpointManifest | LoadedCheckpoint":
     """Read a published checkpoint, or find that it is what is stored at `output`; nothing is written.
+
+    Args:
+        reading: what the user says of the file.
 
     Raises:
         UsageError: there is no such file.
@@ -44,16 +53,15 @@ def read_weights(recipe: Recipe, source: Path, output: Path) -> "CheckpointManif
     with contextlib.suppress(SeatrialError):
         found = CheckpointManifest.load(manifest_path(output))
         unchanged = output.is_file() and hash_file(output) == found.sha256
-        same = (found.source_sha256, found.network, found.published) == (
+        same = (found.source_sha256, found.network, found.published, found.reading) == (
             known.sha256,
             recipe.network.name,
             known.published,
+            describe_reading(recipe, reading),
         )
         if unchanged and same:
             return found
-    from seatrial.models.checkpoint import load_checkpoint
-
-    return load_checkpoint(source, recipe, known)
+    return load_checkpoint(source, recipe, known, reading)
 
 
 def keep_weights(
@@ -67,8 +75,6 @@ def keep_weights(
     if isinstance(weights, CheckpointManifest):
         stored, notes = weights, [f"already stored: {output.name}"]
     else:
-        from seatrial.models.checkpoint import store_checkpoint
-
         stored = store_checkpoint(weights, output)
         notes = [f"{stored.parameters:,} parameters from {source.name} ({stored.layout})"]
     if stored.published is False:
@@ -106,7 +112,7 @@ def export_graph(
             "recipe": recipe.identity,
             "preprocess": pipeline.hash,
             "checkpoint": weights.sha256,
-            "spec": asdict(replace(spec, aipp=None)),
+            "spec": {name: value for name, value in asdict(replace(spec, aipp=None)).items() if name in KEYED},
             "images": hash_value(pixels.tobytes().hex()),
             "versions": {name: version(name) for name in ("torch", "onnx", "onnxslim")},
         }
@@ -144,7 +150,7 @@ def export_checkpoint(
         raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
     make_pipeline(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
-    keep_weights(read_weights(recipe, source, stored), source, stored, progress)
+    keep_weights(read_weights(recipe, source, stored, spec.reading), source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)
 
 

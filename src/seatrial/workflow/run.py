@@ -22,6 +22,7 @@ from seatrial.errors import ParityError, SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
 from seatrial.models.find_weights import find_weights
+from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -73,6 +74,8 @@ class RunSpec:
     """Height and width in place of the reference's own."""
     like: str | None = None
     """Of a network from a Python file, the reference by which its images are prepared."""
+    reading: Reading = AS_IT_IS
+    """What the user says of the checkpoint."""
     fetch: bool = False
     """Download the published weights where they are not stored."""
 
@@ -109,7 +112,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     checked = _check(spec, progress)
     run = spec.output
     with locked(run):
-        weights = read_weights(checked.recipe, checked.checkpoint, run / "checkpoint.safetensors")
+        weights = read_weights(checked.recipe, checked.checkpoint, run / "checkpoint.safetensors", spec.reading)
         described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
         manifest = _describe_run(spec, checked, described.source_sha256)
         _begin(run, manifest)
@@ -117,7 +120,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         keep_weights(weights, checked.checkpoint, run / "checkpoint.safetensors", progress)
         paths = [image.path for image in checked.images]
         prove_card(checked.recipe, paths, run / PREPROCESSING, progress)
-        export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset)
+        export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset, fall_back=True)
         path = run / "model.onnx"
         proof = spread(paths, PARITY_IMAGES)
         exported = export_graph(checked.recipe, run / "checkpoint.safetensors", path, export, proof, progress)
@@ -290,6 +293,9 @@ def describe_command(spec: RunSpec) -> str:
         calibration=spec.calibration,
         image_size=spec.image_size,
         like=spec.like,
+        weights=spec.reading.weights,
+        checkpoint_key=spec.reading.key,
+        strip_prefix=spec.reading.prefix,
         output=spec.output,
     )
     return shlex.join(words)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from seatrial.errors import RefusedFile
-from seatrial.models.layouts import Reading, find_state
+from seatrial.models.layouts import find_state
 from seatrial.models.read_file import Content
+from seatrial.models.reading import Reading
 
 W = torch.ones(2, 3)
 PATH = Path("x.pth")

@@ -12,7 +12,7 @@ from seatrial.errors import RefusedFile
 from seatrial.models.build import build_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.models.fit_names import fit_names
-from seatrial.models.layouts import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.models.sources import resolve_recipe
 from seatrial.recipes.schema import Network
 
