@@ -150,6 +150,17 @@ def test_records_of_other_inputs_are_findings(run: Path) -> None:
     }
 
 
+def test_inputs_that_changed_are_findings(run: Path, tmp_path: Path) -> None:
+    case = read_sample(DiagnoseSpec(run), silent)
+    assert find_changes(case) == ()
+    other = tmp_path / "labels.txt"
+    assert case.labels is not None
+    other.write_text(case.labels.read_text() + "\n")
+    assert find_changes(replace(case, labels=other)) == (f"{other} has changed since the run",)
+    fewer = replace(case, labelled=case.labelled[1:])
+    assert find_changes(fewer) == ("the images have changed since the run (names, sizes or times of change)",)
+
+
 @pytest.mark.parametrize(
     ("made", "form", "words"),
     [
