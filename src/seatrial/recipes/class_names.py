@@ -6,31 +6,33 @@ from importlib import resources
 from pathlib import Path
 
 from seatrial.errors import UsageError
-from seatrial.recipes.schema import Recipe
-
-IMAGENET = "imagenet-1k"
-"""Names ILSVRC2012's classes in a card."""
+from seatrial.recipes.schema import IMAGENET, Recipe
 
 
 def read_names(recipe: Recipe) -> tuple[str, ...] | None:
-    """The names of a recipe's classes, in their order; None where the card has none.
+    """The names of a recipe's classes, in their order; None where the card has none."""
+    names = recipe.labels.names
+    return load_imagenet()[1] if names == IMAGENET else None if names is None else tuple(names)
+
+
+def read_name_file(path: Path) -> tuple[str, ...]:
+    """Names from a text file, one a line.
 
     Raises:
-        UsageError: the file that the card names is not there, or there are not as many names as classes.
+        UsageError: it is not there, or no text.
     """
-    names, classes = recipe.labels.names, recipe.network.classes
-    if names is None:
-        return None
-    if names == IMAGENET:
-        names = load_imagenet()[1]
-    elif isinstance(names, str):
-        try:
-            names = tuple(line.strip() for line in Path(names).read_text(encoding="utf-8-sig").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"labels.names: {names} cannot be read ({error})", "name a text file") from None
-    if len(names) != classes:
-        raise UsageError(f"labels.names has {len(names)} names, the network {classes} classes", "name every class once")
-    return tuple(names)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"labels.names: {path} cannot be read ({reason})", "name a text file") from None
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def name_class(recipe: Recipe, index: int) -> str:
+    """A class as people are shown it: its number, and its name where the card has names."""
+    names = read_names(recipe)
+    return str(index) if names is None or not 0 <= index < len(names) else f"{index} {names[index]}"
 
 
 @cache

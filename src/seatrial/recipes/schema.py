@@ -54,6 +54,10 @@ class Network(Strict):
     """Of the Python file: another file of that name is refused."""
 
 
+IMAGENET = "imagenet-1k"
+"""Names the classes of ILSVRC2012 in a card."""
+
+
 class Labels(Strict):
     """What the classes are called, and how label files number them."""
 
@@ -308,6 +312,11 @@ class Recipe(Presets):
             raise ValueError("preprocess ends with to_float, then normalise where there is one")
         for steps in (self.preprocess, *(mode.preprocess for mode in self.modes.values())):
             _check_crop(steps)
+        names, classes = self.labels.names, self.network.classes
+        if not isinstance(names, str) and names is not None and len(names) != classes:
+            raise ValueError(f"labels.names has {len(names)} names, and the network has {classes} classes")
+        if names == IMAGENET and classes != 1000:
+            raise ValueError(f"labels.names is {IMAGENET}, and the network has {classes} classes, not 1000")
         if self.reference is None and (self.gates.published_relative_drop is not None or self.gates.at_least_published):
             raise ValueError("a gate on published accuracy needs a [reference]")
         _check_columns(self.published, self.guide.ratios if self.guide else ())

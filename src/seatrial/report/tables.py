@@ -6,6 +6,7 @@ from typing import Literal
 
 from seatrial.metrics.classification import BEYOND_TOP_K, METRICS, name_top_k
 from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.recipes.class_names import name_class
 from seatrial.report.flips import find_flips
 from seatrial.report.formats import Grid
 from seatrial.report.headline import gates_of, outcome_of
@@ -171,22 +172,23 @@ def make_flips(run: Run) -> Table:
     flips = find_flips(run)
     columns = (
         Column("Image", "code"),
-        *numbers("Label", run.reference),
+        Column("Label"),
+        Column(run.reference),
         Column("Predictions that differ"),
         Column("The reference was"),
     )
     rows = tuple(
         (
             flip.image,
-            str(flip.label),
-            str(flip.reference),
-            ", ".join(f"{name}: {first}" for name, first in flip.predictions.items()),
+            name_class(run.recipe, flip.label),
+            name_class(run.recipe, flip.reference),
+            ", ".join(f"{name}: {name_class(run.recipe, first)}" for name, first in flip.predictions.items()),
             "right" if flip.reference == flip.label else "wrong",
         )
         for flip in (flips or [])[:MOST_FLIPS]
     )
     shown = "" if flips is None or len(flips) <= MOST_FLIPS else f" The first {MOST_FLIPS} of {len(flips):,} are shown."
-    note = f"Class numbers, the images on which most engines differ first.{shown}"
+    note = f"Classes are numbers, with names where the card has them. Where most engines differ comes first.{shown}"
     absent = "The predictions of two engines are needed to name the images that flip; this folder has fewer."
     if flips is not None:
         absent = f"No image flips: every engine gives the first class of {run.reference} on every image."

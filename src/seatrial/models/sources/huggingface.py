@@ -19,8 +19,8 @@ from seatrial.models.sources import timm
 from seatrial.models.sources.card import Draft
 from seatrial.models.sources.library import read_version
 from seatrial.models.sources.listing import Listed
-from seatrial.recipes.class_names import IMAGENET, is_imagenet
-from seatrial.recipes.schema import Recipe
+from seatrial.recipes.class_names import is_imagenet
+from seatrial.recipes.schema import IMAGENET, Recipe
 
 if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform

@@ -15,7 +15,9 @@ from seatrial.models.sources import python
 from seatrial.models.sources.card import Draft
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes import Recipe
+from seatrial.recipes.class_names import read_name_file
 from seatrial.recipes.load import find_card, list_cards, read_card
+from seatrial.recipes.schema import IMAGENET
 from seatrial.strict import suggest
 
 SOURCES = {
@@ -82,9 +84,9 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
     elif split_reference(reference)[0] is None and image_size is None:
         path = find_card(reference)
         text, data = read_card(path)
-        if "base" not in data:
+        if not _read_names(data, path) and "base" not in data:
             return ResolvedCard(Recipe.read(data, str(path)), text)
-        draft = _overlay_base(data, path)
+        draft = _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
         return ResolvedCard(Recipe.read(draft.values, str(path)), draft.write())
     else:
         draft = _start(reference, image_size)
@@ -112,7 +114,22 @@ def _start(reference: str, image_size: int | None = None) -> Draft:
         )
     path = find_card(reference)
     _, data = read_card(path)
+    _read_names(data, path)
     return _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
+
+
+def _read_names(data: dict[str, Any], path: Path) -> bool:
+    """Put the names that a card's file of names has in the place of its path, so that the card needs no other file.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    labels = data.get("labels")
+    names = labels.get("names") if isinstance(labels, dict) else None
+    if not isinstance(names, str) or names == IMAGENET:
+        return False
+    data["labels"] = {**data["labels"], "names": list(read_name_file(path.parent / names))}
+    return True
 
 
 def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
@@ -131,7 +148,13 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
             raise UsageError(f"{path}: its base {base} has a base itself", f"name {inner} there, or copy its values")
         base = place
     draft = _start(base)
+    classes = draft.values.get("network", {}).get("classes")
     overlay(draft, data, f"from {path.name}")
+    if draft.values.get("network", {}).get("classes") != classes:
+        # Names, weights and accuracies are of the base's classes.
+        for table in ("labels", "weights", "reference", "published", "guide"):
+            if table not in data:
+                draft.values.pop(table, None)
     return draft
 
 

@@ -58,13 +58,18 @@ def write(path: Path, text: str) -> str:
 def test_a_card_with_a_base_is_the_base_but_for_what_it_says(tmp_path: Path) -> None:
     card = write(
         tmp_path / "mine.toml",
-        'base = "timm:resnet18.a1_in1k"\nname = "mine"\n[network]\nclasses = 7\n[labels]\nnames = "names.txt"\n',
+        'base = "timm:resnet18.a1_in1k"\nname = "mine"\n[network]\nclasses = 3\n[labels]\nnames = "names.txt"\n',
     )
+    write(tmp_path / "names.txt", "\ufeffgroße Katze\n狗\n\nbird\n")
     own, base = resolve_card(card), resolve_recipe("timm:resnet18.a1_in1k")
-    assert (own.recipe.name, own.recipe.network.classes, own.recipe.labels.names) == ("mine", 7, "names.txt")
+    assert (own.recipe.name, own.recipe.network.classes, own.recipe.labels.names) == (
+        "mine",
+        3,
+        ("große Katze", "狗", "bird"),
+    )
     assert own.recipe.network.name == base.network.name == "resnet18.a1_in1k"
     assert own.recipe.preprocess == base.preprocess and own.recipe.origin == base.origin
-    assert "classes = 7 # from mine.toml" in own.text and "base" not in tomllib.loads(own.text)
+    assert "classes = 3 # from mine.toml" in own.text and "base" not in tomllib.loads(own.text)
 
 
 def test_other_steps_than_those_of_the_base_are_no_longer_the_librarys(tmp_path: Path) -> None:
@@ -105,3 +110,19 @@ def test_references_are_listed_by_pattern() -> None:
     assert listed.top1 == pytest.approx(0.73164)
     everywhere: list[Any] = [listed.reference for listed in list_references("resnet18*")]
     assert "torchvision:resnet18/IMAGENET1K_V1" in everywhere and "timm:resnet18.a1_in1k" in everywhere
+
+
+def test_another_number_of_classes_takes_over_neither_names_nor_weights(tmp_path: Path) -> None:
+    own = resolve_recipe(write(tmp_path / "mine.toml", 'base = "timm:resnet18.a1_in1k"\n[network]\nclasses = 3\n'))
+    assert (own.weights, own.reference, own.labels.names) == (None, None, None)
+
+
+def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    base = 'base = "timm:resnet18.a1_in1k"\n[network]\nclasses = 3\n[labels]\n'
+    for names, refusal in (
+        ('["a", "b"]', "labels.names has 2 names, and the network has 3 classes"),
+        ('"imagenet-1k"', "labels.names is imagenet-1k, and the network has 3 classes, not 1000"),
+        ('"no.txt"', r"labels.names: .*no.txt cannot be read \(No such file or directory\)"),
+    ):
+        with pytest.raises(UsageError, match=refusal):
+            resolve_card(write(tmp_path / "mine.toml", f"{base}names = {names}\n"))
