@@ -11,7 +11,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
-from seatrial.evaluation.plausibility import is_at_chance, is_far_below, see_tally
+from seatrial.evaluation.plausibility import Seen, is_at_chance, is_far_below, see_tally
 from seatrial.evaluation.statistics import Paired
 from seatrial.evaluation.stream import read_rows, row_form
 from seatrial.metrics.topk import rank_top
@@ -26,10 +26,12 @@ FASTER = 4
 """Each look takes so many times the images of the one before."""
 
 
-def may_be_swapped(images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool = False) -> bool:
-    """Whether swapped channels are possible and could explain what is wrong.
+def see_swappable(
+    images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool = False
+) -> Seen | None:
+    """The predictions so far, if swapped channels are possible and could explain what is wrong with them.
 
-    Not where AIPP orders the channels, they are YUV, or the card switches the check of predictions off.
+    None where AIPP orders the channels, they are YUV, or the card switches the check of predictions off.
 
     Args:
         own: of `plausibility.find_published`.
@@ -37,8 +39,8 @@ def may_be_swapped(images: Sequence[LabelledImage], pipeline: InputPipeline, tal
     seen = see_tally(images, tally, pipeline.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
     if not pipeline.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, pipeline):
-        return False
-    return seen.published is None or hits < (seen.published - NEAR) * count
+        return None
+    return seen if seen.published is None or hits < (seen.published - NEAR) * count else None
 
 
 def try_swapped(
@@ -55,11 +57,11 @@ def try_swapped(
     lost. Where top-1 is doubtful already there is one look, the last.
 
     Returns:
-        None where it `may_be_swapped` not.
+        None where there is nothing that `see_swappable` gives.
     """
-    if not may_be_swapped(images, pipeline, tally, own):
+    seen = see_swappable(images, pipeline, tally, own)
+    if seen is None:
         return None
-    seen = see_tally(images, tally, pipeline.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
     doubtful = is_at_chance(seen) or is_far_below(hits, count, seen.published)
     size = session.input.shape[0] or batch_size

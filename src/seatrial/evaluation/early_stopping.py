@@ -44,12 +44,11 @@ def stop_early(
     first_of = dict(zip(reference.ids, reference.classes[:, 0], strict=True))
     expected = np.array([first_of[image.id] for image in images])
     labels = np.array([image.label for image in images])
-    looks = 0
+    looks = plan_looks(len(images))
     order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
-    for look in plan_looks(len(images)):
+    for look in looks:
         seen = order[: look.images]
         tally = predict(seen)
-        looks += 1
         if tally.bad:
             fix = "early stopping needs every image: mend it, or evaluate all with --allow-partial"
             raise DataError(next(iter(tally.bad.values())), fix)
@@ -59,5 +58,5 @@ def stop_early(
             break
     final = "INCONCLUSIVE" if outcome == "CONTINUE" else outcome
     return EarlyStopping(
-        limit_pp=limit_pp, outcome=final, looks=looks, confidence=1 - look.level, of_images=len(images)
+        limit_pp=limit_pp, outcome=final, looks=looks.index(look) + 1, confidence=1 - look.level, of_images=len(images)
     )

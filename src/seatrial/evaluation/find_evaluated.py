@@ -74,18 +74,14 @@ def is_current(evaluation: Evaluation, record: AccuracyRecord, stored: Predictio
     image_of = {image.id: image for image in evaluation.spec.images}
     if stored.contents is None or not image_of.keys() >= set(stored.ids):
         return False
-    mended = _find_mended(evaluation, [image_of[image] for image in record.left_out if image in image_of])
+    broken = (image_of[image] for image in record.left_out if image in image_of)
+    mended = next((image for image in broken if not read_rows((image,), evaluation.pipeline)[1]), None)
     if mended is not None:
         readable = f"'{mended.id}', which was left out, can be read now"
         progress(Update("evaluate", note=f"{evaluation.name}: {readable}: all are evaluated again"))
         return False
     seen = [image_of[image] for image in stored.ids]
     return not have_changed(evaluation, seen, stored.contents, progress)
-
-
-def _find_mended(evaluation: Evaluation, broken: Sequence[LabelledImage]) -> LabelledImage | None:
-    """The first that can be read."""
-    return next((image for image in broken if not read_rows((image,), evaluation.pipeline)[1]), None)
 
 
 def drop_changed(evaluation: Evaluation, ledger: PredictionLedger, progress: Progress) -> None:

@@ -122,16 +122,14 @@ class PredictionLedger(Closing):
             arrays["logits"] = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
         stream = io.BytesIO()
         stream.write(json.dumps(facts).encode() + b"\n")
-        starts = {}
-        for name, array in arrays.items():
+        for array in arrays.values():
             np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-            starts[name] = stream.tell() - array.nbytes
         entry = stream.getvalue()
         if not self._begun:
             self._begin()
         at = self._file.seek(0, os.SEEK_END)
         self._append(len(entry).to_bytes(8) + zlib.crc32(entry).to_bytes(4) + entry)
-        self._count(facts, arrays, at + 12 + starts.get("logits", 0))
+        self._count(*_parse_entry(entry, at + 12))
 
     def read_logits(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """The kept logits (n, classes) of some images."""

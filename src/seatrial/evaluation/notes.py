@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import DataError
-from seatrial.evaluation.channels import may_be_swapped
+from seatrial.evaluation.channels import see_swappable
+from seatrial.evaluation.executor import Evaluation, Observations
 from seatrial.evaluation.ledger import Tally
+from seatrial.evaluation.plausibility import Belief
 from seatrial.machine.environment import name_machine
-from seatrial.store.measurement import Environment
 
 
 def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...]:
@@ -19,24 +19,19 @@ def count_notes(tally: Tally, images: Sequence[LabelledImage]) -> tuple[str, ...
     return tuple(f"{counts[note]} images (first '{first[note]}') have {note}" for note in sorted(counts))
 
 
-def find_machine_doubts(environment: Environment, tally: Tally) -> Iterator[str]:
-    """Whether several kinds of machines ran the images, which may differ."""
-    kinds = sorted(tally.machines | {name_machine(environment)})
+def find_doubts(evaluation: Evaluation, observations: Observations, belief: Belief) -> Iterator[str]:
+    """Why another run may give other predictions, and what else does not speak against a verdict on these.
+
+    Several kinds of machines that ran the images may differ; swapped channels may not have been checked for, where they
+    are possible.
+    """
+    images, tally = evaluation.spec.images, observations.tally
+    kinds = sorted(tally.machines | {name_machine(evaluation.executor.environment)})
     if len(kinds) > 1:
         yield f"run on {len(kinds)} kinds of CPU, which may differ in the last bits: {'; '.join(kinds)}"
-
-
-def find_channel_doubts(
-    untried: str, images: Sequence[LabelledImage], pipeline: InputPipeline, tally: Tally, own: bool
-) -> Iterator[str]:
-    """That swapped channels were not checked for, where they are possible.
-
-    Args:
-        untried: why not; empty where they were checked for or there was no reason to.
-        own: of `evaluation.plausibility.find_published`.
-    """
-    if untried and may_be_swapped(images, pipeline, tally, own):
-        yield f"not checked whether red and blue are swapped: {untried}"
+    yield from belief.doubts
+    if observations.untried and see_swappable(images, evaluation.pipeline, tally, evaluation.own):
+        yield f"not checked whether red and blue are swapped: {observations.untried}"
 
 
 def refuse_partial(left_out: Mapping[str, str], expected: int) -> None:

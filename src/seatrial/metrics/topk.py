@@ -41,8 +41,6 @@ class TopK:
         return cls(tuple(int(n) for n in found.sum(axis=0)), len(labels))
 
     def __add__(self, other: "TopK") -> "TopK":
-        if len(self.hits) != len(other.hits):
-            raise ValueError(f"top-{len(self.hits)} and top-{len(other.hits)} counts cannot be added")
         return TopK(tuple(a + b for a, b in zip(self.hits, other.hits, strict=True)), self.count + other.count)
 
     def accuracy(self, k: int = 1) -> float:

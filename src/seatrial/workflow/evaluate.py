@@ -18,14 +18,14 @@ from seatrial.evaluation.executor import EvaluateSpec as EvaluateSpec
 from seatrial.evaluation.executor import Evaluation, Executor, LocalExecutor, Observations
 from seatrial.evaluation.find_evaluated import EVALUATE, drop_changed, is_current, load_evaluated
 from seatrial.evaluation.ledger import PredictionLedger, Tally
-from seatrial.evaluation.notes import count_notes, find_channel_doubts, find_machine_doubts, refuse_partial
+from seatrial.evaluation.notes import count_notes, find_doubts, refuse_partial
 from seatrial.evaluation.pipeline import (
     PredictionSource,
     check_variety,
     collect_predictions,
     predict_all,
 )
-from seatrial.evaluation.plausibility import Belief, judge_tally
+from seatrial.evaluation.plausibility import judge_tally
 from seatrial.evaluation.reference import ReferencePredictions, check_reference, compare_with
 from seatrial.evaluation.select import repeat_images, select_images
 from seatrial.evaluation.stream import StreamPlan
@@ -270,20 +270,11 @@ def _describe(
         predictions=path.name,
         predictions_sha256=hash_file(path),
         early_stopping=observations.early_stopping,
-        doubts=_find_doubts(evaluation, observations, belief),
+        doubts=tuple(find_doubts(evaluation, observations, belief)),
         notes=count_notes(tally, spec.images),
         suspicions=belief.suspicions,
         unchecked=belief.unchecked,
         environment=evaluation.executor.environment,
-    )
-
-
-def _find_doubts(evaluation: Evaluation, observations: Observations, belief: Belief) -> tuple[str, ...]:
-    images, tally = evaluation.spec.images, observations.tally
-    return (
-        *find_machine_doubts(evaluation.executor.environment, tally),
-        *belief.doubts,
-        *find_channel_doubts(observations.untried, images, evaluation.pipeline, tally, evaluation.own),
     )
 
 
