@@ -1,7 +1,9 @@
 """Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
 
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -150,18 +152,13 @@ def _by_epoch(rows: list[dict[str, Any]], title: str | None) -> Any:
     )
 
 
-def _cycle(values: tuple[str, ...], count: int) -> list[str]:
-    return [values[index % len(values)] for index in range(count)]
+def _mark(channel: Callable[..., Any], values: Sequence[str], run: Run, legend: alt.Legend | None = None) -> Any:
+    """A colour or a shape for each engine."""
+    shown = [values[place % len(values)] for place in range(len(run.engines))]
+    return channel("engine:N", scale=alt.Scale(domain=list(run.engines), range=shown), legend=legend)
 
 
-def _colour(run: Run, legend: alt.Legend | None = None) -> alt.Color:
-    scale = alt.Scale(domain=list(run.engines), range=_cycle(COLOURS, len(run.engines)))
-    return alt.Color("engine:N", scale=scale, legend=legend)
-
-
-def _shape(run: Run, legend: alt.Legend | None = None) -> alt.Shape:
-    scale = alt.Scale(domain=list(run.engines), range=_cycle(_SHAPES, len(run.engines)))
-    return alt.Shape("engine:N", scale=scale, legend=legend)
+_colour, _shape = partial(_mark, alt.Color, COLOURS), partial(_mark, alt.Shape, _SHAPES)
 
 
 def _rows_by(run: Run, shown: list[str]) -> alt.Y:

@@ -17,14 +17,9 @@ class FlippedImage:
     predictions: Mapping[str, int]
     """First class by engine, of those that differ."""
 
-    @property
-    def lost(self) -> int:
-        """How many engines got it wrong where the reference is right."""
-        return len(self.predictions) if self.reference == self.label else 0
-
 
 def find_flips(run: Run) -> list[FlippedImage] | None:
-    """All flipped images, by how many engines, how many of them lost it, and name; None without two to compare."""
+    """All flipped images, by how many engines, whether these lost it, and name; None without two to compare."""
     reference = run.predictions.get(run.reference)
     others = {name: theirs for name, theirs in run.predictions.items() if name != run.reference}
     if reference is None or not others:
@@ -40,4 +35,4 @@ def find_flips(run: Run) -> list[FlippedImage] | None:
         FlippedImage(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
         for row, engines in changed.items()
     ]
-    return sorted(flips, key=lambda flip: (-len(flip.predictions), -flip.lost, flip.image))
+    return sorted(flips, key=lambda flip: (-len(flip.predictions), flip.reference != flip.label, flip.image))

@@ -69,9 +69,8 @@ def write_speed(run: Run) -> str:
 
 def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
     """Why the ratio of the fastest engine to the reference is left out."""
-    ends = {name: best[name] for name in (fastest, run.reference) if name in best}
-    doubts = "; ".join(f"{name}: {reason}" for name, reason in explain_withheld(ends).items())
-    if len(ends) < 2 or not doubts:
+    doubts = explain_withheld(best, fastest, run.reference)
+    if fastest == run.reference or run.reference not in best or not doubts:
         return ""
     return f" The ratio to {run.reference} is withheld ({doubts}); {MEASURE_AGAIN}."
 

@@ -8,7 +8,7 @@ from seatrial.report.tables import ENGINE, Column, Table
 from seatrial.results.reproduction import judge_reproduction
 from seatrial.results.run_folder import AnyRecord, Run
 from seatrial.results.speed import explain_unmeasured
-from seatrial.store.records import AccuracyRecord, TensorSpec
+from seatrial.store.records import TensorSpec
 
 _FACTS = (Column(""), Column(""))
 
@@ -102,6 +102,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
         (name, explain_unmeasured(absent, m)) for name, m in run.measurements.items() for absent in m.unmeasured
     ]
     accuracy, speed = run.accuracy, run.measurements
+    most = max((record.images for record in accuracy.values()), default=0)
     measured += [(name, note) for name, engine in run.built.items() for note in engine.notes]
     measured += [(name, doubt) for name, record in accuracy.items() for doubt in record.doubts]
     measured += [
@@ -113,7 +114,7 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
         "its accuracy is that of another number of images": _unlike_first(accuracy, lambda r: r.images),
         "its accuracy is that of another checkpoint": _unlike_first(accuracy, lambda r: r.checkpoint_sha256),
         "its accuracy is that of other image files under the same names": _unlike_first(
-            {name: r for name, r in accuracy.items() if r.contents_hash and r.images == max(_count_images(accuracy))},
+            {name: r for name, r in accuracy.items() if r.contents_hash and r.images == most},
             lambda r: r.contents_hash,
         ),
         "its accuracy was reached with another preprocessing": _unlike_first(accuracy, lambda r: r.preprocess_hash),
@@ -131,10 +132,6 @@ def find_doubts(run: Run) -> tuple[tuple[str, str], ...]:
             for name in names
         ),
     )
-
-
-def _count_images(records: Mapping[str, AccuracyRecord]) -> set[int]:
-    return {record.images for record in records.values()}
 
 
 def _doubt_records(run: Run) -> Iterator[tuple[str, str]]:

@@ -22,22 +22,19 @@ def find_ratio(run: Run, best: Mapping[str, Speed], engine: str, base: str) -> f
 
     None when one of them was not measured or is in doubt, or when they were measured on different machines.
     """
-    if engine not in best or base not in best or not same_machine(run, engine, base):
+    if engine not in best or base not in best:
         return None
-    if engine != base and (best[engine].rate.doubt or best[base].rate.doubt):
+    # Of the same processor, with as many cores.
+    a, b = (run.measurements[name].environment for name in (engine, base))
+    if (a.cpu, a.cores) != (b.cpu, b.cores) or (engine != base and explain_withheld(best, engine, base)):
         return None
     return best[engine].images_per_s / best[base].images_per_s
 
 
-def explain_withheld(best: Mapping[str, Speed]) -> dict[str, str]:
-    """Why there is no ratio to or from an engine, by its name."""
-    return {name: speed.rate.doubt for name, speed in best.items() if speed.rate.doubt is not None}
-
-
-def same_machine(run: Run, first: str, second: str) -> bool:
-    """Whether both engines were timed on the same processor, with as many cores."""
-    a, b = (run.measurements[name].environment for name in (first, second))
-    return (a.cpu, a.cores) == (b.cpu, b.cores)
+def explain_withheld(best: Mapping[str, Speed], *engines: str) -> str:
+    """Why there is no ratio to or from some engines, all unless named; empty where nothing speaks against one."""
+    doubts = {name: best[name].rate.doubt for name in engines or best if name in best}
+    return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt is not None)
 
 
 def find_common_batch(run: Run) -> int | None:

@@ -237,21 +237,16 @@ def write_interval(speed: Speed) -> str:
 def make_ratios(run: Run) -> Table:
     """How many times as fast each engine is as each other, both at their best; the slowest comes last."""
     best = best_speeds(run)
+    doubts = explain_withheld(best)
     names = sorted(best, key=lambda name: -best[name].images_per_s) if len(best) > 1 else []
     rows = tuple((name, *(_write_ratio(find_ratio(run, best, name, base)) for base in names)) for name in names)
     note = (
         "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
         "column is against the slowest. A dash: the two were measured on different machines, or one of "
-        f"the two figures is in doubt{_write_withheld(best)}."
+        f"the two figures is in doubt{f': {doubts}. {MEASURE_AGAIN}' if doubts else ''}."
     )
     columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
     return Table("How many times as fast", note, columns, rows, "A ratio needs the speed of two engines.")
-
-
-def _write_withheld(best: Mapping[str, Speed]) -> str:
-    withheld = explain_withheld(best)
-    doubts = "; ".join(f"{name}: {reason}" for name, reason in withheld.items())
-    return f": {doubts}. {MEASURE_AGAIN}" if doubts else ""
 
 
 def _write_ratio(ratio: float | None) -> str:

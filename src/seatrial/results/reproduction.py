@@ -1,7 +1,7 @@
 """Does the reference engine reproduce the accuracy that was published for its weights, before engines are compared?"""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
 from seatrial.metrics.intervals import exact_bounds
 from seatrial.recipes.schema import Recipe
@@ -12,19 +12,11 @@ ROUNDING = 5e-5
 """Of a share that is printed as per cent with two digits."""
 
 
-class Outcome(StrEnum):
-    """What the images at hand say of the published figure."""
-
-    REPRODUCES = "reproduces"
-    DIFFERS = "does not reproduce"
-    OPEN = "cannot tell"
-
-
 @dataclass(frozen=True, slots=True)
 class Reproduction:
     """The finding, and why in a sentence."""
 
-    outcome: Outcome
+    outcome: Literal["reproduces", "does not reproduce", "cannot tell"]
     reason: str
 
 
@@ -44,13 +36,14 @@ def judge_reproduction(recipe: Recipe, hits: int, images: int, published_weights
     low, high = exact_bounds(hits, images, 0.975)  # on each side, so 95 % in all
     found = f"{hits / images:.2%} of {images:,} images ({low:.2%} to {high:.2%} with 95% confidence)"
     if published_weights is False:
-        return Reproduction(Outcome.OPEN, "the checkpoint is not the published file")
+        return Reproduction("cannot tell", "the checkpoint is not the published file")
     if size is not None and size != recipe.input_size[0]:
         return Reproduction(
-            Outcome.OPEN, f"{published:.2%} was published for images of {size}, and this run has {recipe.input_size[0]}"
+            "cannot tell",
+            f"{published:.2%} was published for images of {size}, and this run has {recipe.input_size[0]}",
         )
     if not low - ROUNDING <= published <= high + ROUNDING:
-        return Reproduction(Outcome.DIFFERS, f"{found}, published {published:.2%}")
+        return Reproduction("does not reproduce", f"{found}, published {published:.2%}")
     if (high - low) / 2 > NARROW:
-        return Reproduction(Outcome.OPEN, f"{found}, published {published:.2%}: too few images to say more")
-    return Reproduction(Outcome.REPRODUCES, f"{found}, published {published:.2%}")
+        return Reproduction("cannot tell", f"{found}, published {published:.2%}: too few images to say more")
+    return Reproduction("reproduces", f"{found}, published {published:.2%}")
