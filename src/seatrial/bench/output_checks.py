@@ -7,7 +7,7 @@ in an earlier round show as well.
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,7 +186,7 @@ def check_caching(engine: str, points: Iterable[Point]) -> None:
         for kind in (point.setting, None):
             groups.setdefault(kind, []).extend(pairs)
     for pairs in groups.values():
-        faster = count_faster(pairs)
+        faster = sum(fresh > FASTER * repeated for fresh, repeated in pairs)
         if faster and float(bdtrc(faster - 1, len(pairs), 0.5)) < SIGNIFICANCE:
             ratio = float(np.median([fresh / repeated for fresh, repeated in pairs]))
             raise ParityError(
@@ -194,8 +194,3 @@ def check_caching(engine: str, points: Iterable[Point]) -> None:
                 f"(more than {FASTER:g} in {faster} of {len(pairs)} pairs): it caches outputs",
                 REBUILD,
             )
-
-
-def count_faster(pairs: Sequence[tuple[float, float]]) -> int:
-    """Pairs (new, repeated) in which the repeated batch was faster than the limit allows."""
-    return sum(fresh > FASTER * repeated for fresh, repeated in pairs)

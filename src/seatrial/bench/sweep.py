@@ -156,17 +156,14 @@ class _Sweep:
                 continue
             self._saved.save(job, number, point)
             points.append(point)
-            self._note(point)
+            rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
+            # The first round decides what is saturated, so that later ones repeat the same points.
+            self._rates.setdefault(point.setting, rate)
+            self._facts = {"images/s": f"{rate:,.1f}"}
         self._show(len(self._jobs), {})
         if first_error and not points:
             raise first_error
         return points, tuple(self._absent.values())
-
-    def _note(self, point: Point) -> None:
-        rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
-        # The first round decides what is saturated, so that later ones repeat the same points.
-        self._rates.setdefault(point.setting, rate)
-        self._facts = {"images/s": f"{rate:,.1f}"}
 
     def _show(self, done: int, facts: dict[str, str]) -> None:
         self._progress(Update("bench", done, len(self._jobs), "points", self._facts | facts))

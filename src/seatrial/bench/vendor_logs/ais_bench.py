@@ -203,8 +203,9 @@ def _read_json(log: LogText, hints: LogHints) -> Reading:
         copy_in_ms=copies[0], copy_out_ms=copies[1],
         lines={"images_per_s": (line,), "latency": (log.locate('"NPU_compute_time"'),)},
     )  # fmt: skip
-    doubts = tuple(f"batch {batch}: {doubt}" for doubt in doubt_rate(point))
-    return Reading((point,), model=model if isinstance(model, str) else None, doubts=doubts, one_chip=True)
+    return Reading(
+        (point,), model=model if isinstance(model, str) else None, doubts=tuple(doubt_rate(point)), one_chip=True
+    )
 
 
 def _read_json_times(log: LogText, times: Mapping[str, Any], mean: float) -> ReportedLatency:

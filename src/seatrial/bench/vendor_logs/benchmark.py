@@ -107,10 +107,9 @@ def _read_pure(part: LogText, hints: LogHints) -> Reading:
         images_per_s=rate, images_per_s_because="ave_throughputRate as reported", latency=latency,
         lines=lines_of(images_per_s=summary, latency=(*runs[:1], *runs[-1:]) or summary, batch_size=typed),
     )  # fmt: skip
-    doubts = [f"batch {batch}: {doubt}" for doubt in doubt_rate(point)]
     named = re.search(SAVED, part.name)
     model = part.word(SAVED) or (named[1] if named else None)
-    return Reading((point,), model=model, doubts=tuple(doubts), one_chip=True)
+    return Reading((point,), model=model, doubts=tuple(doubt_rate(point)), one_chip=True)
 
 
 def _summarise(times_ms: list[float]) -> ReportedLatency:

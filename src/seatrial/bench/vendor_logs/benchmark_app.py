@@ -71,14 +71,14 @@ def _read_run(part: LogText, hints: LogHints) -> Reading:
     )  # fmt: skip
     doubts = [*doubt_rate(point)]
     if part.match(r"PERF_COUNT: (?:YES|True)"):
-        doubts.append("performance counters were on, which costs time")
+        doubts.append(f"batch {batch}: performance counters were on, which costs time")
     return Reading(
         (point,),
         part.word(r"^\s*Build\s*\.+\s*(\d+\.\d+(?:\.\d+)?)"),
         None,
         _read_device(part),
         _read_precision(part),
-        tuple(f"batch {batch}: {doubt}" for doubt in doubts) + ((INT8,) if _read_precision(part) else ()),
+        (*doubts, *((INT8,) if _read_precision(part) else ())),
     )
 
 
@@ -149,7 +149,7 @@ def _read_report(log: LogText, values: Mapping[str, Any], hints: LogHints) -> Re
         (point,),
         device=str(values["target device"]) if values.get("target device") else None,
         precision=PRECISIONS.get(str(values.get("precision"))),
-        doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubt_rate(point)),
+        doubts=tuple(doubt_rate(point)),
     )
 
 

@@ -65,8 +65,10 @@ def _finish(
     )  # fmt: skip
     doubts = [*doubt_rate(point)]
     if not alone:
-        doubts.append("requests ran at the same time, how many is not stated: their latencies include waiting")
-    return Reading((point,), doubts=tuple(f"batch {batch}: {doubt}" for doubt in doubts))
+        doubts.append(
+            f"batch {batch}: requests ran at the same time, how many is not stated: their latencies include waiting"
+        )
+    return Reading((point,), doubts=tuple(doubts))
 
 
 def _read_latency(part: LogText, count: int, mean_ms: float) -> ReportedLatency:

@@ -157,7 +157,7 @@ def join_runs(log: LogText, runs: Sequence[Reading]) -> Reading:
 
 
 def doubt_rate(point: ImportedPoint) -> Iterator[str]:
-    """Why rate and mean latency do not fit, by Little's law: batches in flight = rate × time of each."""
+    """Why rate and mean latency of a batch do not fit, by Little's law: batches in flight = rate × time of each."""
     if point.latency is None or point.batch_size is None or point.streams is None:
         return
     allowed = 1000 * point.batch_size * point.streams / point.latency.mean_ms
@@ -166,9 +166,12 @@ def doubt_rate(point: ImportedPoint) -> Iterator[str]:
         f"{point.streams} {'stream' if point.streams == 1 else 'streams'}, which makes {allowed:.6g} images/s"
     )
     if point.images_per_s > TOO_FAST * allowed:
-        yield f"{point.images_per_s:.6g} images/s contradict the mean latency of {words}"
+        yield f"batch {point.batch_size}: {point.images_per_s:.6g} images/s contradict the mean latency of {words}"
     elif point.images_per_s < WAITING * allowed:
-        yield f"only {point.images_per_s:.6g} images/s at a mean latency of {words}: time passed between runs"
+        yield (
+            f"batch {point.batch_size}: only {point.images_per_s:.6g} images/s at a mean latency of {words}: "
+            "time passed between runs"
+        )
 
 
 def doubt_points(points: Sequence[ImportedPoint], models: Sequence[str | None]) -> Iterator[str]:

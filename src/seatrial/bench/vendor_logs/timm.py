@@ -45,7 +45,7 @@ def read(log: LogText, hints: LogHints) -> Reading:
     rows = _choose_rows(log, list(_read_rows(log)), hints)
     points = tuple(_make_point(log, row, hints) for row in rows)
     used = log.word(r"Benchmarking in (\w+) precision")
-    doubts = (f"batch {point.batch_size}: {doubt}" for point in points for doubt in doubt_rate(point))
+    doubts = (doubt for point in points for doubt in doubt_rate(point))
     return Reading(
         points, model=str(rows[0].values.get("model")), precision=PRECISIONS.get(used or "", used), doubts=tuple(doubts)
     )
