@@ -6,7 +6,6 @@ resize or a wrong crop costs accuracy; on grey squares none of them would.
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -70,41 +69,23 @@ flip = false
 """
 
 
-@dataclass(frozen=True, slots=True)
 class DemoData:
     """Where the demo's files lie."""
 
-    folder: Path
-
-    @property
-    def train(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.train = folder / "train"
         """Training images in class folders."""
-        return self.folder / "train"
-
-    @property
-    def val(self) -> Path:
+        self.val = folder / "val"
         """Validation images in a flat folder."""
-        return self.folder / "val"
-
-    @property
-    def labels(self) -> Path:
+        self.labels = folder / "val_label.txt"
         """`NAME CLASS` for each image of `val`."""
-        return self.folder / "val_label.txt"
-
-    @property
-    def calibration(self) -> Path:
+        self.calibration = folder / "calibration.txt"
         """A list of training images, for quantisation."""
-        return self.folder / "calibration.txt"
-
-    @property
-    def stamp(self) -> Path:
+        self.stamp = folder / "demo.sha256"
         """A hash of all this, by which a finished data set is known."""
-        return self.folder / "demo.sha256"
-
-    @property
-    def card(self) -> Path:
+        self.card = folder / "demo.toml"
         """Path of the recipe."""
-        return self.folder / "demo.toml"
 
 
 def make_demo(folder: Path, progress: Progress = silent) -> DemoData:

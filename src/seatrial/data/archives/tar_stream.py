@@ -63,13 +63,9 @@ class TarStream:
         """
         if not 0 <= size <= LONGEST_READ:
             raise RefusedFile(f"{self.name} is damaged: a header of {size:,} bytes", FETCH_AGAIN)
-        try:
+        # What is raised is a disk's, gzip's or the outer archive's: all of it is about the file.
+        with refusing(self.name, "cannot be read"):
             data = self.source(size)
-        except SeatrialError:
-            raise
-        except Exception as error:
-            # A disk's, gzip's or the outer archive's: all of it is about the file.
-            raise RefusedFile(f"{self.name} cannot be read ({error})", FETCH_AGAIN) from None
         self.position += len(data)
         if self.position > self.limit:
             raise RefusedFile(f"{self.name} holds more than {self.limit:,} bytes", "it is not what it should be")
@@ -94,7 +90,7 @@ class TarStream:
 
 
 @contextmanager
-def refusing(name: str) -> Iterator[None]:
+def refusing(name: str, state: str = "is cut off or damaged") -> Iterator[None]:
     """Turn whatever the standard library raises over hostile bytes into a refusal of `name`."""
     try:
         yield
@@ -102,7 +98,7 @@ def refusing(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         # The bytes may be hostile: tarfile has errors of its own, and overflows and recurses too deeply as well.
-        raise RefusedFile(f"{name} is cut off or damaged ({error})", FETCH_AGAIN) from None
+        raise RefusedFile(f"{name} {state} ({error})", FETCH_AGAIN) from None
 
 
 def walk(stream: TarStream) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

@@ -55,10 +55,6 @@ class Contents:
         if label is not None:
             self.classes[suffix][key] = label
 
-    def merge_classes(self) -> dict[str, int]:
-        """Classes by the key of their image."""
-        return {key: label for of_kind in reversed(self.classes.values()) for key, label in of_kind.items()}
-
 
 def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
     """The images of tar archives, labelled by the label file, by `.cls` or `.json` members, or by their folders.
@@ -147,7 +143,7 @@ def _name_by_base(images: Iterable[LabelledImage]) -> Iterator[LabelledImage]:
 
 def _match_classes(contents: Contents) -> dict[str, int]:
     """Classes by the name of their image, or by the key where there is none."""
-    classes = contents.merge_classes()
+    classes = {key: label for of_kind in reversed(contents.classes.values()) for key, label in of_kind.items()}
     bare = [f"{image.id} of {image.path}" for key, image in contents.images.items() if key not in classes]
     if bare:
         raise DataError(f"of {len(contents.images)} images, {count_names('have no class beside them', bare)}", FIX)
