@@ -36,8 +36,7 @@ def preprocess(
         counts = {"written": report.written, "kept": report.kept, "strays": report.strays, "wall_s": report.wall_s}
         print_json({"folder": str(report.folder), **facts, **counts})
         return
-    shapes = {"HWC": (manifest.height, manifest.width, 3), "YUV420SP": (manifest.height * 3 // 2, manifest.width)}
-    shape = "x".join(str(size) for size in shapes.get(manifest.layout, (3, manifest.height, manifest.width)))
+    shape = "x".join(str(size) for size in manifest.form.shape if size > 1)
     rate = f" at {report.written / report.wall_s:.0f} images/s" if report.written else ""
     print(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "

@@ -71,11 +71,13 @@ def train(
     from seatrial.workflow.train import train_recipe
     from seatrial.workflow.train_spec import TrainSpec
 
+    if output is None:
+        raise UsageError("Missing option '--output'", "give a folder for checkpoint, snapshots and logs")
     settings = given_settings(context)
     spec = TrainSpec(
         recipe=recipe,
         data=_choose_data(folder, data, synthetic),
-        output=_require_output(output),
+        output=output,
         settings={**PERFORMANCE, **settings} if performance else settings,
         preset=preset,
         force=force,
@@ -138,12 +140,6 @@ def _choose_data(folder: Path | None, data: Path | None, synthetic: bool) -> Pat
     if synthetic and (folder or data) is not None:
         raise UsageError(f"--synthetic does not read {data or folder}", "leave one of them out")
     return data or folder
-
-
-def _require_output(output: Path | None) -> Path:
-    if output is None:
-        raise UsageError("Missing option '--output'", "give a folder for checkpoint, snapshots and logs")
-    return output
 
 
 def _read_trackers(text: str | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,14 +15,9 @@ from seatrial.report.formats import Grid, write_columns
 PLAIN_EVERY_S = 10.0
 
 
-@contextmanager
-def show_progress() -> Iterator[Progress]:
+def show_progress() -> AbstractContextManager[Progress]:
     """Show updates on stderr until the block ends."""
-    if sys.stderr.isatty():
-        with _bars() as show:
-            yield show
-    else:
-        yield PlainLines()
+    return _bars() if sys.stderr.isatty() else nullcontext(PlainLines())
 
 
 @contextmanager

@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seatrial.cli.output.guides import WRONG
 from seatrial.cli.output.tables import Layout, write_blocks, write_exact, write_ratio
+from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
+from seatrial.metrics.rate import find_rate_interval
+from seatrial.recipes.claims import Claim, find_scalings
+from seatrial.recipes.schema import Guide, Recipe
 from seatrial.report.formats import Grid, write_columns
-
-if TYPE_CHECKING:
-    from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
-    from seatrial.recipes.claims import Claim
-    from seatrial.recipes.schema import Guide, Recipe
-    from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
+from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
 """Header of the guides' result table."""
 
 
-def write_epochs(epochs: Sequence["Epoch"]) -> str:
+def write_epochs(epochs: Sequence[Epoch]) -> str:
     """A line for each epoch."""
     rows = [
         [str(e.epoch), f"{e.loss:.3f}", _share(e.train_top1), _share(e.val_top1), f"{e.images_per_s:.0f}"]
@@ -27,7 +26,7 @@ def write_epochs(epochs: Sequence["Epoch"]) -> str:
     return write_columns(Grid(["epoch", "loss", "train top-1", "held-out top-1", "images/s"], rows))
 
 
-def write_outcome(record: "TrainingRecord", output: Path) -> str:
+def write_outcome(record: TrainingRecord, output: Path) -> str:
     """Where the checkpoint is, and its accuracy."""
     lines = [f"checkpoint: {output / record.checkpoint} ({record.precision})"] if record.checkpoint else []
     if record.validation is not None:
@@ -44,7 +43,7 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2%}"
 
 
-def write_final_result(speed: "TrainingSpeedRecord") -> str:
+def write_final_result(speed: TrainingSpeedRecord) -> str:
     """The lines that the guides' scripts end with."""
     accuracy = "" if speed.top1 is None else f"{100 * speed.top1:.3f}"
     return "\n".join(
@@ -57,10 +56,8 @@ def write_final_result(speed: "TrainingSpeedRecord") -> str:
     )
 
 
-def write_speed(speed: "TrainingSpeedRecord") -> str:
+def write_speed(speed: TrainingSpeedRecord) -> str:
     """What the guides' block leaves out: interval, conditions and waiting time."""
-    from seatrial.metrics.rate import find_rate_interval
-
     interval = find_rate_interval(speed.images, speed.seconds)
     bounds = "too few steps for an interval"
     if interval is not None:
@@ -76,7 +73,7 @@ def write_speed(speed: "TrainingSpeedRecord") -> str:
     return "\n".join(lines)
 
 
-def write_trainings(table: "TrainingTable", layout: Layout) -> str:
+def write_trainings(table: TrainingTable, layout: Layout) -> str:
     """A table of trainings, how they scale, and notes."""
     header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, table.rows)))
     if layout is not Layout.GUIDE:
@@ -91,20 +88,20 @@ def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], 
     return write_blocks(Layout.MARKDOWN if layout is Layout.GUIDE else layout, Grid(header, rows), lines)
 
 
-def _list_guide_cells(row: "TrainingSpeedRow") -> list[str]:
+def _list_guide_cells(row: TrainingSpeedRow) -> list[str]:
     speed = row.speed
     top1 = "-" if speed.top1 is None else f"{100 * speed.top1:.3f}"
     torch = speed.environment.versions.get("torch", "-")
     return [row.name, top1, write_exact(row.rate.value, 3), str(speed.epochs), speed.precision, torch]
 
 
-def _list_more_cells(row: "TrainingSpeedRow") -> list[str]:
+def _list_more_cells(row: TrainingSpeedRow) -> list[str]:
     rate = row.rate
     bounds = "–" if rate.bounds is None else " to ".join(f"{bound:.1f}" for bound in rate.bounds)
     return [str(row.speed.batch_size), str(row.speed.cards), bounds, f"{row.speed.data_share:.1%}"]
 
 
-def _describe_scaling(scaling: "Scaling") -> str:
+def _describe_scaling(scaling: Scaling) -> str:
     gain = write_ratio(scaling.gain.value)
     devices = f"{scaling.times} × the devices"
     text = f"{scaling.of} is {gain} × {scaling.to} with {devices}: {scaling.efficiency:.1%} of linear"
@@ -117,7 +114,7 @@ def _describe_scaling(scaling: "Scaling") -> str:
     return text
 
 
-def list_trainings(table: "TrainingTable") -> dict[str, Any]:
+def list_trainings(table: TrainingTable) -> dict[str, Any]:
     """The table as JSON values."""
     return {
         "trainings": [
@@ -155,10 +152,8 @@ def list_trainings(table: "TrainingTable") -> dict[str, Any]:
     }
 
 
-def write_training_guide(recipe: "Recipe", guide: "Guide", layout: Layout) -> str:
+def write_training_guide(recipe: Recipe, guide: Guide, layout: Layout) -> str:
     """The result table of a card's guide; in the guides' layout without the marks of what is wrong in it."""
-    from seatrial.recipes.claims import find_scalings
-
     rows = [
         [
             f"{row.cards}p-{row.device}",
@@ -174,15 +169,13 @@ def write_training_guide(recipe: "Recipe", guide: "Guide", layout: Layout) -> st
     return f"{recipe.name}: {guide.title}\n\n{_join(layout, GUIDE_HEADER, rows, lines)}"
 
 
-def _describe_claim(claim: "Claim") -> str:
+def _describe_claim(claim: Claim) -> str:
     text = f"{claim.what}: {claim.stated} is {claim.correct}"
     return text if claim.holds else f"{WRONG} {text}; impossible as scaling: {claim.note}"
 
 
-def list_training_guide(recipe: "Recipe", guide: "Guide") -> dict[str, Any]:
+def list_training_guide(recipe: Recipe, guide: Guide) -> dict[str, Any]:
     """The table as JSON values."""
-    from seatrial.recipes.claims import find_scalings
-
     return {
         "recipe": recipe.name,
         "title": guide.title,
