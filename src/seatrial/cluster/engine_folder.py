@@ -1,5 +1,6 @@
 """An engine folder sent to machines that do not have it: kept there under the sha256 of its manifest."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,14 +36,9 @@ def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], ca
     target = root / sha256 / folder.name
     # Other actors of this machine wait here while one writes.
     with lock_file(root / f"{sha256}.lock", "", wait=True):
-        return _read_kept(target) or _unpack(fetch(), sha256, target)
-
-
-def _read_kept(target: Path) -> EngineFile | None:
-    try:
-        return read_engine(target)
-    except SeatrialError:
-        return None
+        with contextlib.suppress(SeatrialError):
+            return read_engine(target)
+        return _unpack(fetch(), sha256, target)
 
 
 def _unpack(packed: PackedEngine, sha256: str, target: Path) -> EngineFile:

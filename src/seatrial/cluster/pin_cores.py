@@ -1,5 +1,6 @@
 """Cores of one machine shared by several processes that each want some for themselves."""
 
+import contextlib
 import os
 import tempfile
 from io import FileIO
@@ -27,9 +28,9 @@ def take_cores(count: int, folder: Path | None = None) -> list[FileIO]:
         return []
     taken: dict[int, FileIO] = {}
     for core in cores:
-        lock = _lock(folder or Path(tempfile.gettempdir()), core)
-        if lock is not None:
-            taken[core] = lock
+        # Another process may have it, or another user.
+        with contextlib.suppress(SeatrialError):
+            taken[core] = lock_file((folder or Path(tempfile.gettempdir())) / f"seatrial-core-{core}.lock", "")
         if len(taken) == count:
             # Threads that run already keep their cores unless each is set too.
             for thread in os.listdir("/proc/self/task"):
@@ -38,11 +39,3 @@ def take_cores(count: int, folder: Path | None = None) -> list[FileIO]:
     for lock in taken.values():
         lock.close()
     return []
-
-
-def _lock(folder: Path, core: int) -> FileIO | None:
-    """None where another process has the core, or another user."""
-    try:
-        return lock_file(folder / f"seatrial-core-{core}.lock", "")
-    except SeatrialError:
-        return None

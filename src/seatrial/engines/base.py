@@ -171,11 +171,9 @@ class Session(AbstractContextManager["Session", None], Protocol):
         Raises:
             UsageError: shape or dtype is not the session's input.
         """
-        ...
 
     def close(self) -> None:
         """Free everything; harmless the second time."""
-        ...
 
 
 class Engine(Protocol):
@@ -183,7 +181,6 @@ class Engine(Protocol):
 
     def probe(self) -> Capabilities:
         """What it can do here; never raises for a missing SDK."""
-        ...
 
     def compile(self, job: CompileJob) -> Built:
         """Fill the job's folder.
@@ -192,7 +189,6 @@ class Engine(Protocol):
             EngineError: SDK, device or precision is missing, or the result is not what was requested.
             UsageError: an option that the engine does not have.
         """
-        ...
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> Session:
         """Load the engine file that serves `batch_size`.
@@ -200,7 +196,6 @@ class Engine(Protocol):
         Raises:
             EngineError: SDK or device is missing.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +213,6 @@ class DeviceTimed(Protocol):
 
     def run_timed(self, batch: NDArray[Any]) -> tuple[NDArray[np.float32], StageTimes]:
         """As `Session.run`, with its times."""
-        ...
 
 
 def check_batch(batch: NDArray[Any], spec: TensorSpec) -> None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+import pynvml
+
 from seatrial.store.measurement import Accelerator
 
 _HELD_BACK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
@@ -22,8 +24,6 @@ class Gpu:
 
     def describe(self) -> Accelerator:
         """Name, driver, memory, clock and power limit."""
-        import pynvml
-
         memory, power_mw = self._read("MemoryInfo"), self._read("PowerManagementLimit")
         driver = None
         with suppress(pynvml.NVMLError):
@@ -43,15 +43,11 @@ class Gpu:
 
     def clock(self) -> tuple[float, bool] | None:
         """MHz now, and whether heat or power holds it back."""
-        import pynvml
-
         clock = self._read("ClockInfo", pynvml.NVML_CLOCK_SM)
         reasons = self._read("CurrentClocksThrottleReasons")
         return None if clock is None else (clock, bool((reasons or 0) & _HELD_BACK))
 
     def _read(self, name: str, *arguments: int) -> Any:
-        import pynvml
-
         # Drivers add functions, and drop old ones; a GPU need not support them all.
         with suppress(pynvml.NVMLError):
             return getattr(pynvml, f"nvmlDeviceGet{name}")(self._handle, *arguments)
@@ -61,8 +57,6 @@ class Gpu:
 @cache
 def list_gpus() -> tuple[Gpu, ...]:
     """The GPUs that this process may use, in the order in which CUDA counts them; none without a driver."""
-    import pynvml
-
     try:
         pynvml.nvmlInit()
         names = list_visible(pynvml.nvmlDeviceGetCount(), os.environ)

@@ -15,7 +15,6 @@ class Keyed(Protocol):
     @property
     def key(self) -> str:
         """The content address of the stage's inputs."""
-        ...
 
 
 Stored = TypeVar("Stored", bound=Keyed)

@@ -55,14 +55,12 @@ class Validator:
     def __init__(
         self, recipe: Recipe, images: Sequence[LabelledImage], group: ProcessGroup, progress: Progress
     ) -> None:
-        settings = recipe.train
         self.images, self.group, self.progress = images, group, progress
+        self.settings = recipe.train
         self.pipeline = make_pipeline(recipe)
-        self.upload, self.precision = Upload(recipe, group.device), Precision(settings, group.device)
-        self.batch_size = max(LEAST_BATCH, settings.batch_size // settings.accumulate)
-        self.max_steps = settings.max_eval_steps
-        self.skip_bad = settings.on_bad_image == "skip"
-        self.workers = count_decoders(settings, group)
+        self.upload, self.precision = Upload(recipe, group.device), Precision(recipe.train, group.device)
+        self.batch_size = max(LEAST_BATCH, recipe.train.batch_size // recipe.train.accumulate)
+        self.workers = count_decoders(recipe.train, group)
 
     def run(self, network: TrainedNetwork, is_stopping: Callable[[], bool]) -> tuple[Validation, dict[str, str]]:
         """Validate the weights that will be stored; also why some images were left out, by id.
@@ -126,8 +124,8 @@ class Validator:
 
     def split(self) -> list[Sequence[LabelledImage]]:
         """This rank's part of each step; `max_eval_steps` takes images evenly from all, which are sorted by class."""
-        images = self.images
-        most = len(images) if self.max_steps is None else min(len(images), self.max_steps * self.batch_size)
+        images, steps = self.images, self.settings.max_eval_steps
+        most = len(images) if steps is None else min(len(images), steps * self.batch_size)
         if most < len(images):
             images = [images[i * len(images) // most] for i in range(most)]
         chunks = [images[i : i + self.batch_size] for i in range(0, len(images), self.batch_size)]
@@ -146,7 +144,7 @@ class Validator:
                 fill_row(pixels[row], image, self.pipeline)
                 good.append(row)
             except DataError as error:
-                if not self.skip_bad:
+                if self.settings.on_bad_image == "error":
                     raise
                 bad[image.id] = error.problem
         labels = np.array([images[row].label for row in good], dtype=np.int64)

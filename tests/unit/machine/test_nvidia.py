@@ -1,6 +1,5 @@
 """NVIDIA's driver library is faked: there is no GPU in the tests."""
 
-import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -65,7 +64,7 @@ class FakeLibrary:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
     fake = FakeLibrary()
-    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.setattr("seatrial.machine.nvidia.pynvml", fake)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     list_gpus.cache_clear()
     yield fake

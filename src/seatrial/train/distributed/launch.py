@@ -49,11 +49,11 @@ def launch(entrypoint: Entrypoint[Result], processes: int, progress: Progress = 
     errors: list[SeatrialError | str] = []
     listening = threading.Thread(target=_listen, args=(channel, progress, errors), daemon=True)
     listening.start()
-    # Imported before `_quiet`, which silences loggers that there are.
+    # Imported before `_contained`, which silences loggers that there are.
     api = import_module("torch.distributed.launcher.api")
     elastic = import_module("torch.distributed.elastic.multiprocessing")
     try:
-        with _kept_handlers(), _quiet(), tempfile.TemporaryDirectory(prefix="seatrial-") as folder:
+        with _contained(), tempfile.TemporaryDirectory(prefix="seatrial-") as folder:
             config = _configure(processes, folder)
             result: Result = api.elastic_launch(config, _run_process)(entrypoint, channel, os.getcwd())[0]
             return result
@@ -131,19 +131,12 @@ def _explain(process: int | None, exit_code: int, errors: list[SeatrialError | s
 
 
 @contextmanager
-def _kept_handlers() -> Iterator[None]:
-    """Restore the handlers that torch's launcher replaces."""
+def _contained() -> Iterator[None]:
+    """Restore the handlers that torch's launcher replaces, and silence it: it logs twenty lines for an error."""
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 stack.callback(signal.signal, number, signal.getsignal(number))
-        yield
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence torch's launcher, which logs twenty lines for an error."""
-    with ExitStack() as stack:
         for name in [name for name in logging.root.manager.loggerDict if name.startswith(LOGGERS)]:
             logger = logging.getLogger(name)
             stack.callback(logger.setLevel, logger.level)

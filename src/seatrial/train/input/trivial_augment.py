@@ -51,17 +51,13 @@ def _shear(strength: float) -> float:
     return math.tan(math.radians(math.degrees(math.atan(strength))))
 
 
-def _rotate(image: Image.Image, degrees: float) -> Image.Image:
-    return image.rotate(degrees, Image.Resampling.NEAREST, fillcolor=(0, 0, 0))
-
-
 OPERATIONS = {
     "Identity": Operation(lambda image, _: image),
     "ShearX": Operation(lambda image, s: _bend(image, (1, _shear(s), 0, 0, 1, 0)), _spread(0, 0.99), True),
     "ShearY": Operation(lambda image, s: _bend(image, (1, 0, 0, _shear(s), 1, 0)), _spread(0, 0.99), True),
     "TranslateX": Operation(lambda image, s: _bend(image, (1, 0, -int(s), 0, 1, 0)), _spread(0, 32), True),
     "TranslateY": Operation(lambda image, s: _bend(image, (1, 0, 0, 0, 1, -int(s))), _spread(0, 32), True),
-    "Rotate": Operation(_rotate, _spread(0, 135), True),
+    "Rotate": Operation(lambda image, s: image.rotate(s, fillcolor=(0, 0, 0)), _spread(0, 135), True),
     "Brightness": Operation(lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s), _spread(0, 0.99), True),
     "Color": Operation(lambda image, s: ImageEnhance.Color(image).enhance(1 + s), _spread(0, 0.99), True),
     "Contrast": Operation(lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s), _spread(0, 0.99), True),
