@@ -155,6 +155,8 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
         for table in ("labels", "weights", "reference", "published", "guide"):
             if table not in data:
                 draft.values.pop(table, None)
+        if "parameters" not in data["network"]:
+            draft.values["network"].pop("parameters", None)
     return draft
 
 

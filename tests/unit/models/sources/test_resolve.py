@@ -115,6 +115,8 @@ def test_references_are_listed_by_pattern() -> None:
 def test_another_number_of_classes_takes_over_neither_names_nor_weights(tmp_path: Path) -> None:
     own = resolve_recipe(write(tmp_path / "mine.toml", 'base = "timm:resnet18.a1_in1k"\n[network]\nclasses = 3\n'))
     assert (own.weights, own.reference, own.labels.names) == (None, None, None)
+    card = write(tmp_path / "other.toml", 'base = "torchvision:resnet18"\n[network]\nclasses = 3\n')
+    assert resolve_recipe(card).network.parameters is None
 
 
 def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
