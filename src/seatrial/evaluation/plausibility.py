@@ -71,7 +71,10 @@ def find_published(recipe: Recipe, own: bool) -> float | None:
     Args:
         own: they are surely not the published ones of the card.
     """
-    return None if own or recipe.reference is None else recipe.reference.top1
+    published = recipe.reference
+    # Of images of another size it is another figure.
+    of_size = published is not None and published.size in (None, recipe.input_size[0])
+    return published.top1 if published is not None and of_size and not own else None
 
 
 def see_tally(

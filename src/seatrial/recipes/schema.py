@@ -319,6 +319,13 @@ class Recipe(Presets):
             raise ValueError(f"labels.names is {IMAGENET}, and the network has {classes} classes, not 1000")
         if self.reference is None and (self.gates.published_relative_drop is not None or self.gates.at_least_published):
             raise ValueError("a gate on published accuracy needs a [reference]")
+        size = self.reference.size if self.reference else None
+        if size not in (None, self.input_size[0]) and (
+            self.gates.published_relative_drop is not None or self.gates.at_least_published
+        ):
+            raise ValueError(
+                f"[reference] is of images of {size}, so no gate on it can judge those of {self.input_size[0]}"
+            )
         _check_columns(self.published, self.guide.ratios if self.guide else ())
         return self
 

@@ -12,6 +12,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import (
     Seen,
+    find_published,
     find_repeats,
     find_suspicions,
     is_far_below,
@@ -21,6 +22,7 @@ from seatrial.evaluation.plausibility import (
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.evaluation.statistics import Paired, gain_p
 from seatrial.metrics.intervals import exact_bounds
+from seatrial.recipes import load_recipe
 
 
 def see(labels: np.ndarray, answers: np.ndarray, classes: int = 10, **more: object) -> Seen:
@@ -88,6 +90,14 @@ def test_far_below_what_was_published(accuracy: float, kinds: list[str]) -> None
     answers = np.where(np.arange(5000) // 1000 * 1000 + np.arange(5000) % 1000 < 5000 * accuracy, labels, 0)
     assert list_kinds(see(labels, answers, 1000, published=0.7613)) == kinds
     assert list_kinds(see(labels, answers, 1000)) == []
+
+
+def test_a_figure_for_images_of_another_size_is_not_held_against_these() -> None:
+    recipe = load_recipe("resnet50")
+    assert recipe.reference is not None and find_published(recipe, own=False) == recipe.reference.top1
+    assert find_published(recipe, own=True) is None
+    larger = recipe.model_copy(update={"reference": recipe.reference.model_copy(update={"size": 288})})
+    assert find_published(larger, own=False) is None
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -174,3 +174,10 @@ def test_a_crop_that_no_image_fills_is_refused(resize: dict[str, object], crop: 
 def test_a_gate_that_nothing_misses_is_refused(gates: dict[str, float]) -> None:
     data = card(gates=gates, reference={"top1": 0.7, "source": "here"})
     assert f"'gates.{next(iter(gates))}' is" in refuse(data)
+
+
+def test_a_gate_on_a_figure_for_another_size_is_refused() -> None:
+    reference = {"top1": 0.7, "source": "here", "size": 288}
+    refusal = refuse(card(reference=reference, gates={"published_relative_drop": 0.01}))
+    assert "[reference] is of images of 288, so no gate on it can judge those of 8" in refusal
+    assert Recipe.read(card(reference=reference), "card.toml").reference is not None
