@@ -69,7 +69,7 @@ def test_unknown_names_are_refused_with_the_nearest(network: Network, message: s
     ("network", "missing"),
     [
         (Network(name="resnet50", classes=2), "timm"),
-        (Network(builder="seatrial", name="sk_resnet50", classes=2), "torchvision"),
+        (Network(builder="seatrial", name="sk_resnet50", classes=2), "torch"),
     ],
 )
 def test_a_missing_library_is_named_with_what_brings_it(
