@@ -146,8 +146,8 @@ def try_one(asked: argparse.Namespace) -> int:
     warnings.simplefilter("ignore")
     recipe = resolve_recipe(asked.reference)
     network = build_network(recipe.network).eval()
-    fill_weights(network)
     images = make_images(recipe)
+    fill_weights(network, torch.from_numpy(images))
     with torch.inference_mode():
         own = network(torch.from_numpy(images)).numpy()
     path = asked.folder / f"{os.getpid()}.onnx"
@@ -169,13 +169,25 @@ def try_one(asked: argparse.Namespace) -> int:
     return 0
 
 
-def fill_weights(network: torch.nn.Module) -> None:
-    """Parameters and statistics by a rule of their names: a zero head or an untrained scale proves nothing."""
-    state = dict(network.named_parameters())
-    statistics = {key: value for key, value in network.named_buffers() if "running_" in key}
+def fill_weights(network: torch.nn.Module, images: torch.Tensor) -> None:
+    """Parameters by a rule of their names, as a zero head or an untrained scale proves nothing.
+
+    Statistics of BatchNorm are those of the images, times 0.8 to 1.25: others would let the signal die on the way.
+    """
     with torch.no_grad():
-        for key, value in {**state, **statistics}.items():
+        for key, value in network.named_parameters():
             value.copy_(draw_weights(key, value.shape))
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for module in norms:
+        module.momentum = 1.0
+        module.train()
+    with torch.inference_mode():
+        if norms:
+            network(images)
+    generator = torch.Generator().manual_seed(0)
+    for module in norms:
+        module.eval()
+        module.running_var *= torch.empty_like(module.running_var).uniform_(0.8, 1.25, generator=generator)
 
 
 def make_images(recipe: Recipe) -> np.ndarray:
