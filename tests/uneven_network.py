@@ -12,7 +12,8 @@ from PIL import Image
 
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import read_facts, run_graph
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import read_facts
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file
 from seatrial.store.records import GraphManifest

@@ -1,5 +1,6 @@
 """Files of a run folder, or of its inputs, that are no longer what the manifests describe."""
 
+import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from seatrial.engines.base import MANIFEST, list_files
 from seatrial.errors import SeatrialError
 from seatrial.machine.environment import find_version
 from seatrial.results.run_folder import read_records
-from seatrial.store.files import hash_file, manifest_path
+from seatrial.store.files import hash_file, hash_graph, manifest_path
 from seatrial.store.records import AccuracyRecord, EngineManifest, GraphManifest
 
 
 def find_changes(sample: Sample) -> tuple[str, ...]:
     """Every file that has changed since it was written, in words; unreadable manifests are findings too."""
     run, names = sample.run, sample.manifest.engines
-    graphs = {graph: hash_file(graph) for graph in sorted(run.glob("model*.onnx"))}
+    graphs = {graph: _hash_graph(graph) for graph in sorted(run.glob("model*.onnx"))}
     checks = (
         _check_inputs(sample),
         *(_check_graph(graph, sha256) for graph, sha256 in graphs.items()),
@@ -26,6 +27,14 @@ def find_changes(sample: Sample) -> tuple[str, ...]:
         _check_records(run),
     )
     return tuple(dict.fromkeys(finding for check in checks for finding in _report(check)))
+
+
+def _hash_graph(graph: Path) -> str:
+    """Its sha256 with the external data that its manifest names; empty where some of that is missing."""
+    data: tuple[str, ...] = ()
+    with contextlib.suppress(SeatrialError):
+        data = GraphManifest.load(manifest_path(graph)).data
+    return hash_graph(graph, data) if all((graph.parent / name).is_file() for name in data) else ""
 
 
 def _report(check: Iterator[str]) -> Iterator[str]:

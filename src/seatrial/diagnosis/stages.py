@@ -19,11 +19,12 @@ from seatrial.diagnosis.sample import Sample
 from seatrial.engines import get_engine
 from seatrial.engines.base import MANIFEST, PRECISIONS, EngineFile, check_batch, run_padded
 from seatrial.errors import EngineError, SeatrialError
-from seatrial.export.graph import load_graph, open_graph, read_facts
+from seatrial.export.graph import open_graph
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import ExportSpec
 from seatrial.export.split_preprocessing import cut_body, cut_tail
 from seatrial.metrics.noise_floor import FLOORS, NoiseFloor
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.store.diagnosis import EXPORT, FUSED, SIMPLIFY, STORED
 from seatrial.store.files import manifest_path
@@ -94,7 +95,7 @@ class Graphs:
     @cached_property
     def stored(self) -> onnx.ModelProto:
         """The run's."""
-        return load_graph(self._case.run / "model.onnx")
+        return load_graph(self._case.run / "model.onnx", self._case.graph.output.name)
 
     def explain_body(self) -> str:
         """How the stored network's weights differ."""

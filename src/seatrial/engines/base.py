@@ -303,6 +303,20 @@ def check_available(job: CompileJob, has: Capabilities) -> None:
     check_precision(job.precision, has)
 
 
+def check_one_output(job: CompileJob) -> None:
+    """Refuse a graph with outputs that nobody takes, for engines that compile the file as it is.
+
+    Raises:
+        UsageError: names them.
+    """
+    if job.manifest.left_out:
+        others, own = ", ".join(job.manifest.left_out), job.manifest.output.name
+        raise UsageError(
+            f"{job.graph.name} has the outputs {others} besides {own}, which only onnxruntime and openvino leave out",
+            "write a graph without them with onnx.utils.extract_model",
+        )
+
+
 def check_precision(precision: str, has: Capabilities) -> None:
     """Refuse a precision that is not there.
 

@@ -19,8 +19,8 @@ from seatrial.engines.compile_process import compile_apart
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.progress import Progress
 from seatrial.recipes.schema import is_same_card
-from seatrial.store.files import hash_file, manifest_path, replacing
-from seatrial.store.records import EngineManifest, GraphManifest, Tuning
+from seatrial.store.files import hash_graph, manifest_path, replacing
+from seatrial.store.records import FOREIGN, EngineManifest, GraphManifest, Tuning
 from seatrial.store.stage_cache import CachedStage
 
 Compile = Callable[[str, CompileJob], EngineManifest]
@@ -77,8 +77,12 @@ def read_graph(graph: Path | GraphFile) -> GraphFile:
             "export it with `seatrial export`, or name its recipe with `compile --recipe`",
         )
     manifest = GraphManifest.load(beside)
-    if hash_file(graph) != manifest.sha256:
-        raise RefusedFile(f"{graph} is not the file that {beside.name} describes: checksum mismatch", "export it again")
+    missing = next((name for name in manifest.data if not (graph.parent / name).is_file()), None)
+    again = "name its recipe again with `compile --recipe`" if manifest.exporter == FOREIGN else "export it again"
+    if missing is not None:
+        raise RefusedFile(f"{missing}, which holds weights of {graph}, is missing", f"put it there, or {again}")
+    if hash_graph(graph, manifest.data) != manifest.sha256:
+        raise RefusedFile(f"{graph} is not the file that {beside.name} describes: checksum mismatch", again)
     return GraphFile(graph, manifest)
 
 
@@ -102,7 +106,8 @@ def build_engine(
     with replacing(output) as folder:
         folder.mkdir()
         job = CompileJob(
-            graph=graph.path.resolve(),
+            # Where it is a link, its weights are beside the link.
+            graph=graph.path.absolute() if graph.manifest.data else graph.path.resolve(),
             manifest=graph.manifest,
             output=folder,
             batch_sizes=choose_sizes(graph.manifest, spec.batch_sizes),
@@ -133,7 +138,7 @@ def choose_sizes(graph: GraphManifest, requested: tuple[int, ...]) -> tuple[int,
         sizes = ", ".join(map(str, requested))
         raise UsageError(
             f"the graph is fixed to batch {fixed}, and --batch-size is {sizes}",
-            f"give --batch-size {fixed}, or export with --batch-size dynamic",
+            f"give --batch-size {fixed}, or export it with a free batch (`seatrial export --batch-size dynamic`)",
         )
     return (fixed,)
 

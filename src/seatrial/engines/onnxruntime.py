@@ -1,6 +1,7 @@
 """ONNX Runtime: the graph as it is, on the CPU or through the CUDA and TensorRT providers where they are installed."""
 
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -29,8 +30,8 @@ from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.machine.cpu import count_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
-from seatrial.store.files import link_or_copy
-from seatrial.store.records import TensorSpec
+from seatrial.store.files import link_or_copy, make_folder
+from seatrial.store.records import FOREIGN, TensorSpec
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """Kinds of device, as in `cuda:0`, and what runs them."""
@@ -81,13 +82,13 @@ class OnnxRuntimeEngine:
         has = job.capabilities or self.probe()
         check_available(job, has)
         check_options("onnxruntime", job.options, OPTIONS)
-        files = []
+        files, data = [], []
         for size in job.batch_sizes or (None,):
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             # TensorRT, inside onnxruntime too, takes no uint8.
             fusible = job.precision == "int8" and not job.device.startswith("tensorrt")
             if size == job.manifest.input.shape[0] and not fusible:
-                link_or_copy(job.graph, target)
+                data += keep_graph(job, target)
             else:
                 rewrite_graph(job.graph, target, size, fusible)
             files.append((size, target))
@@ -97,7 +98,7 @@ class OnnxRuntimeEngine:
         for _, target in files:
             executed = _read_back(target, replace(job, options={**job.options, **options}))
             check_executed("onnxruntime", job.precision, executed)
-        return Built(tuple(files), executed, options=options, notes=(why,) if why else ())
+        return Built(tuple(files), executed, tuple(data), options=options, notes=(why,) if why else ())
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
@@ -107,6 +108,20 @@ class OnnxRuntimeEngine:
         path, size = file.pick(batch_size)
         settings = _make_settings(file.manifest.options, streams)
         return OnnxRuntimeSession(path, fix_ends(file.manifest, size), settings, device)
+
+
+def keep_graph(job: CompileJob, target: Path) -> list[Path]:
+    """Put the job's graph at `target`, and its external data, which it returns, beside it under their own names.
+
+    What other tools wrote they may write again in place, so it is copied.
+    """
+    keep = shutil.copyfile if job.manifest.exporter == FOREIGN else link_or_copy
+    keep(job.graph, target)
+    kept = [target.parent / name for name in job.manifest.data]
+    for name, path in zip(job.manifest.data, kept, strict=True):
+        make_folder(path.parent)
+        shutil.copyfile(job.graph.parent / name, path)
+    return kept
 
 
 def rewrite_graph(graph: Path, target: Path, size: int | None, fusible: bool) -> None:
@@ -137,7 +152,7 @@ class OnnxRuntimeSession(Closing):
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=placed)
         except Exception as error:  # onnxruntime's exceptions share no base but this
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())
             raise RefusedFile(f"onnxruntime does not load {path} ({reason})", "export and compile it again") from None
         if self._session.get_providers()[0] != provider:
             raise EngineError(
@@ -148,8 +163,8 @@ class OnnxRuntimeSession(Closing):
     def run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Logits (n, classes)."""
         check_batch(batch, self.input)
-        logits: NDArray[np.float32] = self._session.run(self._names, {self.input.name: batch})[0]
-        return logits
+        logits: NDArray[Any] = self._session.run(self._names, {self.input.name: batch})[0]
+        return logits.astype(np.float32, copy=False)
 
     def count_placed(self) -> dict[str, int]:
         """Computing nodes of the graph by the provider that took them."""

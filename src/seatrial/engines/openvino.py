@@ -68,6 +68,8 @@ class OpenVinoEngine:
         executed: dict[str, int] = {}
         for size in job.batch_sizes or (None,):
             model = core.read_model(job.graph)
+            if job.manifest.left_out:
+                model = openvino.Model([model.output(job.manifest.output.name)], model.get_parameters())
             if size is not None:
                 model.reshape([size, *job.manifest.input.shape[1:]])
             path = job.output / f"model-{'free' if size is None else size}.xml"
@@ -117,7 +119,7 @@ class OpenVinoSession(Closing):
             else:
                 self._model = core.compile_model(path, target, kept)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1][:200]
+            reason = str(error).strip().splitlines()[-1]
             raise RefusedFile(
                 f"openvino does not load {path} ({reason})", "compile it again with `seatrial compile`"
             ) from None

@@ -145,9 +145,14 @@ def name_differences(compared: Comparison, reference: ReferencePredictions, reco
     other = reference.record
     if other is None:
         return compared
+    weights = (other.checkpoint_sha256, record.checkpoint_sha256)
+    # Of graphs from elsewhere only those of one file are known to have the same.
+    graphs = {each.graph_origin or each.graph_sha256 for each in (other, record)}
+    others = weights[0] != weights[1] or (not any(weights) and len(graphs) > 1)
     differs = {
         "its preprocessing differs": other.preprocess_hash != record.preprocess_hash,
-        "its weights differ": (others := other.checkpoint_sha256 != record.checkpoint_sha256),
+        "its weights differ": others and all(weights),
+        "whether it has the same weights is not known": others and not all(weights),
         "image files have changed since": _have_changed(other, record),
     }
     doubts = tuple(f"{reference.name}: {text}" for text, applies in differs.items() if applies)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from seatrial.engines.base import LEAST_SHARE
 from seatrial.errors import ParityError
 from seatrial.export.derived_graph import WEIGHTED
-from seatrial.export.graph import read_facts, run_graph
+from seatrial.export.graph import run_graph
 from seatrial.export.quantize import Preset, list_quantized, quantize
+from seatrial.models.onnx_file import read_facts
 from seatrial.progress import Progress, Update
 
 RANKING_IMAGES = 32

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from seatrial.errors import EngineError
 from seatrial.evaluation.parity import check_outputs, measure_parity
 from seatrial.export import fuse_aipp, fuse_preprocess
-from seatrial.export.graph import GraphFacts, run_graph
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import GraphFacts
 from seatrial.store.files import hash_file, manifest_path, replacing
 from seatrial.store.records import GraphManifest, StepParity
 
@@ -79,6 +80,8 @@ def store_derived_graph(model: onnx.ModelProto, job: DerivedGraphJob, changes: M
     own = {
         "key": job.key,
         "sha256": hash_file(job.output),
+        "data": (),
+        "left_out": (),
         "checkpoint": os.path.relpath(job.graph.parent.resolve() / before.checkpoint, job.output.parent.resolve()),
         "origin": before.origin or before.sha256,
     }

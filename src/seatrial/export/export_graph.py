@@ -23,11 +23,12 @@ from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import CHUNK, check_facts, load_graph, open_graph, read_facts
+from seatrial.export.graph import CHUNK, check_facts, open_graph
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import OPSETS, Exporter, ExportSpec
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import hash_file, manifest_path, replacing

@@ -20,8 +20,8 @@ from seatrial.export.derived_graph import (
     measure_change,
     store_derived_graph,
 )
-from seatrial.export.graph import load_graph, read_facts
 from seatrial.export.split_preprocessing import cut_body
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.store.records import GraphManifest
 
 DECIDED = 0.01
@@ -35,7 +35,7 @@ def make_fp16(job: DerivedGraphJob) -> GraphManifest:
         EngineError: onnxruntime is missing, or its converter left layers in fp32.
         ParityError: the predictions changed.
     """
-    model = load_graph(job.graph)
+    model = load_graph(job.graph, job.manifest.output.name)
     fp16 = to_fp16(model)
     parity = measure_change("fp16", job, model, fp16, check_decided)
     return store_derived_graph(fp16, job, {"precision": "fp16", "parity": parity})

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seatrial.export.graph import read_facts
+from seatrial.models.onnx_file import read_facts
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import Size
 

@@ -14,9 +14,10 @@ from seatrial.errors import NotComparable
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.accuracy_aware import quantize_within
 from seatrial.export.derived_graph import DerivedGraphJob, measure_change, store_derived_graph
-from seatrial.export.graph import load_graph, open_graph, read_facts
+from seatrial.export.graph import open_graph
 from seatrial.export.quantize import Preset, check_quantized, quantize, raise_opset
 from seatrial.machine.cpu import count_cores
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.store.files import hash_value
 from seatrial.store.records import Calibration, GraphManifest
@@ -50,7 +51,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
         ParityError: the logits cannot be a classifier's, or the accuracy cannot be kept.
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
-    plain = raise_opset(load_graph(job.graph), job.images)
+    plain = raise_opset(load_graph(job.graph, job.manifest.output.name), job.images)
     progress(Update("quantize", note=f"calibrating on {len(job.calibration)} images"))
     int8, kept = _quantize(job, plain, progress)
     layers = check_quantized(int8, plain)

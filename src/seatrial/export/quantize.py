@@ -20,7 +20,8 @@ from seatrial.engines.base import LEAST_SHARE
 from seatrial.errors import EngineError, first_line
 from seatrial.evaluation.parity import measure_parity
 from seatrial.export.derived_graph import WEIGHTED, check_ends, is_preprocessing
-from seatrial.export.graph import read_facts, run_graph
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import read_facts
 
 MIN_OPSET = 13
 """From here on DequantizeLinear takes a scale for each channel."""

@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from seatrial.errors import EngineError
 from seatrial.export.derived_graph import DerivedGraphJob, measure_change, store_derived_graph
-from seatrial.export.graph import load_graph
+from seatrial.models.onnx_file import load_graph
 from seatrial.store.records import GraphManifest
 
 
@@ -20,7 +20,7 @@ def make_signed_graph(job: DerivedGraphJob) -> GraphManifest:
         EngineError: an activation has a zero point.
         ParityError: the logits cannot be a classifier's.
     """
-    model = load_graph(job.graph)
+    model = load_graph(job.graph, job.manifest.output.name)
     signed = to_signed_activations(model)
     parity = measure_change("signed activations", job, model, signed)
     return store_derived_graph(signed, job, {"parity": parity})

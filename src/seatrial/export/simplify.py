@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import EngineError, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
-from seatrial.export.graph import GraphFacts, load_graph, read_facts, run_graph
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
 from seatrial.store.files import manifest_path, replacing
 from seatrial.store.records import GraphManifest, StepParity
 

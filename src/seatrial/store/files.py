@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from seatrial.errors import RunInUse, StorageError
@@ -139,6 +139,19 @@ def hash_file(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_graph(path: Path, data: Sequence[str] = ()) -> str:
+    """The sha256 of an ONNX file; with `data`, files that hold its weights beside it, that of all their hashes."""
+    if not data:
+        return hash_file(path)
+    return hash_value([hash_file(path), {name: hash_file(path.parent / name) for name in data}])
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative path stays in its folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path != PurePosixPath()
 
 
 def hash_bytes(data: bytes) -> str:

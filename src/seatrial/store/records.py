@@ -8,17 +8,19 @@ import itertools
 import shlex
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seatrial.errors import ExitCode
 from seatrial.metrics.classification import Estimate, estimate_top_k, name_top_k
-from seatrial.store.files import hash_value
+from seatrial.store.files import hash_value, is_inside
 from seatrial.store.measurement import EngineRecord, Environment
 from seatrial.store.record import Record
 from seatrial.strict import Strict
 
 GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
 """What a graph may compute in, the narrower first."""
+FOREIGN = "elsewhere"
+"""The exporter in the manifest of an imported graph."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 """Of a gate, and of a verdict."""
 WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
@@ -104,7 +106,9 @@ class GraphManifest(Record):
     published: bool | None = None
     """`CheckpointManifest.published` of that file."""
     sha256: str
-    """Hash of the ONNX file."""
+    """Hash of the ONNX file, and of its external data where there is some: see `store.files.hash_graph`."""
+    data: tuple[str, ...] = ()
+    """Files with its weights, relative to the ONNX file; none where the file holds them."""
     opset: int
     exporter: str
     requested_opset: int | None = None
@@ -124,9 +128,18 @@ class GraphManifest(Record):
     """The pixel steps in front of it; without one they are the card's."""
     input: TensorSpec
     output: TensorSpec
+    left_out: tuple[str, ...] = ()
+    """Names of other outputs, which nobody takes."""
     preprocess_hash: str
     parity: tuple[StepParity, ...]
     versions: dict[str, str]
+
+    @field_validator("data")
+    @classmethod
+    def _beside(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(is_inside, names)):
+            raise ValueError(f"{', '.join(names)} are not in the folder of the graph")
+        return names
 
 
 class EngineModel(Strict):
@@ -236,7 +249,7 @@ class Comparison(Strict):
     p_value: float
     """Exact McNemar test of no difference, two-sided."""
     other_weights: bool = False
-    """The two have different weights, so that changed predictions are to be expected."""
+    """The two have different weights, or nobody knows, so that changed predictions are to be expected."""
     doubts: tuple[str, ...] = ()
     """Why the difference may not be the engine's."""
     suspicions: tuple[Suspicion, ...] = ()
@@ -263,6 +276,9 @@ class AccuracyRecord(EngineRecord):
 
     schema_: Literal["seatrial/accuracy/3"] = Field(default="seatrial/accuracy/3", alias="schema")
     checkpoint_sha256: str
+    """Empty of a graph from elsewhere, whose weights nobody knows."""
+    graph_origin: str = ""
+    """`GraphManifest.origin` of the graph."""
     contents_hash: str | None = None
     """Of the ids of the images with predictions and of their files' bytes: see `Predictions.hash_contents`; None of
     preprocessed images whose files are not recorded."""

@@ -254,6 +254,7 @@ def _describe(
         recipe=str(manifest.graph.recipe["name"]),
         checkpoint_sha256=manifest.graph.checkpoint_sha256,
         graph_sha256=manifest.graph.sha256,
+        graph_origin=manifest.graph.origin,
         engine_identity=manifest.identity,
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=evaluation.listing,

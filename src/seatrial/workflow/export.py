@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.loading.batches import load_batch
-from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline, read_pipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline, read_pipeline, to_input
 from seatrial.engines.base import GraphFile
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
@@ -164,7 +164,7 @@ def load_inputs(graph: GraphManifest, images: Sequence[Path]) -> NDArray[np.gene
     """Images as a graph takes them; drawn ones where there are none."""
     pipeline = read_pipeline(graph)
     pixels = load_batch(images, pipeline) if images else draw_inputs(PARITY_IMAGES, pipeline)
-    return pixels if graph.fused else pipeline.finish(pixels)
+    return to_input(pixels, graph.input, pipeline)
 
 
 def draw_inputs(count: int, pipeline: InputPipeline) -> NDArray[np.uint8]:

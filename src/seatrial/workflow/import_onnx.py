@@ -6,62 +6,107 @@ from pathlib import Path
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.recipes import Recipe
-from seatrial.store.files import hash_file, manifest_path
-from seatrial.store.records import GraphManifest, TensorSpec
-
-FOREIGN = "elsewhere"
-"""The exporter in the manifest of an imported graph."""
+from seatrial.recipes.schema import is_same_card
+from seatrial.store.files import hash_graph, manifest_path
+from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
 
 
 def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
-    """Write a manifest beside an ONNX file from its own facts and the card.
+    """Write a manifest beside an ONNX file from its own facts and the card, in place of one that was written so before.
 
     It has no checkpoint, so torch cannot rebuild it, and its export was not compared with torch.
 
     Raises:
-        UsageError: there is no such file, it has a manifest already, or it is not the card's network.
+        UsageError: there is no such file, our own export wrote it of another card, or it is not the card's network.
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
-    from seatrial.export.graph import check_inference, has_dynamic_scales, load_graph, read_facts, read_precision
+    own = _find_own(graph, recipe)
+    if own is not None:
+        return own
+    manifest = describe_graph(graph, recipe)
+    manifest.save(manifest_path(graph))
+    return manifest
 
-    beside = manifest_path(graph)
-    if beside.exists():
-        raise UsageError(f"{graph} has a manifest, {beside.name}, which names its recipe", "leave --recipe out")
+
+def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
+    """The manifest of a graph from elsewhere: its own facts, and the card for what they do not say.
+
+    Raises:
+        UsageError: there is no such file, or it is not the card's network.
+        RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
+    """
+    from seatrial.export.graph import has_dynamic_scales, read_precision
+    from seatrial.models.onnx_file import check_inference, find_data, load_graph, read_facts, read_nodes
+
+    data = find_data(read_nodes(graph), graph)
+    sha256 = hash_graph(graph, data)
     model = load_graph(graph)
     check_inference(model, str(graph))
-    facts = read_facts(model)
+    facts = read_facts(model, recipe.graph.output)
     _check_ends(graph, recipe, facts.input, facts.output)
-    manifest = GraphManifest(
+    # Free axes take the card's size.
+    size = recipe.input_size
+    shape = (3, *size) if facts.input.layout == "NCHW" else (*size, 3)
+    return GraphManifest(
         key=FOREIGN,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=f"{graph.stem}.safetensors",
         checkpoint_sha256="",
-        sha256=hash_file(graph),
+        sha256=sha256,
+        data=data,
         opset=facts.opset,
         exporter=FOREIGN,
         simplified=False,
         precision=read_precision(model),
         dynamic_scales=has_dynamic_scales(model),
         fused=facts.input.dtype == "uint8",
-        input=facts.input,
+        input=facts.input.model_copy(update={"shape": (facts.input.shape[0], *shape)}),
         output=facts.output,
+        left_out=tuple(value.name for value in model.graph.output if value.name != facts.output.name),
         preprocess_hash=make_pipeline(recipe).hash,
         parity=(),
         versions={"onnx": version("onnx")},
     )
-    manifest.save(beside)
+
+
+def _find_own(graph: Path, recipe: Recipe) -> GraphManifest | None:
+    """The manifest that our own export wrote of this file and card; None where there is none, or an import's.
+
+    Raises:
+        UsageError: it is of another card, it describes another file, or another tool's file is in its place.
+    """
+    beside = manifest_path(graph)
+    if not beside.exists():
+        return None
+    if not GraphManifest.stands_at(beside):
+        raise UsageError(f"{beside} is in the way of the manifest of {graph.name}", "move it away")
+    manifest = GraphManifest.load(beside)
+    if manifest.exporter == FOREIGN:
+        return None
+    if graph.is_file() and hash_graph(graph) != manifest.sha256:
+        raise UsageError(
+            f"{graph} is not the file that {beside.name} describes, which `seatrial export` wrote",
+            f"delete {beside.name} if another tool wrote {graph.name}, else export it again",
+        )
+    if not is_same_card(manifest.recipe, recipe.model_dump(mode="json", exclude_none=True)):
+        raise UsageError(
+            f"{graph} was exported of another recipe, which {beside.name} names",
+            "leave --recipe out, or export it again with that recipe",
+        )
     return manifest
 
 
 def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSpec) -> None:
     height, width = recipe.input_size
-    wanted = {"NCHW": (3, height, width), "NHWC": (height, width, 3)}.get(image.layout)
-    if image.layout == "NHWC" and image.dtype != "uint8":
-        raise RefusedFile(f"{graph} takes float images channels last, which no card describes", "transpose its input")
-    if image.shape[1:] != wanted:
-        given = "×".join("N" if size is None else str(size) for size in image.shape)
+    wanted = {"NCHW": (3, height, width), "NHWC": (height, width, 3)}.get(image.layout, ())
+    if (image.layout == "NHWC") != (image.dtype == "uint8"):
+        which = "float images channels last" if image.layout == "NHWC" else "uint8 images channels first"
+        raise RefusedFile(f"{graph} takes {which}, which no card describes", "transpose its input")
+    given = image.shape[1:]
+    if len(given) != len(wanted) or any(have not in (None, want) for have, want in zip(given, wanted, strict=True)):
+        shape = "×".join("N" if size is None else str(size) for size in image.shape)
         raise UsageError(
-            f"{graph} takes {given}, and {recipe.name} gives images of {height}×{width}", "give its own --recipe"
+            f"{graph} takes {shape}, and {recipe.name} gives images of {height}×{width}", "give its own --recipe"
         )
     if logits.shape[-1] not in (None, recipe.network.classes):
         raise UsageError(

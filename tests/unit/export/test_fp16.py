@@ -14,7 +14,8 @@ from seatrial.export.derived_graph import DerivedGraphJob
 from seatrial.export.fp16 import check_decided, check_weights, make_fp16, sort_nodes, to_fp16
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import GraphManifest
 from uneven_network import RECIPE, draw_pixels, make_network, write_graph

@@ -20,7 +20,7 @@ from seatrial.data.preprocessing.yuv import unpack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import read_facts
+from seatrial.models.onnx_file import read_facts
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.recipes.steps import CenterCrop, Normalise, ToFloat
 from yuv_pictures import to_yuv420sp

@@ -15,10 +15,11 @@ from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.export_graph import to_onnx
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import GraphFacts, check_facts, load_graph, read_facts, run_graph
+from seatrial.export.graph import check_facts, run_graph
 from seatrial.export.simplify import pin_input, simplify_file
 from seatrial.export.spec import ExportSpec
 from seatrial.models.build import build_network
+from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest

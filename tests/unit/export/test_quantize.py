@@ -14,10 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from seatrial.errors import EngineError, ParityError
 from seatrial.export.accuracy_aware import count_spare, quantize_within, rank_layers
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import load_graph, read_facts, run_graph
+from seatrial.export.graph import run_graph
 from seatrial.export.quantize import check_quantized, list_quantized, quantize, raise_opset
 from seatrial.export.signed_activations import to_signed_activations
 from seatrial.export.spec import ExportSpec
+from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Update, silent
 from seatrial.recipes import load_recipe
 from seatrial.workflow.export import draw_pictures, export_checkpoint

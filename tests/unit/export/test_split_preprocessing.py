@@ -10,8 +10,9 @@ from seatrial.data.preprocessing.steps import normalise
 from seatrial.diagnosis.compare_weights import compare_weights
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
-from seatrial.export.graph import read_facts, run_graph
+from seatrial.export.graph import run_graph
 from seatrial.export.split_preprocessing import cut_body, cut_tail
+from seatrial.models.onnx_file import read_facts
 from uneven_network import RECIPE, draw_pixels, make_network
 
 AIPP = """aipp_op { aipp_mode: static input_format: RGB888_U8

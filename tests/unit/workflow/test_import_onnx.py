@@ -4,11 +4,14 @@ import numpy as np
 import onnx
 import pytest
 
-from fake_engine import make_recipe
+from fake_engine import make_graph, make_recipe
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine
+from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import load_graph
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.import_onnx import import_graph
 
@@ -29,6 +32,142 @@ def write_means(path: Path, size: tuple[int, int] = (4, 6), classes: int = 3, la
     return path
 
 
+CARD = """\
+name = "small"
+title = "Small"
+preprocess = [
+  { step = "center_crop", size = [4, 6] },
+  { step = "to_float" },
+  { step = "normalise", mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] },
+]
+[network]
+name = "fake"
+classes = 3
+"""
+
+
+def write_linear(path: Path, seed: int = 0, outside: str | None = None, outputs: tuple[str, ...] = ("scores",)) -> Path:
+    """Means of the channels times weights drawn with `seed`, which are in a file of the name `outside` if given."""
+    weights = np.random.default_rng(seed).standard_normal((3, 3)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
+        onnx.helper.make_node("MatMul", ["means", "weights"], ["scores"]),
+    ]
+    ends = [
+        [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3]) for name in outputs],
+    ]
+    graph = onnx.helper.make_graph(nodes, "linear", *ends, [onnx.numpy_helper.from_array(weights, "weights")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    if outside is None:
+        onnx.save(model, path)
+    else:
+        (path.parent / outside).unlink(missing_ok=True)
+        onnx.save(model, path, save_as_external_data=True, location=outside, size_threshold=0)
+    return path
+
+
+def compile_to(folder: str, engine: str, *words: str) -> int:
+    return run_cli(["compile", "theirs.onnx", "--engine", engine, "--output", folder, *words])
+
+
+def predict(folder: Path, engine: str = "onnxruntime") -> np.ndarray:
+    """Logits of one drawn image."""
+    images = np.random.default_rng(1).standard_normal((1, 3, 4, 6)).astype(np.float32)
+    with get_engine(engine).open(read_engine(folder), "cpu") as session:
+        return session.run(images)
+
+
+def test_what_is_asked_now_outranks_a_stored_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_linear(tmp_path / "theirs.onnx")
+    means = []
+    for mean in ("0.25", "0.5"):
+        (tmp_path / "card.toml").write_text(CARD.replace("mean = [0.5", f"mean = [{mean}"))
+        assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+        means.append(read_engine(tmp_path / "e").manifest.graph.recipe["preprocess"][-1]["mean"][0])
+    assert means == [0.25, 0.5]
+    before = predict(tmp_path / "e")
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+    assert "already compiled" in capsys.readouterr().err
+    # Exported again in place.
+    write_linear(tmp_path / "theirs.onnx", seed=1)
+    np.testing.assert_array_equal(predict(tmp_path / "e"), before)
+    assert compile_to("e", "onnxruntime") == 8
+    assert "name its recipe again with `compile --recipe`" in capsys.readouterr().err
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+    assert not np.array_equal(predict(tmp_path / "e"), before)
+
+
+def test_a_manifest_of_our_own_export_refuses_another_card(tmp_path: Path) -> None:
+    graph = make_graph(tmp_path)
+    assert import_graph(graph, make_recipe()).exporter == "none"
+    with pytest.raises(UsageError, match=r"of another recipe, which model.onnx.json names; leave --recipe out"):
+        import_graph(graph, make_recipe(title="Another"))
+    graph.write_bytes(b"another")
+    with pytest.raises(UsageError, match=r"delete model.onnx.json if another tool wrote model.onnx"):
+        import_graph(graph, make_recipe())
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_weights_beside_a_graph_are_part_of_it(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.toml").write_text(CARD)
+    write_linear(tmp_path / "theirs.onnx")
+    assert compile_to("whole", engine, "--recipe", "card.toml") == 0
+    write_linear(tmp_path / "theirs.onnx", outside="theirs.onnx.data")
+    nodes = (tmp_path / "theirs.onnx").read_bytes()
+    assert compile_to("e", engine, "--recipe", "card.toml") == 0
+    np.testing.assert_array_equal(predict(tmp_path / "e", engine), predict(tmp_path / "whole", engine))
+    assert compile_to("fixed", engine, "--batch-size", "1") == 0
+    np.testing.assert_array_equal(predict(tmp_path / "fixed", engine), predict(tmp_path / "whole", engine))
+    write_linear(tmp_path / "theirs.onnx", seed=1, outside="theirs.onnx.data")
+    assert (tmp_path / "theirs.onnx").read_bytes() == nodes
+    with pytest.raises(RefusedFile, match="checksum mismatch"):
+        read_graph(tmp_path / "theirs.onnx")
+    assert compile_to("e", engine, "--recipe", "card.toml") == 0
+    assert not np.array_equal(predict(tmp_path / "e", engine), predict(tmp_path / "whole", engine))
+    (tmp_path / "theirs.onnx.data").unlink()
+    with pytest.raises(RefusedFile, match=r"theirs.onnx.data, which holds weights of .*, is missing"):
+        read_graph(tmp_path / "theirs.onnx")
+    with pytest.raises(RefusedFile, match=r"keeps weights in theirs.onnx.data, which is missing; put"):
+        import_graph(tmp_path / "theirs.onnx", RECIPE)
+
+
+@pytest.mark.parametrize("place", ["../weights", "/etc/passwd"])
+def test_weights_outside_the_folder_are_refused(place: str, tmp_path: Path) -> None:
+    graph = write_linear(tmp_path / "theirs.onnx", outside="weights")
+    model = onnx.load(graph, load_external_data=False)
+    next(entry for entry in model.graph.initializer[0].external_data if entry.key == "location").value = place
+    onnx.save(model, graph)
+    with pytest.raises(RefusedFile, match=f"keeps weights in '{place}', which is outside its folder"):
+        import_graph(graph, RECIPE)
+
+
+def test_a_model_too_large_for_a_message_is_run_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_graph(write_linear(tmp_path / "theirs.onnx", outside="weights"))
+    images = np.random.default_rng(1).standard_normal((1, 3, 4, 6)).astype(np.float32)
+    expected = run_graph(model, images)
+    monkeypatch.setattr("seatrial.export.graph.MOST_BYTES", 10)
+    np.testing.assert_array_equal(run_graph(model, images), expected)
+    np.testing.assert_array_equal(run_graph(model, images), expected)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_the_card_names_the_output_to_take(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_linear(tmp_path / "theirs.onnx", outputs=("means", "scores"))
+    with pytest.raises(RefusedFile, match=r"1 inputs and 2 outputs.*name one of means, scores in the card"):
+        import_graph(tmp_path / "theirs.onnx", RECIPE)
+    (tmp_path / "card.toml").write_text(f'{CARD}[graph]\noutput = "scores"\n')
+    assert compile_to("e", engine, "--recipe", "card.toml") == 0
+    write_linear(tmp_path / "theirs.onnx")
+    assert compile_to("one", engine, "--recipe", "card.toml") == 0
+    np.testing.assert_array_equal(predict(tmp_path / "e", engine), predict(tmp_path / "one", engine))
+
+
 def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_means(tmp_path / "theirs.onnx")
@@ -45,7 +184,6 @@ def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkey
     floats = (pixels / np.float32(255)).transpose(0, 3, 1, 2)
     with get_engine("onnxruntime").open(read_engine(tmp_path / "e"), "cpu") as session:
         np.testing.assert_allclose(session.run(np.ascontiguousarray(floats)), floats.mean(axis=(2, 3)), rtol=1e-5)
-    assert run_cli(["compile", "theirs.onnx", "--recipe", "card.toml", "--engine", "onnxruntime", "--output", "e"]) == 2
     assert run_cli(["compile", "theirs.onnx", "--engine", "torch", "--output", "t"]) == 2
 
 

@@ -9,7 +9,7 @@ from emulators.tensorrt_sdk import install_tensorrt
 from seatrial.engines.base import Capabilities
 from seatrial.engines.engine_folder import BuildSpec, read_graph
 from seatrial.errors import UsageError
-from seatrial.export.graph import load_graph
+from seatrial.models.onnx_file import load_graph
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.compile import compile_graph, prepare_graph

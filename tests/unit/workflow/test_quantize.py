@@ -13,7 +13,8 @@ from seatrial.data.labels import read_labels
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import DataError, NotComparable, UsageError
 from seatrial.export import int8
-from seatrial.export.graph import load_graph, open_graph, run_graph
+from seatrial.export.graph import open_graph, run_graph
+from seatrial.models.onnx_file import load_graph
 from seatrial.progress import Update
 from seatrial.store.files import hash_file, hash_value
 from seatrial.store.records import GraphManifest

@@ -20,6 +20,7 @@ from seatrial.engines.base import (
     check_available,
     check_device,
     check_executed,
+    check_one_output,
     fix_ends,
     write_rebuild,
 )
@@ -58,6 +59,7 @@ class AscendEngine:
             EngineError: something is missing, or `atc` fails or built another precision.
         """
         check_available(job, job.capabilities or self.probe())
+        check_one_output(job)
         check_atc_options(job)
         graph = describe_graph(job)
         soc_version = job.options.get("soc_version") or find_chip(job.device).soc_version

@@ -13,6 +13,7 @@ from seatrial.engines.base import (
     check_available,
     check_device,
     check_executed,
+    check_one_output,
     fix_ends,
     write_rebuild,
 )
@@ -84,6 +85,7 @@ class TensorRtEngine:
         """
         has = job.capabilities or self.probe()
         check_available(job, has)
+        check_one_output(job)
         assert has.version is not None
         settings = read_settings(job.options, job.batch_sizes)
         files = []

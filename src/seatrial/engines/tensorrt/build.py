@@ -81,7 +81,7 @@ def build_plan(job: PlanJob) -> None:
 
 def write_command(job: PlanJob, trtexec: str = "trtexec") -> list[str]:
     """The words of the command that builds the plan, run in the plan's folder."""
-    words = [trtexec, f"--onnx={job.graph.resolve()}", f"--saveEngine={job.target.name}", "--skipInference"]
+    words = [trtexec, f"--onnx={job.graph.absolute()}", f"--saveEngine={job.target.name}", "--skipInference"]
     words += ["--profilingVerbosity=detailed", f"--device={job.gpu}"]
     if job.shapes is not None:
         for name, shape in zip(("min", "opt", "max"), job.shapes, strict=True):
@@ -188,7 +188,7 @@ def _build_serialized(job: PlanJob, logger: Any) -> Any:
     wanted += [kinds.STRONGLY_TYPED] if job.typed and job.major < FIRST_TYPED else []
     network = builder.create_network(sum(1 << int(flag) for flag in wanted))
     parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(job.graph.resolve())):
+    if not parser.parse_from_file(str(job.graph.absolute())):
         reason = parser.get_error(0).desc() if parser.num_errors else read_error(first=True)
         raise EngineError(
             f"tensorrt does not parse {job.graph.name}: {' '.join(reason.split())[:300]}", "export with another --opset"

@@ -1,0 +1,175 @@
+"""An ONNX file of an image classifier: its nodes and weights read whole, its two ends, what it must not be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx.external_data_helper as external
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, numpy_helper
+
+from seatrial.errors import RefusedFile, UsageError, first_line
+from seatrial.store.files import hash_graph, is_inside
+from seatrial.store.records import TensorSpec
+
+_DTYPES: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFacts:
+    """The opset and the two ends of a classifier's graph."""
+
+    opset: int
+    input: TensorSpec
+    output: TensorSpec
+
+
+def load_graph(path: Path, output: str | None = None) -> onnx.ModelProto:
+    """Read an ONNX file with its external data; a manifest beside it is not looked at.
+
+    Args:
+        output: the only output to keep; None keeps all.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is no ONNX file, a damaged one, or its external data is missing or outside its folder.
+    """
+    model = read_nodes(path)
+    try:
+        if find_data(model, path):
+            external.load_external_data_for_model(model, str(path.parent))
+        # Weights beside the file make it too large for a message of protobuf's, which the checker would write.
+        if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
+            onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, OSError, ValueError) as error:
+        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
+    if output is not None:
+        for value in [value for value in model.graph.output if value.name != output]:
+            model.graph.output.remove(value)
+    return model
+
+
+def read_nodes(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file without its external data.
+
+    Raises:
+        UsageError: there is no such file.
+        RefusedFile: it is no ONNX file.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no ONNX file {path}", "`seatrial export` makes one")
+    try:
+        return onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
+
+
+def find_data(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
+    """The files that hold a graph's weights beside `path`, relative to its folder; none where they are inside.
+
+    Raises:
+        RefusedFile: one is missing, or outside the folder.
+    """
+    stated = (external.ExternalDataInfo(tensor) for tensor in _list_tensors(model.graph))
+    names = tuple(sorted({info.location for info in stated if info.location}))
+    for name in names:
+        if not is_inside(name):
+            raise RefusedFile(
+                f"{path} keeps weights in {name!r}, which is outside its folder", "export it with its weights beside it"
+            )
+        if not (path.parent / name).is_file():
+            raise RefusedFile(
+                f"{path} keeps weights in {name}, which is missing", f"put {name} beside it, or export it again"
+            )
+    return names
+
+
+def hash_onnx(path: Path) -> str:
+    """The sha256 of an ONNX file, over its external data too: see `store.files.hash_graph`.
+
+    Raises:
+        SeatrialError: as `read_nodes` and `find_data`.
+    """
+    return hash_graph(path, find_data(read_nodes(path), path))
+
+
+def _list_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """Those with external data, of inner graphs too."""
+    tensors = [*graph.initializer]
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _list_tensors(inner)
+    yield from (tensor for tensor in tensors if external.uses_external_data(tensor))
+
+
+def read_facts(model: onnx.ModelProto, output: str | None = None) -> GraphFacts:
+    """Opset, input and output of a graph with one input, and one output or one of the name `output`.
+
+    Raises:
+        RefusedFile: it has several inputs, several outputs and none of that name, or is no image classifier.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    outputs = {value.name: value for value in model.graph.output}
+    taken = next(iter(outputs)) if len(outputs) == 1 else output
+    if len(inputs) != 1 or taken not in outputs:
+        fix = "export the classifier alone"
+        if len(inputs) == 1 and outputs:
+            fix = f"name one of {', '.join(outputs)} in the card: graph.output, or {fix}"
+        raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each", fix)
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    logits = _read_spec(outputs[taken])
+    if logits.layout != "NC":
+        shape = "×".join("N" if size is None else str(size) for size in logits.shape)
+        raise RefusedFile(f"output '{taken}' is {shape}, not logits (n, classes)", "export the classifier alone")
+    return GraphFacts(opset, _read_spec(inputs[0]), logits)
+
+
+def check_inference(model: onnx.ModelProto, name: str) -> None:
+    """Refuse a graph that was exported in training mode, as far as its nodes show it.
+
+    Source: ONNX's operators `BatchNormalization` (attribute `training_mode` from opset 14 on; before, several outputs)
+    and `Dropout` (third input from opset 12 on).
+
+    Raises:
+        RefusedFile: names the first such node.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            constants.update((node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value")
+    for node in model.graph.node:
+        if _is_training(node, constants):
+            what = f"its {node.op_type} '{node.name or node.output[0]}' computes from the batch or at random"
+            fix = "export it after model.eval(), with training=TrainingMode.EVAL"
+            raise RefusedFile(f"{name} was exported in training mode: {what}", fix)
+
+
+def _is_training(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
+    if node.op_type == "BatchNormalization":
+        training = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
+        return training or sum(bool(output) for output in node.output) > 1
+    if node.op_type != "Dropout" or len(node.input) < 3 or node.input[2] not in constants:
+        return False
+    return bool(numpy_helper.to_array(constants[node.input[2]]))
+
+
+def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
+        raise RefusedFile(
+            f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes",
+            "export the classifier alone",
+        )
+    # uint8 images of one or four channels are what an AIPP configuration takes.
+    last = (1, 3, 4) if kind.elem_type == TensorProto.UINT8 else (3,)
+    layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] in last and shape[1] not in (1, 3) else "NCHW"
+    if value.type.denotation == "YUV420SP":
+        layout = value.type.denotation
+    return TensorSpec.model_validate(
+        {"name": value.name, "dtype": _DTYPES[kind.elem_type], "shape": shape, "layout": layout}
+    )
