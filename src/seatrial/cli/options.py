@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial co
 Reference = Annotated[
     str,
     typer.Argument(
-        help="Model reference: timm:ARCH[.TAG], torchvision:NAME[/WEIGHTS], a recipe's name, or a card's path."
+        help="Model reference: timm:ARCH[.TAG], torchvision:NAME[/WEIGHTS], FILE.onnx, a recipe's name, a card's path."
     ),
 ]
 Checkpoint = Annotated[
@@ -40,7 +40,8 @@ ImageSize = Annotated[
     int | None, typer.Option("--image-size", help="Height and width instead of the reference's own.", min=1)
 ]
 Like = Annotated[
-    str | None, typer.Option("--like", help="Of FILE.py:CALLABLE: the model reference by which images are prepared.")
+    str | None,
+    typer.Option("--like", help="Of FILE.py:CALLABLE, FILE.onnx: a reference by which images are prepared."),
 ]
 Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published weights if they are not stored here.")]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]

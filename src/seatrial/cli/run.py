@@ -40,7 +40,8 @@ def run(
     labels: Labels = None,
     checkpoint: Checkpoint = None,
     engines: Annotated[
-        str, typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; torch is always the reference.")
+        str,
+        typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; the reference is torch, or the ONNX file."),
     ] = "onnxruntime,openvino",
     batch_size: Annotated[str, typer.Option(help="Batch sizes to measure.")] = "1,4,8,16",
     bench_duration: Annotated[float, typer.Option(help="Least seconds to measure each point.", min=0.01)] = 10.0,
@@ -59,7 +60,7 @@ def run(
     strip_prefix: StripPrefix = None,
     as_json: Json = False,
 ) -> int:
-    """Put a checkpoint through the whole trial: graph, engines, accuracy, speed, verdict, report."""
+    """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
     from seatrial.workflow.run import RunSpec, run_pipeline
 
     spec = RunSpec(

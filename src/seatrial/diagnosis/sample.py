@@ -85,6 +85,11 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
         raise UsageError(f"{spec.run} is no run folder (it has no run.json)", "`seatrial run` makes one")
     manifest = RunManifest.load(spec.run / "run.json")
     recipe = Recipe.read(manifest.recipe, str(spec.run / "run.json"))
+    if recipe.network.builder == "onnx":
+        raise UsageError(
+            f"{spec.run} is a run of an ONNX file, and what `seatrial diagnose` compares every stage with is torch",
+            "run the checkpoint that the file was exported from, and diagnose that",
+        )
     graph = GraphManifest.load(spec.run / "model.onnx.json")
     pipeline = make_pipeline(recipe)
     folder, labels = _find_inputs(spec, manifest)

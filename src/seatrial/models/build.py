@@ -143,6 +143,13 @@ def _read_config(transformers: ModuleType, network: Network) -> Any:
     return config
 
 
+def _refuse_onnx(network: Network) -> "nn.Module":
+    raise UsageError(
+        f"{network.name} is a graph with its weights: there is no network to build",
+        "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
+    )
+
+
 def _build_python(network: Network) -> "nn.Module":
     import_extra("torch")
     from seatrial.models.python_file import build_from_file
@@ -166,5 +173,6 @@ BUILDERS: Mapping[str, Callable[[Network], "nn.Module"]] = {
     "torchvision": _build_torchvision,
     "transformers": _build_transformers,
     "python": _build_python,
+    "onnx": _refuse_onnx,
 }
 """Who builds a network, by `Network.builder`."""

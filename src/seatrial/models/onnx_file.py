@@ -121,11 +121,19 @@ def read_facts(model: onnx.ModelProto, output: str | None = None) -> GraphFacts:
             fix = f"name one of {', '.join(outputs)} in the card: graph.output, or {fix}"
         raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each", fix)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    logits = _read_spec(outputs[taken])
-    if logits.layout != "NC":
-        shape = "×".join("N" if size is None else str(size) for size in logits.shape)
-        raise RefusedFile(f"output '{taken}' is {shape}, not logits (n, classes)", "export the classifier alone")
-    return GraphFacts(opset, _read_spec(inputs[0]), logits)
+    return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(outputs[taken]))
+
+
+def check_classifier(facts: GraphFacts) -> None:
+    """Refuse a graph whose input is not images or whose output is not one row of classes for each.
+
+    Raises:
+        RefusedFile: names it and its shape.
+    """
+    for spec, axes, what in ((facts.input, 4, "a batch of images"), (facts.output, 2, "logits (n, classes)")):
+        if len(spec.shape) != axes:
+            shape = "×".join("N" if size is None else str(size) for size in spec.shape)
+            raise RefusedFile(f"'{spec.name}' is {shape}, not {what}", "export the classifier alone")
 
 
 def check_inference(model: onnx.ModelProto, name: str) -> None:

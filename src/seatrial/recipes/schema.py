@@ -41,17 +41,17 @@ Argument = Scalar | tuple[Scalar, ...]
 class Network(Strict):
     """The network to build."""
 
-    builder: Literal["timm", "torchvision", "transformers", "python", "seatrial"] = "timm"
-    """Who defines the network: a library, a Python file of the user's, or our own `models`."""
+    builder: Literal["timm", "torchvision", "transformers", "python", "seatrial", "onnx"] = "timm"
+    """Who defines the network: a library, a Python file of the user's, our own `models`; an ONNX file is one itself."""
     name: str
-    """The builder's name for it, such as `resnet50`; of a Python file `FILE.py:CALLABLE`."""
+    """The builder's name for it, such as `resnet50`; of a Python file `FILE.py:CALLABLE`, of an ONNX file its path."""
     classes: PositiveInt
     parameters: PositiveInt | None = None
     """Learned numbers, as a check on what was built."""
     arguments: dict[str, Argument] = Field(default_factory=dict)
     """What its builder takes besides, by name."""
     sha256: Sha256 | None = None
-    """Of the Python file: another file of that name is refused."""
+    """Of the Python or ONNX file: another file of that name is refused."""
 
 
 IMAGENET = "imagenet-1k"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
 from seatrial.report.speed import best_speeds, explain_withheld, find_ratio
+from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome
@@ -48,7 +49,8 @@ def write_verdict(run: Run) -> str:
     if not run.verdict.gates:
         return f"{run.verdict.outcome}: no gate was judged, which proves nothing."
     write = {"FAIL": _write_failed, "INCONCLUSIVE": _write_undecided, "PASS": _write_passed}[run.verdict.outcome]
-    return f"{run.verdict.outcome}: {'; '.join(write(run))}."
+    words = describe_reference(run.recipe)
+    return f"{run.verdict.outcome}: {'; '.join(write(run))}{f' (reference: {words})' if words else ''}."
 
 
 def write_speed(run: Run) -> str:

@@ -6,6 +6,7 @@ from seatrial.report.doubts import merge_doubts
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.tables import ENGINE, Column, Table
 from seatrial.results.reproduction import judge_reproduction
+from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import AnyRecord, Run
 from seatrial.results.speed import explain_unmeasured
 from seatrial.store.records import TensorSpec
@@ -22,6 +23,7 @@ def make_model(run: Run) -> Table:
         ("Paper", recipe.paper),
         ("Defined in", recipe.source),
         ("Resolved from", recipe.origin),
+        ("Reference", describe_reference(recipe)),
         ("Licence of the weights", weights.licence if weights else None),
     ]
     if published:
@@ -56,6 +58,7 @@ def make_graph(run: Run) -> Table:
             ("Preprocessing hash", graph.preprocess_hash),
             ("In the graph", "crop, scaling and normalisation" if graph.fused else "none of it"),
             ("Exported by", f"{graph.exporter}, {'simplified' if graph.simplified else 'not simplified'}"),
+            ("Weights beside it", ", ".join(graph.data)),
             ("ONNX opset", str(graph.opset)),
             ("Input", describe_tensor(graph.input)),
             ("Output", describe_tensor(graph.output)),

@@ -9,6 +9,7 @@ from seatrial.report.numbers import count_of, write_figures
 from seatrial.report.provenance import find_doubts
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import NOTHING, make_summary
+from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run, read_run
 
 
@@ -32,6 +33,9 @@ def describe_run(folder: Path) -> str:
     doubts = len(find_doubts(run))
     if doubts:
         blocks.append(f"{count_of(doubts, 'doubt')} about these figures: see Doubts in the report")
+    words = describe_reference(run.recipe)
+    if words:
+        blocks.append(f"reference: {words}")
     blocks.append(f"{write_speed(run)}\n{write_verdict(run)}")
     return "\n\n".join(blocks)
 

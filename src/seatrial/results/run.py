@@ -26,6 +26,11 @@ THROUGHPUT, SPEED = "evaluation/{}.throughput.json", "bench/{}.json"
 """Those of an engine: its manifest, its accuracy, the times of its evaluation, and its speed; `{}` is its name."""
 
 
+def describe_reference(recipe: Recipe) -> str:
+    """What stands for the network in a run that has no torch; empty where torch itself is the reference."""
+    return "the file itself in onnxruntime fp32" if recipe.network.builder == "onnx" else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run's records; missing ones are None, or not in their mapping."""

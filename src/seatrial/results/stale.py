@@ -1,7 +1,8 @@
 """Which records of a run folder are of other inputs than its run.json names, so that they are no results of the run.
 
-run.json names its inputs by their hashes. The stored weights name the file they came from, the graph its weights, an
-engine its graph, an evaluation and a measurement their engine, and the verdict the run and the records that it judged.
+run.json names its inputs by their hashes. The stored weights name the file they came from, the graph its weights or the
+ONNX file that it is a copy of, an engine its graph, an evaluation and a measurement their engine, and the verdict the
+run and the records that it judged.
 Where this chain breaks, as in a run that was started with another checkpoint and stopped, a record is stale.
 """
 
@@ -55,9 +56,10 @@ def find_stale(run: Run) -> dict[str, str]:
 
 def _find_stale_stages(run: Run) -> Iterator[tuple[str, str]]:
     """The stored weights, the graph and the engines."""
-    other = run.checkpoint is not None and run.checkpoint.source_sha256 not in _hashes(run)
-    if other:
+    left = run.checkpoint is not None and (_is_of_file(run) or run.checkpoint.source_sha256 not in _hashes(run))
+    if left:
         yield WEIGHTS, "another checkpoint"
+    other = left and not _is_of_file(run)
     graph = "" if run.graph is None else _judge_graph(run, run.graph, other)
     if run.graph is not None and not graph:
         requested = run.graph.requested_opset or run.graph.opset
@@ -74,12 +76,20 @@ def _hashes(run: Run) -> Collection[str]:
     return run.manifest.inputs.values()
 
 
+def _is_of_file(run: Run) -> bool:
+    """Whether the run is of an ONNX file, which has its weights inside."""
+    return run.recipe.network.builder == "onnx"
+
+
 def _label(path: str, reason: str) -> dict[str, str]:
     return {path: reason} if reason else {}
 
 
 def _judge_graph(run: Run, graph: GraphManifest, other_weights: bool) -> str:
-    if other_weights or (run.checkpoint is not None and graph.checkpoint_sha256 != run.checkpoint.sha256):
+    if _is_of_file(run):
+        if (graph.origin or graph.sha256) not in _hashes(run):
+            return "another file"
+    elif other_weights or (run.checkpoint is not None and graph.checkpoint_sha256 != run.checkpoint.sha256):
         return "another checkpoint"
     if not is_same_card(graph.recipe, run.manifest.recipe):
         return "another card"
@@ -106,7 +116,9 @@ def _judge_engine(run: Run, record: AccuracyRecord | Measurement, stale: Collect
 
 
 def _judge_accuracy(run: Run, record: AccuracyRecord, stale: Collection[str]) -> str:
-    if WEIGHTS in stale or (run.checkpoint is not None and record.checkpoint_sha256 != run.checkpoint.sha256):
+    if not _is_of_file(run) and (
+        WEIGHTS in stale or (run.checkpoint is not None and record.checkpoint_sha256 != run.checkpoint.sha256)
+    ):
         return "another checkpoint"
     engine = _judge_engine(run, record, stale)
     if engine or "evaluate_batch_size" not in run.manifest.spec or record.name not in run.built:

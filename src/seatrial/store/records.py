@@ -350,6 +350,8 @@ class Verdict(Record):
     outcome: Outcome
     exit_code: ExitCode
     gates: tuple[GateResult, ...]
+    reference: str = ""
+    """What the engines were compared with, where it is not torch."""
     run: str = ""
     """`RunManifest.identity` of the run that was judged; empty in old records."""
     evidence: dict[str, str] = Field(default_factory=dict)

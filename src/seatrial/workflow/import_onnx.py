@@ -1,13 +1,18 @@
 """Imports a graph that was exported elsewhere: with a card beside it, the ONNX engines can take it."""
 
+import contextlib
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.engines.base import GraphFile
+from seatrial.engines.engine_folder import read_graph
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import is_same_card
-from seatrial.store.files import hash_graph, manifest_path
+from seatrial.store.files import hash_graph, manifest_path, remove_file, replacing
 from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
 
 
@@ -36,13 +41,21 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
     from seatrial.export.graph import has_dynamic_scales, read_precision
-    from seatrial.models.onnx_file import check_inference, find_data, load_graph, read_facts, read_nodes
+    from seatrial.models.onnx_file import (
+        check_classifier,
+        check_inference,
+        find_data,
+        load_graph,
+        read_facts,
+        read_nodes,
+    )
 
     data = find_data(read_nodes(graph), graph)
     sha256 = hash_graph(graph, data)
     model = load_graph(graph)
     check_inference(model, str(graph))
     facts = read_facts(model, recipe.graph.output)
+    check_classifier(facts)
     _check_ends(graph, recipe, facts.input, facts.output)
     # Free axes take the card's size.
     size = recipe.input_size
@@ -67,6 +80,41 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         parity=(),
         versions={"onnx": version("onnx")},
     )
+
+
+def copy_graph(source: Path, described: GraphManifest, output: Path, progress: Progress = silent) -> GraphFile:
+    """Copy an ONNX file that `describe_graph` described to `output`, its external data beside it, or find it done.
+
+    Raises:
+        UsageError: another file is where its external data should go.
+        RefusedFile: it has changed since it was described.
+    """
+    beside, before = manifest_path(output), None
+    with contextlib.suppress(SeatrialError):
+        before = GraphManifest.load(beside)
+        if before == described:
+            found = read_graph(output)
+            progress(Update("graph", note=f"already copied: {output.name}"))
+            return found
+    kept = before.data if before is not None else ()
+    taken = next((n for n in described.data if n not in kept and (output.parent / n).exists()), None)
+    if taken is not None or output.name in described.data:
+        problem = f"{source} keeps weights in {taken or output.name}, a name that is taken in {output.parent}"
+        raise UsageError(problem, "export it with its weights in a file of another name, or choose another --output")
+    for name in described.data:
+        with replacing(output.parent / name) as temporary:
+            shutil.copyfile(source.parent / name, temporary)
+    with replacing(output) as temporary:
+        shutil.copyfile(source, temporary)
+    for name in kept:
+        if name not in described.data:
+            remove_file(output.parent / name)
+    if hash_graph(output, described.data) != described.sha256:
+        raise RefusedFile(f"{source} has changed while it was copied", "run it again")
+    described.save(beside)
+    size = "" if not described.data else f", its weights in {', '.join(described.data)}"
+    progress(Update("graph", note=f"copied from {source.name}: opset {described.opset}{size}"))
+    return GraphFile(output, described)
 
 
 def _find_own(graph: Path, recipe: Recipe) -> GraphManifest | None:

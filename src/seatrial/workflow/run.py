@@ -1,4 +1,4 @@
-"""`seatrial run`: from a checkpoint to a verdict, each stage done once."""
+"""`seatrial run`: from a checkpoint or an ONNX file to a verdict, each stage done once."""
 
 import contextlib
 import shlex
@@ -26,20 +26,19 @@ from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run
+from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
-from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest, Verdict
+from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, GraphManifest, RunManifest, Verdict
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
+from seatrial.workflow.import_onnx import copy_graph, describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
 
-REFERENCE = BuildSpec("torch", "fp32", label="torch")
-"""The engine that every other one is compared with."""
 CARD = "card.toml"
 """The card that the model reference led to."""
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
@@ -53,7 +52,7 @@ class RunSpec:
     recipe: str
     """A model reference: a card's name or path, or what `models.sources` resolves."""
     checkpoint: Path | None
-    """None: the published weights, where they are stored on this machine."""
+    """None: the published weights, where they are stored on this machine, or those in an ONNX file."""
     images: Path
     labels: Path | None
     """None: `images` holds class folders."""
@@ -73,7 +72,7 @@ class RunSpec:
     image_size: int | None = None
     """Height and width in place of the reference's own."""
     like: str | None = None
-    """Of a network from a Python file, the reference by which its images are prepared."""
+    """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
     reading: Reading = AS_IT_IS
     """What the user says of the checkpoint."""
     fetch: bool = False
@@ -85,7 +84,10 @@ class _Checked:
     """A spec that passed every check that needs no work."""
 
     card: ResolvedCard
-    checkpoint: Path
+    source: Path
+    """The checkpoint, or the ONNX file."""
+    described: GraphManifest | None
+    """The ONNX file, where there is one instead of a checkpoint."""
     images: tuple[LabelledImage, ...]
     engines: tuple[BuildSpec, ...]
     """The reference first."""
@@ -97,9 +99,22 @@ class _Checked:
         """What the card says."""
         return self.card.recipe
 
+    @property
+    def reference(self) -> BuildSpec:
+        """The engine that every other one is compared with."""
+        return self.engines[0]
+
+
+def choose_reference(recipe: Recipe) -> BuildSpec:
+    """The engine that every other one is compared with: torch, or, of an ONNX file, the file itself in onnxruntime."""
+    engine = "onnxruntime" if recipe.network.builder == "onnx" else "torch"
+    return BuildSpec(engine, "fp32", label=engine)
+
 
 def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`.
+
+    An ONNX file is its own graph, which is copied, and no torch is needed.
 
     Results of the same inputs and versions are taken as they are.
 
@@ -111,30 +126,48 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     """
     checked = _check(spec, progress)
     run = spec.output
+    if checked.described is not None and checked.described.input.shape[0] is not None:
+        spec = replace(spec, evaluate_batch_size=checked.described.input.shape[0])
     with locked(run):
-        weights = read_weights(checked.recipe, checked.checkpoint, run / "checkpoint.safetensors", spec.reading)
-        described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
-        manifest = _describe_run(spec, checked, described.source_sha256)
-        _begin(run, manifest)
-        write_text(run / CARD, checked.card.text)
-        keep_weights(weights, checked.checkpoint, run / "checkpoint.safetensors", progress)
-        paths = [image.path for image in checked.images]
-        prove_card(checked.recipe, paths, run / PREPROCESSING, progress)
-        export = ExportSpec(opset=spec.opset or checked.recipe.graph.opset, fall_back=True)
-        path = run / "model.onnx"
-        proof = spread(paths, PARITY_IMAGES)
-        exported = export_graph(checked.recipe, run / "checkpoint.safetensors", path, export, proof, progress)
-        graph = GraphFile(path, exported)
+        manifest, graph = _make_graph(spec, checked, progress)
         engines = _compile_all(spec, checked, graph, progress)
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
         gates = judge_gates(checked.recipe, accuracies, measurements)
         judged = reach_verdict(checked.recipe.name, (*gates, *_judge_batches(spec, checked, engines, progress)))
-        facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked)}
+        words = describe_reference(checked.recipe)
+        facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked), "reference": words}
         verdict = judged.model_copy(update=facts)
         verdict.save(run / VERDICT)
         write_report(run, progress)
     return verdict
+
+
+def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[RunManifest, GraphFile]:
+    """Write `run.json`, and the graph that every engine is built from, exported or copied."""
+    run, recipe = spec.output, checked.recipe
+    paths = [image.path for image in checked.images]
+    graph, stored = run / "model.onnx", run / "checkpoint.safetensors"
+    if checked.described is not None:
+        manifest = _start_run(spec, checked, checked.described.sha256)
+        prove_card(recipe, paths, run / PREPROCESSING, progress)
+        progress(Update("reference", note=describe_reference(recipe)))
+        return manifest, copy_graph(checked.source, checked.described, graph, progress)
+    weights = read_weights(recipe, checked.source, stored, spec.reading)
+    described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
+    manifest = _start_run(spec, checked, described.source_sha256)
+    keep_weights(weights, checked.source, stored, progress)
+    prove_card(recipe, paths, run / PREPROCESSING, progress)
+    export = ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True)
+    exported = export_graph(recipe, stored, graph, export, spread(paths, PARITY_IMAGES), progress)
+    return manifest, GraphFile(graph, exported)
+
+
+def _start_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
+    manifest = _describe_run(spec, checked, sha256)
+    _begin(spec.output, manifest)
+    write_text(spec.output / CARD, checked.card.text)
+    return manifest
 
 
 def prove_card(
@@ -189,8 +222,9 @@ def _check(spec: RunSpec, progress: Progress) -> _Checked:
     images = read_labels(spec.images, spec.labels, recipe.network.classes)
     probed: dict[str, Capabilities] = {}
     choices = [parse_engine(text, probed) for text in spec.engines]
-    reference = replace(REFERENCE, capabilities=probed.get(REFERENCE.engine)).probed()
-    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(REFERENCE)))
+    reference = choose_reference(recipe)
+    reference = replace(reference, capabilities=probed.get(reference.engine)).probed()
+    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(reference)))
     if not choices:
         raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
     kinds = [_name_kind(choice) for choice in engines]
@@ -202,9 +236,47 @@ def _check(spec: RunSpec, progress: Progress) -> _Checked:
     calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
         judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
+    if recipe.network.builder == "onnx":
+        return _Checked(card, Path(recipe.network.name), _check_file(spec, recipe), images, engines, calibration)
     # Last, since it may download.
     checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
-    return _Checked(card, checkpoint, images, engines, calibration)
+    return _Checked(card, checkpoint, None, images, engines, calibration)
+
+
+def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
+    """What the card's ONNX file is.
+
+    Raises:
+        UsageError: an option is for checkpoints, the file is not the card's, or is fixed to another batch.
+        RefusedFile: it is no ONNX file of an image classifier.
+    """
+    given = {
+        "--checkpoint": spec.checkpoint is not None,
+        "--opset": spec.opset is not None,
+        "--fetch": spec.fetch,
+        "--weights": spec.reading.weights is not None,
+        "--checkpoint-key": spec.reading.key is not None,
+        "--strip-prefix": spec.reading.prefix is not None,
+    }
+    ignored = next((option for option, is_given in given.items() if is_given), None)
+    file = recipe.network.name
+    if ignored is not None:
+        raise UsageError(f"{ignored} is for a network that is exported, and {file} is a graph already", "leave it out")
+    described = describe_graph(Path(file), recipe)
+    if recipe.network.sha256 not in (None, described.sha256):
+        raise UsageError(f"{file} is not the file that the card names: checksum mismatch", "make the card again")
+    if described.precision != "fp32":
+        raise UsageError(
+            f"{file} computes in {described.precision}, and the reference of a run is the file itself in fp32",
+            "run the fp32 file that it was made from, or compile this one: `seatrial compile FILE --recipe CARD`",
+        )
+    fixed = described.input.shape[0]
+    if fixed is not None and spec.batch_sizes != (fixed,):
+        raise UsageError(
+            f"{file} is fixed to batch {fixed}, and --batch-size is {','.join(map(str, spec.batch_sizes))}",
+            f"give --batch-size {fixed}, or export the file with a free batch",
+        )
+    return described
 
 
 def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:
@@ -230,12 +302,13 @@ def _wants_quantised(choice: BuildSpec) -> bool:
     return choice.precision == "int8" and has is not None and "int8" in has.in_graph
 
 
-def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> RunManifest:
-    inputs = {str(checked.checkpoint): checkpoint_sha256, str(spec.images): hash_listing(checked.images)}
+def _describe_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
+    inputs = {str(checked.source): sha256, str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
     if spec.calibration is not None:
         inputs[str(spec.calibration)] = hash_value(sorted(checked.calibration))
+    checkpoint = checked.source if checked.described is None else None
     settings = {
         "engines": list(spec.engines),
         "batch_sizes": list(spec.batch_sizes),
@@ -247,11 +320,11 @@ def _describe_run(spec: RunSpec, checked: _Checked, checkpoint_sha256: str) -> R
     return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,
-        command=describe_command(replace(spec, checkpoint=checked.checkpoint)),
+        command=describe_command(replace(spec, checkpoint=checkpoint)),
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
-        checkpoint=str(checked.checkpoint),
+        checkpoint="" if checkpoint is None else str(checkpoint),
         images=str(spec.images),
         labels=None if spec.labels is None else str(spec.labels),
     )
@@ -331,7 +404,7 @@ def _evaluate_all(
     folder = spec.output / "evaluation"
     records: dict[str, AccuracyRecord] = {}
     for label, file in engines.items():
-        reference = folder / f"{REFERENCE.label}.parquet" if records else None
+        reference = folder / f"{checked.reference.label}.parquet" if records else None
         job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
         records[label] = evaluate_engine(file, job, folder, progress)
     return records

@@ -104,7 +104,7 @@ def test_a_graph_of_a_fixed_batch_builds_that_batch_only(tmp_path: Path) -> None
     built = build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
     assert [model.batch_size for model in built.manifest.files] == [4]
     with pytest.raises(
-        UsageError, match="the graph is fixed to batch 4, and --batch-size is 1, 4; give --batch-size 4, or export with"
+        UsageError, match="the graph is fixed to batch 4, and --batch-size is 1, 4; give --batch-size 4, or export it"
     ):
         build_engine(graph, BuildSpec("fake", batch_sizes=(1, 4)), tmp_path / "fake")
 

@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 from fake_engine import make_graph, make_recipe
+from onnx_graphs import write_linear
 from seatrial.cli import run_cli
 from seatrial.engines import get_engine
 from seatrial.engines.base import read_engine
@@ -44,27 +45,6 @@ preprocess = [
 name = "fake"
 classes = 3
 """
-
-
-def write_linear(path: Path, seed: int = 0, outside: str | None = None, outputs: tuple[str, ...] = ("scores",)) -> Path:
-    """Means of the channels times weights drawn with `seed`, which are in a file of the name `outside` if given."""
-    weights = np.random.default_rng(seed).standard_normal((3, 3)).astype(np.float32)
-    nodes = [
-        onnx.helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
-        onnx.helper.make_node("MatMul", ["means", "weights"], ["scores"]),
-    ]
-    ends = [
-        [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 3]) for name in outputs],
-    ]
-    graph = onnx.helper.make_graph(nodes, "linear", *ends, [onnx.numpy_helper.from_array(weights, "weights")])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
-    if outside is None:
-        onnx.save(model, path)
-    else:
-        (path.parent / outside).unlink(missing_ok=True)
-        onnx.save(model, path, save_as_external_data=True, location=outside, size_threshold=0)
-    return path
 
 
 def compile_to(folder: str, engine: str, *words: str) -> int:

@@ -1,4 +1,4 @@
-"""From a model reference to a complete card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE` or a card."""
+"""From a model reference to a card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE`, `FILE.onnx` or a card."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.errors import UsageError
-from seatrial.models.sources import python
+from seatrial.models.sources import onnx, python
 from seatrial.models.sources.card import Draft
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes import Recipe
@@ -63,7 +63,7 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
 
     Args:
         image_size: height and width in place of those that the source states.
-        like: of a Python file, the reference by which its images are prepared.
+        like: of a Python or an ONNX file, the reference by which its images are prepared.
 
     Raises:
         UsageError: there is nothing of that name, what there is cannot be described by a card, `image_size` is given
@@ -75,10 +75,16 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
             raise UsageError(
                 f"{reference} does not say how its images are prepared", "give --like REF, such as --like timm:resnet50"
             )
-        draft = python.make_draft(reference, _start(like, image_size))
+        draft = python.make_draft(reference, _start_like(like, image_size))
+    elif is_onnx(reference):
+        if like is None:
+            raise UsageError(
+                onnx.list_missing(reference), "give --like REF, such as --like timm:resnet50, or a card that says it"
+            )
+        draft = onnx.make_draft(reference, _start_like(like, image_size))
     elif like is not None:
         raise UsageError(
-            f"--like is for a network from a Python file, and {reference} says itself how images are prepared",
+            f"--like is for a Python or an ONNX file, and {reference} says itself how images are prepared",
             "leave it out; a card with base = REF changes what it says",
         )
     elif split_reference(reference)[0] is None and image_size is None:
@@ -96,6 +102,33 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
 def is_python(reference: str) -> bool:
     """Whether it is `FILE.py:CALLABLE`."""
     return reference.rpartition(":")[0].endswith(".py")
+
+
+def is_onnx(reference: str) -> bool:
+    """Whether it is the path of an ONNX file."""
+    return reference.endswith(".onnx") and reference.partition(":")[0] not in SOURCES
+
+
+def refuse_onnx(reference: str, verb: str) -> None:
+    """Refuse an ONNX file where a network is to be built.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if is_onnx(reference):
+        raise UsageError(
+            f"{reference} is a graph with its weights: there is no network to build that `seatrial {verb}` could take",
+            "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
+        )
+
+
+def _start_like(like: str, image_size: int | None) -> Draft:
+    """As `_start`, of what is to say how images are prepared."""
+    if is_onnx(like):
+        raise UsageError(
+            f"--like {like} is an ONNX file, which does not say how images are prepared", "give --like timm:resnet50"
+        )
+    return _start(like, image_size)
 
 
 def _start(reference: str, image_size: int | None = None) -> Draft:
@@ -143,6 +176,8 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
         raise UsageError(f"{path}: base is {base!r}, not a model reference", 'write it like base = "timm:resnet50"')
     if split_reference(base)[0] is None:
         place = base if base in list_cards() else str(path.parent / base)
+        if is_onnx(base):
+            return _overlay_onnx(place, data, path)
         inner = read_card(find_card(place))[1].get("base")
         if inner is not None:
             raise UsageError(f"{path}: its base {base} has a base itself", f"name {inner} there, or copy its values")
@@ -157,6 +192,15 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
                 draft.values.pop(table, None)
         if "parameters" not in data["network"]:
             draft.values["network"].pop("parameters", None)
+    return draft
+
+
+def _overlay_onnx(base: str, data: dict[str, Any], path: Path) -> Draft:
+    """What an ONNX file says, and over it what the card says, which must have the rest."""
+    if "preprocess" not in data:
+        raise UsageError(f"{path}: {onnx.list_missing(base)}", "add its preprocess steps to the card")
+    draft = onnx.make_draft(base, Draft(path.name, values=data))
+    overlay(draft, data, f"from {path.name}")
     return draft
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_classifier_is_refused_in_one_line(nets: Path, function: str,
 def test_how_images_are_prepared_must_be_said_once(nets: Path) -> None:
     with pytest.raises(UsageError, match="does not say how its images are prepared; give --like REF"):
         resolve_card(f"{nets}:tiny")
-    with pytest.raises(UsageError, match="--like is for a network from a Python file, and resnet50 says itself"):
+    with pytest.raises(UsageError, match="--like is for a Python or an ONNX file, and resnet50 says itself"):
         resolve_card("resnet50", like=LIKE)
     with pytest.raises(UsageError, match=r"there is no Python file .*mine\.py"):
         resolve_card("mine.py:make", like=LIKE)
