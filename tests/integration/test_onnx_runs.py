@@ -69,7 +69,9 @@ def test_what_does_not_go_with_a_file_is_an_error(
     said = capsys.readouterr().err
     assert "--opset is for a network that is exported" in said
     assert "is fixed to batch 2, and --batch-size is 1; give --batch-size 2" in said
+    write_linear(file, classes=4, shape=(2, 3, 32, 32), first=[("Div", [0.5])])
     words = [*list_words(tiny_trial, file, out, "--engines", "openvino")]
     words[words.index("--batch-size") + 1] = "2"
     assert run_cli(words) in (0, 7)
-    assert not read_run(out).stale
+    assert "the graph normalises by itself: mean 0, 0, 0, std 0.5, 0.5, 0.5, of 0..1" in capsys.readouterr().err
+    assert not read_run(out).stale and read_run(out).recipe.normalisation == ((0, 0, 0), (1, 1, 1))

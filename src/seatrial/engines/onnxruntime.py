@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.engines.base import (
+    MANIFEST,
     Built,
     Capabilities,
     CompileJob,
@@ -87,7 +88,9 @@ class OnnxRuntimeEngine:
             target = job.output / f"model-{'free' if size is None else size}.onnx"
             # TensorRT, inside onnxruntime too, takes no uint8.
             fusible = job.precision == "int8" and not job.device.startswith("tensorrt")
-            if size == job.manifest.input.shape[0] and not fusible:
+            # Weights under one of the folder's own names would be in the way; what is written anew has them inside.
+            own = {target.name, MANIFEST}.isdisjoint(job.manifest.data)
+            if size == job.manifest.input.shape[0] and not fusible and own:
                 data += keep_graph(job, target)
             else:
                 rewrite_graph(job.graph, target, size, fusible)

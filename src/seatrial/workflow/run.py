@@ -24,6 +24,7 @@ from seatrial.machine.environment import read_environment
 from seatrial.models.find_weights import find_weights
 from seatrial.models.reading import AS_IT_IS, Reading
 from seatrial.models.sources import ResolvedCard, resolve_card
+from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
@@ -151,7 +152,8 @@ def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[R
     if checked.described is not None:
         manifest = _start_run(spec, checked, checked.described.sha256)
         prove_card(recipe, paths, run / PREPROCESSING, progress)
-        progress(Update("reference", note=describe_reference(recipe)))
+        for note in filter(None, (describe_reference(recipe), describe_inside(checked.source))):
+            progress(Update("graph", note=note))
         return manifest, copy_graph(checked.source, checked.described, graph, progress)
     weights = read_weights(recipe, checked.source, stored, spec.reading)
     described = weights if isinstance(weights, CheckpointManifest) else weights.manifest

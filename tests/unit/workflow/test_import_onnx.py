@@ -116,6 +116,16 @@ def test_weights_beside_a_graph_are_part_of_it(engine: str, tmp_path: Path, monk
         import_graph(tmp_path / "theirs.onnx", RECIPE)
 
 
+def test_weights_under_a_name_of_the_engine_folder_go_into_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.toml").write_text(CARD)
+    write_linear(tmp_path / "theirs.onnx", outside="engine.json")
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+    assert sorted(path.name for path in (tmp_path / "e").iterdir()) == ["engine.json", "model-free.onnx"]
+
+
 @pytest.mark.parametrize("place", ["../weights", "/etc/passwd"])
 def test_weights_outside_the_folder_are_refused(place: str, tmp_path: Path) -> None:
     graph = write_linear(tmp_path / "theirs.onnx", outside="weights")

@@ -117,6 +117,22 @@ def list_missing(name: str) -> str:
     return f"{name} has {said}; it cannot say {', '.join(lacking)}"
 
 
+def describe_inside(path: Path) -> str | None:
+    """What a graph does to its input by itself, in words; None where it does nothing.
+
+    Raises:
+        SeatrialError: as `models.onnx_file.load_graph` and `read_facts`.
+    """
+    from seatrial.models.onnx_file import load_graph, read_facts
+
+    model = load_graph(path)
+    image = read_facts(model, model.graph.output[0].name).input
+    if image.dtype == "uint8":
+        return "the graph takes uint8 images, and is taken to normalise them as the card says"
+    inside = find_normalisation(model, image)
+    return None if inside is None else inside.describe()
+
+
 def _take_preprocessing(draft: Draft, like: Draft) -> None:
     draft.values = {key: deepcopy(value) for key, value in like.values.items() if key not in OF_THE_FILE}
     draft.comments = {place: text for place, text in like.comments.items() if place[0] not in OF_THE_FILE}
