@@ -57,7 +57,7 @@ GatePoints = Annotated[
     float | None, typer.Option(help="Runs, predictions: largest drop of top-1, in points.", min=0.0, max=100.0)
 ]
 JudgeLabels = Annotated[
-    Path | None, typer.Option(help="Predictions: label file (`NAME CLASS` lines) instead of their own labels.")
+    Path | None, typer.Option(help="Predictions: label file, with classes as numbers, instead of their own labels.")
 ]
 ListLimit = Annotated[int | None, typer.Option(help="Predictions: images and classes to list; default: 10.", min=0)]
 Format = Annotated[

@@ -18,7 +18,7 @@ def diagnose(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `seatrial run` wrote.")],
     images: Annotated[Path | None, typer.Option(help="Folder of images; default: the run's own.")] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="File of `NAME CLASS` lines; default: the run's, class folders beside --images.")
+        Path | None, typer.Option(help="Label file; default: the run's, class folders beside --images.")
     ] = None,
     bins: Annotated[
         Path | None, typer.Option(help=".bin files of these images, compared with the card's preprocessing.")

@@ -14,7 +14,8 @@ Choice = TypeVar("Choice", bound=str)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Output = Annotated[Path, typer.Option("--output", help="Path of the result.")]
 Labels = Annotated[
-    Path | None, typer.Option("--labels", help="Label file (`NAME CLASS` lines); default: class folders in --images.")
+    Path | None,
+    typer.Option("--labels", help="Label file (docs/data.md has its forms); default: class folders in --images."),
 ]
 Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
 Reference = Annotated[

@@ -34,20 +34,21 @@ def quantize(
     """Quantise a graph to int8 with a scale for each output channel, checked and compared with fp32."""
     from seatrial.data.labels import read_labels
     from seatrial.engines.engine_folder import read_graph
+    from seatrial.recipes import Recipe
     from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 
     source = read_graph(graph)
     if images is None and labels is not None:
         raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
-    classes = source.manifest.recipe["network"]["classes"]
-    spec = QuantizeSpec(
-        calibration=calibration,
-        count=calibration_images,
-        preset=read_choice(preset, ("performance", "mixed"), "preset"),
-        images=() if images is None else read_labels(images, labels, classes),
-        max_drop_pp=max_drop_pp,
-    )
+    card = Recipe.read(source.manifest.recipe, "the graph's manifest")
     with show_progress() as progress:
+        spec = QuantizeSpec(
+            calibration=calibration,
+            count=calibration_images,
+            preset=read_choice(preset, ("performance", "mixed"), "preset"),
+            images=() if images is None else read_labels(images, labels, card, progress),
+            max_drop_pp=max_drop_pp,
+        )
         manifest = quantize_graph(source, spec, output, progress)
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))

@@ -11,7 +11,7 @@ from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 def score(
     predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of NAME_0.txt, .bin or .npy.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="File of `NAME CLASS` lines.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Label file, with classes as numbers.")],
     output: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the result.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="The result's name, such as result.json.")],
     allow_partial: Annotated[

@@ -5,24 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.labels import list_by_suffix, read_image_list, refuse_left_out, spread
+from seatrial.data.labels import list_images, read_image_list, spread
 from seatrial.errors import DataError, cannot_read
 from seatrial.store.files import hash_bytes, hash_file
 
 
 def read_calibration(source: Path, count: int) -> tuple[Path, ...]:
-    """At most `count` images, evenly spaced: of a folder, of its class folders, or of a text file that lists them.
+    """At most `count` images, evenly spaced: of a folder, of the folders in it, or of a text file that lists them.
 
     Raises:
         DataError: there is no such folder or file, it holds no images or others too, or a listed one is not there.
     """
-    if source.is_file():
-        paths = read_image_list(source)
-    else:
-        paths = list_by_suffix(source)
-        folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-        paths = paths or [path for folder in folders for path in list_by_suffix(folder)]
-        refuse_left_out(source, {path.relative_to(source).as_posix() for path in paths})
+    paths = read_image_list(source) if source.is_file() else list_images(source)
     if not paths:
         raise DataError(f"calibration folder {source} holds no images", "give a folder or a list of images")
     return tuple(spread(paths, count))

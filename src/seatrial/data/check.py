@@ -9,12 +9,23 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
+from seatrial.data.classes import Classes, number_folders
 from seatrial.data.image_files import find_left_out
-from seatrial.data.labels import check_folder, list_by_suffix, read_text_lines, split_label_line
+from seatrial.data.label_files import NameIndex, read_image_labels, split_label_line
+from seatrial.data.labels import (
+    check_folder,
+    find_annotations,
+    find_class_folders,
+    list_class,
+    list_images,
+    name_images,
+)
 from seatrial.data.loading.prefetch import load_ahead
+from seatrial.data.names import read_text_lines
 from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 
 SHOWN = 5
 """Examples kept with a finding."""
@@ -38,7 +49,7 @@ class Finding:
 def check_data(
     images: Path,
     label_file: Path | None,
-    classes: int,
+    network: Recipe | Classes | int,
     expected: int | None = None,
     decode_workers: int = 1,
     progress: Progress = silent,
@@ -47,6 +58,7 @@ def check_data(
 
     Args:
         label_file: None: `images` holds class folders.
+        network: its recipe, or the number of its classes where names make no difference.
         expected: how many images there must be.
         decode_workers: threads that decode.
 
@@ -54,10 +66,13 @@ def check_data(
         DataError: there is no such folder, or no label file that is text.
     """
     check_folder(images)
+    known = Classes.of(network)
+    classes = known.count
+    label_file = label_file or find_annotations(images, progress)
     if label_file is None:
-        paths, labels, findings = _read_folders(images, classes)
+        paths, labels, findings = _read_folders(images, known, progress)
     else:
-        paths, labels, findings = _read_flat(images, label_file)
+        paths, labels, findings = _read_flat(images, label_file, known)
     findings += _check_left_out(paths, images)
     findings += _check_counts(paths, images, classes, expected)
     findings += _check_labels(labels, classes)
@@ -73,41 +88,57 @@ def _warn(text: str, examples: Iterable[str] = ()) -> Finding:
     return Finding("warning", text, tuple(examples)[:SHOWN])
 
 
-def _read_folders(root: Path, classes: int) -> tuple[list[Path], list[int], list[Finding]]:
+def _read_folders(root: Path, classes: Classes, progress: Progress) -> tuple[list[Path], list[int], list[Finding]]:
     """Images, their labels and what is wrong with a folder of class folders."""
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    strays = sorted(p.name for p in root.iterdir() if not p.is_dir() and not p.name.startswith("."))
-    findings = []
-    if len(folders) != classes:
-        findings.append(_error(f"{root} has {len(folders)} class folders, the network {classes} classes"))
-    if strays:
-        findings.append(_warn(f"{len(strays)} files lie beside the class folders", strays))
+    place, folders = find_class_folders(root)
+    strays = sorted(p.name for p in place.iterdir() if not p.is_dir() and not p.name.startswith("."))
+    findings = [_warn(f"{len(strays)} files lie beside the class folders", strays)] if strays else []
+    names = [folder.name for folder in folders]
+    try:
+        numbers = number_folders(names, classes, place, lambda line: progress(Update("check", note=line)))
+    except DataError as error:
+        findings.append(_error(error.problem))
+        numbers = {name: number for number, name in enumerate(names)}
     paths: list[Path] = []
     labels: list[int] = []
-    for label, folder in enumerate(folders):
-        images = list_by_suffix(folder)
+    for folder in folders:
+        images = list_class(folder)
         paths += images
-        labels += [label] * len(images)
+        labels += [numbers[folder.name]] * len(images)
     return paths, labels, findings
 
 
-def _read_flat(images: Path, label_file: Path) -> tuple[list[Path], list[int], list[Finding]]:
+def _read_flat(images: Path, label_file: Path, classes: Classes) -> tuple[list[Path], list[int], list[Finding]]:
     """Images, the labels of the label file and how the two do not fit."""
-    by_name, findings = _read_lines(label_file)
-    paths = list_by_suffix(images)
-    names = {path.name for path in paths}
+    paths = list_images(images, notify=lambda line: None)
+    names = name_images(images, paths).keys()
+    by_name, findings = _read_label_file(label_file, names, classes)
     missing, extra = sorted(by_name.keys() - names), sorted(names - by_name.keys())
     if missing:
         findings.append(_error(f"{len(missing)} images are labelled but not there", missing))
     if extra:
         findings.append(_error(f"{len(extra)} images are there but not labelled", extra))
-    foreign = sorted(p.name for p in images.iterdir() if p.name not in names and not p.name.startswith("."))
+    expected = {path.relative_to(images).parts[0] for path in paths}
+    expected |= {label_file.name} if label_file.parent == images else set()
+    foreign = sorted(p.name for p in images.iterdir() if p.name not in expected and not p.name.startswith("."))
     if foreign:
         findings.append(_warn(f"{len(foreign)} other files or folders lie among the images", foreign))
     return paths, list(by_name.values()), [*findings, *_check_names(paths)]
 
 
-def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
+def _read_label_file(path: Path, names: Collection[str], classes: Classes) -> tuple[dict[str, int], list[Finding]]:
+    """Classes by image, and every line that is wrong where the lines are `NAME CLASS`, else what is wrong at first."""
+    try:
+        return read_image_labels(path, names, classes), []
+    except DataError as error:
+        by_name, findings = _read_lines(path, classes.offset)
+        if bool(by_name) != bool(findings):
+            findings = [_error(error.problem)]
+    index = NameIndex(names)
+    return {index.find(name) or name: label for name, label in by_name.items()}, findings
+
+
+def _read_lines(path: Path, offset: int) -> tuple[dict[str, int], list[Finding]]:
     by_name: dict[str, int] = {}
     broken, twice = [], []
     for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
@@ -115,10 +146,10 @@ def _read_lines(path: Path) -> tuple[dict[str, int], list[Finding]]:
         if pair is None:
             broken += [f"line {number}: {line[:80]}"] if line.strip() else []
         elif pair[0] in by_name:
-            same = "the same" if by_name[pair[0]] == pair[1] else "another"
+            same = "the same" if by_name[pair[0]] == pair[1] + offset else "another"
             twice.append(f"line {number}: {pair[0]} (with {same} class)")
         else:
-            by_name[pair[0]] = pair[1]
+            by_name[pair[0]] = pair[1] + offset
     findings = []
     if broken:
         findings.append(_error(f"{len(broken)} lines of {path} are not `NAME CLASS`", broken))
@@ -156,11 +187,11 @@ def _check_names(paths: Sequence[Path]) -> Iterator[Finding]:
 
 def _check_labels(labels: Collection[int], classes: int) -> Iterator[Finding]:
     counts = Counter(labels)
-    beyond = sorted(label for label in counts if label >= classes)
+    beyond = sorted(label for label in counts if not 0 <= label < classes)
     one_based = beyond == [classes] and 0 not in counts
     if beyond:
         affected = sum(counts[label] for label in beyond)
-        why = ": the labels count from 1, subtract 1" if one_based else ""
+        why = ": they count from 1, so give the card `[labels] offset = -1`" if one_based else ""
         text = f"{affected} labels are not one of the network's classes 0..{classes - 1}{why}"
         yield _error(text, (f"class {label} ({counts[label]} images)" for label in beyond))
     elif 0 not in counts and len(counts) == classes - 1 and classes > 2:

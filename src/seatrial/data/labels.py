@@ -1,37 +1,52 @@
 """Which image has which class: ImageNet's layouts read into one list, every name accounted for."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import TypeVar
 
+from seatrial.data.classes import Classes, Notify, check_classes, number_folders
 from seatrial.data.image_files import find_left_out, is_image_name
 from seatrial.data.images import LabelledImage
+from seatrial.data.label_files import ANNOTATIONS, read_image_labels
+from seatrial.data.names import count_names, read_text_lines
 from seatrial.errors import DataError
+from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 
-OTHER_CLASSES = "give the recipe of these classes, or the folder that holds all of them"
 EVERY = "every image needs exactly one line"
 LEFT_OUT = "move them out of it, or to the others with an image's suffix such as .jpg"
-Notify = Callable[[str], None]
-Key = TypeVar("Key")
-Item = TypeVar("Item")
 
 
-def read_labels(images: Path, labels: Path | None, classes: int) -> tuple[LabelledImage, ...]:
-    """A labelled set in the order of its ids: a flat folder with a label file, or class folders.
+def read_labels(
+    images: Path, labels: Path | None, classes: Recipe | Classes | int, progress: Progress = silent
+) -> tuple[LabelledImage, ...]:
+    """A labelled set in the order of its ids: images with a label file, or class folders (docs/data.md).
+
+    Args:
+        labels: None: `images` holds class folders, or is Tiny-ImageNet's val.
+        classes: the network's: its recipe, or their number where names make no difference.
 
     Raises:
         DataError: no such folder or file, a line that is no label, names that are missing on either side,
             or a class that the network does not have.
     """
     check_folder(images)
+    known, labels = Classes.of(classes), labels or find_annotations(images, progress)
     if labels is None:
-        return read_class_folders(images, classes)
-    by_name = parse_label_file(labels)
-    have = {p.name: p for p in list_images(images)}
-    find_missing(by_name.keys(), have.keys(), labels, images)
-    check_classes(by_name.items(), classes, str(labels))
-    return tuple(LabelledImage(name, have[name], by_name[name]) for name in sorted(by_name))
+        return read_class_folders(images, known, None, progress)
+    have = name_images(images, list_images(images))
+    by_id = read_image_labels(labels, have.keys(), known)
+    find_missing(by_id.keys(), have.keys(), labels, images)
+    check_classes(by_id.items(), known, str(labels))
+    return tuple(LabelledImage(name, have[name], by_id[name]) for name in sorted(by_id))
+
+
+def find_annotations(images: Path, progress: Progress) -> Path | None:
+    """The label file of Tiny-ImageNet's validation images, in their folder, or beside the one called images."""
+    for folder in (images, *([images.parent] if images.name == "images" else [])):
+        if (folder / ANNOTATIONS).is_file():
+            progress(Update("images", note=f"labels are from {folder / ANNOTATIONS}"))
+            return folder / ANNOTATIONS
+    return None
 
 
 def find_missing(
@@ -59,77 +74,77 @@ def find_missing(
     return tuple(missing)
 
 
-def parse_label_file(path: Path) -> dict[str, int]:
-    """Classes by file name from lines `NAME CLASS` (the guides' val_label.txt).
+def read_class_folders(
+    root: Path, classes: Recipe | Classes | int, notify: Notify | None = None, progress: Progress = silent
+) -> tuple[LabelledImage, ...]:
+    """Images of `root/CLASS/NAME`, classes numbered by `data.classes.number_folders`; in the order of folders as text.
 
-    Raises:
-        DataError: names the first line that is not of this form, or a name that is listed twice.
-    """
-    by_name: dict[str, int] = {}
-    for number, line in enumerate(read_text_lines(path, "label file", "give --labels FILE"), start=1):
-        if not line.strip():
-            continue
-        pair = split_label_line(line)
-        if pair is None:
-            raise DataError(f"{path}:{number}: '{line[:80]}' is not `NAME CLASS`", "mend the line")
-        name, label = pair
-        if name in by_name:
-            raise DataError(f"{path}:{number}: '{name}' is listed twice", "remove one of the lines")
-        by_name[name] = label
-    if not by_name:
-        raise DataError(f"label file {path} is empty", "give --labels another file")
-    return by_name
-
-
-def read_text_lines(path: Path, what: str, fix: str = "give a text file") -> list[str]:
-    """The lines of a text file.
-
-    Raises:
-        DataError: it is not there, or not text; calls it `what`.
-    """
-    try:
-        # Windows editors put a byte order mark in front.
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise DataError(f"{what} {path} cannot be read ({reason})", fix) from None
-
-
-def split_label_line(line: str) -> tuple[str, int] | None:
-    """Name and class of a line `NAME CLASS`; None if it is another."""
-    words = line.strip().rsplit(maxsplit=1)
-    if len(words) < 2 or not words[1].isascii() or not words[1].isdigit():
-        return None
-    return words[0], int(words[1])
-
-
-def read_class_folders(root: Path, classes: int, notify: Notify | None = None) -> tuple[LabelledImage, ...]:
-    """Images of `root/CLASS/NAME`, classes numbered in the order of the folders' names (torchvision's ImageFolder).
+    Images may lie in the only folder of their class, and class folders in the only folder of `root`.
 
     Args:
         notify: as for `refuse_left_out`.
 
     Raises:
-        DataError: no folders, an empty one, more than the network has classes, or images that lie elsewhere in `root`.
+        DataError: no folders, an empty one, names that do not fit the network's classes, or images that lie elsewhere.
     """
-    check_folder(root)
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    place, folders = find_class_folders(root)
     if not folders:
         raise DataError(f"{root} holds no class folders", "give --labels FILE for a flat folder")
-    if len(folders) != classes:
-        raise DataError(f"{root} has {len(folders)} class folders, the network {classes} classes", OTHER_CLASSES)
-    images = []
-    for label, folder in enumerate(folders):
-        files = list_by_suffix(folder)
+    names = [folder.name for folder in folders]
+    numbers = number_folders(names, Classes.of(classes), place, lambda line: progress(Update("images", note=line)))
+    images: list[LabelledImage] = []
+    taken: set[str] = set()
+    for folder in folders:
+        files = list_class(folder)
         if not files:
             raise DataError(f"class folder {folder} holds no images", "remove it, or add its images")
-        images += [LabelledImage(f"{folder.name}/{p.name}", p, label) for p in files]
-    refuse_left_out(root, {image.id for image in images}, notify)
+        images += [LabelledImage(f"{folder.name}/{p.name}", p, numbers[folder.name]) for p in files]
+        taken |= {p.relative_to(root).as_posix() for p in files}
+    refuse_left_out(root, taken, notify)
     return tuple(images)
 
 
+def find_class_folders(root: Path) -> tuple[Path, list[Path]]:
+    """Class folders, sorted by name, and where they lie: in `root`, or in its only folder, which has no images itself.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    check_folder(root)
+    folders = list_folders(root)
+    if len(folders) == 1 and len(list_folders(folders[0])) > 1 and not list_by_suffix(folders[0]):
+        return folders[0], list_folders(folders[0])
+    return root, folders
+
+
+def list_folders(root: Path) -> list[Path]:
+    """Folders directly in `root`, sorted by name, hidden ones left out."""
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def list_class(folder: Path) -> list[Path]:
+    """The images of a class folder, or of the only folder in it that has some; sorted by name.
+
+    Raises:
+        DataError: they lie deeper, or in several folders.
+    """
+    files = list_by_suffix(folder)
+    within = [] if files else [found for below in list_folders(folder) if (found := list_by_suffix(below))]
+    if files or len(within) == 1:
+        return files or within[0]
+    deeper = find_left_out(folder, frozenset())
+    if deeper:
+        shown = count_names("lie deeper", deeper)
+        raise DataError(
+            f"class folder {folder} holds no images itself: {shown}", "give the folder whose folders are the classes"
+        )
+    return []
+
+
 def list_images(folder: Path, notify: Notify | None = None) -> list[Path]:
-    """Image files directly in `folder`, sorted by name; known by suffix, hidden ones left out.
+    """Image files in `folder`, sorted by name; known by suffix, hidden ones left out.
+
+    Where none lies directly in it, those of the folders below, all at one depth, sorted by path: class folders, too.
 
     Args:
         notify: as for `refuse_left_out`.
@@ -138,13 +153,23 @@ def list_images(folder: Path, notify: Notify | None = None) -> list[Path]:
         DataError: there is no such folder, or it holds some such files and other images too.
     """
     paths = list_by_suffix(folder)
+    if not paths:
+        deeper = [name for name in find_left_out(folder, frozenset()) if is_image_name(name)]
+        depth = min((name.count("/") for name in deeper), default=0)
+        paths = [folder / name for name in deeper if name.count("/") == depth]
     if paths:
-        refuse_left_out(folder, {path.name for path in paths}, notify)
+        refuse_left_out(folder, {path.relative_to(folder).as_posix() for path in paths}, notify)
     return paths
 
 
+def name_images(root: Path, paths: Sequence[Path]) -> Mapping[str, Path]:
+    """Images by their file names, or where two share one, by their paths seen from `root`."""
+    by_name = {path.name: path for path in paths}
+    return by_name if len(by_name) == len(paths) else {path.relative_to(root).as_posix(): path for path in paths}
+
+
 def list_by_suffix(folder: Path) -> list[Path]:
-    """As `list_images`, whatever else the folder holds.
+    """Image files directly in `folder`, sorted by name, whatever else it holds.
 
     Raises:
         DataError: there is no such folder.
@@ -200,45 +225,3 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         state = "is a file, not a folder" if folder.exists() else "is not there"
         raise DataError(f"image folder {folder} {state}", "check its path")
-
-
-def check_classes(labels: Iterable[tuple[str, int]], classes: int, source: str) -> None:
-    """Refuse a class that the network does not have.
-
-    Raises:
-        DataError: names the first and how many there are.
-    """
-    counted = Counter(label for _, label in labels)
-    beyond = sorted(label for label in counted if label >= classes)
-    if beyond:
-        fix = (
-            "labels count from 0: subtract 1"
-            if beyond == [classes] and 0 not in counted
-            else "is this the right recipe?"
-        )
-        raise DataError(
-            f"{source} has class {beyond[0]} ({counted[beyond[0]]} images), the network has classes 0..{classes - 1}",
-            fix,
-        )
-
-
-def index_unique(
-    items: Iterable[Item], key: Callable[[Item], Key], refuse: Callable[[Key, Item, Item], DataError]
-) -> dict[Key, Item]:
-    """Items by a key that no two of them share.
-
-    Raises:
-        DataError: two do; `refuse` makes it of the key and both items.
-    """
-    found: dict[Key, Item] = {}
-    for item in items:
-        first = found.setdefault(key(item), item)
-        if first is not item:
-            raise refuse(key(item), first, item)
-    return found
-
-
-def count_names(what: str, names: Sequence[str]) -> str:
-    """How many names there are of what, and the first three."""
-    shown = ", ".join(f"'{n}'" for n in names[:3]) + (", …" if len(names) > 3 else "")
-    return f"{len(names)} {what}" + (f" ({shown})" if names else "")

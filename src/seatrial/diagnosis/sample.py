@@ -1,13 +1,13 @@
 """What is diagnosed: a run folder, and a sample of its images."""
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.bins.read import BinFolder, list_with_bins, open_bins
+from seatrial.data.classes import Classes
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.loading.batches import iterate_batches
@@ -94,7 +94,7 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
     pipeline = make_pipeline(recipe)
     folder, labels = _find_inputs(spec, manifest)
     # A label that the network does not have is a finding here, not an error.
-    labelled = read_labels(folder, labels, recipe.network.classes if labels is None else sys.maxsize)
+    labelled = read_labels(folder, labels, replace(Classes.of(recipe), bounded=False), progress)
     paths = [image.path for image in labelled]
     if spec.bins is not None:
         paths = list_with_bins(spec.bins, paths)

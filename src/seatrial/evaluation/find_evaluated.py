@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.contents import read_contents
 from seatrial.data.images import LabelledImage
-from seatrial.data.labels import count_names
+from seatrial.data.names import count_names
 from seatrial.errors import DataError
 from seatrial.evaluation.executor import Evaluation
 from seatrial.evaluation.ledger import PredictionLedger

@@ -6,14 +6,16 @@ leave out of the count, and foreign files, of which they die; and equal scores a
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.labels import check_classes, index_unique, parse_label_file
+from seatrial.data.classes import UNKNOWN, check_classes
+from seatrial.data.label_files import read_label_file
+from seatrial.data.names import index_unique
 from seatrial.errors import DataError, ParityError
 from seatrial.evaluation.parity import DIAGNOSE, check_finite, check_logits
 from seatrial.metrics.topk import K, TopK, rank_top
@@ -51,8 +53,8 @@ def score_folder(predictions: Path, labels: Path, allow_partial: bool = False, p
         DataError: predictions are missing, belong to no label, are of unequal length or cannot be read.
         ParityError: a prediction is not a number or the same for every class, or all are the same.
     """
-    wanted = _read_labels(labels)
     files, foreign = _find_predictions(predictions)
+    wanted = _read_labels(labels, files)
     if foreign:
         shown = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
         progress(Update("score", note=f"{len(foreign)} files in {predictions} are no predictions: {shown}"))
@@ -87,11 +89,11 @@ def write_result(score: Score, path: Path) -> None:
     write_text(path, json.dumps({"title": "Overall statistical evaluation", "value": value}))
 
 
-def _read_labels(path: Path) -> dict[str, int]:
-    """Labels by the part of an image's name before its first dot."""
+def _read_labels(path: Path, images: Collection[str]) -> dict[str, int]:
+    """Labels by the part of an image's name before its first dot; folders in front of it do not count."""
     labels = index_unique(
-        parse_label_file(path).items(),
-        lambda pair: pair[0].split(".")[0],
+        read_label_file(path, images, UNKNOWN).items(),
+        lambda pair: pair[0].rpartition("/")[2].split(".")[0],
         lambda image, a, b: DataError(f"{path} has two labels for '{image}'", "keep one of them"),
     )
     return {image: label for image, (_, label) in labels.items()}

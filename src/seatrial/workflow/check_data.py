@@ -32,17 +32,17 @@ def check_images(
         DataError: there is no such folder, or no label file that is text.
         NotComparable: the predictions are of other images.
     """
-    classes = resolve_recipe(recipe).network.classes
-    findings = check_data(images, labels, classes, expected, count_cores(), progress)
+    card = resolve_recipe(recipe)
+    findings = check_data(images, labels, card, expected, count_cores(), progress)
     if predictions is None or any(finding.level == "error" for finding in findings):
         return findings
     from seatrial.evaluation.label_order import find_order
     from seatrial.store.predictions import Predictions  # Brings pyarrow, which no other verb here needs.
 
     stored = Predictions.load(predictions)
-    label_of = {image.id: image.label for image in read_labels(images, labels, classes)}
+    label_of = {image.id: image.label for image in read_labels(images, labels, card)}
     if not label_of.keys() >= set(stored.ids):
         raise NotComparable(f"{predictions} and {images} are of other images", "evaluate the engine on these")
     truth = np.array([label_of[image] for image in stored.ids])
-    order = find_order(stored.classes[:, 0], truth, classes)
+    order = find_order(stored.classes[:, 0], truth, card.network.classes)
     return findings if order is None else (Finding("error", order.text, order.examples[:SHOWN]), *findings)

@@ -34,6 +34,7 @@ from seatrial.metrics.classification import measure_all
 from seatrial.metrics.noise_floor import is_coarse
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 from seatrial.store.files import hash_file, remove_file
 from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions, write_parts
@@ -74,8 +75,8 @@ def read_set(
         raise UsageError("--fake-images measures no accuracy, so there is nothing to compare", "leave --reference out")
     manifest = read_engine(folder).manifest
     expected = describe_input(read_pipeline(manifest.graph), manifest.input.dtype)
-    classes = manifest.graph.recipe["network"]["classes"]
-    listing = read_images(image_set.source, image_set.labels, classes, spec.allow_partial, expected, progress)
+    recipe = Recipe.read(manifest.graph.recipe, "the graph's manifest")
+    listing = read_images(image_set.source, image_set.labels, recipe, spec.allow_partial, expected, progress)
     images, identity = listing.images, listing.source_hash
     if image_set.limit is not None:
         images, identity = select_images(images, image_set.limit, image_set.seed), None

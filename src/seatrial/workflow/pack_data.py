@@ -45,7 +45,7 @@ def pack_images(spec: PackSpec, progress: Progress = silent) -> PackReport:
     listing = read_images(
         spec.source,
         spec.labels,
-        recipe.network.classes,
+        recipe,
         spec.allow_partial,
         describe_input(pipeline, "uint8"),
         progress,

@@ -221,7 +221,7 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
 def _check(spec: RunSpec, progress: Progress) -> _Checked:
     card = resolve_card(spec.recipe, spec.image_size, spec.like)
     recipe = card.recipe
-    images = read_labels(spec.images, spec.labels, recipe.network.classes)
+    images = read_labels(spec.images, spec.labels, recipe, progress)
     probed: dict[str, Capabilities] = {}
     choices = [parse_engine(text, probed) for text in spec.engines]
     reference = choose_reference(recipe)

@@ -78,8 +78,8 @@ def read_images(
         raise UsageError("there is no data folder", "give --data DIR")
     expected = describe_input(make_pipeline(recipe), "uint8")
     if spec.evaluate_only:
-        return (), read_held_out(spec.data, recipe.network.classes, progress, expected)
-    return read_training_set(spec.data, recipe.network.classes, progress, expected)
+        return (), read_held_out(spec.data, recipe, progress, expected)
+    return read_training_set(spec.data, recipe, progress, expected)
 
 
 def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledImage] | None) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ def test_labels_that_count_from_one_are_told(tmp_path: Path) -> None:
     (found,) = check_set(make_set(tmp_path, [1, 2, 3, 3]), 3)
     assert found == Finding(
         "error",
-        "2 labels are not one of the network's classes 0..2: the labels count from 1, subtract 1",
+        "2 labels are not one of the network's classes 0..2: they count from 1, so give the card "
+        "`[labels] offset = -1`",
         ("class 3 (2 images)",),
     )
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.data.classes import Classes
 from seatrial.data.images import LabelledImage, hash_listing
-from seatrial.data.labels import list_images, parse_label_file, read_class_folders, read_image_list, read_labels
+from seatrial.data.label_files import read_label_file
+from seatrial.data.labels import list_images, read_class_folders, read_image_list, read_labels
 from seatrial.errors import DataError
 
 
@@ -41,7 +43,7 @@ def test_a_flat_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     "text", ["a.png 3\nb.png 4\n", "a.png\t3\r\nb.png\t4\r\n", "\ufeffa.png 3\nb.png  4", "  a.png   3  \n\n b.png 4\n"]
 )
 def test_label_files_come_from_all_kinds_of_editors(text: str, tmp_path: Path) -> None:
-    assert parse_label_file(write(tmp_path / "labels.txt", text)) == {"a.png": 3, "b.png": 4}
+    assert read_label_file(write(tmp_path / "labels.txt", text), (), Classes(5)) == {"a.png": 3, "b.png": 4}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_label_files_come_from_all_kinds_of_editors(text: str, tmp_path: Path) -
         ("a.png -1\n", r"labels\.txt:1: 'a\.png -1' is not"),
         ("a.png 1.0\n", r"labels\.txt:1: 'a\.png 1\.0' is not"),
         ("a.png ²\n", r"labels\.txt:1: 'a\.png ²' is not"),
-        ("3\n", r"labels\.txt:1: '3' is not"),
+        ("3\nb.png 4\n", r"labels\.txt:1: '3' is not"),
         ("a.png 1\nb.png 1\na.png 1\n", r"labels\.txt:3: 'a\.png' is listed twice; remove one of the lines$"),
         ("a.png 1\na.png  2\n", r"labels\.txt:2: 'a\.png' is listed twice; remove one of the lines$"),
         ("a.png  1\na.png 2\n", r"labels\.txt:2: 'a\.png' is listed twice; remove one of the lines$"),
@@ -100,7 +102,11 @@ def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("a.png 9\nb.png 12\n", r"has class 12 \(1 images\), the network has classes 0\.\.9; is this the right recipe"),
-        ("a.png 1\nb.png 10\n", r"has class 10 \(1 images\), .* 0\.\.9; labels count from 0: subtract 1$"),
+        (
+            "a.png 1\nb.png 10\n",
+            r"has class 10 \(1 images\), .* 0\.\.9; labels count from 0 and these from 1: 'b\.png' is no class "
+            r"as it is, and class 9 with `offset = -1` under `\[labels\]` of the card$",
+        ),
         ("a.png 0\nb.png 10\n", r"has class 10 \(1 images\), .* is this the right recipe\?$"),
     ],
 )

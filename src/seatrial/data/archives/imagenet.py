@@ -221,7 +221,7 @@ def _read_devkit(path: Path, verify: bool) -> tuple[dict[str, int], tuple[str, .
     A class is its place among these, as in torchvision and in class folders.
     """
     meta, truth = _find_in_devkit(path, verify, ("meta.mat", "ILSVRC2012_validation_ground_truth.txt"))
-    wnid_of = _read_synsets(meta, path)
+    wnid_of = read_synsets(meta, path)
     wnids = tuple(sorted(wnid_of.values()))
     place_of = {number: wnids.index(wnid) for number, wnid in wnid_of.items()}
     labels = enumerate(_read_truth(truth, place_of, path), start=1)
@@ -253,8 +253,12 @@ def _find_in_devkit(path: Path, verify: bool, names: Sequence[str]) -> list[byte
     return [contents[name] for name in names]
 
 
-def _read_synsets(data: bytes, path: Path) -> dict[int, str]:
-    """WNIDs by ILSVRC id; those that have children are no classes."""
+def read_synsets(data: bytes, path: Path) -> dict[int, str]:
+    """WNIDs by ILSVRC id, of the bytes of the devkit's meta.mat in `path`; those that have children are no classes.
+
+    Raises:
+        RefusedFile: it is damaged, or not the devkit's.
+    """
     from scipy.io import loadmat
 
     file: Any = io.BytesIO(data)  # scipy's annotations know paths only.

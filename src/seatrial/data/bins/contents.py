@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.fast_hash import hash_prepared
-from seatrial.data.labels import count_names
+from seatrial.data.names import count_names
 from seatrial.errors import DataError
 from seatrial.store.files import hash_bytes, write_text
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.data.labels import check_folder, read_text_lines
+from seatrial.data.labels import check_folder
+from seatrial.data.names import read_text_lines
 from seatrial.errors import DataError
 from seatrial.store.files import write_text
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from seatrial.data.bins.info_file import InfoLine, read_info
 from seatrial.data.image_files import is_image_name
-from seatrial.data.labels import index_unique, refuse_left_out
+from seatrial.data.labels import list_images, refuse_left_out
+from seatrial.data.names import index_unique
 from seatrial.errors import DataError, UsageError, cannot_read
 from seatrial.store.records import TensorSpec
 
@@ -144,7 +145,10 @@ def _list_folder(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if not path.name.startswith(".") and (path.suffix in RAW or is_image_name(path.name))
     ]
-    refuse_left_out(folder, {path.name for path in files})
+    if not files:
+        files = list_images(folder)  # Class folders, or one that holds the images.
+    else:
+        refuse_left_out(folder, {path.name for path in files})
     if not files:
         raise DataError(f"{folder} holds no .npy, .bin or image files", "give --input another folder")
     return sort_naturally(files)

@@ -23,9 +23,9 @@ from pydantic import Field
 
 from seatrial.data.bins.contents import CONTENTS, BinContent, append_content, read_contents, tidy_contents
 from seatrial.data.images import PreparedInput
-from seatrial.data.labels import index_unique
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.loading.worker_process import start_process
+from seatrial.data.names import index_unique
 from seatrial.data.preprocessing.decode import read_file
 from seatrial.data.preprocessing.input_pipeline import decode_pixels
 from seatrial.data.preprocessing.steps import normalise

@@ -2,12 +2,16 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from seatrial.data.archives.tar_stream import COMPRESSED
+from seatrial.data.classes import Classes
 from seatrial.data.image_files import is_image_name
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import count_names, list_images, parse_label_file, read_class_folders, refuse_left_out
+from seatrial.data.label_files import read_image_labels
+from seatrial.data.labels import find_annotations, list_images, name_images, read_class_folders, refuse_left_out
+from seatrial.data.names import count_names
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.lists import read_info_list, read_list
 from seatrial.data.sources.pack_file import MAGIC, read_packed
@@ -15,6 +19,7 @@ from seatrial.data.sources.request import Request, label_images
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 
 KINDS = (
     "images are given as a folder (of images, class folders, .bin files or .tar archives), a .tar or "
@@ -26,7 +31,7 @@ TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz)$", re.IGNORECASE)
 def read_images(
     source: Path | str,
     labels: Path | None,
-    classes: int,
+    classes: Recipe | Classes | int,
     allow_partial: bool = False,
     expected: PreparedInput | None = None,
     progress: Progress = silent,
@@ -34,7 +39,7 @@ def read_images(
     """A labelled set in the order of its ids, whatever kind of source it is; no image is decoded.
 
     Args:
-        classes: number of classes of the network.
+        classes: the network's: its recipe, or their number where names make no difference.
         allow_partial: do without images that have a label but are not there; the listing and a note name them.
         expected: what the engine takes (`data.preprocessing.check_prepared.describe_input`): says what bins without a
             `bins.json` are.
@@ -43,7 +48,7 @@ def read_images(
         DataError: nothing there, none of the known kinds, names that do not agree, or classes that the network lacks.
         RefusedFile: an archive or a pack is damaged or unsafe.
     """
-    request = Request(Path(source), labels, classes, allow_partial, expected, progress)
+    request = Request(Path(source), labels, Classes.of(classes), allow_partial, expected, progress)
     listing = _read_kind(request)
     if listing.missing:
         missing = count_names("labelled images are not there", listing.missing)
@@ -99,7 +104,11 @@ def read_folder(request: Request) -> ImageListing:
 
 
 def _read_images(request: Request) -> ImageListing:
-    if request.labels is None:
-        return ImageListing(read_class_folders(request.source, request.classes, request.notify_left_out))
-    images = (LabelledImage(p.name, p, -1) for p in list_images(request.source, request.notify_left_out))
-    return label_images(images, parse_label_file(request.labels), request)
+    labels = request.labels or find_annotations(request.source, request.progress)
+    if labels is None:
+        notify = request.notify_left_out
+        return ImageListing(read_class_folders(request.source, request.classes, notify, request.progress))
+    have = name_images(request.source, list_images(request.source, request.notify_left_out))
+    images = (LabelledImage(name, path, -1) for name, path in have.items())
+    by_id = read_image_labels(labels, have.keys(), request.classes)
+    return label_images(images, by_id, replace(request, labels=labels))

@@ -10,7 +10,8 @@ from pathlib import Path
 from seatrial.data.bins.contents import BinContent, find_contents
 from seatrial.data.bins.write import MANIFEST, BinManifest
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import count_names, index_unique, parse_label_file
+from seatrial.data.label_files import read_label_file
+from seatrial.data.names import count_names, index_unique
 from seatrial.data.sources.request import Request, label_images, require_labels
 from seatrial.errors import DataError, cannot_read
 from seatrial.progress import Update
@@ -27,7 +28,8 @@ def read_bin_folder(request: Request) -> ImageListing:
     """
     names = [entry.name for entry in os.scandir(request.source) if not entry.name.startswith(".")]
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
-    by_id = parse_label_file(require_labels(request, "a folder of bins"))
+    labels = require_labels(request, "a folder of bins")
+    by_id = read_label_file(labels, [path.name for path in paths], request.classes)
     form = find_form(paths, request)
     images = (LabelledImage(i, path, -1, prepared=form) for i, path in name_bins_by_id(paths, by_id).items())
     return add_contents(label_images(images, by_id, request), request)

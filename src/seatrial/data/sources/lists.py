@@ -5,7 +5,8 @@ from pathlib import Path
 
 from seatrial.data.bins.info_file import read_info
 from seatrial.data.images import ImageListing, LabelledImage
-from seatrial.data.labels import count_names, index_unique, parse_label_file, read_text_lines, split_label_line
+from seatrial.data.label_files import read_image_labels, read_label_file, split_label_line
+from seatrial.data.names import count_names, index_unique, read_text_lines
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, Request, label_images, require_labels
 from seatrial.errors import DataError
@@ -35,7 +36,7 @@ def read_list(request: Request) -> ImageListing:
             )
         if pair[0] in by_path:
             raise DataError(f"'{pair[0]}' is listed twice in {request.source}", "remove one of the lines")
-        by_path[pair[0]] = pair[1]
+        by_path[pair[0]] = pair[1] + request.classes.offset
     return _label({text: folder / text for text in by_path}, by_path, request)
 
 
@@ -57,15 +58,16 @@ def read_info_list(request: Request) -> ImageListing:
 
 
 def _label_by_name(paths: list[Path], request: Request, size: Size | None = None) -> ImageListing:
-    by_name = parse_label_file(require_labels(request, "a list of paths"))
+    labels = require_labels(request, "a list of paths")
     if _are_bins(paths, request):
+        by_name = read_label_file(labels, [path.name for path in paths], request.classes)
         return _label(name_bins_by_id(paths, by_name), by_name, request, size)
     by_file = index_unique(
         paths,
         lambda path: path.name,
         lambda name, a, b: DataError(f"{request.source} names two files '{name}': {a} and {b}", "remove one of them"),
     )
-    return _label(by_file, by_name, request, size)
+    return _label(by_file, read_image_labels(labels, by_file.keys(), request.classes), request, size)
 
 
 def _label(

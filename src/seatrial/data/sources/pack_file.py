@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from seatrial.data.classes import check_classes
 from seatrial.data.contents import read_contents
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import check_classes, count_names, parse_label_file
+from seatrial.data.label_files import read_image_labels
 from seatrial.data.loading.prefetch import load_ahead
+from seatrial.data.names import count_names
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError, RefusedFile, SeatrialError, StorageError, UsageError
@@ -160,7 +162,7 @@ def read_packed(request: Request) -> ImageListing:
 
 
 def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Request) -> tuple[str, ...]:
-    by_id = parse_label_file(labels)
+    by_id = read_image_labels(labels, {image.id for image in images}, request.classes)
     missing = match_ids(by_id.keys(), {image.id for image in images}, request)
     others = [image.id for image in images if by_id[image.id] != image.label]
     if others:

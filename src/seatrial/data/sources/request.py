@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial.data.classes import Classes, Notify, check_classes
 from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.labels import EVERY, Notify, check_classes, find_missing, index_unique
+from seatrial.data.labels import EVERY, find_missing
+from seatrial.data.names import index_unique
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 
@@ -19,8 +21,8 @@ class Request:
 
     source: Path
     labels: Path | None
-    classes: int
-    """Number of classes of the network."""
+    classes: Classes
+    """The network's."""
     allow_partial: bool = False
     expected: PreparedInput | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""

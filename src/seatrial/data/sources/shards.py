@@ -4,14 +4,17 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.data.archives.tar_stream import read_index
+from seatrial.data.classes import number_folders
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
 from seatrial.data.images import ImageListing, LabelledImage
-from seatrial.data.labels import LEFT_OUT, OTHER_CLASSES, count_names, index_unique, parse_label_file
+from seatrial.data.label_files import read_image_labels
+from seatrial.data.labels import LEFT_OUT
+from seatrial.data.names import count_names, index_unique
 from seatrial.data.sources.request import Request, label_images
 from seatrial.errors import DataError
 from seatrial.progress import Update
@@ -79,9 +82,12 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
             f"{request.source} holds no images", "`seatrial data prepare` unpacks ImageNet's own archives of archives"
         )
     if request.labels is not None:
-        return label_images(_name_by_base(contents.images.values()), parse_label_file(request.labels), request)
+        named = _name_by_base(contents.images.values())
+        by_id = read_image_labels(request.labels, named.keys(), request.classes)
+        return label_images(named.values(), by_id, request)
     if any(contents.classes.values()):
-        return label_images(contents.images.values(), _match_classes(contents), request)
+        by_id = {image: label + request.classes.offset for image, label in _match_classes(contents).items()}
+        return label_images(contents.images.values(), by_id, request)
     return label_images(*_read_class_folders(contents.images.values(), request), request)
 
 
@@ -131,14 +137,14 @@ def expand_braces(pattern: str) -> list[Path]:
     return [Path("".join(words)) for words in itertools.product(*parts)]
 
 
-def _name_by_base(images: Iterable[LabelledImage]) -> Iterator[LabelledImage]:
-    """Called by the last part of their names, as label files have it."""
+def _name_by_base(images: Iterable[LabelledImage]) -> dict[str, LabelledImage]:
+    """By the last part of their names, as label files have it."""
     found = index_unique(
         images,
         lambda image: image.id.rpartition("/")[2],
         lambda base, a, b: DataError(f"'{base}' is there twice, in {a.path} and in {b.path}", "rename one of them"),
     )
-    return (replace(image, id=base) for base, image in found.items())
+    return {base: replace(image, id=base) for base, image in found.items()}
 
 
 def _match_classes(contents: Contents) -> dict[str, int]:
@@ -172,7 +178,7 @@ def _parse_json(data: bytes) -> int | None:
 def _read_class_folders(
     images: Iterable[LabelledImage], request: Request
 ) -> tuple[list[LabelledImage], Mapping[str, int]]:
-    """Images called CLASS/NAME and their classes, numbered in the order of the folders' names."""
+    """Images called CLASS/NAME and their classes, numbered by `data.classes.number_folders`."""
     found: list[LabelledImage] = []
     roots: dict[str, str] = {}
     for image in images:
@@ -185,9 +191,7 @@ def _read_class_folders(
             raise DataError(f"class folders of {request.source} are in several places: '{first}' and '{other}'", FIX)
         found.append(replace(image, id="/".join(parts[-2:])))
     folders = sorted({image.id.partition("/")[0] for image in found})
-    if len(folders) != request.classes:
-        raise DataError(
-            f"{request.source} has {len(folders)} class folders, the network {request.classes} classes", OTHER_CLASSES
-        )
-    numbers = {folder: number for number, folder in enumerate(folders)}
+    numbers = number_folders(
+        folders, request.classes, request.source, lambda line: request.progress(Update("images", note=line))
+    )
     return found, {image.id: numbers[image.id.partition("/")[0]] for image in found}

@@ -5,10 +5,12 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from seatrial.data.images import LabelledImage, PreparedInput
-from seatrial.data.labels import count_names
+from seatrial.data.labels import find_annotations, list_folders
+from seatrial.data.names import count_names
 from seatrial.data.sources import read_images
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 
 KINDS = "a folder (of class folders, images with a label file, or .tar archives), a .tar, a .pack, or {name}-000.tar, …"
 SHARD = re.compile(r"-(\d+)\.tar")
@@ -17,14 +19,14 @@ Source = tuple[Path, Path | None]
 
 
 def read_training_set(
-    data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
+    data: Path, classes: Recipe | int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[tuple[LabelledImage, ...], tuple[LabelledImage, ...]]:
     """Training and validation images of a data set, in the order of their ids.
 
     Each lies in `data` under its name, `train` or `val`, as one of `KINDS`; a NAME_label.txt beside it is its labels.
 
     Args:
-        classes: number of classes of the network.
+        classes: the network's: its recipe, or their number where names make no difference.
         expected: the card's own pixels (`data.preprocessing.check_prepared.describe_input`), which a pack may
             hold; else none may.
 
@@ -44,7 +46,7 @@ def read_training_set(
 
 
 def read_held_out(
-    data: Path, classes: int, progress: Progress = silent, expected: PreparedInput | None = None
+    data: Path, classes: Recipe | int, progress: Progress = silent, expected: PreparedInput | None = None
 ) -> tuple[LabelledImage, ...]:
     """The validation images alone, as `read_training_set` gives them; there need be no others.
 
@@ -56,7 +58,7 @@ def read_held_out(
 
 
 def _read_source(
-    source: Source, classes: int, progress: Progress, expected: PreparedInput | None
+    source: Source, classes: Recipe | int, progress: Progress, expected: PreparedInput | None
 ) -> tuple[LabelledImage, ...]:
     images = read_images(*source, classes, expected=expected, progress=progress).images
     for image in images:
@@ -99,9 +101,9 @@ def _join_shards(name: str, shards: Sequence[str]) -> str:
 def _list_folders(source: Source) -> Set[str]:
     """Names of class folders; none for another kind of source."""
     root, labels = source
-    if labels is not None or not root.is_dir():
+    if labels is not None or not root.is_dir() or find_annotations(root, silent) is not None:
         return set()
-    return {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    return {path.name for path in list_folders(root)}
 
 
 def _number_folders(images: Sequence[LabelledImage]) -> dict[str, int]:
@@ -113,7 +115,7 @@ def _number_folders(images: Sequence[LabelledImage]) -> dict[str, int]:
 
 
 def _compare_classes(data: Path, train: Set[str], val: Set[str]) -> None:
-    """Classes are numbered in the order of the folders' names, so both parts must have the same."""
+    """Folders that the card has no names for are numbered in their order, so both parts must have the same."""
     if not train or not val or train == val:
         return
     parts = (("train", train - val), ("val", val - train))

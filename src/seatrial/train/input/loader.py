@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.data.images import LabelledImage
-from seatrial.data.labels import count_names
 from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
+from seatrial.data.names import count_names
 from seatrial.errors import DataError
 from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
-from seatrial.data.labels import parse_label_file
+from seatrial.data.classes import UNKNOWN
+from seatrial.data.label_files import read_image_labels
 from seatrial.errors import UsageError
 from seatrial.evaluation.reference import ReferencePredictions, name_differences
 from seatrial.progress import Progress, Update, silent
@@ -80,7 +81,8 @@ def compare_files(
 def _relabel(
     files: Sequence[Path], stored: Sequence[ReferencePredictions], labels: Path, progress: Progress
 ) -> list[ReferencePredictions]:
-    label_of = parse_label_file(labels)
+    ids = {image: None for file in stored for image in file.predictions.ids}
+    label_of = read_image_labels(labels, ids, UNKNOWN)
     for path, file in zip(files, stored, strict=True):
         spare = len(label_of) - len(file.predictions.ids)
         if spare > 0:

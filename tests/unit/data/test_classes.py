@@ -1,0 +1,157 @@
+"""How class folders are numbered, and that every layout of a set is read, or refused where it could be two things."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from class_cards import make_recipe
+from seatrial.data.classes import Classes, check_classes, number_folders
+from seatrial.data.labels import list_images, read_labels
+from seatrial.data.sources import read_images
+from seatrial.data.sources.training_set import read_training_set
+from seatrial.errors import DataError
+from seatrial.progress import Update
+from seatrial.recipes.class_names import load_imagenet
+
+WNIDS, NAMES = load_imagenet()
+IMAGENET = make_recipe("imagenet-1k", 1000)
+JPEG = b"\xff\xd8\xff"
+
+
+def number(folders: list[str], classes: Classes) -> tuple[dict[str, int], list[str]]:
+    notes: list[str] = []
+    return number_folders(sorted(folders), classes, "root", notes.append), notes
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(JPEG)
+    return root
+
+
+def test_numbers_are_no_text() -> None:
+    numbers, notes = number([str(n) for n in range(12)], Classes(12))
+    assert numbers == {str(n): n for n in range(12)}
+    assert notes == [
+        "the class folders of root are numbers, and taken as such: '10' is class 10, where earlier versions, and "
+        "whatever sorts names as text, have 2"
+    ]
+    assert number([f"{n:02d}" for n in range(12)], Classes(12)) == ({f"{n:02d}": n for n in range(12)}, [])
+    shifted = Classes(12, offset=-1)
+    assert number([f"{n:02d}" for n in range(1, 13)], shifted)[0] == {f"{n:02d}": n - 1 for n in range(1, 13)}
+
+
+def test_names_and_wordnet_ids_are_the_cards() -> None:
+    animals = Classes.of(make_recipe(["tench", "great white shark", "cock"], 3))
+    numbers, notes = number(["Cock", "great_white_shark", "tench"], animals)
+    assert numbers == {"Cock": 2, "great_white_shark": 1, "tench": 0}
+    assert notes == ["the class folders of root are in the order of the card's names, not of text"]
+    numbers, notes = number(list(WNIDS[3::5]), Classes.of(IMAGENET))
+    assert numbers == {wnid: 3 + 5 * place for place, wnid in enumerate(WNIDS[3::5])}
+    assert notes == ["root has 200 of the network's 1,000 classes, known by the card's names"]
+    assert number(list(WNIDS), Classes.of(IMAGENET)) == ({wnid: place for place, wnid in enumerate(WNIDS)}, [])
+    assert number(["n2", "n10"], Classes(2)) == ({"n10": 0, "n2": 1}, [])
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "told"),
+    [
+        (list(WNIDS[:200]), Classes(1000), r'200 class folders, the network 1000 classes; write `names = "'),
+        (["a", "b"], Classes.of(IMAGENET), r"has 2 class folders, the network 1000 classes; give the recipe of these"),
+        (["tench", "salmon"], Classes.of(IMAGENET), r"1 class folders are none of the card's classes \('salmon'\)"),
+        (["tench", "n01440764"], Classes.of(IMAGENET), r"'n01440764' and 'tench' of root are both class 0; put them"),
+        (["1", "01"], Classes(2), r"'01' and '1' of root are both class 1"),
+        (
+            ["1", "2", "3"],
+            Classes(3),
+            r"folder in root has class 3 \(1 folders\), .* 0\.\.2; .* '3' is no class as it is, and class 2 with",
+        ),
+        (["10", "20", "30"], Classes(3), r"the name of a folder in root has class 10 \(1 folders\), the network has"),
+        (["0", "1", "2"], Classes(3, offset=-1), r"has class -1 .*; `\[labels\] offset = -1` of the card makes 0"),
+    ],
+)  # fmt: skip
+def test_folders_that_fit_no_order_are_refused(folders: list[str], classes: Classes, told: str) -> None:
+    with pytest.raises(DataError) as caught:
+        number(folders, classes)
+    assert re.search(told, str(caught.value)), str(caught.value)
+
+
+def test_an_offset_that_gives_no_class_is_named() -> None:
+    check_classes([("a", 0), ("b", 2)], Classes(3, -1), "labels.txt")
+    with pytest.raises(DataError, match=r"labels\.txt has class -1 \(1 images\).* makes 0 of 'c' that: change it"):
+        check_classes([("a", 0), ("c", -1)], Classes(3, -1), "labels.txt")
+
+
+LAYOUTS = {
+    "an only folder": ["imgs/a.jpg", "imgs/b.jpg"],
+    "class folders": ["x/a.jpg", "y/b.jpg"],
+    "folders in class folders": ["x/images/a.jpg", "y/images/b.jpg"],
+    "two only folders": ["data/imgs/a.jpg", "data/imgs/b.jpg"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_label_file_finds_images_deeper(layout: str, tmp_path: Path) -> None:
+    root = touch(tmp_path / "val", *LAYOUTS[layout])
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a.jpg 1\nb 0\n")
+    wanted = [("a.jpg", root / LAYOUTS[layout][0], 1), ("b.jpg", root / LAYOUTS[layout][1], 0)]
+    for images in (read_labels(root, labels, 2), read_images(root, labels, 2).images):
+        assert [(image.id, image.path, image.label) for image in images] == wanted
+    assert list_images(root) == [path for _, path, _ in wanted]
+
+
+def test_images_of_one_name_are_labelled_by_path(tmp_path: Path) -> None:
+    root = touch(tmp_path / "val", "x/a.jpg", "y/a.jpg")
+    (tmp_path / "labels.csv").write_text("file,label\nx/a.jpg,1\ny/a,0\n")
+    assert [(i.id, i.label) for i in read_labels(root, tmp_path / "labels.csv", 2)] == [("x/a.jpg", 1), ("y/a.jpg", 0)]
+
+
+def test_images_at_two_depths_are_not_taken(tmp_path: Path) -> None:
+    root = touch(tmp_path / "val", "x/a.jpg", "y/more/b.jpg")
+    with pytest.raises(DataError, match=r"1 images that would be left out \('y/more/b\.jpg'\)"):
+        list_images(root)
+
+
+@pytest.mark.parametrize("prefix", ["", "train/"])
+@pytest.mark.parametrize("suffix", ["", "images/"])
+def test_class_folders_may_lie_deeper(prefix: str, suffix: str, tmp_path: Path) -> None:
+    root = touch(tmp_path, f"{prefix}n1/{suffix}a.jpg", f"{prefix}n2/{suffix}a.jpg")
+    wanted = [("n1/a.jpg", 0), ("n2/a.jpg", 1)]
+    for images in (read_labels(root, None, 2), read_images(root, None, 2).images):
+        assert [(image.id, image.label) for image in images] == wanted
+
+
+def test_a_train_and_a_val_are_no_two_classes(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/n1/a.jpg", "train/n2/a.jpg", "val/n1/b.jpg", "val/n2/b.jpg")
+    told = r"class folder \S+/train holds no images itself: 2 lie deeper \('n1/a\.jpg', 'n2/a\.jpg'\)"
+    with pytest.raises(DataError, match=told):
+        read_labels(root, None, 2)
+
+
+def test_tiny_imagenets_layout(tmp_path: Path) -> None:
+    """Its WordNet ids are the classes in their order: 200 there, two here."""
+    touch(tmp_path, "train/n01/images/n01_0.JPEG", "train/n02/images/n02_0.JPEG".replace("n02", "n02"))
+    for short in ("n01", "n02"):
+        (tmp_path / "train" / short).rename(tmp_path / "train" / f"n000000{short[1:]}")
+        (tmp_path / "train" / f"n000000{short[1:]}" / f"{short}_boxes.txt").write_text("x\t0\t0\t1\t1\n")
+    touch(tmp_path, "val/images/val_0.JPEG", "val/images/val_1.JPEG")
+    rows = "val_0.JPEG\tn00000002\t0\t32\t44\t62\nval_1.JPEG\tn00000001\t52\t55\t57\t59\n"
+    (tmp_path / "val" / "val_annotations.txt").write_text(rows)
+    train, val = read_training_set(tmp_path, 2)
+    assert [(image.id, image.label) for image in train] == [("n00000001/n01_0.JPEG", 0), ("n00000002/n02_0.JPEG", 1)]
+    assert [(image.id, image.label) for image in val] == [("val_0.JPEG", 1), ("val_1.JPEG", 0)]
+    notes: list[Update] = []
+    assert read_labels(tmp_path / "val" / "images", None, 2, notes.append) == val
+    assert read_labels(tmp_path / "val", None, 2) == val
+    assert notes[0].note == f"labels are from {tmp_path / 'val' / 'val_annotations.txt'}"
+
+
+def test_a_subset_is_evaluated_by_the_cards_classes(tmp_path: Path) -> None:
+    root = touch(tmp_path, f"{WNIDS[7]}/a.jpg", f"{WNIDS[999]}/b.jpg")
+    notes: list[str] = []
+    images = read_images(root, None, IMAGENET, progress=lambda update: notes.append(update.note)).images
+    assert [image.label for image in images] == [7, 999]
+    assert notes == [f"{root} has 2 of the network's 1,000 classes, known by the card's names"]
