@@ -163,3 +163,32 @@ def test_what_is_not_there_cannot_be_checked(tmp_path: Path) -> None:
         check_set((tmp_path / "none", tmp_path / "labels.txt"), 2)
     with pytest.raises(DataError, match=r"label file .* cannot be read"):
         check_set((tmp_path, tmp_path / "labels.txt"), 2)
+
+
+def test_other_label_files_and_layouts_are_checked_as_they_are_read(tmp_path: Path) -> None:
+    images, labels = make_set(tmp_path, [0, 1, 2] * 4)
+    rows = [line.split() for line in labels.read_text().splitlines()]
+    labels.write_text("file,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
+    assert check_set((images, labels), 3) == []
+    labels.write_text("".join(f"{label}\n" for _, label in rows))
+    assert check_set((images, labels), 3) == []
+    labels.write_text("0\n1\n")
+    (found, *_) = check_set((images, labels), 3)
+    assert found.text == f"{labels} has 2 numbers without names, and there are 12 images"
+    deeper = tmp_path / "set" / "val"
+    deeper.parent.mkdir()
+    images.rename(deeper)
+    labels.write_text("".join(f"{name} {label}\n" for name, label in rows))
+    assert check_set((deeper.parent, labels), 3) == []
+
+
+def test_numbered_folders_are_checked_by_their_numbers(tmp_path: Path) -> None:
+    """By text 10 and 11 would be the classes 2 and 3, of which one would be empty."""
+    for number in range(12):
+        (tmp_path / str(number)).mkdir()
+        if number != 10:
+            Image.new("RGB", (2, 2)).save(tmp_path / str(number) / "a.JPEG")
+    notes: list[str] = []
+    found = check_data(tmp_path, None, 12, progress=lambda update: notes.append(update.note))
+    assert found == (Finding("warning", "1 of 12 classes have no image", ("class 10",)),)
+    assert any("'10' is class 10" in note for note in notes)
