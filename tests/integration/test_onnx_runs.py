@@ -8,6 +8,7 @@ import pytest
 
 from onnx_graphs import write_linear
 from seatrial.cli import run_cli
+from seatrial.evaluation.reference import ReferencePredictions, name_differences
 from seatrial.models.onnx_file import hash_onnx
 from seatrial.results.run_folder import read_records, read_run
 from seatrial.store.records import RunManifest, Verdict
@@ -47,6 +48,16 @@ def test_a_file_is_put_through_its_trial(
         and Verdict.load(out / "verdict.json").reference == SAID
     )
     assert SAID in (out / "report.md").read_text()
+    # Of one file the weights are the same, also in what is derived from it; of another nobody knows.
+    record, reference = (
+        found.accuracy["openvino"],
+        ReferencePredictions.load(out / "evaluation" / "onnxruntime.parquet"),
+    )
+    assert record.versus is not None and (record.versus.other_weights, record.versus.doubts) == (False, ())
+    derived = record.model_copy(update={"graph_sha256": "derived", "graph_origin": record.graph_sha256})
+    assert not name_differences(record.versus, reference, derived).other_weights
+    other = name_differences(record.versus, reference, record.model_copy(update={"checkpoint_sha256": "known"}))
+    assert other.doubts == ("onnxruntime: whether it has the same weights is not known",) and other.other_weights
     assert run_cli(words) == 0
     assert "already copied: model.onnx" in (said := capsys.readouterr().err) and "already compiled: openvino" in said
     assert run_cli(["diagnose", str(out)]) == 2

@@ -152,7 +152,8 @@ def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[R
     if checked.described is not None:
         manifest = _start_run(spec, checked, checked.described.sha256)
         prove_card(recipe, paths, run / PREPROCESSING, progress)
-        for note in filter(None, (describe_reference(recipe), describe_inside(checked.source))):
+        said = f"reference: {describe_reference(recipe)}"
+        for note in filter(None, (said, describe_inside(checked.source))):
             progress(Update("graph", note=note))
         return manifest, copy_graph(checked.source, checked.described, graph, progress)
     weights = read_weights(recipe, checked.source, stored, spec.reading)
