@@ -14,6 +14,7 @@ openvino with torch on 8 images, relative to the spread of the logits; what stan
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import numpy as np
 import torch
 from networks import draw_weights
 
+from seatrial.errors import EngineError
 from seatrial.evaluation.preprocessing_parity import draw_files, prove_preprocessing
 from seatrial.models.build import build_network
 from seatrial.models.sources.resolve import find_transform, list_references, resolve_recipe
@@ -115,8 +117,9 @@ def try_graphs(asked: argparse.Namespace) -> int:
         command = [sys.executable, __file__, "one", reference, "--folder", str(asked.folder)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=asked.limit, check=False)
-            lines = (done.stdout or done.stderr).strip().splitlines()
-            result = json.loads(lines[-1]) if done.returncode == 0 else {"error": lines[-1] if lines else "no word"}
+            lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+            errors = [line[:300] for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+            result = {"error": (errors or ["no word"])[-1]} if done.returncode else json.loads(lines[-1])
         except subprocess.TimeoutExpired:
             result = {"error": f"not done after {asked.limit} s"}
         found[family] = {"reference": reference, **result}
@@ -141,7 +144,7 @@ def try_one(asked: argparse.Namespace) -> int:
     import openvino
 
     from seatrial.export.export_graph import to_onnx
-    from seatrial.export.spec import ExportSpec
+    from seatrial.export.spec import OPSETS, ExportSpec
 
     warnings.simplefilter("ignore")
     recipe = resolve_recipe(asked.reference)
@@ -152,7 +155,10 @@ def try_one(asked: argparse.Namespace) -> int:
         own = network(torch.from_numpy(images)).numpy()
     path = asked.folder / f"{os.getpid()}.onnx"
     try:
-        exported = to_onnx(network, recipe, ExportSpec(opset=recipe.graph.opset), path)
+        try:
+            exported = to_onnx(network, recipe, ExportSpec(opset=recipe.graph.opset), path)
+        except EngineError:  # As `run` does.
+            exported = to_onnx(network, recipe, ExportSpec(opset=OPSETS["dynamo"][0], exporter="dynamo"), path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         (ort,) = session.run(None, {session.get_inputs()[0].name: images})
         core = openvino.Core()
