@@ -21,7 +21,7 @@ Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial co
 Reference = Annotated[
     str,
     typer.Argument(
-        help="Model reference: timm:ARCH[.TAG], torchvision:NAME[/WEIGHTS], FILE.onnx, a recipe's name, a card's path."
+        help="Model reference: timm:…, torchvision:…, hf:…, FILE.onnx, FILE.py:CALLABLE, a recipe's name or a card."
     ),
 ]
 Checkpoint = Annotated[
@@ -52,10 +52,14 @@ def read_reading(weights: str | None, key: str | None, prefix: str | None) -> Re
     """What the options say of a checkpoint.
 
     Raises:
-        UsageError: --weights is neither raw nor ema.
+        UsageError: --weights is neither raw nor ema, or two options choose the weights.
     """
+    if weights is not None and key is not None:
+        raise UsageError("--checkpoint-key says which weights to take, and so does --weights", "give one of them")
     choices: tuple[Literal["raw", "ema"], ...] = ("raw", "ema")
-    return Reading(key, prefix, None if weights is None else read_choice(weights, choices, "choice of --weights"))
+    return Reading(
+        key, prefix, None if weights is None else read_choice(weights.lower(), choices, "choice of --weights")
+    )
 
 
 def read_sizes(text: str) -> tuple[int, ...]:

@@ -82,7 +82,10 @@ def recognise(state: Mapping[str, Tensor], left_over: Sequence[str], network: Ne
         for name in list_cards():
             if _fits(state, change_classes(load_recipe(name).network, classes)):
                 return f"it fits the network of recipe '{name}' with {classes} classes: use that, or another file"
-    return "it is no whole checkpoint of a network in our recipes: fetch it again, or use the one that belongs here"
+    return (
+        "these are another network's weights, or not all: give this network's own file, --strip-prefix or "
+        "--checkpoint-key; a network that differs from it is given as FILE.py:CALLABLE"
+    )
 
 
 def _fits(state: Mapping[str, Tensor], network: Network) -> bool:

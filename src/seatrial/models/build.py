@@ -34,7 +34,10 @@ def build_network(network: Network) -> "nn.Module":
         built = BUILDERS[network.builder](network)
     except SeatrialError:
         raise
-    except Exception as error:  # A library's or the user's own code: whatever it raises is about what was asked of it.
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # A library's or the user's own code: whatever it raises is about what was asked of it.
         given = ", ".join(f"{key} = {value!r}" for key, value in network.arguments.items()) or "no arguments"
         raise UsageError(
             f"{network.builder} does not build '{network.name}' with {given} ({first_line(error)})",

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from seatrial.errors import RefusedFile
 from seatrial.models.account import COUNTER
+from seatrial.models.layouts import AVERAGED
 from seatrial.models.reading import Reading
 
 State = Mapping[str, Tensor]
-_AVERAGED = re.compile(r"ema|averag|swa", re.IGNORECASE)
 
 
 def fit_names(state: State, wanted: State, path: Path, reading: Reading) -> tuple[State, list[str]]:
@@ -28,7 +28,10 @@ def fit_names(state: State, wanted: State, path: Path, reading: Reading) -> tupl
     """
     words: list[str] = []
     prefix = reading.prefix
-    if prefix is not None and not any(key.startswith(prefix) for key in state):
+    begun = [key for key in state if prefix and key.startswith(prefix)]
+    if begun and all(key.startswith(f"{prefix}.") for key in begun):
+        prefix = f"{prefix}."  # as names go on after a module's
+    if prefix is not None and not begun:
         raise RefusedFile(f"{path}: no name begins with --strip-prefix {prefix}", f"they begin {_show_starts(state)}")
     if prefix is None:
         prefix = _choose_prefix(state, wanted, path, reading)
@@ -49,7 +52,7 @@ def _choose_prefix(state: State, wanted: State, path: Path, reading: Reading) ->
     fitting = [prefix for prefix in _list_prefixes(state, wanted) if _fits_under(prefix, state, wanted)]
     if not fitting or "" in fitting:
         return ""
-    averaged = [prefix for prefix in fitting if _AVERAGED.search(prefix)]
+    averaged = [prefix for prefix in fitting if AVERAGED.search(prefix)]
     raw = [prefix for prefix in fitting if prefix not in averaged]
     chosen = raw if reading.weights == "raw" else averaged or raw
     if len(chosen) != 1:

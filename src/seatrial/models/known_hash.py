@@ -14,6 +14,7 @@ from pathlib import Path
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.fetch import is_published, read_digests
+from seatrial.models.find_weights import list_places
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import manifest_path
 from seatrial.store.records import CheckpointManifest
@@ -101,4 +102,6 @@ def _check_card(path: Path, found: Mapping[str, str], recipe: Recipe) -> bool | 
             f"{path} has the name of {recipe.name}'s published weights and another checksum than the card states",
             f"fetch it again with `seatrial recipes fetch {recipe.name}`; or give your own weights another name",
         )
+    if published is None and path in list_places(recipe.weights):
+        return True  # Where only what was published is put.
     return published

@@ -2,7 +2,7 @@
 
 | where | what is there |
 |---|---|
-| around the weights | nothing, or some of `AVERAGED`, `RAW` and `INSIDE`, one in another |
+| around the weights | nothing, or keys that fit `AVERAGED`, of `RAW` and of `INSIDE`, one in another |
 | before every name | `module.` (DataParallel, DistributedDataParallel), `_orig_mod.` (torch.compile) |
 | among the names | counters that tools leave behind (`SURPLUS`) |
 | mmcls, mmpretrain | `backbone.X`, `head.fc.X`, and `se_layer.convN.conv.X` for `se.fcN.X` |
@@ -23,12 +23,15 @@ from seatrial.errors import RefusedFile
 from seatrial.models.read_file import SAVE_STATE, Content
 from seatrial.models.reading import AS_IT_IS, Reading
 
-AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
-"""Where averaged weights are. They go before the others: they are what is published, and what timm chooses by."""
+AVERAGED = re.compile(r"(?:^|[_.])(?:ema|swa|averaged?)(?:[_.]|$)", re.IGNORECASE)
+"""What keys and prefixes of averaged weights have in them. These go before the others: they are what is published, and
+what timm chooses by."""
 RAW = ("state_dict", "model", "model_state_dict", "net", "network", "params", "weights", "module")
 INSIDE = ("module", "shadow", "shadow_params", *RAW)
 """Where the weights are inside those."""
 PREFIXES = ("module.", "_orig_mod.")
+COUNTED = "n_averaged"
+"""What torch's `AveragedModel` counts, beside the averaged weights."""
 SURPLUS = re.compile(r"(?:^|\.)(?:total_ops|total_params|n_averaged)$")
 """Counters of thop and of torch's `AveragedModel`, which no network reads."""
 DTYPES = frozenset(
@@ -60,18 +63,26 @@ def _unwrap(value: Any, path: Path, reading: Reading) -> tuple[dict[str, Any], s
         raise RefusedFile(f"{path} is a {type(value).__name__}, not named weights", SAVE_STATE)
     if reading.key is not None:
         return _take_key(value, path, reading.key)
-    wanted = {"ema": AVERAGED, "raw": RAW}.get(reading.weights or "", (*AVERAGED, *RAW))
-    for wrapper in wanted:
-        inner = _find_inside(value.get(wrapper))
-        if inner is not None:
-            raw = next((name for name in RAW if _find_inside(value.get(name)) is not None), None)
-            passed_over = f" (before its {raw})" if wrapper in AVERAGED and raw else ""
-            return inner, f"{wrapper}{passed_over}"
-    if reading.weights != "ema" and any(isinstance(entry, Tensor) for entry in value.values()):
-        return dict(value), "plain"
+    inside = {key: inner for key, each in value.items() if (inner := _find_inside(each)) is not None}
+    averaged = [key for key in inside if isinstance(key, str) and AVERAGED.search(key)]
+    raw = [name for name in RAW if name in inside]
+    if len(averaged) > 1 and reading.weights != "raw":
+        raise RefusedFile(f"{path} has averaged weights at {' and '.join(averaged)}", "choose with --checkpoint-key")
+    if averaged and reading.weights != "raw":
+        return inside[averaged[0]], averaged[0] + (f" (before its {raw[0]})" if raw else "")
+    plain = any(isinstance(entry, Tensor) for entry in value.values())
+    found, where = (inside[raw[0]], raw[0]) if raw else (dict(value), "plain")
+    # Averaged ones may be among the others, under a prefix or counted.
+    mixed = any(AVERAGED.search(str(key).rpartition(".")[0]) or str(key) == COUNTED for key in found)
+    if (raw or plain) and (reading.weights != "ema" or mixed):
+        if reading.weights == "raw" and COUNTED in found:
+            raise RefusedFile(f"{path} has averaged weights only ({COUNTED})", "leave --weights raw out")
+        return found, where
     keys = ", ".join(repr(key)[:40] for key in list(value)[:8]) or "nothing"
     what = {"ema": "averaged weights", "raw": "raw weights"}.get(reading.weights or "", "weights")
-    raise RefusedFile(f"{path} has no {what} but {keys}", "say where they are with --checkpoint-key")
+    raise RefusedFile(
+        f"{path} has no {what} but {keys}", "say where they are with --checkpoint-key, such as ema.module"
+    )
 
 
 def _take_key(value: Mapping[Any, Any], path: Path, key: str) -> tuple[dict[str, Any], str]:
@@ -91,10 +102,11 @@ def _find_inside(value: Any, depth: int = 3) -> dict[str, Any] | None:
     """The mapping of tensors in a wrapper, or in a wrapper inside it; None where there is none."""
     if not isinstance(value, Mapping) or not depth:
         return None
-    if any(isinstance(entry, Tensor) for entry in value.values()):
-        return dict(value)
     found = (_find_inside(value.get(name), depth - 1) for name in INSIDE)
-    return next((inner for inner in found if inner is not None), None)
+    inner = next((inner for inner in found if inner is not None), None)
+    if inner is None and any(isinstance(entry, Tensor) for entry in value.values()):
+        return dict(value)
+    return inner
 
 
 def _check_tensor(path: Path, key: Any, value: Any) -> None:

@@ -1,14 +1,17 @@
 """A network that a function in the user's Python file builds. The file is run: it may do whatever its author wrote."""
 
+import ast
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.errors import RefusedFile, SeatrialError, UsageError, first_line
 from seatrial.recipes.schema import Network
-from seatrial.store.files import hash_file
+from seatrial.store.files import hash_file, hash_value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +24,7 @@ def split_name(name: str) -> tuple[Path, str]:
         UsageError: it is not of this form, or there is no such file.
     """
     file, _, function = name.rpartition(":")
-    path = Path(file)
+    path = Path(file).expanduser()
     if not function.isidentifier() or path.suffix != ".py":
         raise UsageError(f"'{name}' is not FILE.py:CALLABLE", "write it like nets/mine.py:make_network")
     if not path.is_file():
@@ -29,27 +32,89 @@ def split_name(name: str) -> tuple[Path, str]:
     return path, function
 
 
+def hash_code(path: Path) -> str:
+    """sha256 of a Python file, or of it and of the files beside it that it imports, one through another."""
+    files = dict(_list_local(path.resolve(), path.resolve().parent, set()))
+    if len(files) == 1:
+        return hash_file(path)
+    return hash_value({name: hash_file(file) for name, file in sorted(files.items())})
+
+
+def _list_local(path: Path, folder: Path, seen: set[Path]) -> Iterator[tuple[str, Path]]:
+    """The file and those that its import statements lead to inside the folder, with their paths seen from there."""
+    if path in seen:
+        return
+    seen.add(path)
+    yield str(path.relative_to(folder)), path
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # Running it says what is wrong.
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            inside = node.module or ""
+            names = [inside, *(f"{inside}.{name}".lstrip(".") for name in names)]
+        for name in names:
+            place = folder.joinpath(*name.split("."))
+            for file in (place.with_suffix(".py"), place / "__init__.py"):
+                if name and file.is_file():
+                    yield from _list_local(file, folder, seen)
+
+
 def build_from_file(network: Network, arguments: dict[str, Any]) -> "nn.Module":
-    """Run the file and call its function.
+    """Run the file and call its function; what they print goes to stderr.
 
     Raises:
-        UsageError: there is no such file or function, or it gives no torch module.
-        RefusedFile: the file is not the one that the card was made of.
+        UsageError: there is no such file or function, it raises or leaves, or it gives no torch module with weights.
+        RefusedFile: the file, or one that it imports, is not what the card was made of.
     """
     import torch
+    from torch.nn.parameter import UninitializedParameter
 
     path, function = split_name(network.name)
-    if network.sha256 not in (None, hash_file(path)):
-        raise RefusedFile(f"{path} is not the file that the card was made of: checksum mismatch", "resolve it again")
-    module = _run_file(path)
+    if network.sha256 not in (None, hash_code(path)):
+        raise RefusedFile(
+            f"{path}, or a file beside it that it imports, is not what the card was made of: checksum mismatch",
+            "resolve it again",
+        )
+    with _explain(path, "does not run"):
+        module = _run_file(path)
     build: Callable[..., Any] | None = getattr(module, function, None)
     if not callable(build):
         known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise UsageError(f"{path} defines no function '{function}'", f"it defines {', '.join(known) or 'none'}")
-    built = build(**arguments)
+    if isinstance(build, torch.nn.Module):
+        raise UsageError(f"{network.name} is a network, not a function that makes one", "name a function or a class")
+    with _explain(path, f"'{function}' builds no network"):
+        built = build(**arguments)
+    while isinstance(built, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        built = built.module
+    built = getattr(built, "_orig_mod", built)  # of torch.compile
     if not isinstance(built, torch.nn.Module):
         raise UsageError(f"{network.name} gives a {type(built).__name__}", "it must return a torch.nn.Module")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in built.parameters()):
+        raise UsageError(f"{network.name} has lazy layers, whose weights have no shape yet", "give them their sizes")
     return built
+
+
+@contextlib.contextmanager
+def _explain(path: Path, what: str) -> Iterator[None]:
+    """Let what the user's code prints go to stderr, and say what it raises in one line."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except SeatrialError:
+        raise
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        where = f", line {lines[-1]}" if lines else ""
+        kind = (
+            "it leaves with sys.exit"
+            if isinstance(error, SystemExit)
+            else f"{type(error).__name__}: {first_line(error)}"
+        )
+        raise UsageError(f"{path} {what} ({kind}{where})", "mend the file") from None
 
 
 def _run_file(path: Path) -> Any:

@@ -50,7 +50,7 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
         UsageError: it cannot be read, or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return text, tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}", "mend that line") from None

@@ -42,6 +42,11 @@ def judge_reproduction(recipe: Recipe, hits: int, images: int, published_weights
             "cannot tell",
             f"{published:.2%} was published for images of {size}, and this run has {recipe.input_size[0]}",
         )
+    if published_weights is None and not low - ROUNDING <= published <= high + ROUNDING:
+        return Reproduction(
+            "cannot tell",
+            f"{found}, published {published:.2%}: it is not known whether the checkpoint is the published file",
+        )
     if not low - ROUNDING <= published <= high + ROUNDING:
         return Reproduction("does not reproduce", f"{found}, published {published:.2%}")
     if (high - low) / 2 > NARROW:

@@ -28,7 +28,7 @@ def test_nothing_else_is_filled_in(part: str, tiny: Recipe, tiny_state: State, t
     del tiny_state[part]
     torch.save(tiny_state, tmp_path / "short.pth")
     with pytest.raises(
-        RefusedFile, match=rf"does not fit 'test_resnet': 1 missing \({part}\); it is no whole checkpoint"
+        RefusedFile, match=rf"does not fit 'test_resnet': 1 missing \({part}\); these are another network's"
     ):
         load_checkpoint(tmp_path / "short.pth", tiny)
 

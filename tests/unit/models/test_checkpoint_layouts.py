@@ -71,6 +71,36 @@ def test_either_weights_can_be_chosen(wrapper: str) -> None:
         find_state(Content({"model": {"a": W}}, "torch zip"), PATH, Reading(weights="ema"))
 
 
+@pytest.mark.parametrize(
+    ("value", "layout"),
+    [
+        ({"params": {"a": W}, "params_ema": {"a": 2 * W}}, "params_ema (before its params)"),
+        ({"model": {"a": W}, "averaged_model": {"a": 2 * W}}, "averaged_model (before its model)"),
+        ({"model": {"a": W}, "swa_model": {"module.a": 2 * W}}, "swa_model (before its model), module."),
+        ({"model_state_dict": {"a": W}, "ema_model_state_dict": {"a": 2 * W}}, "ema_model_state_dict"),
+        ({"model": {"a": W}, "ema": {"decay": torch.tensor(0.9), "module": {"a": 2 * W}}}, "ema (before its model)"),
+    ],
+)
+def test_averaged_weights_are_known_by_their_key(value: Any, layout: str) -> None:
+    state, found = read(value)
+    assert torch.equal(state["a"], 2 * W) and found.startswith(f"torch zip, {layout}")
+    raw, _ = find_state(Content(value, "torch zip"), PATH, Reading(weights="raw"))
+    assert torch.equal(raw["a"], W)
+
+
+def test_two_averages_are_not_guessed_between_and_an_average_is_not_raw() -> None:
+    with pytest.raises(RefusedFile, match="averaged weights at ema and swa; choose with --checkpoint-key"):
+        read({"ema": {"a": W}, "swa": {"a": W}, "model": {"a": W}})
+    counted = Content({"module.a": W, "n_averaged": torch.tensor(3)}, "torch zip")
+    assert list(find_state(counted, PATH, Reading(weights="ema"))[0]) == ["a"]
+    with pytest.raises(RefusedFile, match="has averaged weights only"):
+        find_state(counted, PATH, Reading(weights="raw"))
+
+
+def test_a_word_that_only_contains_the_letters_is_no_average() -> None:
+    assert read({"schema": {"a": W}, "model": {"a": 2 * W}})[1] == "torch zip, model"
+
+
 def test_weights_can_be_anywhere_in_the_file() -> None:
     content = Content({"gan": {"teacher": {"a": W}, "step": 3}, "x.y": {"b": W}}, "torch zip")
     assert find_state(content, PATH, Reading(key="gan.teacher")) == ({"a": W}, "torch zip, gan.teacher")

@@ -52,6 +52,12 @@ def test_averaged_weights_beside_raw_ones_go_first_unless_the_raw_ones_are_chose
     assert fit(state, Reading(weights="raw"))[2] == 1
 
 
+def test_a_prefix_that_only_contains_the_letters_is_no_average() -> None:
+    with pytest.raises(RefusedFile, match="several sets of weights"):
+        fit({**under("remap_net.", 1), **under("net.", 2)})
+    assert fit({**under("remap_net.", 1), **under("net.", 2)}, Reading(prefix="net"))[2] == 2
+
+
 def test_two_networks_that_fit_are_not_guessed_between() -> None:
     state = {**under("student.", 1), **under("teacher.", 2)}
     with pytest.raises(RefusedFile, match=r"several sets of weights that fit: student\. and teacher\.; choose one"):

@@ -124,10 +124,10 @@ def _find_folder(name: str) -> tuple[Path, str | None, str | None]:
         UsageError: it is not on this machine.
         EngineError: huggingface_hub is not installed.
     """
-    if Path(name).is_dir():
-        return Path(name), None, None
+    if Path(name).expanduser().is_dir() and name:
+        return Path(name).expanduser(), None, None
     repository, _, revision = name.partition("@")
-    if repository.count("/") != 1 or repository.startswith((".", "/")):
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository):
         raise UsageError(f"hf:{name} is no folder and no ORG/NAME", "write it like hf:google/vit-base-patch16-224")
     _need("huggingface_hub")
     from huggingface_hub import try_to_load_from_cache
@@ -315,6 +315,10 @@ def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None) 
     tensor = "tensor" if backend == "torchvision" else None
     if processor.do_resize:
         resample = getattr(processor.resample, "value", processor.resample)
+        if resample not in FILTERS:
+            raise UsageError(
+                f"hf:{name}: there is no filter {resample}", f"Pillow's are {', '.join(map(str, FILTERS))}"
+            )
         filtered = {"interpolation": FILTERS[int(resample)], "backend": tensor}
         for step, options in _list_resizes(processor, kind, name, image_size):
             draft.add_step(step, f"{why}: size", **options, **(filtered if step == "resize" else {}))
@@ -322,11 +326,11 @@ def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None) 
         height, width = (image_size, image_size) if image_size else _read_sides(processor.crop_size)
         half = "truncate" if tensor else "floor"
         draft.add_step("center_crop", f"{why}: crop_size", size=[height, width], offset=half, pad=[0, 0, 0])
-    if getattr(processor, "do_flip_channel_order", None) or kind == "PPLCNetImageProcessor":
+    swaps = kind == "MobileViTImageProcessor" and processor.do_flip_channel_order
+    if swaps or kind == "PPLCNetImageProcessor":
         draft.add_step("channels", f"{why}: gives blue first", order="BGR")
-    if getattr(processor, "do_pad", None) and getattr(processor, "pad_size", None):
-        height, width = _read_sides(processor.pad_size)
-        draft.add_step("pad", f"{why}: pad_size", size=[height, width], position="top_left")
+    if getattr(processor, "do_pad", None):
+        raise UsageError(f"hf:{name} pads what is normalised already, which no card can say", "use another model")
     draft.add_step("to_float", f"{why}: rescale_factor")
     mean, std = _find_normalisation(processor, name)
     if kind == "PPLCNetImageProcessor":
@@ -379,7 +383,7 @@ def _find_normalisation(processor: Any, name: str) -> tuple[list[float], list[fl
     scale = 255 * processor.rescale_factor if processor.do_rescale else 255.0
     offset = -1.0 if getattr(processor, "rescale_offset", False) else 0.0
     mean, std = [0.0] * 3, [1.0] * 3
-    if processor.do_normalize:
+    if processor.do_normalize and _find_kind(processor) != "MobileViTImageProcessor":  # which never does
         mean, std = (
             [float(value) for value in values] if isinstance(values, list | tuple) else [float(values)] * 3
             for values in (processor.image_mean, processor.image_std)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError, first_line
 from seatrial.models.build import build_network, sketch_network
-from seatrial.models.python_file import split_name
+from seatrial.models.python_file import hash_code, split_name
 from seatrial.models.sources.card import Draft
 from seatrial.recipes.schema import Network
-from seatrial.store.files import hash_file
 
 OF_THE_NETWORK = ("network", "weights", "reference", "published", "guide", "paper", "labels")
 """What a card says of its network and not of how images are prepared."""
@@ -29,7 +28,7 @@ def make_draft(name: str, like: Draft) -> Draft:
     for table in OF_THE_NETWORK:
         draft.values.pop(table, None)
     draft.comments = {place: text for place, text in draft.comments.items() if place[0] not in OF_THE_NETWORK}
-    digest = hash_file(path)
+    digest = hash_code(path)
     draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", f"{path.stem}.{function}".lower()).lstrip("_.-"))
     draft.put("title", f"{function} of {path.name}, its images like those of {like.reference}")
     draft.put("source", str(path.resolve()))
@@ -38,7 +37,7 @@ def make_draft(name: str, like: Draft) -> Draft:
     draft.put("network.builder", "python")
     draft.put("network.name", absolute)
     draft.put("network.classes", classes, "what the network gives for an image")
-    draft.put("network.sha256", digest, "of the file, whose code is run")
+    draft.put("network.sha256", digest, "of the file and those beside it that it imports; their code is run")
     of_like = like.values.get("labels")
     if of_like and like.read().network.classes == classes:
         draft.put("labels", of_like, f"of {like.reference}, which has as many classes")

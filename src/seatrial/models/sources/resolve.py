@@ -1,6 +1,7 @@
 """From a model reference to a card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE`, `FILE.onnx` or a card."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -174,6 +175,10 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
     base = data.pop("base")
     if not isinstance(base, str):
         raise UsageError(f"{path}: base is {base!r}, not a model reference", 'write it like base = "timm:resnet50"')
+    if is_python(base):
+        raise UsageError(f"{path}: a base cannot be a Python file", "give the run the file, and this card to --like")
+    if base.startswith("hf:."):
+        base = f"hf:{path.parent / base.removeprefix('hf:')}"
     if split_reference(base)[0] is None:
         place = base if base in list_cards() else str(path.parent / base)
         if is_onnx(base):
@@ -183,15 +188,9 @@ def _overlay_base(data: dict[str, Any], path: Path) -> Draft:
             raise UsageError(f"{path}: its base {base} has a base itself", f"name {inner} there, or copy its values")
         base = place
     draft = _start(base)
-    classes = draft.values.get("network", {}).get("classes")
+    before = deepcopy(draft.values.get("network", {}))
     overlay(draft, data, f"from {path.name}")
-    if draft.values.get("network", {}).get("classes") != classes:
-        # Names, weights and accuracies are of the base's classes.
-        for table in ("labels", "weights", "reference", "published", "guide"):
-            if table not in data:
-                draft.values.pop(table, None)
-        if "parameters" not in data["network"]:
-            draft.values["network"].pop("parameters", None)
+    _drop_of_base(draft, before, data)
     return draft
 
 
@@ -202,6 +201,24 @@ def _overlay_onnx(base: str, data: dict[str, Any], path: Path) -> Draft:
     draft = onnx.make_draft(base, Draft(path.name, values=data))
     overlay(draft, data, f"from {path.name}")
     return draft
+
+
+def _drop_of_base(draft: Draft, before: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Take away what the base says of its own network, weights or steps, where the card has others."""
+    after = draft.values.get("network", {})
+    lost: set[str] = set()
+    if after.get("classes") != before.get("classes"):
+        lost |= {"labels", "weights", "reference", "published", "guide"}
+    # A tag is of weights, not of a network.
+    kinds = [(of.get("builder", "timm"), str(of.get("name")).partition(".")[0]) for of in (before, after)]
+    if kinds[0] != kinds[1]:
+        lost |= {"weights", "reference", "published", "guide", "paper", "source"}
+    if lost and "parameters" not in data.get("network", {}):
+        draft.values["network"].pop("parameters", None)
+    if "preprocess" in data:
+        lost.add("reference")
+    for table in lost - data.keys():
+        draft.values.pop(table, None)
 
 
 def split_reference(reference: str) -> tuple[str | None, str]:
@@ -233,6 +250,8 @@ def list_references(pattern: str) -> list[Listed]:
         EngineError: a library is not installed.
     """
     source, name = split_reference(pattern) if ":" in pattern else (None, pattern)
+    if source == "hf":
+        raise UsageError("what the Hugging Face hub has is not known here", "look there, and give hf:ORG/NAME")
     asked = [source] if source else list(SOURCES)
     return [listed for each in asked for listed in load_source(each).list_references(name or "*")]
 

@@ -30,7 +30,7 @@ ORIGIN = "https://github.com/huggingface/pytorch-image-models"
 HUB = "https://huggingface.co"
 FIELDS = (
     "url", "hf_hub_id", "hf_hub_filename", "custom_load", "input_size", "test_input_size", "fixed_input_size",
-    "interpolation", "crop_pct", "test_crop_pct", "crop_mode", "mean", "std", "num_classes", "label_offset", "license",
+    "interpolation", "crop_pct", "test_crop_pct", "crop_mode", "mean", "std", "num_classes", "license",
 )  # fmt: skip
 """What of a PretrainedCfg is stored."""
 RESULTS_COMMIT = "aa4b5850c1543fa488abf260f18390eda46cf85d"
@@ -70,6 +70,11 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
             if with_classes
             else "train a head on it",
         )
+    if _is_embedding(name):
+        raise UsageError(
+            f"timm:{name} gives {config['num_classes']} numbers to compare with texts, and no classes",
+            "train a head on it, or take one that was fine-tuned (`_ft_` in its tag)",
+        )
     if config["input_size"][0] != 3:
         raise UsageError(
             f"timm:{name} takes images of {config['input_size'][0]} channels", "a card describes images of 3"
@@ -85,7 +90,6 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
         draft.put("network.arguments", {"img_size": image_size}, "--image-size, for a network built for one size")
     _add_weights(draft, name, config, here)
     add_steps(draft, config, here, image_size)
-    draft.put("labels.offset", config.get("label_offset") or None, f"{here}: label_offset")
     if config["num_classes"] == 1000:
         draft.put("labels.names", "imagenet-1k", "1000 classes")
     _add_published(draft, load_published().get(name, {}), _choose_size(config, image_size)[0])
@@ -119,7 +123,8 @@ def list_references(pattern: str) -> list[Listed]:
     published = load_published()
     found = []
     for name, config in sorted(load_configs().items()):
-        if not config.get("num_classes") or not fnmatchcase(name, pattern):
+        fits = fnmatchcase(name, pattern) or fnmatchcase(name.partition(".")[0], pattern)
+        if not fits or not config.get("num_classes") or _is_embedding(name):
             continue
         size = _choose_size(config, None)
         rows = published.get(name, {})
@@ -195,6 +200,12 @@ def _find_name(name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
     near = difflib.get_close_matches(name, configs, n=3, cutoff=0.5)
     known = f"did you mean {' or '.join(near)}?" if near else "`seatrial recipes list 'timm:*'` lists them"
     raise UsageError(f"timm {read_version('timm')} has no pretrained model '{name}'", known)
+
+
+def _is_embedding(name: str) -> bool:
+    """Whether what timm calls classes are the numbers of a CLIP embedding; fine-tuned ones say so in their tags."""
+    architecture, _, tag = name.partition(".")
+    return "clip" in architecture.split("_") and "_ft_" not in f"_{tag}_" and "_in1k" not in tag
 
 
 def _choose_size(config: Mapping[str, Any], image_size: int | None) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import torch
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network
+from seatrial.models.python_file import hash_code
 from seatrial.models.sources import resolve_card, resolve_recipe
 
 LIKE = "torchvision:resnet18/IMAGENET1K_V1"
@@ -38,6 +39,20 @@ def features():
 
 def number():
     return 3
+
+
+def leaves():
+    import sys
+    sys.exit(0)
+
+
+def parallel():
+    print("hello")
+    return nn.DataParallel(tiny())
+
+
+def lazy():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
 
 
 def broken():
@@ -87,7 +102,9 @@ def test_a_size_of_ones_own(nets: Path) -> None:
         ("huge", "defines no function 'huge'; it defines tiny, thousand"),
         ("features", "gives a tensor of 4 axes for an image"),
         ("number", "gives a int; it must return a torch.nn.Module"),
-        ("broken", r"python does not build .*broken' with no arguments \('no such file"),
+        ("broken", r"'broken' builds no network \(KeyError: 'no such file.*, line \d+\); mend the file"),
+        ("leaves", r"'leaves' builds no network \(it leaves with sys.exit, line \d+\)"),
+        ("lazy", "has lazy layers, whose weights have no shape yet"),
         ("Strict", r"does not run on an image of 224 × 224 \(images of 96\)"),
     ],
 )
@@ -95,6 +112,39 @@ def test_what_is_no_classifier_is_refused_in_one_line(nets: Path, function: str,
     with pytest.raises(UsageError, match=refusal) as raised:
         resolve_recipe(f"{nets}:{function}", like=LIKE)
     assert "\n" not in str(raised.value)
+
+
+def test_a_wrapped_network_is_taken_out_and_what_is_printed_is_no_result(
+    nets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built = build_network(resolve_recipe(f"{nets}:parallel", like=LIKE).network)
+    assert isinstance(built, torch.nn.Sequential)
+    assert capsys.readouterr() == ("", "hello\nhello\n")
+
+
+def test_a_file_that_leaves_or_is_no_python_is_refused(tmp_path: Path) -> None:
+    for text, refusal in (
+        ("import sys\nsys.exit(0)\n", r"does not run \(it leaves with sys\.exit, line 2\)"),
+        ("x = (\n", r"does not run \(SyntaxError: "),
+        ("import no_such_module\n", r"does not run \(ModuleNotFoundError: No module named 'no_such_module', line 1\)"),
+    ):
+        (tmp_path / "mine.py").write_text(text)
+        with pytest.raises(UsageError, match=refusal):
+            resolve_recipe(f"{tmp_path / 'mine.py'}:net", like=LIKE)
+
+
+def test_a_file_beside_it_that_changed_is_another_network(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").write_text("from .deep import WIDTH\n")
+    (tmp_path / "pack" / "deep.py").write_text("WIDTH = 3\n")
+    (tmp_path / "mine.py").write_text("import pack.deep\nimport other\n")
+    (tmp_path / "other.py").write_text("import mine\n")  # in a circle
+    before = hash_code(tmp_path / "mine.py")
+    assert hash_code(tmp_path / "mine.py") == before
+    (tmp_path / "unrelated.py").write_text("x = 1\n")
+    assert hash_code(tmp_path / "mine.py") == before
+    (tmp_path / "pack" / "deep.py").write_text("WIDTH = 4\n")
+    assert hash_code(tmp_path / "mine.py") != before
 
 
 def test_how_images_are_prepared_must_be_said_once(nets: Path) -> None:
@@ -112,5 +162,5 @@ def test_a_file_that_changed_is_another_network(nets: Path, tmp_path: Path) -> N
     (tmp_path / "mine.py").write_text("from torch import nn\ndef net():\n    return nn.Flatten()\n")
     network = resolve_recipe(f"{tmp_path / 'mine.py'}:net", like=LIKE).network
     (tmp_path / "mine.py").write_text("from torch import nn\ndef net():\n    return nn.Identity()\n")
-    with pytest.raises(RefusedFile, match="is not the file that the card was made of"):
+    with pytest.raises(RefusedFile, match="is not what the card was made of"):
         build_network(network)

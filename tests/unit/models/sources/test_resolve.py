@@ -41,6 +41,8 @@ def test_the_text_of_a_resolved_card_is_the_card(reference: str) -> None:
         ),
         ("torchvision:resnot50", "has no classifier 'resnot50'; did you mean resnet50"),
         ("torchvision:resnet50/V3", "no weights 'resnet50/V3'; it has resnet50/IMAGENET1K_V1, resnet50/IMAGENET1K_V2"),
+        ("timm:vit_base_patch16_clip_224.openai", "gives 512 numbers to compare with texts, and no classes"),
+        ("timm:resnet50_clip.openai", "gives 1024 numbers to compare with texts"),
         ("resnot50", "there is no recipe 'resnot50'"),
     ],
 )
@@ -108,6 +110,12 @@ def test_references_are_listed_by_pattern() -> None:
         "apache-2.0",
     )
     assert listed.top1 == pytest.approx(0.73164)
+    assert [listed.reference for listed in list_references("timm:resnet18")] == [
+        name for name in found if name.startswith("timm:resnet18.")
+    ]
+    assert not [name for name in found if "clip" in name]
+    with pytest.raises(UsageError, match="what the Hugging Face hub has is not known here"):
+        list_references("hf:*")
     everywhere: list[Any] = [listed.reference for listed in list_references("resnet18*")]
     assert "torchvision:resnet18/IMAGENET1K_V1" in everywhere and "timm:resnet18.a1_in1k" in everywhere
 
@@ -117,6 +125,23 @@ def test_another_number_of_classes_takes_over_neither_names_nor_weights(tmp_path
     assert (own.weights, own.reference, own.labels.names) == (None, None, None)
     card = write(tmp_path / "other.toml", 'base = "torchvision:resnet18"\n[network]\nclasses = 3\n')
     assert resolve_recipe(card).network.parameters is None
+
+
+def test_another_network_or_other_steps_take_over_no_figure(tmp_path: Path) -> None:
+    other = resolve_recipe(write(tmp_path / "a.toml", 'base = "timm:resnet18.a1_in1k"\n[network]\nname = "resnet34"\n'))
+    assert (other.weights, other.reference) == (None, None) and other.labels.names == "imagenet-1k"
+    steps = '[[preprocess]]\nstep = "resize"\nsize = [64, 64]\n[[preprocess]]\nstep = "to_float"\n'
+    own = resolve_recipe(write(tmp_path / "b.toml", f'base = "timm:resnet18.a1_in1k"\n{steps}'))
+    assert own.reference is None and own.weights is not None
+
+
+def test_a_base_is_seen_from_the_cards_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cards").mkdir()
+    card = write(tmp_path / "cards" / "mine.toml", '\ufeffbase = "hf:./model"\n')
+    with pytest.raises(UsageError, match=r"hf:.*cards/model is no folder"):
+        resolve_recipe(card)
+    with pytest.raises(UsageError, match="a base cannot be a Python file"):
+        resolve_recipe(write(tmp_path / "c.toml", 'base = "nets.py:net"\n'))
 
 
 def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
