@@ -249,8 +249,10 @@ def fill(count: int, value: int) -> np.ndarray:
 
 
 def test_a_process_may_compile_more_than_torch_keeps_for_one_function() -> None:
-    sessions = [open_thirds(TorchSession, 1, compiled=True) for _ in range(torch._dynamo.config.recompile_limit + 1)]
-    assert all(np.allclose(session.run(fill(1, 7)), 7) for session in sessions)
+    # It is 8, until somebody imports timm.optim, which makes it a million.
+    with torch._dynamo.config.patch(recompile_limit=2):
+        sessions = [open_thirds(TorchSession, 1, compiled=True) for _ in range(3)]
+        assert all(np.allclose(session.run(fill(1, 7)), 7) for session in sessions)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
