@@ -1,6 +1,7 @@
 """A card under construction: what a source says of a model, each value with where it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,13 @@ class Draft:
         steps = self.values.setdefault("preprocess", [])
         steps.append({"step": step, **{key: value for key, value in options.items() if value is not None}})
         self.comments["preprocess", str(len(steps) - 1)] = comment
+
+    def take_over(self, like: "Draft", dropped: Collection[str]) -> None:
+        """Start from what another draft says, without some of its tables and gates on its own published accuracy."""
+        self.values = {key: deepcopy(value) for key, value in like.values.items() if key not in dropped}
+        self.comments = {place: text for place, text in like.comments.items() if place[0] not in dropped}
+        for gate in ("published_relative_drop", "at_least_published"):
+            self.values.get("gates", {}).pop(gate, None)
 
     def read(self) -> Recipe:
         """The card, checked.

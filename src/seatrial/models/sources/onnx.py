@@ -8,7 +8,6 @@ import ast
 import json
 import re
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +68,7 @@ def make_draft(name: str, like: Draft | None) -> Draft:
     check_classifier(facts)
     draft = Draft(name)
     if like is not None:
-        _take_preprocessing(draft, like)
+        draft.take_over(like, OF_THE_FILE)
     names = read_names(model)
     draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).lstrip("_.-") or "graph")
     draft.put("title", path.name if like is None else f"{path.name}, its images like those of {like.reference}")
@@ -131,14 +130,6 @@ def describe_inside(path: Path) -> str | None:
         return "the graph takes uint8 images, and is taken to normalise them as the card says"
     inside = find_normalisation(model, image)
     return None if inside is None else inside.describe()
-
-
-def _take_preprocessing(draft: Draft, like: Draft) -> None:
-    draft.values = {key: deepcopy(value) for key, value in like.values.items() if key not in OF_THE_FILE}
-    draft.comments = {place: text for place, text in like.comments.items() if place[0] not in OF_THE_FILE}
-    # They are about the accuracy that was published of the other network.
-    for gate in ("published_relative_drop", "at_least_published"):
-        draft.values.get("gates", {}).pop(gate, None)
 
 
 def _name_classes(draft: Draft, names: tuple[str, ...] | None, classes: int, like: Draft | None) -> None:

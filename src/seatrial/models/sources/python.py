@@ -1,7 +1,6 @@
 """`FILE.py:CALLABLE`: a network of the user's own, whose images are prepared like those of another reference."""
 
 import re
-from copy import deepcopy
 from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError, first_line
@@ -24,10 +23,8 @@ def make_draft(name: str, like: Draft) -> Draft:
     """
     path, function = split_name(name)
     absolute = f"{path.resolve()}:{function}"
-    draft = Draft(name, deepcopy(like.values), dict(like.comments))
-    for table in OF_THE_NETWORK:
-        draft.values.pop(table, None)
-    draft.comments = {place: text for place, text in draft.comments.items() if place[0] not in OF_THE_NETWORK}
+    draft = Draft(name)
+    draft.take_over(like, OF_THE_NETWORK)
     digest = hash_code(path)
     draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", f"{path.stem}.{function}".lower()).lstrip("_.-"))
     draft.put("title", f"{function} of {path.name}, its images like those of {like.reference}")

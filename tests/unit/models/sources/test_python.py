@@ -9,6 +9,7 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network
 from seatrial.models.python_file import hash_code
 from seatrial.models.sources import resolve_card, resolve_recipe
+from seatrial.recipes.load import list_cards, load_recipe
 
 LIKE = "torchvision:resnet18/IMAGENET1K_V1"
 NETS = """
@@ -82,6 +83,12 @@ def test_the_network_is_the_files_and_the_images_are_like_the_references(nets: P
     assert recipe.preprocess == like.preprocess and recipe.origin == like.origin
     assert recipe.weights is None and recipe.reference is None and recipe.labels.names is None
     assert build_network(recipe.network)(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+def test_gates_on_the_published_accuracy_of_the_other_network_stay_there(nets: Path) -> None:
+    like = next(name for name in list_cards() if load_recipe(name).gates.published_relative_drop is not None)
+    gates = resolve_recipe(f"{nets}:thousand", like=like).gates
+    assert gates.published_relative_drop is None and gates.reference_drop_pp is not None
 
 
 def test_names_of_classes_come_along_where_there_are_as_many(nets: Path) -> None:
