@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 import typer
 
 from seatrial.errors import UsageError
-from seatrial.models.reading import Reading
+from seatrial.models.reading import CheckpointReading
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -48,7 +48,7 @@ Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published wei
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
 
 
-def read_reading(weights: str | None, key: str | None, prefix: str | None) -> Reading:
+def read_reading(weights: str | None, key: str | None, prefix: str | None) -> CheckpointReading:
     """What the options say of a checkpoint.
 
     Raises:
@@ -57,7 +57,7 @@ def read_reading(weights: str | None, key: str | None, prefix: str | None) -> Re
     if weights is not None and key is not None:
         raise UsageError("--checkpoint-key says which weights to take, and so does --weights", "give one of them")
     choices: tuple[Literal["raw", "ema"], ...] = ("raw", "ema")
-    return Reading(
+    return CheckpointReading(
         key, prefix, None if weights is None else read_choice(weights.lower(), choices, "choice of --weights")
     )
 

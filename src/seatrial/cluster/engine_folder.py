@@ -1,13 +1,12 @@
 """An engine folder sent to machines that do not have it: kept there under the sha256 of its manifest."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from seatrial.engines.base import MANIFEST, EngineFile, read_engine
 from seatrial.errors import RefusedFile, SeatrialError
-from seatrial.store.files import hash_bytes, lock_file, make_folder, replacing
+from seatrial.store.files import cache_folder, hash_bytes, lock_file, make_folder, replacing
 
 PackedEngine = dict[str, bytes]
 """The files of an engine folder by their names in it; the sha256 of its manifest is that of all."""
@@ -32,7 +31,7 @@ def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], ca
     own = folder / MANIFEST
     if own.is_file() and hash_bytes(own.read_bytes()) == sha256:
         return read_engine(folder)
-    root = make_folder(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial/engines")
+    root = make_folder(cache or cache_folder() / "engines")
     target = root / sha256 / folder.name
     # Other actors of this machine wait here while one writes.
     with lock_file(root / f"{sha256}.lock", "", wait=True):

@@ -59,7 +59,7 @@ class LabelText:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LabelReading:
     """A way to read a label file."""
 
     what: str
@@ -152,7 +152,7 @@ def split_label_line(line: str) -> tuple[str, int] | None:
     return (words[0], int(words[1])) if len(words) == 2 and is_number(words[1]) else None
 
 
-def _choose(text: LabelText, readings: Sequence[Reading]) -> dict[str, int]:
+def _choose(text: LabelText, readings: Sequence[LabelReading]) -> dict[str, int]:
     """The one meaning of all readings."""
     found = [
         (f"{reading.what}{how}", reading.rows, numbers)
@@ -205,7 +205,7 @@ def _index_rows(text: LabelText, rows: Sequence[Row], numbers: Mapping[str, int]
     return by_name
 
 
-def read_kaggle(text: LabelText) -> list[Reading]:
+def read_kaggle(text: LabelText) -> list[LabelReading]:
     """Kaggle's LOC_val_solution.csv: a WordNet id for each box of an image, all of them the same.
 
     Raises:
@@ -221,18 +221,18 @@ def read_kaggle(text: LabelText) -> list[Reading]:
             shown = " and ".join(sorted(labels)) or "no class"
             raise DataError(f"{text.path}:{number}: '{name}' has boxes of {shown}", "an image has one class")
         rows.append((number, name, labels.pop()))
-    return [Reading("", rows)]
+    return [LabelReading("", rows)]
 
 
-def read_annotations(text: LabelText) -> list[Reading]:
+def read_annotations(text: LabelText) -> list[LabelReading]:
     """Tiny-ImageNet's val_annotations.txt: name, WordNet id and a box of four numbers."""
     table = [line.split() for _, line in text.lines]
     if not all(len(row) == 6 and WNID.fullmatch(row[1]) and all(map(is_number, row[2:])) for row in table):
         return []
-    return [Reading("", [(number, row[0], row[1]) for (number, _), row in zip(text.lines, table, strict=True)])]
+    return [LabelReading("", [(number, row[0], row[1]) for (number, _), row in zip(text.lines, table, strict=True)])]
 
 
-def read_numbers(text: LabelText) -> list[Reading]:
+def read_numbers(text: LabelText) -> list[LabelReading]:
     """A number a line, for the images in the order of their names; the devkit's ground truth by its `meta.mat`.
 
     Raises:
@@ -249,7 +249,7 @@ def read_numbers(text: LabelText) -> list[Reading]:
     if _is_devkit(text, labels):
         labels = _map_devkit(text, labels)
     rows = zip(text.lines, text.names, labels, strict=True)
-    return [Reading("", [(number, name, label) for (number, _), name, label in rows])]
+    return [LabelReading("", [(number, name, label) for (number, _), name, label in rows])]
 
 
 def _is_devkit(text: LabelText, labels: Sequence[str]) -> bool:
@@ -278,7 +278,7 @@ def _map_devkit(text: LabelText, numbers: Sequence[str]) -> list[str]:
     return [wnids[int(n)] if text.classes.names else place[wnids[int(n)]] for n in numbers]
 
 
-def read_table(text: LabelText) -> list[Reading]:
+def read_table(text: LabelText) -> list[LabelReading]:
     """Columns between tabs, commas or semicolons, with a header or without: those that fit are names and labels.
 
     Raises:
@@ -316,7 +316,7 @@ def _read_header(row: Sequence[str]) -> list[str]:
     return words if NAME_HEADS & set(words) and LABEL_HEADS & set(words) else []
 
 
-def _read_columns(text: LabelText, rows: list[list[str]], header: list[str], named: bool) -> list[Reading]:
+def _read_columns(text: LabelText, rows: list[list[str]], header: list[str], named: bool) -> list[LabelReading]:
     body, numbers = (rows[1:], text.lines[1:]) if named else (rows, text.lines)
     if not body:
         return []
@@ -338,7 +338,7 @@ def _read_columns(text: LabelText, rows: list[list[str]], header: list[str], nam
     lines = [number for number, _ in numbers]
     what = "in column {} " if len(chosen) > 1 else ""
     return [
-        Reading(what.format(place + 1), [(n, row[names], row[place]) for n, row in zip(lines, body, strict=True)])
+        LabelReading(what.format(place + 1), [(n, row[names], row[place]) for n, row in zip(lines, body, strict=True)])
         for place in chosen
     ]
 
@@ -354,13 +354,13 @@ def _narrow(text: LabelText, body: list[list[str]], places: list[int]) -> list[i
     return [place for place in places if has_all(place)] or places
 
 
-def read_pairs(text: LabelText) -> list[Reading]:
+def read_pairs(text: LabelText) -> list[LabelReading]:
     """Lines `NAME CLASS` (the guides' val_label.txt): a number, a WordNet id, or one of the card's names; with blanks.
 
     Raises:
         DataError: names the first line that is not of this form.
     """
-    return [Reading("", [(number, *_split_pair(text, number, line)) for number, line in text.lines])]
+    return [LabelReading("", [(number, *_split_pair(text, number, line)) for number, line in text.lines])]
 
 
 def _split_pair(text: LabelText, number: int, line: str) -> tuple[str, str]:
@@ -382,7 +382,7 @@ def _split_pair(text: LabelText, number: int, line: str) -> tuple[str, str]:
     return there
 
 
-FORMATS: tuple[Callable[[LabelText], list[Reading]], ...] = (
+FORMATS: tuple[Callable[[LabelText], list[LabelReading]], ...] = (
     *(read_kaggle, read_annotations, read_numbers),
     *(read_table, read_pairs),
 )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.errors import EngineError
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 
 Exporter = Literal["torchscript", "dynamo"]
 OPSETS: dict[Exporter, tuple[int, int]] = {"torchscript": (7, 20), "dynamo": (18, 28)}
@@ -27,7 +27,7 @@ class ExportSpec:
     """Take this configuration into the graph instead; only with `fuse`."""
     fall_back: bool = False
     """Where the exporter fails take the other one, with the nearest opset that it writes."""
-    reading: Reading = AS_IT_IS
+    reading: CheckpointReading = AS_IT_IS
     """What the user says of the checkpoint."""
 
 

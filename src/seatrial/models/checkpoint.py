@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
 from seatrial.models.known_hash import Known, check_known
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.store.files import hash_bytes, hash_file, manifest_path, replacing
 from seatrial.store.records import CheckpointManifest
@@ -31,7 +31,7 @@ class LoadedCheckpoint:
 
 
 def load_checkpoint(
-    path: Path, recipe: Recipe, known: Known | None = None, reading: Reading = AS_IT_IS
+    path: Path, recipe: Recipe, known: Known | None = None, reading: CheckpointReading = AS_IT_IS
 ) -> LoadedCheckpoint:
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
 
@@ -77,7 +77,7 @@ def load_checkpoint(
     return LoadedCheckpoint(to_float32(state, wanted, path), manifest)
 
 
-def describe_reading(recipe: Recipe, reading: Reading) -> dict[str, Any]:
+def describe_reading(recipe: Recipe, reading: CheckpointReading) -> dict[str, Any]:
     """What decides besides a file which weights are read from it, as its manifest has it; empty at the defaults."""
     chosen = {key: value for key, value in asdict(reading).items() if value is not None}
     arguments = recipe.network.model_dump(mode="json")["arguments"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from seatrial.errors import UsageError
 from seatrial.models.fetch import fetch_weights
-from seatrial.models.sources.library import cache_folder
 from seatrial.progress import Progress, silent
 from seatrial.recipes.schema import Recipe, Weights
+from seatrial.store.files import cache_folder, caches_folder
 
 
 def find_weights(recipe: Recipe, given: Path | None, fetch: bool = False, progress: Progress = silent) -> Path:
@@ -61,8 +61,7 @@ def list_places(weights: Weights) -> Iterator[Path]:
         yield Path(weights.path)
     if weights.hub is None or weights.file != "model.safetensors":  # a name that many have
         yield weights_folder() / weights.file
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    yield Path(os.environ.get("TORCH_HOME") or caches / "torch") / "hub" / "checkpoints" / weights.file
+    yield Path(os.environ.get("TORCH_HOME") or caches_folder() / "torch") / "hub" / "checkpoints" / weights.file
     if weights.hub is None:
         return
     try:

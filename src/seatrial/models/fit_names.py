@@ -15,12 +15,12 @@ from torch import Tensor
 from seatrial.errors import RefusedFile
 from seatrial.models.account import COUNTER
 from seatrial.models.layouts import AVERAGED
-from seatrial.models.reading import Reading
+from seatrial.models.reading import CheckpointReading
 
 State = Mapping[str, Tensor]
 
 
-def fit_names(state: State, wanted: State, path: Path, reading: Reading) -> tuple[State, list[str]]:
+def fit_names(state: State, wanted: State, path: Path, reading: CheckpointReading) -> tuple[State, list[str]]:
     """Weights under the names of `wanted` as far as a prefix or the place of the head explains them, with words for it.
 
     Raises:
@@ -47,7 +47,7 @@ def fit_names(state: State, wanted: State, path: Path, reading: Reading) -> tupl
     return state, words
 
 
-def _choose_prefix(state: State, wanted: State, path: Path, reading: Reading) -> str:
+def _choose_prefix(state: State, wanted: State, path: Path, reading: CheckpointReading) -> str:
     """The prefix under which the whole network is; empty where it is there without one, or nowhere."""
     fitting = [prefix for prefix in _list_prefixes(state, wanted) if _fits_under(prefix, state, wanted)]
     if not fitting or "" in fitting:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seatrial.errors import RefusedFile
 from seatrial.models.read_file import SAVE_STATE, Content
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 
 AVERAGED = re.compile(r"(?:^|[_.])(?:ema|swa|averaged?)(?:[_.]|$)", re.IGNORECASE)
 """What keys and prefixes of averaged weights have in them. These go before the others: they are what is published, and
@@ -42,7 +42,7 @@ DTYPES = frozenset(
 State = dict[str, Tensor]
 
 
-def find_state(content: Content, path: Path, reading: Reading = AS_IT_IS) -> tuple[State, str]:
+def find_state(content: Content, path: Path, reading: CheckpointReading = AS_IT_IS) -> tuple[State, str]:
     """The weights in a file, in the network's own names as far as they are known, and the layout in words.
 
     Raises:
@@ -58,7 +58,7 @@ def find_state(content: Content, path: Path, reading: Reading = AS_IT_IS) -> tup
     return renamed, ", ".join([content.format, wrapper, *dropped, *names])
 
 
-def _unwrap(value: Any, path: Path, reading: Reading) -> tuple[dict[str, Any], str]:
+def _unwrap(value: Any, path: Path, reading: CheckpointReading) -> tuple[dict[str, Any], str]:
     if not isinstance(value, Mapping):
         raise RefusedFile(f"{path} is a {type(value).__name__}, not named weights", SAVE_STATE)
     if reading.key is not None:

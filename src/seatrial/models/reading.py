@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CheckpointReading:
     """What the user says of a checkpoint that cannot be told from the file."""
 
     key: str | None = None
@@ -16,5 +16,5 @@ class Reading:
     """Which of both to take; None: the averaged ones, if there are any."""
 
 
-AS_IT_IS = Reading()
+AS_IT_IS = CheckpointReading()
 """Nothing is said."""

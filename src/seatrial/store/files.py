@@ -38,6 +38,16 @@ def _existing_parent(path: Path) -> Path:
     return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
+def caches_folder() -> Path:
+    """`$XDG_CACHE_HOME`: where programs keep what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/seatrial`: what seatrial keeps there."""
+    return caches_folder() / "seatrial"
+
+
 def make_folder(path: Path) -> Path:
     """Create `path` with its parents.
 

@@ -18,7 +18,7 @@ from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.checkpoint import describe_reading, load_checkpoint, store_checkpoint
 from seatrial.models.known_hash import check_known, read_stated
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.steps import Size, find_size
@@ -36,7 +36,7 @@ EXPORT = CachedStage("export", "export/2", "exported")
 
 
 def read_weights(
-    recipe: Recipe, source: Path, output: Path, reading: Reading = AS_IT_IS
+    recipe: Recipe, source: Path, output: Path, reading: CheckpointReading = AS_IT_IS
 ) -> "CheckpointManifest | LoadedCheckpoint":
     """Read a published checkpoint, or find that it is what is stored at `output`; nothing is written.
 

@@ -22,7 +22,7 @@ from seatrial.errors import ParityError, SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.machine.environment import read_environment
 from seatrial.models.find_weights import find_weights
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
@@ -74,7 +74,7 @@ class RunSpec:
     """Height and width in place of the reference's own."""
     like: str | None = None
     """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
-    reading: Reading = AS_IT_IS
+    reading: CheckpointReading = AS_IT_IS
     """What the user says of the checkpoint."""
     fetch: bool = False
     """Download the published weights where they are not stored."""
@@ -151,7 +151,7 @@ def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[R
     graph, stored = run / "model.onnx", run / "checkpoint.safetensors"
     if checked.described is not None:
         manifest = _start_run(spec, checked, checked.described.sha256)
-        prove_card(recipe, paths, run / PREPROCESSING, progress)
+        _prove_card(recipe, paths, run / PREPROCESSING, progress)
         said = f"reference: {describe_reference(recipe)}"
         for note in filter(None, (said, describe_inside(checked.source))):
             progress(Update("graph", note=note))
@@ -160,7 +160,7 @@ def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[R
     described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
     manifest = _start_run(spec, checked, described.source_sha256)
     keep_weights(weights, checked.source, stored, progress)
-    prove_card(recipe, paths, run / PREPROCESSING, progress)
+    _prove_card(recipe, paths, run / PREPROCESSING, progress)
     export = ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True)
     exported = export_graph(recipe, stored, graph, export, spread(paths, PARITY_IMAGES), progress)
     return manifest, GraphFile(graph, exported)
@@ -173,10 +173,8 @@ def _start_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
     return manifest
 
 
-def prove_card(
-    recipe: Recipe, images: Sequence[Path], output: Path | None = None, progress: Progress = silent
-) -> PreprocessingProof | None:
-    """Compare a resolved card's preprocessing with its library's own on some of the images; None: nothing described it.
+def _prove_card(recipe: Recipe, images: Sequence[Path], output: Path, progress: Progress) -> None:
+    """Compare a resolved card's preprocessing with its library's own on some of the images, if one described it.
 
     Args:
         output: where to store what was found; a proof that is stored there for this card is taken.
@@ -188,22 +186,18 @@ def prove_card(
 
     proof = None
     with contextlib.suppress(SeatrialError):
-        stored = PreprocessingProof.load(output) if output else None
-        of_card = stored is not None and stored.preprocess == hash_steps(recipe.preprocess)
-        proof = stored if of_card and stored and stored.origin == recipe.origin else None
-    if proof is None:
+        proof = PreprocessingProof.load(output)
+    if proof is None or (proof.preprocess, proof.origin) != (hash_steps(recipe.preprocess), recipe.origin):
         proof = prove_preprocessing(recipe, spread(images, IMAGES))
         if proof is None:
-            return None
-        if output is not None:
-            proof.save(output)
+            return
+        proof.save(output)
     if not proof.holds:
         raise ParityError(
             proof.describe(), "mend the card's preprocess steps; `seatrial recipes make` gives the library's"
         )
     for note in filter(None, (proof.describe(), proof.note())):
         progress(Update("preprocess", note=note))
-    return proof
 
 
 def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:

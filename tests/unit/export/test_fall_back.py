@@ -7,7 +7,7 @@ import torch
 
 from seatrial.errors import EngineError, UsageError
 from seatrial.export.spec import ExportSpec
-from seatrial.models.reading import Reading
+from seatrial.models.reading import CheckpointReading
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Update
 from seatrial.recipes import Recipe
@@ -110,7 +110,7 @@ def test_another_reading_of_the_same_file_is_read_again(nets: Path, tmp_path: Pa
     torch.save(state | {key.replace("a.", "b."): 2 * value for key, value in state.items()}, tmp_path / "w.pth")
     keys = set()
     for prefix in ("a.", "b.", "a."):
-        spec = ExportSpec(opset=17, reading=Reading(prefix=prefix))
+        spec = ExportSpec(opset=17, reading=CheckpointReading(prefix=prefix))
         export_checkpoint(resolve(nets, "Net"), tmp_path / "w.pth", tmp_path / "m.onnx", spec, [])
         found = CheckpointManifest.load(tmp_path / "m.safetensors.json")
         assert found.reading == {"prefix": prefix} and f"{prefix}, left out 2" in found.layout

@@ -10,7 +10,7 @@ from torch import Tensor
 from seatrial.errors import RefusedFile
 from seatrial.models.layouts import find_state
 from seatrial.models.read_file import Content
-from seatrial.models.reading import Reading
+from seatrial.models.reading import CheckpointReading
 
 W = torch.ones(2, 3)
 PATH = Path("x.pth")
@@ -65,10 +65,10 @@ def test_either_weights_can_be_chosen(wrapper: str) -> None:
     value = {"model": {"a": W}, wrapper: {"a": 2 * W}}
     content = Content(value, "torch zip")
     assert torch.equal(find_state(content, PATH)[0]["a"], 2 * W)
-    assert torch.equal(find_state(content, PATH, Reading(weights="ema"))[0]["a"], 2 * W)
-    assert torch.equal(find_state(content, PATH, Reading(weights="raw"))[0]["a"], W)
+    assert torch.equal(find_state(content, PATH, CheckpointReading(weights="ema"))[0]["a"], 2 * W)
+    assert torch.equal(find_state(content, PATH, CheckpointReading(weights="raw"))[0]["a"], W)
     with pytest.raises(RefusedFile, match="has no averaged weights but 'model'"):
-        find_state(Content({"model": {"a": W}}, "torch zip"), PATH, Reading(weights="ema"))
+        find_state(Content({"model": {"a": W}}, "torch zip"), PATH, CheckpointReading(weights="ema"))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_either_weights_can_be_chosen(wrapper: str) -> None:
 def test_averaged_weights_are_known_by_their_key(value: Any, layout: str) -> None:
     state, found = read(value)
     assert torch.equal(state["a"], 2 * W) and found.startswith(f"torch zip, {layout}")
-    raw, _ = find_state(Content(value, "torch zip"), PATH, Reading(weights="raw"))
+    raw, _ = find_state(Content(value, "torch zip"), PATH, CheckpointReading(weights="raw"))
     assert torch.equal(raw["a"], W)
 
 
@@ -92,9 +92,9 @@ def test_two_averages_are_not_guessed_between_and_an_average_is_not_raw() -> Non
     with pytest.raises(RefusedFile, match="averaged weights at ema and swa; choose with --checkpoint-key"):
         read({"ema": {"a": W}, "swa": {"a": W}, "model": {"a": W}})
     counted = Content({"module.a": W, "n_averaged": torch.tensor(3)}, "torch zip")
-    assert list(find_state(counted, PATH, Reading(weights="ema"))[0]) == ["a"]
+    assert list(find_state(counted, PATH, CheckpointReading(weights="ema"))[0]) == ["a"]
     with pytest.raises(RefusedFile, match="has averaged weights only"):
-        find_state(counted, PATH, Reading(weights="raw"))
+        find_state(counted, PATH, CheckpointReading(weights="raw"))
 
 
 def test_a_word_that_only_contains_the_letters_is_no_average() -> None:
@@ -103,11 +103,11 @@ def test_a_word_that_only_contains_the_letters_is_no_average() -> None:
 
 def test_weights_can_be_anywhere_in_the_file() -> None:
     content = Content({"gan": {"teacher": {"a": W}, "step": 3}, "x.y": {"b": W}}, "torch zip")
-    assert find_state(content, PATH, Reading(key="gan.teacher")) == ({"a": W}, "torch zip, gan.teacher")
-    assert list(find_state(content, PATH, Reading(key="x.y"))[0]) == ["b"]
+    assert find_state(content, PATH, CheckpointReading(key="gan.teacher")) == ({"a": W}, "torch zip, gan.teacher")
+    assert list(find_state(content, PATH, CheckpointReading(key="x.y"))[0]) == ["b"]
     for key, refusal in (("gan.student", "there is 'teacher', 'step'"), ("gan.step", "no weights at"), ("q", "'gan'")):
         with pytest.raises(RefusedFile, match=refusal):
-            find_state(content, PATH, Reading(key=key))
+            find_state(content, PATH, CheckpointReading(key=key))
 
 
 def test_a_linear_squeeze_becomes_a_convolution_and_the_classifier_does_not() -> None:

@@ -12,7 +12,7 @@ from seatrial.errors import RefusedFile
 from seatrial.models.build import build_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.models.fit_names import fit_names
-from seatrial.models.reading import AS_IT_IS, Reading
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import resolve_recipe
 from seatrial.recipes.schema import Network
 
@@ -26,7 +26,7 @@ def under(prefix: str, value: float = 1) -> dict[str, Tensor]:
     return {f"{prefix}{key}": torch.full((2,), value) for key in WANTED}
 
 
-def fit(state: dict[str, Tensor], reading: Reading = AS_IT_IS) -> tuple[list[str], list[str], float]:
+def fit(state: dict[str, Tensor], reading: CheckpointReading = AS_IT_IS) -> tuple[list[str], list[str], float]:
     """Names, words, and the value of the first weight."""
     found, words = fit_names(state, WANTED, PATH, reading)
     return list(found), words, float(next(iter(found.values()))[0])
@@ -49,24 +49,24 @@ def test_what_lies_beside_the_network_is_left_out_and_said() -> None:
 def test_averaged_weights_beside_raw_ones_go_first_unless_the_raw_ones_are_chosen() -> None:
     state = {**under("model.", 1), **under("ema_model.module.", 2)}
     assert fit(state) == (list(WANTED), ["ema_model.module.", "left out 6 of model"], 2)
-    assert fit(state, Reading(weights="raw"))[2] == 1
+    assert fit(state, CheckpointReading(weights="raw"))[2] == 1
 
 
 def test_a_prefix_that_only_contains_the_letters_is_no_average() -> None:
     with pytest.raises(RefusedFile, match="several sets of weights"):
         fit({**under("remap_net.", 1), **under("net.", 2)})
-    assert fit({**under("remap_net.", 1), **under("net.", 2)}, Reading(prefix="net"))[2] == 2
+    assert fit({**under("remap_net.", 1), **under("net.", 2)}, CheckpointReading(prefix="net"))[2] == 2
 
 
 def test_two_networks_that_fit_are_not_guessed_between() -> None:
     state = {**under("student.", 1), **under("teacher.", 2)}
     with pytest.raises(RefusedFile, match=r"several sets of weights that fit: student\. and teacher\.; choose one"):
         fit(state)
-    assert fit(state, Reading(prefix="teacher.")) == (list(WANTED), ["teacher.", "left out 6 of student"], 2)
+    assert fit(state, CheckpointReading(prefix="teacher.")) == (list(WANTED), ["teacher.", "left out 6 of student"], 2)
     with pytest.raises(
         RefusedFile, match=r"no name begins with --strip-prefix pupil\.; they begin student\., teacher\."
     ):
-        fit(state, Reading(prefix="pupil."))
+        fit(state, CheckpointReading(prefix="pupil."))
 
 
 @pytest.mark.parametrize("found", ["fc.1", "fc.0"])

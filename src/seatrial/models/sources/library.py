@@ -2,19 +2,38 @@
 
 import contextlib
 import json
-import os
+import re
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from seatrial.errors import EngineError, StorageError
-from seatrial.store.files import make_folder, replacing
+from seatrial.machine.environment import find_version
+from seatrial.models.sources.card import Draft
+from seatrial.store.files import cache_folder, make_folder, replacing
 
 Descriptions = dict[str, dict[str, Any]]
 """By the name of a model, its description in JSON."""
 LAYOUT = 2
 """Of what is stored; another number reads none of it."""
+
+
+_HASHED = re.compile(r"-([0-9a-f]{8,})\.(?:pth|pt|pth\.tar|safetensors)$")
+
+
+def find_stated_hash(url: str) -> str | None:
+    """The first digits of its sha256 that the name of a library's file states (torch.hub's rule)."""
+    stated = _HASHED.search(url)
+    return None if stated is None else stated[1]
+
+
+def put_weights(draft: Draft, url: str, here: str) -> None:
+    """The file that a library publishes at an address, with the hash that its name states unless that may be a date."""
+    draft.put("weights.file", urlsplit(url).path.rpartition("/")[2], f"{here}: url")
+    draft.put("weights.url", url)
+    stated = find_stated_hash(url)
+    if stated and not stated.isdigit():
+        draft.put("weights.sha256_prefix", stated, "the digits in its name (torch.hub's rule)")
 
 
 def read_version(library: str, extra: str = "torch") -> str:
@@ -23,11 +42,11 @@ def read_version(library: str, extra: str = "torch") -> str:
     Raises:
         EngineError: it is not installed; names the extra that brings it.
     """
-    try:
-        return version(library)
-    except PackageNotFoundError:
+    found = find_version(library)
+    if found is None:
         fix = f"pip install 'seatrial[{extra}]'"
-        raise EngineError(f"{library}, which describes this model, is not installed", fix) from None
+        raise EngineError(f"{library}, which describes this model, is not installed", fix)
+    return found
 
 
 def load_descriptions(library: str, describe: Callable[[], Descriptions]) -> Descriptions:
@@ -48,8 +67,3 @@ def load_descriptions(library: str, describe: Callable[[], Descriptions]) -> Des
             temporary.write_text(text, encoding="utf-8")
     loaded: Descriptions = json.loads(text)
     return loaded
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/seatrial`: what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial"

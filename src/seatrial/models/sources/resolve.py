@@ -33,7 +33,7 @@ Transform = Callable[[Image.Image], NDArray[np.float32]]
 """An RGB image to what a network takes of it, (3, height, width)."""
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """A module of `SOURCES`."""
 
     def resolve(self, name: str, image_size: int | None = None) -> Draft:
@@ -222,7 +222,7 @@ def _drop_of_base(draft: Draft, before: Mapping[str, Any], data: Mapping[str, An
 
 
 def split_reference(reference: str) -> tuple[str | None, str]:
-    """Source and name of `SOURCE:NAME`; no source for a card's name or path.
+    """ModelSource and name of `SOURCE:NAME`; no source for a card's name or path.
 
     Raises:
         UsageError: it has a colon, is no file, and what stands before it is no source.
@@ -237,9 +237,9 @@ def split_reference(reference: str) -> tuple[str | None, str]:
     return source, name
 
 
-def load_source(name: str) -> Source:
+def load_source(name: str) -> ModelSource:
     """A module of `SOURCES`."""
-    return cast(Source, import_module(SOURCES[name]))
+    return cast(ModelSource, import_module(SOURCES[name]))
 
 
 def list_references(pattern: str) -> list[Listed]:

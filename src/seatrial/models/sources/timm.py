@@ -15,11 +15,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from seatrial.errors import UsageError
 from seatrial.models.sources.card import Draft
-from seatrial.models.sources.library import Descriptions, load_descriptions, read_version
+from seatrial.models.sources.library import Descriptions, find_stated_hash, load_descriptions, put_weights, read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.schema import Recipe
 
@@ -35,7 +34,6 @@ FIELDS = (
 """What of a PretrainedCfg is stored."""
 RESULTS_COMMIT = "aa4b5850c1543fa488abf260f18390eda46cf85d"
 """Of timm's repository, from which timm_results.csv was made."""
-_HASHED = re.compile(r"-([0-9a-f]{8,})\.(?:pth|pt|pth\.tar|safetensors)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +216,8 @@ def _choose_size(config: Mapping[str, Any], image_size: int | None) -> tuple[int
 def _add_weights(draft: Draft, name: str, config: Mapping[str, Any], here: str) -> None:
     url, hub = config.get("url"), config.get("hf_hub_id")
     file = config.get("hf_hub_filename") or "model.safetensors"
-    stated = _HASHED.search(url) if url else None
-    if url and (stated or not hub):
-        draft.put("weights.file", urlsplit(url).path.rpartition("/")[2], f"{here}: url")
-        draft.put("weights.url", url)
-        if stated and not stated[1].isdigit():
-            draft.put("weights.sha256_prefix", stated[1], "the digits in its name (torch.hub's rule)")
+    if url and (find_stated_hash(url) or not hub):
+        put_weights(draft, url, here)
     elif hub:
         draft.put("weights.file", f"{name}.{file.rpartition('.')[2]}", f"{here}: hf_hub_id")
         draft.put("weights.url", f"{HUB}/{hub}/resolve/main/{file}")

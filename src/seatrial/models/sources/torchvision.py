@@ -4,14 +4,12 @@ The steps are those of `torchvision.transforms._presets.ImageClassification` on 
 """
 
 import difflib
-import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from seatrial.errors import UsageError
 from seatrial.models.sources.card import Draft
-from seatrial.models.sources.library import Descriptions, load_descriptions, read_version
+from seatrial.models.sources.library import Descriptions, load_descriptions, put_weights, read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.class_names import is_imagenet
 from seatrial.recipes.schema import IMAGENET, Recipe
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform
 
 ORIGIN = "https://github.com/pytorch/vision"
-_HASHED = re.compile(r"-([0-9a-f]{8,})\.pth$")
 WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 """Their weights have heads for training, and their inputs are rescaled inside (`transform_input`)."""
 
@@ -54,7 +51,7 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
     draft.put("network.arguments", arguments or None, "what torchvision sets for these weights")
     names = IMAGENET if is_imagenet(facts["categories"]) else facts["categories"]
     draft.put("labels.names", names, f"{here}: meta.categories")
-    _add_weights(draft, facts, here)
+    put_weights(draft, facts["url"], here)
     _add_steps(draft, facts, here, image_size)
     metrics = facts["metrics"]
     if metrics:
@@ -145,14 +142,6 @@ def _find_arguments(model: str, facts: dict[str, Any], image_size: int | None) -
     if model.startswith("vit_"):
         return {"image_size": size}
     return {"input_size": [size, size]} if model.startswith("maxvit") else {}
-
-
-def _add_weights(draft: Draft, facts: dict[str, Any], here: str) -> None:
-    draft.put("weights.file", urlsplit(facts["url"]).path.rpartition("/")[2], f"{here}: url")
-    draft.put("weights.url", facts["url"])
-    stated = _HASHED.search(facts["url"])
-    if stated and not stated[1].isdigit():
-        draft.put("weights.sha256_prefix", stated[1], "the digits in its name (torch.hub's rule)")
 
 
 def _add_steps(draft: Draft, facts: dict[str, Any], here: str, image_size: int | None) -> None:
