@@ -1,6 +1,7 @@
 """Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,14 +9,14 @@ from typing import Any
 
 import altair as alt
 
-from seatrial.report.numbers import write_points
+from seatrial.report.numbers import join_words, write_points
+from seatrial.report.palette import COLOURS, PALETTE, follow_page
 from seatrial.report.speed import all_speeds, find_common_batch
+from seatrial.report.tradeoff import Rival, find_front, find_ties, list_rivals
 from seatrial.results.run_folder import Run
 
-COLOURS = ("#3f4854", "#0072b2", "#d55e00", "#00855f", "#aa4499", "#8a6d00", "#4b3fb5", "#882255")
-"""By place in the run, the reference first: distinct to colour-blind eyes, each at least 3.5:1 on white."""
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
-_INK, _MUTED, _PALE, _RULE, _GATE = "#1f2328", "#59636e", "#8993a0", "#dde1e6", "#b3261e"
+_INK, _MUTED, _PALE, _RULE, _GATE = (PALETTE[name][0] for name in ("ink", "muted", "pale", "rule", "fail"))
 _FONT = "Helvetica, Arial, sans-serif"
 _WIDTH = 480
 """Of a chart with its labels; one width for all, so that the page scales them alike."""
@@ -32,7 +33,7 @@ class Chart:
 
 def draw_charts(run: Run) -> list[Chart]:
     """The charts that the run has data for."""
-    drawn = (draw_drop(run), draw_latency(run), draw_speed(run), draw_training(run))
+    drawn = (draw_tradeoff(run), draw_drop(run), draw_speed(run), draw_latency(run), draw_training(run))
     return [figure for figure in drawn if figure]
 
 
@@ -62,6 +63,53 @@ def draw_drop(run: Run) -> Chart | None:
         caption += f" A bar wholly left of the dashed gate at {write_points(gate)} passes, wholly right of it fails."
     chart = alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(34))
     return Chart(f"Accuracy lost against {run.reference}", caption, _to_svg(chart))
+
+
+def draw_tradeoff(run: Run) -> Chart | None:
+    """Top-1 over the best images per second, with intervals both ways; rings mark what no other certainly beats."""
+    rivals = list_rivals(run)
+    if len(rivals) < 2:
+        return None
+    front = find_front(rivals)
+    rows = [_lay_out(rival, rival.name in front) for rival in rivals]
+    legend = _legend([rival.name for rival in rivals])
+    base = alt.Chart(alt.InlineData(values=rows))
+    x = alt.X("rate:Q", title="images/s at the best batch size (right is faster)", scale=alt.Scale(zero=True))
+    y = alt.Y("top1:Q", title="top-1, % (up is better)", scale=alt.Scale(zero=False, padding=12))
+    colour, shape = _colour(run, legend), _shape(run, legend)
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("slow:Q"), x2="fast:Q", y=y, color=colour),
+        base.mark_point(size=320, strokeWidth=1.5, opacity=1, color=_INK)
+        .transform_filter("datum.front")
+        .encode(x=x, y=y),
+        base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
+    ).properties(width=_WIDTH, height=240)
+    return Chart("Accuracy against speed", _describe_tradeoff(run, rivals, front), _to_svg(chart))
+
+
+def _lay_out(rival: Rival, is_front: bool) -> dict[str, Any]:
+    top1, rate = rival.accuracy, rival.speed
+    has_interval = math.isfinite(rate.high)
+    return {
+        "engine": rival.name,
+        "rate": rate.value,
+        "slow": rate.low if has_interval else rate.value,
+        "fast": rate.high if has_interval else rate.value,
+        "top1": 100 * top1.value,
+        "low": 100 * top1.low,
+        "high": 100 * top1.high,
+        "front": is_front,
+    }
+
+
+def _describe_tradeoff(run: Run, rivals: Sequence[Rival], front: Sequence[str]) -> str:
+    ties = [f"{a} from {b}" for a, b in find_ties(rivals)]
+    caption = (
+        f"Ringed: {join_words(list(front))}, which no other engine beats for certain (bars apart in one direction, and "
+        f"no worse in the other). Bars up and down are of the difference from {run.reference}."
+    )
+    return f"{caption} These figures cannot tell {join_words(ties)}." if ties else caption
 
 
 def draw_speed(run: Run) -> Chart | None:
@@ -200,4 +248,4 @@ def _to_svg(chart: Any) -> str:
     )
     file = io.StringIO()
     styled.save(file, format="svg")
-    return file.getvalue()
+    return follow_page(file.getvalue())

@@ -1,12 +1,49 @@
-"""Doubts that are the same at several batch sizes, written once."""
+"""A doubt with its kind; those of a kind that differ in numbers only are written once."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from seatrial.report.doubt_kinds import KINDS, DoubtKind
+
+RUN = "run"
+"""In the place of an engine, of a doubt about the whole run."""
 _BATCH = re.compile(r"^batch (\d+)((?: on \d+ streams)?(?:, scope \w+)?): ")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _GAP = "\x01"
 """In place of a number; no doubt has this character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A reason not to trust a figure."""
+
+    name: str
+    """Of its kind, in `KINDS`."""
+    engine: str
+    """Or `RUN`."""
+    text: str
+
+    @property
+    def kind(self) -> DoubtKind:
+        """What it is about and how far it reaches."""
+        return KINDS[self.name]
+
+    @property
+    def batch(self) -> str | None:
+        """The batch size that it is about, as `Speed.batch` writes it; None where it is about all of them."""
+        found = _BATCH.match(self.text)
+        return found and found.group(1) + found.group(2)
+
+
+def strip_batch(text: str) -> str:
+    """A doubt without the batch size that it names."""
+    return _BATCH.sub("", text)
+
+
+def strip_numbers(text: str) -> str:
+    """A doubt without the batch size and all other numbers: what those that say the same have in common."""
+    return _NUMBER.sub(_GAP, strip_batch(text))
 
 
 def merge_doubts(doubts: Iterable[str]) -> list[str]:

@@ -27,6 +27,21 @@ MEANING = {
 }
 
 
+def describe_subject(run: Run) -> str:
+    """What was tested, on which images, engines and machine."""
+    network, machine = run.recipe.network, run.manifest.environment
+    others = [name for name in run.engines if name != run.reference]
+    images = f"{_images(run)}{f' of {run.manifest.images}' if run.manifest.images else ''}" if run.accuracy else ""
+    against = f"{join_words(others)} against {run.reference}" if others else f"{run.reference} alone"
+    parts = [
+        f"{network.name} with {network.classes:,} classes",
+        images,
+        against,
+        f"{machine.cpu}, {count_of(machine.cores, 'core')}",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
 def outcome_of(run: Run, engine: str) -> Outcome | None:
     """The worst outcome of an engine's gates; None when it has none."""
     found = {gate.outcome for gate in gates_of(run) if gate.engine == engine}

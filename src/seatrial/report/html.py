@@ -3,8 +3,9 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from seatrial.report.charts import COLOURS, draw_charts
+from seatrial.report.charts import draw_charts
 from seatrial.report.page import make_page
+from seatrial.report.palette import ENGINES, write_variables
 from seatrial.results.run_folder import Run
 
 
@@ -19,6 +20,7 @@ def write_html(run: Run) -> str:
     )
     # The SVG comes from vl-convert, which escapes the names in it.
     figures = [(figure, Markup(figure.svg)) for figure in draw_charts(run)]
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(run.engines)}
+    colours = {name: f"var(--{ENGINES[place % len(ENGINES)]})" for place, name in enumerate(run.engines)}
+    light, dark = (Markup(write_variables(is_dark)) for is_dark in (False, True))
     template = environment.get_template("report.html.j2")
-    return template.render(page=make_page(run), figures=figures, colours=colours)
+    return template.render(page=make_page(run), figures=figures, colours=colours, light=light, dark=dark)

@@ -11,6 +11,7 @@ def write_markdown(run: Run) -> str:
     page = make_page(run)
     blocks = [
         f"# {escape(page.title)}",
+        escape(page.subject),
         f"**{escape(page.verdict)}**",
         escape(f"{page.speed} {page.doubts}"),
         escape(page.meaning),

@@ -42,6 +42,11 @@ def write_size(size_bytes: int) -> str:
     return f"{write_figures(size_bytes / 2**30)} GiB"
 
 
+def write_mebibytes(size_bytes: int) -> str:
+    """A size in MiB, without the unit: 97.6."""
+    return write_figures(size_bytes / 2**20)
+
+
 def join_words(words: list[str]) -> str:
     """An English list: a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from seatrial.report import provenance, tables
-from seatrial.report.headline import MEANING, gates_of, write_speed, write_verdict
-from seatrial.report.numbers import count_of
+from seatrial.report.costs import make_costs
+from seatrial.report.doubt_tables import make_doubts, write_doubts
+from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
+from seatrial.report.limits import make_limits
 from seatrial.report.tables import Table
+from seatrial.report.time_spent import make_time_spent
 from seatrial.results.run_folder import Run
 
 TERMS = (
@@ -34,13 +37,15 @@ class Page:
     """A report before it is written in a format."""
 
     title: str
+    subject: str
+    """What was tested, and on what."""
     outcome: str
     """PASS, FAIL, INCONCLUSIVE, or empty when the run was not judged."""
     verdict: str
     meaning: str
     speed: str
     doubts: str
-    """How many doubts there are, or empty."""
+    """How many doubts could change what, or empty."""
     troubles: tuple[tuple[str, str], ...]
     """Who did not pass a gate, and why."""
     summary: Table
@@ -53,21 +58,24 @@ class Page:
 def make_page(run: Run) -> Page:
     """Put a run into words and rows."""
     outcome = run.verdict.outcome if run.verdict else ""
-    doubts = provenance.make_doubts(run)
     return Page(
         title=run.recipe.title,
+        subject=describe_subject(run),
         outcome=outcome,
         verdict=write_verdict(run),
         meaning=MEANING.get(outcome, "A run is judged when all its stages are done."),
         speed=write_speed(run),
-        doubts=f"{count_of(len(doubts.rows), 'doubt')} about these figures: see Doubts." if doubts.rows else "",
+        doubts=write_doubts(run),
         troubles=tuple((g.engine or "speed", g.reason) for g in gates_of(run) if g.outcome != "PASS"),
         summary=tables.make_summary(run),
         terms=TERMS,
         sections=(
-            Section("Judgement", (tables.make_gates(run), doubts)),
+            Section("Judgement", (tables.make_gates(run), *make_doubts(run), make_limits(run))),
             Section("Accuracy", (tables.make_accuracy(run), tables.make_versus(run), tables.make_flips(run))),
-            Section("Speed", (tables.make_speed(run), tables.make_ratios(run))),
+            Section(
+                "Speed and cost",
+                (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
+            ),
             Section("How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run))),
             Section(
                 "Where it comes from",

@@ -47,6 +47,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     absent: str
     """The sentence in place of a table without rows."""
+    fold: str = ""
+    """Where a page should fold it: the words to unfold it by."""
 
     @property
     def grid(self) -> Grid:

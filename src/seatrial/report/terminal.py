@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from seatrial.report.doubt_tables import write_doubts
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.headline import gates_of, write_speed, write_verdict
-from seatrial.report.numbers import count_of, write_figures
-from seatrial.report.provenance import find_doubts
+from seatrial.report.numbers import write_figures
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import NOTHING, make_summary
 from seatrial.results.run import describe_reference
@@ -30,9 +30,9 @@ def describe_run(folder: Path) -> str:
     blocks += [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in open_gates]
     if (folder / "report.html").exists():
         blocks.append(f"report: {folder / 'report.html'}")
-    doubts = len(find_doubts(run))
+    doubts = write_doubts(run)
     if doubts:
-        blocks.append(f"{count_of(doubts, 'doubt')} about these figures: see Doubts in the report")
+        blocks.append(doubts.replace("see Doubts.", "see Doubts in the report."))
     words = describe_reference(run.recipe)
     if words:
         blocks.append(f"reference: {words}")

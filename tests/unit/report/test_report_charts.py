@@ -5,16 +5,25 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from run_folder import BF16, INT8, ORT, TORCH, Ship, Trial, build_run
-from seatrial.report.charts import COLOURS, draw_charts, draw_drop, draw_latency, draw_speed, draw_training
+from seatrial.report.charts import (
+    COLOURS,
+    draw_charts,
+    draw_drop,
+    draw_latency,
+    draw_speed,
+    draw_tradeoff,
+    draw_training,
+)
 from seatrial.results.run_folder import read_run
 
 
-def test_four_charts_of_one_width(tmp_path: Path) -> None:
+def test_five_charts_of_one_width(tmp_path: Path) -> None:
     figures = draw_charts(read_run(build_run(tmp_path, Trial(trained=True))))
     assert [figure.title for figure in figures] == [
+        "Accuracy against speed",
         "Accuracy lost against torch",
-        "Time for one batch of 1",
         "Speed by batch size",
+        "Time for one batch of 1",
         "Training",
     ]
     assert {ElementTree.fromstring(figure.svg).get("width") for figure in figures} == {"480"}
@@ -39,10 +48,18 @@ def test_the_gate_is_drawn_and_named(tmp_path: Path) -> None:
 def test_many_engines_and_one_batch_size_still_draw(tmp_path: Path) -> None:
     ships = tuple(Ship(f"engine-{n}", "torch", batch_ms={8: (10.0 + n, 11.0 + n)}) for n in range(10))
     figures = draw_charts(read_run(build_run(tmp_path, Trial(ships=ships))))
-    assert len(figures) == 3
+    assert len(figures) == 4
     assert all(f"engine-{n}" in figure.svg for figure in figures[1:] for n in range(10))
+
+
+def test_colours_are_the_pages_with_those_on_white_for_a_page_without(tmp_path: Path) -> None:
+    figure = draw_drop(read_run(build_run(tmp_path)))
+    assert figure is not None
+    assert f"var(--engine-1,{COLOURS[1]})" in figure.svg and "var(--muted,#59636e)" in figure.svg
+    assert set(re.findall(r'"(#[0-9a-f]{6})"', figure.svg)) <= {"#000000", "#ffffff"}
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     run = read_run(build_run(tmp_path, Trial(ships=(Ship("torch", "torch"),))))
-    assert (draw_drop(run), draw_speed(run), draw_latency(run), draw_training(run)) == (None, None, None, None)
+    every = (draw_tradeoff, draw_drop, draw_speed, draw_latency, draw_training)
+    assert [draw(run) for draw in every] == [None] * 5

@@ -6,7 +6,7 @@ import pytest
 
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.headline import write_speed
-from seatrial.report.provenance import find_doubts
+from seatrial.report.run_doubts import find_doubts
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_ratios, make_speed, make_summary
 from seatrial.results.run_folder import read_run
@@ -94,7 +94,9 @@ def test_a_batch_without_speed_is_a_doubt(tmp_path: Path) -> None:
     build_run(tmp_path, Trial(ships=(TORCH,)))
     absent = Unmeasured(batch_size=64, streams=1, scope="host", reason="it does not fit into memory")
     _change(tmp_path, "torch", unmeasured=(absent,))
-    assert ("torch", "batch 64: not measured: it does not fit into memory") in find_doubts(read_run(tmp_path))
+    (doubt,) = find_doubts(read_run(tmp_path))
+    assert (doubt.engine, doubt.name, doubt.kind.touches) == ("torch", "unmeasured", "figure")
+    assert doubt.text == "batch 64: not measured: it does not fit into memory"
 
 
 @pytest.mark.parametrize(("done", "told"), [(0, "not measured"), (1, "given up after 1 process"), (2, "2 processes")])

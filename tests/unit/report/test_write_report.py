@@ -84,8 +84,10 @@ def test_both_start_with_the_verdict_and_hold_the_figures(written: tuple[str, st
     )
     assert " ".join(row) in text
     assert f"| {' | '.join(row)} |" in markdown
-    assert "1 doubt about these figures: see Doubts." in text
-    assert html.count("<svg") == 4
+    assert (
+        "1 doubt could change which engine is the fastest, the ranking of torch and openvino-bf16 at batch 1, 4" in text
+    )
+    assert html.count("<svg") == 5
 
 
 def test_the_page_needs_nothing_else(written: tuple[str, str]) -> None:

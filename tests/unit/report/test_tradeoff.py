@@ -1,0 +1,58 @@
+"""Which engines no other certainly beats, and which cannot be told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, INT8, MACHINE, TORCH, Trial, build_run
+from seatrial.report.tradeoff import Figure, Rival, find_front, find_ties, list_rivals
+from seatrial.results.run_folder import read_run
+from seatrial.store.measurement import Measurement
+
+
+def make(name: str, accuracy: float, speed: float, half: float = 1.0) -> Rival:
+    return Rival(name, Figure(accuracy, accuracy - half, accuracy + half), Figure(speed, speed - half, speed + half))
+
+
+@pytest.mark.parametrize(
+    ("rivals", "front"),
+    [
+        # Faster for certain and as accurate.
+        ([make("slow", 90, 10), make("fast", 90, 20)], ["fast"]),
+        # More accurate for certain and as fast.
+        ([make("worse", 80, 10), make("better", 90, 10)], ["better"]),
+        # One faster, the other more accurate.
+        ([make("exact", 90, 10), make("fast", 80, 20)], ["exact", "fast"]),
+        # Faster, but not for certain.
+        ([make("a", 90, 10), make("b", 90, 11)], ["a", "b"]),
+        # Faster for certain, and less accurate, if not for certain: it may be worse.
+        ([make("a", 90, 10), make("b", 89.5, 20)], ["a", "b"]),
+    ],
+)
+def test_the_front_is_what_no_other_certainly_beats(rivals: list[Rival], front: list[str]) -> None:
+    assert find_front(rivals) == front
+
+
+def test_ties_are_apart_in_neither_direction() -> None:
+    rivals = [make("a", 90, 10), make("b", 91, 11), make("c", 92.5, 11)]
+    assert find_ties(rivals) == [("a", "b"), ("b", "c")]
+
+
+def test_accuracies_carry_the_paired_interval_and_speeds_their_own(tmp_path: Path) -> None:
+    torch, bf16, int8 = list_rivals(read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8)))))
+    assert torch.accuracy == Figure(516 / 540, 516 / 540, 516 / 540)
+    # 40 lost, 20 gained: 3.70 (1.36 to 6.05) points below the reference.
+    assert int8.accuracy.value == pytest.approx(496 / 540)
+    assert (int8.accuracy.low, int8.accuracy.high) == (
+        pytest.approx(516 / 540 - 0.0605, abs=1e-4),
+        pytest.approx(516 / 540 - 0.0136, abs=1e-4),
+    )
+    assert bf16.speed.value == pytest.approx(160) and bf16.speed.low < 160 < bf16.speed.high
+
+
+def test_another_machine_is_no_rival(tmp_path: Path) -> None:
+    build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8)))
+    path = tmp_path / "bench" / "openvino-int8.json"
+    other = MACHINE.model_copy(update={"cpu": "another"})
+    Measurement.load(path).model_copy(update={"environment": other}).save(path)
+    assert [rival.name for rival in list_rivals(read_run(tmp_path))] == ["torch", "openvino-bf16"]
