@@ -13,6 +13,7 @@ from seatrial.engines import ENGINES
 from seatrial.models.build import OURS
 from seatrial.recipes.schema import Gates
 from seatrial.recipes.training import Train
+from seatrial.report.forms import FORMS
 
 SOURCES = Path(seatrial.__file__).parent
 CLASS = r"^class (\w+)(.*?):(?:  # [^\n]*)?\n(.*?)(?=^\S|\Z)"
@@ -63,6 +64,15 @@ def test_every_chart_is_drawn() -> None:
     charts = re.findall(r"^def (draw_\w+)\(run: Run\) -> Chart", text, re.MULTILINE)
     drawn = re.findall(r"(draw_\w+)\(run\)", text.partition("def draw_charts")[2].partition("\n\n\n")[0])
     assert len(charts) >= 4 and sorted(charts) == sorted(drawn)
+
+
+def test_every_form_of_a_run_is_in_the_table() -> None:
+    forms = {
+        f"{module}:{name}"
+        for module, text in read_folder("report/forms").items()
+        for name in re.findall(r"^def (write_\w+)\(run: Run\) -> str", text, re.MULTILINE)
+    }
+    assert forms == {form.place for form in FORMS.values() if ".forms." in form.place}
 
 
 def test_every_verb_is_a_command() -> None:

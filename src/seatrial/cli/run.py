@@ -22,7 +22,7 @@ from seatrial.cli.options import (
     read_sizes,
 )
 from seatrial.cli.output.progress import print_json, show_progress
-from seatrial.errors import ExitCode
+from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from seatrial.store.records import Verdict
@@ -87,14 +87,38 @@ def run(
     return print_verdict(output, verdict, as_json)
 
 
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> int:
-    """Write report.html and report.md of a run from its stored records; exit code 7 where it is not judged."""
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Print this form: html, md, guide, card, pr, junit, csv, json or badge (docs/report.md)."
+        ),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Of the sentences: en or zh.")] = "en",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the form to this file instead of printing it.")
+    ] = None,
+) -> int:
+    """Write report.html and report.md of a run, or print another form of it; exit code 7 where it is not judged."""
+    from seatrial.report.forms import write_form
     from seatrial.report.headline import write_verdict
+    from seatrial.results.run_folder import read_run
+    from seatrial.store.files import write_text
     from seatrial.workflow.run import write_report
 
-    with show_progress():
-        html, markdown, run = write_report(folder)
-    print(f"{html}\n{markdown}\n{write_verdict(run)}")
+    if form is None and output is not None:
+        raise UsageError("--output is for one form, and --format names none", "give --format, such as --format html")
+    if form is None and language != "en":
+        raise UsageError(f"--language {language} is for a form, and --format names none", "give --format")
+    if form is None:
+        with show_progress():
+            html, markdown, run = write_report(folder)
+        print(f"{html}\n{markdown}\n{write_verdict(run)}")
+    else:
+        run = read_run(folder)
+        text = write_form(run, form, language)
+        print(text, end="") if output is None else write_text(output, text)
     return ExitCode.INCONCLUSIVE if run.verdict is None else ExitCode.PASS
 
 

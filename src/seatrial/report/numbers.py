@@ -1,6 +1,7 @@
 """How figures are written: percent and points with two decimals, ratios with three figures, a real minus sign."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 
 def write_percent(fraction: float) -> str:
@@ -25,6 +26,17 @@ def write_figures(number: float, figures: int = 3) -> str:
     rounded = float(f"{number:.{figures}g}")
     decimals = figures - 1 - math.floor(math.log10(abs(rounded)))
     return _minus(f"{number:,.{max(0, decimals)}f}")
+
+
+def round_half_up(value: float | Decimal, digits: int) -> str:
+    """A figure rounded once, from all the digits it has, a half upwards."""
+    return f"{Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
+
+
+def write_exact(value: float | Decimal, digits: int) -> str:
+    """`round_half_up` without the zeros at its end, as the guides print figures: 5246.8."""
+    text = round_half_up(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def write_small(number: float) -> str:

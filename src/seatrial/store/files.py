@@ -73,9 +73,12 @@ def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
             with: then a power cut, but no crash of a program, may leave `path` with files cut off.
 
     Raises:
-        StorageError: the disk is full or may not be written, or a folder is where the file should go.
+        StorageError: the disk is full or may not be written, or what is there is no regular file: a folder where the
+            file should go, a device, a pipe.
     """
     make_folder(path.parent)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(f"{path} is no regular file", "choose another --output")
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:

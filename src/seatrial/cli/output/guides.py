@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from seatrial.cli.output.tables import BEST, Layout, round_half_up, write_blocks, write_exact
+from seatrial.cli.output.tables import BEST, Layout, write_blocks
 from seatrial.recipes.claims import Claim, GuideRatio, GuideTable
 from seatrial.report.formats import Grid
+from seatrial.report.numbers import round_half_up, write_exact
 
 WRONG = "✗"
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_exact, write_ratio
+from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_ratio
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, SpeedTable
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.formats import Grid
-from seatrial.report.numbers import write_figures
+from seatrial.report.numbers import write_exact, write_figures
 from seatrial.results.speed import Rate
 
 UNKNOWN = "not stated"

@@ -1,10 +1,10 @@
 """Tables, paragraphs and lists in the requested layout, and figures as the Ascend guides print them."""
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 from seatrial.report.formats import Grid, write_columns, write_markdown_list, write_markdown_table
+from seatrial.report.numbers import round_half_up
 
 RATE_DIGITS, RATIO_DIGITS = 4, 9
 """Most decimals that the guides print of images per second and of ratios."""
@@ -18,17 +18,6 @@ class Layout(StrEnum):
     TABLE = "table"
     GUIDE = "guide"
     MARKDOWN = "markdown"
-
-
-def round_half_up(value: float | Decimal, digits: int) -> str:
-    """A figure rounded once, from all the digits it has, a half upwards."""
-    return f"{Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
-
-
-def write_exact(value: float | Decimal, digits: int) -> str:
-    """`round_half_up` without the zeros at its end, as the guides print figures: 5246.8."""
-    text = round_half_up(value, digits)
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def write_ratio(value: float) -> str:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.cli.output.guides import WRONG
-from seatrial.cli.output.tables import Layout, write_blocks, write_exact, write_ratio
+from seatrial.cli.output.tables import Layout, write_blocks, write_ratio
 from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
 from seatrial.metrics.rate import find_rate_interval
 from seatrial.recipes.claims import Claim, find_scalings
 from seatrial.recipes.schema import Guide, Recipe
 from seatrial.report.formats import Grid, write_columns
+from seatrial.report.numbers import write_exact
 from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")

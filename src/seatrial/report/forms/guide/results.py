@@ -1,0 +1,187 @@
+"""The figures: speed and accuracy by engine, what was tuned, what was diagnosed, how it was trained."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.report.formats import escape, write_markdown_list
+from seatrial.report.forms.card import describe_set, name_set
+from seatrial.report.forms.guide.about import name_chip
+from seatrial.report.forms.guide.blocks import NOTHING, tabulate
+from seatrial.report.headline import gates_of, outcome_of
+from seatrial.report.language import say
+from seatrial.report.numbers import round_half_up, write_count, write_exact, write_percent, write_points, write_small
+from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_ratio
+from seatrial.report.tables import write_precision
+from seatrial.results.run_folder import Run
+from seatrial.results.speed import Speed
+from seatrial.store.diagnosis import Diagnosis
+from seatrial.store.records import Comparison
+
+RATE_DIGITS, RATIO_DIGITS = 4, 4
+"""Most decimals of images per second, as the guides print; and of ratios, which are of the printed rates."""
+BEST = "最优batch"
+"""What the guides call the row of the best batches, in every language."""
+
+
+def write_results(run: Run) -> list[str]:
+    """The guides' table, accuracy against the reference and published, speed side by side, and the gates."""
+    return [
+        say("Speed is in images per second, timed from images in memory to predictions in memory."),
+        _write_performance(run),
+        escape(describe_set(run)),
+        *_write_accuracy(run),
+        *_write_speeds(run),
+        *_write_gates(run),
+    ]
+
+
+def _write_performance(run: Run) -> str:
+    """The table that every guide ends with: a row for each engine and batch size."""
+    rows = []
+    for name in run.engines:
+        speeds = all_speeds(run).get(name, ())
+        chip, engine = name_chip(run, name), f"{name}, {write_precision(run, name)}"
+        record = run.accuracy.get(name)
+        sizes = [speed.batch for speed in speeds]
+        shown = str(record.batch_size) if record and str(record.batch_size) in sizes else (sizes or [""])[0]
+        top1 = f"{write_percent(record.accuracy())}% (bs{record.batch_size})" if record else say("not measured")
+        for size, rate in [(s.batch, _write_rate(s)) for s in speeds] or [("", say("not measured"))]:
+            rows.append([chip, engine, size or NOTHING, name_set(run), top1 if size == shown else NOTHING, rate])
+    header = [say("Chip"), say("Engine"), "Batch Size", say("Data set"), say("Accuracy"), say("Speed")]
+    return tabulate(header, rows, (5,))
+
+
+def _write_rate(speed: Speed) -> str:
+    return write_exact(speed.images_per_s, RATE_DIGITS)
+
+
+def _write_accuracy(run: Run) -> list[str]:
+    rows = [
+        [
+            name,
+            write_count(record.images),
+            write_percent(record.accuracy()),
+            write_percent(record.accuracy(5)) if len(record.hits) >= 5 else NOTHING,
+            *_list_versus(record.versus),
+            outcome_of(run, name) or (say("reference") if name == run.reference else say("not judged")),
+        ]
+        for name, record in run.accuracy.items()
+    ]
+    published, note = run.recipe.reference, ""
+    if published:
+        top5 = NOTHING if published.top5 is None else write_percent(published.top5)
+        rows.append([say("published"), NOTHING, write_percent(published.top1), top5, *(NOTHING,) * 4])
+        note = say("The published figures are those of the card, of the weights and images that their source names.")
+    header = [say("Engine"), say("Images"), "Top-1, %", "Top-5, %", say("Drop, points"), say("Interval of 95 %")]
+    columns = [*header, say("Changed predictions, %"), say("Verdict")]
+    return [tabulate(columns, rows, range(1, 7)), note] if run.accuracy else []
+
+
+def _list_versus(versus: Comparison | None) -> tuple[str, ...]:
+    """The drop, its interval, and the share of predictions that changed."""
+    if versus is None:
+        return (NOTHING,) * 3
+    interval = say("{low} to {high}", low=write_points(versus.low_pp), high=write_points(versus.high_pp))
+    return write_points(versus.drop_pp), interval, write_percent(versus.changed / versus.images)
+
+
+def _write_speeds(run: Run) -> list[str]:
+    """Rates by batch size as the guides set chips side by side, with the ratio to the reference."""
+    best = best_speeds(run)
+    rates = {name: {s.batch: _write_rate(s) for s in speeds} for name, speeds in all_speeds(run).items()}
+    if not rates:
+        return [say("Speed: not measured.")]
+    sizes = dict.fromkeys(size for by_size in rates.values() for size in by_size)
+    base = run.reference
+    others = [name for name in rates if name != base and find_ratio(run, best, name, base) is not None]
+    rows = [[f"bs{size}", *_list_rates(rates, size), *_divide(rates, others, base, size)] for size in sizes]
+    tops = {name: {BEST: _write_rate(speed)} for name, speed in best.items()}
+    rows.append([BEST, *_list_rates(tops, BEST), *_divide(tops, others, base, BEST)])
+    header = ["Batch Size", *rates, *(f"{name}/{base}" for name in others)]
+    withheld = explain_withheld(best)
+    note = say("Ratios are withheld where a rate is in doubt: {doubts}.", doubts=withheld)
+    return [
+        say("Images per second, and how many times as fast as {reference}:", reference=escape(base)),
+        tabulate(header, rows, range(1, len(header))),
+        escape(f"{note} {MEASURE_AGAIN}.") if withheld else "",
+    ]
+
+
+def _list_rates(rates: dict[str, dict[str, str]], size: str) -> list[str]:
+    return [by_size.get(size, NOTHING) for by_size in rates.values()]
+
+
+def _divide(rates: dict[str, dict[str, str]], names: Sequence[str], base: str, size: str) -> list[str]:
+    """Each over the base, worked out from the figures as printed, so that readers get the same."""
+    to = rates[base].get(size)
+    return [NOTHING if to is None or size not in rates[name] else _write_ratio(rates[name][size], to) for name in names]
+
+
+def _write_ratio(of: str, to: str) -> str:
+    return round_half_up(Decimal(of) / Decimal(to), RATIO_DIGITS)
+
+
+def _write_gates(run: Run) -> list[str]:
+    rows = [[gate.outcome, gate.engine or say("all"), gate.gate, gate.reason] for gate in gates_of(run)]
+    if not rows:
+        return [say("No gate was judged.")]
+    header = [say("Verdict"), say("Engine"), say("Gate"), say("Why, as the record has it")]
+    return [say("Gates:"), tabulate(header, rows)]
+
+
+def write_tuning(run: Run) -> list[str]:
+    """What tuning tried, the fastest first; empty where nothing was tuned."""
+    rows = [
+        [
+            name,
+            str(trial.batch_size),
+            str(trial.streams),
+            NOTHING if trial.threads is None else str(trial.threads),
+            write_exact(trial.images_per_s, RATE_DIGITS),
+            say("taken") if trial == built.tuning.best else "",
+        ]
+        for name, built in run.built.items()
+        if built.tuning
+        for trial in sorted(built.tuning.trials, key=lambda t: -t.images_per_s)
+    ]
+    header = [say("Engine"), "Batch Size", say("Streams"), say("Threads"), say("Speed, images/s"), ""]
+    return [say("Settings that were tried:"), tabulate(header, rows, range(1, 5))] if rows else []
+
+
+def write_diagnosis(run: Run) -> list[str]:
+    """The stages that `diagnose` compared; empty where it was not run."""
+    path = run.folder / "diagnosis.json"
+    if not path.exists():
+        return []
+    found = Diagnosis.load(path)
+    rows = [
+        [
+            stage.stage,
+            stage.against or NOTHING,
+            write_count(stage.images),
+            write_small(stage.distance.relative_error) if stage.distance else NOTHING,
+            write_small(stage.floor) if stage.floor is not None else NOTHING,
+            stage.verdict,
+        ]
+        for stage in found.stages
+    ]
+    header = [say("Stage"), say("Against"), say("Images"), say("Relative error"), say("Noise floor"), say("Verdict")]
+    blocks = [escape(found.conclusion), tabulate(header, rows, (2, 3, 4))]
+    return [*blocks, write_markdown_list(found.findings) if found.findings else ""]
+
+
+def write_training(run: Run) -> list[str]:
+    """The row of the guides' table of trainings; empty where the run did not train."""
+    training = run.training
+    if training is None or not training.epochs:
+        return []
+    last = training.epochs[-1]
+    rate = sum(e.images_per_s * e.seconds for e in training.epochs) / sum(e.seconds for e in training.epochs)
+    torch = training.environment.versions.get("torch", NOTHING)
+    top1 = NOTHING if last.val_top1 is None else f"{100 * last.val_top1:.3f}"
+    name = f"{training.world_size}p-{training.device}"
+    row = [name, top1, write_exact(rate, 3), str(len(training.epochs)), training.precision, torch]
+    header = ["NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version"]
+    note = say("Acc@1 is of the last epoch on held-out images; FPS is the mean over all epochs, without validation.")
+    return [tabulate(header, [row], (1, 2, 3)), note]

@@ -1,0 +1,37 @@
+"""A comment for a pull request: three lines, the verdict first, and the table of engines."""
+
+import re
+
+from seatrial.report.formats import escape, write_markdown_table
+from seatrial.report.headline import write_speed, write_verdict
+from seatrial.report.language import say
+from seatrial.report.numbers import write_count
+from seatrial.report.provenance import find_doubts
+from seatrial.report.tables import make_summary
+from seatrial.results.run_folder import Run
+
+_LINKING = re.compile(r"(?<=[@#!])(?=[\w])|(?<=:)(?=//)|(?<=\bwww)(?=\.)")
+"""Where a name would become a mention, an issue or an address: `@somebody`, `#1`, `https://…`."""
+
+
+def write_pr(run: Run) -> str:
+    """The comment as Markdown in which no name becomes a link, a mention or markup."""
+    lines = [f"**{escape(write_verdict(run))}**", escape(write_speed(run)), escape(_describe_basis(run))]
+    text = "\n\n".join([*lines, write_markdown_table(make_summary(run).grid)])
+    return _LINKING.sub("<!-- -->", text) + "\n"
+
+
+def _describe_basis(run: Run) -> str:
+    """What the figures are of, and how many doubts there are about them."""
+    machine = run.manifest.environment
+    images = max((record.images for record in run.accuracy.values()), default=0)
+    doubts = len(find_doubts(run))
+    return say(
+        "Recipe {recipe}, {images} images, on {cpu} with {cores} cores, seatrial {version}; doubts: {doubts}.",
+        recipe=run.recipe.name,
+        images=write_count(images),
+        cpu=machine.cpu,
+        cores=machine.cores,
+        version=machine.versions.get("seatrial", "–"),
+        doubts=doubts,
+    )

@@ -1,0 +1,38 @@
+"""What the page on the report says is run, on a small run, and it names every format and language."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pages import read_commands, read_page
+from run_folder import Trial, build_run
+from seatrial.cli import run_cli
+from seatrial.report.forms import FORMS
+
+PAGE = "docs/report.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder in which the page's run exists."""
+    folder = tmp_path_factory.mktemp("page")
+    build_run(folder / "trial", Trial(trained=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+@pytest.mark.parametrize("words", read_commands(PAGE), ids=lambda words: " ".join(words)[:60])
+def test_a_command_of_the_page_runs(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(words) == 0
+    written = Path(words[-1]).read_text(encoding="utf-8") if "--output" in words else capsys.readouterr().out
+    assert written.strip()
+
+
+def test_the_page_has_a_row_and_a_command_for_each_format() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| .* \|$", read_page(PAGE).partition("## ")[0], re.MULTILINE)
+    assert rows == list(FORMS)
+    asked = {words[words.index("--format") + 1] for words in read_commands(PAGE) if "--format" in words}
+    assert asked == set(FORMS)
