@@ -3,11 +3,12 @@
 from pathlib import PurePath
 
 from seatrial.report.formats import escape, fence, write_markdown_list, write_markdown_table
+from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.yaml import Value, write_yaml
 from seatrial.report.headline import write_speed, write_verdict
 from seatrial.report.language import say
 from seatrial.report.numbers import write_count
-from seatrial.report.provenance import find_doubts, make_graph, make_model
+from seatrial.report.provenance import make_graph, make_model
 from seatrial.report.tables import Table, make_accuracy, make_summary, write_precision
 from seatrial.results.run_folder import Run
 from seatrial.store.records import AccuracyRecord
@@ -22,7 +23,7 @@ _LICENCES = (
 
 def write_card(run: Run) -> str:
     """The card as README.md of a model repository."""
-    doubts = [f"{engine}: {doubt}" for engine, doubt in find_doubts(run)]
+    doubts = list_doubts(run)
     blocks = [
         f"---\n{write_yaml(list_metadata(run))}---",
         f"# {escape(run.recipe.title)}",

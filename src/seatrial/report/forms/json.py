@@ -2,9 +2,9 @@
 
 import json
 
+from seatrial.report.forms.doubts import list_weighed
 from seatrial.report.forms.rows import list_engine, list_run, list_speeds
 from seatrial.report.headline import gates_of, write_speed, write_verdict
-from seatrial.report.provenance import find_doubts
 from seatrial.results.run_folder import Run
 
 SCHEMA = "seatrial/report/1"
@@ -19,6 +19,6 @@ def write_json(run: Run) -> str:
         "fastest": write_speed(run),
         "gates": [gate.model_dump(mode="json") for gate in gates_of(run)],
         "engines": [{**list_engine(run, name), "speeds": list_speeds(run, name)} for name in run.engines],
-        "doubts": [{"engine": engine, "doubt": doubt} for engine, doubt in find_doubts(run)],
+        "doubts": list_weighed(run),
     }
     return json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

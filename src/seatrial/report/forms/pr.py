@@ -2,11 +2,11 @@
 
 import re
 
+from seatrial.report.doubt_tables import write_doubts
 from seatrial.report.formats import escape, write_markdown_table
 from seatrial.report.headline import write_speed, write_verdict
 from seatrial.report.language import say
 from seatrial.report.numbers import write_count
-from seatrial.report.provenance import find_doubts
 from seatrial.report.tables import make_summary
 from seatrial.results.run_folder import Run
 
@@ -22,16 +22,15 @@ def write_pr(run: Run) -> str:
 
 
 def _describe_basis(run: Run) -> str:
-    """What the figures are of, and how many doubts there are about them."""
+    """What the figures are of, and which doubts about them could change what."""
     machine = run.manifest.environment
     images = max((record.images for record in run.accuracy.values()), default=0)
-    doubts = len(find_doubts(run))
-    return say(
-        "Recipe {recipe}, {images} images, on {cpu} with {cores} cores, seatrial {version}; doubts: {doubts}.",
+    basis = say(
+        "Recipe {recipe}, {images} images, on {cpu} with {cores} cores, seatrial {version}.",
         recipe=run.recipe.name,
         images=write_count(images),
         cpu=machine.cpu,
         cores=machine.cores,
         version=machine.versions.get("seatrial", "–"),
-        doubts=doubts,
     )
+    return f"{basis} {write_doubts(run).removesuffix(': see Doubts.')}".strip()

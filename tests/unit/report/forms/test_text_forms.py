@@ -78,7 +78,7 @@ def test_the_comment_is_three_lines_and_a_table_without_links(tmp_path: Path) ->
     *lines, table = text.rstrip("\n").split("\n\n")
     assert len(lines) == 3 and lines[0].startswith("**PASS: ")
     assert lines[2].startswith(
-        "Recipe digits, 540 images, on Intel(R) Xeon(R) Platinum 8488C with 2 cores, seatrial 0.1.0; "
+        "Recipe digits, 540 images, on Intel(R) Xeon(R) Platinum 8488C with 2 cores, seatrial 0.1.0. "
     )
     assert not re.search(r"[@#]\w|\w://|\bwww\.|<(?!!-- -->)|(?<!\\)[`\]]", text)
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()} == {10}

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from seatrial.report.formats import escape, fence, write_markdown_list
+from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.guide.blocks import NOTHING, tabulate
 from seatrial.report.language import say
 from seatrial.report.numbers import write_count, write_size
-from seatrial.report.provenance import find_doubts
 from seatrial.results.run_folder import Run
 from seatrial.store.measurement import Environment
 from seatrial.store.records import TensorSpec
@@ -137,7 +137,7 @@ def write_versions(run: Run) -> list[str]:
 
 def write_questions(run: Run) -> list[str]:
     """What the measurements noticed about themselves, as the answer to the question that readers have."""
-    doubts = [f"{engine}: {doubt}" for engine, doubt in find_doubts(run)]
+    doubts = list_doubts(run)
     if not doubts:
         return [say("None.")]
     return [f"**{say('How far can these figures be trusted?')}**", write_markdown_list(doubts)]
