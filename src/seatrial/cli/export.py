@@ -8,6 +8,7 @@ import typer
 from seatrial.cli.options import (
     Checkpoint,
     CheckpointKey,
+    Classes,
     Fetch,
     ImageSize,
     Json,
@@ -50,6 +51,7 @@ def export(
         Path | None, typer.Option(help="Folder of images to compare on; default: synthetic ones.")
     ] = None,
     image_size: ImageSize = None,
+    classes: Classes = None,
     like: Like = None,
     fetch: Fetch = False,
     weights: WhichWeights = None,
@@ -65,7 +67,7 @@ def export(
     from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
 
     refuse_onnx(recipe, "export")
-    card = resolve_recipe(recipe, image_size, like)
+    card = resolve_recipe(recipe, image_size, like, classes)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
     if images and not proof:
         raise DataError(f"image folder {images} has no images", "give a folder of JPEG or PNG files")

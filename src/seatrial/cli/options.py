@@ -40,6 +40,10 @@ StripPrefix = Annotated[
 ImageSize = Annotated[
     int | None, typer.Option("--image-size", help="Height and width instead of the reference's own.", min=1)
 ]
+Classes = Annotated[
+    int | None,
+    typer.Option("--classes", help="Number of your classes, of a network that was published with others.", min=1),
+]
 Like = Annotated[
     str | None,
     typer.Option("--like", help="Of FILE.py:CALLABLE, FILE.onnx: a reference by which images are prepared."),

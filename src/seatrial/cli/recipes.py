@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import ImageSize, Json, Like, Reference
+from seatrial.cli.options import Classes, ImageSize, Json, Like, Reference
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import ExitCode, UsageError
@@ -68,13 +68,14 @@ def make(
         Path | None, typer.Option("--output", help="Write the card to this file; default: print it.")
     ] = None,
     image_size: ImageSize = None,
+    classes: Classes = None,
     like: Like = None,
 ) -> None:
     """Make the complete card that a model reference leads to; each value says where it comes from."""
     from seatrial.models.sources import resolve_card
     from seatrial.store.files import write_text
 
-    text = resolve_card(recipe, image_size, like).text
+    text = resolve_card(recipe, image_size, like, classes).text
     if output is None:
         print(text, end="")
         return

@@ -8,6 +8,7 @@ import typer
 from seatrial.cli.options import (
     Checkpoint,
     CheckpointKey,
+    Classes,
     Fetch,
     Images,
     ImageSize,
@@ -53,6 +54,7 @@ def run(
         bool, typer.Option("--measure-again", help="Measure the speed again, even where a record exists.")
     ] = False,
     image_size: ImageSize = None,
+    classes: Classes = None,
     like: Like = None,
     fetch: Fetch = False,
     weights: WhichWeights = None,
@@ -78,6 +80,7 @@ def run(
         calibration=calibration,
         measure_again=measure_again,
         image_size=image_size,
+        classes=classes,
         like=like,
         fetch=fetch,
         reading=read_reading(weights, checkpoint_key, strip_prefix),

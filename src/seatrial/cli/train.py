@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli.options import Json, Reference
+from seatrial.cli.options import Classes, ImageSize, Json, Reference
 from seatrial.cli.output.progress import print_json, print_line, show_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
@@ -42,6 +42,8 @@ def train(
         Path | None,
         typer.Option(help="Folder with train and val: class folders, images with a label file, tar archives or packs."),
     ] = None,
+    image_size: ImageSize = None,
+    classes: Classes = None,
     output: Annotated[Path | None, typer.Option(help="Folder for checkpoint, snapshots and logs.")] = None,
     preset: Annotated[str | None, typer.Option(help="Name of one of the card's presets.")] = None,
     resume: Annotated[
@@ -78,6 +80,8 @@ def train(
         recipe=recipe,
         data=_choose_data(folder, data, synthetic),
         output=output,
+        image_size=image_size,
+        classes=classes,
         settings={**PERFORMANCE, **settings} if performance else settings,
         preset=preset,
         force=force,

@@ -266,7 +266,7 @@ FLAGS = (
     Flag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", DROP),
     Flag(("--checkpoint-nameprefix",), "--guide-format writes checkpoint.pth.tar and model_best.pth.tar", None),
     Flag(("--raport-file",), "--dllogger writes dllogger.json into --output", None),
-    Flag(("--num_classes", "--num-classes"), "set classes in the card's [network]", None),
+    Flag(("--num_classes", "--num-classes"), "--classes N", _rename("--classes")),
     Flag(("-c", "--model-config"), "set the card's [network]", None),
     Flag(("--bn-weight-decay",), "--weight-decay never applies to BatchNorm and biases", None, NO_VALUE),
     Flag(("--pretrained",), "give weights to start from with --resume FILE", None, NO_VALUE),

@@ -39,7 +39,7 @@ def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network
     difference = find_difference(state, wanted)
     if difference:
         details = "; ".join(_count(how, keys) for how, keys in difference.items())
-        whose = recognise(state, difference.get(LEFT_OVER, ()), network)
+        whose = recognise(state, wanted, difference.get(LEFT_OVER, ()), network)
         raise RefusedFile(f"{path} does not fit '{network.name}': {details}", whose)
 
 
@@ -69,16 +69,22 @@ def to_float32(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     return converted
 
 
-def recognise(state: Mapping[str, Tensor], left_over: Sequence[str], network: Network) -> str:
+def recognise(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], left_over: Sequence[str], network: Network
+) -> str:
     """Whose weights these are, in words, judged by their names and shapes."""
     parts = sorted({key.partition(".")[0] for key in left_over})
     if DETECTOR_PARTS.intersection(parts):
         return f"these are a detector's weights ({', '.join(parts)}): fetch the classifier's"
+    for classes in _find_classes(state, wanted, network.classes):
+        if _fits(state, change_classes(network, classes)):
+            return (
+                f"it has {classes} classes, the recipe {network.classes}: give --classes {classes} where that is a "
+                f"library's or comes with seatrial, else change network.classes of the card"
+            )
     heads = [tensor for tensor in state.values() if tensor.ndim == 2]
     if len(heads) == 1 and len(heads[0]):
         classes = len(heads[0])
-        if _fits(state, change_classes(network, classes)):
-            return f"it has {classes} classes, the recipe {network.classes}: use a recipe with {classes}"
         for name in list_cards():
             if _fits(state, change_classes(load_recipe(name).network, classes)):
                 return f"it fits the network of recipe '{name}' with {classes} classes: use that, or another file"
@@ -86,6 +92,16 @@ def recognise(state: Mapping[str, Tensor], left_over: Sequence[str], network: Ne
         "these are another network's weights, or not all: give this network's own file, --strip-prefix or "
         "--checkpoint-key; a network that differs from it is given as FILE.py:CALLABLE"
     )
+
+
+def _find_classes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], classes: int) -> set[int]:
+    """How many classes weights may be for: other first axes of those that have one for each class."""
+    return {
+        len(state[key])
+        for key, value in wanted.items()
+        if value.ndim and len(value) == classes and key in state and state[key].shape[1:] == value.shape[1:]
+        if state[key].ndim and 0 < len(state[key]) != classes
+    }
 
 
 def _fits(state: Mapping[str, Tensor], network: Network) -> bool:

@@ -72,6 +72,8 @@ class RunSpec:
     """Measure also what was measured before, for instance on a busy machine."""
     image_size: int | None = None
     """Height and width in place of the reference's own."""
+    classes: int | None = None
+    """Of a checkpoint that was trained on others than the published one."""
     like: str | None = None
     """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
     reading: CheckpointReading = AS_IT_IS
@@ -214,7 +216,7 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
 
 
 def _check(spec: RunSpec, progress: Progress) -> _Checked:
-    card = resolve_card(spec.recipe, spec.image_size, spec.like)
+    card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
     recipe = card.recipe
     images = read_labels(spec.images, spec.labels, recipe, progress)
     probed: dict[str, Capabilities] = {}
@@ -362,6 +364,7 @@ def describe_command(spec: RunSpec) -> str:
         opset=spec.opset,
         calibration=spec.calibration,
         image_size=spec.image_size,
+        classes=spec.classes,
         like=spec.like,
         weights=spec.reading.weights,
         checkpoint_key=spec.reading.key,

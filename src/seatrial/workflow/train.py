@@ -31,7 +31,8 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
         Interrupted: a signal came, and a snapshot was written.
     """
     refuse_onnx(spec.recipe, "train")
-    recipe = choose_settings(resolve_recipe(spec.recipe), spec.preset, spec.settings)
+    card = resolve_recipe(spec.recipe, spec.image_size, classes=spec.classes)
+    recipe = choose_settings(card, spec.preset, spec.settings)
     for name in find_idle(recipe.train, spec.settings):
         progress(Update("train", note=f"--{name.replace('_', '-')} has no effect with the other settings"))
     if spec.nproc <= 1:

@@ -48,6 +48,10 @@ class TrainSpec:
     track: tuple[str, ...] = ()
     dllogger: bool = False
     guide_format: bool = False
+    image_size: int | None = None
+    """Height and width in place of the reference's own."""
+    classes: int | None = None
+    """Of the data, where they are others than those of the published weights."""
 
 
 def choose_settings(recipe: Recipe, preset: str | None, settings: Mapping[str, Any]) -> Recipe:

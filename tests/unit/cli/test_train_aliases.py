@@ -104,6 +104,7 @@ def test_the_line_of_performance_16p_is_torchruns() -> None:
         ("--precision_mode=must_keep_origin_dtype", {"--amp": "off"}),
         ("--precision_mode=allow_mix_precision", {"--amp": "fp16"}),
         ("--save_ckpt_path=out", {"--output": "out"}),
+        ("--num_classes=9", {"--classes": "9"}),
     ],
 )  # fmt: skip
 def test_the_options_of_the_scripts_themselves(words: str, ours: dict[str, str]) -> None:
@@ -171,7 +172,6 @@ def test_what_is_in_our_words_stays_as_it_is_and_is_not_noted() -> None:
          "give --batch-size 512 --accumulate 4"),
         ("--benchmark 1", "--benchmark 1 accumulates gradients up to a batch of 2048; give --accumulate N"),
         ("--world-size two", "--nnodes two is not a whole number; give --nnodes N"),
-        ("--num_classes=9", "--num_classes=9 is not supported; set classes in the card's [network]"),
         ("--raport-file x", "--raport-file x is not supported; --dllogger writes dllogger.json into --output"),
     ],
 )  # fmt: skip

@@ -95,7 +95,8 @@ def test_every_setting_has_a_word_of_help(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_other_options(specs: list[TrainSpec]) -> None:
-    words = "--preset guide-8p --nproc 2 --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
+    words = "--classes 7 --image-size 96 --preset guide-8p --nproc 2"
+    words += " --synthetic --dllogger --guide-format --force --track mlflow,tensorboard"
     least = ["train", "resnet50", "--output", "out"]
     assert run_cli([*least, *words.split(), "--resume", "there/snapshot.pt"]) == 0
     assert specs == [
@@ -103,6 +104,8 @@ def test_the_other_options(specs: list[TrainSpec]) -> None:
             recipe="resnet50",
             data=None,
             output=Path("out"),
+            classes=7,
+            image_size=96,
             preset="guide-8p",
             nproc=2,
             synthetic=True,

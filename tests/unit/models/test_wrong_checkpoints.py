@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seatrial.errors import SeatrialError
+from seatrial.errors import RefusedFile, SeatrialError
 from seatrial.models.build import change_classes, sketch_network
 from seatrial.models.checkpoint import load_checkpoint
+from seatrial.models.sources import resolve_recipe
 from seatrial.recipes.load import load_recipe
 from seatrial.recipes.schema import Recipe
 
@@ -156,6 +157,16 @@ WRONG = [
     (folder, 2, "is a folder"),
     (absent, 2, "there is no checkpoint"),
 ]
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_weights_for_other_classes_are_known_whatever_the_network(name: str, tmp_path: Path) -> None:
+    recipe = resolve_recipe(f"timm:{name}")
+    torch.save(
+        sketch_network(change_classes(recipe.network, 7)).to_empty(device="cpu").state_dict(), tmp_path / "w.pth"
+    )
+    with pytest.raises(RefusedFile, match="it has 7 classes, the recipe 1000: give --classes 7 where"):
+        load_checkpoint(tmp_path / "w.pth", recipe)
 
 
 @pytest.mark.parametrize(("make", "exit_code", "phrase"), WRONG, ids=[make.__name__ for make, *_ in WRONG])

@@ -11,6 +11,7 @@ from tomlkit.items import AoT, Table
 from seatrial.recipes.schema import Recipe
 
 Path = tuple[str, ...]
+PUBLISHED_GATES = ("published_relative_drop", "at_least_published")
 
 
 @dataclass(slots=True)
@@ -44,7 +45,11 @@ class Draft:
         """Start from what another draft says, without some of its tables and gates on its own published accuracy."""
         self.values = {key: deepcopy(value) for key, value in like.values.items() if key not in dropped}
         self.comments = {place: text for place, text in like.comments.items() if place[0] not in dropped}
-        for gate in ("published_relative_drop", "at_least_published"):
+        self.drop_published_gates()
+
+    def drop_published_gates(self) -> None:
+        """Leave out the gates on a published accuracy, which is another network's."""
+        for gate in PUBLISHED_GATES:
             self.values.get("gates", {}).pop(gate, None)
 
     def read(self) -> Recipe:

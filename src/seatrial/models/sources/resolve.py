@@ -13,7 +13,7 @@ from PIL import Image
 
 from seatrial.errors import UsageError
 from seatrial.models.sources import onnx, python
-from seatrial.models.sources.card import Draft
+from seatrial.models.sources.card import PUBLISHED_GATES, Draft
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import read_name_file
@@ -54,23 +54,31 @@ class ResolvedCard:
     text: str
 
 
-def resolve_recipe(reference: str, image_size: int | None = None, like: str | None = None) -> Recipe:
+def resolve_recipe(
+    reference: str, image_size: int | None = None, like: str | None = None, classes: int | None = None
+) -> Recipe:
     """As `resolve_card`, without its text."""
-    return resolve_card(reference, image_size, like).recipe
+    return resolve_card(reference, image_size, like, classes).recipe
 
 
-def resolve_card(reference: str, image_size: int | None = None, like: str | None = None) -> ResolvedCard:
+def resolve_card(
+    reference: str, image_size: int | None = None, like: str | None = None, classes: int | None = None
+) -> ResolvedCard:
     """The card that a model reference leads to. Nothing is downloaded; the code of a Python file is run.
 
     Args:
         image_size: height and width in place of those that the source states.
         like: of a Python or an ONNX file, the reference by which its images are prepared.
+        classes: of a network that was trained on other classes than the published one; what is published of that one,
+            weights, accuracy and the names of its classes, is left out.
 
     Raises:
-        UsageError: there is nothing of that name, what there is cannot be described by a card, `image_size` is given
-            with a card, which states its own, or `like` where it means nothing or not where it is needed.
+        UsageError: there is nothing of that name, what there is cannot be described by a card, `image_size` or
+            `classes` is given with what states its own, or `like` where it means nothing or not where it is needed.
         EngineError: the library that describes it is not installed.
     """
+    if classes is not None:
+        _check_classes(reference)
     if is_python(reference):
         if like is None:
             raise UsageError(
@@ -88,7 +96,7 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
             f"--like is for a Python or an ONNX file, and {reference} says itself how images are prepared",
             "leave it out; a card with base = REF changes what it says",
         )
-    elif split_reference(reference)[0] is None and image_size is None:
+    elif split_reference(reference)[0] is None and image_size is None and classes is None:
         path = find_card(reference)
         text, data = read_card(path)
         if not _read_names(data, path) and "base" not in data:
@@ -97,7 +105,26 @@ def resolve_card(reference: str, image_size: int | None = None, like: str | None
         return ResolvedCard(Recipe.read(draft.values, str(path)), draft.write())
     else:
         draft = _start(reference, image_size)
+        if classes is not None:
+            before = deepcopy(draft.values["network"])
+            draft.put("network.classes", classes, "--classes")
+            _drop_of_base(draft, before, {})
     return ResolvedCard(draft.read(), draft.write())
+
+
+def _check_classes(reference: str) -> None:
+    """Refuse `classes` with what states its own.
+
+    Raises:
+        UsageError: it is a Python or an ONNX file, or a card of the user's.
+    """
+    if is_python(reference) or is_onnx(reference):
+        raise UsageError(f"--classes is for published networks, and those of {reference} are counted", "leave it out")
+    if split_reference(reference)[0] is None and reference not in list_cards():
+        raise UsageError(
+            f"--classes is for published networks, and {reference} is a card, which states its classes",
+            "change its network.classes",
+        )
 
 
 def is_python(reference: str) -> bool:
@@ -219,6 +246,8 @@ def _drop_of_base(draft: Draft, before: Mapping[str, Any], data: Mapping[str, An
         lost.add("reference")
     for table in lost - data.keys():
         draft.values.pop(table, None)
+    if "reference" not in draft.values and not any(gate in data.get("gates", {}) for gate in PUBLISHED_GATES):
+        draft.drop_published_gates()
 
 
 def split_reference(reference: str) -> tuple[str | None, str]:

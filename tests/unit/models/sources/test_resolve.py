@@ -125,6 +125,28 @@ def test_another_number_of_classes_takes_over_neither_names_nor_weights(tmp_path
     assert (own.weights, own.reference, own.labels.names) == (None, None, None)
     card = write(tmp_path / "other.toml", 'base = "torchvision:resnet18"\n[network]\nclasses = 3\n')
     assert resolve_recipe(card).network.parameters is None
+    gated = resolve_recipe(write(tmp_path / "gated.toml", 'base = "resnet50"\n[network]\nclasses = 3\n'))
+    assert (gated.reference, gated.gates.published_relative_drop, gated.gates.reference_drop_pp) == (None, None, 0.5)
+
+
+@pytest.mark.parametrize("reference", ["timm:resnet18.a1_in1k", "torchvision:resnet18", "resnet50"])
+def test_a_published_network_takes_other_classes(reference: str) -> None:
+    published, own = resolve_recipe(reference), resolve_recipe(reference, classes=3)
+    assert own.network == published.network.model_copy(update={"classes": 3, "parameters": None})
+    assert (own.weights, own.reference, own.labels.names, own.published) == (None, None, None, ())
+    assert own.preprocess == published.preprocess and own.origin == published.origin
+    assert resolve_recipe(reference, classes=published.network.classes) == published
+
+
+def test_what_states_its_classes_takes_no_others(tmp_path: Path) -> None:
+    card = write(tmp_path / "mine.toml", 'base = "resnet50"\n')
+    with pytest.raises(
+        UsageError, match=r"mine\.toml is a card, which states its classes; change its network\.classes"
+    ):
+        resolve_recipe(card, classes=3)
+    for reference in ("nets.py:net", "net.onnx"):
+        with pytest.raises(UsageError, match=f"those of {reference} are counted; leave it out"):
+            resolve_recipe(reference, like="resnet50", classes=3)
 
 
 def test_another_network_or_other_steps_take_over_no_figure(tmp_path: Path) -> None:
