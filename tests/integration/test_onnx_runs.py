@@ -82,7 +82,9 @@ def test_what_does_not_go_with_a_file_is_an_error(
     assert "is fixed to batch 2, and --batch-size is 1; give --batch-size 2" in said
     write_linear(file, classes=4, shape=(2, 3, 32, 32), first=[("Div", [0.5])])
     words = [*list_words(tiny_trial, file, out, "--engines", "openvino")]
-    words[words.index("--batch-size") + 1] = "2"
+    at = words.index("--batch-size")
+    del words[at : at + 2]  # Of what is not said the file's own is taken.
     assert run_cli(words) in (0, 7)
     assert "the graph normalises by itself: mean 0, 0, 0, std 0.5, 0.5, 0.5, of 0..1" in capsys.readouterr().err
+    assert read_run(out).manifest.spec["batch_sizes"] == [2]
     assert not read_run(out).stale and read_run(out).recipe.normalisation == ((0, 0, 0), (1, 1, 1))

@@ -42,6 +42,7 @@ from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantiz
 
 CARD = "card.toml"
 """The card that the model reference led to."""
+BATCH_SIZES = (1, 4, 8, 16)
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
@@ -59,8 +60,8 @@ class RunSpec:
     """None: `images` holds class folders."""
     engines: tuple[str, ...]
     output: Path
-    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
-    """To measure."""
+    batch_sizes: tuple[int, ...] = ()
+    """To measure; empty takes `BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
     bench_duration_s: float = 10.0
     bench_min_samples: int = 50
     evaluate_batch_size: int = 16
@@ -129,8 +130,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     """
     checked = _check(spec, progress)
     run = spec.output
-    if checked.described is not None and checked.described.input.shape[0] is not None:
-        spec = replace(spec, evaluate_batch_size=checked.described.input.shape[0])
+    spec = _choose_batches(spec, checked.described)
     with locked(run):
         manifest, graph = _make_graph(spec, checked, progress)
         engines = _compile_all(spec, checked, graph, progress)
@@ -144,6 +144,14 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         verdict.save(run / VERDICT)
         write_report(run, progress)
     return verdict
+
+
+def _choose_batches(spec: RunSpec, described: GraphManifest | None) -> RunSpec:
+    """The spec with batch sizes that the graph takes, where it names none."""
+    fixed = None if described is None else described.input.shape[0]
+    if fixed is not None:
+        return replace(spec, batch_sizes=(fixed,), evaluate_batch_size=fixed)
+    return replace(spec, batch_sizes=spec.batch_sizes or BATCH_SIZES)
 
 
 def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[RunManifest, GraphFile]:
@@ -270,7 +278,7 @@ def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
             "run the fp32 file that it was made from, or compile this one: `seatrial compile FILE --recipe CARD`",
         )
     fixed = described.input.shape[0]
-    if fixed is not None and spec.batch_sizes != (fixed,):
+    if fixed is not None and spec.batch_sizes not in ((), (fixed,)):
         raise UsageError(
             f"{file} is fixed to batch {fixed}, and --batch-size is {','.join(map(str, spec.batch_sizes))}",
             f"give --batch-size {fixed}, or export the file with a free batch",
