@@ -24,7 +24,7 @@ LABELLED = {
 UNLABELLED = ("astronaut.png", "flower.jpg", "motorcycle_left.png", "motorcycle_right.png", "coins.png",
               "hubble_deep_field.jpg", "brick.png", "grass.png", "gravel.png", "retina.jpg")  # fmt: skip
 """ImageNet has no class for what they show (a portrait, a dahlia, a motorcycle, …): int8 is calibrated with these."""
-COPIES = 8
+COPIES = 4
 NETS = """\
 from efficientnet_lite_pytorch import EfficientNet
 

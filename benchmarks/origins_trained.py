@@ -100,33 +100,34 @@ def make_recipe(folder: Path, data: DemoData) -> Trained:
     import timm
 
     network = timm.create_model("spnasnet_100", num_classes=CLASSES)
-    train(network, ("spnasnet_100", None), data, epochs=5, rate=0.05)
-    torch.save({"state_dict": network.state_dict(), "epoch": 5}, folder / "recipe.pth.tar")
+    train(network, ("spnasnet_100", None), data, epochs=4, rate=0.05)
+    torch.save({"state_dict": network.state_dict(), "epoch": 4}, folder / "recipe.pth.tar")
     return Trained(
         "recipe", "spnasnet_100", ("spnasnet_100", "--classes", str(CLASSES), "--checkpoint", "recipe.pth.tar")
     )
 
 
 def make_card(folder: Path, data: DemoData) -> Trained:
-    """A card of the user's: a base, other classes and their names."""
+    """A card of the user's: a base, other classes and their names; the weights of the next one."""
     (folder / "digits.toml").write_text(CARD)
-    _train_timm(folder / "card.pth", "test_resnet", data)
-    return Trained("card", "test_resnet", ("digits.toml", "--checkpoint", "card.pth"), ("digits.toml",))
+    _train_timm(folder / "timm.pth", data)
+    return Trained("card", "test_resnet", ("digits.toml", "--checkpoint", "timm.pth"), ("digits.toml",))
 
 
 def make_timm(folder: Path, data: DemoData) -> Trained:
     """timm's network with another head."""
-    _train_timm(folder / "timm.pth", "test_resnet", data)
+    _train_timm(folder / "timm.pth", data)
     words = ("timm:test_resnet.r160_in1k", "--classes", str(CLASSES), "--checkpoint", "timm.pth")
     return Trained("timm:", "test_resnet", words)
 
 
-def _train_timm(path: Path, name: str, data: DemoData) -> None:
+def _train_timm(path: Path, data: DemoData) -> None:
     import timm
 
-    network = timm.create_model(name, num_classes=CLASSES)
-    train(network, (f"timm:{name}.r160_in1k", None), data, epochs=10, rate=0.1)
-    torch.save(network.state_dict(), path)
+    if not path.exists():
+        network = timm.create_model("test_resnet", num_classes=CLASSES)
+        train(network, ("timm:test_resnet.r160_in1k", None), data, epochs=6, rate=0.1)
+        torch.save(network.state_dict(), path)
 
 
 def make_torchvision(folder: Path, data: DemoData) -> Trained:
@@ -134,8 +135,8 @@ def make_torchvision(folder: Path, data: DemoData) -> Trained:
     from torchvision import models
 
     network = models.shufflenet_v2_x0_5(weights=None, num_classes=CLASSES)
-    train(network, ("torchvision:shufflenet_v2_x0_5", 96), data, epochs=12, rate=0.1)
-    torch.save({"model": network.state_dict(), "epoch": 12}, folder / "torchvision.pth")
+    train(network, ("torchvision:shufflenet_v2_x0_5", 96), data, epochs=10, rate=0.1)
+    torch.save({"model": network.state_dict(), "epoch": 10}, folder / "torchvision.pth")
     words = ("torchvision:shufflenet_v2_x0_5", "--classes", str(CLASSES), "--image-size", "96")
     return Trained("torchvision:", "shufflenet_v2_x0_5", (*words, "--checkpoint", "torchvision.pth"))
 
@@ -151,24 +152,23 @@ def make_huggingface(folder: Path, data: DemoData) -> Trained:
     network = ResNetForImageClassification(config)
     network.save_pretrained(folder / "hf")
     (folder / "hf" / "preprocessor_config.json").write_text(PROCESSOR)
-    train(network, (f"hf:{folder / 'hf'}", None), data, epochs=12, rate=0.1)
+    train(network, (f"hf:{folder / 'hf'}", None), data, epochs=10, rate=0.1)
     network.save_pretrained(folder / "hf")
     return Trained("hf:./folder", "ResNet, 4 blocks", ("hf:./hf",))
 
 
 def make_python(folder: Path, data: DemoData) -> Trained:
     """The user's own file, as it was trained."""
-    (folder / "nets.py").write_text(NETS)
-    torch.save({"net": _train_own(data).state_dict()}, folder / "nets.pth")
+    _train_own(folder, data)
     words = ("nets.py:SmallNet", "--like", "timm:resnet18.a1_in1k", "--image-size", "64", "--checkpoint", "nets.pth")
     return Trained("file.py:callable", "SmallNet", words)
 
 
 def make_onnx(folder: Path, data: DemoData) -> Trained:
-    """The same kind of network, exported by its user with names in the metadata."""
+    """The same network, exported by its user with names in the metadata."""
     import onnx
 
-    network, path = _train_own(data), folder / "nets.onnx"
+    network, path = _train_own(folder, data), folder / "nets.onnx"
     torch.onnx.export(
         network, (torch.zeros(1, 3, 64, 64),), path, input_names=["images"], output_names=["logits"],
         dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}}, opset_version=17, dynamo=False,
@@ -179,20 +179,25 @@ def make_onnx(folder: Path, data: DemoData) -> Trained:
     return Trained("model.onnx", "SmallNet", ("nets.onnx", "--like", "timm:resnet18.a1_in1k", "--image-size", "64"))
 
 
-def _train_own(data: DemoData) -> nn.Module:
+def _train_own(folder: Path, data: DemoData) -> nn.Module:
+    (folder / "nets.py").write_text(NETS)
     content: dict[str, type[nn.Module]] = {}
     exec(NETS, content)
     network = content["SmallNet"]()
-    train(network, ("timm:resnet18.a1_in1k", 64), data, epochs=8, rate=0.1)
+    if (folder / "nets.pth").exists():
+        network.load_state_dict(torch.load(folder / "nets.pth")["net"])
+        return network.eval()
+    train(network, ("timm:resnet18.a1_in1k", 64), data, epochs=6, rate=0.1)
+    torch.save({"net": network.state_dict()}, folder / "nets.pth")
     return network
 
 
 MAKERS: dict[str, Callable[[Path, DemoData], Trained]] = {
-    "recipe": make_recipe,
     "card": make_card,
     "timm": make_timm,
     "torchvision": make_torchvision,
     "hf": make_huggingface,
     "python": make_python,
     "onnx": make_onnx,
+    "recipe": make_recipe,
 }

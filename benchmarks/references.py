@@ -3,12 +3,14 @@
     python benchmarks/references.py parity [--source timm,torchvision] [--only WORDS]
     python benchmarks/references.py graphs --source timm|torchvision --folder WORK --json FILE [--only WORDS]
     python benchmarks/references.py time
+    python benchmarks/references.py run
 
 `parity` resolves every pretrained reference with classes and compares its steps with the library's own transform on 8
 drawn images, once for each kind of transform. `graphs` builds one architecture of each timm family (the smallest with
 pretrained weights), or each torchvision classifier, with weights of a rule, exports it and compares onnxruntime and
 openvino with torch on 8 images, relative to the spread of the logits; what stands in FILE is left out. `time` sets
-`recipes make` beside `import timm`.
+`recipes make` beside `import timm`. `run` sets whole trials of timm's smallest network beside trials of the card that
+`recipes make` wrote of it, one after the other, and fails where the reference costs more than 2 s more.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from networks import draw_weights
+from PIL import Image
 
 from seatrial.errors import EngineError
 from seatrial.evaluation.preprocessing_parity import draw_files, prove_preprocessing
@@ -39,6 +42,10 @@ from seatrial.recipes.steps import dump_steps
 IMAGES = 8
 LIMIT = 1e-4
 """Of the spread of the logits."""
+SMALLEST = "timm:test_resnet.r160_in1k"
+ROUNDS = 5
+MORE_S = 2.0
+"""What `run` of a reference may cost above `run` of its card."""
 SPREAD = 1e-2
 """Logits that lie closer prove nothing."""
 
@@ -215,20 +222,59 @@ def time_resolving(_: argparse.Namespace) -> int:
         return time.perf_counter() - start
 
     rows: dict[str, list[float]] = defaultdict(list)
-    for _ in range(5):
+    for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as empty:
             rows["import timm"].append(run([sys.executable, "-c", "import timm"]))
             rows["recipes make, nothing stored"].append(run(base, XDG_CACHE_HOME=empty))
             rows["recipes make, stored"].append(run(base, XDG_CACHE_HOME=empty))
+    print_seconds(rows)
+    return 0
+
+
+def time_trials(asked: argparse.Namespace) -> int:
+    """Print how long a trial of a reference takes, beside one of the same card written out; 1 if far longer."""
+    from safetensors.torch import save_file
+
+    rows: dict[str, list[float]] = {"run REFERENCE": [], "run CARD": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        recipe = resolve_recipe(SMALLEST)
+        network = build_network(recipe.network)
+        fill_weights(network, torch.from_numpy(make_images(recipe)))
+        save_file(network.state_dict(), folder / "weights.safetensors")
+        (folder / "images").mkdir()
+        noise = np.random.default_rng(0).integers(0, 256, (32, 200, 240, 3), dtype=np.uint8)
+        for label, pixels in enumerate(noise):
+            Image.fromarray(pixels).save(folder / "images" / f"{label}.png")
+        (folder / "labels.txt").write_text("".join(f"{label}.png {label}\n" for label in range(len(noise))))
+        seatrial = [sys.executable, "-m", "seatrial"]
+        subprocess.run([*seatrial, "recipes", "make", SMALLEST, "--output", folder / "card.toml"], check=True)
+        words = ["--checkpoint", "weights.safetensors", "--images", "images", "--labels", "labels.txt"]
+        words += ["--engines", "onnxruntime", "--batch-size", "1", "--bench-duration", "0.1", "--output"]
+        for number in range(ROUNDS):
+            for what, given in zip(rows, (SMALLEST, "card.toml"), strict=True):
+                command = [*seatrial, "run", given, *words, f"{what.split()[1]}-{number}"]
+                start = time.perf_counter()
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+                rows[what].append(time.perf_counter() - start)
+                if done.returncode not in (0, 7):  # Random weights prove nothing.
+                    raise SystemExit(done.stderr)
+    print_seconds(rows)
+    more = float(np.median(rows["run REFERENCE"]) - np.median(rows["run CARD"]))
+    print(f"the reference costs {more:+.2f} s, at most {MORE_S:g} s are allowed")
+    return 0 if more <= MORE_S else 1
+
+
+def print_seconds(rows: dict[str, list[float]]) -> None:
+    """The median of each, and every one."""
     for what, seconds in rows.items():
         print(f"{what:<30}{np.median(seconds):6.2f} s ({' '.join(f'{each:.2f}' for each in seconds)})")
-    return 0
 
 
 def main() -> int:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["parity", "graphs", "one", "time"])
+    parser.add_argument("part", choices=["parity", "graphs", "one", "time", "run"])
     parser.add_argument("reference", nargs="?")
     parser.add_argument("--source", default="timm,torchvision")
     parser.add_argument("--only", default="")
@@ -236,7 +282,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("references.json"))
     parser.add_argument("--limit", type=float, default=300, help="seconds for one architecture")
     asked = parser.parse_args()
-    parts = {"parity": check_parity, "graphs": try_graphs, "one": try_one, "time": time_resolving}
+    parts = {"parity": check_parity, "graphs": try_graphs, "one": try_one, "time": time_resolving, "run": time_trials}
     return parts[asked.part](asked)
 
 
