@@ -24,6 +24,7 @@ from seatrial.machine.environment import read_environment
 from seatrial.recipes import load_recipe
 from seatrial.store.training import TrainingSpeedRecord
 from seatrial.train.distributed.rank import RankInfo
+from seatrial.train.input.augment import Augment
 from seatrial.train.input.loader import Loader
 
 FILES, HELD_OUT = 4096, 64
@@ -65,7 +66,7 @@ def measure_decoding(data: Path, batch_size: int) -> float:
     recipe = load_recipe("resnet50")
     images = [LabelledImage(path.name, path, 0) for path in list_images(data / "train")]
     settings = recipe.train.model_copy(update={"batch_size": batch_size})
-    loader = Loader(images, settings, recipe.input_size, RankInfo(), count_cores())
+    loader = Loader(images, Augment(settings, recipe.input_size, (0, 0, 0)), RankInfo(), count_cores())
     begun, count = 0.0, 0
     for batch in loader.epoch(0):
         count += len(batch.labels) if begun else 0

@@ -23,7 +23,8 @@ def write_linear(
     Args:
         first: operators with their constants, of one number or three, that the pixels go through before all else.
     """
-    weights = np.random.default_rng(seed).standard_normal((3, classes)).astype(np.float32)
+    channels = shape[1] if isinstance(shape[1], int) else 3
+    weights = np.random.default_rng(seed).standard_normal((channels, classes)).astype(np.float32)
     nodes, constants, name = [], [numpy_helper.from_array(weights, "weights")], "pixels"
     for index, (operator, values) in enumerate(first):
         given = np.array(values, dtype=np.float32).reshape(1, -1, 1, 1)
@@ -32,7 +33,7 @@ def write_linear(
         name = f"first{index}"
     nodes.append(helper.make_node("ReduceMean", [name], ["means"], axes=[2, 3], keepdims=0))
     nodes.append(helper.make_node("MatMul", ["means", "weights"], ["scores"]))
-    sizes = {"means": 3, "scores": classes}
+    sizes = {"means": channels, "scores": classes}
     graph = helper.make_graph(
         nodes,
         "linear",

@@ -30,18 +30,18 @@ class PreparedInput:
     """What made it, where that is known."""
 
     @classmethod
-    def pixels(cls, size: Size, preprocess_hash: str | None = None) -> "PreparedInput":
-        """RGB pixels of this height and width."""
-        return cls("uint8", (*size, 3), preprocess_hash)
+    def pixels(cls, size: Size, preprocess_hash: str | None = None, channels: int = 3) -> "PreparedInput":
+        """Pixels of this height and width."""
+        return cls("uint8", (*size, channels), preprocess_hash)
 
     @classmethod
-    def floats(cls, size: Size, preprocess_hash: str | None = None) -> "PreparedInput":
+    def floats(cls, size: Size, preprocess_hash: str | None = None, channels: int = 3) -> "PreparedInput":
         """Normalised floats of this height and width, channels first."""
-        return cls("float32", (3, *size), preprocess_hash)
+        return cls("float32", (channels, *size), preprocess_hash)
 
     @property
     def size(self) -> Size | None:
-        """Height and width; None of YUV420SP and of pixels with a spare channel."""
+        """Height and width; None of pixels that are not RGB: YUV420SP's rows are not the image's."""
         if self.dtype == "float32":
             return self.shape[1:]
         return self.shape[:2] if self.shape[2] == 3 else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.decode import read_image
-from seatrial.data.preprocessing.steps import apply_pixel_steps, find_target
+from seatrial.data.preprocessing.steps import apply_pixel_steps, find_target, to_image
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import Resize, Step, pixel_steps
 
@@ -49,8 +49,8 @@ def describe_difference(
     """What explains the values best, in words.
 
     Args:
-        readings: values (n, 3, height, width), by how they were read; the one called "" is as it should be.
-        pixels: the card's own, (n, height, width, 3).
+        readings: values (n, channels, height, width), by how they were read; the one called "" is as it should be.
+        pixels: the card's own, (n, height, width, channels).
         paths: the images; without them no other way of resizing is tried.
     """
     values = readings[""]
@@ -77,13 +77,14 @@ def describe_difference(
 
 
 def fit_planes(change: str, values: NDArray[np.float32], planes: NDArray[np.float64]) -> Fit:
-    """Fit scale and offset by channel, for red and blue as they are and swapped; both arrays are (n, 3, …)."""
-    straight, swapped = (_fit(change, values, planes, order) for order in ((0, 1, 2), (2, 1, 0)))
+    """Fit scale and offset by channel, for red and blue as they are and swapped; both arrays are (n, channels, …)."""
+    order = tuple(range(planes.shape[1]))
+    straight, swapped = (_fit(change, values, planes, each) for each in (order, order[::-1]))
     # What is grey fits either way.
     return swapped if swapped.left < 0.9 * straight.left else straight
 
 
-def _fit(change: str, values: NDArray[np.float32], planes: NDArray[np.float64], order: tuple[int, int, int]) -> Fit:
+def _fit(change: str, values: NDArray[np.float32], planes: NDArray[np.float64], order: tuple[int, ...]) -> Fit:
     scales, offsets, errors = [], [], []
     for channel, source in enumerate(order):
         x, y = planes[:, source].ravel(), values[:, channel].ravel().astype(np.float64)
@@ -96,9 +97,8 @@ def _fit(change: str, values: NDArray[np.float32], planes: NDArray[np.float64], 
         offsets.append(offset)
         # Values that do not go with the levels at all are as far off as the levels vary.
         errors.append(min(rest / abs(scale) if scale else np.inf, 255.0))
-    return Fit(
-        change, order != (0, 1, 2), np.array(scales), np.array(offsets), float(np.sqrt(np.mean(np.square(errors))))
-    )
+    left = float(np.sqrt(np.mean(np.square(errors))))
+    return Fit(change, order != tuple(sorted(order)), np.array(scales), np.array(offsets), left)
 
 
 def _shift(
@@ -123,7 +123,7 @@ def _name_shift(down: int, right: int) -> str:
 
 
 def _resize_otherwise(paths: Sequence[Path], recipe: Recipe) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Pixels (n, height, width, 3) of other ways of resizing, with their names."""
+    """Pixels (n, height, width, channels) of other ways of resizing, with their names."""
     steps = pixel_steps(recipe.preprocess)
     at, own = next(((at, step) for at, step in enumerate(steps) if isinstance(step, Resize)), (0, None))
     if own is None or not paths:
@@ -158,7 +158,7 @@ def _resize_plainly(
     planes = (Image.fromarray(plane) for plane in np.moveaxis(pixels, 2, 0))
     made = [plane.transform((width, height), Image.Transform.AFFINE, scale, BILINEAR) for plane in planes]
     levels = np.rint(np.stack([np.asarray(plane) for plane in made], axis=2))
-    return apply_pixel_steps(Image.fromarray(levels.astype(np.uint8)), after)
+    return apply_pixel_steps(to_image(levels.astype(np.uint8)), after)
 
 
 def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:
@@ -173,7 +173,7 @@ def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:
     if any(_is_close(mean, std, *order) for order in orders[: 2 if fit.swapped else 1]):
         return []
     for words, plain in (("not normalised: levels 0..255", 1 / 255), ("not normalised: values 0..1", 1.0)):
-        if _is_close(mean, std, np.zeros(3), np.full(3, plain)):
+        if _is_close(mean, std, np.zeros(len(mean)), np.full(len(mean), plain)):
             return [words]
     if _is_close(mean, std, *orders[1]):
         return ["mean and standard deviation are in BGR order, the channels are not"]

@@ -61,7 +61,7 @@ def measure_level_noise(sample: Sample, network: Network, reference: NDArray[np.
 
 def _measure_levels(sample: Sample, bins: BinFolder) -> str:
     """How far apart the pixels are, in levels of 0..255."""
-    std = 255 * np.array(sample.recipe.normalisation[1], dtype=np.float32).reshape(3, 1, 1)
+    std = 255 * np.array(sample.recipe.normalisation[1], dtype=np.float32).reshape(-1, 1, 1)
     means, largest = [], []
     for start in range(0, len(sample.images), sample.batch_size):
         part = slice(start, start + sample.batch_size)

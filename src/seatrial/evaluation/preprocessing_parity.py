@@ -98,9 +98,9 @@ def rows_first() -> Iterator[None]:
 
 def _compare(recipe: Recipe, own: NDArray[np.float32], transform: Transform, data: bytes) -> tuple[int, int, float]:
     """How many values there are, how many differ, and the largest difference in levels."""
-    # As the data sets of timm and torchvision read a file.
+    # As the data sets of timm and torchvision read a file; of a network of one channel timm's in grey.
     with Image.open(io.BytesIO(data)) as file:
-        theirs = transform(file.convert("RGB"))
+        theirs = transform(file.convert("L" if recipe.channels == 1 else "RGB"))
     if own.shape != theirs.shape:
         return own.size, own.size, 255.0
     levels = np.abs(own - theirs) * (255 * np.asarray(recipe.normalisation[1], np.float32))[:, None, None]

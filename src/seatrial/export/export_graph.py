@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.preprocessing.steps import normalise
-from seatrial.errors import EngineError, ParityError, UsageError, first_line
+from seatrial.errors import EngineError, ParityError, first_line
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
@@ -28,6 +28,7 @@ from seatrial.export.simplify import simplify
 from seatrial.export.spec import OPSETS, Exporter, ExportSpec
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
+from seatrial.models.forward import check_logits, refuse_images
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
@@ -61,20 +62,11 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     recipe = job.pipeline.recipe
     network = load_network(recipe.network, job.checkpoint)
     floats = job.pipeline.finish(job.pixels)
-    try:
-        reference = run_network(network, floats)
-    except Exception as error:  # A library's or the user's own code
-        height, width = recipe.input_size
-        raise UsageError(
-            f"'{recipe.network.name}' does not run on images of {height} × {width} ({first_line(error)})",
-            "give another --image-size, or change the card's preprocess steps",
-        ) from None
-    if reference.ndim != 2 or reference.shape[1] != recipe.network.classes:
-        shape, classes = " × ".join(map(str, reference.shape[1:])), recipe.network.classes
-        raise UsageError(
-            f"'{recipe.network.name}' gives {shape} numbers for an image, its card has {classes} classes",
-            "correct network.classes of the card",
-        )
+    name, fix = recipe.network.name, "give another --image-size, or change the card's preprocess steps"
+    some = torch.from_numpy(floats[:2])
+    with refuse_images(name, some.shape, fix), torch.inference_mode():
+        check_logits(name, network(some), recipe.network.classes)
+    reference = run_network(network, floats)
     check_outputs(job.pixels, reference)
     _check_alone("the network", reference, floats, lambda images: run_network(network, images))
     parity: list[StepParity] = []
@@ -134,12 +126,12 @@ def _export(
 
 
 def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> onnx.ModelProto:
-    """Export to `path` and read it back. The input is float32 (n, 3, height, width), already normalised.
+    """Export to `path` and read it back. The input is float32 (n, channels, height, width), already normalised.
 
     Raises:
         EngineError: the exporter fails, or writes something else than was requested.
     """
-    example = torch.zeros(spec.batch_size or 2, 3, *recipe.input_size)
+    example = torch.zeros(spec.batch_size or 2, recipe.channels, *recipe.input_size)
     names = (recipe.graph.input, recipe.graph.output)
     free = spec.batch_size is None
     try:
@@ -198,7 +190,7 @@ def _compare_pipelines(
 
 
 def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits of normalised images (n, 3, height, width), in pieces."""
+    """Logits of normalised images (n, channels, height, width), in pieces."""
     with torch.inference_mode():
         parts = [network(torch.from_numpy(floats[i : i + CHUNK])).numpy() for i in range(0, len(floats), CHUNK)]
     return np.concatenate(parts)

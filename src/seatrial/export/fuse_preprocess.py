@@ -16,7 +16,7 @@ PREFIX = "preprocess_"
 
 
 def fuse_preprocess(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
-    """A graph whose input of the same name is uint8 (n, height, width, 3) RGB.
+    """A graph whose input of the same name is uint8 (n, height, width, channels).
 
     Computes (pixel − 255·mean) · 1/(255·std) in float32, the form of Ascend's AIPP (min_chn, var_reci_chn); it differs
     from (pixel/255 − mean)/std by at most 5e-7.
@@ -27,7 +27,7 @@ def fuse_preprocess(model: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     tail.add("Transpose", "nchw", perm=[0, 3, 1, 2])
     tail.add("Sub", "centred", tail.constant("mean", per_channel(mean), np.float32))
     tail.add("Mul", "output", tail.constant("scale", per_channel(1 / std), np.float32))
-    tail.prepend([*tail.facts.input.shape[2:], 3])
+    tail.prepend([*tail.facts.input.shape[2:], len(mean)])
     onnx.checker.check_model(tail.model)
     return tail.model
 

@@ -19,7 +19,7 @@ def cut_tail(model: onnx.ModelProto) -> onnx.ModelProto | None:
 
 
 def _find_seam(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str | None]:
-    """The whole graph, shapes inferred; and what the last node that preprocesses gives: float (n, 3, height, width).
+    """The whole graph, shapes inferred; and what the last node that preprocesses gives: float NCHW.
 
     Whatever that node takes its values from belongs to the preprocessing.
     """

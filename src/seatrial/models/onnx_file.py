@@ -173,8 +173,8 @@ def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
             f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes",
             "export the classifier alone",
         )
-    # uint8 images of one or four channels are what an AIPP configuration takes.
-    last = (1, 3, 4) if kind.elem_type == TensorProto.UINT8 else (3,)
+    # uint8 images of four channels are what an AIPP configuration takes.
+    last = (1, 3, 4) if kind.elem_type == TensorProto.UINT8 else (1, 3)
     layout = "NC" if len(shape) == 2 else "NHWC" if shape[3] in last and shape[1] not in (1, 3) else "NCHW"
     if value.type.denotation == "YUV420SP":
         layout = value.type.denotation

@@ -10,11 +10,12 @@ from seatrial.errors import UsageError
 from seatrial.metrics.classification import METRICS
 from seatrial.recipes.steps import (
     CenterCrop,
+    PerChannel,
     Resize,
     Size,
     Step,
     TensorStep,
-    Triple,
+    count_channels,
     find_normalisation,
     find_size,
     join_size,
@@ -110,6 +111,7 @@ class Mode(Strict):
         if self.preprocess[: len(pixels)] != pixels or not once or tail[:1] not in ([], ["to_float"]):
             raise ValueError("preprocess goes from pixel steps to to_float and then to normalise, each at most once")
         find_size(self.preprocess)
+        count_channels(self.preprocess)
         return self
 
     @property
@@ -118,7 +120,12 @@ class Mode(Strict):
         return find_size(self.preprocess)
 
     @property
-    def normalisation(self) -> tuple[Triple, Triple]:
+    def channels(self) -> int:
+        """How many channels its images have: 3, or 1 of grey."""
+        return count_channels(self.preprocess)
+
+    @property
+    def normalisation(self) -> tuple[PerChannel, PerChannel]:
         """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
         return find_normalisation(self.preprocess)
 
@@ -335,7 +342,12 @@ class Recipe(Presets):
         return find_size(self.preprocess)
 
     @property
-    def normalisation(self) -> tuple[Triple, Triple]:
+    def channels(self) -> int:
+        """How many channels its images have: 3, or 1 of grey."""
+        return count_channels(self.preprocess)
+
+    @property
+    def normalisation(self) -> tuple[PerChannel, PerChannel]:
         """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
         return find_normalisation(self.preprocess)
 

@@ -13,7 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.strict import Strict
 
-Triple = tuple[float, float, float]
+PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+"""A number for each channel that the network takes: red, green, blue, or one for grey."""
 Size = tuple[PositiveInt, PositiveInt]
 """Height, width."""
 Level = Annotated[int, Field(ge=0, le=255)]
@@ -34,7 +35,7 @@ class BaseStep(Strict):
 
 
 class PixelStep(BaseStep):
-    """A step from uint8 RGB pixels to uint8 RGB pixels, run on the host."""
+    """A step from uint8 pixels to uint8 pixels, run on the host; the first gets RGB."""
 
     @abstractmethod
     def find_size(self, before: Size | None) -> Size | None:
@@ -49,7 +50,7 @@ class TensorStep(BaseStep):
     """A step on floats, run on the host or in the graph: it subtracts and divides, channel by channel."""
 
     @abstractmethod
-    def normalise(self, mean: Triple, std: Triple) -> tuple[Triple, Triple]:
+    def normalise(self, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
         """Mean and standard deviation, on the 0..1 scale, of all steps up to this one, given those before it."""
 
 
@@ -170,12 +171,22 @@ class Pad(PixelStep):
 
 
 class Channels(PixelStep):
-    """Reorder the channels of an RGB image; what follows, the mean too, is in the new order."""
+    """Reorder the channels of an RGB image, or make one of grey; what follows, the mean too, has the new ones."""
 
     step: Literal["channels"]
-    order: Literal["BGR"]
+    order: Literal["BGR", "L"]
+    backend: Literal["pillow", "tensor"] = "pillow"
+    """Of L: Pillow's weights of red, green and blue, or those of torchvision on tensors, which cuts fractions off."""
+
+    @model_validator(mode="after")
+    def _of_grey(self) -> "Channels":
+        if self.backend == "tensor" and self.order != "L":
+            raise ValueError("backend belongs to order = 'L': channels that change places are the same in each")
+        return self
 
     def describe(self) -> str:
+        if self.order == "L":
+            return f"convert to grey, one channel ({'on tensors' if self.backend == 'tensor' else 'L'})"
         return "swap red and blue (BGR)"
 
     def find_size(self, before: Size | None) -> Size | None:
@@ -193,7 +204,7 @@ class ToFloat(TensorStep):
     def describe(self) -> str:
         return "divide by 255"
 
-    def normalise(self, mean: Triple, std: Triple) -> tuple[Triple, Triple]:
+    def normalise(self, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
         return mean, std
 
 
@@ -201,11 +212,13 @@ class Normalise(TensorStep):
     """Subtract the mean and divide by the standard deviation, per channel in RGB order, on the 0..1 scale."""
 
     step: Literal["normalise"]
-    mean: Triple
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    mean: PerChannel
+    std: Annotated[tuple[PositiveFloat, ...], Field(min_length=1, max_length=3)]
 
     @model_validator(mode="after")
     def _possible(self) -> "Normalise":
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} numbers and std {len(self.std)}: give one for each channel")
         if (impossible := find_impossible(self.mean, self.std)) is not None:
             raise ValueError(f"{impossible.problem}: {impossible.mend}")
         return self
@@ -214,10 +227,9 @@ class Normalise(TensorStep):
         mean, std = (" / ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
         return f"subtract the mean {mean} and divide by {std}"
 
-    def normalise(self, mean: Triple, std: Triple) -> tuple[Triple, Triple]:
-        red, green, blue = (m + s * own for m, s, own in zip(mean, std, self.mean, strict=True))
-        of_red, of_green, of_blue = (s * own for s, own in zip(std, self.std, strict=True))
-        return (red, green, blue), (of_red, of_green, of_blue)
+    def normalise(self, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
+        means = tuple(m + s * own for m, s, own in zip(mean, std, self.mean, strict=True))
+        return means, tuple(s * own for s, own in zip(std, self.std, strict=True))
 
 
 AnyPixelStep = Resize | CenterCrop | Pad | Channels
@@ -254,9 +266,30 @@ def find_size(steps: Sequence[Step]) -> Size:
     return size
 
 
-def find_normalisation(steps: Sequence[Step]) -> tuple[Triple, Triple]:
+def count_channels(steps: Sequence[Step]) -> int:
+    """How many channels come out of `steps`, which are given RGB.
+
+    Raises:
+        ValueError: they make grey of channels that have changed places, or normalise another number of channels.
+    """
+    orders = {step.order for step in steps if isinstance(step, Channels)}
+    if len(orders) > 1:
+        raise ValueError("grey is made of red, green and blue as they are: leave out the channels step with BGR")
+    channels = 1 if "L" in orders else 3
+    wrong = next((len(s.mean) for s in steps if isinstance(s, Normalise) and len(s.mean) != channels), None)
+    if wrong is not None:
+        values = "one value" if channels == 1 else "3 values (red, green, blue)"
+        grey = ", or a channels step with order = 'L' where the network takes grey images" if wrong == 1 else ""
+        raise ValueError(
+            f"normalise has {wrong} values each, and the steps give {channels} channels: give {values}{grey}"
+        )
+    return channels
+
+
+def find_normalisation(steps: Sequence[Step]) -> tuple[PerChannel, PerChannel]:
     """Mean and standard deviation on the 0..1 scale; 0 and 1 where there is no normalise step."""
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    channels = count_channels(steps)
+    mean, std = (0.0,) * channels, (1.0,) * channels
     for step in steps:
         if isinstance(step, TensorStep):
             mean, std = step.normalise(mean, std)

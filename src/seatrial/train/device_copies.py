@@ -14,8 +14,8 @@ class Upload:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         mean, std = recipe.normalisation
         self.device = device
-        self.mean = torch.tensor(mean, device=device).view(1, 3, 1, 1) * 255
-        self.std = torch.tensor(std, device=device).view(1, 3, 1, 1) * 255
+        self.mean = torch.tensor(mean, device=device).view(1, -1, 1, 1) * 255
+        self.std = torch.tensor(std, device=device).view(1, -1, 1, 1) * 255
         self.channels_last = recipe.train.channels_last
 
     def copy(self, values: NDArray[Any]) -> torch.Tensor:
@@ -26,7 +26,7 @@ class Upload:
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalised images (n, 3, height, width) from uint8 images (n, height, width, 3)."""
+        """Normalised images (n, channels, height, width) from uint8 images (n, height, width, channels)."""
         images = pixels.permute(0, 3, 1, 2).float().sub_(self.mean).div_(self.std)
         return images if self.channels_last else images.contiguous()
 

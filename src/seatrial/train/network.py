@@ -8,6 +8,7 @@ from torch import nn
 
 from seatrial.errors import UsageError
 from seatrial.models.build import build_network
+from seatrial.models.forward import check_logits, refuse_images
 from seatrial.recipes.schema import Recipe
 from seatrial.train.distributed.process_group import ProcessGroup
 
@@ -18,6 +19,7 @@ class TrainedNetwork:
     def __init__(self, recipe: Recipe, group: ProcessGroup) -> None:
         settings = recipe.train
         torch.manual_seed(settings.seed)
+        self.spec = recipe.network
         plain = build_network(recipe.network)
         if settings.sync_bn and group.size > 1:
             if group.device.type == "cpu":
@@ -40,6 +42,21 @@ class TrainedNetwork:
             whole = nn.parallel.DistributedDataParallel(whole, device_ids=ids, gradient_as_bucket_view=True)
         # The plain one is not compiled: the odd batches of validation would be compiled once more.
         return torch.compile(whole) if compiled else whole  # type: ignore[return-value]
+
+    def check_images(self, shape: tuple[int, ...], fix: str, training: bool = True) -> None:
+        """Run the plain network once on black images (n, channels, height, width), before hours of work are.
+
+        Raises:
+            UsageError: it does not run on them, or gives no logits.
+        """
+        statistics = [buffer.clone() for buffer in self.plain.buffers()]
+        images = torch.zeros(shape, device=self.group.device)
+        self.plain.train(training)
+        with refuse_images(self.spec.name, shape, fix), torch.no_grad():
+            logits = self.plain(images)
+        for buffer, before in zip(self.plain.buffers(), statistics, strict=True):
+            buffer.copy_(before)
+        check_logits(self.spec.name, logits, self.spec.classes)
 
     @property
     def kept(self) -> nn.Module:

@@ -79,6 +79,8 @@ class Trainer:
         self.optimizer = make_optimizer(self.network.plain, self.settings)
         self.stepper = Stepper(job.recipe, self.network, self.optimizer, group, job.mix)
         self.validator = Validator(job.recipe, job.val, group, progress)
+        with group.raise_on_all():
+            self._check_images()
         self.steps = job.loader.steps
         self.state = TrainState()
         self.bad_images: dict[str, str] = {}
@@ -90,6 +92,21 @@ class Trainer:
         """To be raised at the next sync, on all ranks."""
         self.last_good = "none yet"
         """The last good snapshot, in words."""
+
+    def _check_images(self) -> None:
+        """Refuse a network that does not take the images of a step, or those of validation, before the first step.
+
+        Raises:
+            UsageError: says what they are.
+        """
+        recipe, settings = self.job.recipe, self.settings
+        size = recipe.input_size if settings.size is None else (settings.size, settings.size)
+        least = self.job.loader.batch_size // self.group.size // settings.accumulate
+        fix = "give another --size, or change the card's preprocess steps"
+        # More images change nothing but the time that it takes.
+        self.network.check_images((min(least, 2), recipe.channels, *size), fix)
+        if self.job.val:
+            self.validator.check(self.network)
 
     def state_dict(self) -> Snapshot:
         """The state between two steps."""

@@ -62,6 +62,16 @@ class Validator:
         self.batch_size = max(LEAST_BATCH, recipe.train.batch_size // recipe.train.accumulate)
         self.workers = count_decoders(recipe.train, group)
 
+    def check(self, network: TrainedNetwork) -> None:
+        """Refuse a network that does not take images of the card's size, which are those of validation.
+
+        Raises:
+            UsageError: says what they are.
+        """
+        height, width, channels = self.pipeline.shape
+        fix = "change the card's preprocess steps: validation is at the card's size, whatever --size is"
+        network.check_images((1, channels, height, width), fix, training=False)
+
     def run(self, network: TrainedNetwork, is_stopping: Callable[[], bool]) -> tuple[Validation, dict[str, str]]:
         """Validate the weights that will be stored; also why some images were left out, by id.
 

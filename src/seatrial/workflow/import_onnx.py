@@ -59,7 +59,7 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     _check_ends(graph, recipe, facts.input, facts.output)
     # Free axes take the card's size.
     size = recipe.input_size
-    shape = (3, *size) if facts.input.layout == "NCHW" else (*size, 3)
+    shape = (recipe.channels, *size) if facts.input.layout == "NCHW" else (*size, recipe.channels)
     return GraphManifest(
         key=FOREIGN,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
@@ -146,7 +146,8 @@ def _find_own(graph: Path, recipe: Recipe) -> GraphManifest | None:
 
 def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSpec) -> None:
     height, width = recipe.input_size
-    wanted = {"NCHW": (3, height, width), "NHWC": (height, width, 3)}.get(image.layout, ())
+    channels = recipe.channels
+    wanted = {"NCHW": (channels, height, width), "NHWC": (height, width, channels)}.get(image.layout, ())
     if (image.layout == "NHWC") != (image.dtype == "uint8"):
         which = "float images channels last" if image.layout == "NHWC" else "uint8 images channels first"
         raise RefusedFile(f"{graph} takes {which}, which no card describes", "transpose its input")

@@ -30,6 +30,7 @@ from seatrial.train.checkpoint.snapshot import (
 )
 from seatrial.train.checkpoint.train_state import TrainState
 from seatrial.train.distributed.process_group import ProcessGroup, count_decoders, join_process_group
+from seatrial.train.input.augment import Augment
 from seatrial.train.input.loader import Batches, Loader, SyntheticLoader
 from seatrial.train.input.mixup import make_mixing
 from seatrial.train.network import TrainedNetwork
@@ -226,13 +227,12 @@ def _make_job(context: RankContext, key: str, folder: Path | None, start: Snapsh
 
 def _make_loader(context: RankContext) -> Batches:
     group, recipe, settings = context.group, context.recipe, context.recipe.train
-    size = recipe.input_size if settings.size is None else (settings.size, settings.size)
+    augment = Augment.of(recipe)
     if context.spec.synthetic:
-        return SyntheticLoader(SYNTHETIC_IMAGES, recipe.network.classes, settings, size, group.info)
+        return SyntheticLoader(SYNTHETIC_IMAGES, recipe.network.classes, settings, augment.shape, group.info)
     if settings.batch_size > len(context.train):
         context.log(f"--batch-size {settings.batch_size} is reduced to the {len(context.train)} training images")
-    mean, _ = recipe.normalisation
-    return Loader(context.train, settings, size, group.info, count_decoders(settings, group), mean)
+    return Loader(context.train, augment, group.info, count_decoders(settings, group))
 
 
 def _finish(trainer: Trainer, record: TrainingRecord, output: Path) -> TrainingRecord:
@@ -269,6 +269,8 @@ def _evaluate(context: RankContext) -> TrainingRecord:
     network = TrainedNetwork(context.recipe, group)
     network.load(weights, None)
     validator = Validator(context.recipe, context.val, group, context.progress)
+    with group.raise_on_all():
+        validator.check(network)
     with catch_stop_signals() as signals:
         validation, bad = validator.run(network, lambda: signals.received)
     record = _describe(context, "").model_copy(update={"validation": validation, "bad_images": bad})

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from golden_logs import HINTS, LOGS
 from seatrial.bench.vendor_logs import log as log_module
+from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.log import LogText, load_log
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.bench.vendor_logs.reading import LogHints
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
 
 
 def make_log(folder: Path, content: str | bytes) -> LogText:
@@ -95,3 +98,42 @@ def test_json_that_is_none_names_its_line(tmp_path: Path) -> None:
         log.parse_json(log.text)
     with pytest.raises(RefusedFile, match="nested too deep"):
         log.parse_json("[" * 100_000)
+
+
+STAMPS = {
+    "ISO": "2026-01-01T12:03:11.123Z ",
+    "GitHub, as it is downloaded": "bench\tRun trtexec\t2026-01-01T12:03:11.1234567Z ",
+    "GitLab": "2026-01-01T12:03:11.123456Z 01O ",
+    "docker logs --timestamps": "2026-01-01T12:03:11.123456789Z ",
+    "docker compose logs --timestamps": "bench-1  | 2026-01-01T12:03:11.123456789Z ",
+    "Jenkins": "[2026-01-01T12:03:11.123Z] ",
+    "a time alone": "[12:03:11] ",
+    "a plain time": "12:03:11.123  ",
+    "Python's logging": "2026-01-01 12:03:11,123 ",
+    "with an offset": "2026-01-01T12:03:11+0200 ",
+    "ts": "Jan  1 12:03:11 ",
+    "journalctl": "Jan 01 12:03:11 host trtexec[123]: ",
+}
+
+
+@pytest.mark.parametrize("stamp", STAMPS.values(), ids=STAMPS)
+def test_what_ci_puts_in_front_of_each_line_does_not_matter(stamp: str, tmp_path: Path) -> None:
+    def read(path: Path) -> str:
+        try:
+            found = str(read_log(path, "auto", HINTS.get(path.name, LogHints()))[2])
+        except SeatrialError as error:
+            found = str(error)
+        return found.replace(str(path.parent), "")
+
+    logs = [path for path in LOGS.iterdir() if path.name != "README.md"]
+    assert len(logs) > 20
+    for path in logs:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        stamped = [f"{stamp}{line}" for line in lines[:-1]] + lines[-1:]
+        (tmp_path / path.name).write_text("\n".join(stamped), encoding="utf-8")
+        assert read(tmp_path / path.name) == read(path), path.name
+
+
+def test_a_few_times_are_the_tools_own(tmp_path: Path) -> None:
+    log = make_log(tmp_path, "12:03:11 start\nRate: 7 qps\nTime: 1 s\n")
+    assert [line.text for line in log.lines] == ["12:03:11 start", "Rate: 7 qps", "Time: 1 s"]

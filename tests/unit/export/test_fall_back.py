@@ -91,7 +91,7 @@ def test_what_neither_exports_names_both_reasons(nets: Path, tmp_path: Path) -> 
 
 def test_a_network_that_does_not_run_on_such_images_is_refused_in_one_line(nets: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"'.*nets\.py:Small' does not run on images of 64 × 64 .too large.; give another"
+        UsageError, match=r"'.*nets\.py:Small' does not run on 2 images of 64 × 64 .too large.; give another"
     ):
         export_checkpoint(resolve(nets, "Small", 64), save(tmp_path), tmp_path / "m.onnx", ExportSpec(opset=17), [])
 

@@ -4,6 +4,7 @@ import typing
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from seatrial.data.preprocessing.steps import apply_pixel_steps
@@ -84,6 +85,8 @@ def test_every_step_runs_and_is_dumped_and_described(step: Step) -> None:
         ),
         (Pad(step="pad", size=(4, 6), position="top_left"), "pad to 4 × 6 with 0 / 0 / 0, image top_left"),
         (Channels(step="channels", order="BGR"), "swap red and blue (BGR)"),
+        (Channels(step="channels", order="L"), "convert to grey, one channel (L)"),
+        (Channels(step="channels", order="L", backend="tensor"), "convert to grey, one channel (on tensors)"),
         (ToFloat(step="to_float"), "divide by 255"),
         (EXAMPLES[-1], "subtract the mean 0.5 / 0.4 / 0.3 and divide by 0.2 / 0.25 / 0.5"),
     ],
@@ -106,6 +109,8 @@ def test_steps_in_words(step: Step, words: str) -> None:
         ),
         ({"step": "center_crop"}, "either size or fraction"),
         ({"step": "center_crop", "size": [4, 6], "fraction": 0.5}, "either size or fraction"),
+        ({"step": "channels", "order": "BGR", "backend": "tensor"}, "backend belongs to order = 'L'"),
+        ({"step": "normalise", "mean": [0.5, 0.5, 0.5], "std": [0.5]}, "mean has 3 numbers and std 1"),
     ],
 )
 def test_what_a_step_cannot_be(step: dict[str, object], refusal: str) -> None:
@@ -135,6 +140,44 @@ def test_normalisations_add_up() -> None:
     mean, std = find_normalisation([*EXAMPLES, again])
     assert np.allclose(mean, (0.6, 0.525, 0.55))
     assert np.allclose(std, (0.1, 0.125, 0.25))
+
+
+GREY = {"step": "channels", "order": "L"}
+
+
+@pytest.mark.parametrize(
+    ("channels", "values", "refusal"),
+    [
+        ([], [0.5], "normalise has 1 values each, and the steps give 3 channels: .* order = 'L' where the network"),
+        ([GREY], [0.5, 0.4, 0.3], "normalise has 3 values each, and the steps give 1 channels: give one value"),
+        ([GREY], [0.5, 0.4], "normalise has 2 values each"),
+        ([{"step": "channels", "order": "BGR"}, GREY], [0.5], "grey is made of red, green and blue as they are"),
+    ],
+)
+def test_as_many_values_as_channels(channels: list[dict[str, str]], values: list[float], refusal: str) -> None:
+    steps = [{"step": "resize", "size": [6, 8]}, *channels, {"step": "to_float"}]
+    with pytest.raises(UsageError, match=refusal):
+        Mode.read({"preprocess": [*steps, {"step": "normalise", "mean": values, "std": values}]}, "card.toml")
+
+
+def test_grey_is_pillows_or_torchvisions() -> None:
+    from torchvision.transforms.v2 import functional
+
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    steps = {kind: Channels.model_validate({**GREY, "backend": kind}) for kind in ("pillow", "tensor")}
+    made = {kind: apply_pixel_steps(image, [step]) for kind, step in steps.items()}
+    assert np.array_equal(made["pillow"][..., 0], np.asarray(image.convert("L")))
+    theirs = functional.rgb_to_grayscale(torch.from_numpy(pixels).permute(2, 0, 1))
+    assert np.array_equal(made["tensor"][..., 0], theirs[0].numpy())
+    # Grey files stay as they are, also resized by each arithmetic.
+    grey = Image.fromarray(pixels[..., 0]).convert("RGB")
+    assert np.array_equal(apply_pixel_steps(grey, [steps["pillow"]])[..., 0], pixels[..., 0])
+    for backend in ("pillow", "tensor"):
+        smaller = Resize(step="resize", size=(4, 5), backend=backend)
+        again = apply_pixel_steps(grey, [steps["pillow"], smaller])
+        assert again.shape == (4, 5, 1) and np.array_equal(again, apply_pixel_steps(grey, [smaller])[..., :1])
+    assert dump_steps([steps["pillow"], steps["tensor"]]) == [GREY, {**GREY, "backend": "tensor"}]
 
 
 def test_the_pixel_steps_of_a_card() -> None:

@@ -16,7 +16,21 @@ from seatrial.store.imported import LogFile
 LARGEST_BYTES = 64 * 2**20
 AS_PRINTED = "give the log as the tool wrote it"
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_TIME = r"\d{1,2}:\d\d:\d\d(?:[.,]\d+)?"
+_DATE = r"\d{4}[-/]\d\d[-/]\d\d"
+_STAMP = re.compile(
+    # What `gh run view --log` (job, step) and `docker compose logs` (service) print in front of it.
+    r"(?:[^\t]*\t[^\t]*\t|[\w.-]+ +\| )?"
+    rf"(?:\[?(?:{_DATE}[T ])?{_TIME} ?(?:Z|UTC|[-+]\d\d:?\d\d)?\]?"
+    # syslog, journalctl and ts; with the host and the program where they are said.
+    rf"|[A-Z][a-z]{{2}} [ \d]\d {_TIME}(?: [\w.-]+ [\w./-]+\[\d+\]:)?)"
+    # GitLab numbers its streams.
+    r"(?: \d\d[OE]\+?)?(?:[ \t]{1,2}|$)"
+)
+"""What CI systems and loggers put in front of each line: a time, perhaps with a date."""
+STAMPED = 0.5
+"""Where this share of all lines begins with a stamp, stamps are none of the tool's own words."""
 _CUT_SHORT = re.compile(r"[\d.,+-]$|[eE]$")
 _SHOWN = 80
 """Characters of a line that an error quotes."""
@@ -195,14 +209,23 @@ def load_log(path: Path) -> LogText:
     text = _decode(path, content)
     rows = text.split("\n")
     # A terminal shows what follows the last carriage return: progress bars are written over.
-    shown = [_COLOUR.sub("", row.rstrip("\r").rpartition("\r")[2]) for row in rows]
+    shown = _strip_stamps([_CONTROL.sub("", row.rstrip("\r").rpartition("\r")[2]) for row in rows])
     lines = [LogLine(number, row) for number, row in enumerate(shown, 1)]
     last = lines.pop()
     cut = bool(_CUT_SHORT.search(last.text.rstrip()))
     if last.text and not cut:
         lines.append(last)
     file = LogFile(name=str(path), sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    return LogText(file, tuple(lines), text, last.number if cut else None)
+    return LogText(file, tuple(lines), "\n".join(shown), last.number if cut else None)
+
+
+def _strip_stamps(rows: list[str]) -> list[str]:
+    """Rows without the time in front of each, where there is one in front of most."""
+    stamps = [_STAMP.match(row) for row in rows]
+    written = sum(bool(row.strip()) for row in rows)
+    if sum(stamp is not None for stamp in stamps) < STAMPED * written:
+        return rows
+    return [row if stamp is None else row[stamp.end() :] for row, stamp in zip(rows, stamps, strict=True)]
 
 
 def _read_bytes(path: Path) -> bytes:

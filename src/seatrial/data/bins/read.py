@@ -28,7 +28,7 @@ class BinFolder:
     """Why they are not the card's, by their own manifest."""
 
     def read(self, images: Sequence[Path], transposed: bool = False) -> NDArray[np.float32]:
-        """What the network takes of these images, (n, 3, height, width).
+        """What the network takes of these images, (n, channels, height, width).
 
         Args:
             transposed: read HWC where CHW belongs, and the other way round.
@@ -36,15 +36,15 @@ class BinFolder:
         Raises:
             DataError: a bin cannot be read or has another size.
         """
-        height, width = self.recipe.input_size
+        (height, width), channels = self.recipe.input_size, self.recipe.channels
         raw = np.empty((len(images), *self.form.shape), self.form.dtype)
         for row, name in zip(raw, name_bins(images), strict=True):
             LabelledImage(name, self.folder / name, -1, prepared=self.form).read_into(row)
         is_float = self.form.dtype == "float32"
         if is_float == transposed:
-            pixels = raw.reshape(-1, height, width, 3)
+            pixels = raw.reshape(-1, height, width, channels)
         else:
-            pixels = raw.reshape(-1, 3, height, width).transpose(0, 2, 3, 1)
+            pixels = raw.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
         return pixels.transpose(0, 3, 1, 2) if is_float else normalise(pixels, self.recipe)
 
 
@@ -58,7 +58,8 @@ def open_bins(folder: Path, recipe: Recipe) -> BinFolder:
     bins = sorted(path for path in folder.glob("*.bin") if not path.name.startswith("."))
     if not bins:
         raise DataError(f"{folder} holds no .bin files", "give the folder of the bins")
-    forms = [PreparedInput.floats(recipe.input_size), PreparedInput.pixels(recipe.input_size)]
+    kinds = (PreparedInput.floats, PreparedInput.pixels)
+    forms = [kind(recipe.input_size, channels=recipe.channels) for kind in kinds]
     size_bytes = bins[0].stat().st_size
     form = next((form for form in forms if form.size_bytes == size_bytes), None)
     if form is None:

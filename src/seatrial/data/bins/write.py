@@ -60,7 +60,12 @@ class BinManifest(Record):
     def form(self) -> PreparedInput:
         """What the bytes of each bin are."""
         height, width = self.height, self.width
-        shapes = {"HWC": (height, width, 3), "CHW": (3, height, width), "YUV420SP": (height * 3 // 2, width, 1)}
+        channels = self.file_bytes // (height * width * (4 if self.dtype == "float32" else 1))
+        shapes = {
+            "HWC": (height, width, channels),
+            "CHW": (channels, height, width),
+            "YUV420SP": (height * 3 // 2, width, 1),
+        }
         return PreparedInput(self.dtype, shapes[self.layout], self.preprocess_hash)
 
 
@@ -156,7 +161,7 @@ def name_bins(images: Sequence[Path]) -> dict[str, Path]:
 
 
 def encode_bytes(data: bytes, name: str, form: BinForm) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """An image file as its bin holds it: uint8 (height, width, 3), YUV420SP (height · 3/2, width), or float32 (3, …).
+    """An image file as its bin holds it: uint8 HWC, YUV420SP (height · 3/2, width), or float32 CHW.
 
     Raises:
         DataError: the bytes are no image; names `name`.
@@ -172,7 +177,7 @@ def describe_bins(form: BinForm) -> BinManifest:
     """The manifest of a folder of such bins."""
     mode, is_rgb = form.mode, form.pixels == "rgb"
     height, width = mode.input_size
-    numbers = height * width * 3 if is_rgb else height * width * 3 // 2
+    numbers = height * width * mode.channels if is_rgb else height * width * 3 // 2
     return BinManifest(
         preprocess_hash=hash_pixels(mode.preprocess, form.pixels),
         steps=tuple(dump_steps(mode.preprocess)),

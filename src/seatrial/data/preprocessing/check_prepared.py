@@ -17,7 +17,8 @@ def describe_input(pipeline: InputPipeline, dtype: str) -> PreparedInput:
     """
     if dtype == "uint8":
         return PreparedInput("uint8", pipeline.shape, pipeline.pixels_hash)
-    return PreparedInput.floats(pipeline.recipe.input_size, hash_steps(pipeline.recipe.preprocess))
+    recipe = pipeline.recipe
+    return PreparedInput.floats(recipe.input_size, hash_steps(recipe.preprocess), recipe.channels)
 
 
 def check_prepared(images: Sequence[LabelledImage], pipeline: InputPipeline, dtype: str) -> PreparedInput:

@@ -14,7 +14,7 @@ from PIL import Image
 from seatrial.data.preprocessing.aipp import Aipp, hash_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
 from seatrial.data.preprocessing.decode import decode_image, read_file
-from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, normalise
+from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, normalise, to_pixels
 from seatrial.data.preprocessing.yuv import PixelFormat, decode_ycbcr, hash_pixels, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Mode, Recipe
@@ -37,7 +37,7 @@ class InputPipeline:
     def shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels of one image."""
         if self.aipp is None:
-            return (*self.recipe.input_size, 3)
+            return (*self.recipe.input_size, self.recipe.channels)
         return input_shape(self.aipp, fit_aipp(self.aipp, self.recipe.input_size))
 
     @property
@@ -56,7 +56,7 @@ class InputPipeline:
     @property
     def pixel_format(self) -> PixelFormat | None:
         """How the bytes of `shape` are stored; None where bins have no such format."""
-        if self.aipp is None or (self.aipp.order == (0, 1, 2) and self.shape[2] == 3):
+        if self.aipp is None or self.aipp.order == tuple(range(self.shape[2])):
             return "rgb"
         return ("yuv420sp-nv21" if self.aipp.rbuv_swap_switch else "yuv420sp") if self.is_yuv else None
 
@@ -86,10 +86,11 @@ class InputPipeline:
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """RGB pixels (height, width, 3) of the size that the steps give, as uint8 of `shape`."""
-        return self.pack(np.asarray(Image.fromarray(pixels).convert("YCbCr")) if self.is_yuv else pixels)
+        kind = "YCbCr" if self.is_yuv else "L" if self.recipe.channels == 1 else "RGB"
+        return self.pack(to_pixels(Image.fromarray(pixels).convert(kind)))
 
     def pack(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Full-colour pixels (height, width, 3), RGB or YCbCr as `is_yuv` says, as uint8 of `shape`.
+        """Pixels (height, width, channels), RGB, grey or YCbCr as `is_yuv` says, as uint8 of `shape`.
 
         Swaps of the configuration are undone beforehand, so that the network sees red first.
         """
@@ -102,7 +103,7 @@ class InputPipeline:
         return packed
 
     def finish(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the network takes, (n, 3, height, width), of (n, *shape)."""
+        """What the network takes, (n, channels, height, width), of (n, *shape)."""
         if self.aipp is None:
             return normalise(batch, self.recipe)
         return apply_aipp(batch, self.aipp, self.recipe.input_size)
@@ -120,12 +121,14 @@ def make_pipeline(recipe: Recipe, aipp: Aipp | None = None) -> InputPipeline:
     """
     if aipp is None:
         return InputPipeline(recipe, recipe.preprocess)
-    if aipp.channels != 3:
+    if aipp.channels != recipe.channels:
         raise UsageError(
-            f"{aipp.input_format} gives {aipp.channels} channel, and {recipe.name} takes 3",
-            "choose another input_format",
+            f"{aipp.input_format} gives {aipp.channels} of the {recipe.channels} channels that {recipe.name} takes"
+            if aipp.channels < recipe.channels
+            else f"{aipp.input_format} gives {aipp.channels} channels, and {recipe.name} takes {recipe.channels}",
+            f"choose {'input_format YUV400_U8' if recipe.channels == 1 else 'another input_format'}",
         )
-    if any(isinstance(step, Channels) for step in recipe.preprocess):
+    if any(isinstance(step, Channels) and step.order == "BGR" for step in recipe.preprocess):
         raise UsageError(
             f"{recipe.name} swaps channels in its preprocessing, and AIPP does that in its configuration",
             "leave the channels step out, and set rbuv_swap_switch",
@@ -153,7 +156,7 @@ def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, pipeline: InputPipelin
 def decode_pixels(
     data: bytes, name: str, steps: tuple[Step, ...], as_ycbcr: bool = False, notes: list[str] | None = None
 ) -> NDArray[np.uint8]:
-    """The bytes of one image file, resized and cropped: (height, width, 3), RGB or YCbCr.
+    """The bytes of one image file, resized and cropped: (height, width, channels), RGB, grey or YCbCr.
 
     Args:
         notes: as for `data.preprocessing.decode.decode_image`.
@@ -169,5 +172,6 @@ def _find_steps(recipe: Recipe, source: Size) -> tuple[Step, ...]:
     modes = [mode for mode in recipe.modes.values() if mode.dtype == "uint8" and mode.input_size == source]
     if modes:
         return modes[0].preprocess
-    *first, last = pixel_steps(recipe.preprocess)
-    return (*first, last.with_size(source))
+    steps = [*pixel_steps(recipe.preprocess)]
+    last = max(index for index, step in enumerate(steps) if not isinstance(step, Channels))
+    return (*steps[:last], steps[last].with_size(source), *steps[last + 1 :])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.data.preprocessing.decode import POLICY
-from seatrial.data.preprocessing.tensor_resize import resize_as_tensor
+from seatrial.data.preprocessing.tensor_resize import make_grey_as_tensor, resize_as_tensor
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Mode, Recipe
 from seatrial.recipes.steps import (
@@ -41,7 +41,7 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     """Resize and crop one RGB image as the card says.
 
     Returns:
-        RGB pixels, (height, width, 3).
+        Pixels, (height, width, channels).
 
     Raises:
         DataError: the image is larger than a pad step.
@@ -49,7 +49,29 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     pixels = pixel_steps(steps)
     for step, following in itertools.zip_longest(pixels, pixels[1:]):
         image = _apply(image, step, following)
-    return np.asarray(image)
+    return to_pixels(image)
+
+
+def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an image, (height, width, channels); Pillow's own of a grey one have two axes."""
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def to_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """The image of pixels (height, width, channels)."""
+    return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+
+
+def convert_channels(image: Image.Image, step: Channels) -> Image.Image:
+    """An RGB image with red and blue swapped, or in grey; what is grey stays."""
+    if step.order == "BGR":
+        return Image.merge(image.mode, image.split()[::-1])
+    if image.mode == "L":
+        return image
+    if step.backend == "tensor":
+        return Image.fromarray(make_grey_as_tensor(np.asarray(image)))
+    return image.convert("L")
 
 
 def _apply(image: Image.Image, step: AnyPixelStep, following: AnyPixelStep | None) -> Image.Image:
@@ -69,7 +91,7 @@ def _apply(image: Image.Image, step: AnyPixelStep, following: AnyPixelStep | Non
             left, top = (spare[0] // 2, spare[1] // 2) if step.position == "center" else (0, 0)
             return _pad(image, spare, (left, top), step.colour)
         case Channels():
-            return Image.merge(image.mode, image.split()[::-1])
+            return convert_channels(image, step)
         case _:
             assert_never(step)
 
@@ -84,7 +106,7 @@ def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> 
     if target == image.size:
         return image
     if step.backend == "tensor":
-        return Image.fromarray(resize_as_tensor(np.asarray(image), target, step.interpolation, step.antialias))
+        return to_image(resize_as_tensor(to_pixels(image), target, step.interpolation, step.antialias))
     kind = Image.Resampling[step.interpolation.upper()]
     if kind is Image.Resampling.NEAREST:
         return image.resize(target, kind)
@@ -165,7 +187,7 @@ def _pad(image: Image.Image, by: tuple[int, int], at: tuple[int, int], colour: C
 
 
 def check_range(image: NDArray[np.float32], name: str, recipe: Recipe | Mode) -> None:
-    """Refuse floats (3, height, width) that `normalise` makes of no pixels, such as those that were never scaled.
+    """Refuse floats (channels, height, width) that `normalise` makes of no pixels, such as those never scaled.
 
     Raises:
         DataError: says what they are and what they may be.
@@ -187,10 +209,10 @@ def normalise(pixels: NDArray[np.uint8], recipe: Recipe | Mode) -> NDArray[np.fl
     """The steps after the pixel steps: to 0..1, minus mean, over standard deviation, channels first.
 
     Args:
-        pixels: (n, height, width, 3).
+        pixels: (n, height, width, channels).
 
     Returns:
-        (n, 3, height, width).
+        (n, channels, height, width).
     """
     mean, std = (np.asarray(values, dtype=np.float32) for values in recipe.normalisation)
     count, height, width, channels = pixels.shape

@@ -1,4 +1,4 @@
-"""Resizing as torchvision does it on uint8 tensors, which Hugging Face's fast image processors use.
+"""Resizing, and making grey, as torchvision does it on uint8 tensors, which Hugging Face's fast processors use.
 
 The weights are those of torch's upsampling kernels, rounded to 16 bits as in its kernels for uint8, and so is the
 order: columns, then rows, with whole levels between (aten/src/ATen/native/cpu/UpSampleKernel.cpp). A CPU without AVX2
@@ -39,6 +39,14 @@ def resize_as_tensor(
         return wide
     weights, digits = _quantise(make_weights(height, target[1], kind, antialias))
     return _shift(np.tensordot(weights, wide.astype(np.float64), axes=1), digits)
+
+
+def make_grey_as_tensor(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey levels (height, width) of RGB pixels (height, width, 3), as `rgb_to_grayscale` of torchvision 0.29 does."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float32), 2, 0)
+    levels = red * np.float32(0.2989) + np.float32(0.587) * green + np.float32(0.114) * blue
+    grey: NDArray[np.uint8] = levels.astype(np.uint8)
+    return grey
 
 
 def _quantise(weights: Weights) -> tuple[Weights, int]:

@@ -110,10 +110,10 @@ def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan, verifi
     network = load_network(recipe.network, checkpoint, verified).to(plan.device, dtype).to(memory_format=memory)
     # An AIPP configuration is computed in numpy, by the definition that its graph is compared with.
     takes_pixels = graph.fused and graph.aipp is None
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in recipe.normalisation)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) * 255 for values in recipe.normalisation)
 
     class Whole(torch.nn.Module):
-        """(pixel − 255·mean) / (255·std) of uint8 (n, height, width, 3) in fp32, then the network; fp32 logits."""
+        """(pixel − 255·mean) / (255·std) of uint8 NHWC in fp32, then the network; fp32 logits."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -8,6 +8,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
+from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
 
 Path = tuple[str, ...]
@@ -94,6 +95,24 @@ class Draft:
                 table.add(key, tomlkit.item(value))
             written.append(table)
         return written
+
+
+def check_channels(reference: str, channels: int) -> None:
+    """Refuse images of a number of channels that no card describes.
+
+    Raises:
+        UsageError: there are neither 3 nor 1.
+    """
+    if channels not in (1, 3):
+        raise UsageError(
+            f"{reference} takes images of {count_channels(channels)}",
+            "a card describes images of 3 channels (red, green, blue) or of 1 (grey)",
+        )
+
+
+def count_channels(channels: int) -> str:
+    """So many channels in words."""
+    return f"{channels} channel{'' if channels == 1 else 's'}"
 
 
 def _comment(item: Any, comment: str | None) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import DataError, EngineError, RefusedFile, UsageError
 from seatrial.models.sources import timm
-from seatrial.models.sources.card import Draft
+from seatrial.models.sources.card import Draft, check_channels, count_channels
 from seatrial.models.sources.library import read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.class_names import is_imagenet
@@ -61,7 +61,8 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
     here = f"transformers {read_version('transformers', 'hf')}"
     draft = Draft(f"hf:{name}")
     _start(draft, name, repository, revision, here)
-    loaded = _transformers().AutoConfig.from_pretrained(folder).to_diff_dict()
+    configuration = _transformers().AutoConfig.from_pretrained(folder)
+    loaded = configuration.to_diff_dict()
     names = _read_names(name, config, architecture)
     draft.put("network.builder", "transformers")
     draft.put("network.name", architecture, "config.json: architectures")
@@ -71,7 +72,9 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
     draft.put("network.arguments", {"config": json.dumps(loaded, sort_keys=True)}, "config.json")
     _add_names(draft, names, "config.json: id2label")
     _add_weights(draft, folder, repository, revision)
-    _add_steps(draft, processor, name, image_size)
+    channels = getattr(configuration, "num_channels", 3)
+    check_channels(f"hf:{name}", channels)
+    _add_steps(draft, processor, name, image_size, channels)
     return draft
 
 
@@ -83,7 +86,7 @@ def make_transform(name: str, recipe: Recipe) -> "Transform":
         return timm.make_transform_of(config["pretrained_cfg"], recipe)
     processor = _load_processor(name, folder)
     own_size = Draft("")
-    _add_steps(own_size, processor, name, None)
+    _add_steps(own_size, processor, name, None, recipe.channels)
     changes = _resize_processor(processor, recipe) if _read_size(own_size) != recipe.input_size else {}
     return lambda image: processor(image, return_tensors="np", **changes)["pixel_values"][0]
 
@@ -307,12 +310,14 @@ def _find_kind(processor: Any) -> str:
     return type(processor).__name__.removesuffix("Pil").removesuffix("Fast")
 
 
-def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None) -> None:
+def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None, channels: int) -> None:
     """What the processor does to an image, in its order."""
     kind, backend = _find_kind(processor), processor.backend
     rounding = "torchvision's tensors" if backend == "torchvision" else "Pillow"
     why = f"{type(processor).__name__} with {rounding}"
     tensor = "tensor" if backend == "torchvision" else None
+    if channels == 1:
+        draft.add_step("channels", "config.json: num_channels", order="L")
     if processor.do_resize:
         resample = getattr(processor.resample, "value", processor.resample)
         if resample not in FILTERS:
@@ -332,10 +337,10 @@ def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None) 
     if getattr(processor, "do_pad", None):
         raise UsageError(f"hf:{name} pads what is normalised already, which no card can say", "use another model")
     draft.add_step("to_float", f"{why}: rescale_factor")
-    mean, std = _find_normalisation(processor, name)
+    mean, std = _find_normalisation(processor, name, channels)
     if kind == "PPLCNetImageProcessor":
         mean, std = mean[::-1], std[::-1]  # It normalises first and swaps then.
-    if (mean, std) != ([0.0] * 3, [1.0] * 3):
+    if (mean, std) != ([0.0] * channels, [1.0] * channels):
         draft.add_step("normalise", f"{why}: image_mean, image_std", mean=mean, std=std)
 
 
@@ -378,19 +383,25 @@ def _read_sides(size: Any) -> tuple[int, int]:
     return int(size.height), int(size.width)
 
 
-def _find_normalisation(processor: Any, name: str) -> tuple[list[float], list[float]]:
+def _find_normalisation(processor: Any, name: str, channels: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation on the 0..1 scale, with the rescaling and a second division folded in."""
     scale = 255 * processor.rescale_factor if processor.do_rescale else 255.0
     offset = -1.0 if getattr(processor, "rescale_offset", False) else 0.0
-    mean, std = [0.0] * 3, [1.0] * 3
+    mean, std = [0.0] * channels, [1.0] * channels
     if processor.do_normalize and _find_kind(processor) != "MobileViTImageProcessor":  # which never does
         mean, std = (
-            [float(value) for value in values] if isinstance(values, list | tuple) else [float(values)] * 3
+            [float(value) for value in values] if isinstance(values, list | tuple) else [float(values)] * channels
             for values in (processor.image_mean, processor.image_std)
         )
-    if len(mean) != 3 or len(std) != 3:
-        raise UsageError(f"hf:{name} takes images of {len(mean)} channels", "a card describes images of 3")
-    twice = std if getattr(processor, "include_top", False) and hasattr(processor, "rescale_offset") else [1.0] * 3
+    if (len(mean), len(std)) != (channels, channels) or (channels == 1 and getattr(processor, "do_convert_rgb", False)):
+        prepared = 3 if getattr(processor, "do_convert_rgb", False) else max(len(mean), len(std))
+        raise UsageError(
+            f"hf:{name}: its config.json says images of {count_channels(channels)}, "
+            f"and its preprocessor_config.json prepares {count_channels(prepared)}",
+            "mend num_channels, or image_mean, image_std and do_convert_rgb",
+        )
+    again = getattr(processor, "include_top", False) and hasattr(processor, "rescale_offset")
+    twice = std if again else [1.0] * channels
     # ((255 p · factor + offset) − mean) / std, and once more / std.
     means = [(value - offset) / scale for value in mean]
     stds = [value * again / scale for value, again in zip(std, twice, strict=True)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seatrial.errors import UsageError
-from seatrial.models.sources.card import Draft
+from seatrial.models.sources.card import Draft, check_channels, count_channels
 from seatrial.recipes.steps import join_size
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def make_draft(name: str, like: Draft | None) -> Draft:
     draft.put("graph.opset", facts.opset, "of the file")
     _name_classes(draft, names, classes, like)
     if like is not None:
+        _check_images(draft, facts.input, like.reference)
         _fit_normalisation(draft, facts.input, find_normalisation(model, facts.input))
-        _check_size(draft, facts.input, like.reference)
     return draft
 
 
@@ -102,7 +102,8 @@ def list_missing(name: str) -> str:
     image = read_facts(model, draft.values["graph"]["output"]).input
     inside = find_normalisation(model, image)
     height, width = find_image_size(image)
-    lacking = ["how images are resized and cropped", "in which order the channels are"]
+    lacking = ["how images are resized and cropped"]
+    lacking += ["in which order the channels are"] if find_channels(image) != 1 else []
     if image.dtype != "uint8" and inside is None:
         lacking.append("mean and standard deviation")
     if None in (height, width):
@@ -154,14 +155,24 @@ def _fit_normalisation(draft: Draft, image: "TensorSpec", inside: Normalisation 
     steps = [step for step in draft.values["preprocess"] if step["step"] != "normalise"]
     draft.values["preprocess"] = steps
     if inside.of_pixels:
-        steps.append({"step": "normalise", "mean": [0.0] * 3, "std": [1 / 255] * 3})
+        channels = find_channels(image)
+        steps.append({"step": "normalise", "mean": [0.0] * channels, "std": [1 / 255] * channels})
     draft.comments["preprocess", str(len(steps) - 1)] = inside.describe()
     draft.values.pop("origin", None)  # The steps are no longer the library's.
 
 
-def _check_size(draft: Draft, image: "TensorSpec", reference: str) -> None:
-    """Refuse a preprocessing of another size than the graph is fixed to."""
-    card, fixed = draft.read().input_size, find_image_size(image)
+def _check_images(draft: Draft, image: "TensorSpec", reference: str) -> None:
+    """Refuse a preprocessing of another size or number of channels than the graph takes."""
+    recipe, channels = draft.read(), find_channels(image)
+    check_channels(draft.reference, channels)
+    if recipe.channels != channels:
+        grey = "a channels step with order = 'L' and a normalise step of one mean and std"
+        raise UsageError(
+            f"{draft.reference} takes images of {count_channels(channels)}, and {reference} prepares "
+            f"{count_channels(recipe.channels)}",
+            f"give --like a card that has {grey}" if channels == 1 else "give another --like",
+        )
+    card, fixed = recipe.input_size, find_image_size(image)
     if any(have not in (None, want) for have, want in zip(fixed, card, strict=True)):
         size = " × ".join("N" if axis is None else str(axis) for axis in fixed)
         raise UsageError(
@@ -174,6 +185,11 @@ def find_image_size(image: "TensorSpec") -> tuple[int | None, int | None]:
     """Height and width of a graph's input; None where an axis is free."""
     first = 1 if image.layout == "NHWC" else 2
     return image.shape[first], image.shape[first + 1]
+
+
+def find_channels(image: "TensorSpec") -> int:
+    """How many channels a graph's input has; 3 where that axis is free."""
+    return image.shape[-1 if image.layout == "NHWC" else 1] or 3
 
 
 def read_names(model: "onnx.ModelProto") -> tuple[str, ...] | None:
@@ -206,12 +222,12 @@ def read_names(model: "onnx.ModelProto") -> tuple[str, ...] | None:
 
 
 def find_normalisation(model: "onnx.ModelProto", image: "TensorSpec") -> Normalisation | None:
-    """What the first nodes of a graph do to a float input, one number or three each; None where they do nothing.
+    """What the first nodes of a graph do to a float input, by channel; None where they do nothing.
 
     They are Sub, Add, Mul and Div with constants, with Cast and Transpose between them.
     """
-    constants = _read_constants(model)
-    scale, shift = np.ones(3), np.zeros(3)
+    constants, channels = _read_constants(model), find_channels(image)
+    scale, shift = np.ones(channels), np.zeros(channels)
     name, changed = image.name, False
     while True:
         users = [node for node in model.graph.node if name in node.input]
@@ -220,7 +236,8 @@ def find_normalisation(model: "onnx.ModelProto", image: "TensorSpec") -> Normali
         node = users[0]
         if node.op_type not in PLAIN:
             other = constants.get(next((each for each in node.input if each != name), ""))
-            if other is None or other.size not in (1, 3) or (node.op_type in ("Sub", "Div") and node.input[0] != name):
+            from_it = node.op_type in ("Sub", "Div") and node.input[0] != name
+            if other is None or other.size not in (1, channels) or from_it:
                 break
             value = other.astype(np.float64).reshape(-1)
             match node.op_type:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from seatrial.errors import SeatrialError, UsageError, first_line
+from seatrial.errors import SeatrialError
 from seatrial.models.build import build_network, sketch_network
 from seatrial.models.python_file import hash_code, split_name
 from seatrial.models.sources.card import Draft
@@ -30,37 +30,32 @@ def make_draft(name: str, like: Draft) -> Draft:
     draft.put("title", f"{function} of {path.name}, its images like those of {like.reference}")
     draft.put("source", str(path.resolve()))
     network = Network(builder="python", name=absolute, classes=1, sha256=digest)
-    classes = _count_classes(network, like.read().input_size)
+    card = like.read()
+    classes = _count_classes(network, (card.channels, *card.input_size))
     draft.put("network.builder", "python")
     draft.put("network.name", absolute)
     draft.put("network.classes", classes, "what the network gives for an image")
     draft.put("network.sha256", digest, "of the file and those beside it that it imports; their code is run")
     of_like = like.values.get("labels")
-    if of_like and like.read().network.classes == classes:
+    if of_like and card.network.classes == classes:
         draft.put("labels", of_like, f"of {like.reference}, which has as many classes")
     return draft
 
 
-def _count_classes(network: Network, size: tuple[int, int]) -> int:
+def _count_classes(network: Network, shape: tuple[int, int, int]) -> int:
+    """What the network gives for an image of this shape: channels, height, width."""
     import torch
+
+    from seatrial.models.forward import check_logits, refuse_images
 
     name = Path(network.name).name
     try:
         with torch.inference_mode():
-            logits = sketch_network(network).eval()(torch.zeros(1, 3, *size, device="meta"))
+            logits = sketch_network(network).eval()(torch.zeros(1, *shape, device="meta"))
     except SeatrialError:
         raise
     except Exception:  # What reads values cannot run without any.
         built = build_network(network).eval()
-        try:
-            with torch.inference_mode():
-                logits = built(torch.zeros(1, 3, *size))
-        except Exception as error:
-            raise UsageError(
-                f"{name} does not run on an image of {size[0]} × {size[1]} ({first_line(error)})",
-                "give --image-size, or another --like",
-            ) from None
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
-        what = f"a tensor of {logits.ndim} axes" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
-        raise UsageError(f"{name} gives {what} for an image", "return a module that gives logits (n, classes)")
-    return int(logits.shape[1])
+        with refuse_images(name, (1, *shape), "give --image-size, or another --like"), torch.inference_mode():
+            logits = built(torch.zeros(1, *shape))
+    return check_logits(name, logits)

@@ -17,7 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import UsageError
-from seatrial.models.sources.card import Draft
+from seatrial.models.sources.card import Draft, check_channels
 from seatrial.models.sources.library import Descriptions, find_stated_hash, load_descriptions, put_weights, read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.schema import Recipe
@@ -73,10 +73,6 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
             f"timm:{name} gives {config['num_classes']} numbers to compare with texts, and no classes",
             "train a head on it, or take one that was fine-tuned (`_ft_` in its tag)",
         )
-    if config["input_size"][0] != 3:
-        raise UsageError(
-            f"timm:{name} takes images of {config['input_size'][0]} channels", "a card describes images of 3"
-        )
     draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", name.lower()))
     draft.put("title", f"{name}, as timm describes it")
     draft.put("source", ORIGIN)
@@ -109,7 +105,7 @@ def make_transform_of(config: Mapping[str, Any], recipe: Recipe) -> "Transform":
     from timm.data.transforms_factory import create_transform
 
     own_size = _choose_size(config, None)
-    asked = {} if recipe.input_size == own_size else {"input_size": (3, *recipe.input_size)}
+    asked = {} if recipe.input_size == own_size else {"input_size": (recipe.channels, *recipe.input_size)}
     # The test-time crop is of the test-time size.
     settings = resolve_data_config(asked, pretrained_cfg=dict(config), use_test_size=not asked)  # type: ignore[no-untyped-call]
     transform = create_transform(**settings, is_training=False)
@@ -228,7 +224,11 @@ def _add_weights(draft: Draft, name: str, config: Mapping[str, Any], here: str) 
 
 def add_steps(draft: Draft, config: Mapping[str, Any], here: str, image_size: int | None) -> None:
     """The steps of `transforms_imagenet_eval` for a pretrained configuration."""
-    size = _choose_size(config, image_size)
+    size, channels = _choose_size(config, image_size), config["input_size"][0]
+    check_channels(draft.reference, channels)
+    if channels == 1:
+        draft.put("network.arguments", {"in_chans": 1, **draft.values["network"].get("arguments", {})}, "input_size")
+        draft.add_step("channels", f"{here}: input_size, as timm's data sets read images of one channel", order="L")
     which = "test_crop_pct" if image_size is None and config.get("test_crop_pct") else "crop_pct"
     share = config.get(which) or 0.875
     scaled = tuple(math.floor(side / share) for side in size)
@@ -240,12 +240,13 @@ def add_steps(draft: Draft, config: Mapping[str, Any], here: str, image_size: in
     targets = {"squash": {"size": list(scaled)}, "border": {"fit": list(scaled)}}
     own = {"short_side": scaled[0]} if scaled[0] == scaled[1] else {"cover": list(scaled)}
     draft.add_step("resize", why, **targets.get(mode, own), interpolation=kind)
+    mean, std = (list(values) * (channels if len(values) == 1 else 1) for values in (config["mean"], config["std"]))
     pad = None
     if mode == "border":
-        pad = [round(255 * value) for value in config["mean"]]
+        pad = [round(255 * value) for value in mean] * (3 if channels == 1 else 1)
     elif share > 1:
         pad = [0, 0, 0]
     if mode != "squash" or scaled != size:
         draft.add_step("center_crop", why, size=list(size), pad=pad)
     draft.add_step("to_float", "torchvision's ToTensor")
-    draft.add_step("normalise", f"{here}: mean, std", mean=list(config["mean"]), std=list(config["std"]))
+    draft.add_step("normalise", f"{here}: mean, std", mean=mean, std=std)

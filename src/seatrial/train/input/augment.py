@@ -10,8 +10,10 @@ from PIL import Image
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.decode import decode_array
+from seatrial.data.preprocessing.steps import convert_channels, to_image, to_pixels
 from seatrial.errors import DataError, RefusedFile
-from seatrial.recipes.steps import Size
+from seatrial.recipes.schema import Recipe
+from seatrial.recipes.steps import Channels, Size
 from seatrial.recipes.training import Train
 from seatrial.train.input.trivial_augment import augment_trivially
 
@@ -39,11 +41,27 @@ class Augment:
 
     settings: Train
     size: Size
+    """Height and width of what it fills."""
     colour: tuple[int, ...]
-    """The colour of erased parts, 0..255."""
+    """Of erased parts, 0..255: a level for each channel of the network."""
+    channels: Channels | None = None
+    """What the card does to the channels; images of a pack have it behind them."""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Augment":
+        """That of a card, whose mean colour erased parts get."""
+        settings, size = recipe.train, recipe.input_size
+        colour = tuple(round(255 * value) for value in recipe.normalisation[0])
+        channels = next((step for step in recipe.preprocess if isinstance(step, Channels)), None)
+        return cls(settings, (settings.size, settings.size) if settings.size else size, colour, channels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of an image."""
+        return (*self.size, len(self.colour))
 
     def __call__(self, row: NDArray[np.uint8], drawn: DrawnImage) -> None:
-        """Fill `row`, (height, width, 3).
+        """Fill `row`, (height, width, channels).
 
         Raises:
             DataError: the file is missing, damaged or no image.
@@ -52,20 +70,22 @@ class Augment:
         pixels = _read_repeated(drawn.image) if settings.repeats > 1 else read_pixels(drawn.image)
         left, top, right, bottom = draw_crop(pixels.shape[1], pixels.shape[0], settings.min_scale, rng)
         # Cut before Pillow takes its copy of the pixels: half of them are never copied.
-        image = Image.fromarray(pixels[top:bottom, left:right])
+        image = to_image(pixels[top:bottom, left:right])
         image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
         if settings.flip and rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if settings.augment == "trivial":
             image = augment_trivially(image, rng)
-        row[:] = np.asarray(image)
+        if self.channels is not None and drawn.image.prepared is None:
+            image = convert_channels(image, self.channels)
+        row[:] = to_pixels(image)
         if settings.random_erasing and rng.random() < settings.random_erasing:
             left, top, right, bottom = draw_erased(self.size[1], self.size[0], rng)
             row[top:bottom, left:right] = self.colour
 
 
 def read_pixels(image: LabelledImage) -> NDArray[np.uint8]:
-    """RGB pixels (height, width, 3) of an image file or an image of a pack.
+    """RGB pixels (height, width, 3) of an image file, or an image of a pack as it is.
 
     Raises:
         DataError: the file is missing, damaged or no image.

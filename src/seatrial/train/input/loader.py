@@ -16,7 +16,6 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
 from seatrial.data.names import count_names
 from seatrial.errors import DataError
-from seatrial.recipes.steps import Size
 from seatrial.recipes.training import Train
 from seatrial.train.distributed.rank import RankInfo
 from seatrial.train.input.augment import Augment, DrawnImage
@@ -38,7 +37,7 @@ class Batch:
     """The n images that one rank has of a step."""
 
     pixels: NDArray[np.uint8]
-    """(n, height, width, 3); overwritten when the next batch is requested."""
+    """(n, height, width, channels); overwritten when the next batch is requested."""
     labels: NDArray[np.int64]
     """(n,)."""
     images: tuple[LabelledImage, ...]
@@ -81,29 +80,17 @@ class Loader(Batches):
     The workers live until it is closed.
     """
 
-    def __init__(
-        self,
-        images: Sequence[LabelledImage],
-        settings: Train,
-        size: Size,
-        rank: RankInfo,
-        workers: int,
-        mean: Sequence[float] = (),
-    ) -> None:
+    def __init__(self, images: Sequence[LabelledImage], augment: Augment, rank: RankInfo, workers: int) -> None:
         """Make a loader; its workers start with the first epoch.
-
-        Args:
-            size: height and width of the batches.
-            mean: the card's mean colour, for random erasing.
 
         Raises:
             UsageError: some process would have no image in a step.
         """
-        assert mean or not settings.random_erasing
+        settings = augment.settings
         super().__init__(EpochSampler(len(images), settings))
         self._images, self._settings, self._rank, self._workers = images, settings, rank, workers
         self._count = self._sampler.count_local(rank)
-        self._augment = Augment(settings, size, tuple(round(255 * value) for value in mean))
+        self._augment = augment
         self._slots = 1 if settings.device == "cpu" else SLOTS
         self._filling: deque[_Filling] = deque()
         self._pool: DecodePool[DrawnImage] | None = None
@@ -146,7 +133,7 @@ class Loader(Batches):
 
     def _start(self) -> DecodePool[DrawnImage]:
         if self._pool is None:
-            shape = (self._count, *self._augment.size, 3)
+            shape = (self._count, *self._augment.shape)
             self._pool = DecodePool(self._augment, shape, np.uint8, self._slots, self._workers)
             # Processes and shared memory would outlive a loader that nobody closed.
             weakref.finalize(self, self._pool.close)
@@ -200,11 +187,12 @@ class Loader(Batches):
 class SyntheticLoader(Batches):
     """The same batch of random pixels again and again, to measure a training without its input."""
 
-    def __init__(self, images: int, classes: int, settings: Train, size: Size, rank: RankInfo) -> None:
+    def __init__(self, images: int, classes: int, settings: Train, shape: tuple[int, int, int], rank: RankInfo) -> None:
         """Make the one batch.
 
         Args:
             images: how many an epoch has.
+            shape: rows, columns and channels of one.
 
         Raises:
             UsageError: some process would have no image in a step.
@@ -215,7 +203,7 @@ class SyntheticLoader(Batches):
         labels = rng.integers(classes, size=count)
         names = [f"synthetic-{row * rank.size + rank.rank}" for row in range(count)]
         rows = tuple(LabelledImage(name, Path(name), label) for name, label in zip(names, labels.tolist(), strict=True))
-        self._batch = Batch(rng.integers(256, size=(count, *size, 3), dtype=np.uint8), labels, rows)
+        self._batch = Batch(rng.integers(256, size=(count, *shape), dtype=np.uint8), labels, rows)
 
     def epoch(self, number: int, first_step: int = 0) -> Generator[Batch]:
         """The one batch, as often as an epoch has steps from `first_step` on."""

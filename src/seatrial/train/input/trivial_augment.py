@@ -25,7 +25,7 @@ class Operation:
 
 
 def augment_trivially(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """An RGB image after one operation; the same image where that does nothing."""
+    """An RGB or grey image after one operation; the same image where that does nothing."""
     operation = _ALL[rng.integers(len(_ALL))]
     strength = operation.strengths[rng.integers(len(operation.strengths))]
     if operation.signed and rng.integers(2):
@@ -43,7 +43,7 @@ def _spread(first: float, last: float) -> tuple[float, ...]:
 
 def _bend(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
     """The image whose pixel (x, y) is that at (ax + by + c, dx + ey + f) of the old one, and black beyond it."""
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=(0, 0, 0))
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=0)
 
 
 def _shear(strength: float) -> float:
@@ -57,7 +57,7 @@ OPERATIONS = {
     "ShearY": Operation(lambda image, s: _bend(image, (1, 0, 0, _shear(s), 1, 0)), _spread(0, 0.99), True),
     "TranslateX": Operation(lambda image, s: _bend(image, (1, 0, -int(s), 0, 1, 0)), _spread(0, 32), True),
     "TranslateY": Operation(lambda image, s: _bend(image, (1, 0, 0, 0, 1, -int(s))), _spread(0, 32), True),
-    "Rotate": Operation(lambda image, s: image.rotate(s, fillcolor=(0, 0, 0)), _spread(0, 135), True),
+    "Rotate": Operation(lambda image, s: image.rotate(s, fillcolor=0), _spread(0, 135), True),
     "Brightness": Operation(lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s), _spread(0, 0.99), True),
     "Color": Operation(lambda image, s: ImageEnhance.Color(image).enhance(1 + s), _spread(0, 0.99), True),
     "Contrast": Operation(lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s), _spread(0, 0.99), True),

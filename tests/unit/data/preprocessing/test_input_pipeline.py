@@ -110,7 +110,7 @@ def test_values_and_steps_make_the_hash() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(UsageError, match="YUV400_U8 gives 1 channel, and small takes 3"):
+    with pytest.raises(UsageError, match="YUV400_U8 gives 1 of the 3 channels that small takes"):
         make_pipeline(make_recipe(), configure("YUV400_U8"))
     with pytest.raises(UsageError, match=r"gives 8×8 .* the network takes 4×6"):
         make_pipeline(make_recipe(), configure(crop=False))

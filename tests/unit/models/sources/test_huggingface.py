@@ -137,9 +137,44 @@ def test_a_repository_that_timm_made_is_timms(tmp_path: Path, pictures: list[Pat
     assert proof is not None and proof.holds and recipe.input_size == (160, 160)
 
 
+@pytest.mark.parametrize("backend", ["pil", "torchvision"])
+def test_a_network_of_one_channel_is_given_grey_images(backend: str, tmp_path: Path, pictures: list[Path]) -> None:
+    folder = make_folder(tmp_path, "vit", backend, {"image_mean": [0.4], "image_std": [0.3]})
+    edit(folder / "config.json", num_channels=1)
+    recipe = resolve_recipe(f"hf:{folder}")
+    assert recipe.channels == 1 and recipe.normalisation == ((0.4,), (0.3,))
+    assert build_network(recipe.network)(torch.zeros(1, 1, *recipe.input_size)).shape == (1, 3)
+    proof = prove_preprocessing(recipe, pictures)
+    assert proof is not None and proof.difference.share == 0
+
+
+def test_timms_network_of_one_channel_is_given_grey_images(tmp_path: Path, pictures: list[Path]) -> None:
+    from timm.models import get_pretrained_cfg
+
+    described = {**get_pretrained_cfg("test_vit.r160_in1k").to_dict(), "mean": [0.13], "std": [0.31]}
+    config = {
+        "architecture": "test_vit",
+        "num_classes": 4,
+        "pretrained_cfg": {**described, "input_size": [1, 160, 160]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    recipe = resolve_recipe(f"hf:{tmp_path}")
+    assert recipe.channels == 1 and recipe.network.arguments == {"in_chans": 1}
+    proof = prove_preprocessing(recipe, pictures)
+    assert proof is not None and proof.holds
+    config["pretrained_cfg"] = {**described, "input_size": [12, 160, 160]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        UsageError, match=r"takes images of 12 channels; a card describes images of 3 channels .* or of"
+    ):
+        resolve_recipe(f"hf:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("file", "changes", "refusal"),
     [
+        ("config.json", {"num_channels": 1}, "says images of 1 channel, and its preprocessor_config.json prepares 3"),
+        ("config.json", {"num_channels": 4}, "takes images of 4 channels"),
         ("config.json", {"architectures": ["ViTModel"]}, "is a ViTModel, not one of transformers'"),
         ("config.json", {"problem_type": "multi_label_classification"}, "gives several labels an image"),
         ("config.json", {"auto_map": {"AutoModel": "mine.py"}}, "brings code of its own"),

@@ -107,7 +107,7 @@ def test_a_size_of_ones_own(nets: Path) -> None:
     ("function", "refusal"),
     [
         ("huge", "defines no function 'huge'; it defines tiny, thousand"),
-        ("features", "gives a tensor of 4 axes for an image"),
+        ("features", "gives a tensor of 4 axes for a batch of images"),
         ("number", "gives a int; it must return a torch.nn.Module"),
         ("broken", r"'broken' builds no network \(KeyError: 'no such file.*, line \d+\); mend the file"),
         ("leaves", r"'leaves' builds no network \(it leaves with sys.exit, line \d+\)"),

@@ -13,6 +13,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError
 from seatrial.recipes.training import Train
 from seatrial.train.distributed.rank import RankInfo
+from seatrial.train.input.augment import Augment
 from seatrial.train.input.loader import SLOTS, Batch, Loader, SyntheticLoader
 
 SIZE = (4, 6)
@@ -36,7 +37,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledImage]:
 def make_loader(
     images: Sequence[LabelledImage], rank: RankInfo = ALONE, workers: int = 2, batch_size: int = 4, **settings: Any
 ) -> Loader:
-    return Loader(images, Train(batch_size=batch_size, min_scale=0.5, **settings), SIZE, rank, workers)
+    train = Train(batch_size=batch_size, min_scale=0.5, **settings)
+    return Loader(images, Augment(train, SIZE, (0, 0, 0)), rank, workers)
 
 
 def copy(batches: Iterator[Batch]) -> list[Batch]:
@@ -284,7 +286,7 @@ def test_of_few_images_one_may_be_broken(images: list[LabelledImage], tmp_path: 
 
 def test_synthetic_batches_have_the_same_form_and_cost_nothing() -> None:
     settings = Train(batch_size=10, seed=3)
-    loaders = [SyntheticLoader(95, 7, settings, SIZE, RankInfo(rank, 3)) for rank in range(3)]
+    loaders = [SyntheticLoader(95, 7, settings, (*SIZE, 3), RankInfo(rank, 3)) for rank in range(3)]
     batches = [list(loader.epoch(5, first_step=2)) for loader in loaders]
     assert [loader.steps for loader in loaders] == [9] * 3 and {len(found) for found in batches} == {7}
     assert [batch[0].pixels.shape for batch in batches] == [(4, *SIZE, 3), (3, *SIZE, 3), (3, *SIZE, 3)]
