@@ -7,6 +7,7 @@ from seatrial.report.costs import make_costs
 from seatrial.report.doubt_tables import make_doubts, write_doubts
 from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
 from seatrial.report.limits import make_limits
+from seatrial.report.per_class import Matrix, make_confusions, make_matrices, make_worse_classes
 from seatrial.report.tables import Table
 from seatrial.report.time_spent import make_time_spent
 from seatrial.results.run_folder import Run
@@ -30,6 +31,8 @@ class Section:
 
     title: str
     tables: tuple[Table, ...]
+    matrices: tuple[Matrix, ...] = ()
+    """For pages only, folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,17 @@ def make_page(run: Run) -> Page:
         terms=TERMS,
         sections=(
             Section("Judgement", (tables.make_gates(run), *make_doubts(run), make_limits(run))),
-            Section("Accuracy", (tables.make_accuracy(run), tables.make_versus(run), tables.make_flips(run))),
+            Section(
+                "Accuracy",
+                (
+                    tables.make_accuracy(run),
+                    tables.make_versus(run),
+                    tables.make_flips(run),
+                    make_worse_classes(run),
+                    make_confusions(run),
+                ),
+                make_matrices(run),
+            ),
             Section(
                 "Speed and cost",
                 (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
