@@ -149,7 +149,9 @@ def check(
 
 @app.command()
 def claims(
-    recipe: Annotated[str | None, typer.Argument(help="One recipe; default: all that come with seatrial.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="One recipe, or a guide's README.md; default: all that come with seatrial.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List the right figures too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -157,8 +159,13 @@ def claims(
     from seatrial.models.sources import resolve_recipe
     from seatrial.recipes import list_cards
     from seatrial.recipes.claims import check_claims
+    from seatrial.recipes.guide_text import SUFFIXES, check_guide_file
 
-    claims = [claim for name in ([recipe] if recipe else list_cards()) for claim in check_claims(resolve_recipe(name))]
+    if recipe and recipe.lower().endswith(SUFFIXES):
+        claims = [*check_guide_file(Path(recipe))]
+    else:
+        names = [recipe] if recipe else list_cards()
+        claims = [claim for name in names for claim in check_claims(resolve_recipe(name))]
     if recipe and not claims and not as_json:
         print(f"{recipe} has no published figures or guide to check")
         return

@@ -136,20 +136,21 @@ def _check_all(recipe: Recipe) -> Iterator[Claim]:
         return
     for what, printed in recipe.guide.sums.items():
         exact, stated = _work_out(printed, f"{name}: guide.sums")
-        yield _compare(name, f"{what}: {printed}", stated, exact)
+        yield compare_figure(name, f"{what}: {printed}", stated, exact)
     columns = {column.label: read_column(name, column) for column in recipe.published}
     for ratio in recipe.guide.ratios:
         of, to = columns[ratio.of], columns[ratio.to]
         yield from _check_ratio(name, ratio, of, to)
         yield from _check_likeness(name, ratio, of, to)
         yield from _judge_ratio(name, ratio, of, to)
-    yield from _check_training(name, recipe.guide.training)
+    yield from check_trainings(name, recipe.guide.training)
     yield from _check_accuracy(recipe)
     for erratum in recipe.guide.errata:
         yield Claim(name, "in the text", erratum.text, erratum.correction, "text", holds=False)
 
 
-def _compare(name: str, what: str, stated: str, exact: Decimal) -> Claim:
+def compare_figure(name: str, what: str, stated: str, exact: Decimal) -> Claim:
+    """A printed figure beside the exact one, rounded half up to as many digits."""
     correct = round_half_up(exact, count_digits(stated))
     holds = Decimal(stated) == correct
     cut_off = Decimal(stated) == exact.quantize(correct, ROUND_DOWN)
@@ -191,14 +192,14 @@ def _check_column(name: str, column: Published) -> Iterator[Claim]:
     figures = read_column(name, column).printed
     for batch, printed in column.derivation.items():
         exact, stated = _work_out(printed, f"{name}: published.{column.label}.derivation")
-        yield _compare(name, f"{column.label}, batch {batch}: {printed}", stated, exact)
+        yield compare_figure(name, f"{column.label}, batch {batch}: {printed}", stated, exact)
         if batch in figures and figures[batch] != Decimal(stated):
-            yield _compare(
+            yield compare_figure(
                 name, f"{column.label}, batch {batch}, in the table", _show(column.images_per_s[batch]), exact
             )
     if column.best is not None:
         batch = max(column.images_per_s, key=lambda b: figures[b])
-        yield _compare(name, f"{column.label}, best (batch {batch})", column.best, figures[batch])
+        yield compare_figure(name, f"{column.label}, best (batch {batch})", column.best, figures[batch])
 
 
 def divide(of: Mapping[str, Decimal], to: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -210,8 +211,8 @@ def _check_ratio(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> I
     """Each printed ratio against the printed columns, and against what the columns should say."""
     for batch, stated in ratio.stated.items():
         what = f"{ratio.of} / {ratio.to}, {batch if batch == BEST else f'batch {batch}'}"
-        claim = _compare(name, what, stated, of.printed[batch] / to.printed[batch])
-        from_right = _compare(name, what, stated, of.right[batch] / to.right[batch])
+        claim = compare_figure(name, what, stated, of.printed[batch] / to.printed[batch])
+        from_right = compare_figure(name, what, stated, of.right[batch] / to.right[batch])
         if claim.holds and not from_right.holds:
             note = "follows from a figure of its columns that is wrong itself"
             claim = Claim(name, what, stated, from_right.correct, "inherited", holds=False, note=note)
@@ -250,7 +251,7 @@ def _check_likeness(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -
         yield Claim(name, what, "compared", f"{of.scope} time against {to.scope} time", "scope", holds=False)
 
 
-def _check_training(name: str, rows: tuple[TrainingRow, ...]) -> Iterator[Claim]:
+def check_trainings(name: str, rows: tuple[TrainingRow, ...]) -> Iterator[Claim]:
     """How training scales from one card to more, per device."""
     for one in (row for row in rows if row.cards == 1):
         for many in (row for row in rows if row.device == one.device and row.cards > 1):

@@ -1,6 +1,7 @@
 """Records side by side, as text, Markdown, a guide's table or JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_ratio
@@ -16,25 +17,48 @@ UNKNOWN = "not stated"
 
 def write_speeds(table: SpeedTable, layout: Layout) -> str:
     """The table, what the best batch hides, the notes and the verdict of each gate."""
-    grid = _tabulate(table, layout is Layout.GUIDE)
+    grid = _tabulate_guide(table) if layout is Layout.GUIDE else _tabulate(table)
     lines = [*map(_describe_ratio, table.ratios), *_list_notes(table), *_list_gates(table)]
     return write_blocks(layout, grid, lines)
 
 
-def _tabulate(table: SpeedTable, as_guide: bool) -> Grid:
-    """Rates and ratios by batch size; a guide's table has exact figures, without intervals."""
-    write_rate, write_quotient, absent = (
-        (_write_exact_rate, _write_exact_ratio, "") if as_guide else (_write_rate, _write_whole_ratio, "–")
-    )
+def _tabulate(table: SpeedTable) -> Grid:
+    """Rates and ratios by batch size, with their intervals."""
     rows = []
     for size in table.sizes:
-        rates = [write_rate(s.figures[size].rate) if size in s.figures else absent for s in table.columns]
-        ratios = [absent if (rate := ratio.at(size)) is None else write_quotient(rate) for ratio in table.ratios]
-        rows.append([f"bs{size}" if as_guide and size is not None else _name_size(size), *rates, *ratios])
-    best = [_write_exact_rate(s.best[1].rate) if as_guide else _write_best(s) for s in table.columns]
-    rows.append([BEST if as_guide else "best", *best, *(write_quotient(ratio.best) for ratio in table.ratios)])
-    names = [*(s.column.name for s in table.columns), *(f"{ratio.of}/{ratio.to}" for ratio in table.ratios)]
-    return Grid(["" if as_guide else "batch", *names], rows)
+        rates = [_write_rate(s.figures[size].rate) if size in s.figures else "–" for s in table.columns]
+        ratios = ["–" if (rate := ratio.at(size)) is None else _write_whole_ratio(rate) for ratio in table.ratios]
+        rows.append([_name_size(size), *rates, *ratios])
+    best = [*map(_write_best, table.columns), *(_write_whole_ratio(ratio.best) for ratio in table.ratios)]
+    return Grid(["batch", *_name_columns(table)], [*rows, ["best", *best]])
+
+
+def _tabulate_guide(table: SpeedTable) -> Grid:
+    """Exact figures as the guides print them, without intervals."""
+    rows = []
+    for size in table.sizes:
+        rates = {s.column.name: s.figures[size].rate for s in table.columns if size in s.figures}
+        name = _name_size(size) if size is None else f"bs{size}"
+        rows.append([name, *_list_printed(table, rates, [ratio.at(size) for ratio in table.ratios])])
+    best = {s.column.name: s.best[1].rate for s in table.columns}
+    rows.append([BEST, *_list_printed(table, best, [ratio.best for ratio in table.ratios])])
+    return Grid(["", *_name_columns(table)], rows)
+
+
+def _list_printed(table: SpeedTable, rates: Mapping[str, Rate], ratios: Sequence[Rate | None]) -> list[str]:
+    """Rates, and ratios of them as they are printed, so that whoever divides gets the same."""
+    printed = {name: write_exact(rate.value, RATE_DIGITS) for name, rate in rates.items()}
+    quotients = [
+        ""
+        if rate is None or rate.doubt
+        else write_exact(Decimal(printed[ratio.of]) / Decimal(printed[ratio.to]), RATIO_DIGITS)
+        for ratio, rate in zip(table.ratios, ratios, strict=True)
+    ]
+    return [*(printed.get(s.column.name, "") for s in table.columns), *quotients]
+
+
+def _name_columns(table: SpeedTable) -> list[str]:
+    return [*(s.column.name for s in table.columns), *(f"{ratio.of}/{ratio.to}" for ratio in table.ratios)]
 
 
 def _name_size(size: int | None) -> str:
@@ -56,14 +80,6 @@ def _write_whole_ratio(ratio: Rate) -> str:
 
 def _write_bounds(rate: Rate, write: Callable[[float], str]) -> str:
     return write(rate.value) + (f" ({' to '.join(map(write, rate.bounds))})" if rate.bounds else "")
-
-
-def _write_exact_rate(rate: Rate) -> str:
-    return write_exact(rate.value, RATE_DIGITS)
-
-
-def _write_exact_ratio(ratio: Rate) -> str:
-    return "" if ratio.doubt else write_exact(ratio.value, RATIO_DIGITS)
 
 
 def _describe_ratio(ratio: RatioColumn) -> str:
