@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import InputPipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import ParityError
 from seatrial.evaluation.compare_logits import compare_logits
@@ -123,8 +123,7 @@ def _load(session: Session, images: Sequence[LabelledImage], pipeline: InputPipe
         good = [row for row in range(len(images)) if row not in bad]
     if not good:
         return [], np.empty((0, *(size or 1 for size in session.input.shape[1:])), session.input.dtype)
-    rows = rows[good]
-    return [images[row].id for row in good], rows if str(rows.dtype) == session.input.dtype else pipeline.finish(rows)
+    return [images[row].id for row in good], to_input(rows[good], session.input, pipeline)
 
 
 def _run_among(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
-from seatrial.data.preprocessing.input_pipeline import InputPipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.plausibility import Seen, is_at_chance, is_far_below, see_tally
@@ -96,8 +96,7 @@ def _plan_looks(images: int, at_once: bool) -> list[int]:
 
 def _predict_swapped(session: Session, images: Sequence[LabelledImage], pipeline: InputPipeline) -> NDArray[np.int32]:
     swapped = swap_channels(read_rows(images, pipeline)[0], pipeline)
-    is_finished = str(swapped.dtype) == session.input.dtype
-    classes, _ = rank_top(run_padded(session, swapped if is_finished else pipeline.finish(swapped)))
+    classes, _ = rank_top(run_padded(session, to_input(swapped, session.input, pipeline)))
     return classes[:, 0]
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.data.loading.batches import fill_row
 from seatrial.data.loading.decode_pool import DecodePool, Filled, fill_rows
-from seatrial.data.preprocessing.input_pipeline import InputPipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import DataError
 from seatrial.evaluation.parity import check_finite, check_logits
@@ -151,8 +151,7 @@ class _Line:
         bad = {int(indices[row]): why for row, why in filled.bad.items()}
         good = np.array([row for row in range(len(indices)) if row not in filled.bad], dtype=np.int64)
         start = time.perf_counter()
-        finished = rows if str(rows.dtype) == self.session.input.dtype else self.pipeline.finish(rows)
-        logits = run_padded(self.session, finished)[good]
+        logits = run_padded(self.session, to_input(rows, self.session.input, self.pipeline))[good]
         run_s = time.perf_counter() - start
         # Whether so many scores are equal by chance is only seen of the whole set: `pipeline.check_variety`.
         check = check_finite if self.plan.coarse else check_logits

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.loading.batches import iterate_batches
-from seatrial.data.preprocessing.input_pipeline import InputPipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.errors import NotComparable
 from seatrial.evaluation.plausibility import Seen, find_published, find_suspicions
 from seatrial.export.accuracy_aware import quantize_within
@@ -124,8 +124,7 @@ def _predict(job: Int8Job, model: onnx.ModelProto, progress: Progress) -> NDArra
     paths = [image.path for image in job.labelled]
     done = 0
     for pixels in iterate_batches(paths, job.pipeline, AT_ONCE, count_cores()):
-        images = pixels if job.manifest.fused else job.pipeline.finish(pixels)
-        found.append(predict(images).argmax(axis=1))
+        found.append(predict(to_input(pixels, job.manifest.input, job.pipeline)).argmax(axis=1))
         done += len(found[-1])
         progress(Update("quantize", done, len(paths), "images evaluated"))
     return np.concatenate(found)

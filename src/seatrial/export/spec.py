@@ -32,13 +32,13 @@ class ExportSpec:
 
 
 def check_opset(spec: ExportSpec) -> None:
-    """Refuse an opset that the exporter would not write.
+    """Refuse an opset that the exporter would not write, nor, where that is allowed, the other one.
 
     Raises:
         EngineError: names the range, and the exporter that would.
     """
     oldest, newest = OPSETS[spec.exporter]
-    if not oldest <= spec.opset <= newest:
-        others = [name for name, (low, high) in OPSETS.items() if low <= spec.opset <= high]
+    others = [name for name, (low, high) in OPSETS.items() if low <= spec.opset <= high]
+    if spec.exporter not in others and not (spec.fall_back and others):
         fix = f"take --exporter {others[0]}" if others else f"take --opset {oldest} to {newest}"
         raise EngineError(f"exporter {spec.exporter} writes opset {oldest} to {newest}, not {spec.opset}", fix)

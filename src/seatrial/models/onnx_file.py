@@ -1,7 +1,9 @@
 """An ONNX file of an image classifier: its nodes and weights read whole, its two ends, what it must not be."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
@@ -39,6 +41,7 @@ def load_graph(path: Path, output: str | None = None) -> onnx.ModelProto:
     try:
         if find_data(model, path):
             external.load_external_data_for_model(model, str(path.parent))
+        sort_nodes(model.graph)
         # Weights beside the file make it too large for a message of protobuf's, which the checker would write.
         if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
             onnx.checker.check_model(model)
@@ -63,6 +66,31 @@ def read_nodes(path: Path) -> onnx.ModelProto:
         return onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
         raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
+
+
+def sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put nodes behind those that make their inputs, as the format wants it and engines do not mind.
+
+    A graph in order stays as it is, and so does one with a circle, which the checker names.
+    """
+    maker = {output: place for place, node in enumerate(graph.node) for output in node.output if output}
+    needed = [{maker[name] for name in _list_inputs(node) if name in maker} for node in graph.node]
+    if all(max(before, default=-1) < place for place, before in enumerate(needed)):
+        return
+    with contextlib.suppress(CycleError):
+        order = list(TopologicalSorter(dict(enumerate(needed))).static_order())
+        nodes = [onnx.NodeProto.FromString(graph.node[place].SerializeToString()) for place in order]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+
+def _list_inputs(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node takes, its inner graphs included."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for each in inner.node:
+                yield from _list_inputs(each)
 
 
 def find_data(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
@@ -167,10 +195,12 @@ def _is_training(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -
 
 def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
-    shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
+    # Some tools write -1 or 0 for a free axis.
+    shape = tuple(d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim)
     if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
         raise RefusedFile(
-            f"'{value.name}' is no image batch or logits: type {kind.elem_type}, {len(shape)} axes",
+            f"'{value.name}' is no image batch or logits: {TensorProto.DataType.Name(kind.elem_type).lower()}, "
+            f"{len(shape)} axes",
             "export the classifier alone",
         )
     # uint8 images of four channels are what an AIPP configuration takes.

@@ -148,9 +148,6 @@ def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSp
     height, width = recipe.input_size
     channels = recipe.channels
     wanted = {"NCHW": (channels, height, width), "NHWC": (height, width, channels)}.get(image.layout, ())
-    if (image.layout == "NHWC") != (image.dtype == "uint8"):
-        which = "float images channels last" if image.layout == "NHWC" else "uint8 images channels first"
-        raise RefusedFile(f"{graph} takes {which}, which no card describes", "transpose its input")
     given = image.shape[1:]
     if len(given) != len(wanted) or any(have not in (None, want) for have, want in zip(given, wanted, strict=True)):
         shape = "×".join("N" if size is None else str(size) for size in image.shape)

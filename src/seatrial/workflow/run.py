@@ -239,7 +239,8 @@ def _check(spec: RunSpec, progress: Progress) -> _Checked:
     if twice is not None:
         raise UsageError(f"--engines names '{twice}' twice", "name it once")
     check_engine(reference)
-    check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset))
+    if recipe.network.builder != "onnx":
+        check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
     calibration = _read_calibration(spec, engines, images)
     for text in recipe.gates.speed:
         judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.

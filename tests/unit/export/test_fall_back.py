@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seatrial.errors import EngineError, UsageError
-from seatrial.export.spec import ExportSpec
+from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.reading import CheckpointReading
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Update
@@ -116,3 +116,12 @@ def test_another_reading_of_the_same_file_is_read_again(nets: Path, tmp_path: Pa
         assert found.reading == {"prefix": prefix} and f"{prefix}, left out 2" in found.layout
         keys.add(found.sha256)
     assert len(keys) == 2
+
+
+def test_an_opset_is_refused_where_no_exporter_that_may_be_taken_writes_it() -> None:
+    with pytest.raises(EngineError, match="exporter torchscript writes opset 7 to 20, not 21") as raised:
+        check_opset(ExportSpec(opset=21))
+    assert raised.value.fix == "take --exporter dynamo"
+    check_opset(ExportSpec(opset=21, fall_back=True))
+    with pytest.raises(EngineError, match="not 99"):
+        check_opset(ExportSpec(opset=99, fall_back=True))

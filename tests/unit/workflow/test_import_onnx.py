@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from fake_engine import make_graph, make_recipe
 from onnx_graphs import write_linear
@@ -12,7 +13,8 @@ from seatrial.engines.base import read_engine
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.export.graph import run_graph
-from seatrial.models.onnx_file import load_graph
+from seatrial.models.onnx_file import load_graph, read_facts
+from seatrial.store.predictions import Predictions
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.import_onnx import import_graph
 
@@ -182,7 +184,6 @@ def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkey
     [
         ({"size": (6, 4)}, UsageError, "takes N×3×6×4, and small gives images of 4×6; give its own --recipe"),
         ({"classes": 9}, UsageError, "has 9 classes, small 3"),
-        ({"layout": "NHWC"}, RefusedFile, "takes float images channels last"),
     ],
 )
 def test_a_graph_of_another_network_is_refused(
@@ -191,3 +192,57 @@ def test_a_graph_of_another_network_is_refused(
     with pytest.raises(error, match=words):
         import_graph(write_means(tmp_path / "theirs.onnx", **graph), RECIPE)  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.onnx"]
+
+
+@pytest.mark.parametrize(("layout", "kind"), [("NHWC", "float32"), ("NCHW", "uint8"), ("NHWC", "uint8")])
+def test_images_are_transposed_to_what_the_graph_takes(
+    layout: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 6, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    for index, each in enumerate(pixels):
+        Image.fromarray(each).save(tmp_path / "images" / f"{index}.png")
+    (tmp_path / "labels.txt").write_text("".join(f"{index}.png {index % 3}\n" for index in range(6)))
+    write_means(tmp_path / "theirs.onnx", layout=layout)
+    if kind == "uint8":
+        model = onnx.load(tmp_path / "theirs.onnx")
+        model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+        model.graph.node[0].input[0] = "floats"
+        model.graph.node.insert(0, onnx.helper.make_node("Cast", ["pixels"], ["floats"], to=onnx.TensorProto.FLOAT))
+        onnx.save(model, tmp_path / "theirs.onnx")
+    (tmp_path / "card.toml").write_text(CARD + "[gates]\nplausible = false\n")
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+    words = ["evaluate", "e", "--images", "images", "--labels", "labels.txt", "--output", "out", "--batch-size", "4"]
+    assert run_cli(words) == 0
+    means = pixels.mean(axis=(1, 2)) if kind == "uint8" else (pixels.mean(axis=(1, 2)) / 255 - 0.5) / 0.5
+    found = Predictions.load(tmp_path / "out" / "e.parquet")
+    np.testing.assert_allclose(found.scores, -np.sort(-means, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_free_axis_is_free_however_it_is_written(tmp_path: Path) -> None:
+    model = onnx.load(write_linear(tmp_path / "theirs.onnx", shape=(2, 3, 4, 6)))
+    for axis, written in ((0, -1), (2, 0)):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = written
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert read_facts(load_graph(tmp_path / "theirs.onnx")).input.shape == (None, 3, None, 6)
+
+
+def test_nodes_in_any_order_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as onnxruntime's conversion to float16 writes them; onnxruntime runs them."""
+    monkeypatch.chdir(tmp_path)
+    write_linear(tmp_path / "theirs.onnx", first=[("Sub", [0.5]), ("Div", [0.25])])
+    model = onnx.load(tmp_path / "theirs.onnx")
+    ordered = [node.output[0] for node in model.graph.node]
+    nodes = list(reversed(model.graph.node))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert [node.output[0] for node in load_graph(tmp_path / "theirs.onnx").graph.node] == ordered
+    (tmp_path / "card.toml").write_text(CARD)
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 0
+    # A circle stays a circle.
+    model.graph.node[-1].input[0] = model.graph.node[0].output[0]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    with pytest.raises(RefusedFile, match="topologically sorted"):
+        load_graph(tmp_path / "theirs.onnx")

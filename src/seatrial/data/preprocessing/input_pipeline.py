@@ -146,11 +146,17 @@ def read_pipeline(graph: GraphManifest) -> InputPipeline:
     return InputPipeline(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
 
 
-def to_input(pixels: NDArray[np.uint8], spec: TensorSpec, pipeline: InputPipeline) -> NDArray[Any]:
-    """Images (n, *pipeline.shape) as the input that `spec` describes, finished here where it is not uint8."""
+def to_input(rows: NDArray[Any], spec: TensorSpec, pipeline: InputPipeline) -> NDArray[Any]:
+    """Images as the input that `spec` describes, finished and transposed here where it wants that.
+
+    Args:
+        rows: pixels (n, *pipeline.shape), or what `pipeline.finish` made of them.
+    """
     if spec.dtype == "uint8":
-        return np.ascontiguousarray(pixels)
-    return pipeline.finish(pixels).astype(spec.dtype, copy=False)
+        return np.ascontiguousarray(rows.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else rows)
+    finished = pipeline.finish(rows) if rows.dtype == np.uint8 else rows
+    ordered = finished.transpose(0, 2, 3, 1) if spec.layout == "NHWC" else finished
+    return np.ascontiguousarray(ordered, dtype=spec.dtype)
 
 
 def decode_pixels(

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,11 +8,12 @@ from sklearn.datasets import load_sample_images
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.preprocessing.aipp import Aipp, load_aipp
-from seatrial.data.preprocessing.input_pipeline import InputPipeline, decode_pixels, make_pipeline
+from seatrial.data.preprocessing.input_pipeline import InputPipeline, decode_pixels, make_pipeline, to_input
 from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import UsageError
 from seatrial.recipes import load_recipe
 from seatrial.recipes.steps import CenterCrop, Resize
+from seatrial.store.records import TensorSpec
 
 AIPP = Path(__file__).parents[3] / "golden" / "aipp"
 CROP = {"src_image_size_h": 8, "src_image_size_w": 8, "crop": True, "load_start_pos_h": 2, "load_start_pos_w": 1}
@@ -133,3 +135,19 @@ def test_yuv_of_colour_photographs_stays_near(index: int, tmp_path: Path) -> Non
     # Colour at half resolution: a pixel beside an edge may be far off, the picture is not.
     assert error.mean() < 3.0
     assert np.percentile(error, 99) < 20
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float16"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_images_become_what_a_graph_takes(dtype: Literal["uint8", "float32", "float16"], layout: str) -> None:
+    pipeline = make_pipeline(make_recipe())
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+    shape = (None, 3, 4, 6) if layout == "NCHW" else (None, 4, 6, 3)
+    spec = TensorSpec.model_validate({"name": "pixels", "dtype": dtype, "shape": shape, "layout": layout})
+    wanted = pixels.transpose(0, 3, 1, 2) if dtype == "uint8" else pipeline.finish(pixels).astype(dtype)
+    wanted = wanted if layout == "NCHW" else wanted.transpose(0, 2, 3, 1)
+    rows = [pixels] if dtype == "uint8" else [pixels, pipeline.finish(pixels)]
+    for given in rows:
+        found = to_input(given, spec, pipeline)
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype == dtype and found.flags.c_contiguous
