@@ -9,9 +9,9 @@
 drawn images, once for each kind of transform. `graphs` builds one architecture of each timm family (the smallest with
 pretrained weights), each torchvision classifier, or each class of transformers with few layers, with weights of a rule,
 exports it and compares onnxruntime and openvino with torch on 8 images, relative to the spread of the logits, and
-torch in float32 with torch in float64; what stands in FILE is left out. `time` sets `recipes make` beside `import timm`.
-`run` sets whole trials of timm's smallest network beside trials of the card that `recipes make` wrote of it, one after
-the other, and fails where the reference costs more than 2 s more.
+torch in float32 with torch in float64; what stands in FILE is left out. `time` sets `recipes make` beside
+`import timm`. `run` sets whole trials of timm's smallest network beside trials of the card that `recipes make` wrote of
+it, one after the other, and fails where the reference costs more than 2 s more.
 """
 
 import argparse
