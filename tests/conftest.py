@@ -23,6 +23,7 @@ from seatrial.progress import Progress
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
 from tiny_trial import TinyTrial, make_trial
+from unlabelled_run import make_unlabelled
 
 BUDGET = read_budget()
 
@@ -110,6 +111,12 @@ def tiny_run(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) ->
         assert run_cli(tiny_trial.run_arguments(folder, "--engines", "onnxruntime,openvino")) == 0
 
     return make_once("run", tmp_path_factory, make)
+
+
+@pytest.fixture(scope="session")
+def unlabelled_run(tiny_trial: TinyTrial, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`net.onnx`, `photos` without any label, and `trial`, the run that was made of them; read only."""
+    return make_once("unlabelled", tmp_path_factory, lambda folder: make_unlabelled(tiny_trial, folder))
 
 
 @pytest.fixture(scope="session")

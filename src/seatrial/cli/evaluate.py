@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Folder, Json, Labels, Output
+from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
@@ -57,6 +57,7 @@ def evaluate(
     images: ImageSet,
     output: Output,
     labels: Labels = None,
+    no_labels: NoLabels = False,
     batch_size: BatchSize = None,
     reference: Reference = None,
     limit: Limit = None,
@@ -74,14 +75,14 @@ def evaluate(
     cpus_per_actor: CpusPerActor = None,
     as_json: Json = False,
 ) -> int:
-    """Measure an engine's accuracy on a labelled set; writes OUTPUT/NAME.json and NAME.parquet."""
+    """Measure an engine's accuracy on a set of images; writes OUTPUT/NAME.json and NAME.parquet."""
     from seatrial.engines.base import read_engine
     from seatrial.recipes import Recipe
     from seatrial.workflow.evaluate import EvaluateSpec, ImageSetSpec, evaluate_engine, read_set
 
     file = read_engine(folder)
     limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
-    image_set = ImageSetSpec(images, labels, limit, seed, fake_images)
+    image_set = ImageSetSpec(images, labels, no_labels, limit, seed, fake_images)
     spec = EvaluateSpec(
         batch_size=batch_size,
         reference=reference,
@@ -156,16 +157,9 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     if record.fake:
         print(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
-    from seatrial.metrics.classification import METRICS
+    from seatrial.cli.output.predictions import describe_agreement
 
-    values = {
-        metric.title: f"{record.metrics[name].value:.2%}" for name, metric in METRICS.items() if name in record.metrics
-    }
-    top1 = record.metrics["top1"]
-    print_table(
-        ["engine", "images", *values, "top-1, 95 %"],
-        [[record.name, str(record.images), *values.values(), f"{top1.low:.2%} to {top1.high:.2%}"]],
-    )
+    print_metrics(record)
     if record.left_out:
         print(
             f"partial: {len(record.left_out)} images have no prediction, first: {next(iter(record.left_out.values()))}"
@@ -185,5 +179,25 @@ def print_accuracy(record: "AccuracyRecord") -> None:
             f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%})"
         )
-        for doubt in v.doubts:
-            print(f"doubt: {doubt}, so the drop may not be the engine's")
+    elif record.agreement is not None:
+        print(f"against {describe_agreement(record.agreement)}")
+    for doubt in record.compared.doubts if record.compared is not None else ():
+        print(f"doubt: {doubt}, so the drop may not be the engine's")
+
+
+def print_metrics(record: "AccuracyRecord") -> None:
+    """Print a table of what was measured, without labels that it was not."""
+    from seatrial.metrics.classification import METRICS
+    from seatrial.store.records import NO_LABELS
+
+    if not record.labelled:
+        print_table(["engine", "images", "top-1"], [[record.name, str(record.images), NO_LABELS]])
+        return
+    values = {
+        metric.title: f"{record.metrics[name].value:.2%}" for name, metric in METRICS.items() if name in record.metrics
+    }
+    top1 = record.metrics["top1"]
+    print_table(
+        ["engine", "images", *values, "top-1, 95 %"],
+        [[record.name, str(record.images), *values.values(), f"{top1.low:.2%} to {top1.high:.2%}"]],
+    )

@@ -17,6 +17,9 @@ Labels = Annotated[
     Path | None,
     typer.Option("--labels", help="Label file (docs/data.md has its forms); default: class folders in --images."),
 ]
+NoLabels = Annotated[
+    bool, typer.Option("--no-labels", help="Do without labels: judge by agreement with the reference alone.")
+]
 Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial compile` wrote.")]
 Reference = Annotated[
     str,

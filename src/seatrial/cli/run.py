@@ -15,6 +15,7 @@ from seatrial.cli.options import (
     Json,
     Labels,
     Like,
+    NoLabels,
     Output,
     Reference,
     StripPrefix,
@@ -39,6 +40,7 @@ def run(
     images: Images,
     output: Output,
     labels: Labels = None,
+    no_labels: NoLabels = False,
     checkpoint: Checkpoint = None,
     engines: Annotated[
         str,
@@ -73,6 +75,7 @@ def run(
         checkpoint=checkpoint,
         images=images,
         labels=labels,
+        unlabelled=no_labels,
         engines=tuple(name.strip() for name in engines.split(",") if name.strip()),
         output=output,
         batch_sizes=() if batch_size is None else read_sizes(batch_size),

@@ -8,10 +8,10 @@ from seatrial.evaluation.exact_drop import images_to_settle
 from seatrial.evaluation.plausibility import suspect_changes
 from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS
-from seatrial.metrics.intervals import CONFIDENCE, exact_bounds
+from seatrial.metrics.intervals import CONFIDENCE, exact_bounds, images_to_part
 from seatrial.recipes.schema import Gates, Recipe
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import AccuracyRecord, Comparison, GateResult, Outcome, Suspicion
+from seatrial.store.records import NO_LABELS, AccuracyRecord, Compared, Comparison, GateResult, Outcome, Suspicion
 
 PUBLISHED_CONFIDENCE = 0.975
 """Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
@@ -23,7 +23,7 @@ def judge_gates(
     """Every gate of the card for every engine, the accuracy gates first.
 
     Args:
-        accuracies: by engine name; the one without `versus` is the reference.
+        accuracies: by engine name; the one that was compared with none is the reference.
         measurements: by engine name.
     """
     results: list[GateResult] = []
@@ -45,17 +45,20 @@ def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | No
     Args:
         limit_pp: the drop that is allowed; None judges plausibility alone.
     """
-    if record.versus is not None and limit_pp is not None:
-        yield judge_reference_drop(record, limit_pp)
+    compared = record.compared
+    if compared is not None and limit_pp is not None:
+        yield judge_reference_drop(record, compared, limit_pp)
         if gates.changed_share is not None:
-            yield judge_changed(record.name, record.versus, gates.changed_share)
-    yield from judge_plausible(record.name, record.suspicions, record.versus, gates)
-    if record.versus is not None:
-        yield from judge_plausible(record.versus.reference, record.versus.suspicions, None, gates)
+            yield judge_changed(record.name, compared, gates.changed_share)
+    if compared is not None and gates.agreement is not None:
+        yield judge_agreement(record.name, compared, gates.agreement)
+    yield from judge_plausible(record.name, record.suspicions, compared, gates)
+    if compared is not None:
+        yield from judge_plausible(compared.reference, compared.suspicions, None, gates)
 
 
 def judge_plausible(
-    name: str, suspicions: Sequence[Suspicion], versus: Comparison | None, gates: Gates
+    name: str, suspicions: Sequence[Suspicion], versus: Compared | None, gates: Gates
 ) -> tuple[GateResult, ...]:
     """INCONCLUSIVE for each suspicion about the predictions, unless the card switches that off.
 
@@ -65,7 +68,8 @@ def judge_plausible(
         versus: their comparison with a reference; where the card limits the share of changed predictions, that gate
             alone judges it.
     """
-    changes = None if versus is None or gates.changed_share is not None else suspect_changes(versus)
+    limited = gates.changed_share is not None or gates.agreement is not None
+    changes = None if versus is None or limited else suspect_changes(versus)
     every = (*suspicions, *((changes,) if changes is not None else ()))
     return tuple(
         GateResult(
@@ -80,7 +84,45 @@ def judge_plausible(
     )
 
 
-def judge_changed(name: str, versus: Comparison, limit: float) -> GateResult:
+def judge_agreement(name: str, compared: Compared, limit: float) -> GateResult:
+    """PASS when the share of equal first classes is surely above the limit, FAIL when it is surely below.
+
+    "Surely" is an exact one-sided 95 % bound. No label is needed.
+    """
+    low, high = exact_bounds(compared.images - compared.changed, compared.images)
+    outcome: Outcome = "PASS" if low > limit else "FAIL" if high < limit else "INCONCLUSIVE"
+    reason = (
+        f"{compared.images - compared.changed} of {compared.images} first classes are those of {compared.reference} "
+        f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
+    )
+    if outcome == "INCONCLUSIVE":
+        more = images_to_part(compared.images - compared.changed, compared.images, limit)
+        reason += f"; {_describe_more(more, 'the agreement')}"
+    return GateResult(gate="agreement", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+
+
+def _judge_possible_drop(name: str, compared: Compared, limit_pp: float) -> GateResult:
+    """Without labels: PASS when surely fewer first classes changed than top-1 may fall, as only these can be lost.
+
+    Else INCONCLUSIVE: whether what changed was right before is not known.
+    """
+    high = exact_bounds(compared.changed, compared.images)[1]
+    reason = (
+        f"{NO_LABELS}; top-1 falls by no more than changed: {compared.changed} of {compared.images} first classes "
+        f"against {compared.reference}, at most {100 * high:.2f} points with {CONFIDENCE:.0%} confidence; the gate is "
+        f"{limit_pp:g}"
+    )
+    outcome: Outcome = "PASS" if 100 * high < limit_pp else "INCONCLUSIVE"
+    if outcome == "INCONCLUSIVE":
+        more = None
+        if 100 * compared.changed < limit_pp * compared.images:
+            more = images_to_part(compared.changed, compared.images, limit_pp / 100)
+        fewer = "only labels can settle it" if more is None else f"labels, or {_describe_more(more, 'it')}"
+        reason += f"; {fewer}"
+    return GateResult(gate="reference_drop_pp", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+
+
+def judge_changed(name: str, versus: Compared, limit: float) -> GateResult:
     """PASS when the share of first classes that changed is surely below the limit, FAIL when it is surely above.
 
     "Surely" is an exact one-sided 95 % bound.
@@ -99,10 +141,9 @@ def _judge_bounds(low: float, high: float, limit: float) -> Outcome:
     return "PASS" if high < limit else "FAIL" if low > limit else "INCONCLUSIVE"
 
 
-def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
+def judge_reference_drop(record: AccuracyRecord, compared: Compared, limit_pp: float) -> GateResult:
     """`judge_drop` of an engine compared with the reference; a verdict of early stopping is not judged again."""
-    assert record.versus is not None
-    judged = judge_drop(record.name, record.versus, limit_pp)
+    judged = judge_drop(record.name, compared, limit_pp)
     certain, outcome, remark = record.early_stopping, judged.outcome, _describe_partial(record)
     if certain is not None and certain.limit_pp == limit_pp:
         outcome = certain.outcome
@@ -115,11 +156,14 @@ def _describe_partial(record: AccuracyRecord) -> str:
     return f"; partial: {len(record.left_out)} images have no prediction" if record.left_out else ""
 
 
-def judge_drop(name: str, versus: Comparison, limit_pp: float) -> GateResult:
+def judge_drop(name: str, versus: Compared, limit_pp: float) -> GateResult:
     """PASS when the drop is surely below the limit, FAIL when it is surely above, else INCONCLUSIVE.
 
     "Surely" is a one-sided 95 % bound of `evaluation.exact_drop.drop_interval`: each of the two may be wrong in 5 %.
+    Without labels it is that of the share that changed, which no drop exceeds.
     """
+    if not isinstance(versus, Comparison):
+        return _judge_possible_drop(name, versus, limit_pp)
     outcome = _judge_bounds(versus.low_pp, versus.high_pp, limit_pp)
     bounds = f"{versus.low_pp:.2f} to {versus.high_pp:.2f} with {100 * versus.confidence:.3g} % confidence on each side"
     reason = (
@@ -135,8 +179,13 @@ def _describe_what_settles(versus: Comparison, limit_pp: float) -> str:
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
     more = images_to_settle(paired, limit_pp / 100, versus.confidence)
+    return _describe_more(more, "the drop")
+
+
+def _describe_more(more: int | None, what: str) -> str:
+    """How many more images settle a gate; None where none do, as `what` lies on it."""
     if more is None:
-        return "the drop lies on the gate, so more images like these would not settle it"
+        return f"{what} lies on the gate, so more images like these would not settle it"
     return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if predictions flip at these rates"
 
 
@@ -147,7 +196,7 @@ def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
         records: by batch size; all but the first compared with the first.
     """
     first, *others = records
-    changed = {size: records[size].versus.changed for size in others if records[size].versus}  # type: ignore[union-attr]
+    changed = {size: versus.changed for size in others if (versus := records[size].compared) is not None}
     counts = "; ".join(f"{n} of {records[first].images} predictions differ at {size}" for size, n in changed.items())
     return GateResult(
         gate="same_at_batches",
@@ -166,6 +215,8 @@ def judge_metric(record: AccuracyRecord, name: str, limit: float) -> GateResult:
 
 def _weigh_metric(record: AccuracyRecord, name: str, limit: float) -> tuple[Outcome, str]:
     metric, estimate = METRICS[name], record.metrics.get(name)
+    if not record.labelled:
+        return "INCONCLUSIVE", f"{metric.title} is {NO_LABELS}"
     if estimate is None:
         return "INCONCLUSIVE", f"the record has no {metric.title}: evaluate again (top-k needs as many as k classes)"
     if metric.higher_is_better:
@@ -191,8 +242,14 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> Iterator[GateRes
         floors["published_relative_drop"] = reference.top1 * (1 - gates.published_relative_drop)
     if gates.at_least_published:
         floors["at_least_published"] = reference.top1
+    top1 = record.accuracy()
+    if top1 is None:
+        for gate in floors:
+            reason = f"top-1 is {NO_LABELS}"
+            yield GateResult(gate=gate, engine=record.name, outcome="INCONCLUSIVE", kind="accuracy", reason=reason)
+        return
     # Exact: Wilson's upper bound lies below a true accuracy near 1 in up to 10 % of all sets, not in 2.5 %.
-    top1, (low, high) = record.accuracy(), exact_bounds(record.hits[0], record.images, PUBLISHED_CONFIDENCE)
+    low, high = exact_bounds(record.hits[0], record.images, PUBLISHED_CONFIDENCE)
     for gate, floor in floors.items():
         # Below the floor, but not surely: another draw of images might lie above it.
         outcome: Outcome = "PASS" if top1 >= floor else "FAIL" if high < floor else "INCONCLUSIVE"

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError
+from seatrial.evaluation.agreement import measure_agreement
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, measure_all
 from seatrial.metrics.topk import TopK
 from seatrial.store.predictions import Predictions, check_same_images
-from seatrial.store.records import Comparison
+from seatrial.store.records import Agreement, Comparison
 
-FlipKind = Literal["lost", "gained", "wrong in both"]
+FlipKind = Literal["lost", "gained", "wrong in both", "not known"]
+"""Not known without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Flip:
     """An image whose first class changed."""
 
     id: str
-    label: int
+    label: int | None
     reference: int
     """The first class in the reference."""
     answer: int
@@ -48,7 +50,7 @@ class Accuracy:
     name: str
     images: int
     hits: tuple[int, ...]
-    """Images whose label is among the first 1, 2, … 5 classes."""
+    """Images whose label is among the first 1, 2, … 5 classes; none without labels."""
     metrics: Mapping[str, Estimate]
     """By name in `METRICS`."""
 
@@ -68,7 +70,9 @@ class ScoreChange:
 class Differences:
     """How predictions differ from a reference's on the same images."""
 
-    versus: Comparison
+    versus: Comparison | None
+    """None without labels."""
+    agreement: Agreement
     flips: tuple[Flip, ...]
     """Lost ones first, then gained, then wrong in both; each in the order of the ids."""
     classes: tuple[ClassChange, ...]
@@ -94,10 +98,12 @@ def relabel(predictions: Predictions, labels: Mapping[str, int], source: str) ->
 
 
 def count_right(predictions: Predictions, name: str) -> Accuracy:
-    """Every metric against the predictions' labels."""
-    counts = TopK.of(predictions.classes, predictions.labels)
-    metrics = measure_all(predictions.labels, predictions.classes, predictions.scores)
-    return Accuracy(name, counts.count, counts.hits, metrics)
+    """Every metric against the predictions' labels; none without these."""
+    labels, images = predictions.labels, len(predictions.ids)
+    if labels is None:
+        return Accuracy(name, images, (), {})
+    metrics = measure_all(labels, predictions.classes, predictions.scores)
+    return Accuracy(name, images, TopK.of(predictions.classes, labels).hits, metrics)
 
 
 def compare_predictions(reference: Predictions, other: Predictions, names: tuple[str, str]) -> Differences:
@@ -107,17 +113,25 @@ def compare_predictions(reference: Predictions, other: Predictions, names: tuple
         NotComparable: the images or the labels differ.
     """
     check_same_images(reference, other, names)
+    labels = other.labels if reference.labels is None else reference.labels
+    before, after = reference.classes[:, 0], other.classes[:, 0]
     return Differences(
-        compare_first_classes(reference.classes[:, 0], other.classes[:, 0], reference.labels, names[0]),
-        _list_flips(reference, other),
-        _list_classes(reference, other),
+        None if labels is None else compare_first_classes(before, after, labels, names[0]),
+        measure_agreement(reference, other, names[0]),
+        _list_flips(reference, other, labels),
+        () if labels is None else _list_classes(before == labels, after == labels, labels),
         _find_score_change(reference, other),
     )
 
 
-def _list_flips(reference: Predictions, other: Predictions) -> tuple[Flip, ...]:
-    labels, before, after = reference.labels, reference.classes[:, 0], other.classes[:, 0]
+def _list_flips(reference: Predictions, other: Predictions, labels: NDArray[np.int32] | None) -> tuple[Flip, ...]:
+    before, after = reference.classes[:, 0], other.classes[:, 0]
     differ = before != after
+    if labels is None:
+        return tuple(
+            Flip(reference.ids[row], None, int(before[row]), int(after[row]), "not known")
+            for row in np.flatnonzero(differ)
+        )
     kinds: dict[FlipKind, NDArray[np.bool_]] = {
         "lost": differ & (before == labels),
         "gained": differ & (after == labels),
@@ -130,9 +144,11 @@ def _list_flips(reference: Predictions, other: Predictions) -> tuple[Flip, ...]:
     )
 
 
-def _list_classes(reference: Predictions, other: Predictions) -> tuple[ClassChange, ...]:
-    known, label = np.unique(reference.labels, return_inverse=True)
-    before, after = (those.classes[:, 0] == those.labels for those in (reference, other))
+def _list_classes(
+    before: NDArray[np.bool_], after: NDArray[np.bool_], labels: NDArray[np.int32]
+) -> tuple[ClassChange, ...]:
+    """What became of each class, by where (n,) the reference was right, and the other is."""
+    known, label = np.unique(labels, return_inverse=True)
     images, *counts = (
         np.bincount(label, weights=chosen, minlength=len(known)).astype(int).tolist()
         for chosen in (np.ones(len(label)), before, after, before & ~after, ~before & after)

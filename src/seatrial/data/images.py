@@ -4,7 +4,7 @@ import math
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from seatrial.data.fast_hash import hash_prepared
 from seatrial.errors import DataError, RefusedFile, cannot_read
 from seatrial.recipes.steps import Size
 from seatrial.store.files import hash_values
+
+UNLABELLED = -1
+"""The label of an image whose class is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class LabelledImage:
     """The file's name as the label file spells it, or CLASS/NAME in class folders."""
     path: Path
     label: int
-    """-1 as long as it is not known."""
+    """`UNLABELLED` as long as it is not known."""
     span: tuple[int, int] | None = None
     """Offset and length inside `path`, in bytes; None is the whole file."""
     prepared: PreparedInput | None = None
@@ -156,6 +159,11 @@ class LabelledImage:
 
     def __str__(self) -> str:
         return str(self.path) if self.span is None else f"{self.id} in {self.path}"
+
+
+def are_labelled(images: Sequence[LabelledImage]) -> bool:
+    """Whether the classes of a set's images are known: of all of them, or of none."""
+    return bool(images) and images[0].label != UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)

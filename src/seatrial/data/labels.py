@@ -89,7 +89,10 @@ def read_class_folders(
     """
     place, folders = find_class_folders(root)
     if not folders:
-        raise DataError(f"{root} holds no class folders", "give --labels FILE for a flat folder")
+        raise DataError(
+            f"{root} holds no class folders",
+            "give --labels FILE for a flat folder; `run` and `evaluate` judge without labels with --no-labels",
+        )
     names = [folder.name for folder in folders]
     numbers = number_folders(names, Classes.of(classes), place, lambda line: progress(Update("images", note=line)))
     images: list[LabelledImage] = []

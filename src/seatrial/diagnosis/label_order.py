@@ -5,12 +5,14 @@ import contextlib
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.data.images import are_labelled
 from seatrial.diagnosis.sample import Sample
 from seatrial.errors import SeatrialError
 from seatrial.evaluation.label_order import find_order
 from seatrial.evaluation.plausibility import is_far_below
 from seatrial.store.diagnosis import LABELS, StageDiagnosis
 from seatrial.store.predictions import Predictions
+from seatrial.store.records import NO_LABELS
 
 AGREEING = 0.98
 """Share of today's predictions that the stored ones must repeat, to count as further evidence."""
@@ -21,6 +23,8 @@ def judge_labels(sample: Sample, logits: NDArray[np.floating]) -> StageDiagnosis
 
     Another order of the classes shows only with several images of each: the run's stored predictions provide them.
     """
+    if not are_labelled(sample.labelled):
+        return StageDiagnosis(stage=LABELS, images=len(sample.images), verdict="not run", reason=NO_LABELS)
     predictions, labels = _gather(sample, logits.argmax(axis=1))
     right = float((predictions == labels).mean())
     order = find_order(predictions, labels, sample.recipe.network.classes)

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from seatrial.data.bins.read import BinFolder, list_with_bins, open_bins
 from seatrial.data.classes import Classes
-from seatrial.data.images import LabelledImage
+from seatrial.data.images import LabelledImage, are_labelled
 from seatrial.data.labels import read_labels, spread
 from seatrial.data.loading.batches import iterate_batches
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, make_pipeline
+from seatrial.data.sources import read_unlabelled
 from seatrial.errors import UsageError
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update
@@ -59,6 +60,10 @@ class Sample:
         """Ids of the images that are run."""
         return [image.id for image in self.images]
 
+    def measure_top1(self, logits: NDArray[np.floating]) -> float | None:
+        """The share of the images that are run whose first class is the label; None without labels."""
+        return float((logits.argmax(axis=1) == self.truth).mean()) if are_labelled(self.images) else None
+
     @property
     def truth(self) -> NDArray[np.int64]:
         """Labels of the images that are run."""
@@ -94,7 +99,10 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
     pipeline = make_pipeline(recipe)
     folder, labels = _find_inputs(spec, manifest)
     # A label that the network does not have is a finding here, not an error.
-    labelled = read_labels(folder, labels, replace(Classes.of(recipe), bounded=False), progress)
+    if spec.images is None and labels is None and manifest.spec.get("no_labels"):
+        labelled = read_unlabelled(folder, progress=progress).images
+    else:
+        labelled = read_labels(folder, labels, replace(Classes.of(recipe), bounded=False), progress)
     paths = [image.path for image in labelled]
     if spec.bins is not None:
         paths = list_with_bins(spec.bins, paths)

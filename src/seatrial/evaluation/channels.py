@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.images import LabelledImage
+from seatrial.data.images import LabelledImage, are_labelled
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import Session, run_padded
 from seatrial.evaluation.ledger import Tally
@@ -31,11 +31,14 @@ def see_swappable(
 ) -> Seen | None:
     """The predictions so far, if swapped channels are possible and could explain what is wrong with them.
 
-    None where AIPP orders the channels, they are YUV, or the card switches the check of predictions off.
+    None where AIPP orders the channels, they are YUV, the images have no labels, or the card switches the check of
+    predictions off.
 
     Args:
         own: of `plausibility.find_published`.
     """
+    if not are_labelled(images):
+        return None
     seen = see_tally(images, tally, pipeline.recipe, own=own)
     count, hits = len(seen.labels), seen.hits
     if not pipeline.recipe.gates.plausible or not count or hits > (1 - ROOM) * count or not _can_swap(images, pipeline):

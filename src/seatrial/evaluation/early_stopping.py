@@ -14,12 +14,14 @@ from seatrial.store.predictions import Predictions
 from seatrial.store.records import EarlyStopping
 
 
-def check_early_stopping(has_reference: bool, allow_partial: bool) -> None:
-    """Refuse early stopping without a reference, or with images left out.
+def check_early_stopping(has_reference: bool, has_labels: bool, allow_partial: bool) -> None:
+    """Refuse early stopping without a reference or labels, or with images left out.
 
     Raises:
         UsageError: names which.
     """
+    if not has_labels:
+        raise UsageError("--until-certain judges a drop of top-1, and the images have no labels", "give --labels FILE")
     if not has_reference:
         raise UsageError("--until-certain judges a drop against a reference", "give --reference FILE.parquet")
     if allow_partial:

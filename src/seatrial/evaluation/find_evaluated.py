@@ -33,8 +33,10 @@ def load_evaluated(
         if stored is None:
             return None
         # A record of an older version lacks metrics.
-        metrics = measure_all(stored.labels, stored.classes, stored.scores) | record.metrics
-        return record.model_copy(update={"metrics": metrics}), stored
+        if stored.labels is not None:
+            metrics = measure_all(stored.labels, stored.classes, stored.scores) | record.metrics
+            record = record.model_copy(update={"metrics": metrics})
+        return record, stored
 
     return EVALUATE.find(key, lambda: AccuracyRecord.load(output / f"{name}.json"), check, progress)
 

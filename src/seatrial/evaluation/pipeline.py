@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.images import LabelledImage
+from seatrial.data.images import LabelledImage, are_labelled
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.errors import ParityError
 from seatrial.evaluation.ledger import PredictionLedger, Tally
@@ -79,7 +79,8 @@ def check_variety(tally: Tally, images: Sequence[LabelledImage], pipeline: Input
     if differing is None:
         return
     labels = np.array([images[int(index)].label for index in predicted], dtype=np.int32)
-    if coarse and fit_labels(digests, tally.classes[predicted, 0], labels):
+    # Without labels it is the agreement with the reference that shows whose logits they are.
+    if coarse and (not are_labelled(images) or fit_labels(digests, tally.classes[predicted, 0], labels)):
         return
     alike = len(predicted) - len(np.unique(digests))
     raise ParityError(
@@ -115,11 +116,12 @@ def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage
         sorted(np.flatnonzero(tally.predicted).tolist(), key=lambda index: images[index].id), dtype=np.int64
     )
     of_prepared, form = describe_contents(images)
+    labels = np.array([image.label for image in images], dtype=np.int32) if are_labelled(images) else None
     for start in range(0, len(order), PART):
         rows = order[start : start + PART]
         yield Predictions(
             ids=tuple(images[int(index)].id for index in rows),
-            labels=np.array([images[int(index)].label for index in rows], dtype=np.int32),
+            labels=None if labels is None else labels[rows],
             classes=tally.classes[rows],
             scores=tally.scores[rows],
             logits=None if tally.logits_at is None else ledger.read_logits(rows),

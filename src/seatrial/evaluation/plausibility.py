@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.images import LabelledImage
+from seatrial.data.images import UNLABELLED, LabelledImage
 from seatrial.evaluation.label_order import SURE, find_order
 from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.parity import DIAGNOSE
 from seatrial.evaluation.statistics import Paired, gain_p
 from seatrial.metrics.intervals import CONFIDENCE, exact_bounds
 from seatrial.recipes.schema import Recipe
-from seatrial.store.records import Comparison, Suspicion
+from seatrial.store.records import Compared, Suspicion
 
 BELOW_PP = 5.0
 """Points below the published accuracy: less is another draw of images, or another decoder."""
@@ -42,7 +42,7 @@ class Seen:
 
     ids: Sequence[str]
     labels: NDArray[np.integer]
-    """(n,)"""
+    """(n,); `UNLABELLED` all of them where there are none, and then little can be said."""
     predicted: NDArray[np.integer]
     """(n,), first classes."""
     classes: int
@@ -53,6 +53,11 @@ class Seen:
     """Top-1 as a fraction, that was published for these weights: `find_published`."""
     swapped: Paired | None = None
     """Some of the images, with red and blue swapped against as they are."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have labels."""
+        return bool(self.labels[0] != UNLABELLED)
 
     @property
     def hits(self) -> int:
@@ -124,7 +129,9 @@ def judge_tally(
     if not recipe.gates.plausible:
         return Belief(unchecked="the card switches it off ([gates] plausible)")
     seen = see_tally(images, tally, recipe, swapped, own)
-    below = _suspect_published(replace(seen, published=find_published(recipe, own=False))) if own else ()
+    below = (
+        _suspect_published(replace(seen, published=find_published(recipe, own=False))) if own and seen.labelled else ()
+    )
     doubts = (f"{suspicion.reason}, whose weights these are not" for suspicion in below)
     return Belief(find_suspicions(seen), (*find_repeats(seen), *doubts))
 
@@ -132,12 +139,16 @@ def judge_tally(
 def find_suspicions(seen: Seen) -> tuple[Suspicion, ...]:
     """Everything that speaks against believing some predictions, that which explains most first."""
     rules = (
-        _suspect_order,
-        _suspect_channels,
-        _suspect_contents,
-        _suspect_repeats,
-        _suspect_published,
-        _suspect_chance,
+        (
+            _suspect_order,
+            _suspect_channels,
+            _suspect_contents,
+            _suspect_repeats,
+            _suspect_published,
+            _suspect_chance,
+        )
+        if seen.labelled
+        else (_suspect_repeats, _suspect_one_class)
     )
     return tuple(suspicion for rule in rules for suspicion in rule(seen))
 
@@ -165,6 +176,16 @@ def _suspect_chance(seen: Seen) -> Iterator[Suspicion]:
             f"for {largest:.2%}; predictions that are not above chance cannot lose, so they prove nothing"
         )
         yield Suspicion(kind="at chance", reason=reason, fix=f"take more images, or mend the cause: {DIAGNOSE}")
+
+
+def _suspect_one_class(seen: Seen) -> Iterator[Suspicion]:
+    count = len(seen.predicted)
+    if count > 1 and bool((seen.predicted == seen.predicted[0]).all()):
+        reason = (
+            f"all {count} images get one first class, {seen.predicted[0]}: whatever else gives that class to every "
+            "image agrees with it, so agreement proves nothing"
+        )
+        yield Suspicion(kind="one class", reason=reason, fix=f"take images of several classes, or {DIAGNOSE}")
 
 
 def _suspect_published(seen: Seen) -> Iterator[Suspicion]:
@@ -243,7 +264,7 @@ def _find_equal(seen: Seen) -> tuple[NDArray[np.int64], int]:
     return np.flatnonzero(labels_of[picture] > 1), len(picture) - len(labels_of)
 
 
-def suspect_changes(versus: Comparison) -> Suspicion | None:
+def suspect_changes(versus: Compared) -> Suspicion | None:
     """Whether certainly more than `CHANGED` of the first classes differ from the reference's, of equal weights."""
     low = exact_bounds(versus.changed, versus.images)[0]
     if versus.other_weights or low <= CHANGED:

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.images import LabelledImage
+from seatrial.data.images import UNLABELLED, LabelledImage, are_labelled
 from seatrial.errors import NotComparable, RefusedFile
+from seatrial.evaluation.agreement import measure_agreement
 from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.plausibility import Belief, Seen, find_suspicions
 from seatrial.evaluation.statistics import Paired, mcnemar_p
 from seatrial.metrics.intervals import CONFIDENCE
 from seatrial.store.files import hash_file
 from seatrial.store.predictions import Predictions, check_same_images, refuse_replaced, restrict
-from seatrial.store.records import AccuracyRecord, Comparison
+from seatrial.store.records import AccuracyRecord, Compared, Comparison
+
+AnyCompared = TypeVar("AnyCompared", bound=Compared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class ReferencePredictions:
         if record is not None and record.unchecked:
             return Belief(unchecked=record.unchecked)
         classes = int(ours.classes.max()) + 1 if record is None else record.classes
-        own = find_suspicions(Seen(ours.ids, ours.labels, ours.classes[:, 0], classes, ours.contents))
+        labels = np.full(len(ours.ids), UNLABELLED) if ours.labels is None else ours.labels
+        own = find_suspicions(Seen(ours.ids, labels, ours.classes[:, 0], classes, ours.contents))
         kinds = {suspicion.kind for suspicion in own}
         stored = record.suspicions if record is not None and by_file else ()
         return Belief((*own, *(suspicion for suspicion in stored if suspicion.kind not in kinds)))
@@ -83,8 +88,8 @@ def check_reference(reference: ReferencePredictions, images: Sequence[LabelledIm
             f"first '{lacking[0]}'",
             "evaluate both on the same set",
         )
-    labels = theirs.labels.tolist()
-    other = [image.id for image in images if labels[row_of[image.id]] != image.label]
+    labels = None if theirs.labels is None or not are_labelled(images) else theirs.labels.tolist()
+    other = [image.id for image in images if labels and labels[row_of[image.id]] != image.label]
     if other:
         raise NotComparable(
             f"{reference.name} was evaluated with other labels: {len(other)} differ, first that of '{other[0]}'",
@@ -97,8 +102,10 @@ def check_reference(reference: ReferencePredictions, images: Sequence[LabelledIm
         refuse_replaced(replaced, len(images), (reference.name, name))
 
 
-def compare_with(reference: ReferencePredictions, ours: Predictions, record: AccuracyRecord) -> Comparison:
-    """Compare an evaluation's predictions with a reference's, image by image.
+def compare_with(reference: ReferencePredictions, ours: Predictions, record: AccuracyRecord) -> AccuracyRecord:
+    """The record of an evaluation, compared with a reference's predictions, image by image.
+
+    Without labels there is no drop, and agreement is all that is known.
 
     Raises:
         NotComparable: the reference lacks some of the images, has other labels, or saw other files under their names.
@@ -106,13 +113,20 @@ def compare_with(reference: ReferencePredictions, ours: Predictions, record: Acc
     theirs = restrict(reference.predictions, ours.ids)
     check_same_images(theirs, ours, (reference.name, record.name))
     confidence = CONFIDENCE if record.early_stopping is None else record.early_stopping.confidence
-    compared = compare_first_classes(theirs.classes[:, 0], ours.classes[:, 0], ours.labels, reference.name, confidence)
-    facts = {"suspicions": reference.believe().suspicions, "reference_sha256": reference.sha256}
-    named = name_differences(compared.model_copy(update=facts), reference, record)
-    if theirs.contents is not None or ours.contents is None:
-        return named
-    unknown = f"{reference.name}: its predictions do not identify their image files, so replaced ones go unnoticed"
-    return named.model_copy(update={"doubts": (*named.doubts, unknown)})
+    before, after = theirs.classes[:, 0], ours.classes[:, 0]
+    versus = None
+    if ours.labels is not None:
+        versus = compare_first_classes(before, after, ours.labels, reference.name, confidence)
+    facts: dict[str, object] = {"suspicions": reference.believe().suspicions, "reference_sha256": reference.sha256}
+    if theirs.contents is None and ours.contents is not None:
+        unknown = f"{reference.name}: its predictions do not identify their image files, so replaced ones go unnoticed"
+        facts["doubts"] = (unknown,)
+    agreement = measure_agreement(theirs, ours, reference.name).model_copy(update=facts)
+    compared = {
+        "agreement": name_differences(agreement, reference, record),
+        "versus": versus and name_differences(versus.model_copy(update=facts), reference, record),
+    }
+    return record.model_copy(update=compared)
 
 
 def compare_first_classes(
@@ -140,7 +154,7 @@ def compare_first_classes(
     )
 
 
-def name_differences(compared: Comparison, reference: ReferencePredictions, record: AccuracyRecord) -> Comparison:
+def name_differences(compared: AnyCompared, reference: ReferencePredictions, record: AccuracyRecord) -> AnyCompared:
     """A comparison with what else than the engine differs, from the record beside the reference's predictions."""
     other = reference.record
     if other is None:
@@ -156,7 +170,7 @@ def name_differences(compared: Comparison, reference: ReferencePredictions, reco
         "image files have changed since": _have_changed(other, record),
     }
     doubts = tuple(f"{reference.name}: {text}" for text, applies in differs.items() if applies)
-    return compared.model_copy(update={"doubts": doubts, "other_weights": others})
+    return compared.model_copy(update={"doubts": (*doubts, *compared.doubts), "other_weights": others})
 
 
 def _have_changed(a: AccuracyRecord, b: AccuracyRecord) -> bool:

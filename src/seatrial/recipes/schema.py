@@ -167,6 +167,8 @@ class Gates(Strict):
     same_at_batches: tuple[PositiveInt, ...] = ()
     changed_share: Share | None = None
     """The share of first classes that differ from the reference engine's must be certainly below this."""
+    agreement: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of first classes that are the reference engine's must be certainly above this; needs no labels."""
     plausible: bool = True
     """Predictions that cannot be believed (`evaluation.plausibility`) leave the verdict open; False does not look."""
     metrics: dict[str, Fraction] = Field(default_factory=dict)

@@ -11,7 +11,8 @@ class FlippedImage:
     """An image on which at least one engine differs from the reference."""
 
     image: str
-    label: int
+    label: int | None
+    """None without labels."""
     reference: int
     """The reference's first class."""
     predictions: Mapping[str, int]
@@ -31,8 +32,14 @@ def find_flips(run: Run) -> list[FlippedImage] | None:
             row = where.get(image)
             if row is not None and first != reference.classes[row, 0]:
                 changed.setdefault(row, {})[name] = first
+    labels = reference.labels
     flips = [
-        FlippedImage(reference.ids[row], int(reference.labels[row]), int(reference.classes[row, 0]), engines)
+        FlippedImage(
+            reference.ids[row],
+            None if labels is None else int(labels[row]),
+            int(reference.classes[row, 0]),
+            engines,
+        )
         for row, engines in changed.items()
     ]
     return sorted(flips, key=lambda flip: (-len(flip.predictions), flip.reference != flip.label, flip.image))

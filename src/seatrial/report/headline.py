@@ -96,7 +96,7 @@ def _write_failed(run: Run) -> list[str]:
     wrong = _engines(run, "FAIL")
     undecided = [name for name in _engines(run, "INCONCLUSIVE") if name not in wrong]
     return [
-        *_write_clause(wrong, "falls", "fall", "short of the required accuracy"),
+        *_write_clause(wrong, "falls", "fall", f"short of the required {_name_quality(run)}"),
         *(["the required speed is not reached"] if _has_speed_gate(run, "FAIL") else []),
         *_write_clause(undecided, "is", "are", "undecided"),
         *_write_rest(run),
@@ -107,6 +107,7 @@ def _write_undecided(run: Run) -> list[str]:
     doubted = _engines(run, "INCONCLUSIVE", PLAUSIBLE)
     unsure = [name for name in _engines(run, "INCONCLUSIVE") if name not in doubted]
     measure = "the required accuracy" if run.reference in unsure else f"the accuracy of {run.reference}"
+    measure += "" if _has_labels(run) else " without labels"
     return [
         *([f"the predictions of {join_words(doubted)} are not plausible"] if doubted else []),
         *(
@@ -120,8 +121,11 @@ def _write_undecided(run: Run) -> list[str]:
 
 def _write_passed(run: Run) -> list[str]:
     accurate = _engines(run, "PASS")
-    compared = [name for name in accurate if (record := run.accuracy.get(name)) and record.versus]
-    if compared:
+    compared = [name for name in accurate if (record := run.accuracy.get(name)) and record.compared]
+    if compared and not _has_labels(run):
+        kept = f"with {run.reference} on {_images(run)} without labels"
+        clause = _write_clause(compared, "agrees", "agree", kept)
+    elif compared:
         clause = _write_clause(compared, "keeps", "keep", f"the accuracy of {run.reference} on {_images(run)}")
     else:
         clause = _write_clause(accurate, "reaches", "reach", f"the required accuracy on {_images(run)}")
@@ -146,6 +150,15 @@ def _engines(run: Run, outcome: Outcome, name: str | None = None) -> list[str]:
 
 def _has_speed_gate(run: Run, outcome: Outcome) -> bool:
     return any((gate.outcome, gate.kind) == (outcome, "speed") for gate in gates_of(run))
+
+
+def _has_labels(run: Run) -> bool:
+    return all(record.labelled for record in run.accuracy.values())
+
+
+def _name_quality(run: Run) -> str:
+    """What the gates on predictions are about."""
+    return "accuracy" if _has_labels(run) else "agreement"
 
 
 def _images(run: Run) -> str:

@@ -78,7 +78,7 @@ def make_page(run: Run) -> Page:
                 "Accuracy",
                 (
                     tables.make_accuracy(run),
-                    tables.make_versus(run),
+                    _versus(run),
                     tables.make_flips(run),
                     make_worse_classes(run),
                     make_confusions(run),
@@ -98,6 +98,12 @@ def make_page(run: Run) -> Page:
         command=run.manifest.command,
         version=run.manifest.environment.versions.get("seatrial", ""),
     )
+
+
+def _versus(run: Run) -> Table:
+    """The comparison with the reference, by what is right where that is known."""
+    agreement = tables.make_agreement(run)
+    return agreement if agreement.rows else tables.make_versus(run)
 
 
 def _training(run: Run) -> tuple[Table, ...]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from seatrial.recipes.schema import Recipe
 from seatrial.report.numbers import write_count, write_percent, write_size
 from seatrial.report.tables import Column, Table
 from seatrial.results.reproduction import judge_reproduction
 from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run
-from seatrial.store.records import TensorSpec
+from seatrial.store.records import NO_LABELS, AccuracyRecord, TensorSpec
 
 _FACTS = (Column(""), Column(""))
 
@@ -33,8 +34,7 @@ def make_model(run: Run) -> Table:
     accuracy = run.accuracy.get(run.reference)
     if accuracy:
         weights_published = run.checkpoint.published if run.checkpoint else None
-        found = judge_reproduction(recipe, accuracy.hits[0], accuracy.images, weights_published)
-        rows.append(("Published figure", f"{found.outcome}: {found.reason}" if found else None))
+        rows.append(("Published figure", _describe_reproduction(recipe, accuracy, weights_published)))
     if run.checkpoint:
         rows += [
             ("Checkpoint", run.checkpoint.source),
@@ -45,6 +45,14 @@ def make_model(run: Run) -> Table:
             ("Filled in", ", ".join(run.checkpoint.filled)),
         ]
     return _make_facts("Model", rows)
+
+
+def _describe_reproduction(recipe: Recipe, record: AccuracyRecord, weights_published: bool | None) -> str | None:
+    """Whether the published accuracy was reached; None where none was published."""
+    if not record.labelled:
+        return NO_LABELS if recipe.reference else None
+    found = judge_reproduction(recipe, record.hits[0], record.images, weights_published)
+    return f"{found.outcome}: {found.reason}" if found else None
 
 
 def make_graph(run: Run) -> Table:

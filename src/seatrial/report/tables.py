@@ -22,7 +22,7 @@ from seatrial.report.numbers import (
 from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
-from seatrial.store.records import AccuracyRecord, Comparison, StepParity
+from seatrial.store.records import NO_LABELS, AccuracyRecord, Agreement, Comparison, StepParity
 
 NOTHING = "–"
 MOST_FLIPS = 20
@@ -76,8 +76,8 @@ def make_summary(run: Run) -> Table:
             (
                 name,
                 write_precision(run, name),
-                write_percent(record.accuracy()) if record else NOTHING,
-                *_write_versus(record.versus if record else None),
+                _write_accuracy(record) if record else NOTHING,
+                *_write_versus(record),
                 write_figures(speed.images_per_s) if speed else NOTHING,
                 speed.batch if speed else NOTHING,
                 write_figures(ratio) if ratio is not None else NOTHING,
@@ -110,9 +110,9 @@ def make_accuracy(run: Run) -> Table:
         (
             name,
             write_count(r.images),
-            write_percent(r.accuracy()),
+            _write_accuracy(r),
             _write_top1_interval(r),
-            *(write_percent(r.accuracy(k)) for k in range(2, depth + 1)),
+            *(_write_accuracy(r, k) for k in range(2, depth + 1)),
             *(write_percent(r.metrics[metric].value) if metric in r.metrics else NOTHING for metric in BEYOND_TOP_K),
             write_figures(run.throughput[name].images_per_s) if name in run.throughput else NOTHING,
         )
@@ -159,6 +159,40 @@ def make_versus(run: Run) -> Table:
     return Table("Against the reference", note, columns, rows, "No engine was compared with the reference.")
 
 
+def make_agreement(run: Run) -> Table:
+    """Each engine's first classes and confidences against the reference's, where no label says what is right."""
+    rows = tuple(
+        (name, r.agreement.reference, *_write_agreement(r.agreement))
+        for name, r in run.accuracy.items()
+        if r.agreement is not None and r.versus is None
+    )
+    columns = (
+        ENGINE,
+        Column("Against"),
+        *numbers("Images", "Changed", "Agree, %", "Interval", "Flips by margin, %", "Confidence, points", "its size"),
+    )
+    note = (
+        "Agree: the share of images with the same first class, with exact bounds (Clopper-Pearson, each one-sided with "
+        "95 % confidence). Flips by margin: each image weighs as much as the reference's best score lies above its "
+        "second, so flips among near ties count little. Confidence: how much that in the first class rose or fell on "
+        "average, and by how much it moved."
+    )
+    return Table("Agreement with the reference", note, columns, rows, "No engine was compared with the reference.")
+
+
+def _write_agreement(agreement: Agreement) -> tuple[str, ...]:
+    weighted, drift, change = agreement.weighted_flips, agreement.confidence_drift, agreement.confidence_change
+    return (
+        write_count(agreement.images),
+        write_count(agreement.changed),
+        write_percent(agreement.share),
+        f"{write_percent(agreement.low)} to {write_percent(agreement.high)}",
+        NOTHING if weighted is None else write_percent(weighted),
+        NOTHING if drift is None else write_points(100 * drift),
+        NOTHING if change is None else write_points(100 * change),
+    )
+
+
 def _write_comparison(versus: Comparison) -> tuple[str, ...]:
     counts = (versus.images, versus.both_right, versus.lost, versus.gained, versus.changed)
     return (
@@ -182,10 +216,10 @@ def make_flips(run: Run) -> Table:
     rows = tuple(
         (
             flip.image,
-            name_class(run.recipe, flip.label),
+            NOTHING if flip.label is None else name_class(run.recipe, flip.label),
             name_class(run.recipe, flip.reference),
             ", ".join(f"{name}: {name_class(run.recipe, first)}" for name, first in flip.predictions.items()),
-            "right" if flip.reference == flip.label else "wrong",
+            NOTHING if flip.label is None else "right" if flip.reference == flip.label else "wrong",
         )
         for flip in (flips or [])[:MOST_FLIPS]
     )
@@ -345,9 +379,18 @@ def _write_executed(executed: Mapping[str, int]) -> str:
     return ", ".join(f"{n} in {precision}" for precision, n in executed.items()) or "the engine does not report it"
 
 
-def _write_versus(versus: Comparison | None) -> tuple[str, str]:
+def _write_accuracy(record: AccuracyRecord, k: int = 1) -> str:
+    """Top-k accuracy, or that it was not measured."""
+    accuracy = record.accuracy(k)
+    return NO_LABELS if accuracy is None else write_percent(accuracy)
+
+
+def _write_versus(record: AccuracyRecord | None) -> tuple[str, str]:
     """The drop with its interval, and the share that changed."""
-    if versus is None:
+    compared = None if record is None else record.compared
+    if record is None or compared is None:
         return NOTHING, NOTHING
-    drop = f"{write_points(versus.drop_pp)} ({write_points(versus.low_pp)} to {write_points(versus.high_pp)})"
-    return drop, write_percent(versus.changed / versus.images)
+    v, drop = record.versus, NO_LABELS
+    if v is not None:
+        drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
+    return drop, write_percent(compared.changed / compared.images)

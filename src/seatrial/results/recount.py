@@ -37,9 +37,9 @@ def check_counts(folder: Path, record: AccuracyRecord) -> Predictions | None:
     if path is None:
         return None
     ours = Predictions.load(path, record.classes)
-    counted = TopK.of(ours.classes, ours.labels)
-    _check(folder, record, "hits", (record.images, record.hits), (counted.count, counted.hits))
-    metrics = measure_all(ours.labels, ours.classes, ours.scores)
+    hits = () if ours.labels is None else TopK.of(ours.classes, ours.labels).hits
+    _check(folder, record, "hits", (record.images, record.hits), (len(ours.ids), hits))
+    metrics = {} if ours.labels is None else measure_all(ours.labels, ours.classes, ours.scores)
     # A record of a newer version may have others.
     stored = {name: _round(estimate) for name, estimate in record.metrics.items() if name in METRICS}
     _check(folder, record, "metrics", stored, {name: _round(metrics.get(name)) for name in stored})
@@ -58,10 +58,15 @@ def check_versus(folder: Path, record: AccuracyRecord, ours: Predictions, theirs
     Raises:
         RefusedFile: its counts are not those of the predictions.
     """
-    theirs, stored = restrict(theirs, ours.ids), record.versus
-    if stored is None or theirs.ids != ours.ids:
+    theirs, stored, agreement = restrict(theirs, ours.ids), record.versus, record.agreement
+    if theirs.ids != ours.ids:
         return  # Evaluations of other images: a doubt in the report.
     before, after = theirs.classes[:, 0], ours.classes[:, 0]
+    if agreement is not None:
+        counted = (len(before), int((before != after).sum()))
+        _check(folder, record, "agreement with its reference", (agreement.images, agreement.changed), counted)
+    if stored is None or ours.labels is None:
+        return
     was_right, is_right = before == ours.labels, after == ours.labels
     chosen = (was_right & is_right, was_right & ~is_right, ~was_right & is_right, before != after)
     counts = (stored.both_right, stored.lost, stored.gained, stored.changed)

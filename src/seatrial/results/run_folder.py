@@ -50,10 +50,10 @@ def read_run(folder: Path) -> Run:
         if found is not None:
             predictions[name] = found
     for name, ours in predictions.items():
-        versus = run.accuracy[name].versus
-        theirs = None if versus is None else predictions.get(versus.reference)
+        compared = run.accuracy[name].compared
+        theirs = None if compared is None else predictions.get(compared.reference)
         # Records of older versions do not name the predictions of their reference, which may have changed.
-        if versus is not None and theirs is not None and versus.reference_sha256:
+        if compared is not None and theirs is not None and compared.reference_sha256:
             check_versus(folder / "evaluation", run.accuracy[name], ours, theirs)
     return replace(run, predictions=predictions)
 

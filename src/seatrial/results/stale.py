@@ -134,9 +134,9 @@ def _judge_accuracy(run: Run, record: AccuracyRecord, stale: Collection[str]) ->
 
 def _judge_reference(run: Run, record: AccuracyRecord) -> str:
     """Whether its counts are against the reference's present predictions; old records do not name them."""
-    versus = record.versus
-    reference = None if versus is None else run.accuracy.get(versus.reference)
-    if versus is None or reference is None or versus.reference_sha256 in ("", reference.predictions_sha256):
+    compared = record.compared
+    reference = None if compared is None else run.accuracy.get(compared.reference)
+    if compared is None or reference is None or compared.reference_sha256 in ("", reference.predictions_sha256):
         return ""
     return "another reference"
 

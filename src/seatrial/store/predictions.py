@@ -1,4 +1,4 @@
-"""Predictions: per image its label, its five best classes and their scores, as Parquet sorted by id."""
+"""Predictions: per image its label, if known, its five best classes and their scores, as Parquet sorted by id."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seatrial.errors import NotComparable, RefusedFile, UsageError
+from seatrial.errors import DataError, NotComparable, RefusedFile, UsageError
 from seatrial.store.files import hash_value, replacing
 
-COLUMNS = ("id", "label", "classes", "scores")
+COLUMNS = ("id", "classes", "scores")
 """Columns that every file of predictions has."""
+LABEL = "label"
+"""The column that a file of predictions without labels lacks."""
 CONTENT = ("content", "content_prepared")
 """The column of `Predictions.contents`: of the image files, or of preprocessed images."""
 
@@ -29,8 +31,8 @@ class Predictions:
     """Predictions for n images, in the order of their ids."""
 
     ids: tuple[str, ...]
-    labels: NDArray[np.int32]
-    """(n,)"""
+    labels: NDArray[np.int32] | None
+    """(n,); None where the images have none, so that nothing is right or wrong: see `known_labels`."""
     classes: NDArray[np.int32]
     """(n, k), best first."""
     scores: NDArray[np.float32]
@@ -48,6 +50,22 @@ class Predictions:
         """Write as Parquet, whole or not at all; the same bytes for the same predictions."""
         write_parts(path, [self])
 
+    def known_labels(self, name: str) -> NDArray[np.int32]:
+        """The labels (n,) of the images, which whatever counts what is right needs.
+
+        Args:
+            name: what the predictions are called.
+
+        Raises:
+            DataError: they have none.
+        """
+        if self.labels is None:
+            raise DataError(
+                f"{name} has no labels, so which of its predictions are right is not known",
+                "give --labels FILE, or evaluate again with labels",
+            )
+        return self.labels
+
     def take(self, rows: NDArray[np.integer]) -> "Predictions":
         """Some of the predictions, in the order of `rows`."""
         ids = tuple(self.ids[row] for row in rows)
@@ -56,7 +74,7 @@ class Predictions:
         return replace(
             self,
             ids=ids,
-            labels=self.labels[rows],
+            labels=None if self.labels is None else self.labels[rows],
             classes=self.classes[rows],
             scores=self.scores[rows],
             logits=logits,
@@ -107,7 +125,9 @@ def write_parts(path: Path, parts: Iterable[Predictions]) -> None:
 
 
 def _to_table(part: Predictions) -> pa.Table:
-    columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string()), "label": pa.array(part.labels, pa.int32())}
+    columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string())}
+    if part.labels is not None:
+        columns[LABEL] = pa.array(part.labels, pa.int32())
     matrices = {"classes": part.classes, "scores": part.scores}
     if part.logits is not None:
         matrices["logits"] = part.logits
@@ -125,21 +145,21 @@ def _to_table(part: Predictions) -> pa.Table:
 
 def _choose_columns(schema: pa.Schema) -> list[str]:
     """The columns to read; ValueError where there are others than those that `save` writes, such as a misspelt one."""
-    foreign = set(schema.names) - {*COLUMNS, *CONTENT, "logits"}
+    foreign = set(schema.names) - {*COLUMNS, LABEL, *CONTENT, "logits"}
     if foreign:
-        raise ValueError(f"it has a column '{min(foreign)}', and predictions have {', '.join(COLUMNS)}")
-    return [*COLUMNS, *(name for name in CONTENT if name in schema.names)]
+        raise ValueError(f"it has a column '{min(foreign)}', and predictions have id, label, classes, scores")
+    return [*COLUMNS, *(name for name in (LABEL, *CONTENT) if name in schema.names)]
 
 
 def _from_table(table: pa.Table) -> Predictions:
     empty = [name for name in table.column_names if table[name].null_count]
     if empty:
         raise ValueError(f"column '{empty[0]}' has rows without a value")
-    ids, labels, classes, scores = (table[name] for name in COLUMNS)
+    ids, classes, scores = (table[name] for name in COLUMNS)
     content = next((name for name in CONTENT if name in table.column_names), None)
     predictions = Predictions(
         tuple(map(str, ids.cast(pa.string()).to_pylist())),
-        labels.cast(pa.int32()).to_numpy(),
+        table[LABEL].cast(pa.int32()).to_numpy() if LABEL in table.column_names else None,
         _to_matrix(classes, pa.int32()),
         _to_matrix(scores, pa.float32()),
         contents=None if content is None else table[content].cast(pa.uint64()).to_numpy(),
@@ -185,10 +205,11 @@ def _check_predictions(predictions: Predictions, path: Path, classes: int | None
         "has scores that are not sorted, the best first": np.any(np.diff(predictions.scores, axis=1) > 0, axis=1),
         "names a class twice": np.any(np.diff(ranked, axis=1) == 0, axis=1),
         "names a class below 0": ranked[:, 0] < 0,
-        "has a label below 0": predictions.labels < 0,
         f"names a class above {limit}, the last one": ranked[:, -1] > limit,
-        f"has a label above {limit}, the last class": predictions.labels > limit,
     }
+    if predictions.labels is not None:
+        faults["has a label below 0"] = predictions.labels < 0
+        faults[f"has a label above {limit}, the last class"] = predictions.labels > limit
     if predictions.scores.shape[1] > 1 and bool((predictions.scores[:, 0] == predictions.scores[:, -1]).all()):
         raise RefusedFile(
             f"{path}: every image has one score for all its classes, so that none of them comes first", fix
@@ -211,7 +232,7 @@ def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:
 
 
 def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) -> None:
-    """Refuse to compare predictions of other images, or with other labels.
+    """Refuse to compare predictions of other images, or with other labels where both have some.
 
     Images are others where their ids or their files' bytes differ, as far as the latter are recorded.
 
@@ -225,7 +246,7 @@ def check_same_images(a: Predictions, b: Predictions, names: tuple[str, str]) ->
             f"{len(only_b)} only in the second)",
             "evaluate both on the same set",
         )
-    if not np.array_equal(a.labels, b.labels):
+    if a.labels is not None and b.labels is not None and not np.array_equal(a.labels, b.labels):
         raise NotComparable(
             f"{names[0]} and {names[1]} were evaluated with different labels", "evaluate both with the same labels"
         )

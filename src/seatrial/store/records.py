@@ -12,6 +12,10 @@ from pydantic import Field, field_validator
 
 from seatrial.errors import ExitCode
 from seatrial.metrics.classification import Estimate, estimate_top_k, name_top_k
+from seatrial.store.comparison import Agreement as Agreement
+from seatrial.store.comparison import Compared as Compared
+from seatrial.store.comparison import Comparison as Comparison
+from seatrial.store.comparison import Suspicion as Suspicion
 from seatrial.store.files import hash_value, is_inside
 from seatrial.store.measurement import EngineRecord, Environment
 from seatrial.store.record import Record
@@ -23,6 +27,8 @@ FOREIGN = "elsewhere"
 """The exporter in the manifest of an imported graph."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 """Of a gate, and of a verdict."""
+NO_LABELS = "not measured (no labels)"
+"""In the place of every figure that counts what is right."""
 WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
 GateKind = Literal["accuracy", "speed"]
 
@@ -216,46 +222,6 @@ class EngineManifest(Record):
         return (*(model.sha256 for model in self.files), *(self.companions[name] for name in sorted(self.companions)))
 
 
-class Suspicion(Strict):
-    """Something that speaks against believing predictions: see `evaluation.plausibility`."""
-
-    kind: str
-    reason: str
-    """In words, with the figures."""
-    fix: str
-
-
-class Comparison(Strict):
-    """Two engines on the same images, image by image."""
-
-    reference: str
-    reference_sha256: str = ""
-    """Of the reference's predictions; empty in old records."""
-    images: int
-    both_right: int
-    lost: int
-    """Right in the reference, wrong here."""
-    gained: int
-    """Wrong in the reference, right here."""
-    changed: int
-    """Images whose first class differs, right or wrong."""
-    drop_pp: float
-    low_pp: float
-    """Lower one-sided 95 % bound of the drop; negative is a gain."""
-    high_pp: float
-    """Upper one-sided 95 % bound of the drop."""
-    confidence: float = 0.95
-    """Of each bound, where it is another: a verdict that fell early needs more."""
-    p_value: float
-    """Exact McNemar test of no difference, two-sided."""
-    other_weights: bool = False
-    """The two have different weights, or nobody knows, so that changed predictions are to be expected."""
-    doubts: tuple[str, ...] = ()
-    """Why the difference may not be the engine's."""
-    suspicions: tuple[Suspicion, ...] = ()
-    """What speaks against believing the reference, so that no drop against it proves anything."""
-
-
 class EarlyStopping(Strict):
     """How an evaluation that stops as soon as its verdict is certain ended."""
 
@@ -272,9 +238,9 @@ class EarlyStopping(Strict):
 
 
 class AccuracyRecord(EngineRecord):
-    """How one engine did on a labelled set: `evaluation/NAME.json`."""
+    """How one engine did on a set of images: `evaluation/NAME.json`."""
 
-    schema_: Literal["seatrial/accuracy/3"] = Field(default="seatrial/accuracy/3", alias="schema")
+    schema_: Literal["seatrial/accuracy/4"] = Field(default="seatrial/accuracy/4", alias="schema")
     checkpoint_sha256: str
     """Empty of a graph from elsewhere, whose weights nobody knows."""
     graph_origin: str = ""
@@ -289,8 +255,8 @@ class AccuracyRecord(EngineRecord):
     fake: bool = False
     """Some images are in it under several names (`--fake-images`), so that its figures are no accuracy."""
     classes: int
-    hits: tuple[int, ...]
-    """Images whose label is among the first 1, 2, … 5 classes."""
+    hits: tuple[int, ...] = ()
+    """Images whose label is among the first 1, 2, … 5 classes; none where the images have no labels."""
     metrics: dict[str, Estimate]
     """By name in `metrics.classification.METRICS`, as far as they are defined; of older versions only top-k."""
     batch_size: int
@@ -302,6 +268,9 @@ class AccuracyRecord(EngineRecord):
     """The Parquet file, beside this record."""
     predictions_sha256: str
     versus: Comparison | None = None
+    """Against a reference, by what is right; None without labels, too."""
+    agreement: Agreement | None = None
+    """With the reference, whatever is right; None in old records, too."""
     early_stopping: EarlyStopping | None = None
     """Of an evaluation that stops as soon as its verdict is certain."""
     doubts: tuple[str, ...] = ()
@@ -314,13 +283,28 @@ class AccuracyRecord(EngineRecord):
     """Why they were not checked for plausibility; empty where they were, or where an older version wrote this."""
     environment: Environment
 
-    def accuracy(self, k: int = 1) -> float:
-        """Top-k accuracy as a fraction 0..1."""
-        return self.hits[min(k, len(self.hits)) - 1] / self.images
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have labels; else nothing is known to be right or wrong."""
+        return bool(self.hits)
+
+    @property
+    def compared(self) -> Compared | None:
+        """The comparison with a reference: by what is right, or, without labels, by agreement."""
+        return self.versus or self.agreement
+
+    def accuracy(self, k: int = 1) -> float | None:
+        """Top-k accuracy as a fraction 0..1; None where it was not measured, as the images have no labels."""
+        return self.hits[min(k, len(self.hits)) - 1] / self.images if self.hits else None
 
     @classmethod
     def upgrade(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Version 1 had the times, now in a `Throughput` beside it; version 2 only the counts of top-k as metrics."""
+        """Version 1 had the times, now in a `Throughput` beside it; version 2 only the counts of top-k as metrics.
+
+        Those before 4 are of labelled images.
+        """
+        if data.get("schema") == "seatrial/accuracy/3":
+            return {**data, "schema": "seatrial/accuracy/4"}
         if data.get("schema") not in ("seatrial/accuracy/1", "seatrial/accuracy/2"):
             return data
         dropped = ("workers", "wall_s", "images_per_s", "top1_interval", "certainty")
@@ -328,7 +312,7 @@ class AccuracyRecord(EngineRecord):
         match data:
             case {"hits": [*hits], "images": int(images)} if all(isinstance(n, int) and 0 <= n <= images for n in hits):
                 kept["metrics"] = {name_top_k(k): estimate_top_k(n, images) for k, n in enumerate(hits, start=1)}
-        return {**kept, "early_stopping": data.get("certainty"), "schema": "seatrial/accuracy/3"}
+        return {**kept, "early_stopping": data.get("certainty"), "schema": "seatrial/accuracy/4"}
 
 
 class GateResult(Strict):

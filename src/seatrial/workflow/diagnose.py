@@ -125,7 +125,7 @@ class _Chain:
         return self._describe(stage, verdict, reason).model_copy(
             update={
                 "against": before if before is not None and is_led else TORCH,
-                "top1": float((logits.argmax(axis=1) == self.sample.truth).mean()),
+                "top1": self.sample.measure_top1(logits),
                 "distance": judged.distance,
                 "from_torch": whole.distance,
                 "floor": judged.floor,

@@ -1,4 +1,4 @@
-"""`seatrial evaluate`: an engine's accuracy on a labelled set, a part of it, or some of it many times."""
+"""`seatrial evaluate`: an engine's accuracy on a set of images, a part of it, or some of it many times."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.bench.worker import read_peak_rss
-from seatrial.data.images import hash_listing
+from seatrial.data.images import are_labelled, hash_listing
 from seatrial.data.preprocessing.check_prepared import check_prepared, describe_input
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
-from seatrial.data.sources import read_images
+from seatrial.data.sources import read_images, read_unlabelled
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.early_stopping import check_early_stopping, stop_early
@@ -52,6 +52,8 @@ class ImageSetSpec:
     source: str
     """A folder, a list, an `.info` file, tar shards, bins or a pack: see `data.sources`."""
     labels: Path | None = None
+    unlabelled: bool = False
+    """Take the images without classes, whatever the source says of them."""
     limit: int | None = None
     """Take so many, each class in proportion."""
     seed: int = 0
@@ -71,12 +73,17 @@ def read_set(
     """
     if image_set.limit is not None and image_set.fake is not None:
         raise UsageError("--limit takes fewer images and --fake-images more", "give one of them")
+    if image_set.unlabelled and image_set.labels is not None:
+        raise UsageError("--no-labels leaves the labels out, and --labels gives some", "give one of them")
     if image_set.fake is not None and spec.reference is not None:
         raise UsageError("--fake-images measures no accuracy, so there is nothing to compare", "leave --reference out")
     manifest = read_engine(folder).manifest
     expected = describe_input(read_pipeline(manifest.graph), manifest.input.dtype)
     recipe = Recipe.read(manifest.graph.recipe, "the graph's manifest")
-    listing = read_images(image_set.source, image_set.labels, recipe, spec.allow_partial, expected, progress)
+    if image_set.unlabelled:
+        listing = read_unlabelled(image_set.source, spec.allow_partial, expected, progress)
+    else:
+        listing = read_images(image_set.source, image_set.labels, recipe, spec.allow_partial, expected, progress)
     images, identity = listing.images, listing.source_hash
     if image_set.limit is not None:
         images, identity = select_images(images, image_set.limit, image_set.seed), None
@@ -93,7 +100,7 @@ def evaluate_engine(
     progress: Progress = silent,
     executor: Executor | None = None,
 ) -> AccuracyRecord:
-    """Run a labelled set through an engine and write `output/NAME.json` and `.parquet`, or find them written.
+    """Run a set of images through an engine and write `output/NAME.json` and `.parquet`, or find them written.
 
     Args:
         executor: what runs the images; None is this process.
@@ -114,10 +121,13 @@ def evaluate_engine(
     reused = stored is not None and is_current(evaluation, *stored, progress)
     record, predictions = stored if stored is not None and reused else _evaluate(evaluation, output, progress)
     reference = evaluation.reference
-    versus = None if reference is None else compare_with(reference, predictions, record)
-    record = record.model_copy(update={"versus": versus})
+    record = record.model_copy(update={"versus": None, "agreement": None})
+    if reference is not None:
+        record = compare_with(reference, predictions, record)
     record.save(output / f"{evaluation.name}.json")
-    shown = f"{evaluation.name}: top-1 {record.accuracy():.2%} of {record.images} images"
+    top1 = record.accuracy()
+    found = "predictions without labels" if top1 is None else f"top-1 {top1:.2%}"
+    shown = f"{evaluation.name}: {found} of {record.images} images"
     progress(EVALUATE.already(evaluation.name) if reused else Update("evaluate", note=shown))
     return record
 
@@ -131,7 +141,7 @@ def prepare_evaluation(
         SeatrialError: as `evaluate_engine`.
     """
     if spec.until_pp is not None:
-        check_early_stopping(spec.reference is not None, spec.allow_partial)
+        check_early_stopping(spec.reference is not None, are_labelled(spec.images), spec.allow_partial)
     file = read_engine(folder)
     pipeline = read_pipeline(file.manifest.graph)
     if file.manifest.graph.preprocess_hash != pipeline.hash:
@@ -242,7 +252,7 @@ def _describe(
     evaluation: Evaluation, observations: Observations, left_out: dict[str, str], path: Path, predictions: Predictions
 ) -> AccuracyRecord:
     manifest, spec, tally = evaluation.file.manifest, evaluation.spec, observations.tally
-    counts = TopK.of(predictions.classes, predictions.labels)
+    labels = predictions.labels
     recipe, batch = evaluation.pipeline.recipe, observations.batch
     belief = judge_tally(spec.images, tally, recipe, observations.swapped, spec.fake, evaluation.own)
     return AccuracyRecord(
@@ -260,12 +270,12 @@ def _describe(
         preprocess_hash=manifest.graph.preprocess_hash,
         images_hash=evaluation.listing,
         contents_hash=predictions.hash_contents(),
-        images=counts.count,
+        images=len(predictions.ids),
         left_out=left_out,
         fake=spec.fake,
         classes=tally.width,
-        hits=counts.hits,
-        metrics=measure_all(predictions.labels, predictions.classes, predictions.scores),
+        hits=() if labels is None else TopK.of(predictions.classes, labels).hits,
+        metrics={} if labels is None else measure_all(labels, predictions.classes, predictions.scores),
         batch_size=evaluation.plan.batch_size,
         batch_invariant=batch.exact if batch else None,
         batch_distance=batch.distance if batch else None,

@@ -12,10 +12,11 @@ from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
-from seatrial.data.images import LabelledImage, hash_listing
-from seatrial.data.labels import read_labels, spread
+from seatrial.data.images import LabelledImage, are_labelled, hash_listing
+from seatrial.data.labels import spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.preprocessing.steps import hash_steps
+from seatrial.data.unlabelled import read_folder_set
 from seatrial.engines.base import Capabilities, EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import ParityError, SeatrialError, UsageError
@@ -57,7 +58,7 @@ class RunSpec:
     """None: the published weights, where they are stored on this machine, or those in an ONNX file."""
     images: Path
     labels: Path | None
-    """None: `images` holds class folders."""
+    """None: `images` holds class folders, or nothing but images, and then there are no labels."""
     engines: tuple[str, ...]
     output: Path
     batch_sizes: tuple[int, ...] = ()
@@ -79,6 +80,8 @@ class RunSpec:
     """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
     reading: CheckpointReading = AS_IT_IS
     """What the user says of the checkpoint."""
+    unlabelled: bool = False
+    """Do without labels, whatever `images` holds."""
     fetch: bool = False
     """Download the published weights where they are not stored."""
 
@@ -226,7 +229,7 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
 def _check(spec: RunSpec, progress: Progress) -> _Checked:
     card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
     recipe = card.recipe
-    images = read_labels(spec.images, spec.labels, recipe, progress)
+    images = read_folder_set(spec.images, spec.labels, recipe, spec.unlabelled, progress)
     probed: dict[str, Capabilities] = {}
     choices = [parse_engine(text, probed) for text in spec.engines]
     reference = choose_reference(recipe)
@@ -325,6 +328,8 @@ def _describe_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
         "evaluate_batch_size": spec.evaluate_batch_size,
         "opset": spec.opset or checked.recipe.graph.opset,
     }
+    if not are_labelled(checked.images):
+        settings["no_labels"] = True
     return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,
@@ -365,6 +370,7 @@ def describe_command(spec: RunSpec) -> str:
         checkpoint=spec.checkpoint,
         images=spec.images,
         labels=spec.labels,
+        no_labels=spec.unlabelled,
         engines=spec.engines,
         batch_size=spec.batch_sizes,
         bench_duration=spec.bench_duration_s,

@@ -132,7 +132,7 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["a.png"], "holds no class folders; give --labels FILE for a flat folder$"),
+        (["a.png"], "holds no class folders; give --labels FILE for a flat folder; `run` and `evaluate` judge"),
         (["n1/a.png"], "has 1 class folders, the network 2 classes; give the recipe of these classes"),
         (
             ["n1/a.png", "n2/a.png", "n3/a.png"],

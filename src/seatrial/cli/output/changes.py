@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from seatrial.cli.output.predictions import describe_agreement
 from seatrial.cli.output.speed import list_ratio
 from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.comparability import describe_unlike, shorten_hash
@@ -10,6 +11,7 @@ from seatrial.compare.regression import Changes, EngineChange, write_change
 from seatrial.compare.speed_table import doubt_intervals
 from seatrial.report.formats import Grid, escape
 from seatrial.report.numbers import write_figures, write_points
+from seatrial.store.records import NO_LABELS
 
 
 def write_changes(changes: Changes, layout: Layout) -> str:
@@ -36,11 +38,13 @@ def _tabulate_accuracy(engines: Sequence[EngineChange]) -> Grid:
     for engine in engines:
         if engine.accuracy is None:
             continue
-        before, after, v = engine.accuracy.before, engine.accuracy.after, engine.accuracy.differences.versus
-        drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
-        counts = (str(v.lost), str(v.gained))
-        top1 = (f"{accuracy.metrics['top1'].value:.2%}" for accuracy in (before, after))
-        rows.append([engine.name, f"{v.images:,}", *top1, drop, *counts])
+        before, after, found = engine.accuracy.before, engine.accuracy.after, engine.accuracy.differences
+        v, drop, counts = found.versus, "–", ("–", "–")
+        if v is not None:
+            drop = f"{write_points(v.drop_pp)} ({write_points(v.low_pp)} to {write_points(v.high_pp)})"
+            counts = (str(v.lost), str(v.gained))
+        top1 = (f"{a.metrics['top1'].value:.2%}" if a.metrics else NO_LABELS for a in (before, after))
+        rows.append([engine.name, f"{found.agreement.images:,}", *top1, drop, *counts])
     return Grid(["engine", "images", "top-1 before", "after", "drop, points (interval)", "lost", "gained"], rows)
 
 
@@ -60,7 +64,10 @@ def _tabulate_speed(engines: Sequence[EngineChange]) -> Grid:
 def _list_notes(changes: Changes) -> Iterator[str]:
     for engine in changes.engines:
         if engine.accuracy is not None:
-            yield from (f"{engine.name}: against {doubt}" for doubt in engine.accuracy.differences.versus.doubts)
+            found = engine.accuracy.differences
+            yield from (f"{engine.name}: against {doubt}" for doubt in found.agreement.doubts)
+            if found.versus is None:
+                yield f"{engine.name}: against {describe_agreement(found.agreement)}"
         if engine.speed is None:
             continue
         allowed = (item for item in engine.speed.unlike.items() if item[0] not in engine.speed.refused)
@@ -97,8 +104,9 @@ def list_changes(changes: Changes) -> dict[str, Any]:
 def _list_engine(engine: EngineChange) -> dict[str, Any]:
     facts: dict[str, Any] = {"changed": engine.changed}
     if engine.accuracy is not None:
-        versus = engine.accuracy.differences.versus
-        facts["accuracy"] = {"before": engine.accuracy.before, "after": engine.accuracy.after, "versus": versus}
+        accuracy = engine.accuracy
+        facts["accuracy"] = {"before": accuracy.before, "after": accuracy.after, "versus": accuracy.differences.versus}
+        facts["accuracy"]["agreement"] = accuracy.differences.agreement
     if engine.speed is not None:
         ratio = engine.speed.ratio
         facts["speed"] = {

@@ -6,6 +6,7 @@ from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.report.formats import Grid, write_columns
+from seatrial.store.records import NO_LABELS, Agreement
 from seatrial.workflow.compare.predictions import PredictionsComparison
 
 
@@ -13,6 +14,9 @@ def write_compared(compared: PredictionsComparison, limit: int) -> str:
     """Accuracies, what flipped and where, and the verdict; at most `limit` images and classes."""
     differences, gate = compared.differences, compared.gate
     blocks: list[str | Grid | Sequence[str]] = [_tabulate_accuracies(compared.accuracies)]
+    unlabelled = [accuracy.name for accuracy in compared.accuracies if not accuracy.hits]
+    if unlabelled:
+        blocks.append(f"top-1 of {' and '.join(unlabelled)}: {NO_LABELS}")
     if differences is not None:
         name = compared.accuracies[1].name
         blocks += [[*_describe(differences, name)], *_list_tables(differences, name, limit)]
@@ -26,7 +30,8 @@ def list_compared(compared: PredictionsComparison) -> dict[str, object]:
     values: dict[str, object] = {"accuracies": compared.accuracies}
     if compared.differences is not None:
         found = compared.differences
-        values |= {"versus": found.versus, "flips": found.flips, "classes": found.classes, "scores": found.scores}
+        values |= {"versus": found.versus, "agreement": found.agreement}
+        values |= {"flips": found.flips, "classes": found.classes, "scores": found.scores}
     if compared.suspected:
         values["suspected"] = compared.suspected
     if compared.gate is not None:
@@ -52,31 +57,48 @@ def _write_estimate(estimate: Estimate | None) -> str:
 
 
 def _describe(differences: Differences, name: str) -> Iterator[str]:
-    v, s = differences.versus, differences.scores
-    yield (
-        f"{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
-        f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%}); "
-        f"McNemar's p {v.p_value:.2g}"
-    )
+    v, a, s = differences.versus, differences.agreement, differences.scores
+    if v is None:
+        yield f"{name} against {describe_agreement(a)}"
+    else:
+        yield (
+            f"{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+            f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%}); "
+            f"McNemar's p {v.p_value:.2g}"
+        )
     if s is None:
         yield "all best scores are the same"
     else:
         yield (
-            f"{s.images} of {v.images} best scores differ, most that of {s.id}: {s.score:g} against {s.reference:g} "
+            f"{s.images} of {a.images} best scores differ, most that of {s.id}: {s.score:g} against {s.reference:g} "
             f"(by {abs(s.score - s.reference):.2g})"
         )
-    yield from (f"doubt: {doubt}, so the drop may not be the engine's" for doubt in v.doubts)
+    yield from (f"doubt: {doubt}, so the drop may not be the engine's" for doubt in a.doubts)
+
+
+def describe_agreement(agreement: Agreement) -> str:
+    """The reference and how far an engine agrees with it, in one line."""
+    a = agreement
+    line = (
+        f"{a.reference}: {a.images - a.changed} of {a.images} first classes agree, {a.share:.2%} "
+        f"({a.low:.2%} to {a.high:.2%})"
+    )
+    if a.weighted_flips is not None:
+        line += f"; flips weighted by margin {a.weighted_flips:.2%}"
+    if a.confidence_drift is not None:
+        line += f"; confidence {100 * a.confidence_drift:+.2f} points on average"
+    return line
 
 
 def _list_tables(differences: Differences, name: str, limit: int) -> Iterator[str]:
-    reference = differences.versus.reference
+    reference = differences.agreement.reference
     classes = [
         [c.label, c.images, f"{c.reference_right / c.images:.1%}", f"{c.right / c.images:.1%}", c.lost, c.gained]
         for c in differences.classes
     ]
     header = ["class", "images", reference, name, "lost", "gained"]
     yield _write_first("classes that lost most", header, classes, "classes", limit)
-    flips = [[f.id, f.label, f.reference, f.answer, f.kind] for f in differences.flips]
+    flips = [[f.id, "–" if f.label is None else f.label, f.reference, f.answer, f.kind] for f in differences.flips]
     yield _write_first(
         "images whose prediction changed", ["image", "label", reference, name, ""], flips, "images", limit
     )

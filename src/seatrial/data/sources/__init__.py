@@ -6,16 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from seatrial.data.archives.tar_stream import COMPRESSED
-from seatrial.data.classes import Classes
+from seatrial.data.classes import UNKNOWN, Classes
 from seatrial.data.image_files import is_image_name
-from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
-from seatrial.data.label_files import read_image_labels
+from seatrial.data.images import UNLABELLED, ImageListing, LabelledImage, PreparedInput
 from seatrial.data.labels import find_annotations, list_images, name_images, read_class_folders, refuse_left_out
 from seatrial.data.names import count_names
 from seatrial.data.sources.bin_files import BIN, read_bin_folder
 from seatrial.data.sources.lists import read_info_list, read_list
 from seatrial.data.sources.pack_file import MAGIC, read_packed
-from seatrial.data.sources.request import Request, label_images
+from seatrial.data.sources.request import Request, label_images, require_labels
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
@@ -54,6 +53,21 @@ def read_images(
         missing = count_names("labelled images are not there", listing.missing)
         progress(Update("images", note=f"{missing}: {len(listing.images)} are taken"))
     return listing
+
+
+def read_unlabelled(
+    source: Path | str,
+    allow_partial: bool = False,
+    expected: PreparedInput | None = None,
+    progress: Progress = silent,
+) -> ImageListing:
+    """The images of a source as `read_images`, without their classes, whatever it says of them.
+
+    Raises:
+        DataError: nothing there, or none of the known kinds.
+        RefusedFile: an archive or a pack is damaged or unsafe.
+    """
+    return _read_kind(Request(Path(source), None, UNKNOWN, allow_partial, expected, progress, unlabelled=True))
 
 
 def _read_kind(request: Request) -> ImageListing:
@@ -104,11 +118,13 @@ def read_folder(request: Request) -> ImageListing:
 
 
 def _read_images(request: Request) -> ImageListing:
-    labels = request.labels or find_annotations(request.source, request.progress)
-    if labels is None:
-        notify = request.notify_left_out
-        return ImageListing(read_class_folders(request.source, request.classes, notify, request.progress))
-    have = name_images(request.source, list_images(request.source, request.notify_left_out))
-    images = (LabelledImage(name, path, -1) for name, path in have.items())
-    by_id = read_image_labels(labels, have.keys(), request.classes)
-    return label_images(images, by_id, replace(request, labels=labels))
+    notify = request.notify_left_out
+    if not request.unlabelled and request.labels is None:
+        request = replace(request, labels=find_annotations(request.source, request.progress))
+        if request.labels is None:
+            return ImageListing(read_class_folders(request.source, request.classes, notify, request.progress))
+    have = name_images(request.source, list_images(request.source, notify))
+    images = (LabelledImage(name, path, UNLABELLED) for name, path in have.items())
+    if request.unlabelled and not have:
+        raise DataError(f"{request.source} holds no images", KINDS)
+    return label_images(images, require_labels(request, "a folder of images", have.keys()), request)

@@ -28,8 +28,7 @@ def read_bin_folder(request: Request) -> ImageListing:
     """
     names = [entry.name for entry in os.scandir(request.source) if not entry.name.startswith(".")]
     paths = [request.source / name for name in names if name.lower().endswith(BIN)]
-    labels = require_labels(request, "a folder of bins")
-    by_id = read_label_file(labels, [path.name for path in paths], request.classes)
+    by_id = require_labels(request, "a folder of bins", [path.name for path in paths], read_label_file)
     form = find_form(paths, request)
     images = (LabelledImage(i, path, -1, prepared=form) for i, path in name_bins_by_id(paths, by_id).items())
     return add_contents(label_images(images, by_id, request), request)

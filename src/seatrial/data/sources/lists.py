@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seatrial.data.bins.info_file import read_info
-from seatrial.data.images import ImageListing, LabelledImage
-from seatrial.data.label_files import read_image_labels, read_label_file, split_label_line
+from seatrial.data.images import UNLABELLED, ImageListing, LabelledImage
+from seatrial.data.label_files import read_label_file, split_label_line
 from seatrial.data.names import count_names, index_unique, read_text_lines
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, Request, label_images, require_labels
@@ -27,6 +27,9 @@ def read_list(request: Request) -> ImageListing:
         raise DataError(f"image list {request.source} is empty", "write a path in each line")
     if request.labels is not None:
         return _label_by_name([folder / line for line in lines], request)
+    if request.unlabelled:
+        texts = [_leave_out_class(line, folder) for line in lines]
+        return _label({text: folder / text for text in texts}, dict.fromkeys(texts, UNLABELLED), request)
     by_path: dict[str, int] = {}
     for line in lines:
         pair = split_label_line(line)
@@ -48,26 +51,33 @@ def read_info_list(request: Request) -> ImageListing:
     Raises:
         DataError: as `read_list`, and bins of several sizes or of another than it says.
     """
-    require_labels(request, "an .info file")
     lines = read_info(request.source)
     sizes = {(line.height, line.width) for line in lines}
     are_bins = lines[0].path.lower().endswith(BIN)
     if are_bins and len(sizes) > 1:
         raise DataError(f"{request.source} names bins of {len(sizes)} sizes", "an engine takes those of one")
-    return _label_by_name([Path(line.path) for line in lines], request, next(iter(sizes)) if are_bins else None)
+    size = next(iter(sizes)) if are_bins else None
+    return _label_by_name([Path(line.path) for line in lines], request, size, "an .info file")
 
 
-def _label_by_name(paths: list[Path], request: Request, size: Size | None = None) -> ImageListing:
-    labels = require_labels(request, "a list of paths")
+def _label_by_name(
+    paths: list[Path], request: Request, size: Size | None = None, what: str = "a list of paths"
+) -> ImageListing:
     if _are_bins(paths, request):
-        by_name = read_label_file(labels, [path.name for path in paths], request.classes)
+        by_name = require_labels(request, what, [path.name for path in paths], read_label_file)
         return _label(name_bins_by_id(paths, by_name), by_name, request, size)
     by_file = index_unique(
         paths,
         lambda path: path.name,
         lambda name, a, b: DataError(f"{request.source} names two files '{name}': {a} and {b}", "remove one of them"),
     )
-    return _label(by_file, read_image_labels(labels, by_file.keys(), request.classes), request, size)
+    return _label(by_file, require_labels(request, what, by_file.keys()), request, size)
+
+
+def _leave_out_class(line: str, folder: Path) -> str:
+    """The path of a line `PATH` or `PATH CLASS`."""
+    pair = None if (folder / line).is_file() else split_label_line(line)
+    return line if pair is None else pair[0]
 
 
 def _label(

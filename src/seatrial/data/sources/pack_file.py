@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -22,7 +22,7 @@ from pydantic import Field
 
 from seatrial.data.classes import check_classes
 from seatrial.data.contents import read_contents
-from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
+from seatrial.data.images import UNLABELLED, ImageListing, LabelledImage, PreparedInput
 from seatrial.data.label_files import read_image_labels
 from seatrial.data.loading.prefetch import load_ahead
 from seatrial.data.names import count_names
@@ -153,10 +153,13 @@ def read_packed(request: Request) -> ImageListing:
     """
     index = open_pack(request.source)
     images = list_packed(index, request.source)
-    check_classes(zip(index.ids, index.labels, strict=True), request.classes, str(request.source))
+    if not request.unlabelled:
+        check_classes(zip(index.ids, index.labels, strict=True), request.classes, str(request.source))
     if index.missing and not request.allow_partial:
         shown = count_names("labelled images that were not there", index.missing)
         raise DataError(f"{request.source} was packed without {shown}", "--allow-partial does without them")
+    if request.unlabelled:
+        return ImageListing(tuple(replace(image, label=UNLABELLED) for image in images), index.missing)
     missing = () if request.labels is None else _compare_labels(images, request.labels, request)
     return ImageListing(images, tuple(sorted({*index.missing, *missing})), index.source_hash)
 

@@ -1,12 +1,13 @@
 """A request for labelled images, and how images get their labels."""
 
 import os
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.classes import Classes, Notify, check_classes
-from seatrial.data.images import ImageListing, LabelledImage, PreparedInput
+from seatrial.data.images import UNLABELLED, ImageListing, LabelledImage, PreparedInput
+from seatrial.data.label_files import read_image_labels
 from seatrial.data.labels import EVERY, find_missing
 from seatrial.data.names import index_unique
 from seatrial.errors import DataError
@@ -27,6 +28,8 @@ class Request:
     expected: PreparedInput | None = None
     """What the engine takes: settles what bins are that do not say it themselves."""
     progress: Progress = silent
+    unlabelled: bool = False
+    """Do without classes, whatever the source says of them."""
 
     @property
     def notify_left_out(self) -> Notify | None:
@@ -44,7 +47,8 @@ def label_images(
     """
     have = {image.id: image for image in found}
     missing = match_ids(by_id.keys(), have.keys(), request)
-    check_classes(by_id.items(), request.classes, str(request.labels or request.source))
+    if not request.unlabelled:
+        check_classes(by_id.items(), request.classes, str(request.labels or request.source))
     there = (have[image] for image in sorted(have.keys() - gone))
     images = tuple(LabelledImage(i.id, i.path, by_id[i.id], i.span, i.prepared) for i in there)
     # One file under two ids, such as `a.jpg` and `./a.jpg`, would count twice.
@@ -68,12 +72,23 @@ def match_ids(labelled: Set[str], have: Set[str], request: Request) -> tuple[str
     return find_missing(labelled, have, request.labels or request.source, request.source, request.allow_partial, fix)
 
 
-def require_labels(request: Request, what: str) -> Path:
-    """The label file.
+def require_labels(
+    request: Request,
+    what: str,
+    names: Collection[str],
+    read: Callable[[Path, Collection[str], Classes], dict[str, int]] = read_image_labels,
+) -> dict[str, int]:
+    """Classes by name, from the label file; `UNLABELLED` each where none are wanted.
+
+    Args:
+        names: of the images.
+        read: reads the file.
 
     Raises:
-        DataError: there is none, and `what` has no classes.
+        DataError: there is no label file, and `what` has no classes; or as `read`.
     """
+    if request.unlabelled:
+        return dict.fromkeys(names, UNLABELLED)
     if request.labels is None:
         raise DataError(f"{request.source} is {what}, which has no classes", "give --labels FILE")
-    return request.labels
+    return read(request.labels, names, request.classes)

@@ -11,7 +11,7 @@ from pathlib import Path
 from seatrial.data.archives.tar_stream import read_index
 from seatrial.data.classes import number_folders
 from seatrial.data.image_files import HEAD_BYTES, is_image_head, is_image_name
-from seatrial.data.images import ImageListing, LabelledImage
+from seatrial.data.images import UNLABELLED, ImageListing, LabelledImage
 from seatrial.data.label_files import read_image_labels
 from seatrial.data.labels import LEFT_OUT
 from seatrial.data.names import count_names, index_unique
@@ -73,7 +73,7 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
         )
     contents = Contents()
     for done, path in enumerate(paths, start=1):
-        _read_shard(path, contents, request.labels is None)
+        _read_shard(path, contents, request.labels is None and not request.unlabelled)
         request.progress(Update("images", done, len(paths), "archives", {"images": f"{len(contents.images):,}"}))
     if contents.left_out:
         _refuse_left_out(contents.left_out, request)
@@ -85,6 +85,9 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
         named = _name_by_base(contents.images.values())
         by_id = read_image_labels(request.labels, named.keys(), request.classes)
         return label_images(named.values(), by_id, request)
+    if request.unlabelled:
+        ids = [image.id for image in contents.images.values()]
+        return label_images(contents.images.values(), dict.fromkeys(ids, UNLABELLED), request)
     if any(contents.classes.values()):
         by_id = {image: label + request.classes.offset for image, label in _match_classes(contents).items()}
         return label_images(contents.images.values(), by_id, request)

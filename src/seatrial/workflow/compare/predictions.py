@@ -71,11 +71,15 @@ def compare_files(
         return PredictionsComparison(accuracies, None, None, suspected)
     differences = compare_predictions(stored[0].predictions, stored[1].predictions, (names[0], names[1]))
     record = stored[1].record
-    versus = differences.versus if record is None else name_differences(differences.versus, stored[0], record)
-    gate = None if gate_pp is None else judge_drop(names[1], versus, gate_pp)
+    versus, agreement = differences.versus, differences.agreement
+    if record is not None:
+        agreement = name_differences(agreement, stored[0], record)
+        versus = versus and name_differences(versus, stored[0], record)
+    differences = replace(differences, versus=versus, agreement=agreement)
+    gate = None if gate_pp is None else judge_drop(names[1], versus or agreement, gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
-    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else versus, gates)
-    return PredictionsComparison(accuracies, replace(differences, versus=versus), gate, suspected)
+    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else agreement, gates)
+    return PredictionsComparison(accuracies, differences, gate, suspected)
 
 
 def _relabel(

@@ -125,7 +125,8 @@ def _compare_accuracy(
     suspected = [
         gate.model_copy(update={"engine": name, "reason": f"{gate.engine}: {gate.reason}"}) for gate in found.suspected
     ]
-    return change, [judge_drop(name, found.differences.versus, limit_pp), *suspected]
+    compared = found.differences.versus or found.differences.agreement
+    return change, [judge_drop(name, compared, limit_pp), *suspected]
 
 
 def _compare_measured(
