@@ -7,6 +7,7 @@ import typer
 from seatrial import __version__
 from seatrial.cli import (
     bench,
+    board,
     compare,
     compile,
     data,
@@ -51,7 +52,7 @@ def make_app() -> typer.Typer:
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
     judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose)
     measure = (bench.bench, load_test.load_test, import_log.import_log)
-    together = (compare.compare, run.report, run.run, run.demo)
+    together = (compare.compare, board.board, run.report, run.run, run.demo)
     for verb in (*prepare, *judge, *measure, *together):
         app.command()(verb)
     return app

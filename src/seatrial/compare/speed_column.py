@@ -17,7 +17,7 @@ Kind = Literal["scope", "chips", "precision", "model", "graph", "preprocess", "m
 
 PREFERRED: tuple[Scope, ...] = ("host", "device", "e2e")
 """The scope to take where there are several: with the copies first, as every engine of ours is timed."""
-_ONE_CHIP = ("ais_bench", "benchmark", "ascend")
+ONE_CHIP = ("ais_bench", "benchmark", "ascend")
 """Tools and engines that drive one chip, of which a card may have several."""
 NO_END = ("contradict", "the result is INVALID", "the load that was offered")
 """Words in doubts of imported records that forbid ratios: see `bench.vendor_logs`."""
@@ -63,7 +63,7 @@ def read_measurement(record: Measurement, name: str) -> SpeedColumn:
         for s in measure_speeds(record, None)
     )
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
-    chips = None if record.engine in _ONE_CHIP else 1
+    chips = None if record.engine in ONE_CHIP else 1
     return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
 
 
@@ -81,7 +81,7 @@ def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": model}
     if isinstance(record, LoadTestRecord):
         facts |= _list_own_facts(record.own)
-    chips = record.chips_per_card or (None if record.tool in _ONE_CHIP else 1)
+    chips = record.chips_per_card or (None if record.tool in ONE_CHIP else 1)
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not stated'}"
     return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)

@@ -44,6 +44,10 @@ def _lacks_classes(images: Path) -> bool:
     return bool(list_by_suffix(images))
 
 
+def _find_parent(folder: Path) -> Path:
+    return folder.resolve().parent if folder.name in ("", "..") else folder.parent
+
+
 def _refuse_forgotten(images: Path) -> None:
     """Refuse to do without labels where a file in the folder, or beside it, names its images.
 
@@ -52,7 +56,7 @@ def _refuse_forgotten(images: Path) -> None:
     """
     paths = list_by_suffix(images)
     names = {name.encode() for path in paths for name in (path.name, path.stem) if not name.isdecimal()}
-    for path in sorted(path for folder in (images, images.resolve().parent) for path in folder.iterdir()):
+    for path in sorted(path for folder in (images, _find_parent(images)) for path in folder.iterdir()):
         if path.suffix.lower() not in TEXTS or not path.is_file() or is_image_name(path.name):
             continue
         with path.open("rb") as file:

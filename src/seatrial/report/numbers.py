@@ -50,8 +50,9 @@ def write_probability(p: float) -> str:
 
 
 def write_size(size_bytes: int) -> str:
-    """Memory: 15.6 GiB."""
-    return f"{write_figures(size_bytes / 2**30)} GiB"
+    """Memory and files: 15.6 GiB, 97.5 MiB, 2.44 KiB."""
+    power, unit = next(((p, u) for p, u in ((30, "GiB"), (20, "MiB")) if size_bytes >= 2**p), (10, "KiB"))
+    return f"{write_figures(size_bytes / 2**power)} {unit}"
 
 
 def write_mebibytes(size_bytes: int) -> str:

@@ -5,6 +5,8 @@ for it and a record inside another record has none.
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +17,8 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.store.files import hash_value, write_text
 from seatrial.strict import Strict
 
+_TAIL_BYTES = 128
+_TAIL = re.compile(rb'"checksum": "([0-9a-f]{64})"\s*}\s*$')
 CHECKSUM = "checksum"
 """Key of the sha256 over the canonical JSON of all other keys (`store.files.hash_value`)."""
 
@@ -80,6 +84,27 @@ def _take_checksum(data: dict[str, Any], path: Path) -> dict[str, Any]:
     if not matches:
         raise RefusedFile(f"{path} was edited or damaged: checksum mismatch", "delete it and run the stage again")
     return data
+
+
+def read_checksum(path: Path | str) -> str:
+    """The checksum at the end of a record's file, without reading the rest; empty where there is no such file.
+
+    A file that ends otherwise, such as one that is cut off or of an older version, gives "?".
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError:
+        return "?"
+    try:
+        tail = os.pread(descriptor, _TAIL_BYTES, max(0, os.fstat(descriptor).st_size - _TAIL_BYTES))
+    except OSError:
+        return "?"
+    finally:
+        os.close(descriptor)
+    found = _TAIL.search(tail)
+    return found[1].decode() if found else "?"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -29,11 +29,13 @@ from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
+from seatrial.results.summarise import summarise
 from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, GraphManifest, RunManifest, Verdict
+from seatrial.store.summary import SUMMARY
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
@@ -44,7 +46,7 @@ from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantiz
 CARD = "card.toml"
 """The card that the model reference led to."""
 BATCH_SIZES = (1, 4, 8, 16)
-RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json")
+RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json", SUMMARY)
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
 
@@ -214,14 +216,15 @@ def _prove_card(recipe: Recipe, images: Sequence[Path], output: Path, progress: 
 
 
 def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:
-    """Write `report.html` and `report.md` of a run folder; returns them and the run.
+    """Write `report.html`, `report.md` and `summary.json` of a run folder; returns the first two and the run.
 
     Raises:
         UsageError: the folder is no run.
     """
     from seatrial.report.write import write_report as write
 
-    written = html, markdown, _ = write(run)
+    written = html, markdown, found = write(run)
+    summarise(found).save(run / SUMMARY)
     progress(Update("report", note=f"{html} and {markdown.name}"))
     return written
 

@@ -6,6 +6,7 @@ from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.report.formats import Grid, write_columns
+from seatrial.report.numbers import write_points
 from seatrial.store.records import NO_LABELS, Agreement
 from seatrial.workflow.compare.predictions import PredictionsComparison
 
@@ -86,7 +87,7 @@ def describe_agreement(agreement: Agreement) -> str:
     if a.weighted_flips is not None:
         line += f"; flips weighted by margin {a.weighted_flips:.2%}"
     if a.confidence_drift is not None:
-        line += f"; confidence {100 * a.confidence_drift:+.2f} points on average"
+        line += f"; confidence moved by {write_points(100 * a.confidence_drift)} points on average"
     return line
 
 

@@ -1,0 +1,118 @@
+"""A run's records in brief, for lists of many runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from seatrial.machine.environment import machine_hash
+from seatrial.metrics.intervals import exact_bounds
+from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
+from seatrial.results.speed import Speed, measure_speeds
+from seatrial.store.measurement import Measurement
+from seatrial.store.record import read_checksum
+from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
+from seatrial.store.summary import EngineSummary, RunSummary, SpeedSummary
+
+
+def summarise(run: Run) -> RunSummary:
+    """A run's engines with the figures that lists of runs show."""
+    paths = ["run.json", VERDICT]
+    paths += [place.format(name) for place in (ENGINE, ACCURACY, SPEED) for name in run.engines]
+    return RunSummary(
+        recipe=run.recipe.name,
+        title=run.recipe.title,
+        origin=run.recipe.origin or "",
+        reference=run.reference,
+        outcome=None if run.verdict is None else run.verdict.outcome,
+        stale=len(run.stale),
+        engines=tuple(_summarise_engine(run, name) for name in run.engines),
+        sources={path: read_checksum(run.folder / path) for path in paths},
+    )
+
+
+def _summarise_engine(run: Run, name: str) -> EngineSummary:
+    built, record, measured = run.built.get(name), run.accuracy.get(name), run.measurements.get(name)
+    known = built or record or measured
+    outcomes = [gate.outcome for gate in (run.verdict.gates if run.verdict else ()) if gate.engine == name]
+    facts: dict[str, object] = {"name": name, "outcome": min(outcomes, key=WORST_FIRST.index, default=None)}
+    if known is not None:
+        facts |= {"engine": known.engine, "device": known.device, "precision": known.precision}
+        facts["executed"] = known.executed
+    if built is not None:
+        facts["size_bytes"] = _measure_size(run.folder / "engines" / name, built)
+    if record is not None:
+        facts |= _summarise_accuracy(run, record)
+    if measured is not None:
+        facts |= _summarise_speed(measured)
+    return EngineSummary.model_validate(facts)
+
+
+def _measure_size(folder: Path, built: EngineManifest) -> int | None:
+    names = [*(model.path for model in built.files), *built.companions]
+    try:
+        return sum((folder / name).stat().st_size for name in names)
+    except OSError:
+        return None
+
+
+def _summarise_accuracy(run: Run, record: AccuracyRecord) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "images": record.images,
+        "images_hash": record.contents_hash or record.images_hash,
+        "predictions": record.predictions,
+        "predictions_sha256": record.predictions_sha256,
+        "first_classes": _name_first_classes(run, record),
+    }
+    top1, versus, compared = record.accuracy(), record.versus, record.compared
+    if top1 is not None:
+        low, high = exact_bounds(record.hits[0], record.images, 0.975)  # on each side, so 95 % in all
+        facts |= {"top1": top1, "top1_low": low, "top1_high": high}
+    if versus is not None:
+        facts |= {"drop_pp": versus.drop_pp, "drop_low_pp": versus.low_pp, "drop_high_pp": versus.high_pp}
+    if compared is not None:
+        low, high = exact_bounds(compared.images - compared.changed, compared.images)
+        share = 1 - compared.changed / compared.images
+        facts |= {"agreement": share, "agreement_low": low, "agreement_high": high}
+    return facts
+
+
+def _name_first_classes(run: Run, record: AccuracyRecord) -> str:
+    """The reference's predictions where no first class differs from them, else the record's own."""
+    reference, compared = run.accuracy.get(run.reference), record.compared
+    if compared is None or compared.changed or reference is None or compared.images != reference.images:
+        return record.predictions_sha256
+    return compared.reference_sha256 or record.predictions_sha256
+
+
+def _summarise_speed(measured: Measurement) -> dict[str, object]:
+    environment = measured.environment
+    return {
+        "machine": f"{environment.cpu}, {environment.cores} cores",
+        "machine_hash": machine_hash(environment),
+        "facts": {
+            "graph": measured.graph_sha256,
+            "preprocess": measured.preprocess_hash,
+            "clock": "" if environment.clock_mhz is None else f"{environment.clock_mhz:.0f} MHz",
+        },
+        "figures": tuple(_list_figures(measured)),
+    }
+
+
+def _list_figures(measured: Measurement) -> Iterator[SpeedSummary]:
+    for speed in measure_speeds(measured, None):
+        low, high = speed.rate.bounds or (None, None)
+        yield SpeedSummary(
+            scope=speed.scope,
+            batch_size=speed.latency.batch_size,
+            streams=speed.streams,
+            processes=speed.processes,
+            images_per_s=speed.images_per_s,
+            low=low,
+            high=high,
+            doubt=speed.rate.doubt,
+            memory_bytes=_find_memory(measured, speed),
+        )
+
+
+def _find_memory(measured: Measurement, speed: Speed) -> int:
+    points = measured.by_setting(speed.scope)[(speed.scope, speed.streams, speed.latency.batch_size)]
+    return max(point.device_memory_bytes or point.peak_rss_bytes for point in points)

@@ -1,0 +1,111 @@
+"""What a list of many runs needs of one: `summary.json`, so that none of its samples and predictions are read again.
+
+It names the checksum of every record that it was made of, so whether it is still theirs is known without reading them.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from seatrial.store.measurement import Scope
+from seatrial.store.record import Record, read_checksum
+from seatrial.store.records import Outcome
+from seatrial.strict import Strict
+
+
+class SpeedSummary(Strict):
+    """The rate at one batch size, of all processes and streams together."""
+
+    scope: Scope
+    batch_size: int
+    streams: int
+    processes: int
+    images_per_s: float
+    low: float | None
+    """Of its 95 % interval; None where nothing repeats."""
+    high: float | None
+    doubt: str | None
+    """Why it is no end of a ratio."""
+    memory_bytes: int
+    """The most that a process took: on the accelerator where its driver reports that, else of the machine."""
+
+
+class EngineSummary(Strict):
+    """One engine of a run: what was asked, and what came of it."""
+
+    name: str
+    engine: str = ""
+    """Empty where no record says what it is, like the next two."""
+    device: str = ""
+    precision: str = ""
+    executed: dict[str, int] = Field(default_factory=dict)
+    size_bytes: int | None = None
+    """Of all files that the engine loads; None where they are not there."""
+    images: int | None = None
+    """Number of images with predictions; None where none were evaluated."""
+    images_hash: str | None = None
+    """What identifies them: by their bytes where these are known."""
+    top1: float | None = None
+    """None without labels, like its bounds."""
+    top1_low: float | None = None
+    """Exact two-sided 95 % interval (Clopper-Pearson)."""
+    top1_high: float | None = None
+    drop_pp: float | None = None
+    """Against the run's reference; None of the reference itself and without labels."""
+    drop_low_pp: float | None = None
+    drop_high_pp: float | None = None
+    agreement: float | None = None
+    """Share of equal first classes; None of the reference itself."""
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+    predictions: str = ""
+    """The Parquet file, in `evaluation`."""
+    predictions_sha256: str = ""
+    first_classes: str = ""
+    """What engines with the same first class for every image have in common; empty where that is not known."""
+    outcome: Outcome | None = None
+    """The worst of its gates; None where none was judged."""
+    machine: str = ""
+    """That measured the speed, in words; empty where none was measured."""
+    machine_hash: str = ""
+    facts: dict[str, str] = Field(default_factory=dict)
+    """That decide what its speed may be compared with: see `compare.speed_column`."""
+    figures: tuple[SpeedSummary, ...] = ()
+
+
+class RunSummary(Record):
+    """A run in brief."""
+
+    schema_: Literal["seatrial/summary/1"] = Field(default="seatrial/summary/1", alias="schema")
+    recipe: str
+    title: str
+    origin: str = ""
+    """The model reference that the card came from, if it was one."""
+    reference: str
+    """The engine that the others are compared with."""
+    outcome: Outcome | None
+    """None where the run was not judged."""
+    stale: int
+    """Records that are of other inputs and left out."""
+    engines: tuple[EngineSummary, ...]
+    sources: dict[str, str]
+    """The checksum of each record that it was made of, by path in the run folder; empty where there was none."""
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether the records in a run folder are still those that this was made of."""
+        # As text: building so many paths takes longer than reading the files.
+        return all(read_checksum(f"{folder}/{path}") == checksum for path, checksum in self.sources.items())
+
+    @classmethod
+    def find(cls, folder: Path) -> "RunSummary | None":
+        """The summary in a run folder, if it is one of the records there."""
+        path = folder / SUMMARY
+        if not path.is_file():
+            return None
+        found = cls.load(path)
+        return found if found.is_of(folder) else None
+
+
+SUMMARY = "summary.json"
+"""Its path in a run folder."""

@@ -1,0 +1,123 @@
+"""`seatrial board`: every run under a folder, side by side."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seatrial.compare.board import BoardRow, list_rows, mark_front
+from seatrial.compare.since import Cell, compare_rows, find_older, name_cell
+from seatrial.errors import SeatrialError, UsageError
+from seatrial.machine.cpu import count_cores
+from seatrial.progress import Progress, Update, silent
+from seatrial.results.run_folder import read_records
+from seatrial.results.summarise import summarise
+from seatrial.store.records import Verdict
+from seatrial.store.summary import RunSummary
+
+SEVERAL = 64
+"""From so many runs on they are read by as many processes as there are cores."""
+CHUNK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All runs under a folder."""
+
+    rows: tuple[BoardRow, ...]
+    """In the order of the runs' paths, the engines of each in its own order."""
+    runs: int
+    unread: int
+    """Folders of runs that cannot be read."""
+    since: str = ""
+    """The older folder, if there is one."""
+    gone: tuple[Cell, ...] = ()
+    """Model, engine and precision that only the older one has."""
+
+
+def read_board(folder: Path, since: Path | None = None, progress: Progress = silent) -> Board:
+    """Read the records of every run under a folder; nothing is written.
+
+    Raises:
+        UsageError: there is no such folder, or no run in it.
+    """
+    rows = mark_front(_read_rows(folder, progress))
+    runs = {row.run for row in rows}
+    unread = sum(bool(row.reason) for row in rows)
+    if since is None:
+        return Board(tuple(rows), len(runs), unread)
+    older: dict[Cell, list[BoardRow]] = {}
+    for row in _read_rows(since, progress):
+        if not row.reason:
+            older.setdefault(name_cell(row), []).append(row)
+    changed = []
+    for done, row in enumerate(rows, start=1):
+        found = None if row.reason else find_older(row, older.get(name_cell(row), ()))
+        change = compare_rows(row, found, (folder, since)) if isinstance(found, BoardRow) else found
+        changed.append(replace(row, change=change))
+        progress(Update("compare", done, len(rows), "engines"))
+    gone = sorted(older.keys() - {name_cell(row) for row in rows})
+    return Board(tuple(changed), len(runs), unread, str(since), tuple(gone))
+
+
+def _read_rows(folder: Path, progress: Progress) -> list[BoardRow]:
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
+    found = sorted(find_runs(folder))
+    if not found:
+        raise UsageError(f"{folder} has no run folder in it (none has a run.json)", "`seatrial run` makes one")
+    rows: list[BoardRow] = []
+    for done, part in enumerate(_read_all(folder, found), start=1):
+        rows += part
+        progress(Update("board", done, len(found), "runs"))
+    return rows
+
+
+def _read_all(folder: Path, found: Sequence[tuple[str, str]]) -> Iterator[list[BoardRow]]:
+    jobs = [(folder, path, reason) for path, reason in found]
+    if len(jobs) < SEVERAL or count_cores() < 2:
+        yield from map(read_row, jobs)
+        return
+    with ProcessPoolExecutor(count_cores()) as pool:
+        yield from pool.map(read_row, jobs, chunksize=CHUNK)
+
+
+def find_runs(folder: Path) -> Iterator[tuple[str, str]]:
+    """Paths of run folders, seen from `folder`, and why one cannot be looked into; links are not followed."""
+    failed: list[OSError] = []
+    for place, folders, files in os.walk(folder, onerror=failed.append):
+        path = os.path.relpath(place, folder)
+        if "run.json" in files or ("verdict.json" in files and Verdict.stands_at(Path(place) / "verdict.json")):
+            yield path, ""
+            folders.clear()
+        else:
+            folders[:] = [name for name in folders if not name.startswith(".")]
+    for error in failed:
+        yield os.path.relpath(error.filename, folder), f"it cannot be read ({error.strerror})"
+
+
+def read_row(job: tuple[Path, str, str]) -> list[BoardRow]:
+    """The rows of the run at a path under a folder; one with the reason where it cannot be read."""
+    folder, path, reason = job
+    if reason:
+        return [BoardRow(run=path, reason=reason)]
+    try:
+        return list_rows(path, read_summary(folder / path))
+    except SeatrialError as error:
+        return [BoardRow(run=path, reason=str(error))]
+    except Exception as error:  # A foreign folder may hold anything, and must not hide the others.
+        return [BoardRow(run=path, reason=f"its records do not make sense ({type(error).__name__}: {error})"[:300])]
+
+
+def read_summary(folder: Path) -> RunSummary:
+    """The summary in a run folder where it is of the records there, else one that is made of them.
+
+    Raises:
+        SeatrialError: as `read_records`.
+    """
+    found = None
+    with contextlib.suppress(SeatrialError):  # What was derived is made again; the records say themselves if damaged.
+        found = RunSummary.find(folder)
+    return found or summarise(read_records(folder))

@@ -1,0 +1,120 @@
+"""`seatrial board` over folders of runs, sound, broken and foreign."""
+
+import base64
+import csv
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from run_folder import BF16, INT8, TORCH, Trial, build_run
+from seatrial.cli import run_cli
+from seatrial.results.run_folder import read_records
+from seatrial.results.summarise import summarise
+from seatrial.store.summary import SUMMARY, RunSummary
+from seatrial.workflow import board
+from seatrial.workflow.board import read_board, read_summary
+
+EVIL = "<script>alert(1)</script>|*_`"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sound runs, one of which has a summary, and four folders that cannot be read."""
+    folder = tmp_path_factory.mktemp("board") / "runs"
+    first = build_run(folder / "deep" / "down" / "first", Trial(ships=(TORCH, BF16, INT8)))
+    summarise(read_records(first)).save(first / SUMMARY)
+    build_run(folder / "second", Trial(title=EVIL))
+    for name, text in (("broken", '{"schema": "seatrial/run/1", "x":'), ("foreign", '{"a": 1}'), ("list", "[1]")):
+        (folder / name).mkdir()
+        (folder / name / "run.json").write_text(text)
+    cut = shutil.copytree(folder / "second", folder / EVIL.replace("/", ""))
+    record = cut / "bench" / "torch.json"
+    record.write_text(record.read_text()[:-200])
+    return folder
+
+
+def test_every_format_has_the_same_rows(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("board.csv", "board.json", "board.md", "board.html"):
+        assert run_cli(["board", str(runs), "--output", str(tmp_path / name)]) == 0
+    capsys.readouterr()
+    with (tmp_path / "board.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    found = json.loads((tmp_path / "board.json").read_text())
+    assert (found["runs"], found["not_read"], len(found["engines"])) == (6, 4, 6 + 4)
+    assert [row["run"] for row in rows] == [row["run"] for row in found["engines"]]
+    (int8,) = (row for row in found["engines"] if row["engine"] == "openvino-int8")
+    assert (int8["run"], int8["precision"], int8["outcome"]) == ("deep/down/first", "int8", "FAIL")
+    assert int8["batch_size"] == 4 and int8["images_per_s"] == pytest.approx(4000 / 12.5)
+    text, page = ((tmp_path / name).read_text() for name in ("board.md", "board.html"))
+    for written in (text, page):
+        assert "6 runs, 6 engines" in written and "never ranked" in written and "could not be read" in written
+        assert f"{100 * int8['top1']:.2f}" in written and "deep/down/first" in written
+    assert run_cli(["board", str(runs)]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_the_page_needs_nothing_and_runs_its_own_script_alone(runs: Path, tmp_path: Path) -> None:
+    assert run_cli(["board", str(runs), "--output", str(tmp_path / "b.html")]) == 0
+    page = (tmp_path / "b.html").read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page and "default-src 'none'" in page
+    assert not re.search(r"""(src|href)=|url\\(|@import""", page) and "alert(1)" not in script
+    assert "&lt;script&gt;" in page
+
+
+def test_a_summary_counts_only_as_long_as_the_records_are_its_own(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(runs / "deep" / "down" / "first", tmp_path / "run")
+    known = RunSummary.load(run / SUMMARY)
+    with monkeypatch.context() as patch:
+        patch.setattr(board, "read_records", lambda folder: pytest.fail("a sound summary is enough"))
+        assert read_summary(run) == known
+    (run / "verdict.json").unlink()
+    assert not known.is_of(run)
+    assert read_summary(run).outcome is None and known.outcome == "FAIL"
+    (run / SUMMARY).write_text("{}")
+    assert read_summary(run).outcome is None
+
+
+def test_what_changed_since_an_older_folder_is_marked(runs: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(runs / "second", older / "second")
+    build_run(older / "third", Trial(ships=(TORCH,)))
+    shutil.rmtree(older / "third" / "bench")
+    found = read_board(runs, older)
+    kinds = {(row.run, row.engine.name): row.change.kind for row in found.rows if row.change is not None}
+    assert kinds["deep/down/first", "openvino-int8"] == "new" and kinds["second", "onnxruntime"] == "not certain"
+    assert found.gone == () and found.since == str(older)
+    assert run_cli(["board", str(runs), "--since", str(older), "--output", str(tmp_path / "b.html")]) == 0
+    assert "What changed" in (tmp_path / "b.html").read_text()
+
+
+def test_many_runs_are_read_by_several_processes_as_one_reads_them(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = read_board(runs)
+    monkeypatch.setattr(board, "SEVERAL", 1)
+    monkeypatch.setattr(board, "count_cores", lambda: 2)
+    assert read_board(runs) == alone
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nowhere"], "there is no folder nowhere"),
+        (["."], "has no run folder in it"),
+        ([".", "--format", "htlm"], "did you mean 'html'"),
+        ([".", "--output", "board.pdf"], "give --format html or md or csv or json"),
+        ([".", "--output", "board"], "does not say its format"),
+    ],
+)
+def test_what_makes_no_board_is_said(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["board", *words]) == 2
+    assert told in capsys.readouterr().err
