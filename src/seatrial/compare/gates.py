@@ -109,8 +109,8 @@ def _judge_possible_drop(name: str, compared: Compared, limit_pp: float) -> Gate
     high = exact_bounds(compared.changed, compared.images)[1]
     reason = (
         f"top-1 is {NO_LABELS}, but falls by no more than what changed: {compared.changed} of {compared.images} first "
-        f"classes against {compared.reference}, at most {100 * high:.2f} points with {CONFIDENCE:.0%} confidence; the gate is "
-        f"{limit_pp:g}"
+        f"classes against {compared.reference}, at most {100 * high:.2f} points with {CONFIDENCE:.0%} confidence; "
+        f"the gate is {limit_pp:g}"
     )
     outcome: Outcome = "PASS" if 100 * high < limit_pp else "INCONCLUSIVE"
     if outcome == "INCONCLUSIVE":

@@ -50,7 +50,7 @@ def _list_evaluated(run: Run) -> _Found:
         yield from ((name, note, "optimiser") for note in engine.notes)
     for name, record in run.accuracy.items():
         yield from ((name, text, "other") for text in record.doubts)
-        yield from ((name, text, "other") for text in (record.versus.doubts if record.versus else ()))
+        yield from ((name, text, "other") for text in (record.compared.doubts if record.compared else ()))
         if record.unchecked:
             yield name, f"nothing checked whether its predictions are plausible: {record.unchecked}", "other"
 

@@ -48,7 +48,7 @@ def list_rivals(run: Run) -> list[Rival]:
     """The engines with both figures, in the order of the run; only those measured on the first one's machine."""
     best = best_speeds(run)
     machines = {name: (found.environment.cpu, found.environment.cores) for name, found in run.measurements.items()}
-    names = [name for name in run.engines if name in best and name in run.accuracy]
+    names = [name for name in run.engines if name in best and name in run.accuracy and run.accuracy[name].labelled]
     return [
         Rival(name, _find_accuracy(run, name), _find_speed(run, name))
         for name in names
@@ -68,10 +68,10 @@ def find_ties(rivals: Sequence[Rival]) -> list[tuple[str, str]]:
 
 def _find_accuracy(run: Run, name: str) -> Figure:
     record = run.accuracy[name]
-    top1, versus = record.accuracy(), record.versus
+    top1, versus = record.accuracy() or 0.0, record.versus
     reference = run.accuracy.get(run.reference)
     if versus is not None and reference is not None and reference.images == record.images:
-        base = reference.accuracy()
+        base = reference.accuracy() or 0.0
         return Figure(top1, base - versus.high_pp / 100, base - versus.low_pp / 100)
     if name == run.reference and any(other.versus for other in run.accuracy.values()):
         return Figure(top1, top1, top1)

@@ -75,11 +75,17 @@ def _list_results(run: Run) -> list[Value]:
             "metrics": _list_metrics(record),
         }
         for name, record in run.accuracy.items()
+        if record.compared or record.labelled
     ]
 
 
 def _list_metrics(record: AccuracyRecord) -> list[Value]:
-    metrics: list[Value] = [{"type": "accuracy", "name": "Top-1 accuracy", "value": record.accuracy(1)}]
+    metrics: list[Value] = []
+    if record.labelled:
+        metrics.append({"type": "accuracy", "name": "Top-1 accuracy", "value": record.accuracy(1)})
+    elif record.agreement:
+        name = f"Share of first classes that are those of {record.agreement.reference}"
+        metrics.append({"type": "agreement", "name": name, "value": record.agreement.share})
     if len(record.hits) >= 5:
         metrics.append({"type": "accuracy", "name": "Top-5 accuracy", "value": record.accuracy(5), "args": {"k": 5}})
     if record.versus:

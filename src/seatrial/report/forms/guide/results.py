@@ -16,7 +16,7 @@ from seatrial.report.tables import write_precision
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
 from seatrial.store.diagnosis import Diagnosis
-from seatrial.store.records import Comparison
+from seatrial.store.records import AccuracyRecord, Comparison
 
 RATE_DIGITS, RATIO_DIGITS = 4, 4
 """Most decimals of images per second, as the guides print; and of ratios, which are of the printed rates."""
@@ -45,7 +45,11 @@ def _write_performance(run: Run) -> str:
         record = run.accuracy.get(name)
         sizes = [speed.batch for speed in speeds]
         shown = str(record.batch_size) if record and str(record.batch_size) in sizes else (sizes or [""])[0]
-        top1 = f"{write_percent(record.accuracy())}% (bs{record.batch_size})" if record else say("not measured")
+        top1 = (
+            f"{_write_accuracy_at(record, 1)}% (bs{record.batch_size})"
+            if record and record.labelled
+            else say("not measured")
+        )
         for size, rate in [(s.batch, _write_rate(s)) for s in speeds] or [("", say("not measured"))]:
             rows.append([chip, engine, size or NOTHING, name_set(run), top1 if size == shown else NOTHING, rate])
     header = [say("Chip"), say("Engine"), "Batch Size", say("Data set"), say("Accuracy"), say("Speed")]
@@ -56,13 +60,18 @@ def _write_rate(speed: Speed) -> str:
     return write_exact(speed.images_per_s, RATE_DIGITS)
 
 
+def _write_accuracy_at(record: AccuracyRecord, k: int) -> str:
+    accuracy = record.accuracy(k)
+    return say("not measured") if accuracy is None else write_percent(accuracy)
+
+
 def _write_accuracy(run: Run) -> list[str]:
     rows = [
         [
             name,
             write_count(record.images),
-            write_percent(record.accuracy()),
-            write_percent(record.accuracy(5)) if len(record.hits) >= 5 else NOTHING,
+            _write_accuracy_at(record, 1),
+            _write_accuracy_at(record, 5) if len(record.hits) >= 5 else NOTHING,
             *_list_versus(record.versus),
             outcome_of(run, name) or (say("reference") if name == run.reference else say("not judged")),
         ]
