@@ -47,7 +47,7 @@ def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | No
     """
     compared = record.compared
     if compared is not None and limit_pp is not None:
-        yield judge_reference_drop(record, compared, limit_pp)
+        yield judge_reference_drop(record, limit_pp)
         if gates.changed_share is not None:
             yield judge_changed(record.name, compared, gates.changed_share)
     if compared is not None and gates.agreement is not None:
@@ -141,9 +141,10 @@ def _judge_bounds(low: float, high: float, limit: float) -> Outcome:
     return "PASS" if high < limit else "FAIL" if low > limit else "INCONCLUSIVE"
 
 
-def judge_reference_drop(record: AccuracyRecord, compared: Compared, limit_pp: float) -> GateResult:
+def judge_reference_drop(record: AccuracyRecord, limit_pp: float) -> GateResult:
     """`judge_drop` of an engine compared with the reference; a verdict of early stopping is not judged again."""
-    judged = judge_drop(record.name, compared, limit_pp)
+    assert record.compared is not None
+    judged = judge_drop(record.name, record.compared, limit_pp)
     certain, outcome, remark = record.early_stopping, judged.outcome, _describe_partial(record)
     if certain is not None and certain.limit_pp == limit_pp:
         outcome = certain.outcome

@@ -63,7 +63,7 @@ def test_the_page_needs_nothing_and_runs_its_own_script_alone(runs: Path, tmp_pa
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in page and "default-src 'none'" in page
-    assert not re.search(r"""(src|href)=|url\\(|@import""", page) and "alert(1)" not in script
+    assert not re.search(r"""(src|href)=|url\(|@import""", page) and "alert(1)" not in script
     assert "&lt;script&gt;" in page
 
 
