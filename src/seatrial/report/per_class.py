@@ -88,16 +88,21 @@ def _find_least_losses(tests: int) -> int:
 def _list_pairs(run: Run) -> list[tuple[str, ClassPair]]:
     """Each engine beside the reference, where both have predictions of the same images."""
     reference, pairs = run.predictions.get(run.reference), []
-    for name, ours in run.predictions.items():
+    for name, ours, labels in _list_labelled(run):
         theirs = None if reference is None or name == run.reference else restrict(reference, ours.ids)
         if theirs is not None and theirs.ids == ours.ids:
-            pairs.append((name, ClassPair.of(ours.labels, theirs.classes[:, 0], ours.classes[:, 0])))
+            pairs.append((name, ClassPair.of(labels, theirs.classes[:, 0], ours.classes[:, 0])))
     return pairs
+
+
+def _list_labelled(run: Run) -> list[tuple[str, Predictions, NDArray[np.int32]]]:
+    """The predictions of each engine and their labels, where they have some."""
+    return [(name, ours, ours.labels) for name, ours in run.predictions.items() if ours.labels is not None]
 
 
 def make_confusions(run: Run) -> Table:
     """The pairs of classes that are mixed up most in any engine, and how often in each."""
-    counted = {name: _count_pairs(ours) for name, ours in run.predictions.items()}
+    counted = {name: _count_pairs(labels, ours.classes[:, 0]) for name, ours, labels in _list_labelled(run)}
     most: dict[tuple[int, int], int] = {}
     for pairs in counted.values():
         for pair, count in pairs.items():
@@ -115,14 +120,14 @@ def make_confusions(run: Run) -> Table:
     note = "How many images of a class are given another one first, by engine; the pairs with most of them."
     absent = "No image is given a wrong class first."
     if not counted:
-        absent = "No predictions are stored in this run."
+        absent = "No predictions of labelled images are stored in this run."
     return Table("What is taken for what", note, columns, rows, absent)
 
 
-def _count_pairs(predictions: Predictions) -> dict[tuple[int, int], int]:
+def _count_pairs(labels: NDArray[np.int32], first: NDArray[np.int32]) -> dict[tuple[int, int], int]:
     """Images by label and first class, where these differ."""
-    wrong = predictions.classes[:, 0] != predictions.labels
-    pairs = np.stack([predictions.labels[wrong], predictions.classes[wrong, 0]], axis=1)
+    wrong = first != labels
+    pairs = np.stack([labels[wrong], first[wrong]], axis=1)
     found, counts = np.unique(pairs, axis=0, return_counts=True)
     return {(int(label), int(first)): int(count) for (label, first), count in zip(found, counts, strict=True)}
 
@@ -134,7 +139,7 @@ def make_matrices(run: Run) -> tuple[Matrix, ...]:
         return ()
     names = tuple(name_class(run.recipe, index) for index in range(classes))
     return tuple(
-        Matrix(f"Confusion matrix of {name}", name, names, count_confusions(ours.labels, ours.classes[:, 0], classes))
-        for name, ours in run.predictions.items()
-        if int(ours.labels.max()) < classes and int(ours.classes[:, 0].max()) < classes
+        Matrix(f"Confusion matrix of {name}", name, names, count_confusions(labels, ours.classes[:, 0], classes))
+        for name, ours, labels in _list_labelled(run)
+        if int(labels.max()) < classes and int(ours.classes[:, 0].max()) < classes
     )

@@ -30,6 +30,7 @@ class CellOptions(Strict):
     measure_again: bool = False
     image_size: Positive | None = None
     like: Text | None = None
+    classes: Positive | None = None
     fetch: bool = False
     weights: Literal["raw", "ema"] | None = None
     checkpoint_key: Text | None = None
