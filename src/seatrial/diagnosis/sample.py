@@ -98,11 +98,8 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
     graph = GraphManifest.load(spec.run / "model.onnx.json")
     pipeline = make_pipeline(recipe)
     folder, labels = _find_inputs(spec, manifest)
-    # A label that the network does not have is a finding here, not an error.
-    if spec.images is None and labels is None and manifest.spec.get("no_labels"):
-        labelled = read_unlabelled(folder, progress=progress).images
-    else:
-        labelled = read_labels(folder, labels, replace(Classes.of(recipe), bounded=False), progress)
+    unlabelled = spec.images is None and labels is None and manifest.spec.get("no_labels", False)
+    labelled = _read_set(folder, labels, unlabelled, recipe, progress)
     paths = [image.path for image in labelled]
     if spec.bins is not None:
         paths = list_with_bins(spec.bins, paths)
@@ -121,6 +118,15 @@ def read_sample(spec: DiagnoseSpec, progress: Progress) -> Sample:
         pixels=_load(chosen, pipeline, progress),
         bins=None if spec.bins is None else open_bins(spec.bins, recipe),
     )
+
+
+def _read_set(
+    folder: Path, labels: Path | None, unlabelled: bool, recipe: Recipe, progress: Progress
+) -> tuple[LabelledImage, ...]:
+    """Every image; a label that the network does not have is a finding here, not an error."""
+    if unlabelled:
+        return read_unlabelled(folder, progress=progress).images
+    return read_labels(folder, labels, replace(Classes.of(recipe), bounded=False), progress)
 
 
 def _find_inputs(spec: DiagnoseSpec, manifest: RunManifest) -> tuple[Path, Path | None]:

@@ -120,7 +120,7 @@ def make_confusions(run: Run) -> Table:
     note = "How many images of a class are given another one first, by engine; the pairs with most of them."
     absent = "No image is given a wrong class first."
     if not counted:
-        absent = "No predictions of labelled images are stored in this run."
+        absent = "The images have no labels." if run.predictions else "No predictions are stored in this run."
     return Table("What is taken for what", note, columns, rows, absent)
 
 

@@ -110,6 +110,8 @@ def read_checksum(path: Path | str) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`, under the conditions of `Record.load`."""
     try:
+        if path.is_fifo():  # It would be waited for.
+            raise RefusedFile(f"{path} is no regular file", "delete it and run the stage again")
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no {path}", "run the stage that writes it") from None

@@ -1,6 +1,7 @@
 """`seatrial board`: every run under a folder, side by side."""
 
 import contextlib
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +18,7 @@ from seatrial.results.summarise import summarise
 from seatrial.store.records import Verdict
 from seatrial.store.summary import RunSummary
 
-SEVERAL = 64
+SEVERAL = 400
 """From so many runs on they are read by as many processes as there are cores."""
 CHUNK = 50
 
@@ -80,7 +81,8 @@ def _read_all(folder: Path, found: Sequence[tuple[str, str]]) -> Iterator[list[B
     if len(jobs) < SEVERAL or count_cores() < 2:
         yield from map(read_row, jobs)
         return
-    with ProcessPoolExecutor(count_cores()) as pool:
+    # Spawned, as a fork of a process with threads may hang.
+    with ProcessPoolExecutor(count_cores(), multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(read_row, jobs, chunksize=CHUNK)
 
 

@@ -4,12 +4,14 @@ import base64
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+import forked_processes
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
 from seatrial.results.run_folder import read_records
@@ -23,7 +25,7 @@ EVIL = "<script>alert(1)</script>|*_`"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sound runs, one of which has a summary, and four folders that cannot be read."""
+    """Two sound runs, one of which has a summary, and five folders that cannot be read."""
     folder = tmp_path_factory.mktemp("board") / "runs"
     first = build_run(folder / "deep" / "down" / "first", Trial(ships=(TORCH, BF16, INT8)))
     summarise(read_records(first)).save(first / SUMMARY)
@@ -31,7 +33,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in (("broken", '{"schema": "seatrial/run/1", "x":'), ("foreign", '{"a": 1}'), ("list", "[1]")):
         (folder / name).mkdir()
         (folder / name / "run.json").write_text(text)
-    cut = shutil.copytree(folder / "second", folder / EVIL.replace("/", ""))
+    odd = os.fsdecode(EVIL.replace("/", "").encode() + b"\xff")
+    pipe = shutil.copytree(folder / "second", folder / "pipe") / "bench" / "torch.json"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    cut = shutil.copytree(folder / "second", folder / odd)
     record = cut / "bench" / "torch.json"
     record.write_text(record.read_text()[:-200])
     return folder
@@ -44,14 +50,14 @@ def test_every_format_has_the_same_rows(runs: Path, tmp_path: Path, capsys: pyte
     with (tmp_path / "board.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = json.loads((tmp_path / "board.json").read_text())
-    assert (found["runs"], found["not_read"], len(found["engines"])) == (6, 4, 6 + 4)
+    assert (found["runs"], found["not_read"], len(found["engines"])) == (7, 5, 6 + 5)
     assert [row["run"] for row in rows] == [row["run"] for row in found["engines"]]
     (int8,) = (row for row in found["engines"] if row["engine"] == "openvino-int8")
     assert (int8["run"], int8["precision"], int8["outcome"]) == ("deep/down/first", "int8", "FAIL")
     assert int8["batch_size"] == 4 and int8["images_per_s"] == pytest.approx(4000 / 12.5)
     text, page = ((tmp_path / name).read_text() for name in ("board.md", "board.html"))
     for written in (text, page):
-        assert "6 runs, 6 engines" in written and "never ranked" in written and "could not be read" in written
+        assert "7 runs, 6 engines" in written and "never ranked" in written and "could not be read" in written
         assert f"{100 * int8['top1']:.2f}" in written and "deep/down/first" in written
     assert run_cli(["board", str(runs)]) == 0
     assert capsys.readouterr().out == text
@@ -98,6 +104,7 @@ def test_what_changed_since_an_older_folder_is_marked(runs: Path, tmp_path: Path
 def test_many_runs_are_read_by_several_processes_as_one_reads_them(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = read_board(runs)
     monkeypatch.setattr(board, "SEVERAL", 1)
+    monkeypatch.setattr(board, "multiprocessing", forked_processes)
     monkeypatch.setattr(board, "count_cores", lambda: 2)
     assert read_board(runs) == alone
 

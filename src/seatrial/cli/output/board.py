@@ -29,8 +29,8 @@ CHANCE = "Since: marked by 95 % intervals, so about 5 of 100 engines that did no
 
 
 def write_board(board: Board, form: str) -> str:
-    """The board in a format of `FORMS`."""
-    return FORMS[form](board)
+    """The board in a format of `FORMS`; bytes of folders' names that are no text become question marks."""
+    return FORMS[form](board).encode("utf-8", "replace").decode()
 
 
 def make_page(board: Board) -> BoardPage:

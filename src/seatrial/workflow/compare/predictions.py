@@ -71,15 +71,19 @@ def compare_files(
         return PredictionsComparison(accuracies, None, None, suspected)
     differences = compare_predictions(stored[0].predictions, stored[1].predictions, (names[0], names[1]))
     record = stored[1].record
-    versus, agreement = differences.versus, differences.agreement
     if record is not None:
-        agreement = name_differences(agreement, stored[0], record)
-        versus = versus and name_differences(versus, stored[0], record)
-    differences = replace(differences, versus=versus, agreement=agreement)
-    gate = None if gate_pp is None else judge_drop(names[1], versus or agreement, gate_pp)
+        differences = _name_differences(differences, stored[0], record)
+    compared = differences.versus or differences.agreement
+    gate = None if gate_pp is None else judge_drop(names[1], compared, gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
-    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else agreement, gates)
+    suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else compared, gates)
     return PredictionsComparison(accuracies, differences, gate, suspected)
+
+
+def _name_differences(found: Differences, reference: ReferencePredictions, record: AccuracyRecord) -> Differences:
+    """Comparisons with what else than the engine differs."""
+    versus = found.versus and name_differences(found.versus, reference, record)
+    return replace(found, versus=versus, agreement=name_differences(found.agreement, reference, record))
 
 
 def _relabel(
