@@ -194,7 +194,7 @@ def run_ours(asked: Asked) -> Point:
         min_samples=10,
     )
     manifest = asked.file.manifest
-    return run_worker(Job(folder=asked.file.folder, device=manifest.device, batch_size=asked.batch_size, limits=limits))
+    return run_worker(Job(file=asked.file, device=manifest.device, batch_size=asked.batch_size, limits=limits))
 
 
 def print_aa(asked: Asked) -> bool:

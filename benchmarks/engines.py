@@ -68,7 +68,7 @@ def build(name: str, label: str, graphs: dict[str, Path], folder: Path, sizes: t
 def rate(file: EngineFile, batch_size: int, streams: int, seconds: float) -> float:
     """Images per second of one setting in a fresh process."""
     limits = Limits(warmup_runs=2, warmup_s=0.5, warmup_budget_s=2, duration_s=seconds, min_samples=3)
-    job = Job(folder=file.folder, device="cpu", batch_size=batch_size, streams=streams, limits=limits, check=False)
+    job = Job(file=file, device="cpu", batch_size=batch_size, streams=streams, limits=limits, check=False)
     point = run_worker(job)
     return Latency.of(point.durations_ms, batch_size, streams).images_per_s
 

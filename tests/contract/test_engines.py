@@ -116,7 +116,7 @@ def test_logits_agree_with_float64_torch(
     assert np.linalg.norm(logits - expected) <= TOLERANCE[file.manifest.precision] * np.linalg.norm(expected)
 
 
-def test_same_answer_twice_and_kept(session: Session, pixels: np.ndarray) -> None:
+def test_same_prediction_twice_and_kept(session: Session, pixels: np.ndarray) -> None:
     first = session.run(pixels[:4])
     kept = first.copy()
     session.run(pixels[4:8])
@@ -135,7 +135,7 @@ def test_a_batch_may_be_read_only_or_strided_and_is_left_alone(session: Session,
     np.testing.assert_array_equal(strided, before)
 
 
-def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.ndarray) -> None:
+def test_the_prediction_does_not_depend_on_the_batch(session: Session, pixels: np.ndarray) -> None:
     together = session.run(pixels[:12])
     alone = np.concatenate([session.run(pixels[i : i + 1]) for i in range(12)])
     if session.__class__.__name__ == "TorchSession":
@@ -145,7 +145,7 @@ def test_the_answer_does_not_depend_on_the_batch(session: Session, pixels: np.nd
         np.testing.assert_array_equal(together, alone)
 
 
-def test_many_threads_give_the_answers_of_one(file: EngineFile, pixels: np.ndarray) -> None:
+def test_many_threads_give_the_predictions_of_one(file: EngineFile, pixels: np.ndarray) -> None:
     with get_engine(file.manifest.engine).open(file, file.manifest.device, streams=2) as session:
         alone = [session.run(pixels[i : i + 2]) for i in range(0, 8, 2)]
         with ThreadPoolExecutor(2) as pool:
@@ -217,7 +217,7 @@ def test_an_altered_file_is_refused(file: EngineFile, tmp_path: Path) -> None:
         read_engine(folder)
 
 
-def test_an_exchanged_file_is_told_though_its_hash_was_edited(
+def test_an_exchanged_file_is_reported_though_its_hash_was_edited(
     engine: str, file: EngineFile, other: Path, tmp_path: Path
 ) -> None:
     """Only what it gives tells: files of another checkpoint, under the logits of this one's."""

@@ -80,7 +80,7 @@ def test_the_most_telling_points_come_first(gpu: ModuleType) -> None:
         ({"agreement": 0.5}, "top-1 agrees on 50%, not 75%"),
     ],
 )
-def test_a_wrong_answer_is_told_and_fails(
+def test_a_wrong_prediction_is_reported_and_fails(
     gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Any, words: str
 ) -> None:
     def measure(case: Any, point: Any, *_: object) -> Any:

@@ -83,7 +83,7 @@ def test_the_presets_are_those_of_the_card() -> None:
     }
 
 
-def test_the_length_of_a_performance_run_is_told() -> None:
+def test_the_length_of_a_performance_run_is_reported() -> None:
     assert PERFORMANCE["epochs"] == 1
     assert f"trains one epoch of {PERFORMANCE['max_train_steps']} steps at most" in PAGE
     assert f"validates {PERFORMANCE['max_eval_steps']} batches" in PAGE

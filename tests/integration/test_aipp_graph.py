@@ -127,7 +127,7 @@ def test_yuv_bins_are_the_bytes_that_the_engine_is_fed(
         assert (tmp_path / "bins" / f"{path.stem}.bin").read_bytes() == fed.tobytes()
 
 
-def test_what_it_does_is_told_and_what_it_ignores(
+def test_what_it_does_is_noted_and_what_it_ignores(
     tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export(tiny_trial, tmp_path, RGB.replace("}", "padding_value : 3.0\n}"), "--json") == 0

@@ -113,7 +113,7 @@ def test_a_speed_gate_that_is_missed_fails_the_run(
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL: ")
 
 
-def test_the_same_answers_at_every_batch_size(
+def test_the_same_predictions_at_every_batch_size(
     tiny_run: Path, tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

@@ -92,7 +92,7 @@ def build_colours(folder: Path, weights: float | None = None) -> EngineFile:
     return build_engine(graph, BuildSpec("onnxruntime"), folder / "colours", compile=compile_here)
 
 
-def test_a_node_dies_and_the_answers_are_those_of_one_machine(
+def test_a_node_dies_and_the_predictions_are_those_of_one_machine(
     nodes: TwoNodes, engine: EngineFile, tmp_path: Path
 ) -> None:
     spec = EvaluateSpec(list_noise(tmp_path / "noise", COUNT))
@@ -155,7 +155,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_seven_actors_answer_each_of_many_images_once(nodes: TwoNodes, engine: EngineFile, tmp_path: Path) -> None:
+def test_seven_actors_run_each_of_many_images_once(nodes: TwoNodes, engine: EngineFile, tmp_path: Path) -> None:
     images = list_noise(tmp_path / "noise", 50_003)
     with RayExecutor("cpu", nodes.address, actors=7) as cluster:
         assert (cluster.sessions, cluster.cores) == (7, 1)

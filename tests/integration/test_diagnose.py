@@ -211,7 +211,9 @@ def test_labels_that_are_off_by_one_are_named(
     assert {stage.verdict for stage in found.stages[1:]} == {"within"}
 
 
-def test_stored_answers_count_only_while_torch_still_gives_them(run: Path, trial: TinyTrial, tmp_path: Path) -> None:
+def test_stored_predictions_count_only_while_torch_still_gives_them(
+    run: Path, trial: TinyTrial, tmp_path: Path
+) -> None:
     stored = Predictions.load(run / "evaluation" / "torch.parquet")
     others = Predictions(stored.ids, stored.labels, (stored.classes + 1) % CLASSES, stored.scores)
     others.save(run / "evaluation" / "torch.parquet")
@@ -250,7 +252,7 @@ def test_a_faulty_exporter_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) 
     assert {stage.verdict for stage in found.stages[3:]} == {"within"}
 
 
-def test_a_stage_that_cannot_be_run_leaves_the_answer_open(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_cannot_be_run_leaves_the_conclusion_open(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from seatrial.export import export_graph as module
 
     def refuse(*arguments: Any) -> onnx.ModelProto:
@@ -270,7 +272,7 @@ def test_a_stage_that_cannot_be_run_leaves_the_answer_open(run: Path, monkeypatc
     assert "the difference cannot be explained (exporter torchscript failed)" in found.conclusion
 
 
-def test_a_stage_that_answers_no_numbers_leaves(run: Path) -> None:
+def test_a_stage_that_gives_no_numbers_leaves(run: Path) -> None:
     model = onnx.load(run / "model.onnx")
     faults.change_weight(model, "fc.bias", lambda bias: bias * float("nan"))
     faults.save_graph(model, run / "model.onnx")
@@ -294,7 +296,7 @@ def test_json_and_other_images(run: Path, trial: TinyTrial, tmp_path: Path, caps
         (["run", "--bins", "trial"], 6, "trial holds no .bin file of any of the 24 images; one would be image_000.bin"),
     ],
 )
-def test_what_cannot_be_diagnosed_is_told(
+def test_what_cannot_be_diagnosed_is_reported(
     words: list[str],
     code: int,
     message: str,

@@ -94,7 +94,7 @@ def test_an_image_that_is_no_image_is_named(
     assert not list((tmp_path / "run").rglob("*.onnx")) and not list((tmp_path / "run").rglob("*.parquet"))
 
 
-def test_labels_of_other_images_are_told(
+def test_labels_of_other_images_are_reported(
     tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = tmp_path / "labels.txt"
@@ -103,7 +103,9 @@ def test_labels_of_other_images_are_told(
     assert "names other images than" in line and "'ILSVRC2012_val_00000001.JPEG'" in line and "image_000.JPEG" in line
 
 
-def test_one_missing_image_is_told(tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_missing_image_is_reported(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text(tiny_trial.labels.read_text() + "image_999.JPEG 1\n")
     line = fail(swap(tiny_trial.run_arguments(tmp_path / "run"), "--labels", str(labels)), 6, capsys)

@@ -69,7 +69,7 @@ def check_score(answers: Path, engine: Path, trial: TinyTrial) -> None:
 
 @pytest.mark.parametrize("form", ["TXT", "BIN", "NPY"])
 @pytest.mark.parametrize("source", ["images", "bins"])
-def test_answers_score_as_the_engine_is_evaluated(
+def test_predictions_score_as_the_engine_is_evaluated(
     source: str, form: str, evaluated: Path, place: Path, tiny_trial: TinyTrial, tmp_path: Path
 ) -> None:
     given = tiny_trial.images if source == "images" else place / "pixels"

@@ -40,7 +40,7 @@ def test_a_run_makes_each_graph_once(tiny_trial: TinyTrial, tmp_path: Path, caps
         (("--calibration", "nowhere"), 6, "nowhere is not there"),
     ],
 )
-def test_what_is_wrong_with_the_calibration_is_told_before_any_work(
+def test_what_is_wrong_with_the_calibration_is_reported_before_any_work(
     more: tuple[str, ...],
     code: int,
     words: str,

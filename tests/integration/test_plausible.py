@@ -152,7 +152,7 @@ def test_bgr_images_are_told_from_their_channels(
     assert "INCONCLUSIVE: with red and blue swapped" in capsys.readouterr().out
 
 
-def test_one_picture_under_many_names_with_many_labels_is_told(
+def test_one_picture_under_many_names_with_many_labels_is_reported(
     engine: Path, trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, source = tmp_path / "val", list_images(trial.images)[0]

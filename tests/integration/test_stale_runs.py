@@ -17,7 +17,8 @@ from seatrial.report.terminal import describe_run
 from seatrial.results.run_folder import Run, read_run
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, RunManifest
-from seatrial.workflow.run import RunSpec, run_pipeline
+from seatrial.workflow.run import run_pipeline
+from seatrial.workflow.run_spec import RunSpec
 from tiny_trial import TinyTrial
 
 
@@ -81,7 +82,7 @@ def kill_after(run: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable
 
 def check_honest(found: Run, weights: str) -> None:
     """Nothing that is shown is of other weights, and nothing is judged."""
-    text = describe_run(found.folder)
+    text = describe_run(found)
     assert found.verdict is None and "PASS" not in text and "NOT JUDGED" in text
     assert not (found.folder / "report.html").exists() and not (found.folder / "report.md").exists()
     assert found.checkpoint is None or found.checkpoint.source_sha256 == weights
@@ -114,7 +115,7 @@ def test_killed_at_every_file_a_run_never_shows_a_verdict_of_other_inputs(
     kill_after(strike)
     for _ in range(60):
         try:
-            verdict = run_pipeline(again)
+            verdict = run_pipeline(again).verdict
             break
         except Killed:
             found = read_run(run)
@@ -186,7 +187,7 @@ def test_results_of_other_inputs_go_before_run_json_names_these(
     assert [
         name for name in ("verdict.json", "report.html", "report.md", "diagnosis.json") if (run / name).exists()
     ] == []
-    assert describe_run(run).splitlines()[-1].startswith("NOT JUDGED")
+    assert describe_run(found).splitlines()[-1].startswith("NOT JUDGED")
 
 
 @pytest.mark.parametrize("wrong", ["cut off", "another network's", "no labels"])

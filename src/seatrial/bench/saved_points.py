@@ -41,5 +41,5 @@ class SavedPoints:
             shutil.rmtree(self._folder)
 
     def _path(self, folder: Path, job: Job, number: int) -> Path:
-        facts = [self._key, job.model_dump(mode="json", exclude={"opened"})]
+        facts = [self._key, job.model_dump(mode="json", exclude={"file"})]
         return folder / f"{number:04}-{hash_value(facts)[:12]}.json"

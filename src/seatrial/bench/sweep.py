@@ -1,6 +1,7 @@
 """A sweep over scopes, streams and batch sizes, each point measured in fresh processes, round by round."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from seatrial.machine.environment import read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
+from seatrial.store.files import hash_file
 from seatrial.store.measurement import Measurement, Point, Scope, Setting, Unmeasured
 from seatrial.strict import Strict
 
@@ -45,6 +47,11 @@ class SweepSpec(Strict):
     """Repeats of every point, each in its own process, one whole round after another."""
     stop_when_saturated: bool = False
     """Skip larger batches once two in a row gave no more; goes from small to large."""
+
+    @cached_property
+    def images_sha256(self) -> str | None:
+        """Of the file of `images`, read once for all engines that the spec is measured on."""
+        return hash_file(self.images) if self.images else None
 
 
 def sweep(
@@ -123,7 +130,7 @@ def run_worker(job: Job) -> Point:
         EngineError: the process died; names the signal and the batch size.
     """
     what = f"the process that measured batch {job.batch_size} on {job.device}"
-    return call_child(WORKER, job.model_dump_json(), Point, what, on_cpu=job.device == "cpu")
+    return call_child(WORKER, job.model_dump_json(by_alias=True), Point, what, on_cpu=job.device == "cpu")
 
 
 class _Sweep:
@@ -198,7 +205,7 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
     # Repeats go round by round, so that a change of the machine's speed shows in all points alike.
     return [
         Job(
-            folder=file.folder.resolve(),
+            file=file,
             device=file.manifest.device,
             batch_size=batch_size,
             streams=streams,
@@ -206,7 +213,6 @@ def list_jobs(file: EngineFile, spec: SweepSpec) -> list[Job]:
             images=spec.images.resolve() if spec.images else None,
             files=spec.files.resolve() if spec.files else None,
             limits=spec.limits,
-            opened=file.opened,
         )
         for _ in range(spec.processes)
         for scope in spec.scopes

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork
 from seatrial.data.labels import list_images
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.engines import get_engine
-from seatrial.engines.base import UNOPENED, Engine, EngineFile, Opened, Session, StageTimes, read_engine
+from seatrial.engines.base import Engine, EngineFile, Session, StageTimes
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, EngineError
 from seatrial.machine.conditions import OtherLoad, read_clock
@@ -42,16 +41,14 @@ CHECK_SHARE = 0.1
 class EngineJob(Strict):
     """The engine that a process is to measure, and what it is fed."""
 
-    folder: Path
-    """The engine folder."""
+    file: EngineFile
+    """Its files are verified again only where they are not as they were."""
     device: str
     batch_size: PositiveInt
     """Most images of one run of the engine."""
     streams: PositiveInt = 1
     images: Path | None = None
     """A `.npy` file of prepared images, uint8 (n, *pipeline.shape); None feeds random bytes."""
-    opened: Opened = UNOPENED
-    """What the command knows of the engine folder."""
 
 
 class Job(EngineJob, SettingFields):
@@ -60,8 +57,6 @@ class Job(EngineJob, SettingFields):
     scope: Scope = "host"
     files: Path | None = None
     """The folder of image files that scope e2e reads."""
-    options: dict[str, str] | None = None
-    """Engine options instead of those it was compiled with, such as another number of threads."""
     limits: Limits = Limits()
     check: bool = True
     """Whether outputs and caching are checked: see `bench.output_checks`."""
@@ -70,11 +65,9 @@ class Job(EngineJob, SettingFields):
 def measure_job(fields: Mapping[str, Any]) -> str:
     """One job, measured: a `Point` as JSON."""
     job = Job.read(fields, "the job")
-    file = read_engine(job.folder, job.opened)
-    if job.options is not None:
-        file = replace(file, manifest=file.manifest.model_copy(update={"options": job.options}))
+    job.file.verify()
     with explain_memory(job.batch_size, job.device):
-        return run_job(job, file, get_engine(file.manifest.engine)).model_dump_json()
+        return run_job(job, get_engine(job.file.manifest.engine)).model_dump_json()
 
 
 @contextmanager
@@ -94,7 +87,7 @@ def explain_memory(batch_size: int, device: str) -> Iterator[None]:
         ) from None
 
 
-def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf_counter) -> Point:
+def run_job(job: Job, engine: Engine, clock: Clock = time.perf_counter) -> Point:
     """Open the engine file, warm it up and time it, each run on the next of many different inputs.
 
     Loading is timed with the SDK's import in it, the file's bytes already in the page cache.
@@ -106,6 +99,7 @@ def run_job(job: Job, file: EngineFile, engine: Engine, clock: Clock = time.perf
         ParityError: timed outputs are not those of an untimed run.
         RefusedFile: the engine is not the one that was compiled.
     """
+    file = job.file
     pipeline = read_pipeline(file.manifest.graph)
     gpu = find_gpu(job.device)
     used_before = gpu.used_bytes() if gpu else None

@@ -12,7 +12,7 @@ from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.compare.speed_table import TableSpec
+    from seatrial.compare.speed_table import SpeedTable
     from seatrial.workflow.compare.runs import ChangeSpec
 
 _PREDICTIONS = ("--gate-pp", "--labels", "--limit")
@@ -83,9 +83,10 @@ def compare(
     """Compare records, runs or predictions; what is not comparable is refused."""
     from seatrial.compare.comparability import KINDS, check_kinds
     from seatrial.compare.regression import MAX_SLOWER_PCT
-    from seatrial.compare.speed_table import TableSpec
+    from seatrial.compare.speed_table import make_table
     from seatrial.workflow.compare.inputs import detect_kind
     from seatrial.workflow.compare.runs import ChangeSpec
+    from seatrial.workflow.compare.speed import read_columns
 
     given = {
         "--baseline": baseline, "--gate": gate, "--allow": allow, "--scope": scope, "--per": per, "--labels": labels,
@@ -101,8 +102,8 @@ def compare(
     if kind == "run" or max_slower_pct is not None:
         limits = ChangeSpec(gate_pp, MAX_SLOWER_PCT if max_slower_pct is None else max_slower_pct, allowed)
         return _compare_changes(kind, paths, limits, layout or Layout.TABLE, as_json)
-    table = TableSpec(_split(baseline), gate or (), allowed, scope, per)
-    return _compare_records(paths, table, layout or Layout.TABLE, as_json)
+    table = make_table(read_columns(paths), _split(baseline), gate or (), allowed, scope, per)
+    return _print_speeds(table, layout or Layout.TABLE, as_json)
 
 
 def _split(text: str | None) -> tuple[str, ...]:
@@ -143,13 +144,11 @@ def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: L
     return found.verdict.exit_code
 
 
-def _compare_records(paths: list[Path], spec: "TableSpec", layout: Layout, as_json: bool) -> int:
+def _print_speeds(table: "SpeedTable", layout: Layout, as_json: bool) -> int:
     from seatrial.cli.output.speed import list_speeds, write_speeds
-    from seatrial.workflow.compare.speed import compare_records
 
-    found = compare_records(paths, spec)
-    _print(write_speeds, list_speeds, found, layout, as_json)
-    return found.verdict.exit_code if found.verdict else 0
+    _print(write_speeds, list_speeds, table, layout, as_json)
+    return table.verdict.exit_code if table.verdict else 0
 
 
 def _compare_trainings(paths: list[Path], allowed: tuple[str, ...], layout: Layout, as_json: bool) -> int:

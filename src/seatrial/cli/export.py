@@ -63,11 +63,10 @@ def export(
     from seatrial.data.labels import list_images, spread
     from seatrial.export.spec import OPSETS, ExportSpec
     from seatrial.models.find_weights import find_weights
-    from seatrial.models.sources import refuse_onnx, resolve_recipe
+    from seatrial.models.sources import resolve_network
     from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
 
-    refuse_onnx(recipe, "export")
-    card = resolve_recipe(recipe, image_size, like, classes)
+    card = resolve_network(recipe, image_size, like, classes)
     proof = spread(list_images(images), PARITY_IMAGES) if images else []
     if images and not proof:
         raise DataError(f"image folder {images} has no images", "give a folder of JPEG or PNG files")

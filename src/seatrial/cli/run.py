@@ -27,7 +27,7 @@ from seatrial.cli.output.progress import print_json, show_progress
 from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from seatrial.store.records import Verdict
+    from seatrial.results.run import Run
 
 Calibration = Annotated[
     Path | None,
@@ -68,7 +68,8 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
-    from seatrial.workflow.run import RunSpec, run_pipeline
+    from seatrial.workflow.run import run_pipeline
+    from seatrial.workflow.run_spec import RunSpec
 
     spec = RunSpec(
         recipe=recipe,
@@ -92,8 +93,8 @@ def run(
         reading=read_reading(weights, checkpoint_key, strip_prefix),
     )
     with show_progress() as progress:
-        verdict = run_pipeline(spec, progress)
-    return print_verdict(output, verdict, as_json)
+        done = run_pipeline(spec, progress)
+    return print_verdict(done, as_json)
 
 
 def report(
@@ -140,16 +141,14 @@ def demo(
     from seatrial.workflow.demo import run_demo
 
     with show_progress() as progress:
-        verdict = run_demo(output, progress, force)
-    return print_verdict(output, verdict, as_json)
+        done = run_demo(output, progress, force)
+    return print_verdict(done, as_json)
 
 
-def print_verdict(folder: Path, verdict: "Verdict", as_json: bool) -> int:
-    """Print the run's tables and, last, its verdict; returns the verdict's exit code."""
-    if as_json:
-        print_json(verdict.model_dump(mode="json", by_alias=True))
-        return verdict.exit_code
+def print_verdict(run: "Run", as_json: bool) -> int:
+    """Print a judged run's tables and, last, its verdict; returns the verdict's exit code."""
     from seatrial.report.terminal import describe_run
 
-    print(describe_run(folder))
-    return verdict.exit_code
+    assert run.verdict is not None
+    print_json(run.verdict) if as_json else print(describe_run(run))
+    return run.verdict.exit_code

@@ -21,20 +21,6 @@ SCOPES: Mapping[Scope, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TableSpec:
-    """How columns are compared."""
-
-    baselines: Sequence[str] = ()
-    """Names of the columns that the others are divided by; the first column unless given."""
-    gates: Sequence[str] = ()
-    """Speed expressions over the columns' names."""
-    allowed: Collection[Kind] = ()
-    """Differences that are noted instead of refused."""
-    scope: Scope | None = None
-    per: Unit | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ShownColumn:
     """A column in the scope and unit that it is shown in."""
 
@@ -96,31 +82,43 @@ class SpeedTable:
     """What readers must know of the figures; under the table in every format."""
 
 
-def make_table(columns: Sequence[SpeedColumn], spec: TableSpec) -> SpeedTable:
+def make_table(
+    columns: Sequence[SpeedColumn],
+    baselines: Sequence[str] = (),
+    gates: Sequence[str] = (),
+    allowed: Collection[Kind] = (),
+    scope: Scope | None = None,
+    per: Unit | None = None,
+) -> SpeedTable:
     """Put columns side by side.
+
+    Args:
+        baselines: names of the columns that the others are divided by; the first column unless given.
+        gates: speed expressions over the columns' names.
+        allowed: differences that are noted instead of refused.
 
     Raises:
         NotComparable: they differ in something that was not allowed.
         UsageError: a baseline is no column, or a gate cannot be read.
     """
     names = [column.name for column in columns]
-    for name in spec.baselines:
+    for name in baselines:
         check_name(name, names, f"--baseline {name} is none of the records")
-    if spec.baselines and set(names) <= set(spec.baselines):
+    if baselines and set(names) <= set(baselines):
         raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
-    bases = choose_basis(columns, spec.scope, spec.per)
+    bases = choose_basis(columns, scope, per)
     unlike = find_unlike(columns, bases)
-    refuse_unlike(unlike, spec.allowed)
+    refuse_unlike(unlike, allowed)
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
     figures = {s.column.name: s.figures for s in shown}
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
-    gates = tuple(JudgedGate(judge_figures(text, figures), find_exceptions(text, figures)) for text in spec.gates)
+    judged = tuple(JudgedGate(judge_figures(text, figures), find_exceptions(text, figures)) for text in gates)
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),
-        ratios=tuple(_divide_columns(shown, spec.baselines or names[:1])),
-        gates=gates,
-        verdict=reach_verdict(names[0], [gate.result for gate in gates]) if gates else None,
+        ratios=tuple(_divide_columns(shown, baselines or names[:1])),
+        gates=judged,
+        verdict=reach_verdict(names[0], [gate.result for gate in judged]) if judged else None,
         unlike=unlike,
         notes=tuple(_write_notes(shown, unlike)),
     )

@@ -3,19 +3,17 @@
 import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.command_line import write_words
-from seatrial.store.files import hash_file
+from seatrial.store.files import Verified, hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
-from seatrial.strict import Strict
 
 MANIFEST = "engine.json"
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
@@ -49,40 +47,6 @@ class Capabilities:
     """The command that installs what is missing."""
     hardware: tuple[str, ...] = ()
     """The model of each device, where a compiled file runs on no other."""
-
-
-class Verified(Strict):
-    """A file whose bytes were hashed: as long as size, time of change and inode are these, they need not be again."""
-
-    sha256: str
-    size: int
-    ctime_ns: int
-    """Of the last change, which nobody can set back."""
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path, sha256: str) -> Self:
-        """A file that was just hashed."""
-        stat = path.stat()
-        return cls(sha256=sha256, size=stat.st_size, ctime_ns=stat.st_ctime_ns, inode=stat.st_ino)
-
-
-class Opened(Strict):
-    """What a command knows of an engine folder it has read, handed to the processes that it starts."""
-
-    verified: dict[str, Verified] = Field(default_factory=dict)
-    """The folder's files, by name."""
-    capabilities: Capabilities | None = None
-    """Of its engine; None where it was not probed."""
-
-    @classmethod
-    def of(cls, folder: Path, manifest: EngineManifest, capabilities: Capabilities | None) -> Self:
-        """A folder that was just compiled, which has hashed its files."""
-        verified = {name: Verified.of(folder / name, sha256) for name, sha256 in list_files(manifest).items()}
-        return cls(verified=verified, capabilities=capabilities)
-
-
-UNOPENED = Opened()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +96,25 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class EngineFile:
-    """A compiled graph in its folder."""
+    """A compiled graph in its folder, with what a command knows of it and hands to the processes that it starts."""
 
     folder: Path
     manifest: EngineManifest
-    opened: Opened = field(default=UNOPENED, compare=False)
+    verified: Mapping[str, Verified] = field(default_factory=dict, compare=False)
+    """The folder's files, by name."""
+    capabilities: Capabilities | None = field(default=None, compare=False)
+    """Of its engine; None where it was not probed."""
+
+    def verify(self) -> "EngineFile":
+        """The same once every file was found to be the one that was built; one that is as it was is not hashed again.
+
+        Raises:
+            RefusedFile: a file is missing, cut off or altered.
+        """
+        files = list_files(self.manifest).items()
+        return replace(
+            self, verified={n: _verify(self.folder / n, sha256, self.verified.get(n)) for n, sha256 in files}
+        )
 
     def pick(self, batch_size: int | None = None) -> tuple[Path, int | None]:
         """The file for a batch size, and the size it is fixed to (None: any).
@@ -183,10 +161,10 @@ class Engine(Protocol):
         """What it can do here; never raises for a missing SDK."""
 
     def compile(self, job: CompileJob) -> Built:
-        """Fill the job's folder.
+        """Fill the job's folder, for a device and in a precision that it has here.
 
         Raises:
-            EngineError: SDK, device or precision is missing, or the result is not what was requested.
+            EngineError: the result is not what was requested.
             UsageError: an option that the engine does not have.
         """
 
@@ -293,16 +271,6 @@ def read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
     return text == "true"
 
 
-def check_available(job: CompileJob, has: Capabilities) -> None:
-    """Refuse a missing SDK, or a device or precision that is not there.
-
-    Raises:
-        EngineError: lists what there is.
-    """
-    check_device(job.device, has)
-    check_precision(job.precision, has)
-
-
 def check_one_output(job: CompileJob) -> None:
     """Refuse a graph with outputs that nobody takes, for engines that compile the file as it is.
 
@@ -384,11 +352,11 @@ def write_rebuild(manifest: EngineManifest, folder: Path, device: str, graph: st
     return shlex.join(words)
 
 
-def read_engine(folder: Path | EngineFile, opened: Opened = UNOPENED) -> EngineFile:
+def read_engine(folder: Path | EngineFile, capabilities: Capabilities | None = None) -> EngineFile:
     """Read an engine folder and check that every file is the one that was built; one read already stays as it is.
 
     Args:
-        opened: what the command that started this process has read: its files are not hashed again.
+        capabilities: of its engine, where it was probed.
 
     Raises:
         UsageError: the folder is not an engine folder.
@@ -398,11 +366,13 @@ def read_engine(folder: Path | EngineFile, opened: Opened = UNOPENED) -> EngineF
         return folder
     if not (folder / MANIFEST).is_file():
         raise UsageError(f"{folder} is no engine folder (it has no {MANIFEST})", "`seatrial compile` makes one")
-    manifest = EngineManifest.load(folder / MANIFEST)
-    verified = {
-        name: _verify(folder / name, sha256, opened.verified.get(name)) for name, sha256 in list_files(manifest).items()
-    }
-    return EngineFile(folder, manifest, opened.model_copy(update={"verified": verified}))
+    return EngineFile(folder, EngineManifest.load(folder / MANIFEST), capabilities=capabilities).verify()
+
+
+def trust_built(folder: Path, manifest: EngineManifest, capabilities: Capabilities | None) -> EngineFile:
+    """A folder that was just compiled: its files were hashed for its manifest."""
+    verified = {name: Verified.of(folder / name, sha256) for name, sha256 in list_files(manifest).items()}
+    return EngineFile(folder, manifest, verified, capabilities)
 
 
 def list_files(manifest: EngineManifest) -> dict[str, str]:

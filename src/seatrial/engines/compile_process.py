@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from seatrial.engines import get_engine
-from seatrial.engines.base import Built, Capabilities, CompileJob, EngineFile, Opened
+from seatrial.engines.base import Built, Capabilities, CompileJob, check_device, check_precision, trust_built
 from seatrial.engines.self_test import keep_logits
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
 from seatrial.store.files import hash_file
@@ -34,13 +34,15 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     """Compile in this process, and open what came of it as everybody will, for its self-test.
 
     Raises:
+        EngineError: SDK, device or precision is not there; lists what there is.
         SeatrialError: as the engine's `compile` and `open`.
     """
     runtime = get_engine(engine)
     capabilities = job.capabilities or runtime.probe()
+    check_device(job.device, capabilities)
+    check_precision(job.precision, capabilities)
     built = runtime.compile(replace(job, capabilities=capabilities))
-    manifest = _describe(capabilities, job, built)
-    file = EngineFile(job.output, manifest, Opened.of(job.output, manifest, capabilities))
+    file = trust_built(job.output, _describe(capabilities, job, built), capabilities)
     return keep_logits(runtime, file, job.batch_sizes[0] if job.batch_sizes else None)
 
 

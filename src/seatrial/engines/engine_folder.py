@@ -12,8 +12,8 @@ from seatrial.engines.base import (
     CompileJob,
     EngineFile,
     GraphFile,
-    Opened,
     read_engine,
+    trust_built,
 )
 from seatrial.engines.compile_process import compile_apart
 from seatrial.errors import RefusedFile, UsageError
@@ -55,8 +55,7 @@ class BuildSpec:
 
 def probe_engine(file: EngineFile) -> EngineFile:
     """The same with what its engine can do here, for processes that open it too."""
-    capabilities = file.opened.capabilities or get_engine(file.manifest.engine).probe()
-    return replace(file, opened=file.opened.model_copy(update={"capabilities": capabilities}))
+    return replace(file, capabilities=file.capabilities or get_engine(file.manifest.engine).probe())
 
 
 def read_graph(graph: Path | GraphFile) -> GraphFile:
@@ -119,10 +118,9 @@ def build_engine(
         began = time.perf_counter()
         described = compile(spec.engine, job)
         took_s = round(time.perf_counter() - began, 3)
-        own = {"key": key, "tuning": spec.tuning, "compile_s": took_s}
-        described.model_copy(update=own).save(folder / MANIFEST)
-        opened = Opened.of(folder, described, spec.capabilities)
-    return EngineFile(output, EngineManifest.load(output / MANIFEST), opened)
+        manifest = described.model_copy(update={"key": key, "tuning": spec.tuning, "compile_s": took_s})
+        manifest.save(folder / MANIFEST)
+    return trust_built(output, manifest, spec.capabilities)
 
 
 def choose_sizes(graph: GraphManifest, requested: tuple[int, ...]) -> tuple[int, ...]:
@@ -157,6 +155,6 @@ def find_built(
         same = same and is_same_card(own.recipe, graph.recipe)
         if not same or any(model.logits is None for model in manifest.files):
             return None
-        return read_engine(output, Opened(capabilities=has))
+        return read_engine(output, has)
 
     return stage.find(key, lambda: EngineManifest.load(output / MANIFEST), check, progress, output.name)

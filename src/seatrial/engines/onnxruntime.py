@@ -19,7 +19,6 @@ from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_batch,
     check_executed,
     check_options,
@@ -81,7 +80,6 @@ class OnnxRuntimeEngine:
             EngineError: onnxruntime is missing, refuses the graph, or runs it on another device or precision.
         """
         has = job.capabilities or self.probe()
-        check_available(job, has)
         check_options("onnxruntime", job.options, OPTIONS)
         files, data = [], []
         for size in job.batch_sizes or (None,):
@@ -107,7 +105,7 @@ class OnnxRuntimeEngine:
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
     ) -> "OnnxRuntimeSession":
         """Load the graph."""
-        check_place(file, device, file.opened.capabilities or self.probe())
+        check_place(file, device, file.capabilities or self.probe())
         path, size = file.pick(batch_size)
         settings = _make_settings(file.manifest.options, streams)
         return OnnxRuntimeSession(path, fix_ends(file.manifest, size), settings, device)

@@ -16,7 +16,6 @@ from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_batch,
     check_executed,
     check_options,
@@ -59,7 +58,6 @@ class OpenVinoEngine:
         Raises:
             EngineError: openvino is missing, or runs another precision than the requested one.
         """
-        check_available(job, job.capabilities or self.probe())
         check_options("openvino", job.options, OPTIONS)
         import openvino
 
@@ -86,7 +84,7 @@ class OpenVinoEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
         """Compile for this machine, or load what this kind of machine compiled, if `engine.json` has its hash."""
-        check_place(file, device, file.opened.capabilities or self.probe())
+        check_place(file, device, file.capabilities or self.probe())
         path, size = file.pick(batch_size)
         manifest = file.manifest
         settings = _make_settings(manifest.precision, manifest.options, streams)

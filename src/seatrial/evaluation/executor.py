@@ -36,8 +36,8 @@ class EvaluateSpec:
     images: Sequence[LabelledImage] = ()
     batch_size: int | None = None
     """None takes what tuning chose, else 16."""
-    reference: Path | None = None
-    """Predictions (Parquet) to compare with."""
+    reference: Path | ReferencePredictions | None = None
+    """Predictions (Parquet) to compare with; what was read already stays as it is."""
     decode_workers: int | None = None
     """Threads that decode, or processes if many; None takes one for each core."""
     streams: int | None = None

@@ -26,16 +26,21 @@ AnyCompared = TypeVar("AnyCompared", bound=Compared)
 class ReferencePredictions:
     """Predictions that others are compared with."""
 
-    name: str
+    path: Path
     predictions: Predictions
     sha256: str
     """Hash of the file of predictions."""
     record: AccuracyRecord | None = None
     """That `evaluate` wrote beside them; None where there is none."""
 
+    @property
+    def name(self) -> str:
+        """What they are called: their file's name, which is the engine's."""
+        return self.path.stem
+
     @classmethod
-    def load(cls, path: Path, classes: int | None = None) -> "ReferencePredictions":
-        """Predictions and the record beside them.
+    def load(cls, path: "Path | ReferencePredictions", classes: int | None = None) -> "ReferencePredictions":
+        """Predictions and the record beside them; those that were read already stay as they are.
 
         Args:
             classes: that the network has.
@@ -45,6 +50,8 @@ class ReferencePredictions:
             RefusedFile: they are not those that the record was counted from, or no classifier of so many classes gave
                 them.
         """
+        if isinstance(path, ReferencePredictions):
+            return path
         beside, record = path.with_suffix(".json"), None
         sha256 = hash_file(path) if path.is_file() else ""
         if sha256 and AccuracyRecord.stands_at(beside):
@@ -52,7 +59,7 @@ class ReferencePredictions:
             record = loaded if loaded.predictions == path.name else None
         if record is not None and record.predictions_sha256 != sha256:
             raise RefusedFile(f"{path} does not match its record {beside.name}: checksum mismatch", "evaluate again")
-        return cls(path.stem, Predictions.load(path, classes), sha256, record)
+        return cls(path, Predictions.load(path, classes), sha256, record)
 
     def believe(self, by_file: bool = True) -> Belief:
         """Whether the predictions can be believed: by themselves, and by the suspicions of their evaluation.

@@ -146,18 +146,23 @@ def _read_config(transformers: ModuleType, network: Network) -> Any:
     return config
 
 
-def _refuse_onnx(network: Network) -> "nn.Module":
-    raise UsageError(
-        f"{network.name} is a graph with its weights: there is no network to build",
-        "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
-    )
-
-
 def _build_python(network: Network) -> "nn.Module":
     import_extra("torch")
     from seatrial.models.python_file import build_from_file
 
     return build_from_file(network, _as_lists(network.arguments))
+
+
+def refuse_graph(name: str) -> NoReturn:
+    """Refuse an ONNX file, or a card of one, where a network is to be built.
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(
+        f"{name} is a graph with its weights: there is no checkpoint and no network to build",
+        "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
+    )
 
 
 def _refuse_name(library: str, release: str, name: str, known: Sequence[str], fix: str) -> NoReturn:
@@ -176,6 +181,6 @@ BUILDERS: Mapping[str, Callable[[Network], "nn.Module"]] = {
     "torchvision": _build_torchvision,
     "transformers": _build_transformers,
     "python": _build_python,
-    "onnx": _refuse_onnx,
+    "onnx": lambda network: refuse_graph(network.name),
 }
 """Who builds a network, by `Network.builder`."""

@@ -28,11 +28,6 @@ def find_weights(recipe: Recipe, given: Path | None, fetch: bool = False, progre
             raise UsageError(f"checkpoint {given} {state}", "give --checkpoint FILE")
         return given
     weights = recipe.weights
-    if recipe.network.builder == "onnx":
-        raise UsageError(
-            f"{recipe.network.name} is a graph with its weights: there is no checkpoint and no network to build",
-            "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
-        )
     if weights is None:
         raise UsageError(f"{recipe.name} names no published weights", "give your own with --checkpoint FILE")
     found = next((place for place in list_places(weights) if place.is_file()), None)

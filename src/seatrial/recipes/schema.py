@@ -1,24 +1,21 @@
 """What a card may say: the page of one model, and what a porting guide said about it."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from seatrial.errors import UsageError
 from seatrial.metrics.classification import METRICS
 from seatrial.recipes.steps import (
-    CenterCrop,
     PerChannel,
-    Resize,
     Size,
     Step,
     TensorStep,
+    check_crop,
     count_channels,
     find_normalisation,
     find_size,
-    join_size,
     pixel_steps,
 )
 from seatrial.recipes.training import Fraction, Presets
@@ -97,14 +94,13 @@ class Graph(Strict):
     opset: Annotated[int, Field(ge=7)] = 17
 
 
-class Mode(Strict):
+class Preprocessing(Strict):
     """A way from an image to numbers: its steps decide what comes out, uint8 HWC without to_float, else float32 CHW."""
 
-    note: str | None = None
     preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _pixels_then_floats(self) -> "Mode":
+    def _pixels_then_floats(self) -> Self:
         pixels = pixel_steps(self.preprocess)
         tail = [step.step for step in self.preprocess[len(pixels) :]]
         once = len(set(tail)) == len(tail)
@@ -138,6 +134,12 @@ class Mode(Strict):
     def layout(self) -> Literal["HWC", "CHW"]:
         """The order of one image's axes."""
         return "CHW" if self.dtype == "float32" else "HWC"
+
+
+class Mode(Preprocessing):
+    """Another preprocessing of a card than its main one."""
+
+    note: str | None = None
 
 
 class Reference(Strict):
@@ -293,7 +295,7 @@ class Guide(Strict):
     errata: tuple[Erratum, ...] = ()
 
 
-class Recipe(Presets):
+class Recipe(Preprocessing, Presets):
     """One model, as a page: what it is, how it sees images, how good it must be."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -307,7 +309,6 @@ class Recipe(Presets):
     labels: Labels = Labels()
     weights: Weights | None = None
     graph: Graph = Graph()
-    preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
     modes: dict[str, Mode] = Field(default_factory=dict)
     """Other ways to write images to files, for `seatrial preprocess --mode`."""
     reference: Reference | None = None
@@ -317,41 +318,23 @@ class Recipe(Presets):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        if Mode(preprocess=self.preprocess).dtype != "float32":
+        if self.dtype != "float32":
             raise ValueError("preprocess ends with to_float, then normalise where there is one")
         for steps in (self.preprocess, *(mode.preprocess for mode in self.modes.values())):
-            _check_crop(steps)
+            check_crop(steps)
         names, classes = self.labels.names, self.network.classes
         if not isinstance(names, str) and names is not None and len(names) != classes:
             raise ValueError(f"labels.names has {len(names)} names, and the network has {classes} classes")
         if names == IMAGENET and classes != 1000:
             raise ValueError(f"labels.names is {IMAGENET}, and the network has {classes} classes, not 1000")
-        if self.reference is None and (self.gates.published_relative_drop is not None or self.gates.at_least_published):
+        by_published = self.gates.published_relative_drop is not None or self.gates.at_least_published
+        if self.reference is None and by_published:
             raise ValueError("a gate on published accuracy needs a [reference]")
-        size = self.reference.size if self.reference else None
-        if size not in (None, self.input_size[0]) and (
-            self.gates.published_relative_drop is not None or self.gates.at_least_published
-        ):
-            raise ValueError(
-                f"[reference] is of images of {size}, so no gate on it can judge those of {self.input_size[0]}"
-            )
+        size, own = self.reference.size if self.reference else None, self.input_size[0]
+        if by_published and size not in (None, own):
+            raise ValueError(f"[reference] is of images of {size}, so no gate on it can judge those of {own}")
         _check_columns(self.published, self.guide.ratios if self.guide else ())
         return self
-
-    @property
-    def input_size(self) -> Size:
-        """Height and width that the network sees."""
-        return find_size(self.preprocess)
-
-    @property
-    def channels(self) -> int:
-        """How many channels its images have: 3, or 1 of grey."""
-        return count_channels(self.preprocess)
-
-    @property
-    def normalisation(self) -> tuple[PerChannel, PerChannel]:
-        """Mean and standard deviation on the 0..1 scale; 0 and 1 where the card has no normalise step."""
-        return find_normalisation(self.preprocess)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -381,24 +364,6 @@ class Recipe(Presets):
             known = suggest(name, list(self.presets)) if self.presets else "it has none"
             raise UsageError(f"{self.name} has no preset '{name}'", known)
         return self.presets[name]
-
-
-def _check_crop(steps: Sequence[Step]) -> None:
-    """Refuse a crop that the resize in front of it never fills: what is missing would be black in every image."""
-    for step, crop in itertools.pairwise(steps):
-        if not isinstance(step, Resize) or not isinstance(crop, CenterCrop) or crop.size is None or crop.pad:
-            continue
-        least = step.least_size
-        if least is None:
-            continue
-        larger = [cut > left for cut, left in zip(crop.size, least, strict=True)]
-        # Of a short side alone it is not known which one it is.
-        if any(larger) if step.size else all(larger):
-            what = step.describe().removeprefix("resize ")
-            raise ValueError(
-                f"center_crop to {join_size(crop.size)} is larger than what the resize {what} before it leaves; "
-                "where the border is meant, give the crop pad = [red, green, blue]"
-            )
 
 
 def is_same_card(stored: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

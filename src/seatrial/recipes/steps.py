@@ -4,6 +4,7 @@ A new step is a class here and a member of `AnyPixelStep` or `AnyTensorStep`; `d
 steps. Tensor steps are run, and written into graphs, as the one mean and standard deviation that they add up to.
 """
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -299,3 +300,25 @@ def find_normalisation(steps: Sequence[Step]) -> tuple[PerChannel, PerChannel]:
 def join_size(size: Size) -> str:
     """A height and width in words."""
     return f"{size[0]} × {size[1]}"
+
+
+def check_crop(steps: Sequence[Step]) -> None:
+    """Refuse a crop that the resize in front of it never fills: what is missing would be black in every image.
+
+    Raises:
+        ValueError: names both.
+    """
+    for step, crop in itertools.pairwise(steps):
+        if not isinstance(step, Resize) or not isinstance(crop, CenterCrop) or crop.size is None or crop.pad:
+            continue
+        least = step.least_size
+        if least is None:
+            continue
+        larger = [cut > left for cut, left in zip(crop.size, least, strict=True)]
+        # Of a short side alone it is not known which one it is.
+        if any(larger) if step.size else all(larger):
+            what = step.describe().removeprefix("resize ")
+            raise ValueError(
+                f"center_crop to {join_size(crop.size)} is larger than what the resize {what} before it leaves; "
+                "where the border is meant, give the crop pad = [red, green, blue]"
+            )

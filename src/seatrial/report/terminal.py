@@ -1,7 +1,6 @@
 """A run in a few lines of plain text, the verdict last."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from seatrial.report.doubt_tables import write_doubts
 from seatrial.report.formats import Grid, write_columns
@@ -9,18 +8,11 @@ from seatrial.report.headline import gates_of, write_speed, write_verdict
 from seatrial.report.numbers import write_figures
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import NOTHING, make_summary
-from seatrial.results.run import describe_reference
-from seatrial.results.run_folder import Run, read_run
+from seatrial.results.run import Run, describe_reference
 
 
-def describe_run(folder: Path) -> str:
-    """Accuracy and speed by engine, images/s by batch size, what failed and why, and the verdict.
-
-    Raises:
-        UsageError: the folder is no run.
-        RefusedFile: a record in it is damaged.
-    """
-    run = read_run(folder)
+def describe_run(run: Run) -> str:
+    """Accuracy and speed by engine, images/s by batch size, what failed and why, and the verdict."""
     summary = make_summary(run)
     blocks = [write_columns(replace(summary.grid, left=(0,)))]
     speeds = _list_speeds(run)
@@ -28,8 +20,8 @@ def describe_run(folder: Path) -> str:
         blocks.append("Images/s by batch size\n" + write_columns(speeds))
     open_gates = [gate for gate in gates_of(run) if gate.outcome != "PASS"]
     blocks += [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in open_gates]
-    if (folder / "report.html").exists():
-        blocks.append(f"report: {folder / 'report.html'}")
+    if (run.folder / "report.html").exists():
+        blocks.append(f"report: {run.folder / 'report.html'}")
     doubts = write_doubts(run)
     if doubts:
         blocks.append(doubts.replace("see Doubts.", "see Doubts in the report."))

@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from seatrial.errors import RunInUse, StorageError
 
@@ -25,17 +26,13 @@ def describe_os_error(error: OSError, path: Path) -> StorageError:
     """The storage error for a user, from what the operating system refused at `path`."""
     where = error.filename or path
     if error.errno in NO_SPACE:
-        usage = shutil.disk_usage(_existing_parent(path))
+        usage = shutil.disk_usage(next(p for p in (path, *path.absolute().parents) if p.exists()))
         return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")
     if error.errno in NOT_ALLOWED:
         return StorageError(f"{where} may not be written ({error.strerror})", "choose another --output")
     # numpy reports a write that was cut short by an error without a number.
     words = error.strerror or (error.args[0] if error.args else error)
     return StorageError(f"{where} cannot be written ({words})", "choose another --output")
-
-
-def _existing_parent(path: Path) -> Path:
-    return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
 def caches_folder() -> Path:
@@ -152,6 +149,23 @@ def hash_file(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A file whose bytes were hashed: as long as size, time of change and inode are these, they need not be again."""
+
+    sha256: str
+    size: int
+    ctime_ns: int
+    """Of the last change, which nobody can set back."""
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path, sha256: str) -> Self:
+        """A file that was just hashed."""
+        stat = path.stat()
+        return cls(sha256, stat.st_size, stat.st_ctime_ns, stat.st_ino)
 
 
 def hash_graph(path: Path, data: Sequence[str] = ()) -> str:

@@ -107,20 +107,27 @@ def read_checksum(path: Path | str) -> str:
     return found[1].decode() if found else "?"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`, under the conditions of `Record.load`."""
+def read_json(
+    path: Path, get: str = "run the stage that writes it", mend: str = "delete it and run the stage again"
+) -> dict[str, Any]:
+    """The JSON object in `path`, under the conditions of `Record.load`.
+
+    Args:
+        get: what to do where there is no such file.
+        mend: what to do where it is damaged.
+    """
     try:
         if path.is_fifo():  # It would be waited for.
-            raise RefusedFile(f"{path} is no regular file", "delete it and run the stage again")
+            raise RefusedFile(f"{path} is no regular file", mend)
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"there is no {path}", "run the stage that writes it") from None
+        raise UsageError(f"there is no {path}", get) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     except (ValueError, RecursionError) as error:
-        raise RefusedFile(f"{path} is damaged ({error})", "delete it and run the stage again") from None
+        raise RefusedFile(f"{path} is damaged ({error})", mend) from None
     if not isinstance(data, dict):
-        raise RefusedFile(f"{path} is no record", "delete it and run the stage again")
+        raise RefusedFile(f"{path} is no JSON object", mend)
     return data
 
 

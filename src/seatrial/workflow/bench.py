@@ -20,7 +20,7 @@ from seatrial.machine.environment import find_changes, machine_hash, read_enviro
 from seatrial.metrics.trust import find_contradiction
 from seatrial.progress import Progress, Update, silent
 from seatrial.results.speed import find_best, measure_speeds
-from seatrial.store.files import hash_file, hash_value, replacing, write_text
+from seatrial.store.files import hash_value, replacing, write_text
 from seatrial.store.measurement import Measurement, Scope, Throughput
 from seatrial.store.stage_cache import CachedStage
 
@@ -123,7 +123,7 @@ def _bench_key(file: EngineFile, spec: SweepSpec) -> str:
         "processes": spec.processes,
         "streams": spec.streams if len(spec.streams) > 1 else spec.streams[0],
         "warmup_budget_s": limits.warmup_budget_s,
-        "images": hash_file(spec.images) if spec.images else None,
+        "images": spec.images_sha256,
         "scopes": spec.scopes,
         "files": _hash_files(spec.files) if spec.files else None,
         "stop_when_saturated": spec.stop_when_saturated,

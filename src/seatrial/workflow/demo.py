@@ -5,8 +5,9 @@ from pathlib import Path
 from seatrial.data.demo import make_demo
 from seatrial.machine.cpu import has_fast_bf16
 from seatrial.progress import Progress, Update, silent
-from seatrial.store.records import Verdict
-from seatrial.workflow.run import RunSpec, run_pipeline
+from seatrial.results.run import Run
+from seatrial.workflow.run import run_pipeline
+from seatrial.workflow.run_spec import RunSpec
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
 
@@ -14,7 +15,7 @@ EPOCHS_WITHOUT_BF16 = 4
 """fp32 takes about twice as long for an epoch; fewer of them keep the demo's time."""
 
 
-def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> Verdict:
+def run_demo(output: Path, progress: Progress = silent, force: bool = False) -> Run:
     """Make the data, train, run; what an earlier demo left at `output` is not made again.
 
     Args:

@@ -112,15 +112,15 @@ def evaluate_engine(
         NotComparable: the reference's predictions are of other images.
     """
     evaluation = prepare_evaluation(folder, spec, progress, executor or LocalExecutor())
-    if spec.reference is not None and spec.reference.resolve() == (output / f"{evaluation.name}.parquet").resolve():
+    reference = evaluation.reference
+    if reference is not None and reference.path.resolve() == (output / f"{evaluation.name}.parquet").resolve():
         fix = "choose another --output, or rename the reference"
-        raise UsageError(f"the reference {spec.reference} is what this evaluation writes", fix)
+        raise UsageError(f"the reference {reference.path} is what this evaluation writes", fix)
     stored = (
         load_evaluated(output, evaluation.name, evaluation.key, spec.allow_partial, progress) if spec.resume else None
     )
     reused = stored is not None and is_current(evaluation, *stored, progress)
     record, predictions = stored if stored is not None and reused else _evaluate(evaluation, output, progress)
-    reference = evaluation.reference
     record = record.model_copy(update={"versus": None, "agreement": None})
     if reference is not None:
         record = compare_with(reference, predictions, record)

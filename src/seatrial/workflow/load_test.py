@@ -83,7 +83,7 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
     target_latency_ms = spec.target_latency_ms or TARGET_LATENCY_MS
     return LoadTestJob.read(
         {
-            "folder": file.folder.resolve(),
+            "file": file,
             "device": file.manifest.device,
             "scenario": spec.scenario,
             "preset": spec.preset,
@@ -95,7 +95,6 @@ def make_job(file: EngineFile, spec: LoadTestSpec, logs: Path) -> LoadTestJob:
             "target_latency_ms": target_latency_ms,
             "wait_ms": WAIT_SHARE * target_latency_ms if spec.scenario == "server" else 0.0,
             "logs": logs,
-            "opened": file.opened,
         },
         "the load test",
     )

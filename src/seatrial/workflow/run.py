@@ -1,47 +1,41 @@
 """`seatrial run`: from a checkpoint or an ONNX file to a verdict, each stage done once."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from seatrial.bench.measure import Limits
 from seatrial.bench.sweep import SweepSpec
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
-from seatrial.compare.speed_expression import judge_speed
 from seatrial.compare.verdict import reach_verdict
-from seatrial.data.calibration import check_apart, hash_contents, read_calibration
-from seatrial.data.images import LabelledImage, are_labelled, hash_listing
+from seatrial.data.images import are_labelled, hash_listing
 from seatrial.data.labels import spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.preprocessing.steps import hash_steps
-from seatrial.data.unlabelled import read_folder_set
-from seatrial.engines.base import Capabilities, EngineFile, GraphFile
+from seatrial.engines.base import EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec
-from seatrial.errors import ParityError, SeatrialError, UsageError
-from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.errors import ParityError, SeatrialError
+from seatrial.evaluation.reference import ReferencePredictions
+from seatrial.export.spec import ExportSpec
 from seatrial.machine.environment import read_environment
-from seatrial.models.find_weights import find_weights
-from seatrial.models.reading import AS_IT_IS, CheckpointReading
-from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.results.summarise import summarise
-from seatrial.store.command_line import write_words
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
-from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, GraphManifest, RunManifest, Verdict
+from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, GraphManifest, RunManifest
 from seatrial.store.summary import SUMMARY
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
-from seatrial.workflow.compile import check_engine, compile_graph, parse_engine
+from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
-from seatrial.workflow.import_onnx import copy_graph, describe_graph
-from seatrial.workflow.quantize import CALIBRATION_IMAGES, QuantizeSpec, quantize_graph
+from seatrial.workflow.import_onnx import copy_graph
+from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
+from seatrial.workflow.run_spec import CheckedRun, RunSpec, check_run, describe_command, wants_quantised
 
 CARD = "card.toml"
 """The card that the model reference led to."""
@@ -50,78 +44,8 @@ RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json", SUMMARY)
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSpec:
-    """What to put through its sea trial."""
-
-    recipe: str
-    """A model reference: a card's name or path, or what `models.sources` resolves."""
-    checkpoint: Path | None
-    """None: the published weights, where they are stored on this machine, or those in an ONNX file."""
-    images: Path
-    labels: Path | None
-    """None: `images` holds class folders, or nothing but images, and then there are no labels."""
-    engines: tuple[str, ...]
-    output: Path
-    batch_sizes: tuple[int, ...] = ()
-    """To measure; empty takes `BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
-    bench_duration_s: float = 10.0
-    bench_min_samples: int = 50
-    evaluate_batch_size: int = 16
-    opset: int | None = None
-    """None takes the card's."""
-    calibration: Path | None = None
-    """Images for int8: a folder or a list; none of `images`."""
-    measure_again: bool = False
-    """Measure also what was measured before, for instance on a busy machine."""
-    image_size: int | None = None
-    """Height and width in place of the reference's own."""
-    classes: int | None = None
-    """Of a checkpoint that was trained on others than the published one."""
-    like: str | None = None
-    """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
-    reading: CheckpointReading = AS_IT_IS
-    """What the user says of the checkpoint."""
-    unlabelled: bool = False
-    """Do without labels, whatever `images` holds."""
-    fetch: bool = False
-    """Download the published weights where they are not stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A spec that passed every check that needs no work."""
-
-    card: ResolvedCard
-    source: Path
-    """The checkpoint, or the ONNX file."""
-    described: GraphManifest | None
-    """The ONNX file, where there is one instead of a checkpoint."""
-    images: tuple[LabelledImage, ...]
-    engines: tuple[BuildSpec, ...]
-    """The reference first."""
-    calibration: dict[str, int]
-    """Sizes by hash of the files that int8 is calibrated with."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """What the card says."""
-        return self.card.recipe
-
-    @property
-    def reference(self) -> BuildSpec:
-        """The engine that every other one is compared with."""
-        return self.engines[0]
-
-
-def choose_reference(recipe: Recipe) -> BuildSpec:
-    """The engine that every other one is compared with: torch, or, of an ONNX file, the file itself in onnxruntime."""
-    engine = "onnxruntime" if recipe.network.builder == "onnx" else "torch"
-    return BuildSpec(engine, "fp32", label=engine)
-
-
-def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
-    """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`.
+def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
+    """Checkpoint → graph → engines → accuracy → speed → verdict → report, all stored in `spec.output`, and read back.
 
     An ONNX file is its own graph, which is copied, and no torch is needed.
 
@@ -133,7 +57,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
     Raises:
         SeatrialError: any of its stages' errors; what was finished before stays.
     """
-    checked = _check(spec, progress)
+    checked = check_run(spec, progress)
     run = spec.output
     spec = _choose_batches(spec, checked.described)
     with locked(run):
@@ -145,10 +69,8 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Verdict:
         judged = reach_verdict(checked.recipe.name, (*gates, *_judge_batches(spec, checked, engines, progress)))
         words = describe_reference(checked.recipe)
         facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked), "reference": words}
-        verdict = judged.model_copy(update=facts)
-        verdict.save(run / VERDICT)
-        write_report(run, progress)
-    return verdict
+        judged.model_copy(update=facts).save(run / VERDICT)
+        return write_report(run, progress)[2]
 
 
 def _choose_batches(spec: RunSpec, described: GraphManifest | None) -> RunSpec:
@@ -159,7 +81,7 @@ def _choose_batches(spec: RunSpec, described: GraphManifest | None) -> RunSpec:
     return replace(spec, batch_sizes=spec.batch_sizes or BATCH_SIZES)
 
 
-def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[RunManifest, GraphFile]:
+def _make_graph(spec: RunSpec, checked: CheckedRun, progress: Progress) -> tuple[RunManifest, GraphFile]:
     """Write `run.json`, and the graph that every engine is built from, exported or copied."""
     run, recipe = spec.output, checked.recipe
     paths = [image.path for image in checked.images]
@@ -181,7 +103,7 @@ def _make_graph(spec: RunSpec, checked: _Checked, progress: Progress) -> tuple[R
     return manifest, GraphFile(graph, exported)
 
 
-def _start_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
+def _start_run(spec: RunSpec, checked: CheckedRun, sha256: str) -> RunManifest:
     manifest = _describe_run(spec, checked, sha256)
     _begin(spec.output, manifest)
     write_text(spec.output / CARD, checked.card.text)
@@ -229,94 +151,7 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
     return written
 
 
-def _check(spec: RunSpec, progress: Progress) -> _Checked:
-    card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
-    recipe = card.recipe
-    images = read_folder_set(spec.images, spec.labels, recipe, spec.unlabelled, progress)
-    probed: dict[str, Capabilities] = {}
-    choices = [parse_engine(text, probed) for text in spec.engines]
-    reference = choose_reference(recipe)
-    reference = replace(reference, capabilities=probed.get(reference.engine)).probed()
-    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(reference)))
-    if not choices:
-        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
-    kinds = [_name_kind(choice) for choice in engines]
-    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
-    if twice is not None:
-        raise UsageError(f"--engines names '{twice}' twice", "name it once")
-    check_engine(reference)
-    if recipe.network.builder != "onnx":
-        check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
-    calibration = _read_calibration(spec, engines, images)
-    for text in recipe.gates.speed:
-        judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
-    if recipe.network.builder == "onnx":
-        return _Checked(card, Path(recipe.network.name), _check_file(spec, recipe), images, engines, calibration)
-    # Last, since it may download.
-    checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
-    return _Checked(card, checkpoint, None, images, engines, calibration)
-
-
-def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
-    """What the card's ONNX file is.
-
-    Raises:
-        UsageError: an option is for checkpoints, the file is not the card's, or is fixed to another batch.
-        RefusedFile: it is no ONNX file of an image classifier.
-    """
-    given = {
-        "--checkpoint": spec.checkpoint is not None,
-        "--opset": spec.opset is not None,
-        "--fetch": spec.fetch,
-        "--weights": spec.reading.weights is not None,
-        "--checkpoint-key": spec.reading.key is not None,
-        "--strip-prefix": spec.reading.prefix is not None,
-    }
-    ignored = next((option for option, is_given in given.items() if is_given), None)
-    file = recipe.network.name
-    if ignored is not None:
-        raise UsageError(f"{ignored} is for a network that is exported, and {file} is a graph already", "leave it out")
-    described = describe_graph(Path(file), recipe)
-    if recipe.network.sha256 not in (None, described.sha256):
-        raise UsageError(f"{file} is not the file that the card names: checksum mismatch", "make the card again")
-    if described.precision != "fp32":
-        raise UsageError(
-            f"{file} computes in {described.precision}, and the reference of a run is the file itself in fp32",
-            "run the fp32 file that it was made from, or compile this one: `seatrial compile FILE --recipe CARD`",
-        )
-    fixed = described.input.shape[0]
-    if fixed is not None and spec.batch_sizes not in ((), (fixed,)):
-        raise UsageError(
-            f"{file} is fixed to batch {fixed}, and --batch-size is {','.join(map(str, spec.batch_sizes))}",
-            f"give --batch-size {fixed}, or export the file with a free batch",
-        )
-    return described
-
-
-def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:
-    return choice.engine, choice.precision, choice.device
-
-
-def _read_calibration(spec: RunSpec, engines: Sequence[BuildSpec], images: Sequence[LabelledImage]) -> dict[str, int]:
-    quantised = next((choice.label for choice in engines if _wants_quantised(choice)), None)
-    if spec.calibration is None:
-        if quantised is not None:
-            raise UsageError(f"'{quantised}' needs calibration images", "give --calibration FOLDER or LIST")
-        return {}
-    if quantised is None:
-        raise UsageError("--calibration is for int8, and --engines names none in int8", "write it like openvino:int8")
-    contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
-    check_apart(contents, images)
-    return contents
-
-
-def _wants_quantised(choice: BuildSpec) -> bool:
-    """Whether the engine takes int8 from the graph."""
-    has = choice.capabilities
-    return choice.precision == "int8" and has is not None and "int8" in has.in_graph
-
-
-def _describe_run(spec: RunSpec, checked: _Checked, sha256: str) -> RunManifest:
+def _describe_run(spec: RunSpec, checked: CheckedRun, sha256: str) -> RunManifest:
     inputs = {str(checked.source): sha256, str(spec.images): hash_listing(checked.images)}
     if spec.labels is not None:
         inputs[str(spec.labels)] = hash_file(spec.labels)
@@ -356,7 +191,7 @@ def _begin(run: Path, manifest: RunManifest) -> None:
     manifest.save(run / "run.json")
 
 
-def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
+def _hash_evidence(run: Path, checked: CheckedRun) -> dict[str, str]:
     """sha256 of every record that the gates are judged by, by its path in the run folder."""
     names = [choice.label for choice in checked.engines]
     paths = [place.format(name) for place in (ACCURACY, SPEED) for name in names]
@@ -365,34 +200,7 @@ def _hash_evidence(run: Path, checked: _Checked) -> dict[str, str]:
     return {path: hash_file(run / path) for path in paths}
 
 
-def describe_command(spec: RunSpec) -> str:
-    """The `seatrial run` line that gives this run, also when another verb was the caller."""
-    words = write_words(
-        "run",
-        spec.recipe,
-        checkpoint=spec.checkpoint,
-        images=spec.images,
-        labels=spec.labels,
-        no_labels=spec.unlabelled,
-        engines=spec.engines,
-        batch_size=spec.batch_sizes,
-        bench_duration=spec.bench_duration_s,
-        bench_samples=spec.bench_min_samples,
-        evaluate_batch_size=spec.evaluate_batch_size,
-        opset=spec.opset,
-        calibration=spec.calibration,
-        image_size=spec.image_size,
-        classes=spec.classes,
-        like=spec.like,
-        weights=spec.reading.weights,
-        checkpoint_key=spec.reading.key,
-        strip_prefix=spec.reading.prefix,
-        output=spec.output,
-    )
-    return shlex.join(words)
-
-
-def _compile_all(spec: RunSpec, checked: _Checked, graph: GraphFile, progress: Progress) -> dict[str, EngineFile]:
+def _compile_all(spec: RunSpec, checked: CheckedRun, graph: GraphFile, progress: Progress) -> dict[str, EngineFile]:
     engines = {}
     proof = spread([image.path for image in checked.images], PARITY_IMAGES)
     int8 = graph
@@ -402,13 +210,13 @@ def _compile_all(spec: RunSpec, checked: _Checked, graph: GraphFile, progress: P
         int8 = GraphFile(path, quantised)
     for choice in checked.engines:
         build = replace(choice, batch_sizes=_choose_sizes(spec, checked, choice))
-        source = int8 if _wants_quantised(choice) else graph
+        source = int8 if wants_quantised(choice) else graph
         folder = spec.output / "engines" / choice.label
         engines[choice.label] = compile_graph(source, build, folder, progress, proof)
     return engines
 
 
-def _choose_sizes(spec: RunSpec, checked: _Checked, choice: BuildSpec) -> tuple[int, ...]:
+def _choose_sizes(spec: RunSpec, checked: CheckedRun, choice: BuildSpec) -> tuple[int, ...]:
     """Empty for an engine whose files take any batch; else every size that the run needs."""
     if choice.capabilities is not None and choice.capabilities.free_batch:
         return ()
@@ -417,19 +225,20 @@ def _choose_sizes(spec: RunSpec, checked: _Checked, choice: BuildSpec) -> tuple[
 
 
 def _evaluate_all(
-    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], progress: Progress
 ) -> dict[str, AccuracyRecord]:
     folder = spec.output / "evaluation"
     records: dict[str, AccuracyRecord] = {}
+    reference = None
     for label, file in engines.items():
-        reference = folder / f"{checked.reference.label}.parquet" if records else None
         job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
         records[label] = evaluate_engine(file, job, folder, progress)
+        reference = reference or ReferencePredictions.load(folder / f"{label}.parquet", records[label].classes)
     return records
 
 
 def _judge_batches(
-    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], progress: Progress
 ) -> Iterator[GateResult]:
     """The gate `same_at_batches`: every engine is evaluated at each of the batch sizes."""
     sizes = checked.recipe.gates.same_at_batches
@@ -444,7 +253,7 @@ def _judge_batches(
 
 
 def _bench_all(
-    spec: RunSpec, checked: _Checked, engines: dict[str, EngineFile], progress: Progress
+    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], progress: Progress
 ) -> dict[str, Measurement]:
     pipeline = read_pipeline(next(iter(engines.values())).manifest.graph)
     pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / "bench" / "images.npy")

@@ -4,7 +4,7 @@ import functools
 from dataclasses import replace
 
 from seatrial.errors import UsageError
-from seatrial.models.sources import refuse_onnx, resolve_recipe
+from seatrial.models.sources import resolve_network
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.training import find_idle
@@ -30,8 +30,7 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
         TrainingDiverged: loss or weights are no longer finite.
         Interrupted: a signal came, and a snapshot was written.
     """
-    refuse_onnx(spec.recipe, "train")
-    card = resolve_recipe(spec.recipe, spec.image_size, classes=spec.classes)
+    card = resolve_network(spec.recipe, spec.image_size, classes=spec.classes)
     recipe = choose_settings(card, spec.preset, spec.settings)
     for name in find_idle(recipe.train, spec.settings):
         progress(Update("train", note=f"--{name.replace('_', '-')} has no effect with the other settings"))

@@ -138,6 +138,7 @@ class Tuner:
     def _make_job(self, setting: Setting, duration_s: float) -> Job:
         manifest = self._engine.manifest
         threads = {} if setting.threads is None else {"threads": str(setting.threads)}
+        tried = manifest.model_copy(update={"options": {**manifest.options, **threads}})
         limits = Limits(
             warmup_runs=2,
             warmup_s=0.1 * duration_s,
@@ -146,12 +147,10 @@ class Tuner:
             min_samples=3,
         )
         return Job(
-            folder=self._engine.folder.resolve(),
+            file=replace(self._engine, manifest=tried),
             device=manifest.device,
             batch_size=setting.batch_size,
             streams=setting.streams,
-            options={**manifest.options, **threads},
             limits=limits,
             check=False,
-            opened=self._engine.opened,
         )

@@ -18,10 +18,11 @@ def install_tensorrt(
     patch: pytest.MonkeyPatch, folder: Path, version: str = VERSION, trtexec: str | None = "same"
 ) -> None:
     """Install the emulators until `patch` is undone; `trtexec` is that one's version, None puts none on the PATH."""
-    info = folder / "site" / f"tensorrt-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tensorrt\nVersion: {version}\n")
-    paths = [str(info.parent), str(SITE)]
+    for name, its in (("tensorrt", version), ("cuda-bindings", "13.0.0")):
+        info = folder / "site" / f"{name.replace('-', '_')}-{its}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {its}\n")
+    paths = [str(folder / "site"), str(SITE)]
     patch.setenv("EMULATED_TENSORRT", version)
     patch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
     if trtexec is not None:

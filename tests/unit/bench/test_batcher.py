@@ -45,7 +45,7 @@ def test_a_batch_that_does_not_fill_goes_out() -> None:
     assert answered == [["a"]]
 
 
-def test_streams_answer_side_by_side() -> None:
+def test_streams_run_side_by_side() -> None:
     meeting = threading.Barrier(3)
     batcher = Batcher(lambda samples: meeting.wait(30), batch_size=1, streams=3, wait_s=0)
     batcher.put(range(3))

@@ -41,7 +41,7 @@ class OneSession:
 
 def make_job(folder: Path, **changes: Any) -> LoadTestJob:
     values = {
-        "folder": folder,
+        "file": read_engine(folder),
         "device": "cpu",
         "scenario": "single-stream",
         "preset": "quick",
@@ -68,22 +68,22 @@ def test_loadgen_gets_the_engines_predictions(
 ) -> None:
     folder = write_engine("fake")
     job = make_job(folder, scenario=scenario, batch_size=batch_size, streams=streams, target_qps=5000, wait_ms=0.2)
-    file, engine = read_engine(folder), OneSession(FakeSession())
-    played = load_test(job, file, engine)  # type: ignore[arg-type]
+    engine = OneSession(FakeSession())
+    played = load_test(job, engine)  # type: ignore[arg-type]
     assert engine.opened == ("cpu", batch_size, streams)
     assert max(len(batch) for batch in engine.session.given) == batch_size
     assert played.queries == 1 if scenario == "offline" else played.queries >= 70
     assert (played.library, played.differing) == (256, 0)
     assert played.target_qps == (5000 if scenario in ("offline", "server") else None)
 
-    classes = answer(make_random_pixels(read_pipeline(file.manifest.graph), 0, 256)).argmax(axis=1)
+    classes = answer(make_random_pixels(read_pipeline(job.file.manifest.graph), 0, 256)).argmax(axis=1)
     sampled = read_predictions((folder / "mlperf_log_accuracy.json").read_text())
     assert len(sampled) == played.sampled > 0
     assert sampled == [(index, classes[index]) for index, _ in sampled]
     assert f"Scenario : {SCENARIOS[scenario].name}" in (folder / "mlperf_log_summary.txt").read_text()
 
 
-def test_another_answer_under_load_is_noticed(write_engine: Callable[..., Path], tmp_path: Path) -> None:
+def test_another_prediction_under_load_is_noticed(write_engine: Callable[..., Path], tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", np.full((5, 4, 6, 3), 77, dtype=np.uint8))
     folder = write_engine("fake")
     # LoadGen asks from a thread of its own.
@@ -91,7 +91,7 @@ def test_another_answer_under_load_is_noticed(write_engine: Callable[..., Path],
         answer=lambda batch: np.eye(4)[[int(threading.current_thread() is threading.main_thread())] * len(batch)]
     )
     job = make_job(folder, images=tmp_path / "images.npy")
-    played = load_test(job, read_engine(folder), OneSession(session))  # type: ignore[arg-type]
+    played = load_test(job, OneSession(session))  # type: ignore[arg-type]
     assert played.library == 5
     assert played.differing == played.sampled > 0
 
@@ -105,20 +105,22 @@ def test_another_answer_under_load_is_noticed(write_engine: Callable[..., Path],
         ("offline", [1000 * MLPERF_S, 24_576]),
     ],
 )
-def test_the_mlperf_preset_is_loadgens_own(scenario: str, figures: list[int], tmp_path: Path) -> None:
+def test_the_mlperf_preset_is_loadgens_own(
+    scenario: str, figures: list[int], write_engine: Callable[..., Path]
+) -> None:
     # In a fresh process, as LoadGen reads its rules once.
-    job = make_job(tmp_path, scenario=scenario, preset="mlperf", target_qps=9)
-    command = [sys.executable, "-c", SETTINGS, job.model_dump_json()]
+    job = make_job(write_engine("fake"), scenario=scenario, preset="mlperf", target_qps=9)
+    command = [sys.executable, "-c", SETTINGS, job.model_dump_json(by_alias=True)]
     settings = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert settings == [*figures, 15_000_000, 0, True]
 
 
-def test_settings_of_a_quick_run() -> None:
+def test_settings_of_a_quick_run(write_engine: Callable[..., Path]) -> None:
     fake = SimpleNamespace(
         TestSettings=lambda: SimpleNamespace(server_target_qps=1.0), TestScenario=loadgen.TestScenario,
         TestMode=loadgen.TestMode,
     )  # fmt: skip
-    job = make_job(Path(), scenario="multi-stream", batch_size=4, duration_s=2.5)
+    job = make_job(write_engine("fake"), scenario="multi-stream", batch_size=4, duration_s=2.5)
     settings = make_settings(fake, job, 3.0)
     assert settings.scenario == loadgen.TestScenario.MultiStream
     assert (settings.min_duration_ms, settings.min_query_count) == (2500, 70)

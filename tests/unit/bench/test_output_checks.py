@@ -123,8 +123,8 @@ def bench(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) ->
     folder = write_engine("fake")
 
     def run(session: Honest) -> Point:
-        job = Job(folder=folder, device="cpu", batch_size=2, limits=LIMITS)
-        return run_job(job, read_engine(folder), Engine(session), session.clock)  # type: ignore[arg-type]
+        job = Job(file=read_engine(folder), device="cpu", batch_size=2, limits=LIMITS)
+        return run_job(job, Engine(session), session.clock)  # type: ignore[arg-type]
 
     return run
 

@@ -287,15 +287,18 @@ def test_an_interrupted_sweep_leaves_no_process(
     assert [child.returncode for child in started] == [-9]
 
 
-def test_the_real_worker_reports_in_json(tmp_path: Path) -> None:
-    job = Job(folder=tmp_path / "none", device="cpu", batch_size=1)
+def test_the_real_worker_reports_in_json(write_engine: Callable[..., Path]) -> None:
+    file = read_engine(write_engine("fake"))
+    gone = file.pick()[0]
+    gone.unlink()
+    job = Job(file=file, device="cpu", batch_size=1)
     command = [sys.executable, "-P", "-m", "seatrial.bench.worker"]
-    done = subprocess.run(command, input=job.model_dump_json().encode(), capture_output=True, check=False)
-    assert done.returncode == 2
+    done = subprocess.run(command, input=job.model_dump_json(by_alias=True).encode(), capture_output=True, check=False)
+    assert done.returncode == 8
     assert json.loads(done.stdout) == {
-        "error": "UsageError",
-        "problem": f"{tmp_path / 'none'} is no engine folder (it has no engine.json)",
-        "fix": "`seatrial compile` makes one",
+        "error": "RefusedFile",
+        "problem": f"{gone} is missing",
+        "fix": "compile it again with `seatrial compile`",
     }
 
 
@@ -315,7 +318,7 @@ def test_the_real_worker_times_a_real_engine(
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     folder = write_engine("onnxruntime", contents=model.SerializeToString())
-    point = run_worker(Job(folder=folder, device="cpu", batch_size=40000, streams=2, limits=QUICK))
+    point = run_worker(Job(file=read_engine(folder), device="cpu", batch_size=40000, streams=2, limits=QUICK))
     assert (point.batch_size, point.streams) == (40000, 2)
     assert len(point.durations_ms) == len(point.starts_s) >= 6
     # Two batches of 40,000 images for each stream are held, 2.9 MB each.

@@ -65,8 +65,8 @@ def bench(write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) ->
     folder = write_engine("fake")
 
     def run(session: Session, **fields: Any) -> Point:
-        job = Job(folder=folder, device="npu:0", limits=QUICK, **{"batch_size": 2, "check": False, **fields})
-        return run_job(job, read_engine(folder), Engine(session), session.clock)  # type: ignore[arg-type]
+        job = Job(file=read_engine(folder), device="npu:0", limits=QUICK, **{"batch_size": 2, "check": False, **fields})
+        return run_job(job, Engine(session), session.clock)  # type: ignore[arg-type]
 
     return run
 

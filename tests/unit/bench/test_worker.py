@@ -55,9 +55,9 @@ def small_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_point_is_what_the_clock_measures(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     seconds = itertools.count()
-    job = Job(folder=folder, device="npu:1", batch_size=2, limits=QUICK, check=False)
+    job = Job(file=read_engine(folder), device="npu:1", batch_size=2, limits=QUICK, check=False)
     engine = FakeEngine()
-    point = run_job(job, read_engine(folder), engine, clock=lambda: float(next(seconds)))
+    point = run_job(job, engine, clock=lambda: float(next(seconds)))
     assert engine.opened == ("npu:1", 2, 1)
     assert engine.closed
     assert (point.batch_size, point.streams, point.load_s, point.first_inference_ms) == (2, 1, 1.0, 1000.0)
@@ -71,7 +71,7 @@ def test_a_point_is_what_the_clock_measures(write_engine: Callable[..., Path]) -
 def test_inputs_rotate(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     engine = FakeEngine()
-    run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK, check=False), read_engine(folder), engine)
+    run_job(Job(file=read_engine(folder), device="cpu", batch_size=2, limits=QUICK, check=False), engine)
     first, *ran = engine.session.batches
     assert [batch is ran[i % 3] for i, batch in enumerate(ran)] == [True] * 6
     assert len({batch.tobytes() for batch in ran}) == 3
@@ -81,14 +81,14 @@ def test_inputs_rotate(write_engine: Callable[..., Path]) -> None:
 def test_a_smaller_batch_is_padded_to_the_files(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake", sizes=(1, 4))
     engine = FakeEngine()
-    run_job(Job(folder=folder, device="cpu", batch_size=3, limits=QUICK), read_engine(folder), engine)
+    run_job(Job(file=read_engine(folder), device="cpu", batch_size=3, limits=QUICK), engine)
     assert {len(batch) for batch in engine.session.batches} == {4}
 
 
 def test_untimed_runs_and_pairs_stand_around_the_timed_ones(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     engine = FakeEngine()
-    point = run_job(Job(folder=folder, device="cpu", batch_size=2, limits=QUICK), read_engine(folder), engine)
+    point = run_job(Job(file=read_engine(folder), device="cpu", batch_size=2, limits=QUICK), engine)
     # First, two references run twice, one of warm-up, five timed, two and then three pairs with the repeated batch.
     assert len(engine.session.batches) == 1 + 4 + 1 + 5 + 2 + 6
     rotated = {batch.tobytes() for batch in engine.session.batches[:11]}
@@ -104,8 +104,8 @@ def test_untimed_runs_and_pairs_stand_around_the_timed_ones(write_engine: Callab
 def test_every_stream_gives_samples(write_engine: Callable[..., Path]) -> None:
     folder = write_engine("fake")
     engine = FakeEngine()
-    job = Job(folder=folder, device="cpu", batch_size=1, streams=3, limits=QUICK)
-    point = run_job(job, read_engine(folder), engine)
+    job = Job(file=read_engine(folder), device="cpu", batch_size=1, streams=3, limits=QUICK)
+    point = run_job(job, engine)
     assert engine.opened == ("cpu", 1, 3)
     assert point.streams == 3
     assert len(point.durations_ms) == len(point.starts_s) >= 5
@@ -115,11 +115,13 @@ def test_given_images_are_fed(write_engine: Callable[..., Path], tmp_path: Path)
     folder = write_engine("fake")
     np.save(tmp_path / "images.npy", np.full((5, 4, 6, 3), 77, dtype=np.uint8))
     engine = FakeEngine()
-    job = Job(folder=folder, device="cpu", batch_size=2, images=tmp_path / "images.npy", limits=QUICK, check=False)
-    run_job(job, read_engine(folder), engine)
+    job = Job(
+        file=read_engine(folder), device="cpu", batch_size=2, images=tmp_path / "images.npy", limits=QUICK, check=False
+    )
+    run_job(job, engine)
     assert all((batch == 77).all() for batch in engine.session.batches)
     with pytest.raises(DataError, match="cannot be read"):
-        run_job(job.model_copy(update={"images": tmp_path / "none.npy"}), read_engine(folder), FakeEngine())
+        run_job(job.model_copy(update={"images": tmp_path / "none.npy"}), FakeEngine())
 
 
 def test_peak_memory_includes_what_is_used_now() -> None:
@@ -156,9 +158,9 @@ def test_a_worker_names_the_batch(write_engine: Callable[..., Path], monkeypatch
 
     monkeypatch.setattr(worker, "run_job", run)
     monkeypatch.setattr(worker, "get_engine", lambda name: None)
-    job = Job(folder=write_engine("fake"), device="cpu", batch_size=7)
+    job = Job(file=read_engine(write_engine("fake")), device="cpu", batch_size=7)
     with pytest.raises(EngineError, match="batch 7 does not fit into memory on cpu"):
-        worker.measure_job(job.model_dump())
+        worker.measure_job(job.model_dump(by_alias=True))
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,6 @@ def test_device_memory_is_read_before_the_self_test_takes_more(
                 used["bytes"] += 40
                 yield session
 
-    job = Job(folder=write_engine("fake"), device="cpu", batch_size=2, limits=QUICK, check=False)
-    assert run_job(job, read_engine(job.folder), Loading()).device_memory_bytes == 40
+    job = Job(file=read_engine(write_engine("fake")), device="cpu", batch_size=2, limits=QUICK, check=False)
+    assert run_job(job, Loading()).device_memory_bytes == 40
     assert used["bytes"] == 5140

@@ -142,6 +142,6 @@ def test_a_chip_is_shown_on_request(guide: Path, capsys: pytest.CaptureFixture[s
         ("310.json 310P.json --max-slower-pct 1 --format guide", "--format guide is for tables of records"),
     ],
 )
-def test_what_makes_no_sense_is_told(line: str, told: str, guide: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_makes_no_sense_is_reported(line: str, told: str, guide: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line(f"compare {line}") == 2
     assert told in capsys.readouterr().err

@@ -195,7 +195,7 @@ def test_changed_predictions_are_refused(here: Path, capsys: pytest.CaptureFixtu
     assert run_line("compare monday tuesday") == 8
 
 
-def test_two_records_of_an_engine_are_held_against_each_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_records_of_an_engine_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pair(here, BEFORE[0], steady(ORT, 36, 50))
     line = "compare monday/bench/onnxruntime.json tuesday/bench/onnxruntime.json"
     assert run_line(f"{line} --max-slower-pct 5") == 4

@@ -62,7 +62,7 @@ def test_json_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
         (["1p.json", "8p.json", "--allow", "chips"], 2, "--allow chips: there is no such difference of trainings"),
     ],
 )
-def test_what_cannot_be_compared_is_told(
+def test_what_cannot_be_compared_is_reported(
     words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_speed(recipe="tiny").save(Path("other.json"))

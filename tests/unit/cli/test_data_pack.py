@@ -56,7 +56,7 @@ def test_a_part_is_packed_if_asked_for(
     assert "1 labelled images are not there ('more.JPEG'): 24 are taken" in answer.err
 
 
-def test_what_cannot_be_packed_is_told(
+def test_what_cannot_be_packed_is_reported(
     tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card, images, labels = map(str, (tiny_trial.card, tiny_trial.images, tiny_trial.labels))

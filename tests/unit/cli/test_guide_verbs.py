@@ -118,7 +118,7 @@ def test_data_check_leaves_with_6_if_something_is_wrong(here: Path, capsys: pyte
     )
 
 
-def test_data_check_holds_labels_against_answers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_check_compares_labels_with_predictions(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ids = tuple(f"a{index:02d}.JPEG" for index in range(30))
     labels = np.arange(30, dtype=np.int32) % 3
     answers = np.array([1, 0, 2], dtype=np.int32)[labels][:, None]

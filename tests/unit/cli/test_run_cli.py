@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -111,13 +113,23 @@ def test_termination_is_an_interruption() -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_full_disk_anywhere_is_a_storage_error(
-    raising: list[BaseException], capsys: pytest.CaptureFixture[str]
+def test_a_full_disk_anywhere_is_a_storage_error_with_the_room_that_it_has(
+    raising: list[BaseException], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raising.append(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/a.bin"))
-    code, line = run(["fail"], capsys)
-    assert code == 9
-    assert line.startswith("no space left to write /tmp/a.bin (")
+    measured: list[Path] = []
+
+    def measure(path: Path) -> SimpleNamespace:
+        measured.append(path)
+        return SimpleNamespace(free=1234)
+
+    monkeypatch.setattr("shutil.disk_usage", measure)
+    full = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    raising.append(OSError(*full, str(tmp_path / "new" / "a.bin")))
+    words = f"no space left to write {tmp_path / 'new' / 'a.bin'} (1,234 bytes free); make room and run again"
+    assert run(["fail"], capsys) == (9, words)
+    raising[:] = [OSError(*full)]
+    assert run(["fail"], capsys) == (9, "no space left to write . (1,234 bytes free); make room and run again")
+    assert measured == [tmp_path, Path()]
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("ours"), FileNotFoundError(errno.ENOENT, "ours", "x")])

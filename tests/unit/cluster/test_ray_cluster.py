@@ -147,7 +147,7 @@ def test_the_files_are_those_of_one_machine(
     assert ScriptedLink.closed == links
 
 
-def test_what_is_told_and_stored_of_a_cluster(
+def test_what_is_reported_and_stored_of_a_cluster(
     monkeypatch: pytest.MonkeyPatch, engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     notes: list[str] = []
@@ -294,7 +294,7 @@ def make_brief(engine: EngineFile, images: tuple[LabelledImage, ...], **changes:
     return Brief(engine.folder, hash_file(engine.folder / MANIFEST), StreamPlan(4), **asked)
 
 
-def test_answers_and_broken_images_have_the_indices_of_the_evaluation(
+def test_predictions_and_broken_images_have_the_indices_of_the_evaluation(
     engine: EngineFile, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     broken = LabelledImage("broken", tmp_path / "broken.png", 0)
@@ -339,7 +339,7 @@ def test_without_ray_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) 
         RayExecutor("cpu")
 
 
-def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+def test_a_cluster_that_is_not_there_is_reported_at_once() -> None:
     pytest.importorskip("ray")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

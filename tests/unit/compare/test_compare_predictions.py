@@ -57,12 +57,12 @@ def test_classes_are_listed_by_what_they_lost() -> None:
     )
 
 
-def test_a_class_that_kept_its_answers_is_not_listed() -> None:
+def test_a_class_that_kept_its_predictions_is_not_listed() -> None:
     found = compare_predictions(answer([1, 2], [1, 2]), answer([1, 2], [1, 5]), NAMES)
     assert [change.label for change in found.classes] == [2]
 
 
-def test_answers_may_tie_while_scores_differ() -> None:
+def test_predictions_may_tie_while_scores_differ() -> None:
     found = compare_predictions(answer([1, 2, 3], [1, 2, 3]), answer([1, 2, 3], [1, 2, 3], [2.0, 1.5, 2.25]), NAMES)
     assert (found.flips, found.classes) == ((), ())
     assert found.scores == ScoreChange("b", 2.0, 1.5, 2)
@@ -84,7 +84,7 @@ def test_hits_are_counted_with_wilsons_intervals() -> None:
     assert (found.metrics["top2"].low, found.metrics["top2"].high) == pytest.approx((expected.low, expected.high))
 
 
-def test_the_same_answers_are_judged_by_other_labels() -> None:
+def test_the_same_predictions_are_judged_by_other_labels() -> None:
     labels = {name: 9 for name in "abcdefghijk"}
     found = relabel(OTHER, labels, "real.txt")
     assert found.labels.dtype == np.int32 and found.labels.tolist() == [9] * 8

@@ -97,7 +97,7 @@ def test_a_drop_on_the_gate_stays_open() -> None:
     assert found.reason.endswith("the drop lies on the gate, so more images like these would not settle it")
 
 
-def test_every_engine_but_the_reference_is_held_against_it(accuracies: dict[str, AccuracyRecord]) -> None:
+def test_every_engine_but_the_reference_is_compared_with_it(accuracies: dict[str, AccuracyRecord]) -> None:
     found = judge_gates(make_recipe(), accuracies, {})
     assert [(gate.engine, gate.gate) for gate in found] == [
         ("openvino-bf16", "reference_drop_pp"),
@@ -200,7 +200,7 @@ def test_a_card_without_gates_judges_nothing(accuracies: dict[str, AccuracyRecor
 
 
 @pytest.mark.parametrize(("changed", "outcome"), [(0, "PASS"), (2, "FAIL")])
-def test_answers_that_change_with_the_batch_fail(
+def test_predictions_that_change_with_the_batch_fail(
     changed: int, outcome: str, accuracies: dict[str, AccuracyRecord]
 ) -> None:
     record = accuracies["openvino-bf16"]

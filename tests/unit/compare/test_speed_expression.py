@@ -97,7 +97,7 @@ def test_arithmetic_is_read_as_written(text: str, value: float) -> None:
         "best(310P) >= " + "(" * 9999 + "3" + ")" * 9999,
     ],
 )
-def test_what_cannot_be_read_is_told(text: str) -> None:
+def test_what_cannot_be_read_is_reported(text: str) -> None:
     with pytest.raises(UsageError, match=r"^speed gate '.*': .+; write it like `best\(openvino-bf16\) >= ") as caught:
         judge_figures(text, MEASURED)
     assert f"'{text}'" in str(caught.value)

@@ -5,7 +5,7 @@ import pytest
 from seatrial.cli.output.speed import list_speeds, write_speeds
 from seatrial.cli.output.tables import Layout
 from seatrial.compare.speed_column import SpeedColumn, SpeedFigure
-from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
+from seatrial.compare.speed_table import SpeedTable, make_table
 from seatrial.errors import NotComparable, UsageError
 from seatrial.results.speed import Rate
 
@@ -22,7 +22,7 @@ GPU = make_column("T4", {1: 346.484, 64: 789.784})
 
 
 def compare(*columns: SpeedColumn, **spec: object) -> SpeedTable:
-    return make_table(columns, TableSpec(**spec))  # type: ignore[arg-type]
+    return make_table(columns, **spec)  # type: ignore[arg-type]
 
 
 def test_a_card_is_its_chips_together() -> None:
@@ -74,7 +74,7 @@ def test_every_column_is_divided_by_every_baseline() -> None:
         pairs("710")
 
 
-def test_a_gate_is_judged_and_its_exceptions_are_told() -> None:
+def test_a_gate_is_judged_and_its_exceptions_are_reported() -> None:
     table = compare(CHIP, CARD, gates=["best(310P) >= best(310)", "best(310P) >= 1.2 * best(310)"])
     assert [gate.result.outcome for gate in table.gates] == ["PASS", "FAIL"]
     assert table.gates[0].exceptions == (1, 16)
@@ -84,7 +84,7 @@ def test_a_gate_is_judged_and_its_exceptions_are_told() -> None:
     assert compare(CHIP).verdict is None
 
 
-def test_what_was_allowed_is_told_under_the_table() -> None:
+def test_what_was_allowed_is_noted_under_the_table() -> None:
     other = replace(CARD, facts={"precision": "int8", "model": None})
     with pytest.raises(NotComparable, match="--allow precision"):
         compare(CHIP, other)
@@ -94,12 +94,12 @@ def test_what_was_allowed_is_told_under_the_table() -> None:
     assert table.notes[0] == "images/s, scope device: the device's own work, without the copies"
 
 
-def test_streams_are_told() -> None:
+def test_streams_are_reported() -> None:
     busy = replace(GPU, figures={"device": {8: SpeedFigure(Rate(9.0), 3), 16: SpeedFigure(Rate(9.0), None)}})
     assert compare(busy).notes[-1] == "batches in flight at once: T4 3 at batch 8"
 
 
-def test_scopes_that_differ_are_told_instead_of_one_scope() -> None:
+def test_scopes_that_differ_are_reported_instead_of_one_scope() -> None:
     host = replace(GPU, figures={"host": GPU.figures["device"]})
     notes = compare(CARD, host, allowed=["scope"]).notes
     assert notes == ("images/s, each in its own scope", "not alike, but allowed: scope: device (310P), host (T4)")

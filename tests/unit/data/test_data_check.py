@@ -32,7 +32,7 @@ def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
     assert [(update.done, update.total) for update in updates] == [(32, 60), (60, 60)]
 
 
-def test_everything_wrong_with_names_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_with_names_is_reported_at_once(tmp_path: Path) -> None:
     made = make_set(tmp_path, [0, 1, 0, 1])
     with made[1].open("a") as file:
         file.write("gone.JPEG 1\nval_0000.JPEG 0\nval_0001.JPEG 0\nno label\n\nval_0003.JPEG -1\n")
@@ -71,7 +71,7 @@ def test_at_most_five_examples_are_kept(tmp_path: Path) -> None:
     assert [len(found.examples) for found in check_set(made, 2)] == [5, 5]
 
 
-def test_labels_that_count_from_one_are_told(tmp_path: Path) -> None:
+def test_labels_that_count_from_one_are_reported(tmp_path: Path) -> None:
     (found,) = check_set(make_set(tmp_path, [1, 2, 3, 3]), 3)
     assert found == Finding(
         "error",
@@ -81,7 +81,7 @@ def test_labels_that_count_from_one_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_classes_that_the_network_does_not_have_are_told(tmp_path: Path) -> None:
+def test_classes_that_the_network_does_not_have_are_reported(tmp_path: Path) -> None:
     found = check_set(make_set(tmp_path, [0, 1, 2, 5, 7]), 3)
     assert found == [
         Finding(
@@ -101,7 +101,7 @@ def test_a_first_class_that_alone_is_empty_is_suspicious(tmp_path: Path) -> None
     assert {f.level for f in found} == {"warning"}
 
 
-def test_nearly_empty_classes_are_told(tmp_path: Path) -> None:
+def test_nearly_empty_classes_are_reported(tmp_path: Path) -> None:
     (found,) = check_set(make_set(tmp_path, [0] * 20 + [1] * 20 + [2]), 3)
     assert found == Finding(
         "warning", "1 classes are nearly empty (the median class has 20 images)", ("class 2 (1 images)",)
@@ -131,7 +131,7 @@ def test_all_of_imagenet_has_fifty_images_a_class(tmp_path: Path, monkeypatch: p
     assert found.level == "error" and found.examples == ("class 0 (49 images)", "class 1 (51 images)")
 
 
-def test_names_that_become_one_are_told(tmp_path: Path) -> None:
+def test_names_that_become_one_are_reported(tmp_path: Path) -> None:
     made = make_set(tmp_path, [0, 1])
     Image.new("RGB", (2, 2)).save(made[0] / "val_0001.png")
     with made[1].open("a") as file:

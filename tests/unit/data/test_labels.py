@@ -88,12 +88,12 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_names_that_are_missing_on_either_side_are_told(names: str, told: str, tmp_path: Path) -> None:
+def test_names_that_are_missing_on_either_side_are_reported(names: str, told: str, tmp_path: Path) -> None:
     images = touch(tmp_path / "val", "a.png", "b.png")
     refuse(told, images, write(tmp_path / "labels.txt", "".join(f"{name}.png 1\n" for name in names.split())))
 
 
-def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
     labels = write(tmp_path / "labels.txt", "a.png 1\n")
     refuse("the folder with no image at all", touch(tmp_path / "val", "notes.txt"), labels)
 

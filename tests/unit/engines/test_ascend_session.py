@@ -159,7 +159,7 @@ def test_a_model_of_other_bytes_is_refused() -> None:
         AscendSession(make_om(fixed=2))
 
 
-def test_an_answer_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prediction_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeModel, "infer", lambda *_, mode: [np.zeros((1, CLASSES), np.float32)])
     with (
         AscendSession(make_om()) as opened,

@@ -5,17 +5,20 @@ import numpy as np
 import pytest
 
 from fake_engine import FakeSession, answer
+from seatrial.engines import ENGINES
 from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_batch,
+    check_device,
     check_executed,
     check_options,
+    check_precision,
     read_engine,
     run_padded,
 )
+from seatrial.engines.compile_process import compile_here
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
@@ -93,7 +96,7 @@ def test_a_folder_is_read_back(tmp_path: Path) -> None:
     assert read_engine(tmp_path / "engine") == written
 
 
-def test_what_is_no_engine_folder_is_told(tmp_path: Path) -> None:
+def test_what_is_no_engine_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is no engine folder \(it has no engine.json\); `seatrial compile` makes"):
         read_engine(tmp_path)
 
@@ -165,6 +168,11 @@ def test_an_option_that_is_not_there_lists_those_that_are() -> None:
         check_options("fake", {"thread": "3"}, {})
 
 
+@pytest.fixture(autouse=True)
+def _fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "fake", "fake_engine:FakeEngine")
+
+
 HERE = Capabilities("fake", "1.2", devices=("cpu", "npu:0"), precisions=("fp32", "bf16"))
 ABSENT = Capabilities("fake", None, missing="fake is not installed", install_hint="pip install fake")
 
@@ -180,13 +188,14 @@ ABSENT = Capabilities("fake", None, missing="fake is not installed", install_hin
 def test_what_an_engine_does_not_have_lists_what_it_has(
     has: Capabilities, device: str, precision: str, told: str, tmp_path: Path
 ) -> None:
-    job = CompileJob(tmp_path / "model.onnx", GRAPH, tmp_path, precision=precision, device=device)
+    job = CompileJob(tmp_path / "model.onnx", GRAPH, tmp_path, precision=precision, device=device, capabilities=has)
     with pytest.raises(EngineError, match=f"^{re.escape(told)}$"):
-        check_available(job, has)
+        compile_here("fake", job)
 
 
-def test_what_an_engine_has_is_available(tmp_path: Path) -> None:
-    check_available(CompileJob(tmp_path / "m.onnx", GRAPH, tmp_path, precision="bf16", device="npu:0"), HERE)
+def test_what_an_engine_has_is_available() -> None:
+    check_device("npu:0", HERE)
+    check_precision("bf16", HERE)
 
 
 @pytest.mark.parametrize(

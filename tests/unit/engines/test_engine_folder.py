@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from fake_engine import FakeSession, make_graph
 from sealed import edit_record
 from seatrial.engines import ENGINES, base, engine_folder, get_engine
-from seatrial.engines.base import EngineFile, Opened, read_engine
+from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, find_built
 from seatrial.errors import RefusedFile, UsageError
@@ -48,14 +49,14 @@ def test_an_engine_folder_says_what_was_asked_and_built(tmp_path: Path) -> None:
         assert isinstance(session, FakeSession) and session.input.shape == (4, 4, 6, 3)
 
 
-def test_the_folder_that_stood_there_is_replaced(tmp_path: Path) -> None:
+def test_the_folder_that_was_there_is_replaced(tmp_path: Path) -> None:
     graph = make_graph(tmp_path)
     build_engine(graph, BuildSpec("fake", batch_sizes=(1,)), tmp_path / "fake")
     build_engine(graph, BuildSpec("fake"), tmp_path / "fake")
     assert set(read_all(tmp_path / "fake")) == {"engine.json", "model-None.bin", "weights.bin"}
 
 
-def test_a_crash_leaves_what_stood_there_and_nothing_else(tmp_path: Path) -> None:
+def test_a_crash_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
     graph = make_graph(tmp_path)
     crash = BuildSpec("fake", batch_sizes=(8,), options={"crash": "yes"})
     with pytest.raises(ZeroDivisionError, match="crashed while compiling"):
@@ -145,11 +146,9 @@ def test_an_engine_under_the_key_of_another_graph_is_not_found(change: str, tmp_
     assert find(folder, "k", graph.model_copy(update=changes[change])) is None
 
 
-def test_a_file_that_stands_as_it_was_verified_is_not_hashed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_as_it_was_verified_is_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "fake"
-    opened = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder).opened
+    file = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder)
     hashed: list[str] = []
 
     def hash_file(path: Path) -> str:
@@ -157,27 +156,27 @@ def test_a_file_that_stands_as_it_was_verified_is_not_hashed_again(
         return store_files.hash_file(path)
 
     monkeypatch.setattr(base, "hash_file", hash_file)
-    assert read_engine(folder, opened).opened == opened and not hashed
+    assert file.verify().verified == file.verified and not hashed
     # The same bytes, written again: another time, so they are hashed.
     weights = folder / "weights.bin"
     before = weights.stat().st_ctime_ns
     while weights.stat().st_ctime_ns == before:
         weights.write_bytes(weights.read_bytes())
-    read_engine(folder, opened)
+    file.verify()
     assert hashed == ["weights.bin"]
     hashed.clear()
-    forged = {name: known.model_copy(update={"sha256": "another"}) for name, known in opened.verified.items()}
-    read_engine(folder, Opened(verified=forged))
+    forged = {name: replace(known, sha256="another") for name, known in file.verified.items()}
+    replace(file, verified=forged).verify()
     assert len(hashed) == 2
 
 
 def test_an_altered_file_is_refused_whatever_was_verified_before(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    opened = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder).opened
+    file = build_engine(make_graph(tmp_path), BuildSpec("fake"), folder)
     weights = folder / "weights.bin"
     before = weights.stat()
     while weights.stat().st_ctime_ns == before.st_ctime_ns:
         weights.write_bytes(b"altered")
     os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(RefusedFile, match="altered or cut off"):
-        read_engine(folder, opened)
+        file.verify()

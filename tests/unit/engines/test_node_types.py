@@ -154,6 +154,27 @@ def test_what_cannot_be_read_is_unknown_and_never_fp32() -> None:
     assert count_precisions(close([odd], [packed])) == {"unknown": 1}
 
 
+@pytest.mark.parametrize(
+    ("zero", "given", "name"),
+    [
+        (None, {}, "int8"),
+        (None, {"output_dtype": TensorProto.INT4}, "int4"),
+        (np.int8(0), {}, "int8"),
+        (np.float32(0), {}, "fp32"),
+    ],
+)
+def test_what_another_domain_quantises_to_is_its_zero_point_or_stated_or_bytes(
+    zero: np.generic | None, given: dict[str, int], name: str
+) -> None:
+    constants = {"s": np.float32(0.05)} | ({} if zero is None else {"z": zero})
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", *constants], ["q"], domain="com.microsoft", **given),
+        helper.make_node("MatMulOfBytes", ["q", "q"], ["class"], domain="com.microsoft"),
+    ]
+    stored = [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()]
+    assert count_precisions(close(nodes, stored)) == {name: 1}
+
+
 def test_layers_inside_nodes_and_functions_count() -> None:
     kernel = numpy_helper.from_array(np.ones((CLASSES, 3, 8, 8), np.float32), "kernel")
     inner = [helper.make_node("Conv", ["image", "kernel"], ["inner"])]

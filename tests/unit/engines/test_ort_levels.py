@@ -48,7 +48,7 @@ def test_a_level_that_errs_is_refused_with_one_that_does_not(graph: Path, tmp_pa
     assert caught.value.exit_code == 5 and not (tmp_path / "engine").exists()
 
 
-def test_without_a_level_asked_for_the_highest_sound_one_is_taken_and_told(graph: Path, tmp_path: Path) -> None:
+def test_without_a_level_requested_the_highest_sound_one_is_taken_and_noted(graph: Path, tmp_path: Path) -> None:
     told: list[Update] = []
     made = compile_graph(graph, BuildSpec("onnxruntime"), tmp_path / "engine", told.append)
     assert made.manifest.options == {"optimisation": "careful"} and made.manifest.chosen == ("optimisation",)
@@ -72,7 +72,7 @@ def test_tuning_takes_it_too(graph: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(tune, "run_worker", measure)
     spec = BuildSpec("onnxruntime", batch_sizes=(1, 2), options={"spinning": "false"})
     made = tune_graph(graph, spec, tmp_path / "engine").manifest
-    assert all(job.options is not None and job.options["optimisation"] == "careful" for job in asked)
+    assert all(job.file.manifest.options["optimisation"] == "careful" for job in asked)
     assert made.options["optimisation"] == "careful" and made.chosen == ("optimisation",) and made.notes
     assert "--option spinning=false" in write_rebuild(made, tmp_path / "engine", "cpu")
     count = len(asked)
@@ -114,7 +114,7 @@ def test_that_level_and_the_other_engines_are_right(
     assert logits[:, 0] == pytest.approx([-0.866] * 2, abs=0.02) and (logits.argmax(1) == 0).all()
 
 
-def test_a_level_that_does_not_exist_is_told(graph: Path, tmp_path: Path) -> None:
+def test_a_level_that_does_not_exist_is_reported(graph: Path, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match="there is no level optimisation=fast; give one of disabled, basic, extended, careful, all"
     ):

@@ -224,7 +224,7 @@ def test_what_is_no_plan_is_refused(install: Install, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("builder", ["trtexec", "python"])
-def test_a_graph_that_cannot_be_parsed_is_told_in_one_line(install: Install, tmp_path: Path, builder: str) -> None:
+def test_a_graph_that_cannot_be_parsed_is_reported_in_one_line(install: Install, tmp_path: Path, builder: str) -> None:
     install()
     from fake_engine import make_graph
 
@@ -235,13 +235,13 @@ def test_a_graph_that_cannot_be_parsed_is_told_in_one_line(install: Install, tmp
     assert "\n" not in str(caught.value) and not (tmp_path / "engine").exists()
 
 
-def test_a_trtexec_of_another_version_is_told(install: Install, tmp_path: Path) -> None:
+def test_a_trtexec_of_another_version_is_reported(install: Install, tmp_path: Path) -> None:
     install("10.16.1.11", trtexec="11.4.0.106")
     with pytest.raises(EngineError, match=r"trtexec is TensorRT 11\.4\.0 and the Python package 10\.16\.1"):
         build(tmp_path, "fp16", "fp32")
 
 
-def test_a_trtexec_that_dies_is_told(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trtexec_that_dies_is_reported(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install()
     monkeypatch.setenv("EMULATED_FAULT", "crash")
     with pytest.raises(EngineError, match=r"trtexec builds no plan: .*; to see it all: /.*trtexec --onnx="):
@@ -298,14 +298,23 @@ def test_a_gpu_without_tf32_has_no_tf32(install: Install, tmp_path: Path, monkey
         build(tmp_path, "tf32")
 
 
-def test_bindings_that_do_not_load_are_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bindings_that_do_not_load_are_reported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install()
     import cuda.bindings
 
     monkeypatch.delattr(cuda.bindings, "runtime")
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
-    monkeypatch.setattr("seatrial.engines.tensorrt.find_spec", lambda name: name)
     assert "there is no GPU to use (cuda-bindings does not load: " in str(get_engine("tensorrt").probe().missing)
+
+
+def test_bindings_that_are_not_installed_are_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install()
+    monkeypatch.setattr("seatrial.engines.tensorrt.find_version", {"tensorrt": VERSION}.get)
+    has = get_engine("tensorrt").probe()
+    assert (has.missing, has.install_hint) == (
+        "cuda-bindings is not installed",
+        "pip install 'seatrial[tensorrt]'",
+    )
 
 
 def test_probe_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def answer_late() -> Answer:
 @pytest.mark.parametrize("size", [2, 5, 16, 40])
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("how", [normalise_batch, add_place, repeat_first])
-def test_an_engine_whose_answers_depend_on_the_batch_is_refused(
+def test_an_engine_whose_predictions_depend_on_the_batch_is_refused(
     how: Answer, fixed: bool, size: int, images: tuple[LabelledImage, ...]
 ) -> None:
     for precision in ("fp32", "bf16", "int8"):
@@ -86,7 +86,7 @@ def test_an_engine_whose_answers_depend_on_the_batch_is_refused(
             measure_batch_dependence(session, probe(images, size, precision), PIPELINE)
 
 
-def test_an_engine_that_gives_the_answers_of_the_batch_before_is_refused(images: tuple[LabelledImage, ...]) -> None:
+def test_an_engine_that_gives_the_predictions_of_the_batch_before_is_refused(images: tuple[LabelledImage, ...]) -> None:
     with pytest.raises(ParityError, match="depend on its batch"):
         measure_batch_dependence(FakeSession(answer=answer_late()), probe(images, 8), PIPELINE)
 
@@ -120,7 +120,7 @@ def test_broken_images_are_left_to_the_evaluation(images: tuple[LabelledImage, .
     assert measure_batch_dependence(FakeSession(), probe((broken,) * 3, 4), PIPELINE) is None
 
 
-def test_a_float_engine_is_asked_where_all_images_beyond_the_batch_are_broken(
+def test_a_float_engine_is_tried_where_all_images_beyond_the_batch_are_broken(
     images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     broken = LabelledImage("broken", tmp_path / "broken.png", 0)

@@ -62,7 +62,7 @@ def test_an_engine_that_wants_bgr_is_found(tmp_path: Path, pipeline: InputPipeli
     ]  # Labels 0 and 2 might be swapped too.
 
 
-def test_an_engine_that_is_worse_off_is_asked_once(tmp_path: Path, pipeline: InputPipeline) -> None:
+def test_an_engine_that_is_worse_off_is_tried_once(tmp_path: Path, pipeline: InputPipeline) -> None:
     images = draw(tmp_path, 200)
     # Right for red and blue, wrong for what is grey.
     session = FakeSession(answer=lambda batch: answer(batch) * np.array([1, 1, 1, 0]))
@@ -80,7 +80,7 @@ def test_broken_images_are_left_out(tmp_path: Path, pipeline: InputPipeline) -> 
     assert try_swapped(session, images, pipeline, tally, 16) == Paired(19, 0, 20, 0)
 
 
-def test_what_leaves_no_room_is_not_asked(tmp_path: Path, pipeline: InputPipeline) -> None:
+def test_what_leaves_no_room_is_not_tried(tmp_path: Path, pipeline: InputPipeline) -> None:
     images = draw(tmp_path, 40)
     sound = FakeSession(answer=answer)
     assert try_swapped(sound, images, pipeline, see(images, sound), 16) is None

@@ -60,11 +60,11 @@ def test_chance_flips_follow_the_normal_distribution() -> None:
         ),
     ],
 )
-def test_more_than_noise_is_told(moved: np.ndarray, floor: float, words: str | None) -> None:
+def test_more_than_noise_is_reported(moved: np.ndarray, floor: float, words: str | None) -> None:
     assert compare_logits(DECIDED, moved, NAMES, floor).excess == words
 
 
-def test_flips_that_noise_does_not_explain_are_told() -> None:
+def test_flips_that_noise_does_not_explain_are_reported() -> None:
     # All of the noise that the floor allows, but always in favour of one class: each gap of 0.1 closes.
     reference = np.tile([[1.0, 0.9] + [0.0] * 98], (100, 1))
     moved = reference + np.eye(100)[1] * 0.11

@@ -84,7 +84,7 @@ def test_a_random_permutation_of_ten_classes_is_found_in_200_images() -> None:
         assert (find_order(answer(labels, 0.7, 10, seed), other[labels], 10) is not None) == (moved > 3)
 
 
-def test_a_network_that_always_answers_the_same_is_no_other_order() -> None:
+def test_a_network_that_always_predicts_the_same_is_no_other_order() -> None:
     assert find_order(np.full_like(TRUE, 7), TRUE, CLASSES) is None
 
 
@@ -100,7 +100,7 @@ def test_a_poor_network_of_many_classes_is_no_other_order() -> None:
         assert find_order(answer(labels, 0.05, 1000, seed), labels, 1000) is None
 
 
-def test_no_answers_say_nothing() -> None:
+def test_no_predictions_say_nothing() -> None:
     nothing = np.array([], dtype=int)
     assert find_order(nothing, nothing, 10) is None
 

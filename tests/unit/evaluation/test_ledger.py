@@ -50,7 +50,7 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
         np.testing.assert_array_equal(tally.classes[rows], make_answers(7, 0, 4).classes)
 
 
-def test_an_entry_of_an_older_version_calls_an_attempt_a_sitting(tmp_path: Path) -> None:
+def test_an_entry_of_an_older_version_has_another_word_for_an_attempt(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     with PredictionLedger(path, "key", COUNT) as ledger:
         ledger.add([make_answers(4, 2)], 2.0)
@@ -75,7 +75,7 @@ def test_what_was_damaged_is_tried_in_each_attempt_and_counted_once(tmp_path: Pa
         assert np.flatnonzero(ledger.tally.predicted).tolist() == [9] and ledger.tally.bad == {}
 
 
-def test_a_ledger_of_another_key_stays_until_there_is_an_answer(tmp_path: Path) -> None:
+def test_a_ledger_of_another_key_stays_until_there_is_a_prediction(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     with PredictionLedger(path, "key", COUNT) as ledger:
         ledger.add([make_answers(1, 2)], 1.0)

@@ -31,7 +31,7 @@ def test_what_is_no_number_has_no_distance(value: float) -> None:
 
 
 @pytest.mark.parametrize(("images", "differing", "refused"), [(200, 1, False), (199, 1, True), (16, 0, False)])
-def test_half_a_percent_of_the_answers_may_change(images: int, differing: int, refused: bool) -> None:
+def test_half_a_percent_of_the_predictions_may_change(images: int, differing: int, refused: bool) -> None:
     parity = StepParity(
         step="half", images=images, relative_error=0.01234, largest_error=1, top1_disagreements=differing
     )
@@ -62,7 +62,7 @@ def test_the_same_score_for_every_class_is_named() -> None:
         check_logits(logits, NAMES)
 
 
-def test_one_answer_to_images_that_differ_is_refused() -> None:
+def test_one_prediction_to_images_that_differ_is_refused() -> None:
     images = np.arange(4).reshape(4, 1)
     variety = Variety()
     variety.see(images[:1], GOOD[:1])
@@ -74,7 +74,7 @@ def test_one_answer_to_images_that_differ_is_refused() -> None:
     variety.check()
 
 
-def test_copies_of_an_image_may_get_one_answer() -> None:
+def test_copies_of_an_image_may_get_one_prediction() -> None:
     variety = Variety()
     variety.see(np.zeros((3, 5)), GOOD[[0, 0, 0]])
     variety.see(np.zeros((2, 5)), GOOD[[0, 0]])

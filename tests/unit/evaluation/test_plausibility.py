@@ -156,7 +156,7 @@ def test_equal_images_with_different_labels() -> None:
     assert found[1].reason.startswith("of 30 images only 1 are different")
 
 
-def test_a_few_equal_images_are_told_and_withhold_nothing() -> None:
+def test_a_few_equal_images_are_reported_and_withhold_nothing() -> None:
     labels, answers = draw(5000, 10, 0.9)
     contents = np.arange(5000, dtype=np.uint64)
     contents[10:12] = 9

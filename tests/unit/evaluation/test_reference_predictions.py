@@ -6,7 +6,7 @@ from seatrial.evaluation.reference import compare_first_classes
 from seatrial.evaluation.statistics import Paired
 
 
-def test_answers_are_counted_image_by_image() -> None:
+def test_predictions_are_counted_image_by_image() -> None:
     labels = np.array([0, 1, 2, 3, 4, 5, 6, 7])
     reference = np.array([0, 1, 2, 3, 4, 9, 9, 9])  # 5 right
     answers = np.array([0, 1, 9, 8, 4, 5, 8, 9])  # loses 2 and 3, gains 5, changes one wrong answer

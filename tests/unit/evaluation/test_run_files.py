@@ -38,7 +38,7 @@ def run(session: FakeSession, source: Source, repeats: Repeats) -> tuple[dict[st
 
 
 @pytest.mark.parametrize(("fixed", "batch_size"), [(None, 1), (None, 4), (4, 4), (None, 10), (16, 16)])
-def test_every_file_gets_its_answers(fixed: int | None, batch_size: int) -> None:
+def test_every_file_gets_its_predictions(fixed: int | None, batch_size: int) -> None:
     session = FakeSession(fixed)
     stored, performance = run(session, make_source(), Repeats(batch_size, warmup=0))
     assert list(stored) == [f"{number}.bin" for number in range(COUNT)]
@@ -47,14 +47,14 @@ def test_every_file_gets_its_answers(fixed: int | None, batch_size: int) -> None
     assert len(performance.compute_ms) == len(session.given) and performance.copy_in_ms == []
 
 
-def test_the_last_batch_repeats_its_first_file_and_its_answers_are_dropped() -> None:
+def test_the_last_batch_repeats_its_first_file_and_its_predictions_are_dropped() -> None:
     session = FakeSession()
     stored, _ = run(session, make_source(), Repeats(4, warmup=0))
     np.testing.assert_array_equal(session.given[-1], PIXELS[[8, 9, 8, 8]])
     assert len(stored) == COUNT
 
 
-def test_a_file_of_several_images_gets_as_many_answers() -> None:
+def test_a_file_of_several_images_gets_as_many_predictions() -> None:
     session = FakeSession()
     stored, _ = run(session, make_source(5, images=2), Repeats(6, warmup=0))
     assert {rows.shape for rows in stored.values()} == {(2, CLASSES)}
@@ -89,14 +89,14 @@ def spoil(value: float, row: int) -> Callable[[np.ndarray], np.ndarray]:
 @pytest.mark.parametrize(
     ("value", "words"), [(np.nan, "NaN or infinity"), (np.inf, "NaN or inf"), (3.0, "the same score")]
 )
-def test_an_answer_that_is_none_names_its_file(value: float, words: str) -> None:
+def test_a_prediction_that_is_none_names_its_file(value: float, words: str) -> None:
     with pytest.raises(ParityError, match=rf"{words}.*, first for 6\.bin;"):
         run(FakeSession(answer=spoil(value, 6)), make_source(), Repeats(4))
     with pytest.raises(ParityError, match=rf"{words}.*, first for 3\.bin;"):
         run(FakeSession(answer=spoil(value, 6)), make_source(5, images=2), Repeats(4))
 
 
-def test_one_answer_to_everything_is_refused() -> None:
+def test_one_prediction_to_everything_is_refused() -> None:
     session = FakeSession(answer=lambda batch: np.tile(np.arange(CLASSES, dtype=np.float32), (len(batch), 1)))
     with pytest.raises(ParityError, match="gives 10 images the same logits, though they differ"):
         run(session, make_source(), Repeats(4))

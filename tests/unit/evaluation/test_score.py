@@ -173,7 +173,7 @@ def test_what_is_no_number_never_counts(folder: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize(("count", "refused"), [(9, False), (10, True)])
-def test_the_same_answer_to_many_images_is_an_error(folder: Path, count: int, refused: bool) -> None:
+def test_the_same_prediction_to_many_images_is_an_error(folder: Path, count: int, refused: bool) -> None:
     labels = write_labels(folder, {f"a{index}": index % 2 for index in range(count)})
     for index in range(count):
         write_text_row(folder / f"a{index}_0", np.eye(8)[0])
@@ -184,7 +184,7 @@ def test_the_same_answer_to_many_images_is_an_error(folder: Path, count: int, re
         score_folder(folder, labels)
 
 
-def test_the_same_answer_to_images_of_one_class_is_none(folder: Path) -> None:
+def test_the_same_prediction_to_images_of_one_class_is_none(folder: Path) -> None:
     labels = write_labels(folder, {f"a{index}": 1 for index in range(12)})
     for index in range(12):
         write_text_row(folder / f"a{index}_0", rank_of(0, 1))

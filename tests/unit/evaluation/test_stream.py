@@ -206,7 +206,9 @@ def spoil(value: float, row: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_answer_that_is_no_number_names_its_image(value: float, images: list[LabelledImage], tmp_path: Path) -> None:
+def test_a_prediction_that_is_no_number_names_its_image(
+    value: float, images: list[LabelledImage], tmp_path: Path
+) -> None:
     with pytest.raises(ParityError, match=f"gives NaN or infinity, first for {images[9].id};"):
         evaluate(FakeSession(answer=spoil(value, 1)), images, tmp_path)
 
@@ -233,7 +235,7 @@ def answer_late() -> Callable[[np.ndarray], np.ndarray]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_one_answer_to_everything_is_refused(batch_size: int, images: list[LabelledImage], tmp_path: Path) -> None:
+def test_one_prediction_to_everything_is_refused(batch_size: int, images: list[LabelledImage], tmp_path: Path) -> None:
     told = rf"{images[1].id} gets the logits of {images[0].id} \(21 of 22 images repeat those of another\)"
     with (
         evaluate(FakeSession(answer=answer_alike), images, tmp_path, StreamPlan(batch_size)) as ledger,
@@ -242,7 +244,7 @@ def test_one_answer_to_everything_is_refused(batch_size: int, images: list[Label
         check_variety(ledger.tally, images, PIPELINE)
 
 
-def test_answers_of_another_batch_are_refused(images: list[LabelledImage], tmp_path: Path) -> None:
+def test_predictions_of_another_batch_are_refused(images: list[LabelledImage], tmp_path: Path) -> None:
     told = rf"{images[5].id} gets the logits of {images[0].id} \(5 of 20 images"
     with (
         evaluate(FakeSession(answer=answer_late()), images[:20], tmp_path, StreamPlan(5)) as ledger,
@@ -268,7 +270,7 @@ def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: 
     assert ledger.tally.predicted.all()
 
 
-def test_broken_images_are_named_and_the_others_answered(images: list[LabelledImage], tmp_path: Path) -> None:
+def test_broken_images_are_named_and_the_others_run(images: list[LabelledImage], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(images[0].path.read_bytes()[:60])
     some = [*images[:2], LabelledImage("broken.png", broken, 0), *images[2:5], LabelledImage("no", tmp_path / "no", 1)]
@@ -280,7 +282,7 @@ def test_broken_images_are_named_and_the_others_answered(images: list[LabelledIm
     assert ledger.tally.done.all() and ledger.tally.predicted.sum() == 5
 
 
-def test_an_engine_that_fails_ends_the_evaluation_and_keeps_what_is_answered(
+def test_an_engine_that_fails_ends_the_evaluation_and_keeps_what_is_predicted(
     images: list[LabelledImage], tmp_path: Path
 ) -> None:
     def fail_on_the_third(batch: np.ndarray) -> np.ndarray:

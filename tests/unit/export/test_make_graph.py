@@ -95,7 +95,7 @@ def test_the_fused_tail_computes_what_the_host_does(recipe: Recipe) -> None:
     assert read_facts(model).input.dtype == "float32", "the graph that was given is left alone"
 
 
-def test_simplify_file_drops_nodes_and_keeps_answers(tmp_path: Path) -> None:
+def test_simplify_file_drops_nodes_and_keeps_predictions(tmp_path: Path) -> None:
     onnx.save(make_mean_graph(), tmp_path / "in.onnx")
     facts, parity = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx")
     slim = load_graph(tmp_path / "out.onnx")

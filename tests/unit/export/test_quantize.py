@@ -75,7 +75,7 @@ def test_preprocessing_stays_float_and_residual_sums_are_quantised(int8: onnx.Mo
     assert sum(name.endswith("/Add") for name in quantized) == SUMS
 
 
-def test_openvino_fuses_it_and_answers_as_fp32(
+def test_openvino_fuses_it_and_predicts_as_fp32(
     int8: onnx.ModelProto, resnet: onnx.ModelProto, pictures: np.ndarray
 ) -> None:
     expected = run_graph(resnet, pictures)
@@ -85,7 +85,7 @@ def test_openvino_fuses_it_and_answers_as_fp32(
     assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
 
 
-def test_onnxruntime_fuses_it_and_answers_as_fp32(
+def test_onnxruntime_fuses_it_and_predicts_as_fp32(
     int8: onnx.ModelProto, resnet: onnx.ModelProto, pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     expected, logits = run_graph(resnet, pictures), run_graph(int8, pictures)
@@ -99,7 +99,7 @@ def test_onnxruntime_fuses_it_and_answers_as_fp32(
     assert (fused["QLinearConv"], fused["QLinearAdd"], fused["Conv"]) == (LAYERS - 1, SUMS, 0)
 
 
-def test_raising_the_opset_changes_no_answer(
+def test_raising_the_opset_changes_no_prediction(
     resnet: onnx.ModelProto, raised: onnx.ModelProto, pictures: np.ndarray
 ) -> None:
     assert (read_facts(resnet).opset, read_facts(raised).opset) == (11, 13)

@@ -110,7 +110,7 @@ def test_too_short_a_time_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     assert OtherLoad().read() is None
 
 
-def test_clocks_and_limits_are_read_where_they_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_and_limits_are_read_where_they_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for core, khz in enumerate(("3000000", "2000000", "what")):
         (tmp_path / f"cpu{core}" / "cpufreq").mkdir(parents=True)
         (tmp_path / f"cpu{core}" / "cpufreq" / "scaling_cur_freq").write_text(khz)

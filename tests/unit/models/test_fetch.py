@@ -192,7 +192,7 @@ def test_a_server_that_refuses(
     assert listing(tmp_path) == []
 
 
-def test_an_empty_answer_is_no_file(server: Behaviour, tmp_path: Path) -> None:
+def test_an_empty_response_is_no_file(server: Behaviour, tmp_path: Path) -> None:
     server.hang_up_after = 0
     with pytest.raises(DataError, match="sent 0 of 1,048,576 bytes and hung up"):
         fetch_weights(recipe(server.url), tmp_path)

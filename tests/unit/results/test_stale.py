@@ -34,7 +34,7 @@ def test_another_checkpoint_leaves_nothing(run: Path) -> None:
     assert found.stale["train/train.json"] == "another checkpoint"
     assert found.stale["bench/torch.json"] == "an engine that is stale"
     assert found.stale["evaluation/torch.throughput.json"] == "another checkpoint"
-    assert "PASS" not in describe_run(run)
+    assert "PASS" not in describe_run(found)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_another_checkpoint_leaves_nothing(run: Path) -> None:
         ("verdict.json", {"evidence": {"bench/none.json": "0" * 64}}, "another bench/none.json"),
     ],
 )
-def test_what_a_record_is_of_is_told(path: str, changes: dict[str, object], reason: str, run: Path) -> None:
+def test_what_a_record_is_of_is_reported(path: str, changes: dict[str, object], reason: str, run: Path) -> None:
     edit_record(run / path, **changes)
     assert read_run(run).stale[path] == reason
     text = write_markdown(read_run(run))
@@ -72,7 +72,7 @@ def test_what_a_record_is_of_is_told(path: str, changes: dict[str, object], reas
         ({"evaluate_batch_size": 8}, {"evaluation/torch.json", "evaluation/torch.throughput.json"}),
     ],
 )
-def test_settings_that_a_record_does_not_have_are_told(spec: dict[str, object], stale: set[str], run: Path) -> None:
+def test_settings_that_a_record_does_not_have_are_reported(spec: dict[str, object], stale: set[str], run: Path) -> None:
     edit_record(run / "run.json", spec=spec)
     evidence = {path: hash_file(run / path) for path in ("evaluation/torch.json", "bench/torch.json")}
     edit_record(run / "verdict.json", run=RunManifest.load(run / "run.json").identity, evidence=evidence)
@@ -139,7 +139,7 @@ def test_a_verdict_does_not_outlive_the_graph_that_its_evidence_is_of(run: Path)
     found = read_run(run)
     assert found.stale["evaluation/onnxruntime.json"] == "an engine that is stale"
     assert found.verdict is None and found.stale["verdict.json"] == "records that are stale"
-    assert "PASS" not in describe_run(run)
+    assert "PASS" not in describe_run(found)
 
 
 @pytest.mark.parametrize(

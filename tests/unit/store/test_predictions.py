@@ -57,7 +57,7 @@ def test_contents_of_files_and_of_preprocessed_images_are_told_apart(tmp_path: P
         assert Predictions.load(tmp_path / "torch.parquet").form == form
 
 
-def test_the_same_answers_are_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_predictions_are_the_same_bytes(tmp_path: Path) -> None:
     draw_predictions(2000).save(tmp_path / "a.parquet")
     draw_predictions(2000).save(tmp_path / "b.parquet")
     draw_predictions(2000, seed=1).save(tmp_path / "c.parquet")

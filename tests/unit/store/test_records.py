@@ -105,7 +105,7 @@ def test_a_damaged_file_is_refused(contents: bytes, tmp_path: Path) -> None:
         ("folder", r"folder cannot be read \(Is a directory\); check"),
     ],
 )
-def test_what_is_no_file_is_told(name: str, told: str, run: Path, tmp_path: Path) -> None:
+def test_what_is_no_file_is_reported(name: str, told: str, run: Path, tmp_path: Path) -> None:
     spoil(run, tmp_path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match=told):

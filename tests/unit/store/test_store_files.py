@@ -206,7 +206,7 @@ def test_an_error_about_another_file_is_passed_on(tmp_path: Path) -> None:
         (errno.EFBIG, "/a/b cannot be written (File too large); choose another --output"),
     ],
 )
-def test_what_the_system_refused_is_told(number: int, told: str) -> None:
+def test_what_the_system_refused_is_reported(number: int, told: str) -> None:
     assert str(describe_os_error(OSError(number, os.strerror(number), "/a/b"), Path("/c"))).startswith(told)
     assert str(describe_os_error(OSError(number, os.strerror(number)), Path("/a/b"))).startswith(told)
 

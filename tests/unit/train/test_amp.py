@@ -33,7 +33,7 @@ def test_auto_is_bf16_where_it_is_fast(
 
 
 @pytest.mark.parametrize(("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
-def test_the_network_computes_in_it_and_answers_in_float32(amp: str, dtype: torch.dtype) -> None:
+def test_the_network_computes_in_it_and_gives_float32(amp: str, dtype: torch.dtype) -> None:
     network, seen = nn.Linear(3, 2), []
     network.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
     assert Precision(Train(amp=amp), CPU).run(network, torch.ones(1, 3)).dtype == torch.float32

@@ -95,7 +95,7 @@ def test_a_dropout_that_is_off_is_none(here: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", ["2", "16", "30"])
-def test_a_graph_whose_answers_depend_on_the_batch_is_refused_before_the_set_is_run(
+def test_a_graph_whose_predictions_depend_on_the_batch_is_refused_before_the_set_is_run(
     batch_size: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exporters write the same normalisation as plain arithmetic, too, which says nothing of itself."""

@@ -136,7 +136,7 @@ def test_no_readable_image_is_no_accuracy_either(
         evaluate_engine(engine, EvaluateSpec(gone, allow_partial=True), tmp_path)
 
 
-def test_a_part_is_held_against_a_whole_reference(
+def test_a_part_is_compared_with_a_whole_reference(
     engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
 ) -> None:
     record = evaluate_engine(engine, EvaluateSpec(images[::2], reference=reference), tmp_path / "part")
@@ -363,7 +363,7 @@ def test_an_image_that_was_left_out_and_restored_is_read(
     assert f"ort: '{damaged[3].id}', which was left out, can be read now: all are evaluated again" in told
 
 
-def test_an_image_that_was_answered_and_is_damaged_since_is_left_out(
+def test_an_image_that_was_run_and_is_damaged_since_is_left_out(
     engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
 ) -> None:
     copied = tuple(replace(image, path=tmp_path / image.id) for image in images)

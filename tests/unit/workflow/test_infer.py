@@ -54,7 +54,7 @@ def infer(**asked: object) -> tuple[InferResult, list[str]]:
 
 
 @pytest.mark.parametrize("source", ["images", "bins", "bins/a0.bin,bins/a1.bin,bins/a2.bin,bins/a3.bin,bins/a4.bin"])
-def test_every_file_has_its_answers(source: str, here: Path) -> None:
+def test_every_file_has_its_predictions(source: str, here: Path) -> None:
     done, _ = infer(source=source, batch_size=2)
     assert sorted(path.name for path in Path("out/a").iterdir()) == [f"a{number}_0.bin" for number in range(5)]
     for number, row in enumerate(ANSWERS):
@@ -146,7 +146,7 @@ def test_what_is_not_known_is_said(here: Path) -> None:
         ({"dirname": "file"}, "out/file is there already; choose another"),
     ],
 )
-def test_a_wrong_place_is_told_before_any_work(asked: dict[str, object], words: str, here: Path) -> None:
+def test_a_wrong_place_is_reported_before_any_work(asked: dict[str, object], words: str, here: Path) -> None:
     (here / "out" / "full").mkdir(parents=True)
     (here / "out" / "full" / "mine.txt").write_text("mine")
     (here / "out" / "file").write_text("mine")
@@ -155,7 +155,7 @@ def test_a_wrong_place_is_told_before_any_work(asked: dict[str, object], words: 
     assert (here / "out" / "full" / "mine.txt").read_text() == "mine"
 
 
-def test_a_batch_that_was_not_compiled_is_told(here: Path) -> None:
+def test_a_batch_that_was_not_compiled_is_reported(here: Path) -> None:
     make_engine(here, (4, 2))
     with pytest.raises(
         UsageError, match="engine runs batch 2, 4, not 3; give one of these, or compile it with --batch"
@@ -195,7 +195,7 @@ def test_an_empty_folder_is_filled(here: Path) -> None:
     assert len(list(Path("out/a").iterdir())) == 5
 
 
-def test_images_that_an_int8_graph_was_calibrated_with_are_told(here: Path) -> None:
+def test_images_that_an_int8_graph_was_calibrated_with_are_reported(here: Path) -> None:
     from seatrial.data.calibration import hash_contents
 
     contents = hash_contents([here / "images" / "a2.png"])

@@ -19,7 +19,7 @@ def test_what_is_left_out_is_the_first_that_the_engine_has() -> None:
     assert parse_engine("openvino:fp32@cpu") == BuildSpec("openvino", "fp32", "cpu", label="openvino-fp32-cpu")
 
 
-def test_an_sdk_without_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_sdk_without_a_device_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compile, "get_engine", lambda name: Driverless())
     for text in ("tensorrt", "tensorrt:fp16", "tensorrt@cuda:0"):
         with pytest.raises(EngineError, match="'tensorrt' cannot be used: there is no GPU to use"):

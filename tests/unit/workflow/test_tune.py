@@ -31,8 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
     def answer(job: Job) -> Point:
         jobs.append(job)
-        assert job.options is not None
-        rate = rate_of(job.batch_size, job.streams, int(job.options["threads"]))
+        rate = rate_of(job.batch_size, job.streams, int(job.file.manifest.options["threads"]))
         times = (1000 * job.batch_size * job.streams / rate,) * 3
         return Point(
             batch_size=job.batch_size, streams=job.streams, load_s=0, first_inference_ms=1, warmup=3,

@@ -60,7 +60,7 @@ def run_loadgen(file: EngineFile, job: LoadTestJob) -> LoadTestRecord:
 
 def _run_worker(job: LoadTestJob) -> LoadTestResult:
     what = f"the process that LoadGen ran in ({job.scenario} on {job.device})"
-    return call_child(WORKER, job.model_dump_json(), LoadTestResult, what, on_cpu=job.device == "cpu")
+    return call_child(WORKER, job.model_dump_json(by_alias=True), LoadTestResult, what, on_cpu=job.device == "cpu")
 
 
 def _read_record(

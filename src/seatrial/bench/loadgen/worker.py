@@ -26,7 +26,7 @@ from seatrial.bench.measure import Limits, measure
 from seatrial.bench.worker import explain_memory
 from seatrial.data.preprocessing.input_pipeline import read_pipeline, to_input
 from seatrial.engines import get_engine
-from seatrial.engines.base import Engine, EngineFile, Session, read_engine, run_padded
+from seatrial.engines.base import Engine, Session, run_padded
 from seatrial.engines.self_test import check_self_test
 from seatrial.machine.isolated_process import serve_job
 
@@ -51,12 +51,12 @@ def main() -> NoReturn:
 def run_job(fields: Mapping[str, Any]) -> str:
     """One load test: a `LoadTestResult` as JSON."""
     job = LoadTestJob.read(fields, "the job")
-    file = read_engine(job.folder, job.opened)
+    job.file.verify()
     with explain_memory(job.batch_size, job.device):
-        return load_test(job, file, get_engine(file.manifest.engine)).model_dump_json()
+        return load_test(job, get_engine(job.file.manifest.engine)).model_dump_json()
 
 
-def load_test(job: LoadTestJob, file: EngineFile, engine: Engine) -> LoadTestResult:
+def load_test(job: LoadTestJob, engine: Engine) -> LoadTestResult:
     """Open the engine file, warm it up, let LoadGen test it, and check the predictions that it recorded.
 
     Raises:
@@ -65,11 +65,11 @@ def load_test(job: LoadTestJob, file: EngineFile, engine: Engine) -> LoadTestRes
     """
     import mlperf_loadgen
 
-    pipeline = read_pipeline(file.manifest.graph)
+    pipeline = read_pipeline(job.file.manifest.graph)
     library = PRESETS[job.preset]
     pixels = read_pixels(job.images, pipeline) if job.images else make_random_pixels(pipeline, count=library)
-    with engine.open(file, job.device, job.batch_size, job.streams) as session:
-        check_self_test(session, file, job.batch_size)
+    with engine.open(job.file, job.device, job.batch_size, job.streams) as session:
+        check_self_test(session, job.file, job.batch_size)
         classifier = Classifier(session, to_input(np.array(pixels[:library]), session.input, pipeline))
         settings = make_settings(mlperf_loadgen, job, warm_up(classifier, job))
         queries = run_queries(mlperf_loadgen, classifier, settings, job)

@@ -14,7 +14,7 @@ from PIL import Image
 from seatrial.data.preprocessing.decode import POLICY
 from seatrial.data.preprocessing.tensor_resize import make_grey_as_tensor, resize_as_tensor
 from seatrial.errors import DataError
-from seatrial.recipes.schema import Mode, Recipe
+from seatrial.recipes.schema import Preprocessing
 from seatrial.recipes.steps import (
     AnyPixelStep,
     CenterCrop,
@@ -186,7 +186,7 @@ def _pad(image: Image.Image, by: tuple[int, int], at: tuple[int, int], colour: C
     return padded
 
 
-def check_range(image: NDArray[np.float32], name: str, recipe: Recipe | Mode) -> None:
+def check_range(image: NDArray[np.float32], name: str, recipe: Preprocessing) -> None:
     """Refuse floats (channels, height, width) that `normalise` makes of no pixels, such as those never scaled.
 
     Raises:
@@ -205,7 +205,7 @@ def check_range(image: NDArray[np.float32], name: str, recipe: Recipe | Mode) ->
         )
 
 
-def normalise(pixels: NDArray[np.uint8], recipe: Recipe | Mode) -> NDArray[np.float32]:
+def normalise(pixels: NDArray[np.uint8], recipe: Preprocessing) -> NDArray[np.float32]:
     """The steps after the pixel steps: to 0..1, minus mean, over standard deviation, channels first.
 
     Args:

@@ -17,7 +17,6 @@ from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_device,
     check_executed,
     check_one_output,
@@ -58,7 +57,6 @@ class AscendEngine:
             UsageError: an option is wrong, or `atc` refuses it.
             EngineError: something is missing, or `atc` fails or built another precision.
         """
-        check_available(job, job.capabilities or self.probe())
         check_one_output(job)
         check_atc_options(job)
         graph = describe_graph(job)
@@ -85,7 +83,7 @@ class AscendEngine:
         Raises:
             EngineError: something is missing, or the file was built for another chip or CANN.
         """
-        has = file.opened.capabilities or self.probe()
+        has = file.capabilities or self.probe()
         check_device(device, has)
         check_build(file, device, has.version)
         manifest = file.manifest

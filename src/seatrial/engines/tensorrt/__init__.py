@@ -1,7 +1,6 @@
 """TensorRT: plans for NVIDIA GPUs, built by `trtexec` or in Python, and checked for the requested precision."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from seatrial.engines.base import (
@@ -10,7 +9,6 @@ from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_device,
     check_executed,
     check_one_output,
@@ -55,7 +53,7 @@ class TensorRtEngine:
         gpus: tuple[CudaDevice, ...] = ()
         if read_numbers(found) < OLDEST:
             missing = f"TensorRT {found} is older than {OLDEST[0]}.{OLDEST[1]}"
-        elif not _has_bindings():
+        elif find_version("cuda-bindings") is None:
             missing = "cuda-bindings is not installed"
         else:
             try:
@@ -84,7 +82,6 @@ class TensorRtEngine:
                 than the requested one.
         """
         has = job.capabilities or self.probe()
-        check_available(job, has)
         check_one_output(job)
         assert has.version is not None
         settings = read_settings(job.options, job.batch_sizes)
@@ -106,7 +103,7 @@ class TensorRtEngine:
         Raises:
             EngineError: it was built with another TensorRT or on another GPU; gives the command to build it again.
         """
-        has = file.opened.capabilities or self.probe()
+        has = file.capabilities or self.probe()
         check_device(device, has)
         assert has.version is not None
         check_home(file, _here(has.version, device), device)
@@ -178,10 +175,3 @@ def _here(tensorrt: str, device: str) -> PlanDevice:
 
 def _index(device: str) -> int:
     return int(device.removeprefix("cuda:"))
-
-
-def _has_bindings() -> bool:
-    try:
-        return find_spec("cuda.bindings.runtime") is not None
-    except ModuleNotFoundError:
-        return False

@@ -11,7 +11,6 @@ from seatrial.engines.base import (
     Capabilities,
     CompileJob,
     EngineFile,
-    check_available,
     check_executed,
     check_options,
     check_place,
@@ -58,7 +57,6 @@ class TorchEngine:
             RefusedFile: the checkpoint is not the one that the graph was made from.
             EngineError: the device or precision is not there, or torch.compile fails.
         """
-        check_available(job, job.capabilities or self.probe())
         check_options("torch", job.options, OPTIONS)
         if job.manifest.precision != "fp32":
             raise UsageError(
@@ -87,11 +85,11 @@ class TorchEngine:
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> TorchSession:
         """Build the network and load the weights; a compiled one is fixed to `batch_size`."""
-        check_place(file, device, file.opened.capabilities or self.probe())
+        check_place(file, device, file.capabilities or self.probe())
         path, _ = file.pick(batch_size)
         manifest = file.manifest
         plan = make_plan(manifest.precision, manifest.options, device, streams)
-        return _open_session(plan, manifest.graph, path, batch_size, path.name in file.opened.verified)
+        return _open_session(plan, manifest.graph, path, batch_size, path.name in file.verified)
 
 
 def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan, verified: bool = False) -> torch.nn.Module:

@@ -1,5 +1,6 @@
 """A card under construction: what a source says of a model, each value with where it came from."""
 
+import re
 from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -35,6 +36,23 @@ class Draft:
         place[key] = value
         if comment:
             self.comments[*tables, key] = comment
+
+    def put_all(self, table: str, **values: Any) -> None:
+        """Set values of a table that need no comment."""
+        for key, value in values.items():
+            self.put(f"{table}.{key}", value)
+
+    def put_head(self, name: str, title: str, source: str, here: str | None = None) -> None:
+        """Say what the model is and where it is from.
+
+        Args:
+            name: of which the card's own is made, which has fewer characters.
+            here: the library that describes it, with its version.
+        """
+        self.put("name", re.sub(r"[^a-z0-9_.-]", "_", name.lower()).lstrip("_.-") or "graph")
+        self.put("title", title)
+        self.put("source", source)
+        self.put("origin", f"{self.reference} ({here})" if here else None)
 
     def add_step(self, step: str, comment: str, **options: Any) -> None:
         """Append a step of the preprocessing."""

@@ -9,18 +9,18 @@ or `TorchvisionBackend` where the file names a fast processor, and the classes t
 import json
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import DataError, EngineError, RefusedFile, UsageError
+from seatrial.errors import DataError, UsageError
 from seatrial.models.sources import timm
 from seatrial.models.sources.card import Draft, check_channels, count_channels
 from seatrial.models.sources.library import read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.class_names import is_imagenet
-from seatrial.recipes.schema import IMAGENET, Recipe
+from seatrial.recipes.schema import IMAGENET, Preprocessing, Recipe
+from seatrial.store.record import read_json
 
 if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform
@@ -43,6 +43,8 @@ OWN_WAY = {
 }  # fmt: skip
 """Processors that work otherwise than their backend and are known here."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
+FIXES = ("give a folder as save_pretrained writes it", "fetch it again")
+"""Where a JSON file is missing, and where it is damaged."""
 
 
 def resolve(name: str, image_size: int | None = None) -> Draft:
@@ -53,7 +55,7 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
         EngineError: transformers or huggingface_hub is not installed.
     """
     folder, repository, revision = _find_folder(name)
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json", *FIXES)
     if "architecture" in config:
         return _resolve_timm(name, folder, repository, revision, config, image_size)
     architecture = _check_architecture(name, config)
@@ -81,13 +83,14 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
 def make_transform(name: str, recipe: Recipe) -> "Transform":
     """The image processor itself, with the backend whose rounding the card has."""
     folder, _, _ = _find_folder(name)
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json", *FIXES)
     if "architecture" in config:
         return timm.make_transform_of(config["pretrained_cfg"], recipe)
     processor = _load_processor(name, folder)
-    own_size = Draft("")
-    _add_steps(own_size, processor, name, None, recipe.channels)
-    changes = _resize_processor(processor, recipe) if _read_size(own_size) != recipe.input_size else {}
+    own = Draft("")
+    _add_steps(own, processor, name, None, recipe.channels)
+    size = Preprocessing.read(own.values, "the image processor").input_size
+    changes = _resize_processor(processor, recipe) if size != recipe.input_size else {}
     return lambda image: processor(image, return_tensors="np", **changes)["pixel_values"][0]
 
 
@@ -106,7 +109,7 @@ def fetch(name: str) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    _need("huggingface_hub")
+    read_version("huggingface_hub", "hf")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -132,7 +135,7 @@ def _find_folder(name: str) -> tuple[Path, str | None, str | None]:
     repository, _, revision = name.partition("@")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository):
         raise UsageError(f"hf:{name} is no folder and no ORG/NAME", "write it like hf:google/vit-base-patch16-224")
-    _need("huggingface_hub")
+    read_version("huggingface_hub", "hf")
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, "config.json", revision=revision or None)
@@ -146,40 +149,19 @@ def _find_folder(name: str) -> tuple[Path, str | None, str | None]:
     return folder, repository, folder.name if COMMIT.fullmatch(folder.name) else revision or None
 
 
-def _need(package: str) -> None:
-    if find_spec(package) is None:
-        raise EngineError(
-            f"{package}, which reads models of the Hugging Face hub, is not installed", "pip install 'seatrial[hf]'"
-        )
-
-
 def _transformers() -> ModuleType:
-    _need("transformers")
+    read_version("transformers", "hf")
     import transformers
 
     return transformers
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"there is no {path}", "give a folder as save_pretrained writes it") from None
-    except (OSError, ValueError) as error:
-        raise RefusedFile(f"{path} is not JSON ({error})", "fetch it again") from None
-    if not isinstance(content, dict):
-        raise RefusedFile(f"{path} is a {type(content).__name__}, not an object", "fetch it again")
-    return content
-
-
 def _start(draft: Draft, name: str, repository: str | None, revision: str | None, here: str) -> None:
     short = repository or Path(name).resolve().name
-    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", short.lower().replace("/", ".")).lstrip("_.-"))
-    draft.put("title", f"{short}, as its configuration describes it")
     at = f"@{revision}" if revision and repository else ""
-    draft.put("source", f"{HUB}/{repository}/tree/{revision or 'main'}" if repository else str(Path(name).resolve()))
-    draft.reference = f"hf:{repository}{at}" if repository else f"hf:{Path(name).resolve()}"
-    draft.put("origin", f"{draft.reference} ({here})")
+    source = f"{HUB}/{repository}/tree/{revision or 'main'}" if repository else str(Path(name).resolve())
+    draft.reference = f"hf:{repository}{at}" if repository else f"hf:{source}"
+    draft.put_head(short.replace("/", "."), f"{short}, as its configuration describes it", source, here)
 
 
 def _resolve_timm(
@@ -257,16 +239,18 @@ def _add_weights(draft: Draft, folder: Path, repository: str | None, revision: s
         draft.put("weights.file", file, "safetensors")
         draft.put("weights.path", str((folder / file).absolute()))
     elif any(folder.glob("*.safetensors.index.json")):
-        draft.put("weights.file", file)
-        draft.put("weights.note", "they are in several files here: save them as one with save_pretrained")
+        draft.put_all(
+            "weights", file=file, note="they are in several files here: save them as one with save_pretrained"
+        )
     elif any(folder.glob("pytorch_model*.bin")):
-        draft.put("weights.file", file)
-        draft.put("weights.note", "here is only a pickle: give pytorch_model.bin with --checkpoint, it is read safely")
+        draft.put_all(
+            "weights",
+            file=file,
+            note="here is only a pickle: give pytorch_model.bin with --checkpoint, it is read safely",
+        )
     if repository is not None:
-        draft.put("weights.file", file)
-        draft.put("weights.hub", f"{repository}/{file}")
-        draft.put("weights.revision", revision)
-        draft.put("weights.url", f"{HUB}/{repository}/resolve/{revision or 'main'}/{file}")
+        url = f"{HUB}/{repository}/resolve/{revision or 'main'}/{file}"
+        draft.put_all("weights", file=file, hub=f"{repository}/{file}", revision=revision, url=url)
 
 
 def _load_processor(name: str, folder: Path) -> Any:
@@ -275,7 +259,7 @@ def _load_processor(name: str, folder: Path) -> Any:
     Raises:
         UsageError: there is none, or a card cannot say what it does.
     """
-    said = _read_json(folder / "preprocessor_config.json")
+    said = read_json(folder / "preprocessor_config.json", *FIXES)
     kind = said.get("image_processor_type") or said.get("feature_extractor_type") or ""
     backend = "torchvision" if kind.endswith("Fast") else "pil"
     try:
@@ -328,9 +312,9 @@ def _add_steps(draft: Draft, processor: Any, name: str, image_size: int | None, 
         for step, options in _list_resizes(processor, kind, name, image_size):
             draft.add_step(step, f"{why}: size", **options, **(filtered if step == "resize" else {}))
     if processor.do_center_crop and not (kind == "ConvNextImageProcessor" and processor.do_resize):
-        height, width = (image_size, image_size) if image_size else _read_sides(processor.crop_size)
+        sides = [image_size] * 2 if image_size else [int(processor.crop_size.height), int(processor.crop_size.width)]
         half = "truncate" if tensor else "floor"
-        draft.add_step("center_crop", f"{why}: crop_size", size=[height, width], offset=half, pad=[0, 0, 0])
+        draft.add_step("center_crop", f"{why}: crop_size", size=sides, offset=half, pad=[0, 0, 0])
     swaps = kind == "MobileViTImageProcessor" and processor.do_flip_channel_order
     if swaps or kind == "PPLCNetImageProcessor":
         draft.add_step("channels", f"{why}: gives blue first", order="BGR")
@@ -379,10 +363,6 @@ def _list_resizes(processor: Any, kind: str, name: str, image_size: int | None) 
     return [("resize", {"short_side": short} if short else {"size": sides})]
 
 
-def _read_sides(size: Any) -> tuple[int, int]:
-    return int(size.height), int(size.width)
-
-
 def _find_normalisation(processor: Any, name: str, channels: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation on the 0..1 scale, with the rescaling and a second division folded in."""
     scale = 255 * processor.rescale_factor if processor.do_rescale else 255.0
@@ -408,12 +388,6 @@ def _find_normalisation(processor: Any, name: str, channels: int) -> tuple[list[
     if processor.do_rescale and abs(scale - 1) < 1e-9:
         means, stds = [value - offset for value in mean], [s * again for s, again in zip(std, twice, strict=True)]
     return means, stds
-
-
-def _read_size(draft: Draft) -> tuple[int, int]:
-    from seatrial.recipes.schema import Mode
-
-    return Mode.read({"preprocess": draft.values["preprocess"]}, "the image processor").input_size
 
 
 def _resize_processor(processor: Any, recipe: Recipe) -> dict[str, Any]:

@@ -6,7 +6,6 @@ whether it normalises its input itself. The rest is taken from another reference
 
 import ast
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +69,9 @@ def make_draft(name: str, like: Draft | None) -> Draft:
     if like is not None:
         draft.take_over(like, OF_THE_FILE)
     names = read_names(model)
-    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).lstrip("_.-") or "graph")
-    draft.put("title", path.name if like is None else f"{path.name}, its images like those of {like.reference}")
-    draft.put("source", str(path.resolve()))
-    draft.put("network.builder", "onnx")
-    draft.put("network.name", str(path.absolute()))
+    title = path.name if like is None else f"{path.name}, its images like those of {like.reference}"
+    draft.put_head(path.stem, title, str(path.resolve()))
+    draft.put_all("network", builder="onnx", name=str(path.absolute()))
     classes = facts.output.shape[-1] or (len(names) if names else None)
     if classes is None:
         raise UsageError(f"{name} does not say how many classes it has", "export it with a fixed number of classes")

@@ -1,6 +1,5 @@
 """`FILE.py:CALLABLE`: a network of the user's own, whose images are prepared like those of another reference."""
 
-import re
 from pathlib import Path
 
 from seatrial.errors import SeatrialError
@@ -26,14 +25,12 @@ def make_draft(name: str, like: Draft) -> Draft:
     draft = Draft(name)
     draft.take_over(like, OF_THE_NETWORK)
     digest = hash_code(path)
-    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", f"{path.stem}.{function}".lower()).lstrip("_.-"))
-    draft.put("title", f"{function} of {path.name}, its images like those of {like.reference}")
-    draft.put("source", str(path.resolve()))
+    title = f"{function} of {path.name}, its images like those of {like.reference}"
+    draft.put_head(f"{path.stem}.{function}", title, str(path.resolve()))
     network = Network(builder="python", name=absolute, classes=1, sha256=digest)
     card = like.read()
     classes = _count_classes(network, (card.channels, *card.input_size))
-    draft.put("network.builder", "python")
-    draft.put("network.name", absolute)
+    draft.put_all("network", builder="python", name=absolute)
     draft.put("network.classes", classes, "what the network gives for an image")
     draft.put("network.sha256", digest, "of the file and those beside it that it imports; their code is run")
     of_like = like.values.get("labels")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.errors import UsageError
+from seatrial.models.build import refuse_graph
 from seatrial.models.sources import onnx, python
 from seatrial.models.sources.card import PUBLISHED_GATES, Draft
 from seatrial.models.sources.listing import Listed
@@ -59,6 +60,20 @@ def resolve_recipe(
 ) -> Recipe:
     """As `resolve_card`, without its text."""
     return resolve_card(reference, image_size, like, classes).recipe
+
+
+def resolve_network(
+    reference: str, image_size: int | None = None, like: str | None = None, classes: int | None = None
+) -> Recipe:
+    """As `resolve_recipe`, of a network that can be built.
+
+    Raises:
+        UsageError: it is an ONNX file, or a card of one.
+    """
+    recipe = None if is_onnx(reference) else resolve_recipe(reference, image_size, like, classes)
+    if recipe is None or recipe.network.builder == "onnx":
+        refuse_graph(reference)
+    return recipe
 
 
 def resolve_card(
@@ -135,19 +150,6 @@ def is_python(reference: str) -> bool:
 def is_onnx(reference: str) -> bool:
     """Whether it is the path of an ONNX file."""
     return reference.endswith(".onnx") and reference.partition(":")[0] not in SOURCES
-
-
-def refuse_onnx(reference: str, verb: str) -> None:
-    """Refuse an ONNX file where a network is to be built.
-
-    Raises:
-        UsageError: it is one.
-    """
-    if is_onnx(reference):
-        raise UsageError(
-            f"{reference} is a graph with its weights: there is no network to build that `seatrial {verb}` could take",
-            "`seatrial run` puts it through its trial, `seatrial compile` makes an engine of it",
-        )
 
 
 def _start_like(like: str, image_size: int | None) -> Draft:

@@ -8,7 +8,6 @@ import csv
 import dataclasses
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -73,12 +72,8 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
             f"timm:{name} gives {config['num_classes']} numbers to compare with texts, and no classes",
             "train a head on it, or take one that was fine-tuned (`_ft_` in its tag)",
         )
-    draft.put("name", re.sub(r"[^a-z0-9_.-]", "_", name.lower()))
-    draft.put("title", f"{name}, as timm describes it")
-    draft.put("source", ORIGIN)
-    draft.put("origin", f"{draft.reference} ({here})")
-    draft.put("network.builder", "timm")
-    draft.put("network.name", name)
+    draft.put_head(name, f"{name}, as timm describes it", ORIGIN, here)
+    draft.put_all("network", builder="timm", name=name)
     draft.put("network.classes", config["num_classes"], f"{here}: num_classes")
     if image_size is not None and config.get("fixed_input_size"):
         draft.put("network.arguments", {"img_size": image_size}, "--image-size, for a network built for one size")
@@ -171,9 +166,8 @@ def _add_published(draft: Draft, rows: Mapping[int, PublishedRow], size: int) ->
         return
     nearest = min(rows, key=lambda known: abs(known - size))
     draft.put("reference.top1", rows[nearest].top1, "timm's results/results-imagenet.csv")
-    draft.put("reference.top5", rows[nearest].top5)
-    draft.put("reference.size", nearest)
-    draft.put("reference.source", f"{ORIGIN}/blob/{RESULTS_COMMIT}/results/results-imagenet.csv")
+    source = f"{ORIGIN}/blob/{RESULTS_COMMIT}/results/results-imagenet.csv"
+    draft.put_all("reference", top5=rows[nearest].top5, size=nearest, source=source)
 
 
 def _find_name(name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -38,12 +38,8 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
         )
     here = f"torchvision {read_version('torchvision')}"
     draft = Draft(f"torchvision:{name}")
-    draft.put("name", f"{model}.{weights.lower()}")
-    draft.put("title", f"{model} with {weights}, as torchvision describes it")
-    draft.put("source", ORIGIN)
-    draft.put("origin", f"{draft.reference} ({here})")
-    draft.put("network.builder", "torchvision")
-    draft.put("network.name", model)
+    draft.put_head(f"{model}.{weights}", f"{model} with {weights}, as torchvision describes it", ORIGIN, here)
+    draft.put_all("network", builder="torchvision", name=model)
     draft.put("network.classes", len(facts["categories"]), f"{here}: meta.categories")
     if model not in WITH_AUXILIARY_HEADS:
         draft.put("network.parameters", facts["num_params"], f"{here}: meta.num_params")
@@ -56,9 +52,8 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
     metrics = facts["metrics"]
     if metrics:
         draft.put("reference.top1", round(metrics["acc@1"] / 100, 5), f"{here}: meta._metrics")
-        draft.put("reference.top5", round(metrics["acc@5"] / 100, 5))
-        draft.put("reference.size", facts["crop_size"])
-        draft.put("reference.source", facts.get("recipe") or ORIGIN)
+        top5, source = round(metrics["acc@5"] / 100, 5), facts.get("recipe") or ORIGIN
+        draft.put_all("reference", top5=top5, size=facts["crop_size"], source=source)
     return draft
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
-from seatrial.compare.speed_table import SpeedTable, TableSpec, make_table
 from seatrial.compare.training_table import TrainingTable, make_training_table
 from seatrial.errors import UsageError
 from seatrial.store.imported import SpeedRecord, load_speed
@@ -16,19 +15,13 @@ from seatrial.workflow.compare.inputs import name_files
 AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
 
 
-def compare_records(paths: Sequence[Path], spec: TableSpec) -> SpeedTable:
-    """Put records of speed side by side; each has its own name, or that of its path where two share one.
+def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
+    """Records of speed as columns; each has its own name, or that of its path where two share one.
 
     Raises:
-        NotComparable: they differ in something that was not allowed.
-        UsageError: a file is no record of speed, is given twice, or a baseline or a gate cannot be read.
+        UsageError: a file is no record of speed, or is given twice.
         RefusedFile: a file is damaged.
     """
-    return make_table(read_columns(paths), spec)
-
-
-def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
-    """Records of speed as columns, under the conditions of `compare_records`."""
     return tuple(
         read_measurement(record, name) if isinstance(record, Measurement) else read_imported(record, name)
         for name, record in _load_by_name(paths, load_speed).items()

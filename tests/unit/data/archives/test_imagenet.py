@@ -156,7 +156,7 @@ def test_stopped_it_goes_on_after_the_last_whole_class(
     assert not list((tmp_path / "out").glob(".train.*"))
 
 
-def test_a_full_disk_is_told(tmp_path: Path, archives: dict[str, Path]) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, archives: dict[str, Path]) -> None:
     with limited_files(1000), pytest.raises(StorageError):
         prepare_imagenet(tmp_path / "out", val=archives["val"], verify=False)
     assert not (tmp_path / "out" / "val").exists()

@@ -192,7 +192,7 @@ def test_a_file_that_changed_is_noticed(size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x93NUMPY\x01\x00"])
-def test_what_is_no_npy_file_is_told(data: bytes, tmp_path: Path) -> None:
+def test_what_is_no_npy_file_is_reported(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(data)
     with pytest.raises(DataError, match=r"a\.npy is no \.npy file that can be read"):
         measure_file(tmp_path / "a.npy")

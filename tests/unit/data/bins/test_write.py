@@ -279,7 +279,7 @@ def test_an_error_of_ours_names_the_image(tmp_path: Path, images: list[Path], mo
     assert caught.value.__notes__ == [f"while preprocessing {images[0]}"]
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_bin(tmp_path: Path, images: list[Path]) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_half_bin(tmp_path: Path, images: list[Path]) -> None:
     write_one(tmp_path / "bins", images[:1])
     with limited_files(2000), pytest.raises(StorageError):
         write_one(tmp_path / "bins", images)

@@ -255,7 +255,7 @@ def test_prepared_images_are_not_packed(images: tuple[LabelledImage, ...], tmp_p
         write(read(tmp_path / "val.pack"), tmp_path / "other.pack")
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_nothing(
     images: tuple[LabelledImage, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()

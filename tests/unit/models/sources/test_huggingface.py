@@ -13,7 +13,7 @@ from seatrial.evaluation.preprocessing_parity import draw_files, prove_preproces
 from seatrial.models.build import build_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.models.find_weights import find_weights
-from seatrial.models.sources import huggingface, resolve_recipe
+from seatrial.models.sources import resolve_recipe
 
 transformers = pytest.importorskip("transformers")
 
@@ -196,10 +196,10 @@ def test_files_that_are_missing_or_no_json(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no .*config\.json; give a folder as save_pretrained writes it"):
         resolve_recipe(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RefusedFile, match="is not JSON"):
+    with pytest.raises(RefusedFile, match=r"is damaged .*; fetch it again"):
         resolve_recipe(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(RefusedFile, match="is a list, not an object"):
+    with pytest.raises(RefusedFile, match="is no JSON object; fetch it again"):
         resolve_recipe(f"hf:{tmp_path}")
 
 
@@ -218,7 +218,7 @@ def test_a_repository_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkey
         resolve_recipe("hf:some/thing")
     with pytest.raises(UsageError, match="hf:thing is no folder and no ORG/NAME"):
         resolve_recipe("hf:thing")
-    monkeypatch.setattr(huggingface, "find_spec", lambda name: None)
+    monkeypatch.setattr("seatrial.models.sources.library.find_version", lambda name: None)
     with pytest.raises(EngineError, match=r"huggingface_hub, .* is not installed; pip install 'seatrial\[hf\]'"):
         resolve_recipe("hf:some/thing")
 

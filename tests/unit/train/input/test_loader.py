@@ -182,7 +182,7 @@ def test_a_loader_that_nobody_closes_ends_its_workers_all_the_same(images: list[
     assert not any(thread.name.startswith("decode") for thread in threading.enumerate())
 
 
-def test_a_killed_worker_is_told(images: list[LabelledImage]) -> None:
+def test_a_killed_worker_is_reported(images: list[LabelledImage]) -> None:
     with make_loader(images, workers=5, batch_size=2) as loader:
         epoch = loader.epoch(0)
         next(epoch)

@@ -1,0 +1,214 @@
+"""What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seatrial.compare.speed_expression import judge_speed
+from seatrial.data.calibration import check_apart, hash_contents, read_calibration
+from seatrial.data.images import LabelledImage
+from seatrial.data.unlabelled import read_folder_set
+from seatrial.engines.base import Capabilities
+from seatrial.engines.engine_folder import BuildSpec
+from seatrial.errors import UsageError
+from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.models.find_weights import find_weights
+from seatrial.models.reading import AS_IT_IS, CheckpointReading
+from seatrial.models.sources import ResolvedCard, resolve_card
+from seatrial.progress import Progress
+from seatrial.recipes import Recipe
+from seatrial.store.command_line import write_words
+from seatrial.store.records import GraphManifest
+from seatrial.workflow.compile import check_engine, parse_engine
+from seatrial.workflow.import_onnx import describe_graph
+from seatrial.workflow.quantize import CALIBRATION_IMAGES
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to put through its sea trial."""
+
+    recipe: str
+    """A model reference: a card's name or path, or what `models.sources` resolves."""
+    checkpoint: Path | None
+    """None: the published weights, where they are stored on this machine, or those in an ONNX file."""
+    images: Path
+    labels: Path | None
+    """None: `images` holds class folders, or nothing but images, and then there are no labels."""
+    engines: tuple[str, ...]
+    output: Path
+    batch_sizes: tuple[int, ...] = ()
+    """To measure; empty takes `run.BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
+    bench_duration_s: float = 10.0
+    bench_min_samples: int = 50
+    evaluate_batch_size: int = 16
+    opset: int | None = None
+    """None takes the card's."""
+    calibration: Path | None = None
+    """Images for int8: a folder or a list; none of `images`."""
+    measure_again: bool = False
+    """Measure also what was measured before, for instance on a busy machine."""
+    image_size: int | None = None
+    """Height and width in place of the reference's own."""
+    classes: int | None = None
+    """Of a checkpoint that was trained on others than the published one."""
+    like: str | None = None
+    """Of a network from a Python or an ONNX file, the reference by which its images are prepared."""
+    reading: CheckpointReading = AS_IT_IS
+    """What the user says of the checkpoint."""
+    unlabelled: bool = False
+    """Do without labels, whatever `images` holds."""
+    fetch: bool = False
+    """Download the published weights where they are not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRun:
+    """A spec that passed every check that needs no work."""
+
+    card: ResolvedCard
+    source: Path
+    """The checkpoint, or the ONNX file."""
+    described: GraphManifest | None
+    """The ONNX file, where there is one instead of a checkpoint."""
+    images: tuple[LabelledImage, ...]
+    engines: tuple[BuildSpec, ...]
+    """The reference first."""
+    calibration: dict[str, int]
+    """Sizes by hash of the files that int8 is calibrated with."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the card says."""
+        return self.card.recipe
+
+    @property
+    def reference(self) -> BuildSpec:
+        """The engine that every other one is compared with."""
+        return self.engines[0]
+
+
+def choose_reference(recipe: Recipe) -> BuildSpec:
+    """The engine that every other one is compared with: torch, or, of an ONNX file, the file itself in onnxruntime."""
+    engine = "onnxruntime" if recipe.network.builder == "onnx" else "torch"
+    return BuildSpec(engine, "fp32", label=engine)
+
+
+def describe_command(spec: RunSpec) -> str:
+    """The `seatrial run` line that gives this run, also when another verb was the caller."""
+    words = write_words(
+        "run",
+        spec.recipe,
+        checkpoint=spec.checkpoint,
+        images=spec.images,
+        labels=spec.labels,
+        no_labels=spec.unlabelled,
+        engines=spec.engines,
+        batch_size=spec.batch_sizes,
+        bench_duration=spec.bench_duration_s,
+        bench_samples=spec.bench_min_samples,
+        evaluate_batch_size=spec.evaluate_batch_size,
+        opset=spec.opset,
+        calibration=spec.calibration,
+        image_size=spec.image_size,
+        classes=spec.classes,
+        like=spec.like,
+        weights=spec.reading.weights,
+        checkpoint_key=spec.reading.key,
+        strip_prefix=spec.reading.prefix,
+        output=spec.output,
+    )
+    return shlex.join(words)
+
+
+def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
+    """Check everything that can be checked before any work; last, weights may be downloaded.
+
+    Raises:
+        SeatrialError: what is wrong.
+    """
+    card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
+    recipe = card.recipe
+    images = read_folder_set(spec.images, spec.labels, recipe, spec.unlabelled, progress)
+    probed: dict[str, Capabilities] = {}
+    choices = [parse_engine(text, probed) for text in spec.engines]
+    reference = choose_reference(recipe)
+    reference = replace(reference, capabilities=probed.get(reference.engine)).probed()
+    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(reference)))
+    if not choices:
+        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
+    kinds = [_name_kind(choice) for choice in engines]
+    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--engines names '{twice}' twice", "name it once")
+    check_engine(reference)
+    if recipe.network.builder != "onnx":
+        check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
+    calibration = _read_calibration(spec, engines, images)
+    for text in recipe.gates.speed:
+        judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
+    if recipe.network.builder == "onnx":
+        return CheckedRun(card, Path(recipe.network.name), _check_file(spec, recipe), images, engines, calibration)
+    # Last, since it may download.
+    checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
+    return CheckedRun(card, checkpoint, None, images, engines, calibration)
+
+
+def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
+    """What the card's ONNX file is.
+
+    Raises:
+        UsageError: an option is for checkpoints, the file is not the card's, or is fixed to another batch.
+        RefusedFile: it is no ONNX file of an image classifier.
+    """
+    given = {
+        "--checkpoint": spec.checkpoint is not None,
+        "--opset": spec.opset is not None,
+        "--fetch": spec.fetch,
+        "--weights": spec.reading.weights is not None,
+        "--checkpoint-key": spec.reading.key is not None,
+        "--strip-prefix": spec.reading.prefix is not None,
+    }
+    ignored = next((option for option, is_given in given.items() if is_given), None)
+    file = recipe.network.name
+    if ignored is not None:
+        raise UsageError(f"{ignored} is for a network that is exported, and {file} is a graph already", "leave it out")
+    described = describe_graph(Path(file), recipe)
+    if recipe.network.sha256 not in (None, described.sha256):
+        raise UsageError(f"{file} is not the file that the card names: checksum mismatch", "make the card again")
+    if described.precision != "fp32":
+        raise UsageError(
+            f"{file} computes in {described.precision}, and the reference of a run is the file itself in fp32",
+            "run the fp32 file that it was made from, or compile this one: `seatrial compile FILE --recipe CARD`",
+        )
+    fixed = described.input.shape[0]
+    if fixed is not None and spec.batch_sizes not in ((), (fixed,)):
+        raise UsageError(
+            f"{file} is fixed to batch {fixed}, and --batch-size is {','.join(map(str, spec.batch_sizes))}",
+            f"give --batch-size {fixed}, or export the file with a free batch",
+        )
+    return described
+
+
+def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:
+    return choice.engine, choice.precision, choice.device
+
+
+def _read_calibration(spec: RunSpec, engines: Sequence[BuildSpec], images: Sequence[LabelledImage]) -> dict[str, int]:
+    quantised = next((choice.label for choice in engines if wants_quantised(choice)), None)
+    if spec.calibration is None:
+        if quantised is not None:
+            raise UsageError(f"'{quantised}' needs calibration images", "give --calibration FOLDER or LIST")
+        return {}
+    if quantised is None:
+        raise UsageError("--calibration is for int8, and --engines names none in int8", "write it like openvino:int8")
+    contents = hash_contents(read_calibration(spec.calibration, CALIBRATION_IMAGES))
+    check_apart(contents, images)
+    return contents
+
+
+def wants_quantised(choice: BuildSpec) -> bool:
+    """Whether the engine takes int8 from the graph."""
+    has = choice.capabilities
+    return choice.precision == "int8" and has is not None and "int8" in has.in_graph
