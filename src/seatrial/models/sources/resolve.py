@@ -30,6 +30,8 @@ SOURCES = {
 """What stands before the colon of a reference: the module that answers it, loaded when first used."""
 
 
+WEIGHTS = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", ".tar")
+"""Suffixes of checkpoints."""
 Transform = Callable[[Image.Image], NDArray[np.float32]]
 """An RGB image to what a network takes of it, (3, height, width)."""
 
@@ -260,12 +262,37 @@ def split_reference(reference: str) -> tuple[str | None, str]:
     """
     source, colon, name = reference.partition(":")
     if not colon or reference in list_cards() or Path(reference).is_file():
+        _refuse_other_kinds(reference)
         return None, reference
     if source not in SOURCES:
         raise UsageError(
             f"'{reference}' begins with '{source}:', which is no origin of models", suggest(source, list(SOURCES))
         )
     return source, name
+
+
+def _refuse_other_kinds(reference: str) -> None:
+    """Refuse what is there but is no card, with the way to give it.
+
+    Raises:
+        UsageError: it is a Python file, a file of weights, or a folder.
+    """
+    path = Path(reference)
+    if reference in list_cards():
+        return
+    if path.suffix == ".py":
+        raise UsageError(
+            f"{reference} does not say which function makes the network", f"write it like {reference}:make"
+        )
+    if path.suffix in WEIGHTS and path.is_file():
+        raise UsageError(
+            f"{reference} is a file of weights, which does not say of what network they are",
+            f"give the network, such as timm:resnet50, and --checkpoint {reference}",
+        )
+    if path.is_dir():
+        raise UsageError(
+            f"{reference} is a folder", f"write hf:{reference} where it has the config.json of transformers or timm"
+        )
 
 
 def load_source(name: str) -> ModelSource:

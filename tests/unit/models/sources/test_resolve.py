@@ -138,6 +138,19 @@ def test_a_published_network_takes_other_classes(reference: str) -> None:
     assert resolve_recipe(reference, classes=published.network.classes) == published
 
 
+def test_what_is_no_card_says_how_to_give_it(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    for name, fix in (
+        ("nets.py", "write it like .*nets.py:make"),
+        ("mine.pth", "and --checkpoint .*mine.pth"),
+        ("hub", "write hf:.*hub where"),
+    ):
+        if name != "hub":
+            (tmp_path / name).write_bytes(b"import torch\n")
+        with pytest.raises(UsageError, match=fix):
+            resolve_recipe(str(tmp_path / name))
+
+
 def test_what_states_its_classes_takes_no_others(tmp_path: Path) -> None:
     card = write(tmp_path / "mine.toml", 'base = "resnet50"\n')
     with pytest.raises(
