@@ -24,6 +24,8 @@ class Draft:
     """The model reference that it answers."""
     values: dict[str, Any] = field(default_factory=dict)
     comments: dict[Path, str] = field(default_factory=dict)
+    like: str = ""
+    """The reference of the draft that it started from."""
 
     def put(self, path: str, value: Any, comment: str | None = None) -> None:
         """Set a value by its dotted name, unless it is None."""
@@ -64,6 +66,7 @@ class Draft:
         """Start from what another draft says, without some of its tables and gates on its own published accuracy."""
         self.values = {key: deepcopy(value) for key, value in like.values.items() if key not in dropped}
         self.comments = {place: text for place, text in like.comments.items() if place[0] not in dropped}
+        self.like = like.reference
         self.drop_published_gates()
 
     def drop_published_gates(self) -> None:
@@ -77,7 +80,7 @@ class Draft:
         Raises:
             UsageError: it says something that a card may not.
         """
-        return Recipe.read(self.values, self.reference)
+        return Recipe.read(self.values, " with --like ".join(filter(None, (self.reference, self.like))))
 
     def write(self) -> str:
         """The card as TOML, with its comments."""

@@ -119,3 +119,16 @@ def test_there_is_no_network_to_build(tmp_path: Path, card: str, capsys: pytest.
     (tmp_path / "card.toml").write_text(resolve_card(path, like=card).text)
     assert run_cli(["export", str(tmp_path / "card.toml"), "--output", str(tmp_path / "out.onnx")]) == 2
     assert capsys.readouterr().err.count("no network to build") == 3
+
+
+def test_a_fault_in_the_card_that_prepares_the_images_names_that_card(tmp_path: Path) -> None:
+    card = tmp_path / "like.toml"
+    card.write_text(
+        'name = "a"\ntitle = "A"\npreprocess = [{ step = "center_crop", size = [4, 6], filter = "bilinear" }]\n'
+        '[network]\nname = "a"\nclasses = 3\n'
+    )
+    file = write_linear(tmp_path / "net.onnx")
+    with pytest.raises(
+        UsageError, match=r"net\.onnx with --like .*like\.toml: unknown key 'preprocess\.0\.center_crop"
+    ):
+        resolve_recipe(str(file), like=str(card))
