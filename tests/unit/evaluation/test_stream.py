@@ -2,6 +2,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -261,6 +262,23 @@ def test_rounded_logits_excuse_no_broken_engine(how: str, images: list[LabelledI
         pytest.raises(ParityError, match="different images the same logits"),
     ):
         check_variety(ledger.tally, images, PIPELINE, coarse=True)
+
+
+def test_rounded_logits_that_name_the_right_class_are_believed(images: list[LabelledImage]) -> None:
+    # Two logits in all; the first image of each has a wrong label, so that only the named class shows who is right.
+    best = np.arange(len(images)) % 2
+    labels = np.where(np.arange(len(images)) < 2, 1 - best, best)
+    labelled = [replace(image, label=int(label)) for image, label in zip(images, labels, strict=True)]
+    tally = SimpleNamespace(
+        predicted=np.ones(len(images), bool),
+        digests=best.astype(np.uint64),
+        classes=np.stack([best, 1 - best], axis=1).astype(np.int32),
+        scores=np.linspace(1, 2, len(images))[:, None] + np.array([[1.0, 0.0]]),
+    )
+    check_variety(tally, labelled, PIPELINE, coarse=True)  # type: ignore[arg-type]
+    tally.classes = tally.classes[:, ::-1]
+    with pytest.raises(ParityError, match="gets the logits of"):
+        check_variety(tally, labelled, PIPELINE, coarse=True)  # type: ignore[arg-type]
 
 
 def test_copies_of_an_image_are_no_error(images: list[LabelledImage], tmp_path: Path) -> None:
