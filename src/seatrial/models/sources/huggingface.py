@@ -42,6 +42,10 @@ OWN_WAY = {
     "MobileViTImageProcessor", "PPLCNetImageProcessor", "PoolFormerImageProcessor", "SegformerImageProcessor",
 }  # fmt: skip
 """Processors that work otherwise than their backend and are known here."""
+OTHER_WEIGHTS = {
+    "*.safetensors.index.json": "they are in several files here: save them as one with save_pretrained",
+    "pytorch_model*.bin": "here is only a pickle: give pytorch_model.bin with --checkpoint, it is read safely",
+}
 COMMIT = re.compile(r"[0-9a-f]{40}")
 FIXES = ("give a folder as save_pretrained writes it", "fetch it again")
 """Where a JSON file is missing, and where it is damaged."""
@@ -238,16 +242,9 @@ def _add_weights(draft: Draft, folder: Path, repository: str | None, revision: s
     if (folder / file).is_file():
         draft.put("weights.file", file, "safetensors")
         draft.put("weights.path", str((folder / file).absolute()))
-    elif any(folder.glob("*.safetensors.index.json")):
-        draft.put_all(
-            "weights", file=file, note="they are in several files here: save them as one with save_pretrained"
-        )
-    elif any(folder.glob("pytorch_model*.bin")):
-        draft.put_all(
-            "weights",
-            file=file,
-            note="here is only a pickle: give pytorch_model.bin with --checkpoint, it is read safely",
-        )
+    else:
+        note = next((words for pattern, words in OTHER_WEIGHTS.items() if any(folder.glob(pattern))), None)
+        draft.put_all("weights", file=note and file, note=note)
     if repository is not None:
         url = f"{HUB}/{repository}/resolve/{revision or 'main'}/{file}"
         draft.put_all("weights", file=file, hub=f"{repository}/{file}", revision=revision, url=url)
