@@ -13,6 +13,7 @@ from full_disk import limited_files
 from seatrial.cli import run_cli
 from seatrial.errors import Interrupted, StorageError, TrainingDiverged, UsageError
 from seatrial.progress import Update
+from seatrial.store.records import CheckpointManifest, GraphManifest
 from seatrial.store.training import TrainingRecord
 from seatrial.train.checkpoint.snapshot import read_snapshot
 from seatrial.train.tracking.events import Step
@@ -402,6 +403,16 @@ def test_what_cannot_be_trained_is_an_error(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_record_of_a_training_names_the_classes_by_their_folders(trained: Path) -> None:
+    assert TrainingRecord.load(trained / "train.json").class_names == ("class_0", "class_1", "class_2", "class_3")
+
+
 def test_what_train_writes_export_takes(tiny_trial: TinyTrial, trained: Path, tmp_path: Path) -> None:
     words = ["export", str(tiny_trial.card), "--checkpoint", str(trained / "checkpoint.safetensors")]
     assert run_cli([*words, "--output", str(tmp_path / "model.onnx")]) == 0
+    manifest = GraphManifest.load(tmp_path / "model.onnx.json")
+    assert manifest.recipe["labels"]["names"] == ["class_0", "class_1", "class_2", "class_3"]
+    # BatchNorm's two numbers a channel are one bias in the graph.
+    parameters = CheckpointManifest.load(tmp_path / "model.safetensors.json").parameters
+    assert manifest.parameters is not None and 0.9 * parameters < manifest.parameters < parameters
+    assert manifest.macs is not None and manifest.macs > manifest.parameters and "3×32×32" not in manifest.counted

@@ -44,8 +44,10 @@ def run_cli(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
+    from seatrial.printable import make_printable
+
     # One line, whatever a library put into its message.
-    print("seatrial: " + " ".join(message.split()), file=sys.stderr)
+    print("seatrial: " + make_printable(" ".join(message.split())), file=sys.stderr)
     return code
 
 

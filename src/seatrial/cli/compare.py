@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
@@ -129,7 +129,7 @@ def _compare_predictions(
     files = [locate_predictions(path) for path in paths] if kind == "accuracy record" else paths
     with show_progress() as progress:
         found = compare_files(files, labels, gate_pp, progress=progress)
-    print_json(list_compared(found)) if as_json else print(write_compared(found, limit))
+    print_json(list_compared(found)) if as_json else print_text(write_compared(found, limit))
     return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0
 
 
@@ -169,4 +169,4 @@ def _print(
     if as_json:
         print_json(listed(found))
     else:
-        print(write(found, layout))
+        print_text(write(found, layout))

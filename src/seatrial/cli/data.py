@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, Reference
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.printable import make_printable
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -49,7 +50,9 @@ def check(
         print_json({"errors": errors, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            print(f"{finding.level}: {finding.text}", *(f"    {example}" for example in finding.examples), sep="\n")
+            print_text(f"{finding.level}: {finding.text}")
+            for example in finding.examples:
+                print_text(f"    {make_printable(example)}")
         print(f"{images}: {errors} errors, {len(findings) - errors} warnings")
     return DataError.exit_code if errors else 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,41 +148,41 @@ def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_js
     if not as_json:
         for gate in gates:
             whose = "" if gate.engine == record.name else f"{gate.engine}: "
-            print(f"{gate.outcome}: {whose}{gate.reason}")
+            print_text(f"{gate.outcome}: {whose}{gate.reason}")
     return reach_verdict(record.recipe, gates).exit_code if gates else 0
 
 
 def print_accuracy(record: "AccuracyRecord") -> None:
     """Print a table, the comparison with the reference, notes and doubts."""
     if record.fake:
-        print(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
+        print_text(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
     from seatrial.cli.output.predictions import describe_agreement
 
     print_metrics(record)
     if record.left_out:
-        print(
+        print_text(
             f"partial: {len(record.left_out)} images have no prediction, first: {next(iter(record.left_out.values()))}"
         )
     if record.batch_invariant is False:
         moved = "" if record.batch_distance is None else f" (relative error {record.batch_distance:.1e}: rounding)"
-        print(f"note: the same image gets other logits in another batch{moved}")
+        print_text(f"note: the same image gets other logits in another batch{moved}")
     for note in record.notes:
-        print(f"note: {note}")
+        print_text(f"note: {note}")
     for doubt in record.doubts:
-        print(f"doubt: {doubt}")
+        print_text(f"doubt: {doubt}")
     if record.unchecked:
-        print(f"note: not checked whether these predictions are plausible: {record.unchecked}")
+        print_text(f"note: not checked whether these predictions are plausible: {record.unchecked}")
     if record.versus is not None:
         v = record.versus
-        print(
+        print_text(
             f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%})"
         )
     elif record.agreement is not None:
-        print(f"against {describe_agreement(record.agreement)}")
+        print_text(f"against {describe_agreement(record.agreement)}")
     for doubt in record.compared.doubts if record.compared is not None else ():
-        print(f"doubt: {doubt}, so the drop may not be the engine's")
+        print_text(f"doubt: {doubt}, so the drop may not be the engine's")
 
 
 def print_metrics(record: "AccuracyRecord") -> None:

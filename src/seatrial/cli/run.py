@@ -23,7 +23,7 @@ from seatrial.cli.options import (
     read_reading,
     read_sizes,
 )
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress
 from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def report(
     if form is None:
         with show_progress():
             html, markdown, run = write_report(folder)
-        print(f"{html}\n{markdown}\n{write_verdict(run)}")
+        print_text(f"{html}\n{markdown}\n{write_verdict(run)}")
     else:
         run = read_run(folder)
         text = write_form(run, form, language)
@@ -150,5 +150,5 @@ def print_verdict(run: "Run", as_json: bool) -> int:
     from seatrial.report.terminal import describe_run
 
     assert run.verdict is not None
-    print_json(run.verdict) if as_json else print(describe_run(run))
+    print_json(run.verdict) if as_json else print_text(describe_run(run))
     return run.verdict.exit_code

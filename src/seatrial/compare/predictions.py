@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +11,9 @@ from seatrial.evaluation.agreement import measure_agreement
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, measure_all
 from seatrial.metrics.topk import TopK
+from seatrial.store.flips import FlipKind, sort_flips
 from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Agreement, Comparison
-
-FlipKind = Literal["lost", "gained", "wrong in both", "not known"]
-"""Not known without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +123,10 @@ def compare_predictions(reference: Predictions, other: Predictions, names: tuple
 
 def _list_flips(reference: Predictions, other: Predictions, labels: NDArray[np.int32] | None) -> tuple[Flip, ...]:
     before, after = reference.classes[:, 0], other.classes[:, 0]
-    differ = before != after
-    if labels is None:
-        return tuple(
-            Flip(reference.ids[row], None, int(before[row]), int(after[row]), "not known")
-            for row in np.flatnonzero(differ)
-        )
-    kinds: dict[FlipKind, NDArray[np.bool_]] = {
-        "lost": differ & (before == labels),
-        "gained": differ & (after == labels),
-        "wrong in both": differ & (before != labels) & (after != labels),
-    }
     return tuple(
-        Flip(reference.ids[row], int(labels[row]), int(before[row]), int(after[row]), kind)
-        for kind, chosen in kinds.items()
-        for row in np.flatnonzero(chosen)
+        Flip(reference.ids[row], None if labels is None else int(labels[row]), int(before[row]), int(after[row]), kind)
+        for kind, rows in sort_flips(before, after, labels).items()
+        for row in rows.tolist()
     )
 
 

@@ -75,7 +75,7 @@ def check_data(
         paths, labels, findings = _read_flat(images, label_file, known)
     findings += _check_left_out(paths, images)
     findings += _check_counts(paths, images, classes, expected)
-    findings += _check_labels(labels, classes)
+    findings += _check_labels(labels, known)
     findings += _check_pixels(paths, decode_workers, progress)
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
 
@@ -185,8 +185,8 @@ def _check_names(paths: Sequence[Path]) -> Iterator[Finding]:
         yield _warn(text, alike)
 
 
-def _check_labels(labels: Collection[int], classes: int) -> Iterator[Finding]:
-    counts = Counter(labels)
+def _check_labels(labels: Collection[int], network: Classes) -> Iterator[Finding]:
+    counts, classes = Counter(labels), network.count
     beyond = sorted(label for label in counts if not 0 <= label < classes)
     one_based = beyond == [classes] and 0 not in counts
     if beyond:
@@ -198,20 +198,20 @@ def _check_labels(labels: Collection[int], classes: int) -> Iterator[Finding]:
         yield _warn("class 0 has no image and every other class has: are all labels shifted by one?")
     within = {label: counts[label] for label in range(classes)}
     if len(labels) == ILSVRC_IMAGES and classes == ILSVRC_CLASSES and not beyond:
-        uneven = [f"class {label} ({count} images)" for label, count in within.items() if count != 50]
+        uneven = [f"{network.show(label)} ({count} images)" for label, count in within.items() if count != 50]
         if uneven:
             text = f"{len(uneven)} classes do not have the 50 images that each has in ILSVRC2012's validation set"
             yield _error(text, uneven)
     elif counts and not one_based:
-        yield from _check_balance(within)
+        yield from _check_balance(within, network)
 
 
-def _check_balance(counts: Mapping[int, int]) -> Iterator[Finding]:
+def _check_balance(counts: Mapping[int, int], network: Classes) -> Iterator[Finding]:
     empty = [label for label, count in counts.items() if count == 0]
     usual = median(count for count in counts.values() if count) if len(empty) < len(counts) else 0
-    few = [f"class {label} ({n} images)" for label, n in counts.items() if 0 < n < NEAR_EMPTY * usual]
+    few = [f"{network.show(label)} ({n} images)" for label, n in counts.items() if 0 < n < NEAR_EMPTY * usual]
     if empty:
-        yield _warn(f"{len(empty)} of {len(counts)} classes have no image", (f"class {label}" for label in empty))
+        yield _warn(f"{len(empty)} of {len(counts)} classes have no image", map(network.show, empty))
     if few:
         yield _warn(f"{len(few)} classes are nearly empty (the median class has {usual:g} images)", few)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from seatrial.data.images import LabelledImage
 from seatrial.data.names import count_names, index_unique
 from seatrial.errors import DataError
 from seatrial.recipes import Recipe
-from seatrial.recipes.class_names import is_imagenet, load_imagenet, read_names
+from seatrial.recipes.class_names import is_imagenet, load_imagenet, read_names, show_class
 
 OTHER_CLASSES = "give the recipe of these classes, or the folder that holds all of them"
 NAME_CLASSES = 'write `names = "imagenet-1k"` under `[labels]` of the card: its classes are then known by WordNet id'
@@ -55,6 +56,10 @@ class Classes:
     def find(self, name: str) -> int | None:
         """The class of a name or WordNet id; case does not count, `_` is a blank, a name of two classes is none's."""
         return self._by_name.get(_simplify(name))
+
+    def show(self, place: int) -> str:
+        """A class in words, with its name where there is one: `class 281 tabby`."""
+        return f"class {show_class(self.names, place)}"
 
     def read(self, labels: Collection[str]) -> dict[str, dict[str, int]]:
         """Classes of different labels by what the labels are; nothing if they are neither numbers, names nor WNIDs."""
@@ -124,6 +129,26 @@ def _number_by_number(folders: Sequence[str], classes: Classes, root: Path | str
             f"earlier versions, and whatever sorts names as text, have {place}"
         )
     return numbers
+
+
+def find_folders(images: Iterable[LabelledImage]) -> dict[str, int]:
+    """Classes by folder where ids are CLASS/NAME; none where folders and classes are not one to one."""
+    pairs = {(image.id.rpartition("/")[0], image.label) for image in images}
+    folders = dict(pairs)
+    one_to_one = len(folders) == len(pairs) == len({label for _, label in pairs})
+    return folders if one_to_one and "" not in folders else {}
+
+
+def name_by_folders(images: Iterable[LabelledImage], count: int) -> tuple[str, ...]:
+    """What class folders call `count` classes, in their order; none where a class has no folder, or only numbers do.
+
+    Nor are there any where two could not be told apart by their names.
+    """
+    names = {place: folder.rpartition("/")[2] for folder, place in find_folders(images).items()}
+    if names.keys() != set(range(count)) or all(map(is_number, names.values())):
+        return ()
+    ordered = tuple(names[place] for place in range(count))
+    return ordered if all(ordered) and len(set(map(_simplify, ordered))) == count else ()
 
 
 def _differs(numbers: Mapping[str, int]) -> bool:

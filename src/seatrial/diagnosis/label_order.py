@@ -10,6 +10,7 @@ from seatrial.diagnosis.sample import Sample
 from seatrial.errors import SeatrialError
 from seatrial.evaluation.label_order import find_order
 from seatrial.evaluation.plausibility import is_far_below
+from seatrial.recipes.class_names import read_names
 from seatrial.store.diagnosis import LABELS, StageDiagnosis
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import NO_LABELS
@@ -27,7 +28,7 @@ def judge_labels(sample: Sample, logits: NDArray[np.floating]) -> StageDiagnosis
         return StageDiagnosis(stage=LABELS, images=len(sample.images), verdict="not run", reason=NO_LABELS)
     predictions, labels = _gather(sample, logits.argmax(axis=1))
     right = float((predictions == labels).mean())
-    order = find_order(predictions, labels, sample.recipe.network.classes)
+    order = find_order(predictions, labels, sample.recipe.network.classes, read_names(sample.recipe) or ())
     reasons = [] if order is None else [order.text, *order.examples[:2]]
     last = sample.recipe.network.classes - 1
     if (beyond := int((labels > last).sum())) > 0:

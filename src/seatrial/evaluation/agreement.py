@@ -7,7 +7,7 @@ Whether the reference is right is not known then. What is known is what the port
   i, it is the sum of m_i over the images whose first class differs, divided by the sum over all images. Flips among
   near ties weigh little; 0 is none, and the share of changed images is what flips that ignore the margin would give;
 - the change of the confidence in the first class, on average, with its sign and without. A confidence is the softmax
-  over all classes where the predictions store what it divides by, else over the five classes that they store.
+  over all classes where both predictions store what it divides by, else over the five classes that they store.
 
 No drop of top-1 is larger than the share of changed images, as only these can be lost.
 """
@@ -27,7 +27,10 @@ def measure_agreement(reference: Predictions, ours: Predictions, name: str) -> A
     low, high = exact_bounds(images - changed, images)
     drift = change = None
     if min(reference.scores.shape[1], ours.scores.shape[1]) > 1:
-        moved = _read_confidence(ours) - _read_confidence(reference)
+        after, before = ours.confidences(), reference.confidences()
+        if after is None or before is None:  # Both over the same classes, or they are no match.
+            after, before = _share_stored(ours), _share_stored(reference)
+        moved = after[:, 0] - before[:, 0]
         drift, change = float(moved.mean()), float(np.abs(moved).mean())
     return Agreement(
         reference=name,
@@ -55,7 +58,8 @@ def weigh_flips(scores: NDArray[np.floating], flipped: NDArray[np.bool_]) -> flo
     return float(margins[flipped].sum()) / whole if whole else None
 
 
-def _read_confidence(predictions: Predictions) -> NDArray[np.float64]:
-    """Confidence (n,) in the first class among the stored ones."""
+def _share_stored(predictions: Predictions) -> NDArray[np.float64]:
+    """The softmax (n, k) over the stored classes alone."""
     scores = predictions.scores.astype(np.float64)
-    return np.asarray(1 / np.exp(scores - scores[:, :1]).sum(axis=1))
+    shares = np.exp(scores - scores[:, :1])
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))

@@ -1,12 +1,13 @@
 """Would other labels explain a network's first classes far better: shifted, reversed, sorted as text, permuted?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.evaluation.statistics import Paired, gain_p
+from seatrial.recipes.class_names import show_class
 
 SURE = 0.001
 """Chance at which images that a worse explanation explains no better look as if it did."""
@@ -37,7 +38,9 @@ class LabelOrder:
         return f"the network's first class is {self.what} for {self.share:.1%} {of}; {self.fix}"
 
 
-def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int) -> LabelOrder | None:
+def find_order(
+    predicted: NDArray[np.integer], labels: NDArray[np.integer], classes: int, names: Sequence[str] = ()
+) -> LabelOrder | None:
     """The order of the classes that explains first classes far better than the labels themselves; None if none does.
 
     Plain orders need no learning and so work with few images of each class. Any other order is learned on one half of
@@ -48,6 +51,7 @@ def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], clas
         predicted: (n,), first classes.
         labels: (n,); those that are no class of the network are none of any order either, but of a shift.
         classes: of the network.
+        names: of the classes, for the examples; none where the card has none.
     """
     plain = list(_list_plain(labels.astype(np.int64), classes))
     learned = _predict_by_label(predicted, labels)
@@ -61,7 +65,7 @@ def find_order(predicted: NDArray[np.integer], labels: NDArray[np.integer], clas
         what, fix, expected = best
     else:
         what, expected = "another class, the same for each label,", learned
-        examples = tuple(_describe_moves(predicted, labels))
+        examples = tuple(_describe_moves(predicted, labels, names))
         fix = "the labels number the classes in another order (ImageNet's own ids, not sorted WNIDs?)"
     # All that are tried share the chance of a false alarm.
     if not is_far_better(Paired.of(labels == predicted, expected == predicted), SURE / (len(plain) + 1)):
@@ -132,9 +136,10 @@ def _match(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> dict[
     return matched
 
 
-def _describe_moves(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> Iterator[str]:
+def _describe_moves(predicted: NDArray[np.integer], labels: NDArray[np.integer], names: Sequence[str]) -> Iterator[str]:
     for label, predicted_class in sorted(_match(predicted, labels).items()):
         if predicted_class != label:
             own = labels == label
             votes = int((predicted[own] == predicted_class).sum())
-            yield f"label {label} is predicted as class {predicted_class} ({votes} of {int(own.sum())} images)"
+            shown = f"label {show_class(names, label)} is predicted as class {show_class(names, predicted_class)}"
+            yield f"{shown} ({votes} of {int(own.sum())} images)"

@@ -21,8 +21,8 @@ from seatrial.errors import StorageError
 from seatrial.evaluation.stream import PredictionBatch
 from seatrial.store.files import describe_os_error, lock_file, make_folder
 
-SCHEMA = "seatrial/ledger/2"
-COLUMNS = ("indices", "classes", "scores", "digests", "contents")
+SCHEMA = "seatrial/ledger/3"
+COLUMNS = ("indices", "classes", "scores", "log_denominators", "distributions", "digests", "contents")
 
 
 @dataclass(slots=True)
@@ -39,6 +39,10 @@ class Tally:
     """(n, k)"""
     scores: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     """(n, k)"""
+    log_denominators: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """(n,)"""
+    distributions: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    """(n,)"""
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     """(n,)"""
     contents: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -201,13 +205,12 @@ class PredictionLedger(Closing):
         tally.done[indices] = True
         tally.done[list(bad)] = True
         tally.bad |= bad
-        tally.notes |= {int(index): str(note) for index, note in facts.get("notes", ())}
+        tally.notes |= {int(index): str(note) for index, note in facts["notes"]}
         tally.decode_s += facts["decode_s"]
         tally.run_s += facts["run_s"]
         tally.wall_s += facts["seconds"]
-        # Entries that an older version wrote have no machines, and call an attempt a sitting.
-        tally.attempts = max(tally.attempts, facts.get("attempt") or facts["sitting"])
-        tally.machines.update(facts.get("machines", ()))
+        tally.attempts = max(tally.attempts, facts["attempt"])
+        tally.machines.update(facts["machines"])
 
 
 def _parse_entry(entry: bytes, at: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:

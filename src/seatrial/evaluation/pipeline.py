@@ -117,6 +117,7 @@ def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage
     )
     of_prepared, form = describe_contents(images)
     labels = np.array([image.label for image in images], dtype=np.int32) if are_labelled(images) else None
+    of_probabilities = bool(tally.distributions[order].all())
     for start in range(0, len(order), PART):
         rows = order[start : start + PART]
         yield Predictions(
@@ -124,6 +125,8 @@ def collect_predictions(ledger: PredictionLedger, images: Sequence[LabelledImage
             labels=None if labels is None else labels[rows],
             classes=tally.classes[rows],
             scores=tally.scores[rows],
+            log_denominators=None if of_probabilities else tally.log_denominators[rows],
+            of_probabilities=of_probabilities,
             logits=None if tally.logits_at is None else ledger.read_logits(rows),
             contents=tally.contents[rows],
             of_prepared=of_prepared,

@@ -16,6 +16,7 @@ from seatrial.evaluation.ledger import Tally
 from seatrial.evaluation.parity import DIAGNOSE
 from seatrial.evaluation.statistics import Paired, gain_p
 from seatrial.metrics.intervals import CONFIDENCE, exact_bounds
+from seatrial.recipes.class_names import read_names
 from seatrial.recipes.schema import Recipe
 from seatrial.store.records import Compared, Suspicion
 
@@ -53,6 +54,8 @@ class Seen:
     """Top-1 as a fraction, that was published for these weights: `find_published`."""
     swapped: Paired | None = None
     """Some of the images, with red and blue swapped against as they are."""
+    names: Sequence[str] = ()
+    """Of the classes; none where nobody knows them."""
 
     @property
     def labelled(self) -> bool:
@@ -96,6 +99,7 @@ def see_tally(
         contents=tally.contents[rows] if len(tally.contents) else None,
         published=find_published(recipe, own),
         swapped=swapped,
+        names=read_names(recipe) or (),
     )
 
 
@@ -199,7 +203,7 @@ def _suspect_published(seen: Seen) -> Iterator[Suspicion]:
 
 
 def _suspect_order(seen: Seen) -> Iterator[Suspicion]:
-    order = find_order(seen.predicted, seen.labels, seen.classes)
+    order = find_order(seen.predicted, seen.labels, seen.classes, seen.names)
     if order is not None:
         shown = "".join(f"; {example}" for example in order.examples[:2])
         yield Suspicion(kind="label order", reason=f"{order.text}{shown}", fix=CHECK)

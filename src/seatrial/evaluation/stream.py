@@ -24,6 +24,7 @@ from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.engines.base import Session, run_padded
 from seatrial.errors import DataError
 from seatrial.evaluation.parity import check_finite, check_logits
+from seatrial.metrics.calibration import are_distributions, log_sum_exp
 from seatrial.metrics.topk import rank_top
 
 
@@ -52,6 +53,10 @@ class PredictionBatch:
     """(n, k), best first."""
     scores: NDArray[np.float32]
     """(n, k), the logits of `classes`."""
+    log_denominators: NDArray[np.float32]
+    """(n,), `metrics.calibration.log_sum_exp` of all logits."""
+    distributions: NDArray[np.bool_]
+    """(n,), `metrics.calibration.are_distributions` of them."""
     digests: NDArray[np.uint64]
     """(n,), what identifies all logits of an image."""
     contents: NDArray[np.uint64]
@@ -161,6 +166,8 @@ class _Line:
             indices=indices[good],
             classes=classes,
             scores=scores,
+            log_denominators=log_sum_exp(logits).astype(np.float32),
+            distributions=are_distributions(logits),
             digests=np.array([digest_row(row) for row in logits], dtype=np.uint64),
             contents=np.array([filled.read[row].content for row in good.tolist()], dtype=np.uint64),
             logits=logits if self.plan.keep_logits else None,

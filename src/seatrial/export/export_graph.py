@@ -21,6 +21,7 @@ from seatrial.errors import EngineError, ParityError, first_line
 from seatrial.evaluation.batch_dependence import ALONE, EVAL_MODE
 from seatrial.evaluation.compare_logits import compare_logits
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
+from seatrial.export.count_work import count_work
 from seatrial.export.fuse_aipp import fuse_aipp
 from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import CHUNK, check_facts, open_graph
@@ -217,6 +218,7 @@ def _describe(
         fused=job.spec.fuse,
         aipp=pipeline.aipp.model_dump(mode="json") if pipeline.aipp else None,
         host_steps=tuple(s.model_dump(mode="json", exclude_none=True) for s in pipeline.steps) if pipeline.aipp else (),
+        **count_work(model, facts.input).fields,
         input=facts.input,
         output=facts.output,
         preprocess_hash=pipeline.hash,

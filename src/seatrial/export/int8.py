@@ -19,6 +19,7 @@ from seatrial.export.quantize import Preset, check_quantized, quantize, raise_op
 from seatrial.machine.cpu import count_cores
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
+from seatrial.recipes.class_names import read_names
 from seatrial.store.files import hash_value
 from seatrial.store.records import Calibration, GraphManifest
 
@@ -107,7 +108,9 @@ def _check_plausible(job: Int8Job, labels: NDArray[np.int64], predictions: NDArr
     recipe = job.pipeline.recipe
     published = find_published(recipe, job.manifest.published is False)
     ids = [image.id for image in job.labelled]
-    found = find_suspicions(Seen(ids, labels, predictions, recipe.network.classes, published=published))
+    names = read_names(recipe) or ()
+    seen = Seen(ids, labels, predictions, recipe.network.classes, published=published, names=names)
+    found = find_suspicions(seen)
     if found and recipe.gates.plausible:
         problem = f"no drop can be measured on predictions that cannot be believed: {found[0].reason}"
         raise NotComparable(problem, found[0].fix)

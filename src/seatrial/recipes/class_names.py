@@ -1,11 +1,12 @@
 """What classes are called: a card's own names, a file's, or ImageNet's thousand with their WordNet ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from seatrial.errors import UsageError
+from seatrial.printable import make_name
 from seatrial.recipes.schema import IMAGENET, Recipe
 
 
@@ -13,6 +14,13 @@ def read_names(recipe: Recipe) -> tuple[str, ...] | None:
     """The names of a recipe's classes, in their order; None where the card has none."""
     names = recipe.labels.names
     return load_imagenet()[1] if names == IMAGENET else None if names is None else tuple(names)
+
+
+def name_classes(recipe: Recipe, names: Sequence[str]) -> Recipe:
+    """The recipe with these names of its classes, unless it has some, or there are more or fewer than classes."""
+    if recipe.labels.names is not None or len(names) != recipe.network.classes:
+        return recipe
+    return recipe.model_copy(update={"labels": recipe.labels.model_copy(update={"names": tuple(names)})})
 
 
 def read_name_file(path: Path) -> tuple[str, ...]:
@@ -31,8 +39,13 @@ def read_name_file(path: Path) -> tuple[str, ...]:
 
 def name_class(recipe: Recipe, index: int) -> str:
     """A class as people are shown it: its number, and its name where the card has names."""
-    names = read_names(recipe)
-    return str(index) if names is None or not 0 <= index < len(names) else f"{index} {names[index]}"
+    return show_class(read_names(recipe) or (), index)
+
+
+def show_class(names: Sequence[str] | Mapping[int, str], index: int) -> str:
+    """A class's number, and its name where `names` has one, printable and on one line: `281 tabby`."""
+    known = index in names if isinstance(names, Mapping) else 0 <= index < len(names)
+    return f"{index} {make_name(names[index])}" if known else str(index)
 
 
 @cache

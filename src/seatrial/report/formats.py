@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seatrial.printable import make_printable
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -25,9 +27,23 @@ def write_columns(grid: Grid) -> str:
     """Plain text, the columns under each other."""
     columns = []
     for place, cells in enumerate(zip(*grid.lines, strict=True)):
-        width = max(map(len, cells))
-        columns.append([cell.ljust(width) if place in grid.left else cell.rjust(width) for cell in cells])
+        columns.append(align([make_printable(cell) for cell in cells], place in grid.left))
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def align(cells: Sequence[str], left: bool) -> list[str]:
+    """Cells of one column filled up to one width, Chinese characters two places wide."""
+    widths = [_measure(cell) for cell in cells]
+    spaces = [" " * (max(widths) - width) for width in widths]
+    return [cell + space if left else space + cell for cell, space in zip(cells, spaces, strict=True)]
+
+
+def _measure(cell: str) -> int:
+    if cell.isascii():
+        return len(cell)
+    from rich.cells import cell_len
+
+    return cell_len(cell)
 
 
 def write_markdown_table(grid: Grid) -> str:
@@ -44,7 +60,7 @@ def write_markdown_list(lines: Sequence[str]) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
-    flat = html.escape(" ".join(text.split()), quote=False)
+    flat = html.escape(make_printable(" ".join(text.split())), quote=False)
     return re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", flat)
 
 

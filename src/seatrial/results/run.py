@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.recipes.schema import Recipe
+from seatrial.store.flips import FlipsRecord
 from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.predictions import Predictions
 from seatrial.store.preprocessing_proof import PreprocessingProof
@@ -49,6 +50,8 @@ class Run:
     measurements: Mapping[str, Measurement]
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By engine name, where the file exists; read by `results.run_folder.read_run` only."""
+    flips: Mapping[str, FlipsRecord] = field(default_factory=dict)
+    """By engine name, of those with predictions that were compared: the gravest flips, with pictures."""
     preprocessing: PreprocessingProof | None = None
     """Of the recipe's steps, where a library described the model."""
     stale: Mapping[str, str] = field(default_factory=dict)

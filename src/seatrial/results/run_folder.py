@@ -21,6 +21,7 @@ from seatrial.results.run import (
 )
 from seatrial.results.run import Run as Run
 from seatrial.results.stale import find_stale
+from seatrial.store.flips import load_flips
 from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.record import Record
@@ -55,7 +56,9 @@ def read_run(folder: Path) -> Run:
         # Records of older versions do not name the predictions of their reference, which may have changed.
         if compared is not None and theirs is not None and compared.reference_sha256:
             check_versus(folder / "evaluation", run.accuracy[name], ours, theirs)
-    return replace(run, predictions=predictions)
+    kept = {name: load_flips(folder / "evaluation", name, run.accuracy[name]) for name in predictions}
+    flips = {name: found for name, found in kept.items() if found is not None}
+    return replace(run, predictions=predictions, flips=flips)
 
 
 def read_records(folder: Path) -> Run:

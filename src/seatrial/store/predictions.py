@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError, NotComparable, RefusedFile, UsageError
+from seatrial.metrics.calibration import SUM_TOLERANCE
 from seatrial.store.files import hash_value, replacing
 
 COLUMNS = ("id", "classes", "scores")
@@ -21,9 +22,13 @@ LABEL = "label"
 """The column that a file of predictions without labels lacks."""
 CONTENT = ("content", "content_prepared")
 """The column of `Predictions.contents`: of the image files, or of preprocessed images."""
+DENOMINATOR, NAMES = "log_denominator", "names"
+"""The column of `Predictions.log_denominators`; that of the names of `Predictions.classes`, for other readers."""
 
 _FORM = "form"
-"""Of that column's metadata: `Predictions.form`."""
+"""Of the metadata of `CONTENT`: `Predictions.form`."""
+_KIND, _PROBABILITIES = "kind", "probabilities"
+"""Of the metadata of `scores`: `Predictions.of_probabilities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class Predictions:
     """(n, k), best first."""
     scores: NDArray[np.float32]
     """(n, k), the logits of `classes`."""
+    log_denominators: NDArray[np.float32] | None = None
+    """(n,), the log of the softmax's denominator over all classes; None of an older file, or of probabilities."""
+    of_probabilities: bool = False
+    """The network ends in a softmax, so that its scores are probabilities already."""
     logits: NDArray[np.float32] | None = None
     """(n, classes) where they were kept."""
     contents: NDArray[np.uint64] | None = None
@@ -68,18 +77,24 @@ class Predictions:
 
     def take(self, rows: NDArray[np.integer]) -> "Predictions":
         """Some of the predictions, in the order of `rows`."""
-        ids = tuple(self.ids[row] for row in rows)
-        logits = None if self.logits is None else self.logits[rows]
-        contents = None if self.contents is None else self.contents[rows]
+        optional = {name: getattr(self, name) for name in ("labels", "log_denominators", "logits", "contents")}
         return replace(
             self,
-            ids=ids,
-            labels=None if self.labels is None else self.labels[rows],
+            ids=tuple(self.ids[row] for row in rows),
             classes=self.classes[rows],
             scores=self.scores[rows],
-            logits=logits,
-            contents=contents,
+            **{name: values[rows] for name, values in optional.items() if values is not None},
         )
+
+    def confidences(self) -> NDArray[np.float64] | None:
+        """The confidence 0..1 of each of `classes`, (n, k); None where it is not stored."""
+        scores = self.scores.astype(np.float64)
+        if self.of_probabilities:
+            return np.clip(scores, 0, 1)
+        if self.log_denominators is None:
+            return None
+        # Rounded to float32 the denominator may lie a little below what it is.
+        return np.minimum(1, np.exp(scores - self.log_denominators[:, None]))
 
     def hash_contents(self) -> str | None:
         """Hash of ids and image files; None where the files are not recorded."""
@@ -112,43 +127,60 @@ class Predictions:
         return predictions
 
 
-def write_parts(path: Path, parts: Iterable[Predictions]) -> None:
-    """Write predictions that come in parts as one Parquet file, a row group each, whole or not at all."""
+def write_parts(path: Path, parts: Iterable[Predictions], names: Sequence[str] = ()) -> None:
+    """Write predictions that come in parts as one Parquet file, a row group each, whole or not at all.
+
+    Args:
+        names: of all classes, in their order; none where the card has none.
+    """
     with replacing(path) as temporary:
         writer = None
         for part in parts:
-            table = _to_table(part)
+            table = _to_table(part, names)
             writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd", write_page_checksum=True)
             writer.write_table(table)
         if writer is not None:
             writer.close()
 
 
-def _to_table(part: Predictions) -> pa.Table:
+def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
     columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string())}
     if part.labels is not None:
         columns[LABEL] = pa.array(part.labels, pa.int32())
-    matrices = {"classes": part.classes, "scores": part.scores}
+    metadata: dict[str, dict[bytes | str, bytes | str]] = (
+        {"scores": {_KIND: _PROBABILITIES}} if part.of_probabilities else {}
+    )
+    for name, matrix in {"classes": part.classes, "scores": part.scores}.items():
+        columns[name] = _to_lists(pa.array(matrix.ravel()), matrix.shape[1])
+    if part.log_denominators is not None:
+        columns[DENOMINATOR] = pa.array(part.log_denominators, pa.float32())
+    if names:
+        coded = pa.DictionaryArray.from_arrays(part.classes.ravel(), pa.array(names, pa.string()))
+        columns[NAMES] = _to_lists(coded.cast(pa.string()), part.classes.shape[1])
     if part.logits is not None:
-        matrices["logits"] = part.logits
-    for name, matrix in matrices.items():
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-    if part.contents is None:
-        return pa.table(columns)
-    name = CONTENT[part.of_prepared]
-    table = pa.table({**columns, name: pa.array(part.contents, pa.uint64())})
-    if not part.form:
-        return table
-    at = table.schema.get_field_index(name)
-    return table.cast(table.schema.set(at, table.schema.field(at).with_metadata({_FORM: part.form})))
+        columns["logits"] = _to_lists(pa.array(part.logits.ravel()), part.logits.shape[1])
+    if part.contents is not None:
+        columns[CONTENT[part.of_prepared]] = pa.array(part.contents, pa.uint64())
+        if part.form:
+            metadata[CONTENT[part.of_prepared]] = {_FORM: part.form}
+    table = pa.table(columns)
+    schema = table.schema
+    for name, words in metadata.items():
+        place = schema.get_field_index(name)
+        schema = schema.set(place, schema.field(place).with_metadata(words))
+    return table.cast(schema) if metadata else table
+
+
+def _to_lists(values: Any, width: int) -> Any:
+    return pa.FixedSizeListArray.from_arrays(values, width)
 
 
 def _choose_columns(schema: pa.Schema) -> list[str]:
     """The columns to read; ValueError where there are others than those that `save` writes, such as a misspelt one."""
-    foreign = set(schema.names) - {*COLUMNS, LABEL, *CONTENT, "logits"}
+    foreign = set(schema.names) - {*COLUMNS, LABEL, *CONTENT, DENOMINATOR, NAMES, "logits"}
     if foreign:
         raise ValueError(f"it has a column '{min(foreign)}', and predictions have id, label, classes, scores")
-    return [*COLUMNS, *(name for name in (LABEL, *CONTENT) if name in schema.names)]
+    return [*COLUMNS, *(name for name in (LABEL, DENOMINATOR, *CONTENT) if name in schema.names)]
 
 
 def _from_table(table: pa.Table) -> Predictions:
@@ -159,12 +191,14 @@ def _from_table(table: pa.Table) -> Predictions:
     content = next((name for name in CONTENT if name in table.column_names), None)
     predictions = Predictions(
         tuple(map(str, ids.cast(pa.string()).to_pylist())),
-        table[LABEL].cast(pa.int32()).to_numpy() if LABEL in table.column_names else None,
+        _read_column(table, LABEL, pa.int32()),
         _to_matrix(classes, pa.int32()),
         _to_matrix(scores, pa.float32()),
-        contents=None if content is None else table[content].cast(pa.uint64()).to_numpy(),
+        _read_column(table, DENOMINATOR, pa.float32()),
+        _read_metadata(table, "scores", _KIND) == _PROBABILITIES,
+        contents=None if content is None else _read_column(table, content, pa.uint64()),
         of_prepared=content == CONTENT[True],
-        form="" if content is None else (table.field(content).metadata or {}).get(_FORM.encode(), b"").decode(),
+        form="" if content is None else _read_metadata(table, content, _FORM),
     )
     if predictions.classes.shape != predictions.scores.shape:
         raise ValueError(
@@ -172,6 +206,14 @@ def _from_table(table: pa.Table) -> Predictions:
         )
     order = sorted(range(len(predictions.ids)), key=predictions.ids.__getitem__)
     return predictions if order == list(range(len(order))) else predictions.take(np.array(order, dtype=np.int64))
+
+
+def _read_column(table: pa.Table, name: str, kind: Any) -> NDArray[Any] | None:
+    return table[name].cast(kind).to_numpy() if name in table.column_names else None
+
+
+def _read_metadata(table: pa.Table, column: str, key: str) -> str:
+    return (table.field(column).metadata or {}).get(key.encode(), b"").decode()
 
 
 def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
@@ -203,6 +245,7 @@ def _check_predictions(predictions: Predictions, path: Path, classes: int | None
         "is there twice": before,
         "has a score that is no finite number": ~np.all(np.isfinite(predictions.scores), axis=1),
         "has scores that are not sorted, the best first": np.any(np.diff(predictions.scores, axis=1) > 0, axis=1),
+        **_find_confidence_faults(predictions),
         "names a class twice": np.any(np.diff(ranked, axis=1) == 0, axis=1),
         "names a class below 0": ranked[:, 0] < 0,
         f"names a class above {limit}, the last one": ranked[:, -1] > limit,
@@ -219,6 +262,31 @@ def _check_predictions(predictions: Predictions, path: Path, classes: int | None
             first, count = predictions.ids[int(rows.argmax())], int(rows.sum())
             more = f" (and {count - 1} more)" if count > 1 else ""
             raise RefusedFile(f"{path}: image '{first}' {fault}{more}", fix)
+
+
+def _find_confidence_faults(predictions: Predictions) -> dict[str, NDArray[np.bool_]]:
+    best, denominators = predictions.scores[:, 0], predictions.log_denominators
+    faults: dict[str, NDArray[np.bool_]] = {}
+    if denominators is not None:
+        # The denominator is a sum in which the best class has its share.
+        sound = np.isfinite(denominators) & (denominators >= best - 1e-6 * np.abs(best))
+        fault = f"has a {DENOMINATOR} that is no finite number of at least its best score"
+        faults[fault] = np.logical_not(sound)
+    if predictions.of_probabilities:
+        outside = (predictions.scores < -SUM_TOLERANCE) | (predictions.scores > 1 + SUM_TOLERANCE)
+        faults["has scores outside 0..1, which are no probabilities"] = np.any(outside, axis=1)
+    return faults
+
+
+def load_names(path: Path) -> dict[int, str]:
+    """Names of classes as a file of predictions has them, of those that are among the best of some image."""
+    if NAMES not in pq.read_schema(path).names:
+        return {}
+    table = pq.read_table(path, columns=["classes", NAMES])
+    columns: list[Any] = [table[name].combine_chunks() for name in ("classes", NAMES)]
+    classes, names = (column.flatten() for column in columns)
+    known, first = np.unique(classes.to_numpy(zero_copy_only=False), return_index=True)
+    return dict(zip(known.tolist(), names.take(pa.array(first)).to_pylist(), strict=True))
 
 
 def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:

@@ -124,6 +124,12 @@ class GraphManifest(Record):
     """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
     calibration: Calibration | None = None
     """Only of an int8 graph."""
+    parameters: int | None = None
+    """Numbers in the graph's weight initialisers, preprocessing left out; None where nobody counted."""
+    macs: int | None = None
+    """Multiply-accumulates for one image; None where nobody counted, or not all of them can be."""
+    counted: str = ""
+    """How these two were counted, in words; empty where nobody did."""
     dynamic_scales: bool = False
     """It takes scales from its input, so that an image's logits depend on the rest of the batch."""
     fused: bool

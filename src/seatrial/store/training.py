@@ -91,6 +91,8 @@ class TrainingRecord(Record):
     """Whether it ran for its speed only."""
     synthetic: bool = False
     """Whether its images were random pixels."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the classes: the card's, else those of the class folders; none where neither has any."""
     environment: Environment
 
     @classmethod

@@ -10,6 +10,7 @@ from seatrial.errors import NotComparable
 from seatrial.machine.cpu import count_cores
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, silent
+from seatrial.recipes.class_names import read_names
 
 
 def check_images(
@@ -44,5 +45,5 @@ def check_images(
     if not label_of.keys() >= set(stored.ids):
         raise NotComparable(f"{predictions} and {images} are of other images", "evaluate the engine on these")
     truth = np.array([label_of[image] for image in stored.ids])
-    order = find_order(stored.classes[:, 0], truth, card.network.classes)
+    order = find_order(stored.classes[:, 0], truth, card.network.classes, read_names(card) or ())
     return findings if order is None else (Finding("error", order.text, order.examples[:SHOWN]), *findings)

@@ -17,6 +17,7 @@ from seatrial.evaluation.early_stopping import check_early_stopping, stop_early
 from seatrial.evaluation.executor import EvaluateSpec as EvaluateSpec
 from seatrial.evaluation.executor import Evaluation, Executor, LocalExecutor, Observations
 from seatrial.evaluation.find_evaluated import EVALUATE, drop_changed, is_current, load_evaluated
+from seatrial.evaluation.flips import keep_flips
 from seatrial.evaluation.ledger import PredictionLedger, Tally
 from seatrial.evaluation.notes import count_notes, find_doubts, refuse_partial
 from seatrial.evaluation.pipeline import (
@@ -35,6 +36,7 @@ from seatrial.metrics.noise_floor import is_coarse
 from seatrial.metrics.topk import TopK
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.recipes.class_names import read_names
 from seatrial.store.files import hash_file, remove_file
 from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions, write_parts
@@ -125,6 +127,9 @@ def evaluate_engine(
     if reference is not None:
         record = compare_with(reference, predictions, record)
     record.save(output / f"{evaluation.name}.json")
+    if reference is not None:
+        recipe = evaluation.pipeline.recipe
+        keep_flips(output, record, (reference, predictions), spec.images, recipe, progress)
     top1 = record.accuracy()
     found = "predictions without labels" if top1 is None else f"top-1 {top1:.2%}"
     shown = f"{evaluation.name}: {found} of {record.images} images"
@@ -186,7 +191,7 @@ def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple
         with evaluation.executor.open(evaluation, observations, progress) as predict:
             # All checks have passed. Results that are there are another evaluation's, and must not pass for this
             # one's if it fails.
-            for ending in ("json", "throughput.json", "parquet"):
+            for ending in ("json", "throughput.json", "flips.json", "parquet"):
                 remove_file(output / f"{evaluation.name}.{ending}")
             observations.early_stopping = _predict(evaluation, ledger, predict, progress)
         broken = {images[index].id: why for index, why in ledger.tally.bad.items()}
@@ -195,7 +200,8 @@ def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple
             refuse_partial(left_out, len(images) + len(spec.missing))
         check_variety(ledger.tally, images, evaluation.pipeline, evaluation.plan.coarse)
         path = output / f"{evaluation.name}.parquet"
-        write_parts(path, collect_predictions(ledger, images))
+        names = read_names(evaluation.pipeline.recipe) or ()
+        write_parts(path, collect_predictions(ledger, images), names if len(names) == ledger.tally.width else ())
         predictions = Predictions.load(path)
         pace = _describe_pace(evaluation, observations)
         pace.save(output / f"{evaluation.name}.throughput.json")

@@ -21,10 +21,12 @@ from seatrial.models.known_hash import check_known, read_stated
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.recipes.class_names import name_classes
 from seatrial.recipes.steps import Size, find_size
 from seatrial.store.files import hash_file, hash_value, manifest_path
 from seatrial.store.records import CheckpointManifest, GraphManifest
 from seatrial.store.stage_cache import CachedStage
+from seatrial.workflow.class_names import find_trained_names
 
 if TYPE_CHECKING:
     from seatrial.models.checkpoint import LoadedCheckpoint
@@ -149,6 +151,7 @@ def export_checkpoint(
     if output.is_dir():
         raise UsageError(f"{output} is a folder", "choose another --output")
     check_opset(spec)
+    recipe = name_classes(recipe, find_trained_names(source))
     make_pipeline(recipe, spec.aipp)  # What does not fit is an error before anything is stored.
     keep_weights(read_weights(recipe, source, stored, spec.reading), source, stored, progress)
     return export_graph(recipe, stored, output, spec, images, progress)

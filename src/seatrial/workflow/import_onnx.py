@@ -40,6 +40,7 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         UsageError: there is no such file, or it is not the card's network.
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
+    from seatrial.export.count_work import count_work
     from seatrial.export.graph import has_dynamic_scales, read_precision
     from seatrial.models.onnx_file import (
         check_classifier,
@@ -60,6 +61,7 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     # Free axes take the card's size.
     size = recipe.input_size
     shape = (recipe.channels, *size) if facts.input.layout == "NCHW" else (*size, recipe.channels)
+    image = facts.input.model_copy(update={"shape": (facts.input.shape[0], *shape)})
     return GraphManifest(
         key=FOREIGN,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
@@ -73,7 +75,8 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         precision=read_precision(model),
         dynamic_scales=has_dynamic_scales(model),
         fused=facts.input.dtype == "uint8",
-        input=facts.input.model_copy(update={"shape": (facts.input.shape[0], *shape)}),
+        **count_work(model, image).fields,
+        input=image,
         output=facts.output,
         left_out=tuple(value.name for value in model.graph.output if value.name != facts.output.name),
         preprocess_hash=make_pipeline(recipe).hash,

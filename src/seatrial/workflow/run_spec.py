@@ -20,6 +20,7 @@ from seatrial.progress import Progress
 from seatrial.recipes import Recipe
 from seatrial.store.command_line import write_words
 from seatrial.store.records import GraphManifest
+from seatrial.workflow.class_names import name_by_set, name_trained
 from seatrial.workflow.compile import check_engine, parse_engine
 from seatrial.workflow.import_onnx import describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES
@@ -129,8 +130,10 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
         SeatrialError: what is wrong.
     """
     card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
+    card = name_trained(card, spec.checkpoint)
+    images = read_folder_set(spec.images, spec.labels, card.recipe, spec.unlabelled, progress)
+    card = name_by_set(card, images, progress)
     recipe = card.recipe
-    images = read_folder_set(spec.images, spec.labels, recipe, spec.unlabelled, progress)
     probed: dict[str, Capabilities] = {}
     choices = [parse_engine(text, probed) for text in spec.engines]
     reference = choose_reference(recipe)

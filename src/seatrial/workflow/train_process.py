@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from seatrial.data.classes import name_by_folders
 from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, SeatrialError, UsageError
 from seatrial.machine.environment import read_environment
@@ -13,6 +14,7 @@ from seatrial.models.build import count_parameters
 from seatrial.models.checkpoint import save_weights
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.recipes.class_names import read_names
 from seatrial.recipes.training import EXECUTION
 from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.training import TrainingRecord
@@ -304,6 +306,11 @@ def _describe_training(context: RankContext, trainer: Trainer) -> TrainingRecord
     return _describe(context, trainer.job.key).model_copy(update=facts)
 
 
+def _find_names(context: RankContext) -> tuple[str, ...]:
+    recipe, images = context.recipe, context.train or context.val
+    return read_names(recipe) or name_by_folders(images, recipe.network.classes)
+
+
 def _describe(context: RankContext, key: str) -> TrainingRecord:
     """The record of a training before its first step."""
     return TrainingRecord(
@@ -317,5 +324,6 @@ def _describe(context: RankContext, key: str) -> TrainingRecord:
         epochs=(),
         performance=context.spec.performance,
         synthetic=context.spec.synthetic,
+        class_names=_find_names(context),
         environment=read_environment(),
     )

@@ -1,14 +1,16 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from run_folder import INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
 from seatrial.store.files import hash_file
-from seatrial.store.predictions import Predictions
+from seatrial.store.predictions import Predictions, write_parts
 from seatrial.store.records import AccuracyRecord
 
 IMAGES = 400
@@ -49,6 +51,25 @@ def test_it_tells_what_flipped_and_where(here: Path, capsys: pytest.CaptureFixtu
     assert classes.splitlines()[-1] == "… and 7 more classes: see --limit and --json"
     assert images.splitlines()[2].split() == ["image_000.png", "0", "0", "10", "lost"]
     assert images.splitlines()[-1] == "… and 9 more images: see --limit and --json"
+
+
+HOSTILE = ("a\nb", "\x1b[31mred", "\u202eevil", "猫, 'tabby' \"cat\"", "x" * 500)
+
+
+def test_it_names_the_classes_that_changed_and_no_name_breaks_a_line(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [HOSTILE[place] if place < len(HOSTILE) else f"name {place}" for place in range(20)]
+    for name in ("torch", "int8"):
+        write_parts(here / f"{name}.parquet", [Predictions.load(here / f"{name}.parquet")], names)
+    assert run_line("compare torch.parquet int8.parquet --limit 5") == 0
+    _, _, classes, images = capsys.readouterr().out.split("\n\n")
+    assert "\x1b" not in classes + images and "\u202e" not in classes + images
+    shown = [line.split("  ")[0] for line in classes.splitlines()[2:7]]
+    assert shown == ["0 a\\nb", "1 \\x1b[31mred", "2 \\u202eevil", "3 猫, 'tabby' \"cat\"", f"4 {'x' * 59}…"]
+    # The columns after a name begin at one place, counted as a terminal does.
+    assert len({cell_len(line) for line in classes.splitlines()[2:7]}) == 1
+    assert re.split(r" {2,}", images.splitlines()[2]) == ["image_000.png", "0 a\\nb", "0 a\\nb", "10 name 10", "lost"]
 
 
 @pytest.mark.parametrize(("gate", "code", "outcome"), [("9", 0, "PASS"), ("1", 3, "FAIL"), ("3.5", 7, "INCONCLUSIVE")])

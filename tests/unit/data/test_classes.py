@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from class_cards import make_recipe
-from seatrial.data.classes import Classes, check_classes, number_folders
+from seatrial.data.classes import Classes, check_classes, name_by_folders, number_folders
+from seatrial.data.images import LabelledImage
 from seatrial.data.labels import list_images, read_labels
 from seatrial.data.sources import read_images
 from seatrial.data.sources.training_set import read_training_set
@@ -41,6 +42,24 @@ def test_numbers_are_no_text() -> None:
     assert number([f"{n:02d}" for n in range(12)], Classes(12)) == ({f"{n:02d}": n for n in range(12)}, [])
     shifted = Classes(12, offset=-1)
     assert number([f"{n:02d}" for n in range(1, 13)], shifted)[0] == {f"{n:02d}": n - 1 for n in range(1, 13)}
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        ({"dog/1.jpg": 1, "cat/1.jpg": 0, "cat/2.jpg": 0}, ("cat", "dog")),
+        ({"val/dog, \n'b'/1.jpg": 1, "val/猫/1.jpg": 0}, ("猫", "dog, \n'b'")),
+        ({"1/1.jpg": 1, "0/1.jpg": 0}, ()),
+        ({"1.jpg": 1, "0.jpg": 0}, ()),
+        ({"cat/1.jpg": 0}, ()),
+        ({"cat/1.jpg": 0, "cat/2.jpg": 1}, ()),
+        ({"a b/1.jpg": 0, "A_b/1.jpg": 1}, ()),
+        ({"cat/1.jpg": -1, "dog/1.jpg": -1}, ()),
+    ],
+)
+def test_folders_name_the_classes_where_each_has_one(ids: dict[str, int], names: tuple[str, ...]) -> None:
+    images = [LabelledImage(name, Path(name), label) for name, label in ids.items()]
+    assert name_by_folders(images, 2) == names
 
 
 def test_names_and_wordnet_ids_are_the_cards() -> None:

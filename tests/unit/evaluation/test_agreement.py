@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 from scipy.stats import beta, binomtest
 
 from fake_engine import make_recipe
@@ -12,7 +13,9 @@ from run_folder import build_run
 from seatrial.compare.gates import judge_agreement, judge_drop, judge_gates
 from seatrial.evaluation.agreement import measure_agreement, weigh_flips
 from seatrial.evaluation.plausibility import Seen, find_suspicions
+from seatrial.metrics.calibration import log_sum_exp
 from seatrial.metrics.intervals import exact_bounds, images_to_part
+from seatrial.metrics.topk import rank_top
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import NO_LABELS, AccuracyRecord, Agreement, Compared
 
@@ -47,6 +50,19 @@ def test_flips_weigh_as_much_as_the_references_margin() -> None:
     # Of equal margins it is the share that changed; of none, and of one class, there is no weight.
     assert weigh_flips(np.tile([5.0, 4.0], (4, 1)), np.array([True, True, True, False])) == pytest.approx(0.75)
     assert all(weigh_flips(np.ones((4, k)), np.ones(4, bool)) is None for k in (1, 2))
+
+
+def test_the_confidence_is_over_all_classes_where_both_predictions_store_what_it_takes() -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (2, 9, 30)).astype(np.float32)
+    both = []
+    for scores in logits:
+        classes, best = rank_top(scores)
+        ids = tuple(map(str, range(9)))
+        both.append(Predictions(ids, None, classes, best, log_sum_exp(scores).astype(np.float32)))
+    before, after = (softmax(scores.astype(np.float64), axis=1).max(axis=1) for scores in logits)
+    found = measure_agreement(both[0], both[1], "torch")
+    assert found.confidence_drift == pytest.approx((after - before).mean(), abs=1e-6)
+    assert found.confidence_change == pytest.approx(np.abs(after - before).mean(), abs=1e-6)
 
 
 def test_the_confidence_drifts_by_what_the_softmax_does() -> None:

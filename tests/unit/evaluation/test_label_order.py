@@ -39,6 +39,15 @@ def test_labels_in_another_order_are_found(accuracy: float) -> None:
     assert found.examples[0].startswith(f"label 0 is predicted as class {first} (")
 
 
+def test_examples_name_the_classes() -> None:
+    other = np.random.default_rng(2).permutation(CLASSES)
+    names = [f"name {place}\n" for place in range(CLASSES)]
+    found = find_order(answer(TRUE, 0.9, CLASSES), other[TRUE], CLASSES, names)
+    first = int(np.flatnonzero(other == 0)[0])
+    assert found is not None
+    assert found.examples[0].startswith(f"label 0 name 0 is predicted as class {first} name {first} (")
+
+
 def number_texts(classes: int, first: int) -> np.ndarray:
     """What a folder named by each number becomes where folders are sorted as text."""
     names = sorted(str(number) for number in range(first, classes + first))

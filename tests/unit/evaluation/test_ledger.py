@@ -1,4 +1,3 @@
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ def make_answers(*indices: int, bad: dict[int, str] | None = None, keep: bool = 
         indices=rows,
         classes=np.tile(np.arange(CLASSES)[::-1][:5], (len(rows), 1)).astype(np.int32),
         scores=logits[:, ::-1][:, :5],
+        log_denominators=rows.astype(np.float32) + 0.5,
+        distributions=rows % 2 == 0,
         digests=rows.astype(np.uint64) + 1000,
         contents=rows.astype(np.uint64) + 2**63,
         logits=logits if keep else None,
@@ -44,21 +45,12 @@ def test_what_was_added_is_there_when_it_is_opened_again(tmp_path: Path) -> None
         assert (tally.width, tally.decode_s, tally.run_s, tally.wall_s, tally.attempts) == (CLASSES, 1.5, 0.75, 3.5, 2)
         assert tally.digests[[4, 7]].tolist() == [1004, 1007]
         assert tally.contents[[4, 7]].tolist() == [2**63 + 4, 2**63 + 7]
+        assert tally.log_denominators[[4, 7]].tolist() == [4.5, 7.5]
+        assert tally.distributions[[4, 7]].tolist() == [True, False]
         rows = np.array([7, 0, 4])
         np.testing.assert_array_equal(ledger.read_logits(rows), make_answers(7, 0, 4).logits)
         np.testing.assert_array_equal(tally.scores[rows], make_answers(7, 0, 4).scores)
         np.testing.assert_array_equal(tally.classes[rows], make_answers(7, 0, 4).classes)
-
-
-def test_an_entry_of_an_older_version_has_another_word_for_an_attempt(tmp_path: Path) -> None:
-    path = tmp_path / "ledger"
-    with PredictionLedger(path, "key", COUNT) as ledger:
-        ledger.add([make_answers(4, 2)], 2.0)
-    header, entry = path.read_bytes().split(b"\n", 1)
-    old = entry[12:].replace(b'"attempt": 1', b'"sitting": 3')
-    path.write_bytes(header + b"\n" + entry[:8] + zlib.crc32(old).to_bytes(4) + old)
-    with PredictionLedger(path, "key", COUNT) as ledger:
-        assert np.flatnonzero(ledger.tally.predicted).tolist() == [2, 4] and ledger.tally.attempts == 4
 
 
 def test_what_was_damaged_is_tried_in_each_attempt_and_counted_once(tmp_path: Path) -> None:

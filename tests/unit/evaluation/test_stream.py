@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import logsumexp, softmax
 
 from fake_engine import CLASSES, FakeSession, answer, make_recipe
 from seatrial.data.fast_hash import hash_prepared
@@ -80,7 +81,8 @@ def test_predictions_are_the_best_classes_in_the_order_of_ids(
     classes, scores = rank_top(answer(pixels)[order])
     np.testing.assert_array_equal(found.classes, classes)
     np.testing.assert_array_equal(found.scores, scores)
-    assert found.contents is not None and not found.of_prepared
+    np.testing.assert_allclose(found.log_denominators, logsumexp(answer(pixels)[order], axis=1), rtol=1e-6)
+    assert found.contents is not None and not found.of_prepared and not found.of_probabilities
     assert found.contents.tolist() == [hash_content(images[row].path.read_bytes()) for row in order]
     assert ledger.tally.width == CLASSES and ledger.tally.wall_s > 0 < ledger.tally.decode_s
 
@@ -117,6 +119,19 @@ def test_logits_are_kept_on_request(images: list[LabelledImage], pixels: np.ndar
     order = sorted(range(COUNT), key=lambda row: images[row].id)
     assert found.logits is not None
     np.testing.assert_array_equal(found.logits, answer(pixels)[order])
+
+
+def test_a_network_that_ends_in_a_softmax_gives_probabilities(
+    images: list[LabelledImage], pixels: np.ndarray, tmp_path: Path
+) -> None:
+    def share(batch: np.ndarray) -> np.ndarray:
+        return softmax(answer(batch) / 1000, axis=1).astype(np.float32)
+
+    with evaluate(FakeSession(answer=share), images, tmp_path) as ledger:
+        found = predict(ledger, images)
+    assert found.of_probabilities and found.log_denominators is None
+    order = sorted(range(COUNT), key=lambda row: images[row].id)
+    np.testing.assert_allclose(found.confidences(), rank_top(share(pixels)[order])[1], rtol=1e-12)
 
 
 def test_as_many_batches_as_asked_are_inside_the_engine(images: list[LabelledImage], tmp_path: Path) -> None:

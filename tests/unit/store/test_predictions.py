@@ -5,10 +5,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import softmax
 
 from full_disk import limited_files
 from seatrial.errors import NotComparable, RefusedFile, StorageError, UsageError
-from seatrial.store.predictions import Predictions, check_same_images
+from seatrial.metrics.calibration import log_sum_exp
+from seatrial.metrics.topk import rank_top
+from seatrial.store.predictions import Predictions, check_same_images, load_names, write_parts
 
 
 def draw_predictions(count: int = 40, k: int = 5, seed: int = 0) -> Predictions:
@@ -55,6 +58,57 @@ def test_contents_of_files_and_of_preprocessed_images_are_told_apart(tmp_path: P
         assert column in pq.read_schema(tmp_path / "torch.parquet").names
         assert Predictions.load(tmp_path / "torch.parquet").of_prepared is of_prepared
         assert Predictions.load(tmp_path / "torch.parquet").form == form
+
+
+def test_confidences_are_the_softmax_of_all_scores(tmp_path: Path) -> None:
+    logits = np.random.default_rng(1).normal(0, 3, (40, 100)).astype(np.float32)
+    classes, scores = rank_top(logits)
+    denominators = log_sum_exp(logits).astype(np.float32)
+    saved = replace(draw_predictions(), classes=classes, scores=scores, log_denominators=denominators)
+    saved.save(tmp_path / "torch.parquet")
+    loaded = Predictions.load(tmp_path / "torch.parquet")
+    assert loaded.log_denominators is not None and loaded.log_denominators.dtype == np.float32
+    np.testing.assert_array_equal(loaded.log_denominators, denominators)
+    expected = np.take_along_axis(softmax(logits.astype(np.float64), axis=1), classes.astype(np.int64), axis=1)
+    found = loaded.take(np.array([3, 1])).confidences()
+    assert found is not None and found.shape == (2, 5)
+    np.testing.assert_allclose(found, expected[[3, 1]], rtol=1e-5)
+
+
+def test_confidences_of_probabilities_are_these_and_of_an_older_version_not_stored(tmp_path: Path) -> None:
+    shares = np.tile(np.array([0.5, 0.25, 0.125, 0.0, 0.0], np.float32), (40, 1))
+    for form in ("", "uint8 32×32×3 a1b2"):
+        replace(draw_predictions(), scores=shares, of_probabilities=True, form=form).save(tmp_path / "a.parquet")
+        loaded = Predictions.load(tmp_path / "a.parquet")
+        assert loaded.of_probabilities and loaded.form == form and loaded.log_denominators is None
+        np.testing.assert_array_equal(loaded.confidences(), shares)
+    draw_predictions().save(tmp_path / "b.parquet")
+    assert Predictions.load(tmp_path / "b.parquet").confidences() is None
+
+
+def test_names_of_the_best_classes_are_for_other_readers(tmp_path: Path) -> None:
+    saved, plain = draw_predictions(), tmp_path / "plain.parquet"
+    names = [f"猫 {number}, 'a\n\x1b[31m'" for number in range(1000)]
+    for path in (tmp_path / "a.parquet", tmp_path / "b.parquet"):
+        write_parts(path, [saved.take(np.arange(30)), saved.take(np.arange(30, 40))], names)
+    saved.save(plain)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert_equal(Predictions.load(tmp_path / "a.parquet"), saved)
+    assert "names" not in pq.read_schema(plain).names
+    expected = [[names[place] for place in row] for row in saved.classes.tolist()]
+    assert pq.read_table(tmp_path / "a.parquet")["names"].to_pylist() == expected
+    # Each name is stored once in a part, however many images have it.
+    column = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0).column(4)
+    assert column.path_in_schema == "names.list.element" and "RLE_DICTIONARY" in column.encodings
+
+
+def test_names_are_found_of_the_classes_that_are_among_the_best(tmp_path: Path) -> None:
+    saved = draw_predictions(3, 2)
+    write_parts(tmp_path / "a.parquet", [saved], [f"name {number}" for number in range(1000)])
+    found = load_names(tmp_path / "a.parquet")
+    assert found == {place: f"name {place}" for place in sorted(set(saved.classes.ravel().tolist()))}
+    saved.save(tmp_path / "b.parquet")
+    assert load_names(tmp_path / "b.parquet") == {}
 
 
 def test_the_same_predictions_are_the_same_bytes(tmp_path: Path) -> None:
@@ -145,6 +199,13 @@ def spoil(**changes: object) -> dict[str, pa.Array]:
             "'b' names a class above 2",
         ),
         ({"logits": [[2, 1, 0], [0, 3, 3], [1, 0, 2]], "label": [0, 3, 2]}, "'b' has a label above 2, the last class"),
+        (
+            {"log_denominator": [3.0, float("nan"), 2.0]},
+            "image 'b' has a log_denominator that is no finite number of at least its best score",
+        ),
+        ({"log_denominator": [3.0, 2.9, 2.0]}, "image 'b' has a log_denominator that is no finite number"),
+        ({"log_denominator": [3.0, float("inf"), 2.0]}, "image 'b' has a log_denominator that is no finite number"),
+        ({"log_denominator": [3.0, None, 2.0]}, "column 'log_denominator' has rows without a value"),
         ({"weight": [1, 2, 3]}, "it has a column 'weight', and predictions have id, label, classes, scores"),
     ],
 )

@@ -24,6 +24,7 @@ from seatrial.evaluation.pipeline import PredictionSource
 from seatrial.evaluation.select import repeat_images
 from seatrial.evaluation.stream import PredictionBatch
 from seatrial.progress import Progress, Update
+from seatrial.store.flips import load_flips
 from seatrial.store.measurement import Throughput
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
@@ -144,6 +145,29 @@ def test_a_part_is_compared_with_a_whole_reference(
     assert (record.versus.images, record.versus.changed) == (12, 0)
     with pytest.raises(NotComparable, match=r"ort lacks 12 of the 24 images .* first 'image_001\.JPEG'"):
         evaluate_engine(engine, EvaluateSpec(images, reference=tmp_path / "part" / "ort.parquet"), tmp_path / "whole")
+
+
+def test_flips_are_kept_beside_the_predictions_with_pictures_of_the_images(
+    engine: Path, images: tuple[LabelledImage, ...], reference: Path, tmp_path: Path
+) -> None:
+    own = Predictions.load(reference)
+    first = dict(zip(own.ids, own.classes[:, 0].tolist(), strict=True))
+    other = {images[2].id: 1, images[7].id: 2}
+    path = make_reference(
+        tmp_path / "other.parquet", images, lambda i: (first[images[i].id] + other.get(images[i].id, 0)) % CLASSES
+    )
+    record = evaluate_engine(engine, EvaluateSpec(images, reference=path), tmp_path / "out")
+    found = load_flips(tmp_path / "out", "ort", record)
+    assert found is not None and found.changed == 2 and {flip.image for flip in found.flips} == other.keys()
+    confidences = own.confidences()
+    assert confidences is not None
+    for flip in found.flips:
+        assert flip.confidence == pytest.approx(confidences[own.ids.index(flip.image), 0], abs=1e-6)
+        assert flip.reference_confidence is None and flip.thumbnail
+    # Compared again with the engine's own predictions there is none, and the record says so.
+    record = evaluate_engine(engine, EvaluateSpec(images, reference=reference), tmp_path / "out")
+    again = load_flips(tmp_path / "out", "ort", record)
+    assert again is not None and (again.changed, again.flips) == (0, ())
 
 
 def make_reference(path: Path, images: tuple[LabelledImage, ...], judge: Callable[[int], int]) -> Path:
@@ -287,10 +311,9 @@ def test_an_evaluation_that_is_refused_leaves_the_older_one(
 
 def make_answer() -> PredictionBatch:
     """To image 0 of a set."""
-    one = np.zeros(1, np.uint64)
-    return PredictionBatch(
-        one.astype(np.int64), np.zeros((1, 4), np.int32), np.zeros((1, 4), np.float32), one, one, width=4
-    )
+    one, two = np.zeros(1, np.uint64), np.zeros((1, 4), np.float32)
+    none = one.astype(bool)
+    return PredictionBatch(one.astype(np.int64), two.astype(np.int32), two, two[:, 0], none, one, one, width=4)
 
 
 def test_an_engine_that_cannot_be_opened_leaves_older_results_and_their_ledger(

@@ -1,10 +1,12 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 import fake_engine
 from fake_engine import FakeSession, answer, make_graph
@@ -23,10 +25,17 @@ PIXELS = np.random.default_rng(7).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 ANSWERS = answer(PIXELS)
 
 
-def make_engine(folder: Path, sizes: tuple[int, ...] = (), calibration: Calibration | None = None) -> Path:
+def make_engine(
+    folder: Path,
+    sizes: tuple[int, ...] = (),
+    calibration: Calibration | None = None,
+    names: tuple[str, ...] | None = None,
+) -> Path:
     graph = make_graph(folder)
     manifest = GraphManifest.load(folder / "model.onnx.json")
-    whole = {"preprocess_hash": read_pipeline(manifest).hash, "calibration": calibration}
+    whole: dict[str, object] = {"preprocess_hash": read_pipeline(manifest).hash, "calibration": calibration}
+    if names is not None:
+        whole["recipe"] = {**manifest.recipe, "labels": {"names": names}}
     manifest.model_copy(update=whole).save(folder / "model.onnx.json")
     return build_engine(graph, BuildSpec("fake", batch_sizes=sizes), folder / "engine", compile=compile_here).folder
 
@@ -60,6 +69,20 @@ def test_every_file_has_its_predictions(source: str, here: Path) -> None:
     for number, row in enumerate(ANSWERS):
         assert (here / "out" / "a" / f"a{number}_0.bin").read_bytes() == row.tobytes()
     assert (done.files, done.course.images, done.course.batches) == (5, 5, 3)
+
+
+def test_the_first_images_are_shown_with_their_best_classes_where_the_card_names_them(here: Path) -> None:
+    assert not any("%" in note for note in infer()[1])
+    shutil.rmtree(here / "engine")
+    make_engine(here, names=("red", "a\nb", "\x1b[1m", "grey"))
+    _, notes = infer(dirname="b", source="images")
+    shown = [note for note in notes if "%" in note]
+    assert [note.partition(":")[0] for note in shown] == ["a0.png", "a1.png", "a2.png"]
+    best = int(ANSWERS[0].argmax())
+    share = softmax(ANSWERS[0].astype(np.float64)).max()
+    name = ("red", r"a\nb", r"\x1b[1m", "grey")[best]
+    assert shown[0].startswith(f"a0.png: {best} {name} {share:.1%}, ")
+    assert shown[0].count("%") == 3 and all(note.isprintable() for note in shown)
 
 
 def test_forms_and_the_summary_beside_the_folder(here: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.metrics.classification import METRICS, Estimate
+from seatrial.recipes.class_names import show_class
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.numbers import write_points
 from seatrial.store.records import NO_LABELS, Agreement
@@ -20,7 +21,7 @@ def write_compared(compared: PredictionsComparison, limit: int) -> str:
         blocks.append(f"top-1 of {' and '.join(unlabelled)}: {NO_LABELS}")
     if differences is not None:
         name = compared.accuracies[1].name
-        blocks += [[*_describe(differences, name)], *_list_tables(differences, name, limit)]
+        blocks += [[*_describe(differences, name)], *_list_tables(compared, differences, limit)]
     verdict = [] if gate is None else [f"{gate.outcome}: {gate.reason}"]
     verdict += [f"{g.outcome if gate else 'doubt'}: {g.engine}: {g.reason}" for g in compared.suspected]
     return write_blocks(Layout.TABLE, *blocks, verdict)
@@ -91,25 +92,42 @@ def describe_agreement(agreement: Agreement) -> str:
     return line
 
 
-def _list_tables(differences: Differences, name: str, limit: int) -> Iterator[str]:
-    reference = differences.agreement.reference
+def _list_tables(compared: PredictionsComparison, differences: Differences, limit: int) -> Iterator[str]:
+    names, reference, name = compared.class_names, differences.agreement.reference, compared.accuracies[1].name
     classes = [
-        [c.label, c.images, f"{c.reference_right / c.images:.1%}", f"{c.right / c.images:.1%}", c.lost, c.gained]
+        [
+            *(show_class(names, c.label), c.images),
+            *(f"{right / c.images:.1%}" for right in (c.reference_right, c.right)),
+            *(c.lost, c.gained),
+        ]
         for c in differences.classes
     ]
     header = ["class", "images", reference, name, "lost", "gained"]
     yield _write_first("classes that lost most", header, classes, "classes", limit)
-    flips = [[f.id, "–" if f.label is None else f.label, f.reference, f.answer, f.kind] for f in differences.flips]
-    yield _write_first(
-        "images whose prediction changed", ["image", "label", reference, name, ""], flips, "images", limit
-    )
+    flips = [
+        [
+            *(f.id, "–" if f.label is None else show_class(names, f.label)),
+            *(show_class(names, place) for place in (f.reference, f.answer)),
+            f.kind,
+        ]
+        for f in differences.flips
+    ]
+    header = ["image", "label", reference, name, ""]
+    yield _write_first("images whose prediction changed", header, flips, "images", limit, (1, 2, 3) if names else ())
 
 
-def _write_first(title: str, header: list[str], rows: Sequence[Sequence[object]], things: str, limit: int) -> str:
-    """The first rows under a title, and how many more there are."""
+def _write_first(
+    title: str,
+    header: list[str],
+    rows: Sequence[Sequence[object]],
+    things: str,
+    limit: int,
+    texts: Sequence[int] = (),
+) -> str:
+    """The first rows under a title, and how many more there are; the columns `texts` hold words."""
     if not (rows and limit):
         return ""
-    left = [0, *(place for place, name in enumerate(header) if not name)]
+    left = [0, *texts, *(place for place, name in enumerate(header) if not name)]
     shown = write_columns(Grid(header, [list(map(str, row)) for row in rows[:limit]], left))
     more = len(rows) - limit
     return f"{title}\n{shown}" + (f"\n… and {more} more {things}: see --limit and --json" if more > 0 else "")

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any
 
+from seatrial.printable import make_printable
 from seatrial.progress import Progress, Update
 from seatrial.report.formats import Grid, write_columns
 
@@ -42,7 +43,8 @@ def _bars() -> Iterator[Progress]:
         def show(update: Update) -> None:
             nonlocal stage, done
             if update.note:
-                bars.console.print(f"{update.stage:>10}  {update.note}", highlight=False, markup=False)
+                shown = make_printable(update.note)
+                bars.console.print(f"{update.stage:>10}  {shown}", highlight=False, markup=False)
                 return
             if update.stage != stage or update.done < done:
                 bars.reset(task, description=update.stage, visible=True)
@@ -86,7 +88,12 @@ class PlainLines:
 
 def print_line(stage: str, text: str) -> None:
     """A line on stderr."""
-    print(f"{stage:>10}  {text}", file=sys.stderr, flush=True)
+    print(f"{stage:>10}  {make_printable(text)}", file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """Finished text on stdout, in which only our own line ends are control characters."""
+    print(make_printable(text, keep="\n"))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from seatrial.report.formats import Grid, write_columns, write_markdown_list, write_markdown_table
+from seatrial.printable import make_printable
+from seatrial.report.formats import Grid, align, write_columns, write_markdown_list, write_markdown_table
 from seatrial.report.numbers import round_half_up
 
 RATE_DIGITS, RATIO_DIGITS = 4, 9
@@ -30,13 +31,10 @@ def write_guide_table(grid: Grid) -> str:
     """Markdown whose columns line up, Chinese characters two places wide."""
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column)) for column in zip(*grid.lines, strict=True)]
-    header, *rows = grid.lines
-    padded = (
-        [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
-        for line in (header, ["-" * width for width in widths], *rows)
-    )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
+    columns = [align([make_printable(cell) for cell in column], left=True) for column in zip(*grid.lines, strict=True)]
+    header, *rows = zip(*columns, strict=True)
+    rule = ["-" * cell_len(cell) for cell in header]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 _TABLES = {Layout.TABLE: write_columns, Layout.GUIDE: write_guide_table, Layout.MARKDOWN: write_markdown_table}

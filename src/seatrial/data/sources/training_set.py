@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence, Set
 from pathlib import Path
 
+from seatrial.data.classes import find_folders
 from seatrial.data.images import LabelledImage, PreparedInput
 from seatrial.data.labels import find_annotations, list_folders
 from seatrial.data.names import count_names
@@ -38,7 +39,7 @@ def read_training_set(
     # A class that one of them lacks is named before it is missed by number.
     _compare_classes(data, *(_list_folders(source) for source in sources.values()))
     train, val = (_read_source(source, classes, progress, expected) for source in sources.values())
-    _compare_classes(data, _number_folders(train).keys(), _number_folders(val).keys())
+    _compare_classes(data, find_folders(train).keys(), find_folders(val).keys())
     if train[0].prepared is not None:
         height, width, _ = train[0].prepared.shape
         progress(Update("images", note=f"crops are taken from the {height}×{width} pixels of {sources['train'][0]}"))
@@ -104,14 +105,6 @@ def _list_folders(source: Source) -> Set[str]:
     if labels is not None or not root.is_dir() or find_annotations(root, silent) is not None:
         return set()
     return {path.name for path in list_folders(root)}
-
-
-def _number_folders(images: Sequence[LabelledImage]) -> dict[str, int]:
-    """Classes by folder where ids are CLASS/NAME; none where folders and classes are not one to one."""
-    pairs = {(image.id.rpartition("/")[0], image.label) for image in images}
-    folders = dict(pairs)
-    one_to_one = len(folders) == len(pairs) == len({label for _, label in pairs})
-    return folders if one_to_one and "" not in folders else {}
 
 
 def _compare_classes(data: Path, train: Set[str], val: Set[str]) -> None:

@@ -1,6 +1,6 @@
 """From a model reference to a card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE`, `FILE.onnx` or a card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
+import tomlkit
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,7 +18,7 @@ from seatrial.models.sources import onnx, python
 from seatrial.models.sources.card import PUBLISHED_GATES, Draft
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes import Recipe
-from seatrial.recipes.class_names import read_name_file
+from seatrial.recipes.class_names import name_classes, read_name_file
 from seatrial.recipes.load import find_card, list_cards, read_card
 from seatrial.recipes.schema import IMAGENET
 from seatrial.strict import suggest
@@ -55,6 +56,19 @@ class ResolvedCard:
 
     recipe: Recipe
     text: str
+
+    def name_classes(self, names: Sequence[str], source: str) -> "ResolvedCard":
+        """The card with these names of its classes, unless it has some, or there are more or fewer than classes.
+
+        Args:
+            source: where they are from, for the text's comment.
+        """
+        if self.recipe.labels.names is not None or len(names) != self.recipe.network.classes:
+            return self
+        document = tomlkit.parse(self.text)
+        labels = document.setdefault("labels", tomlkit.table())
+        labels["names"] = tomlkit.item(list(names)).comment(source)
+        return ResolvedCard(name_classes(self.recipe, names), tomlkit.dumps(document))
 
 
 def resolve_recipe(

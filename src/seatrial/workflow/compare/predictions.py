@@ -1,7 +1,7 @@
 """`seatrial compare` of predictions: with each other, or judged by other labels; without a device."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.compare.gates import judge_drop, judge_plausible
@@ -13,6 +13,7 @@ from seatrial.evaluation.reference import ReferencePredictions, name_differences
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.results.recount import AGAIN, find_predictions
+from seatrial.store.predictions import load_names
 from seatrial.store.records import AccuracyRecord, GateResult
 from seatrial.workflow.compare.inputs import name_files
 
@@ -31,6 +32,8 @@ class PredictionsComparison:
     """None where no gate was given."""
     suspected: tuple[GateResult, ...] = ()
     """Suspicions about the predictions, INCONCLUSIVE each."""
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Of the classes that changed, as far as the files have names."""
 
 
 def compare_files(
@@ -77,7 +80,8 @@ def compare_files(
     gate = None if gate_pp is None else judge_drop(names[1], compared, gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
     suspected += judge_plausible(names[1], believed[1].suspicions, None if unchecked else compared, gates)
-    return PredictionsComparison(accuracies, differences, gate, suspected)
+    class_names = {place: name for path in files for place, name in load_names(path).items()}
+    return PredictionsComparison(accuracies, differences, gate, suspected, class_names)
 
 
 def _name_differences(found: Differences, reference: ReferencePredictions, record: AccuracyRecord) -> Differences:
