@@ -4,8 +4,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from seatrial.report.charts import draw_charts
+from seatrial.report.language import find_language
 from seatrial.report.page import make_page
 from seatrial.report.palette import ENGINES, write_variables
+from seatrial.report.translate import retell_markup, retell_values
 from seatrial.results.run_folder import Run
 
 
@@ -23,4 +25,12 @@ def write_html(run: Run) -> str:
     colours = {name: f"var(--{ENGINES[place % len(ENGINES)]})" for place, name in enumerate(run.engines)}
     light, dark = (Markup(write_variables(is_dark)) for is_dark in (False, True))
     template = environment.get_template("report.html.j2")
-    return template.render(page=make_page(run), figures=figures, colours=colours, light=light, dark=dark)
+    shown = template.render(
+        page=retell_values(make_page(run)),
+        figures=figures,
+        colours=colours,
+        light=light,
+        dark=dark,
+        language=find_language(),
+    )
+    return retell_markup(shown)

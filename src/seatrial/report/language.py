@@ -1,10 +1,15 @@
-"""Phrases in the language of the reader: English in the code, any other one in a catalogue beside it."""
+"""Phrases in the language of the reader: English in the code, any other one in a catalogue beside it.
+
+Two ways lead to the same catalogue. `say` takes a phrase as the code writes it. `retell` takes a sentence that is
+finished, such as one out of a record, and finds the phrase whose words it has.
+"""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from seatrial.strict import check_name
@@ -12,6 +17,9 @@ from seatrial.strict import check_name
 ENGLISH = "en"
 LANGUAGES = {ENGLISH: "English", "zh": "中文"}
 """Languages by their code, each but English with a catalogue `phrases.CODE.json`."""
+
+SAID, TOLD = "said", "told"
+"""The two groups of a catalogue: phrases that `say` takes, and sentences that `retell` finds."""
 
 _speaking: ContextVar[str] = ContextVar("language of the report", default=ENGLISH)
 
@@ -41,6 +49,64 @@ def say(phrase: str, /, **fields: object) -> str:
     return said.format_map(fields) if fields else said
 
 
+def retell(text: str) -> str:
+    """A finished English text in the language that is being written; what no phrase has stays as it is.
+
+    It is a phrase whose fields may be phrases again, or several sentences or clauses, each by itself. In a phrase `{n}`
+    stands for a number, `{w}` for one word, both with any digit after, and any other field for anything.
+    """
+    language = _speaking.get()
+    return text if language == ENGLISH else _STOP.sub("。", _retell(language, text))
+
+
+_STOP = re.compile("(?<=[\u4e00-\u9fff）])\\.$")
+"""A full stop that ends Chinese."""
+_FIELD = re.compile(r"\{(\w+)\}")
+_NUMBER, _WORD, _ANYTHING = r"[-−]?\d[\d,.]*", r"\S+", r".+?"
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`])")
+_JOINTS = {" · ": " · ", "; ": "；"}
+"""Between parts of a sentence, with what stands there instead."""
+_LONGEST = 1000
+"""Most characters that are held against patterns: no sentence of ours has as many, and hostile ones take no time."""
+
+
+@lru_cache(maxsize=10_000)
+def _retell(language: str, text: str) -> str:
+    exact = read_catalogue(language).get(text)
+    if exact is not None:
+        return exact
+    sentences = _SENTENCES.split(text)
+    if len(sentences) > 1:
+        return "".join(_retell(language, sentence) for sentence in sentences)
+    for pattern, phrase in _read_patterns(language) if len(text) <= _LONGEST else ():
+        found = pattern.fullmatch(text)
+        if found is not None:
+            fields = {name: _retell(language, value) for name, value in found.groupdict().items()}
+            return read_catalogue(language)[phrase].format_map(fields)
+    for joint, joined in _JOINTS.items():
+        if joint in text:
+            return joined.join(_retell(language, part) for part in text.split(joint))
+    return text
+
+
+@cache
+def _read_patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
+    """Phrases with fields as patterns: first those that begin with words of their own, and that have the most."""
+    phrases = [phrase for phrase in read_groups(language)[TOLD] if _FIELD.search(phrase)]
+    phrases.sort(key=lambda phrase: (phrase[0] == "{", -len(_FIELD.sub("", phrase))))
+    return [(re.compile(_make_pattern(phrase), re.DOTALL), phrase) for phrase in phrases]
+
+
+def _make_pattern(phrase: str) -> str:
+    pieces = _FIELD.split(phrase)
+    pattern, seen = re.escape(pieces[0]), set[str]()
+    for name, literal in zip(pieces[1::2], pieces[2::2], strict=True):
+        kind = {"n": _NUMBER, "w": _WORD}.get(name.rstrip("0123456789"), _ANYTHING)
+        pattern += (f"(?P={name})" if name in seen else f"(?P<{name}>{kind})") + re.escape(literal)
+        seen.add(name)
+    return pattern
+
+
 def find_language() -> str:
     """The code of the language that is being written."""
     return _speaking.get()
@@ -48,7 +114,14 @@ def find_language() -> str:
 
 @cache
 def read_catalogue(language: str) -> Mapping[str, str]:
-    """Phrases of that language by the English ones."""
+    """Phrases of that language by the English ones: those that `say` takes, and those of finished sentences."""
+    groups = read_groups(language)
+    return groups[TOLD] | groups[SAID]
+
+
+@cache
+def read_groups(language: str) -> Mapping[str, dict[str, str]]:
+    """A catalogue by its two groups, `SAID` and `TOLD`; a phrase may be in both."""
     path = resources.files("seatrial.report") / f"phrases.{language}.json"
-    phrases: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return phrases
+    groups: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return groups

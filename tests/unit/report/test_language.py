@@ -3,7 +3,7 @@
 import pytest
 
 from seatrial.errors import UsageError
-from seatrial.report.language import ENGLISH, LANGUAGES, find_language, read_catalogue, say, speaking
+from seatrial.report.language import ENGLISH, LANGUAGES, SAID, find_language, read_groups, retell, say, speaking
 from spoken_phrases import find_fields, list_phrases
 
 OTHERS = [code for code in LANGUAGES if code != ENGLISH]
@@ -12,15 +12,15 @@ PHRASES = dict(list_phrases())
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_a_catalogue_is_complete_and_holds_nothing_that_is_not_said(language: str) -> None:
-    catalogue = read_catalogue(language)
-    assert [(phrase, place) for phrase, place in PHRASES.items() if phrase not in catalogue] == []
-    assert [phrase for phrase in catalogue if phrase not in PHRASES] == []
+    said = read_groups(language)[SAID]
+    assert [(phrase, place) for phrase, place in PHRASES.items() if phrase not in said] == []
+    assert [phrase for phrase in said if phrase not in PHRASES] == []
 
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_a_translation_has_the_fields_of_its_phrase(language: str) -> None:
-    catalogue = read_catalogue(language)
-    assert [p for p, said in catalogue.items() if find_fields(p) != find_fields(said) or not said.strip()] == []
+    pairs = [pair for group in read_groups(language).values() for pair in group.items()]
+    assert [p for p, said in pairs if find_fields(p) != find_fields(said) or not said.strip()] == []
 
 
 def test_phrases_are_found_in_every_part_of_the_report() -> None:
@@ -41,3 +41,34 @@ def test_an_unknown_language_is_refused() -> None:
 
 def test_braces_in_a_field_stay_text() -> None:
     assert say("Verdict: {outcome}.", outcome="{x} {0}") == "Verdict: {x} {0}."
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("PASS: a and b keep the accuracy of c on 1,000 images.", "PASS：a 和 b 在 1,000 张图片上保持了 c 的精度。"),
+        (
+            "FAIL: a falls short of the required accuracy; b passes every gate.",
+            "FAIL：a 未达到精度要求；b 通过全部门限。",
+        ),
+        (
+            "The fastest engine is a: 12.5 images/s at batch size 4, 2.00 × b.",
+            "最快的引擎是 a：12.5 images/s，batch size 4，为 b 的 2.00 倍。",
+        ),
+        ("0.00 (−0.55 to 0.55)", "0.00（−0.55 至 0.55）"),
+        ("bf16 (54 of 57 layers)", "bf16（57 层中的 54 层）"),
+        ("Nobody wrote this down.", "Nobody wrote this down."),
+        ("an image to which two engines give different first classes", "两个引擎给出不同首选类别的图片"),
+        ("{n} {", "{n} {"),
+    ],
+)
+def test_a_finished_sentence_is_retold_with_its_figures(text: str, told: str) -> None:
+    assert retell(text) == text
+    with speaking("zh"):
+        assert retell(text) == told
+
+
+def test_a_long_text_of_many_joints_takes_no_time() -> None:
+    hostile = "the ranking of " + "a at batch 1, the ranking of " * 20_000
+    with speaking("zh"):
+        assert retell(hostile) == hostile

@@ -21,8 +21,8 @@ class Form:
 
 
 FORMS: Mapping[str, Form] = {
-    "html": Form("seatrial.report.html:write_html", "the page with its charts"),
-    "md": Form("seatrial.report.markdown:write_markdown", "the page without its charts, as Markdown"),
+    "html": Form("seatrial.report.html:write_html", "the page with its charts", translated=True),
+    "md": Form("seatrial.report.markdown:write_markdown", "the page without its charts, as Markdown", translated=True),
     "guide": Form(
         "seatrial.report.forms.guide.write:write_guide", "the README of an Ascend ModelZoo guide", translated=True
     ),

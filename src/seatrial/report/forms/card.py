@@ -6,10 +6,11 @@ from seatrial.report.formats import escape, fence, write_markdown_list, write_ma
 from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.yaml import Value, write_yaml
 from seatrial.report.headline import write_speed, write_verdict
-from seatrial.report.language import say
+from seatrial.report.language import retell, say
 from seatrial.report.numbers import write_count
 from seatrial.report.provenance import make_graph, make_model
 from seatrial.report.tables import Table, make_accuracy, make_summary, write_precision
+from seatrial.report.translate import retell_values
 from seatrial.results.run_folder import Run
 from seatrial.store.records import AccuracyRecord
 
@@ -27,16 +28,16 @@ def write_card(run: Run) -> str:
     blocks = [
         f"---\n{write_yaml(list_metadata(run))}---",
         f"# {escape(run.recipe.title)}",
-        f"**{escape(write_verdict(run))}**",
-        escape(write_speed(run)),
-        write_markdown_table(make_summary(run).grid),
+        f"**{escape(retell(write_verdict(run)))}**",
+        escape(retell(write_speed(run))),
+        write_markdown_table(retell_values(make_summary(run)).grid),
         f"## {say('Evaluation')}",
         escape(describe_set(run)),
-        _write_table(make_accuracy(run)),
+        _write_table(retell_values(make_accuracy(run))),
         f"## {say('Model')}",
-        _write_facts(make_model(run)),
+        _write_facts(retell_values(make_model(run))),
         f"## {say('Preprocessing and graph')}",
-        _write_facts(make_graph(run)),
+        _write_facts(retell_values(make_graph(run))),
         f"## {say('Limits')}",
         write_markdown_list(doubts) if doubts else say("The measurements noticed nothing against themselves."),
         f"## {say('How to reproduce it')}",

@@ -1,6 +1,7 @@
 """The doubts about a run as lines, those that could change a conclusion first."""
 
 from seatrial.report.doubts import merge_doubts
+from seatrial.report.language import retell
 from seatrial.report.stakes import list_conclusions, weigh_doubts
 from seatrial.results.run_folder import Run
 
@@ -14,7 +15,7 @@ def list_doubts(run: Run) -> list[str]:
         for each in weighed:
             if bool(each.changes) is counts:
                 texts.setdefault(each.doubt.engine, []).append(each.doubt.text)
-        lines += [f"{engine}: {doubt}" for engine, found in texts.items() for doubt in merge_doubts(found)]
+        lines += [retell(f"{engine}: {doubt}") for engine, found in texts.items() for doubt in merge_doubts(found)]
     return lines
 
 

@@ -5,9 +5,10 @@ import re
 from seatrial.report.doubt_tables import write_doubts
 from seatrial.report.formats import escape, write_markdown_table
 from seatrial.report.headline import write_speed, write_verdict
-from seatrial.report.language import say
+from seatrial.report.language import retell, say
 from seatrial.report.numbers import write_count
 from seatrial.report.tables import make_summary
+from seatrial.report.translate import retell_values
 from seatrial.results.run_folder import Run
 
 _LINKING = re.compile(r"(?<=[@#!])(?=[\w])|(?<=:)(?=//)|(?<=\bwww)(?=\.)")
@@ -16,8 +17,9 @@ _LINKING = re.compile(r"(?<=[@#!])(?=[\w])|(?<=:)(?=//)|(?<=\bwww)(?=\.)")
 
 def write_pr(run: Run) -> str:
     """The comment as Markdown in which no name becomes a link, a mention or markup."""
-    lines = [f"**{escape(write_verdict(run))}**", escape(write_speed(run)), escape(_describe_basis(run))]
-    text = "\n\n".join([*lines, write_markdown_table(make_summary(run).grid)])
+    verdict, speed = escape(retell(write_verdict(run))), escape(retell(write_speed(run)))
+    table = write_markdown_table(retell_values(make_summary(run)).grid)
+    text = "\n\n".join([f"**{verdict}**", speed, escape(_describe_basis(run)), table])
     return _LINKING.sub("<!-- -->", text) + "\n"
 
 
@@ -33,4 +35,4 @@ def _describe_basis(run: Run) -> str:
         cores=machine.cores,
         version=machine.versions.get("seatrial", "–"),
     )
-    return f"{basis} {write_doubts(run).removesuffix(': see Doubts.')}".strip()
+    return f"{basis} {retell(write_doubts(run).removesuffix(': see Doubts.'))}".strip()

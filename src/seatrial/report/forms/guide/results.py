@@ -9,7 +9,7 @@ from seatrial.report.forms.card import describe_set, name_set
 from seatrial.report.forms.guide.about import name_chip
 from seatrial.report.forms.guide.blocks import NOTHING, tabulate
 from seatrial.report.headline import gates_of, outcome_of
-from seatrial.report.language import say
+from seatrial.report.language import retell, say
 from seatrial.report.numbers import round_half_up, write_count, write_exact, write_percent, write_points, write_small
 from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.report.tables import write_precision
@@ -41,7 +41,7 @@ def _write_performance(run: Run) -> str:
     rows = []
     for name in run.engines:
         speeds = all_speeds(run).get(name, ())
-        chip, engine = name_chip(run, name), f"{name}, {write_precision(run, name)}"
+        chip, engine = name_chip(run, name), f"{name}, {retell(write_precision(run, name))}"
         record = run.accuracy.get(name)
         sizes = [speed.batch for speed in speeds]
         shown = str(record.batch_size) if record and str(record.batch_size) in sizes else (sizes or [""])[0]
@@ -91,7 +91,7 @@ def _list_versus(versus: Comparison | None) -> tuple[str, ...]:
     """The drop, its interval, and the share of predictions that changed."""
     if versus is None:
         return (NOTHING,) * 3
-    interval = say("{low} to {high}", low=write_points(versus.low_pp), high=write_points(versus.high_pp))
+    interval = say("{n} to {n2}", n=write_points(versus.low_pp), n2=write_points(versus.high_pp))
     return write_points(versus.drop_pp), interval, write_percent(versus.changed / versus.images)
 
 
@@ -109,11 +109,11 @@ def _write_speeds(run: Run) -> list[str]:
     rows.append([BEST, *_list_rates(tops, BEST), *_divide(tops, others, base, BEST)])
     header = ["Batch Size", *rates, *(f"{name}/{base}" for name in others)]
     withheld = explain_withheld(best)
-    note = say("Ratios are withheld where a rate is in doubt: {doubts}.", doubts=withheld)
+    note = say("Ratios are withheld where a rate is in doubt: {doubts}.", doubts=retell(withheld))
     return [
         say("Images per second, and how many times as fast as {reference}:", reference=escape(base)),
         tabulate(header, rows, range(1, len(header))),
-        escape(f"{note} {MEASURE_AGAIN}.") if withheld else "",
+        escape(f"{note} {retell(f'{MEASURE_AGAIN}.')}") if withheld else "",
     ]
 
 
@@ -132,7 +132,7 @@ def _write_ratio(of: str, to: str) -> str:
 
 
 def _write_gates(run: Run) -> list[str]:
-    rows = [[gate.outcome, gate.engine or say("all"), gate.gate, gate.reason] for gate in gates_of(run)]
+    rows = [[gate.outcome, gate.engine or say("all"), gate.gate, retell(gate.reason)] for gate in gates_of(run)]
     if not rows:
         return [say("No gate was judged.")]
     header = [say("Verdict"), say("Engine"), say("Gate"), say("Why, as the record has it")]

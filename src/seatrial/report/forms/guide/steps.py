@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from seatrial.report.formats import escape, fence
 from seatrial.report.forms.guide.blocks import NOTHING, number_steps, tabulate
-from seatrial.report.language import say
+from seatrial.report.language import retell, say
 from seatrial.report.numbers import write_count, write_figures, write_small
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import write_precision
@@ -37,7 +37,7 @@ def write_data_steps(run: Run) -> list[str]:
         say("Labels: {file}.", file=manifest.labels) if manifest.labels else folders,
     ]
     hashes = [[path, f"sha256 {digest}"] for path, digest in manifest.inputs.items()]
-    preprocess = [[str(place), step.describe()] for place, step in enumerate(run.recipe.preprocess, start=1)]
+    preprocess = [[str(place), retell(step.describe())] for place, step in enumerate(run.recipe.preprocess, start=1)]
     prepared = say("Each image is prepared by the run itself, in these steps:")
     return [
         number_steps(
@@ -96,7 +96,7 @@ def _write_engines(run: Run) -> Iterator[str]:
             name,
             f"{built.engine} {built.sdk_version}",
             built.device,
-            write_precision(run, name),
+            retell(write_precision(run, name)),
             ", ".join(say("any") if file.batch_size is None else str(file.batch_size) for file in built.files),
             ", ".join(f"{key}={value}" for key, value in built.options.items()) or NOTHING,
             NOTHING if built.compile_s is None else write_figures(built.compile_s),
