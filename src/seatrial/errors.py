@@ -17,6 +17,9 @@ SeatrialError
 from enum import IntEnum
 from typing import ClassVar, Self
 
+MOST_WORDS = 300
+"""Characters of another program's error that ours quotes."""
+
 
 class ExitCode(IntEnum):
     """What the `seatrial` command ends with: of an error, a verdict or a diagnosis."""
@@ -99,8 +102,29 @@ def cannot_read(what: str, error: OSError) -> DataError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error, of 200 characters at most; its class where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """The first line of another library's error, shortened; its class where it says nothing."""
+    return shorten((str(error).strip().splitlines() or [type(error).__name__])[0], str(error))
+
+
+def shorten(text: str, whole: str | None = None) -> str:
+    """Another program's words in one line of 300 characters at most; what is longer is kept in a file that it names.
+
+    Args:
+        whole: what the file has; None: the text itself.
+    """
+    line = " ".join(text.split())
+    if len(line) <= MOST_WORDS:
+        return line
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="seatrial-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
+        ) as file:
+            file.write(whole or text)
+    except OSError:  # The disk may be what failed.
+        return f"{line[:MOST_WORDS].rstrip()} …"
+    return f"{line[:MOST_WORDS].rstrip()} … (all of it in {file.name})"
 
 
 class NotComparable(SeatrialError):

@@ -1,5 +1,6 @@
 import inspect
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,18 @@ def test_an_error_names_the_problem_and_the_fix(fix: str | None, text: str) -> N
     [
         (ValueError("\n no such node\nand more"), "no such node"),
         (RuntimeError(""), "RuntimeError"),
-        (OSError("x" * 300), "x" * 200),
+        (OSError("x" * 300), "x" * 300),
     ],
 )
 def test_the_first_line_of_an_error_says_something(error: Exception, line: str) -> None:
     assert errors.first_line(error) == line
+
+
+def test_a_long_reason_is_cut_and_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    said = errors.first_line(RuntimeError("x " * 400 + "\nand more"))
+    (kept,) = tmp_path.iterdir()
+    assert said == f"{('x ' * 150).rstrip()} … (all of it in {kept})"
+    assert kept.read_text() == "x " * 400 + "\nand more"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert errors.shorten("y" * 301) == "y" * 300 + " …"

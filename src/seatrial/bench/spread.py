@@ -64,7 +64,10 @@ def _doubt_pairs(points: Sequence[Point]) -> Iterator[str]:
 
 def _doubt_warmup(group: Sequence[Point]) -> Iterator[str]:
     if not all(point.steady for point in group):
-        yield "times had not settled when the warm-up's time limit was reached; allow a longer warm-up"
+        yield (
+            "times had not settled when the warm-up's time limit was reached; "
+            "a longer `seatrial run --bench-duration` or `seatrial bench --duration` allows a longer one"
+        )
 
 
 def _doubt_variation(group: Sequence[Point]) -> Iterator[str]:
@@ -115,7 +118,10 @@ def _doubt_clock(group: Sequence[Point]) -> Iterator[str]:
 
 def _doubt_processes(group: Sequence[Point]) -> Iterator[str]:
     if len(group) == 1:
-        yield "measured in one process, so the interval leaves out how much processes differ; give --processes 5"
+        yield (
+            "measured in one process, so the interval leaves out how much processes differ; "
+            "`seatrial bench --processes 5` measures in five"
+        )
 
 
 def _doubt_others(group: Sequence[Point]) -> Iterator[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
 DURATION_S = 5.0
 MIN_SAMPLES = 50
+WARM_UP_S = 10.0
+"""At most; as long as the timing where that is longer."""
 
 Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
 Images = Annotated[
@@ -98,7 +100,9 @@ def bench(
         spec = SweepSpec(
             batch_sizes=read_sizes(batch_size),
             limits=Limits(
-                duration_s=0 if loop else duration or DURATION_S, min_samples=loop or min_samples or MIN_SAMPLES
+                duration_s=0 if loop else duration or DURATION_S,
+                min_samples=loop or min_samples or MIN_SAMPLES,
+                warmup_budget_s=max(WARM_UP_S, duration or 0),
             ),
             processes=processes or (1 if loop else PROCESSES),
             # A device's times are those of one run after the other, and so are the guides'.

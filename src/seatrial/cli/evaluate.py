@@ -158,6 +158,7 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print_text(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
     from seatrial.cli.output.predictions import describe_agreement
+    from seatrial.report.numbers import write_points
 
     print_metrics(record)
     if record.left_out:
@@ -175,8 +176,9 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print_text(f"note: not checked whether these predictions are plausible: {record.unchecked}")
     if record.versus is not None:
         v = record.versus
+        drop, low, high = map(write_points, (v.drop_pp, v.low_pp, v.high_pp))
         print_text(
-            f"against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+            f"against {v.reference}: drop {drop} points ({low} to {high}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%})"
         )
     elif record.agreement is not None:

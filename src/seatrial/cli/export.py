@@ -135,6 +135,7 @@ def simplify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
+    output_name: Annotated[str | None, typer.Option(help="The output to keep, where there are several.")] = None,
     as_json: Json = False,
 ) -> None:
     """Simplify an existing graph, checked before it is written; without --input-shape its input stays as it is."""
@@ -144,7 +145,7 @@ def simplify(
     sizes = input_shape.rpartition(":")[2].split(",") if input_shape else []
     if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
         raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
-    facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None)
+    facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None, output_name)
     shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)
     if as_json:
         ends = {"input": facts.input.model_dump(mode="json"), "output": facts.output.model_dump(mode="json")}

@@ -35,15 +35,20 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("list")
 def list_models(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern of model references, such as 'timm:convnext*'.")],
+    pattern: Annotated[
+        str | None, typer.Argument(help="Shell pattern of model references, such as 'timm:convnext*'.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List model references with image size, classes, parameters, published top-1 and licence."""
     from seatrial.models.sources.resolve import list_references
 
+    if pattern is None:
+        raise UsageError(
+            "`seatrial recipes list` takes a pattern of model references",
+            "give one such as 'timm:resnet50*', 'torchvision:*' or 'hf:./folder'; `seatrial recipes` lists the cards",
+        )
     found = list_references(pattern)
-    if not found:
-        raise UsageError(f"no model reference fits '{pattern}'", "a pattern such as 'timm:*resnet*' finds more")
     if as_json:
         print_json([asdict(listed) for listed in found])
         return

@@ -24,7 +24,7 @@ from seatrial.cluster.messages import ClusterJob, Lost, Node, Reply
 from seatrial.cluster.placement import LANES
 from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
-from seatrial.errors import EngineError, SeatrialError
+from seatrial.errors import EngineError, SeatrialError, shorten
 from seatrial.machine.environment import read_environment
 
 WATCH_S = 1.0
@@ -80,7 +80,7 @@ def _connected(address: str) -> Iterator[None]:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
     except (OSError, RuntimeError, ValueError) as error:
         where = "on this machine" if address in ("auto", "local") else f"at {address}"
-        reason = " ".join(str(error).split())[:200]
+        reason = shorten(str(error))
         joined = "HOST:6379" if address in ("auto", "local") else address
         fix = f"`ray start --head` begins one, `ray start --address={joined}` joins it; run this on one of its machines"
         raise EngineError(f"no Ray cluster can be used {where} ({reason})", fix) from None
@@ -123,7 +123,7 @@ def _survey(nodes: Sequence[Node]) -> Iterator[Node]:
         try:
             yield replace(node, environment=ray.get(reference, timeout=SURVEY_S))
         except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = shorten(str(error).strip().splitlines()[-1], str(error))
             fix = "install the same seatrial there, and look at `ray status`"
             raise EngineError(f"{node.address} of the cluster cannot run seatrial ({reason})", fix) from None
 
@@ -221,6 +221,6 @@ def _explain(error: BaseException, nodes: tuple[Node, ...]) -> Lost:
         if lost is not None:
             return lost
         time.sleep(WATCH_S)
-    reason = " ".join(str(error).split())[:200]
+    reason = shorten(str(error))
     fix = "memory may have run out: give fewer --actors with more --cpus-per-actor; finished predictions are kept"
     raise EngineError(f"processes of the cluster that ran images died again and again ({reason})", fix)

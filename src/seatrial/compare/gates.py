@@ -10,6 +10,7 @@ from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS
 from seatrial.metrics.intervals import CONFIDENCE, exact_bounds, images_to_part
 from seatrial.recipes.schema import Gates, Recipe
+from seatrial.report.numbers import write_points
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import NO_LABELS, AccuracyRecord, Compared, Comparison, GateResult, Outcome, Suspicion
 
@@ -166,9 +167,10 @@ def judge_drop(name: str, versus: Compared, limit_pp: float) -> GateResult:
     if not isinstance(versus, Comparison):
         return _judge_possible_drop(name, versus, limit_pp)
     outcome = _judge_bounds(versus.low_pp, versus.high_pp, limit_pp)
-    bounds = f"{versus.low_pp:.2f} to {versus.high_pp:.2f} with {100 * versus.confidence:.3g} % confidence on each side"
+    low, high = write_points(versus.low_pp), write_points(versus.high_pp)
+    bounds = f"{low} to {high} with {100 * versus.confidence:.3g} % confidence on each side"
     reason = (
-        f"top-1 fell {versus.drop_pp:.2f} points against {versus.reference} ({bounds}; {versus.lost} lost, "
+        f"top-1 fell {write_points(versus.drop_pp)} points against {versus.reference} ({bounds}; {versus.lost} lost, "
         f"{versus.gained} gained of {versus.images} images); the gate is {limit_pp:g}"
     )
     if outcome == "INCONCLUSIVE":

@@ -7,6 +7,7 @@ from seatrial.compare.comparability import KINDS, choose_basis, describe_unlike,
 from seatrial.compare.predictions import Accuracy, Differences
 from seatrial.compare.speed_column import Kind, SpeedColumn
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, divide_columns, show_column
+from seatrial.report.numbers import write_signed
 from seatrial.results.speed import Rate
 from seatrial.store.records import WORST_FIRST, GateResult, Outcome, Verdict
 
@@ -108,13 +109,8 @@ def write_change(ratio: Rate) -> str:
     """A ratio as a gain or loss: `−3.1 % (−4.0 to −2.2)`."""
     if ratio.doubt is not None:
         return f"in doubt: {ratio.doubt}"
-    bounds = [_write_signed(100 * (bound - 1)) for bound in ratio.bounds or ()]
-    return f"{_write_signed(100 * (ratio.value - 1))} % ({' to '.join(bounds) or 'no samples, so no interval'})"
-
-
-def _write_signed(value: float) -> str:
-    text = f"{value:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
+    bounds = [write_signed(100 * (bound - 1)) for bound in ratio.bounds or ()]
+    return f"{write_signed(100 * (ratio.value - 1))} % ({' to '.join(bounds) or 'no samples, so no interval'})"
 
 
 def find_changes(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> dict[str, tuple[str, str]]:

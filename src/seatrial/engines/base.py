@@ -39,6 +39,8 @@ class Capabilities:
     """Precisions that must already be in the graph; `workflow` prepares it."""
     signed_int8: bool = False
     """Activations of an int8 graph must be int8: it has no uint8. `workflow` prepares it."""
+    one_output: bool = False
+    """A graph must have one output, as all are compiled. `workflow` prepares it."""
     free_batch: bool = False
     """An engine file may run any batch."""
     missing: str | None = None
@@ -272,7 +274,7 @@ def read_switch(options: Mapping[str, str], name: str, default: bool) -> bool:
 
 
 def check_one_output(job: CompileJob) -> None:
-    """Refuse a graph with outputs that nobody takes, for engines that compile the file as it is.
+    """Refuse a graph with outputs that nobody takes, which was not prepared for an engine of `one_output`.
 
     Raises:
         UsageError: names them.
@@ -280,8 +282,8 @@ def check_one_output(job: CompileJob) -> None:
     if job.manifest.left_out:
         others, own = ", ".join(job.manifest.left_out), job.manifest.output.name
         raise UsageError(
-            f"{job.graph.name} has the outputs {others} besides {own}, which only onnxruntime and openvino leave out",
-            "write a graph without them with onnx.utils.extract_model",
+            f"{job.graph.name} has the outputs {others} besides {own}, which this engine does not leave out",
+            f"`seatrial simplify {job.graph.name} OUT --output-name {own}` writes a graph without them",
         )
 
 

@@ -26,7 +26,7 @@ from seatrial.engines.base import (
     fix_ends,
     read_switch,
 )
-from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.errors import EngineError, RefusedFile, UsageError, shorten
 from seatrial.machine.cpu import count_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -153,8 +153,9 @@ class OnnxRuntimeSession(Closing):
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=placed)
         except Exception as error:  # onnxruntime's exceptions share no base but this
-            reason = " ".join(str(error).split())
-            raise RefusedFile(f"onnxruntime does not load {path} ({reason})", "export and compile it again") from None
+            raise RefusedFile(
+                f"onnxruntime does not load {path} ({shorten(str(error))})", "export and compile it again"
+            ) from None
         if self._session.get_providers()[0] != provider:
             raise EngineError(
                 f"onnxruntime was requested on {provider} and runs on {self._session.get_providers()[0]}",

@@ -22,7 +22,7 @@ from seatrial.engines.base import (
     check_place,
     fix_ends,
 )
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.errors import RefusedFile, UsageError, shorten
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
 from seatrial.machine.environment import find_version
 from seatrial.store.files import hash_value
@@ -117,7 +117,7 @@ class OpenVinoSession(Closing):
             else:
                 self._model = core.compile_model(path, target, kept)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = shorten(str(error).strip().splitlines()[-1], str(error))
             raise RefusedFile(
                 f"openvino does not load {path} ({reason})", "compile it again with `seatrial compile`"
             ) from None

@@ -17,6 +17,7 @@ from seatrial.export.graph import run_graph
 from seatrial.export.quantize import Preset, list_quantized, quantize
 from seatrial.models.onnx_file import read_facts
 from seatrial.progress import Progress, Update
+from seatrial.report.numbers import write_points
 
 RANKING_IMAGES = 32
 
@@ -51,7 +52,7 @@ def quantize_within(
     def attempt(keep: Sequence[str]) -> WithinBudget:
         made = quantize(model, images, preset, keep)
         found = WithinBudget(made, tuple(keep), measure(made))
-        note = f"with {len(keep)} layers in float top-1 drops by {found.drop_pp:.2f} points"
+        note = f"with {len(keep)} layers in float top-1 drops by {write_points(found.drop_pp)} points"
         progress(Update("quantize", note=note))
         return found
 
@@ -64,8 +65,8 @@ def quantize_within(
     while best.drop_pp > max_drop_pp:
         if enough == spare:
             raise ParityError(
-                f"int8 drops top-1 by {best.drop_pp:.2f} points with {enough} of {len(ranked)} layers in float, "
-                f"and {max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
+                f"int8 drops top-1 by {write_points(best.drop_pp)} points with {enough} of {len(ranked)} layers in "
+                f"float, and {max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
                 "allow more, or stay with fp16 or bf16",
             )
         too_few, enough = enough, min(max(1, 2 * enough), spare)

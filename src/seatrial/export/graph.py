@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seatrial.engines.base import LEAST_SHARE, pad_batch
 from seatrial.engines.node_types import count_precisions
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, shorten
 from seatrial.models.onnx_file import GraphFacts
 from seatrial.store.records import GraphPrecision
 
@@ -92,9 +92,9 @@ def open_graph(
     try:
         session = _open_session(model, settings)
     except Exception as error:  # onnxruntime's exceptions share no base but this
-        reason = " ".join(str(error).split())
         raise EngineError(
-            f"onnxruntime {onnxruntime.__version__} does not run the graph ({reason})", "an older --opset may help"
+            f"onnxruntime {onnxruntime.__version__} does not run the graph ({shorten(str(error))})",
+            "an older --opset may help",
         ) from None
     name = session.get_inputs()[0].name
     size = batch_size or CHUNK

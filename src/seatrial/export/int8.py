@@ -20,6 +20,7 @@ from seatrial.machine.cpu import count_cores
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.recipes.class_names import read_names
+from seatrial.report.numbers import write_points
 from seatrial.store.files import hash_value
 from seatrial.store.records import Calibration, GraphManifest
 
@@ -96,7 +97,7 @@ def _quantize(job: Int8Job, plain: onnx.ModelProto, progress: Progress) -> tuple
         return 100 * (right - int((_predict(job, model, progress) == labels).sum())) / count
 
     found = quantize_within(plain, job.calibration, job.preset, job.max_drop_pp, measure, progress)
-    progress(Update("quantize", note=f"top-1 drops by {found.drop_pp:.2f} points on {count} images"))
+    progress(Update("quantize", note=f"top-1 drops by {write_points(found.drop_pp)} points on {count} images"))
     if found.keep:
         note = f"these {count} images chose {len(found.keep)} float layers, so they do not prove the accuracy"
         progress(Update("quantize", note=note))

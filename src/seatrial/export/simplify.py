@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.utils
 import onnxslim
 from numpy.typing import NDArray
 
@@ -33,8 +34,13 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     return slim
 
 
-def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = None) -> tuple[GraphFacts, StepParity]:
+def simplify_file(
+    source: Path, output: Path, shape: tuple[int, ...] | None = None, output_name: str | None = None
+) -> tuple[GraphFacts, StepParity]:
     """Simplify a classifier's ONNX file of any origin, checked on noise; `shape` pins its input, batch first.
+
+    Args:
+        output_name: the output to keep, where the file has several.
 
     Raises:
         UsageError: there is no such file, its input cannot have that shape, or `output` has a manifest.
@@ -49,6 +55,11 @@ def simplify_file(source: Path, output: Path, shape: tuple[int, ...] | None = No
     if GraphManifest.stands_at(manifest_path(source)):
         read_graph(source)
     model = load_graph(source)
+    ends = read_facts(model, output_name)
+    if output_name not in (None, ends.output.name):
+        raise UsageError(f"{source} has no output '{output_name}'", f"it has '{ends.output.name}'")
+    if len(model.graph.output) > 1:
+        model = onnx.utils.Extractor(model).extract_model([ends.input.name], [ends.output.name])
     if shape is not None:
         pin_input(model, shape)
     slim = simplify(model)

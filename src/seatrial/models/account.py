@@ -38,7 +38,7 @@ def check_fit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network
     """
     difference = find_difference(state, wanted)
     if difference:
-        details = "; ".join(_count(how, keys) for how, keys in difference.items())
+        details = "; ".join(count_keys(how, keys) for how, keys in difference.items())
         whose = recognise(state, wanted, difference.get(LEFT_OVER, ()), network)
         raise RefusedFile(f"{path} does not fit '{network.name}': {details}", whose)
 
@@ -108,7 +108,8 @@ def _fits(state: Mapping[str, Tensor], network: Network) -> bool:
     return not find_difference(state, sketch_network(network).state_dict())
 
 
-def _count(what: str, keys: Sequence[str]) -> str:
+def count_keys(what: str, keys: Sequence[str]) -> str:
+    """How many keys there are of a kind, and the first of them."""
     rest = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
     return f"{len(keys):,} {what} ({', '.join(keys[:SHOWN])}{rest})"
 

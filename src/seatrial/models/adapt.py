@@ -7,6 +7,7 @@ renames when it loads.
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.recipes.schema import Network
@@ -17,12 +18,25 @@ if TYPE_CHECKING:
     State = Mapping[str, Tensor]
 
 
-def adapt_state(state: "State", network: Network, built: "nn.Module") -> "tuple[State, str] | None":
-    """Weights as the network's library would rename them, with what was done in words; None where it knows nothing.
+@dataclass(frozen=True, slots=True)
+class AdaptedState:
+    """Weights as the network's library renames them."""
+
+    state: "State"
+    how: str
+    """What did it, and what it did, in words."""
+    changed: dict[str, tuple[str, ...]]
+    """Every key that is not as it was: `gone` of the file, `new`, and `reshaped`."""
+
+
+def adapt_state(state: "State", network: Network, built: "nn.Module") -> AdaptedState | None:
+    """Weights as the network's library would rename them; None where it knows nothing.
 
     Args:
         built: the network, whose names and shapes are wanted.
     """
+    from seatrial.models.account import count_keys
+
     converter = {"timm": _convert_as_timm, "transformers": _convert_as_transformers}.get(network.builder)
     if converter is None:
         return None
@@ -33,12 +47,14 @@ def adapt_state(state: "State", network: Network, built: "nn.Module") -> "tuple[
     if found is None:
         return None
     converted, how = found
-    new, gone = len(converted.keys() - state.keys()), len(state.keys() - converted.keys())
-    reshaped = sum(state[key].shape != converted[key].shape for key in state.keys() & converted.keys())
-    changes = [f"{count} {what}" for count, what in ((new, "new names"), (reshaped, "reshaped")) if count]
-    if gone > new:
-        changes.append(f"{gone - new} left out")
-    return converted, f"{how} ({', '.join(changes) or 'nothing changed'})"
+    gone = tuple(key for key in state if key not in converted)
+    new = tuple(key for key in converted if key not in state)
+    reshaped = tuple(key for key in state if key in converted and state[key].shape != converted[key].shape)
+    changes = [f"{count_keys('new names', new)} for {count_keys('of the file', gone)}"] if new else []
+    changes += [count_keys("left out", gone)] if gone and not new else []
+    changes += [count_keys("reshaped", reshaped)] if reshaped else []
+    changed = {name: keys for name, keys in (("gone", gone), ("new", new), ("reshaped", reshaped)) if keys}
+    return AdaptedState(converted, f"{how}: {'; '.join(changes) or 'nothing changed'}", changed)
 
 
 def _convert_as_timm(state: "State", network: Network, built: "nn.Module") -> "tuple[State, str] | None":

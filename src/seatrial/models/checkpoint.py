@@ -57,9 +57,10 @@ def load_checkpoint(
     known = known or check_known(path, recipe)
     found, layout = find_state(content, path, reading)
     state, names = fit_names(found, wanted, path, reading)
-    if find_difference(state, wanted) and (adapted := adapt_state(state, recipe.network, sketch)):
-        state, how = adapted
-        names.append(how)
+    adapted = adapt_state(state, recipe.network, sketch) if find_difference(state, wanted) else None
+    if adapted is not None:
+        state = adapted.state
+        names.append(adapted.how)
     layout = ", ".join([layout, *names])
     check_fit(state, wanted, recipe.network, path)
     manifest = CheckpointManifest(
@@ -70,6 +71,7 @@ def load_checkpoint(
         sha256="",
         parameters=count_parameters(sketch),
         layout=layout,
+        converted={} if adapted is None else adapted.changed,
         filled=tuple(key for key in wanted if key not in state),
         published=known.published,
         reading=describe_reading(recipe, reading),

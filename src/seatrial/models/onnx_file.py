@@ -45,8 +45,14 @@ def load_graph(path: Path, output: str | None = None) -> onnx.ModelProto:
         # Weights beside the file make it too large for a message of protobuf's, which the checker would write.
         if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
             onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, OSError, ValueError) as error:
-        raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
+    except onnx.checker.ValidationError as error:
+        # Some runtimes take such files all the same.
+        raise RefusedFile(
+            f"{path} does not keep to the ONNX standard, as onnx {onnx.__version__} checks it ({first_line(error)})",
+            "export it again, or mend what it names",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RefusedFile(f"{path}: its weights cannot be read ({first_line(error)})", "export it again") from None
     if output is not None:
         for value in [value for value in model.graph.output if value.name != output]:
             model.graph.output.remove(value)
@@ -63,7 +69,10 @@ def read_nodes(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise UsageError(f"there is no ONNX file {path}", "`seatrial export` makes one")
     try:
-        return onnx.load(path, load_external_data=False)
+        model = onnx.load(path, load_external_data=False)
+        if not model.ir_version:
+            raise ValueError("it is empty" if not path.stat().st_size else "it has no ir_version")
+        return model
     except (DecodeError, OSError, ValueError) as error:
         raise RefusedFile(f"{path} is no ONNX file or a damaged one ({first_line(error)})", "export it again") from None
 
@@ -146,8 +155,9 @@ def read_facts(model: onnx.ModelProto, output: str | None = None) -> GraphFacts:
     if len(inputs) != 1 or taken not in outputs:
         fix = "export the classifier alone"
         if len(inputs) == 1 and outputs:
-            fix = f"name one of {', '.join(outputs)} in the card: graph.output, or {fix}"
-        raise RefusedFile(f"the graph has {len(inputs)} inputs and {len(outputs)} outputs, not one of each", fix)
+            fix = f"name one of {', '.join(outputs)} in the card (graph.output) or to `seatrial simplify --output-name`"
+        counts = f"{len(inputs)} input{'s' * (len(inputs) != 1)} and {len(outputs)} output{'s' * (len(outputs) != 1)}"
+        raise RefusedFile(f"the graph has {counts}, not one of each", fix)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return GraphFacts(opset, _read_spec(inputs[0]), _read_spec(outputs[taken]))
 

@@ -14,6 +14,12 @@ def write_points(points: float) -> str:
     return _minus(f"{points:.2f}")
 
 
+def write_signed(value: float, digits: int = 1) -> str:
+    """A change with its sign: +3.1, −0.4, 0.0."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
 def write_count(number: int) -> str:
     """A whole number: 10,000."""
     return f"{number:,}"

@@ -60,6 +60,8 @@ class CheckpointManifest(Record):
     """How the source file was wrapped and named."""
     filled: tuple[str, ...]
     """Keys that the source lacked and that carry no learned value (num_batches_tracked)."""
+    converted: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Keys that the library's own conversion changed: `gone` of the source, `new`, `reshaped`."""
     published: bool | None = None
     """Whether the source is the file whose checksum the card states; None: there is none, or it was not checked."""
     reading: dict[str, Any] = Field(default_factory=dict)

@@ -41,6 +41,8 @@ class Validation(Strict):
     top1: float
     top5: float
     """Top-k of all classes, if the network has fewer than five."""
+    classes: int | None = None
+    """Of the network; None where an older version did not store it."""
     loss: float
     """Mean cross entropy, without label smoothing."""
     seconds: float

@@ -56,7 +56,7 @@ class Validator:
         self, recipe: Recipe, images: Sequence[LabelledImage], group: ProcessGroup, progress: Progress
     ) -> None:
         self.images, self.group, self.progress = images, group, progress
-        self.settings = recipe.train
+        self.settings, self.classes = recipe.train, recipe.network.classes
         self.pipeline = make_pipeline(recipe)
         self.upload, self.precision = Upload(recipe, group.device), Precision(recipe.train, group.device)
         self.batch_size = max(LEAST_BATCH, recipe.train.batch_size // recipe.train.accumulate)
@@ -100,6 +100,7 @@ class Validator:
             of_images=len(self.images),
             top1=hits1 / images,
             top5=hits5 / images,
+            classes=self.classes,
             loss=loss / images,
             seconds=time.perf_counter() - started,
         )

@@ -158,6 +158,8 @@ def prepare_graph(
         EngineError: the derived graph is not what was requested.
         ParityError: its predictions differ.
     """
+    if graph.manifest.left_out and engine.one_output:
+        graph = derive_graph(graph, "one-output", proof, progress)
     has, path = graph.manifest.precision, graph.path
     if has != precision and has != "fp32":
         fix = f"give --precision {has}, or compile the fp32 graph that it was made from"
@@ -176,7 +178,7 @@ def prepare_graph(
 
 
 def derive_graph(graph: GraphFile, kind: str, proof: Sequence[Path], progress: Progress) -> GraphFile:
-    """The graph of that kind (fp16, signed) beside `graph`: found there, or derived and compared on `proof`.
+    """The graph of that kind (fp16, signed, one-output) beside `graph`: found, or derived and compared on `proof`.
 
     Raises:
         UsageError: another file is in its place.
@@ -197,10 +199,11 @@ def derive_graph(graph: GraphFile, kind: str, proof: Sequence[Path], progress: P
     images = load_inputs(manifest, proof)
     from seatrial.export.derived_graph import DerivedGraphJob
     from seatrial.export.fp16 import make_fp16
+    from seatrial.export.one_output import make_one_output
     from seatrial.export.signed_activations import make_signed_graph
 
-    job = DerivedGraphJob(source, manifest, output, key, images)
-    derived = (make_fp16 if kind == "fp16" else make_signed_graph)(job)
+    make = {"fp16": make_fp16, "signed": make_signed_graph, "one-output": make_one_output}[kind]
+    derived = make(DerivedGraphJob(source, manifest, output, key, images))
     error = derived.parity[-1].relative_error
     progress(Update("compile", note=f"{output.name}: differs from {source.name} by {error:.1e}"))
     return GraphFile(output, derived)

@@ -155,10 +155,11 @@ def _check_ends(graph: Path, recipe: Recipe, image: TensorSpec, logits: TensorSp
     if len(given) != len(wanted) or any(have not in (None, want) for have, want in zip(given, wanted, strict=True)):
         shape = "×".join("N" if size is None else str(size) for size in image.shape)
         raise UsageError(
-            f"{graph} takes {shape}, and {recipe.name} gives images of {height}×{width}", "give its own --recipe"
+            f"{graph} takes {shape}, and {recipe.name} gives {channels}×{height}×{width}",
+            "take a card whose preprocess steps give what it takes",
         )
     if logits.shape[-1] not in (None, recipe.network.classes):
         raise UsageError(
             f"{graph} has {logits.shape[-1]} classes, {recipe.name} {recipe.network.classes}",
-            "give its own --recipe",
+            f"take a card with network.classes = {logits.shape[-1]}",
         )

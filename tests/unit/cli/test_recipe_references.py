@@ -20,6 +20,8 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["recipes", "list", "torchvision:resnet18", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert (listed["reference"], listed["parameters"]) == ("torchvision:resnet18/IMAGENET1K_V1", 11_689_512)
+    assert run_cli(["recipes", "list"]) == 2
+    assert "takes a pattern of model references; give one such as 'timm:resnet50*'" in capsys.readouterr().err
     assert run_cli(["recipes", "list", "timm:no_such*"]) == 2
     assert "no model reference fits 'timm:no_such*'" in capsys.readouterr().err
 

@@ -93,7 +93,7 @@ def test_timms_own_filter_reads_the_authors_names_and_another_image_size(tmp_pat
     loaded = load_checkpoint(tmp_path / "vit.safetensors", recipe)
     assert loaded.state["pos_embed"].shape == (1, 4 * 4 + 1, 192)
     assert torch.equal(loaded.state["head.weight"], trained["head.weight"])
-    assert "timm's checkpoint_filter_fn (1 reshaped)" in str(loaded)
+    assert "timm's checkpoint_filter_fn: 1 reshaped (pos_embed)" in str(loaded)
 
 
 def test_the_filter_does_not_excuse_another_networks_weights(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_model_too_large_for_a_message_is_run_from_files(tmp_path: Path, monke
 def test_the_card_names_the_output_to_take(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_linear(tmp_path / "theirs.onnx", outputs=("means", "scores"))
-    with pytest.raises(RefusedFile, match=r"1 inputs and 2 outputs.*name one of means, scores in the card"):
+    with pytest.raises(RefusedFile, match=r"1 input and 2 outputs.*name one of means, scores in the card"):
         import_graph(tmp_path / "theirs.onnx", RECIPE)
     (tmp_path / "card.toml").write_text(f'{CARD}[graph]\noutput = "scores"\n')
     assert compile_to("e", engine, "--recipe", "card.toml") == 0
@@ -182,7 +182,11 @@ def test_a_foreign_graph_runs_once_a_card_says_what_it_is(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("graph", "error", "words"),
     [
-        ({"size": (6, 4)}, UsageError, "takes N×3×6×4, and small gives images of 4×6; give its own --recipe"),
+        (
+            {"size": (6, 4)},
+            UsageError,
+            "takes N×3×6×4, and small gives 3×4×6; take a card whose",
+        ),
         ({"classes": 9}, UsageError, "has 9 classes, small 3"),
     ],
 )

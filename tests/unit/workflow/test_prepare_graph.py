@@ -3,19 +3,30 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emulators.tensorrt_sdk import install_tensorrt
-from seatrial.engines.base import Capabilities
+from onnx_graphs import write_linear
+from seatrial.engines.base import Capabilities, GraphFile
 from seatrial.engines.engine_folder import BuildSpec, read_graph
 from seatrial.errors import UsageError
+from seatrial.export.graph import run_graph
 from seatrial.models.onnx_file import load_graph
 from seatrial.progress import Progress, Update, silent
+from seatrial.recipes import Recipe
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.compile import compile_graph, prepare_graph
+from seatrial.workflow.import_onnx import import_graph
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 from uneven_network import make_network, write_graph, write_images
 
+CARD = {
+    "name": "two",
+    "title": "A graph with two outputs",
+    "network": {"name": "two", "classes": 3},
+    "preprocess": [{"step": "resize", "size": [32, 32]}, {"step": "to_float"}],
+}
 PLAIN = Capabilities("plain", "1", precisions=("fp32", "fp16", "bf16", "int8"))
 PICKY = Capabilities("picky", "1", precisions=("fp32", "fp16", "int8"), in_graph=("fp16", "int8"))
 SIGNED = Capabilities("signed", "1", precisions=("fp32", "int8"), in_graph=("int8",), signed_int8=True)
@@ -107,3 +118,21 @@ def test_the_engine_is_built_from_the_derived_graph(
     stamp = (tmp_path / "engine" / "engine.json").stat().st_mtime_ns
     compile_graph(graph, spec, tmp_path / "engine")
     assert (tmp_path / "engine" / "engine.json").stat().st_mtime_ns == stamp
+
+
+ALONE = Capabilities("alone", "1", precisions=("fp32", "fp16"), in_graph=("fp16",), one_output=True)
+
+
+def test_an_engine_that_compiles_all_outputs_gets_a_graph_with_the_cards(tmp_path: Path) -> None:
+    path = write_linear(tmp_path / "two.onnx", outputs=("scores", "means"), shape=("batch", 3, 32, 32))
+    recipe = Recipe.read({**CARD, "graph": {"output": "scores"}}, "card.toml")
+    graph = GraphFile(path, import_graph(path, recipe))
+    assert graph.manifest.left_out == ("means",)
+    assert prepare_graph(graph, "fp32", PLAIN, [], silent) == graph
+    cut = prepare_graph(graph, "fp32", ALONE, [], silent)
+    assert cut.path == tmp_path / "two-one-output.onnx" and cut.manifest.left_out == ()
+    assert [value.name for value in load_graph(cut.path).graph.output] == ["scores"]
+    assert cut.manifest.parity[-1].relative_error == 0 and cut.manifest.origin == graph.manifest.sha256
+    pixels = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    both = (run_graph(load_graph(each.path), pixels) for each in (graph, cut))
+    assert np.array_equal(*both)

@@ -63,8 +63,9 @@ def _describe(differences: Differences, name: str) -> Iterator[str]:
     if v is None:
         yield f"{name} against {describe_agreement(a)}"
     else:
+        drop, low, high = map(write_points, (v.drop_pp, v.low_pp, v.high_pp))
         yield (
-            f"{name} against {v.reference}: drop {v.drop_pp:.2f} points ({v.low_pp:.2f} to {v.high_pp:.2f}), "
+            f"{name} against {v.reference}: drop {drop} points ({low} to {high}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%}); "
             f"McNemar's p {v.p_value:.2g}"
         )

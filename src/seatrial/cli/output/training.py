@@ -8,6 +8,7 @@ from seatrial.cli.output.guides import WRONG
 from seatrial.cli.output.tables import Layout, write_blocks, write_ratio
 from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
 from seatrial.metrics.rate import find_rate_interval
+from seatrial.metrics.topk import K
 from seatrial.recipes.claims import Claim, find_scalings
 from seatrial.recipes.schema import Guide, Recipe
 from seatrial.report.formats import Grid, write_columns
@@ -33,7 +34,9 @@ def write_outcome(record: TrainingRecord, output: Path) -> str:
     if record.validation is not None:
         val = record.validation
         counted = f"{val.images} of {val.of_images}" if val.is_partial else str(val.images)
-        result = f"top-1 {val.top1:.3%}, top-5 {val.top5:.3%}, loss {val.loss:.4f}"
+        # Of five classes or fewer the label is always among the first five.
+        top5 = "" if val.classes is not None and val.classes <= K else f"top-{K} {val.top5:.3%}, "
+        result = f"top-1 {val.top1:.3%}, {top5}loss {val.loss:.4f}"
         lines.append(f"held-out: {result}; {counted} images, each counted once")
     if record.bad_images:
         lines.append(f"left out: {len(record.bad_images)} images that could not be read, listed in the record")

@@ -49,6 +49,7 @@ def probe_machine() -> Capabilities:
         devices=tuple(f"npu:{chip.device}" for chip in chips),
         hardware=tuple(chip.soc_version for chip in chips),
         precisions=PRECISIONS,
+        one_output=True,
     )
 
 

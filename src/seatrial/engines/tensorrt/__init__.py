@@ -68,6 +68,7 @@ class TensorRtEngine:
             hardware=tuple(f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus),
             precisions=("fp32", *tf32, "fp16", "int8") if gpus else (),
             signed_int8=True,
+            one_output=True,
             in_graph=("fp16", "int8") if read_numbers(found)[0] >= FIRST_TYPED else ("int8",),
             free_batch=True,
             missing=missing,

@@ -11,7 +11,7 @@ from typing import Any
 from seatrial.engines.tensorrt.cuda import use_gpu
 from seatrial.engines.tensorrt.options import Settings
 from seatrial.engines.tensorrt.session import Shape, get_logger, read_error
-from seatrial.errors import EngineError
+from seatrial.errors import EngineError, shorten
 from seatrial.store.files import replacing
 
 Version = tuple[int, int, int]
@@ -149,9 +149,9 @@ def find_reason(log: str) -> str:
     for pattern in (r"^\[[^]]*\] \[E\] (?:\[TRT\] )?(.*\S)", r"^(&&&& FAILED.*)"):
         found = re.search(pattern, log, re.MULTILINE)
         if found is not None:
-            return found[1][:300]
+            return shorten(found[1])
     lines = [line for line in log.splitlines()[1:] if line.strip()]
-    return lines[-1][:300] if lines else "it printed nothing"
+    return shorten(lines[-1]) if lines else "it printed nothing"
 
 
 def build_in_process(job: PlanJob) -> None:
@@ -190,9 +190,7 @@ def _build_serialized(job: PlanJob, logger: Any) -> Any:
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(job.graph.absolute())):
         reason = parser.get_error(0).desc() if parser.num_errors else read_error(first=True)
-        raise EngineError(
-            f"tensorrt does not parse {job.graph.name}: {' '.join(reason.split())[:300]}", "export with another --opset"
-        )
+        raise EngineError(f"tensorrt does not parse {job.graph.name}: {shorten(reason)}", "export with another --opset")
     config = _configure(job, builder, tensorrt)
     plan = builder.build_serialized_network(network, config)
     if plan is not None:

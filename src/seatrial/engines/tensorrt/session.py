@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seatrial.closing import Closing, Pool
 from seatrial.engines.base import StageTimes, check_batch
 from seatrial.engines.tensorrt.cuda import Lane, use_gpu
-from seatrial.errors import EngineError, RefusedFile, UsageError
+from seatrial.errors import EngineError, RefusedFile, UsageError, shorten
 from seatrial.store.records import TensorSpec
 
 Shape = tuple[int, ...]
@@ -175,4 +175,4 @@ def load_plan(path: Path) -> Any:
 def read_error(first: bool = False) -> str:
     """TensorRT's last error, or its first one, in one line."""
     errors = get_logger().errors
-    return " ".join(errors[0 if first else -1].split())[:300] if errors else "it gives no reason"
+    return shorten(errors[0 if first else -1]) if errors else "it gives no reason"

@@ -8,12 +8,14 @@ or `TorchvisionBackend` where the file names a fast processor, and the classes t
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, SeatrialError, UsageError, first_line
 from seatrial.models.sources import timm
 from seatrial.models.sources.card import Draft, check_channels, count_channels
 from seatrial.models.sources.library import read_version
@@ -51,6 +53,20 @@ FIXES = ("give a folder as save_pretrained writes it", "fetch it again")
 """Where a JSON file is missing, and where it is damaged."""
 
 
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Whatever the libraries raise of a configuration, which anybody may have written, is about the configuration."""
+    try:
+        yield
+    except SeatrialError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"hf:{name}: its config.json is not read ({type(error).__name__}: {first_line(error)})",
+            "mend it, or give the network as FILE.py:CALLABLE with --like",
+        ) from None
+
+
 def resolve(name: str, image_size: int | None = None) -> Draft:
     """The card of a repository that is stored on this machine, or of a folder.
 
@@ -58,10 +74,23 @@ def resolve(name: str, image_size: int | None = None) -> Draft:
         UsageError: it is not on this machine, or is no image classifier that a card can describe.
         EngineError: transformers or huggingface_hub is not installed.
     """
-    folder, repository, revision = _find_folder(name)
-    config = read_json(folder / "config.json", *FIXES)
-    if "architecture" in config:
-        return _resolve_timm(name, folder, repository, revision, config, image_size)
+    place = _find_folder(name)
+    with _reading(name):
+        config = read_json(place[0] / "config.json", *FIXES)
+        if "architecture" in config:
+            return _resolve_timm(name, *place, config, image_size)
+        return _resolve_transformers(name, *place, config, image_size)
+
+
+def _resolve_transformers(
+    name: str,
+    folder: Path,
+    repository: str | None,
+    revision: str | None,
+    config: dict[str, Any],
+    image_size: int | None,
+) -> Draft:
+    """The card of a repository that transformers made."""
     architecture = _check_architecture(name, config)
     processor = _load_processor(name, folder)
     here = f"transformers {read_version('transformers', 'hf')}"
@@ -99,8 +128,14 @@ def make_transform(name: str, recipe: Recipe) -> "Transform":
 
 
 def list_references(pattern: str) -> list[Listed]:
-    """None: what the hub has is not known on this machine."""
-    return []
+    """Folders that fit a shell pattern; what the hub has is not known on this machine."""
+    found = []
+    for folder in sorted(
+        path for path in glob(str(Path(pattern).expanduser())) if (Path(path) / "config.json").is_file()
+    ):
+        recipe = resolve(folder).read()
+        found.append(Listed(f"hf:{folder}", recipe.input_size, recipe.network.classes, None, None, None))
+    return found
 
 
 def fetch(name: str) -> Path:
@@ -137,6 +172,8 @@ def _find_folder(name: str) -> tuple[Path, str | None, str | None]:
     if Path(name).expanduser().is_dir() and name:
         return Path(name).expanduser(), None, None
     repository, _, revision = name.partition("@")
+    if name.startswith((".", "/", "~")):
+        raise UsageError(f"hf:{name}: there is no folder {name}", "give a folder as save_pretrained writes it")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository):
         raise UsageError(f"hf:{name} is no folder and no ORG/NAME", "write it like hf:google/vit-base-patch16-224")
     read_version("huggingface_hub", "hf")
@@ -206,7 +243,8 @@ def _check_architecture(name: str, config: Mapping[str, Any]) -> str:
     Raises:
         UsageError: it is no image classifier with one label an image, or its code is in the repository.
     """
-    known = (config.get("architectures") or [None])[0]
+    named = config.get("architectures") or [None]
+    known = named if isinstance(named, str) else named[0]
     if "auto_map" in config:
         raise UsageError(f"hf:{name} brings code of its own", "give the network as FILE.py:CALLABLE, and read it first")
     if known is None or "ForImageClassification" not in known or not hasattr(_transformers(), known):
@@ -262,9 +300,9 @@ def _load_processor(name: str, folder: Path) -> Any:
     try:
         processor = _transformers().AutoImageProcessor.from_pretrained(folder, backend=backend)
     except Exception as error:  # transformers raises of everything what it cannot read
-        first = str(error).strip().partition("\n")[0][:200]
         raise UsageError(
-            f"hf:{name}: transformers does not read its preprocessor_config.json ({first})", "mend it, or write a card"
+            f"hf:{name}: transformers does not read its preprocessor_config.json ({first_line(error)})",
+            "mend it, or write a card",
         ) from None
     own = _find_kind(processor)
     if own in UNSAID:

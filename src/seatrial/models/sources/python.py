@@ -53,6 +53,7 @@ def _count_classes(network: Network, shape: tuple[int, int, int]) -> int:
         raise
     except Exception:  # What reads values cannot run without any.
         built = build_network(network).eval()
-        with refuse_images(name, (1, *shape), "give --image-size, or another --like"), torch.inference_mode():
+        fix = "give --image-size, or another --like (for one channel a card with grey images)"
+        with refuse_images(name, (1, *shape), fix), torch.inference_mode():
             logits = built(torch.zeros(1, *shape))
     return check_logits(name, logits)

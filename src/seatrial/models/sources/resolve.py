@@ -1,5 +1,7 @@
 """From a model reference to a card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE`, `FILE.onnx` or a card."""
 
+import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -122,7 +124,7 @@ def resolve_card(
                 onnx.list_missing(reference), "give --like REF, such as --like timm:resnet50, or a card that says it"
             )
         draft = onnx.make_draft(reference, _start_like(like, image_size))
-    elif like is not None:
+    elif like is not None and not reference.endswith(".py"):
         raise UsageError(
             f"--like is for a Python or an ONNX file, and {reference} says itself how images are prepared",
             "leave it out; a card with base = REF changes what it says",
@@ -274,6 +276,11 @@ def split_reference(reference: str) -> tuple[str | None, str]:
     Raises:
         UsageError: it has a colon, is no file, and what stands before it is no source.
     """
+    if reference.endswith(".py"):
+        raise UsageError(
+            f"{reference} is a Python file, and which of its functions gives the network is not said",
+            f"write {reference}:CALLABLE",
+        )
     source, colon, name = reference.partition(":")
     if not colon or reference in list_cards() or Path(reference).is_file():
         _refuse_other_kinds(reference)
@@ -318,14 +325,25 @@ def list_references(pattern: str) -> list[Listed]:
     """The references that a pattern such as `timm:convnext*` fits, of every source where it names none.
 
     Raises:
-        UsageError: what stands before the colon is no origin.
+        UsageError: what stands before the colon is no origin, or the pattern fits nothing: names what is near.
         EngineError: a library is not installed.
     """
     source, name = split_reference(pattern) if ":" in pattern else (None, pattern)
+    asked = [source] if source else [each for each in SOURCES if each != "hf"]
+    found = [listed for each in asked for listed in load_source(each).list_references(name or "*")]
+    if found:
+        return found
     if source == "hf":
-        raise UsageError("what the Hugging Face hub has is not known here", "look there, and give hf:ORG/NAME")
-    asked = [source] if source else list(SOURCES)
-    return [listed for each in asked for listed in load_source(each).list_references(name or "*")]
+        raise UsageError(
+            f"no folder with a config.json fits '{pattern}', and what the Hugging Face hub has is not known here",
+            "look there, and give hf:ORG/NAME",
+        )
+    everything = [each.reference for kind in asked for each in load_source(kind).list_references("*")]
+    known = {re.split(r"[./]", reference.partition(":")[2])[0]: reference.partition(":")[0] for reference in everything}
+    near = difflib.get_close_matches(re.split(r"[./]", name)[0].strip("*?"), known, n=3, cutoff=0.5)
+    words = " or ".join(f"'{known[each]}:{each}*'" for each in near)
+    fix = f"did you mean {words}?" if near else "a pattern such as 'timm:*resnet*' finds more"
+    raise UsageError(f"no model reference fits '{pattern}'", fix)
 
 
 def find_transform(recipe: Recipe) -> Transform | None:

@@ -184,7 +184,9 @@ def _find_name(name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
     architecture = name.partition(".")[0]
     of_same = [tag for tag in configs if tag.partition(".")[0] == architecture]
     if of_same:
-        raise UsageError(f"timm has no weights '{name}'", f"it has {', '.join(of_same[:8])}")
+        # The nearest tags first.
+        near = difflib.get_close_matches(name, of_same, n=8, cutoff=0)
+        raise UsageError(f"timm has no weights '{name}'", f"it has {', '.join(near)}")
     near = difflib.get_close_matches(name, configs, n=3, cutoff=0.5)
     known = f"did you mean {' or '.join(near)}?" if near else "`seatrial recipes list 'timm:*'` lists them"
     raise UsageError(f"timm {read_version('timm')} has no pretrained model '{name}'", known)

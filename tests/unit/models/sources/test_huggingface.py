@@ -14,6 +14,7 @@ from seatrial.models.build import build_network
 from seatrial.models.checkpoint import load_checkpoint
 from seatrial.models.find_weights import find_weights
 from seatrial.models.sources import resolve_recipe
+from seatrial.models.sources.resolve import list_references
 
 transformers = pytest.importorskip("transformers")
 
@@ -137,6 +138,15 @@ def test_a_repository_that_timm_made_is_timms(tmp_path: Path, pictures: list[Pat
     assert proof is not None and proof.holds and recipe.input_size == (160, 160)
 
 
+def test_folders_are_listed_also_relative_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder(tmp_path / "mine", "vit")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for pattern in ("hf:./mine", "hf:*", f"hf:{tmp_path}/m*"):
+        (listed,) = list_references(pattern)
+        assert (listed.reference.endswith("mine"), listed.size, listed.classes) == (True, (224, 224), 3)
+
+
 @pytest.mark.parametrize("backend", ["pil", "torchvision"])
 def test_a_network_of_one_channel_is_given_grey_images(backend: str, tmp_path: Path, pictures: list[Path]) -> None:
     folder = make_folder(tmp_path, "vit", backend, {"image_mean": [0.4], "image_std": [0.3]})
@@ -187,6 +197,25 @@ def test_timms_network_of_one_channel_is_given_grey_images(tmp_path: Path, pictu
 def test_what_no_card_can_say_is_refused(tmp_path: Path, file: str, changes: dict[str, Any], refusal: str) -> None:
     folder = make_folder(tmp_path, "vit")
     edit(folder / file, **changes)
+    with pytest.raises(UsageError, match=refusal) as raised:
+        resolve_recipe(f"hf:{folder}")
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("config", "refusal"),
+    [
+        ({"architecture": "test_vit", "num_classes": 3}, "its config.json is not read .KeyError"),
+        ({"architecture": "test_vit", "num_classes": 3, "pretrained_cfg": {"input_size": [3, 9]}}, "is not read .Val"),
+        ({"id2label": ["a", "b"]}, "its config.json is not read .AttributeError"),
+        ({"hidden_size": "big"}, "its config.json is not read"),
+        ({"architectures": "ViTModel"}, "is a ViTModel, not one of"),
+        ({"architectures": []}, "is a vit, not one of"),
+    ],
+)
+def test_what_anybody_may_have_written_is_one_line(tmp_path: Path, config: dict[str, Any], refusal: str) -> None:
+    folder = make_folder(tmp_path, "vit")
+    edit(folder / "config.json", **config)
     with pytest.raises(UsageError, match=refusal) as raised:
         resolve_recipe(f"hf:{folder}")
     assert raised.value.fix

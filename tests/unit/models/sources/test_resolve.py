@@ -33,7 +33,7 @@ def test_the_text_of_a_resolved_card_is_the_card(reference: str) -> None:
     [
         ("tim:resnet50", "'tim:resnet50' begins with 'tim:', which is no origin of models; did you mean 'timm'"),
         ("timm:resnot50", "has no pretrained model 'resnot50'; did you mean resnet50"),
-        ("timm:resnet50.a9_in1k", "timm has no weights 'resnet50.a9_in1k'; it has resnet50.a1_in1k"),
+        ("timm:resnet50.a9_in1k", "timm has no weights 'resnet50.a9_in1k'; it has resnet50."),
         ("timm:vit_base_patch14_dinov2", "gives features and no classes .*; train a head on it"),
         (
             "timm:convnext_tiny.dinov3_lvd1689m",
@@ -114,8 +114,12 @@ def test_references_are_listed_by_pattern() -> None:
         name for name in found if name.startswith("timm:resnet18.")
     ]
     assert not [name for name in found if "clip" in name]
-    with pytest.raises(UsageError, match="what the Hugging Face hub has is not known here"):
-        list_references("hf:*")
+    with pytest.raises(UsageError, match=r"no folder .* fits 'hf:nix\*', and what the Hugging Face hub has is"):
+        list_references("hf:nix*")
+    with pytest.raises(UsageError, match=r"fits 'timm:convnxt\*'; did you mean 'timm:.*convnext"):
+        list_references("timm:convnxt*")
+    with pytest.raises(UsageError, match=r"fits 'resnte18'; did you mean .*:resnet18\*'"):
+        list_references("resnte18")
     everywhere: list[Any] = [listed.reference for listed in list_references("resnet18*")]
     assert "torchvision:resnet18/IMAGENET1K_V1" in everywhere and "timm:resnet18.a1_in1k" in everywhere
 
@@ -173,7 +177,7 @@ def test_another_network_or_other_steps_take_over_no_figure(tmp_path: Path) -> N
 def test_a_base_is_seen_from_the_cards_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cards").mkdir()
     card = write(tmp_path / "cards" / "mine.toml", '\ufeffbase = "hf:./model"\n')
-    with pytest.raises(UsageError, match=r"hf:.*cards/model is no folder"):
+    with pytest.raises(UsageError, match=r"hf:.*cards/model: there is no folder"):
         resolve_recipe(card)
     with pytest.raises(UsageError, match="a base cannot be a Python file"):
         resolve_recipe(write(tmp_path / "c.toml", 'base = "nets.py:net"\n'))
