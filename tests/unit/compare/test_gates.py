@@ -16,6 +16,7 @@ from seatrial.compare.gates import (
 from seatrial.compare.verdict import reach_verdict
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, Metric
+from seatrial.report.numbers import write_points
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord, Comparison, Suspicion
 
@@ -67,7 +68,9 @@ def test_a_drop_is_judged_by_what_is_sure(
     found = judge_reference_drop(record.model_copy(update={"versus": versus}), 1.0)
     assert (found.outcome, found.kind, found.gate) == (outcome, "accuracy", "reference_drop_pp")
     assert found.engine == "openvino-bf16"
-    assert f"fell 0.62 points against torch ({low_pp:.2f} to {high_pp:.2f} with 95 %" in found.reason
+    assert (
+        f"fell 0.62 points against torch ({write_points(low_pp)} to {write_points(high_pp)} with 95 %" in found.reason
+    )
     assert "1 lost, 1 gained of 540 images); the gate is 1" in found.reason
 
 
