@@ -276,11 +276,6 @@ def split_reference(reference: str) -> tuple[str | None, str]:
     Raises:
         UsageError: it has a colon, is no file, and what stands before it is no source.
     """
-    if reference.endswith(".py"):
-        raise UsageError(
-            f"{reference} is a Python file, and which of its functions gives the network is not said",
-            f"write {reference}:CALLABLE",
-        )
     source, colon, name = reference.partition(":")
     if not colon or reference in list_cards() or Path(reference).is_file():
         _refuse_other_kinds(reference)
