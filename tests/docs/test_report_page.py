@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from guide_structure import HEADINGS, TABLES
 from pages import read_commands, read_page
 from run_folder import Trial, build_run
 from seatrial.cli import run_cli
+from seatrial.recipes.guide_text import check_guide_text, read_tables
 from seatrial.report.forms import FORMS
 
 PAGE = "docs/report.md"
@@ -36,3 +38,10 @@ def test_the_page_has_a_row_and_a_command_for_each_format() -> None:
     assert rows == list(FORMS)
     asked = {words[words.index("--format") + 1] for words in read_commands(PAGE) if "--format" in words}
     assert asked == set(FORMS)
+
+
+def test_the_example_of_a_guide_has_the_sections_of_today_and_no_error() -> None:
+    text = read_page("docs/examples/guide.zh.md")
+    assert set(re.findall(r'^(#+) (.*)<a name="', text, re.MULTILINE)) <= {("#" * n, title) for n, title in HEADINGS}
+    assert all(any(set(columns) <= set(table.header) for table in read_tables(text)) for columns in TABLES[:4])
+    assert [claim for claim in check_guide_text("example", text) if not claim.holds] == []

@@ -53,16 +53,20 @@ def retell(text: str) -> str:
     """A finished English text in the language that is being written; what no phrase has stays as it is.
 
     It is a phrase whose fields may be phrases again, or several sentences or clauses, each by itself. In a phrase `{n}`
-    stands for a number, `{w}` for one word, both with any digit after, and any other field for anything.
+    stands for a number, `{p}` for per cent, `{w}` for one word, each with any digit after; other fields for anything.
     """
     language = _speaking.get()
-    return text if language == ENGLISH else _STOP.sub("。", _retell(language, text))
+    return text if language == ENGLISH else _GAP.sub("", _STOP.sub("。", _retell(language, text)))
 
 
 _STOP = re.compile("(?<=[\u4e00-\u9fff）])\\.$")
 """A full stop that ends Chinese."""
+_GAP = re.compile("(?<=[。；：]) ")
+"""After a mark that brings its own."""
+_LETTER = re.compile("[A-Za-z]")
 _FIELD = re.compile(r"\{(\w+)\}")
-_NUMBER, _WORD, _ANYTHING = r"[-−]?\d[\d,.]*", r"\S+", r".+?"
+_KINDS = {"n": r"[-−]?\d[\d,.]*", "p": r"\d[\d.]*(?: to \d[\d.]*)?%", "w": r"\S+"}
+"""Patterns of fields by their names."""
 _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`])")
 _JOINTS = {" · ": " · ", "; ": "；"}
 """Between parts of a sentence, with what stands there instead."""
@@ -73,8 +77,8 @@ _LONGEST = 1000
 @lru_cache(maxsize=10_000)
 def _retell(language: str, text: str) -> str:
     exact = read_catalogue(language).get(text)
-    if exact is not None:
-        return exact
+    if exact is not None or not _LETTER.search(text):
+        return text if exact is None else exact
     sentences = _SENTENCES.split(text)
     if len(sentences) > 1:
         return "".join(_retell(language, sentence) for sentence in sentences)
@@ -101,7 +105,7 @@ def _make_pattern(phrase: str) -> str:
     pieces = _FIELD.split(phrase)
     pattern, seen = re.escape(pieces[0]), set[str]()
     for name, literal in zip(pieces[1::2], pieces[2::2], strict=True):
-        kind = {"n": _NUMBER, "w": _WORD}.get(name.rstrip("0123456789"), _ANYTHING)
+        kind = _KINDS.get(name.rstrip("0123456789"), ".+?")
         pattern += (f"(?P={name})" if name in seen else f"(?P<{name}>{kind})") + re.escape(literal)
         seen.add(name)
     return pattern

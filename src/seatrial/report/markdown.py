@@ -15,7 +15,7 @@ def write_markdown(run: Run) -> str:
         f"# {escape(page.title)}",
         escape(page.subject),
         f"**{escape(page.verdict)}**",
-        escape(f"{page.speed} {page.doubts}"),
+        escape(retell(f"{page.speed} {page.doubts}")),
         escape(page.meaning),
     ]
     blocks += [write_markdown_list([f"{who}: {why}" for who, why in page.troubles])]

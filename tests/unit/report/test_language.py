@@ -60,6 +60,12 @@ def test_braces_in_a_field_stay_text() -> None:
         ("Nobody wrote this down.", "Nobody wrote this down."),
         ("an image to which two engines give different first classes", "两个引擎给出不同首选类别的图片"),
         ("{n} {", "{n} {"),
+        (
+            "a: other processes used 8% of the processors while it was measured; "
+            "b: other processes used 7 to 9% of the processors while it was measured",
+            "a：测量时其他进程占用了处理器的 8%；b：测量时其他进程占用了处理器的 7 至 9%",
+        ),
+        ("Every gate is met. A gate is a limit that the recipe sets.", "所有门限均已满足。门限是卡片规定的限值。"),
     ],
 )
 def test_a_finished_sentence_is_retold_with_its_figures(text: str, told: str) -> None:

@@ -2,9 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from seatrial.data.preprocessing.aipp import load_aipp
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
@@ -26,21 +23,8 @@ from seatrial.engines.base import (
 from seatrial.errors import EngineError
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.steps import dump_steps
-from seatrial.store.record import Record
+from seatrial.store.atc_build import BUILD, AtcBuild
 from seatrial.store.records import GraphManifest, TensorSpec
-
-BUILD = "atc.json"
-
-
-class AtcBuild(Record):
-    """How the files of an engine folder were compiled: its `atc.json`."""
-
-    schema_: Literal["seatrial/atc/1"] = Field(default="seatrial/atc/1", alias="schema")
-    graph: str
-    """The ONNX file, where it was."""
-    soc_version: str
-    commands: tuple[str, ...]
-    """As typed into a shell, in the engine folder."""
 
 
 class AscendEngine:

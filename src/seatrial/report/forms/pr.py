@@ -35,4 +35,4 @@ def _describe_basis(run: Run) -> str:
         cores=machine.cores,
         version=machine.versions.get("seatrial", "–"),
     )
-    return f"{basis} {retell(write_doubts(run).removesuffix(': see Doubts.'))}".strip()
+    return retell(f"{basis} {retell(write_doubts(run).removesuffix(': see Doubts.'))}".strip())

@@ -11,8 +11,9 @@ from run_folder import BF16, INT8, MACHINE, TORCH, Trial, build_run
 from seatrial.report.forms import write_form
 from seatrial.report.language import SAID, read_groups
 from seatrial.results.run_folder import Run, read_run
+from seatrial.store.atc_build import AtcBuild
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
-from seatrial.store.records import EngineManifest, Tuning
+from seatrial.store.records import EngineManifest, RunManifest, Tuning
 from seatrial.store.records import Trial as TunedTrial
 
 EVIL = "<img src=x> | `a` **b** [x](y)"
@@ -102,6 +103,25 @@ def test_tuning_and_diagnosis_appear_where_there_are_records(run: Run, tmp_path:
     assert list_headings(text)[1:] == list(HEADINGS)
     assert "| openvino-bf16 | 8 | 2 | - | 91.25 | 采用 |\n| openvino-bf16 | 1 | 2 | - | 80.5 |  |" in text
     assert "| export | torch | 16 | - | 1.0e-05 | within |" in text
+
+
+def test_the_commands_of_atc_are_those_that_were_run(run: Run, tmp_path: Path) -> None:
+    assert "ATC" not in write_form(run, "guide", "zh")
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    line = "atc --framework=5 --model=model.onnx --output=model_bs1 --soc_version=Ascend310P3"
+    build = AtcBuild(graph="model.onnx", soc_version="Ascend310P3", commands=(line,))
+    build.save(folder / "engines" / "openvino-bf16" / "atc.json")
+    text = write_form(read_run(folder), "guide", "zh")
+    assert f"ATC 转换执行的命令如下，均在各引擎文件夹内执行：\n\n   ```\n   {line}\n   ```" in text
+
+
+def test_a_run_of_an_onnx_file_has_no_conversion(run: Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    manifest = RunManifest.load(folder / "run.json")
+    network = {"builder": "onnx", "name": "net.onnx", "classes": 10}
+    manifest.model_copy(update={"recipe": manifest.recipe | {"network": network}}).save(folder / "run.json")
+    text = write_form(read_run(folder), "guide", "zh")
+    assert "网络即 ONNX 文件 net.onnx。" in text and "无需转换" in text and "与 PyTorch" not in text
 
 
 def test_a_commit_in_the_source_is_taken_apart(text: str) -> None:

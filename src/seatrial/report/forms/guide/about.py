@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from seatrial.report.formats import escape, fence, write_markdown_list
 from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.guide.blocks import NOTHING, tabulate
-from seatrial.report.language import say
+from seatrial.report.language import retell, say
 from seatrial.report.numbers import write_count, write_size
 from seatrial.results.run_folder import Run
 from seatrial.store.measurement import Environment
@@ -28,7 +28,7 @@ def write_overview(run: Run) -> list[str]:
     lines = "\n".join(f"{name}={value}" for name, value in facts.items() if value)
     outcome = say("Verdict: {outcome}.", outcome=run.verdict.outcome if run.verdict else say("not judged"))
     return [
-        escape(f"{what} {size}".strip()),
+        escape(retell(f"{what} {size}".strip())),
         f"**{escape(outcome)}**",
         f"- {say('Reference implementation:')}",
         fence(lines),

@@ -9,12 +9,18 @@ from seatrial.report.numbers import write_count, write_figures, write_small
 from seatrial.report.speed import all_speeds
 from seatrial.report.tables import write_precision
 from seatrial.results.run_folder import Run
+from seatrial.store.atc_build import BUILD, AtcBuild
 
 
 def write_source_steps(run: Run) -> list[str]:
     """Where the weights are from."""
     facts, weights = run.checkpoint, run.recipe.weights
-    steps = [say("The network is built by {builder}.", builder=run.recipe.network.builder)]
+    network = run.recipe.network
+    steps = [
+        say("The network is the ONNX file {file}.", file=network.name)
+        if network.builder == "onnx"
+        else say("The network is built by {builder}.", builder=network.builder)
+    ]
     if weights and weights.url:
         steps.append(say("The card's weights: {file} from {url}", file=weights.file, url=weights.url))
     if facts:
@@ -42,7 +48,7 @@ def write_data_steps(run: Run) -> list[str]:
     return [
         number_steps(
             [
-                [escape(" ".join(what)), tabulate([say("Input"), say("Checksum")], hashes)],
+                [escape(retell(" ".join(what))), tabulate([say("Input"), say("Checksum")], hashes)],
                 [prepared, tabulate([say("Step"), say("What it does")], preprocess)],
             ]
         )
@@ -51,9 +57,12 @@ def write_data_steps(run: Run) -> list[str]:
 
 def write_inference_steps(run: Run) -> list[str]:
     """From the checkpoint to the verdict: the command, the graph and the engines that it made."""
+    conversion = say("Conversion: the checkpoint becomes an ONNX graph, which is held against PyTorch.")
+    if run.recipe.network.builder == "onnx":
+        conversion = say("No conversion: the graph is a copy of the ONNX file, which is the reference in onnxruntime.")
     steps = [
         [say("Run the whole trial. This is the command that was run:"), fence(run.manifest.command)],
-        [say("Conversion: the checkpoint becomes an ONNX graph, which is held against PyTorch."), *_write_graph(run)],
+        [conversion, *_write_graph(run)],
         [say("Each engine is compiled from the graph, and reads back what it was built as."), *_write_engines(run)],
         [escape(_describe_sizes(run))],
     ]
@@ -108,3 +117,13 @@ def _write_engines(run: Run) -> Iterator[str]:
         yield tabulate([*names, say("Compiling, s")], rows, (6,))
     else:
         yield say("No engine was compiled.")
+    commands = [line for name in run.built for line in _list_atc_lines(run, name)]
+    if commands:
+        yield say("ATC was run with these commands, each in the folder of its engine:")
+        yield fence("\n".join(commands))
+
+
+def _list_atc_lines(run: Run, engine: str) -> tuple[str, ...]:
+    """The command lines of `atc` that built an engine; none of any other engine."""
+    path = run.folder / "engines" / engine / BUILD
+    return AtcBuild.load(path).commands if AtcBuild.stands_at(path) else ()
