@@ -119,7 +119,12 @@ def _train(context: RankContext) -> TrainingRecord:
             return done
         job = _make_job(context, key, spec.output, start)
         with closing(job.loader), catch_stop_signals() as signals:
-            trainer = Trainer(job, group, context.progress, signals)
+            try:
+                trainer = Trainer(job, group, context.progress, signals)
+            except SeatrialError:  # It closes its listeners where it has begun.
+                for listener in job.listeners:
+                    listener.close()
+                raise
             context.log(_describe_work(context, trainer))
             if start is not None:
                 trainer.load_state_dict(start)
