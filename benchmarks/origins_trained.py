@@ -173,7 +173,7 @@ def make_huggingface(folder: Path, data: DemoData) -> Trained:
     network = ResNetForImageClassification(config)
     network.save_pretrained(folder / "hf")
     (folder / "hf" / "preprocessor_config.json").write_text(PROCESSOR)
-    train(network, (f"hf:{folder / 'hf'}", None), data, epochs=8, rate=0.1)
+    train(network, (f"hf:{folder / 'hf'}", None), data, epochs=4, rate=0.1)
     network.save_pretrained(folder / "hf")
     return Trained("hf:./folder", "ResNet, 4 blocks", ("hf:./hf",))
 
