@@ -7,6 +7,7 @@ The folder is written, read with cold caches where the system lets us drop them,
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def time_board(folder: Path, form: str) -> str:
     """Seconds of a whole command, its start-up included."""
     cold = drop_caches()
     output = folder.parent / f"board.{form}"
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), _used_s()
     subprocess.run(
         [sys.executable, "-m", "seatrial", "board", str(folder), "--output", str(output)],
         check=True,
@@ -54,7 +55,15 @@ def time_board(folder: Path, form: str) -> str:
         stderr=subprocess.DEVNULL,
     )
     seconds = time.perf_counter() - begun
-    return f"{form:5} {seconds:6.1f} s {'cold' if cold else 'files in memory'}, {output.stat().st_size / 1e6:.1f} MB"
+    state = "cold" if cold else "files in memory"
+    size = output.stat().st_size / 1e6
+    return f"{form:5} {seconds:6.1f} s {state}, {_used_s() - used:5.1f} s of processor time, {size:.1f} MB"
+
+
+def _used_s() -> float:
+    """Processor time of all commands so far."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def main() -> None:

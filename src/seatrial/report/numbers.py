@@ -57,7 +57,7 @@ def write_probability(p: float) -> str:
 
 def write_size(size_bytes: int) -> str:
     """Memory and files: 15.6 GiB, 97.5 MiB, 2.44 KiB."""
-    power, unit = next(((p, u) for p, u in ((30, "GiB"), (20, "MiB")) if size_bytes >= 2**p), (10, "KiB"))
+    power, unit = (30, "GiB") if size_bytes >= 2**30 else (20, "MiB") if size_bytes >= 2**20 else (10, "KiB")
     return f"{write_figures(size_bytes / 2**power)} {unit}"
 
 

@@ -8,9 +8,8 @@ from seatrial.metrics.intervals import exact_bounds
 from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
 from seatrial.results.speed import Speed, measure_speeds
 from seatrial.store.measurement import Measurement
-from seatrial.store.record import read_checksum
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
-from seatrial.store.summary import EngineSummary, RunSummary, SpeedSummary
+from seatrial.store.summary import EngineSummary, RunSummary, Source, SpeedSummary
 
 
 def summarise(run: Run) -> RunSummary:
@@ -25,7 +24,7 @@ def summarise(run: Run) -> RunSummary:
         outcome=None if run.verdict is None else run.verdict.outcome,
         stale=len(run.stale),
         engines=tuple(_summarise_engine(run, name) for name in run.engines),
-        sources={path: read_checksum(run.folder / path) for path in paths},
+        sources={path: Source.of(run.folder / path) for path in paths},
     )
 
 

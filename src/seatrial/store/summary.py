@@ -3,13 +3,15 @@
 It names the checksum of every record that it was made of, so whether it is still theirs is known without reading them.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from seatrial.store.measurement import Scope
-from seatrial.store.record import Record, read_checksum
+from seatrial.store.record import CHECKSUM, Record, read_checksum
 from seatrial.store.records import Outcome
 from seatrial.strict import Strict
 
@@ -74,6 +76,34 @@ class EngineSummary(Strict):
     figures: tuple[SpeedSummary, ...] = ()
 
 
+class Source(Strict):
+    """A record that a summary was made of."""
+
+    checksum: str
+    """Empty where there was no record."""
+    size_bytes: int = 0
+    changed_ns: int = 0
+    """Time of the file's last change."""
+
+    @classmethod
+    def of(cls, path: Path) -> "Source":
+        """The record at a path, without reading all of it."""
+        checksum = read_checksum(path)
+        if not checksum:
+            return cls(checksum="")
+        status = path.stat()
+        return cls(checksum=checksum, size_bytes=status.st_size, changed_ns=status.st_mtime_ns)
+
+    def is_at(self, path: str) -> bool:
+        """Whether it is still the record at a path: by size and time of change, else, as of a copy, by its checksum."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return not self.checksum
+        same = (status.st_size, status.st_mtime_ns) == (self.size_bytes, self.changed_ns)
+        return bool(self.checksum) and (same or read_checksum(path) == self.checksum)
+
+
 class RunSummary(Record):
     """A run in brief."""
 
@@ -89,21 +119,27 @@ class RunSummary(Record):
     stale: int
     """Records that are of other inputs and left out."""
     engines: tuple[EngineSummary, ...]
-    sources: dict[str, str]
-    """The checksum of each record that it was made of, by path in the run folder; empty where there was none."""
+    sources: dict[str, Source]
+    """Each record that it was made of, by path in the run folder."""
 
     def is_of(self, folder: Path) -> bool:
         """Whether the records in a run folder are still those that this was made of."""
-        # As text: building so many paths takes longer than reading the files.
-        return all(read_checksum(f"{folder}/{path}") == checksum for path, checksum in self.sources.items())
+        # As text: building so many paths takes longer than looking at the files.
+        return all(source.is_at(f"{folder}/{path}") for path, source in self.sources.items())
 
     @classmethod
     def find(cls, folder: Path) -> "RunSummary | None":
-        """The summary in a run folder, if it is one of the records there."""
-        path = folder / SUMMARY
-        if not path.is_file():
+        """The summary in a run folder, if it is one of the records there.
+
+        Not `load`: its own checksum takes as long as all else, and what is wrong with it is that it is of others.
+        """
+        try:
+            with open(f"{folder}/{SUMMARY}", "rb") as file:
+                data = from_json(file.read())
+            data.pop(CHECKSUM, None)
+            found = cls.model_validate(data)
+        except (OSError, ValueError, AttributeError):  # There is none, or one of another version.
             return None
-        found = cls.load(path)
         return found if found.is_of(folder) else None
 
 

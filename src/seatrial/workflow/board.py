@@ -1,11 +1,12 @@
 """`seatrial board`: every run under a folder, side by side."""
 
-import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from seatrial.compare.board import BoardRow, list_rows, mark_front
@@ -19,8 +20,10 @@ from seatrial.store.records import Verdict
 from seatrial.store.summary import RunSummary
 
 SEVERAL = 400
-"""From so many runs on they are read by as many processes as there are cores."""
+"""From so many runs without a summary on they are read by as many processes as there are cores."""
 CHUNK = 50
+LOOKS = 16
+"""Summaries that are looked for at a time: a disk answers many questions at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,25 @@ def _read_rows(folder: Path, progress: Progress) -> list[BoardRow]:
 
 
 def _read_all(folder: Path, found: Sequence[tuple[str, str]]) -> Iterator[list[BoardRow]]:
-    jobs = [(folder, path, reason) for path, reason in found]
-    if len(jobs) < SEVERAL or count_cores() < 2:
-        yield from map(read_row, jobs)
+    """The rows of each run, in order: of its summary, else of its records."""
+    with ThreadPoolExecutor(LOOKS) as pool:
+        summaries = list(pool.map(RunSummary.find, [folder / path for path, _ in found]))
+    jobs = [(folder, *each) for each, summary in zip(found, summaries, strict=True) if summary is None]
+    with _open_pool(len(jobs)) as read:
+        rows = read(read_rows, jobs)
+        for (path, _), summary in zip(found, summaries, strict=True):
+            yield next(rows) if summary is None else list_rows(path, summary)
+
+
+@contextmanager
+def _open_pool(jobs: int) -> Iterator[Callable[..., Iterator[list[BoardRow]]]]:
+    """What does so many jobs in order: this process, or several."""
+    if jobs < SEVERAL or count_cores() < 2:
+        yield map
         return
     # Spawned, as a fork of a process with threads may hang.
     with ProcessPoolExecutor(count_cores(), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(read_row, jobs, chunksize=CHUNK)
+        yield partial(pool.map, chunksize=CHUNK)
 
 
 def find_runs(folder: Path) -> Iterator[tuple[str, str]]:
@@ -100,26 +115,14 @@ def find_runs(folder: Path) -> Iterator[tuple[str, str]]:
         yield os.path.relpath(error.filename, folder), f"it cannot be read ({error.strerror})"
 
 
-def read_row(job: tuple[Path, str, str]) -> list[BoardRow]:
-    """The rows of the run at a path under a folder; one with the reason where it cannot be read."""
+def read_rows(job: tuple[Path, str, str]) -> list[BoardRow]:
+    """The rows of the run at a path under a folder, from its records; one with the reason where they cannot be read."""
     folder, path, reason = job
     if reason:
         return [BoardRow(run=path, reason=reason)]
     try:
-        return list_rows(path, read_summary(folder / path))
+        return list_rows(path, summarise(read_records(folder / path)))
     except SeatrialError as error:
         return [BoardRow(run=path, reason=str(error))]
     except Exception as error:  # A foreign folder may hold anything, and must not hide the others.
         return [BoardRow(run=path, reason=f"its records do not make sense ({type(error).__name__}: {error})"[:300])]
-
-
-def read_summary(folder: Path) -> RunSummary:
-    """The summary in a run folder where it is of the records there, else one that is made of them.
-
-    Raises:
-        SeatrialError: as `read_records`.
-    """
-    found = None
-    with contextlib.suppress(SeatrialError):  # What was derived is made again; the records say themselves if damaged.
-        found = RunSummary.find(folder)
-    return found or summarise(read_records(folder))

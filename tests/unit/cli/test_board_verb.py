@@ -18,7 +18,7 @@ from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
 from seatrial.store.summary import SUMMARY, RunSummary
 from seatrial.workflow import board
-from seatrial.workflow.board import read_board, read_summary
+from seatrial.workflow.board import read_board, read_rows
 
 EVIL = "<script>alert(1)</script>|*_`"
 
@@ -73,19 +73,26 @@ def test_the_page_needs_nothing_and_runs_its_own_script_alone(runs: Path, tmp_pa
     assert "&lt;script&gt;" in page
 
 
-def test_a_summary_counts_only_as_long_as_the_records_are_its_own(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_summary_counts_only_as_long_as_the_records_are_its_own(runs: Path, tmp_path: Path) -> None:
     run = shutil.copytree(runs / "deep" / "down" / "first", tmp_path / "run")
     known = RunSummary.load(run / SUMMARY)
-    with monkeypatch.context() as patch:
-        patch.setattr(board, "read_records", lambda folder: pytest.fail("a sound summary is enough"))
-        assert read_summary(run) == known
+    assert RunSummary.find(run) == known
+    # A copy has other times, and the same checksums.
+    os.utime(run / "verdict.json")
+    assert RunSummary.find(run) == known
+    record = run / "evaluation" / "torch.json"
+    text = record.read_text()
+    record.write_text(text.replace('"hits"', '"hots"'))
+    os.utime(record, ns=(0, 0))
+    assert RunSummary.find(run) == known  # Only its end is read.
+    record.write_text(text[:-90])
+    assert RunSummary.find(run) is None and read_rows((tmp_path, "run", ""))[0].reason
+    record.write_text(text)
     (run / "verdict.json").unlink()
-    assert not known.is_of(run)
-    assert read_summary(run).outcome is None and known.outcome == "FAIL"
-    (run / SUMMARY).write_text("{}")
-    assert read_summary(run).outcome is None
+    assert RunSummary.find(run) is None and read_rows((tmp_path, "run", ""))[0].run_outcome is None
+    for damaged in ("{}", "[]", "", '{"schema": "seatrial/summary/1"'):
+        (run / SUMMARY).write_text(damaged)
+        assert RunSummary.find(run) is None
 
 
 def test_what_changed_since_an_older_folder_is_marked(runs: Path, tmp_path: Path) -> None:
