@@ -11,6 +11,7 @@ from pathlib import Path
 
 from seatrial.compare.board import BoardRow, list_rows, mark_front
 from seatrial.compare.since import Cell, compare_rows, find_older, name_cell
+from seatrial.data.loading.worker_process import start_process
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update, silent
@@ -97,7 +98,8 @@ def _open_pool(jobs: int) -> Iterator[Callable[..., Iterator[list[BoardRow]]]]:
         yield map
         return
     # Spawned, as a fork of a process with threads may hang.
-    with ProcessPoolExecutor(count_cores(), multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count_cores(), context, initializer=start_process) as pool:
         yield partial(pool.map, chunksize=CHUNK)
 
 
