@@ -46,6 +46,9 @@ def _list_absent(run: Run) -> Iterator[tuple[str, str]]:
     for what, names in absent.items():
         if names:
             yield what, f"not measured: {join_words(names)}"
+    if any(not record.labelled for record in run.accuracy.values()):
+        unknown = f"whether {run.reference} is right: the images have no labels, so only what differs from it is known"
+        yield "Accuracy", unknown
     alone = [name for name in run.measurements if _is_alone(run, name)]
     if alone:
         text = "each batch size was measured in one process; `seatrial bench` takes five"
@@ -54,7 +57,10 @@ def _list_absent(run: Run) -> Iterator[tuple[str, str]]:
     if scopes == {"host"}:
         yield "A batch from its files", "only from memory to memory was timed; below is the pace of the whole set"
     if run.accuracy:
-        yield "Other images", "every accuracy is of this one set; on images unlike these an engine may lose more"
+        yield (
+            "Other images",
+            "what is said of predictions is of this one set; on images unlike these an engine may lose more",
+        )
     if run.measurements:
         yield "Other machines", "every rate is of the machine that is named below"
         yield "Energy", "not measured"

@@ -54,6 +54,8 @@ def make_worse_classes(run: Run) -> Table:
         f"adjusted by Bonferroni.{more}"
     )
     absent = "The predictions of two engines are needed to compare their classes; this folder has fewer."
+    if run.predictions and not _list_labelled(run):
+        absent = "The images have no labels."
     if pairs:
         absent = (
             f"None: no engine is certainly worse than {run.reference} in one of the {most:,} classes. To be certain "

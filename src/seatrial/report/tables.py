@@ -166,6 +166,7 @@ def make_agreement(run: Run) -> Table:
         for name, r in run.accuracy.items()
         if r.agreement is not None and r.versus is None
     )
+    among = {r.agreement.confidence_among for r in run.accuracy.values() if r.agreement is not None}
     columns = (
         ENGINE,
         Column("Against"),
@@ -175,7 +176,7 @@ def make_agreement(run: Run) -> Table:
         "Agree: the share of images with the same first class, with exact bounds (Clopper-Pearson, each one-sided with "
         "95 % confidence). Flips by margin: each image weighs as much as the reference's best score lies above its "
         "second, so flips among near ties count little. Confidence: how much that in the first class rose or fell on "
-        "average, and by how much it moved."
+        f"average, and by how much it moved; a softmax over {' or '.join(sorted(among))}."
     )
     return Table("Agreement with the reference", note, columns, rows, "No engine was compared with the reference.")
 
