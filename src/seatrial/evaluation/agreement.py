@@ -12,6 +12,8 @@ Whether the reference is right is not known then. What is known is what the port
 No drop of top-1 is larger than the share of changed images, as only these can be lost.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,19 +21,15 @@ from seatrial.metrics.intervals import exact_bounds
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import Agreement
 
+Among = Literal["all classes", "stored classes"]
+
 
 def measure_agreement(reference: Predictions, ours: Predictions, name: str) -> Agreement:
     """Compare predictions with a reference's of the same images in the same order; `name` is the reference's."""
     flipped = reference.classes[:, 0] != ours.classes[:, 0]
     changed, images = int(flipped.sum()), len(flipped)
     low, high = exact_bounds(images - changed, images)
-    drift = change = None
-    if min(reference.scores.shape[1], ours.scores.shape[1]) > 1:
-        after, before = ours.confidences(), reference.confidences()
-        if after is None or before is None:  # Both over the same classes, or they are no match.
-            after, before = _share_stored(ours), _share_stored(reference)
-        moved = after[:, 0] - before[:, 0]
-        drift, change = float(moved.mean()), float(np.abs(moved).mean())
+    moved, among = _compare_confidences(reference, ours)
     return Agreement(
         reference=name,
         images=images,
@@ -40,8 +38,9 @@ def measure_agreement(reference: Predictions, ours: Predictions, name: str) -> A
         low=low,
         high=high,
         weighted_flips=weigh_flips(reference.scores, flipped),
-        confidence_drift=drift,
-        confidence_change=change,
+        confidence_drift=None if moved is None else float(moved.mean()),
+        confidence_change=None if moved is None else float(np.abs(moved).mean()),
+        confidence_among=among,
     )
 
 
@@ -56,6 +55,19 @@ def weigh_flips(scores: NDArray[np.floating], flipped: NDArray[np.bool_]) -> flo
     margins = scores[:, 0].astype(np.float64) - scores[:, 1]
     whole = float(margins.sum())
     return float(margins[flipped].sum()) / whole if whole else None
+
+
+def _compare_confidences(reference: Predictions, ours: Predictions) -> tuple[NDArray[np.float64] | None, Among]:
+    """By how much the confidence in the first class (n,) is higher than the reference's, and among which classes.
+
+    Both among the same: those that are stored, where one of the two does not say more; None where that is one only.
+    """
+    after, before = ours.confidences(), reference.confidences()
+    if after is not None and before is not None:
+        return after[:, 0] - before[:, 0], "all classes"
+    if min(reference.scores.shape[1], ours.scores.shape[1]) < 2:
+        return None, "stored classes"
+    return _share_stored(ours)[:, 0] - _share_stored(reference)[:, 0], "stored classes"
 
 
 def _share_stored(predictions: Predictions) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Agreement with a reference, in closed form, and what of it the gates conclude without labels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_the_confidence_drifts_by_what_the_softmax_does() -> None:
     # From 0.75 to 0.5, and from 0.5 to 0.9.
     assert found.confidence_drift == pytest.approx((-0.25 + 0.4) / 2)
     assert found.confidence_change == pytest.approx((0.25 + 0.4) / 2)
+    assert found.confidence_among == "stored classes"
+    # Where they say what a softmax over all classes divides by, that is taken: from 3/8 to 1/8, and from 1/8 to 9/16.
+    whole = [
+        replace(draw(first, scores), log_denominators=np.log(np.array(of, np.float32)))
+        for scores, of in ((reference, [8, 8]), (ours, [8, 16]))
+    ]
+    found = measure_agreement(*whole, "torch")
+    assert found.confidence_drift == pytest.approx((-2 / 8 + 7 / 16) / 2, abs=1e-6)
+    assert found.confidence_among == "all classes"
 
 
 @pytest.mark.parametrize(
