@@ -43,6 +43,8 @@ class BoardPage:
     unread: tuple[tuple[str, str], ...]
     """Runs that could not be read, and why."""
     version: str
+    wordy: tuple[str, ...] = ("Front", "What changed")
+    """Columns of sentences, which need room."""
 
     @property
     def filters(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -143,6 +143,8 @@ def run_many(path: Path, output: Path, progress: Progress = silent) -> RunManyRe
     make_folder(output / LOGS)
     done: list[CellResult] = []
     with locked(output):
+        record = _describe(path, done, cells)
+        record.save(output / RECORD)
         for number, cell in enumerate(cells, start=1):
             progress(Update("run-many", number - 1, len(cells), "models", {"now": cell.name}))
             done.append(_run_cell(cell, output))
@@ -215,4 +217,5 @@ def _judge(code: int, log: Path, verdict: Path) -> dict[str, object]:
         return {"outcome": "error", "exit_code": known, "reason": last.removeprefix(ERROR)}
     found = Verdict.load(verdict)
     reasons = (f"{gate.engine}: {gate.reason}" for gate in found.gates if gate.outcome == found.outcome != "PASS")
-    return {"outcome": found.outcome, "exit_code": known, "reason": next(reasons, "")}
+    none = "" if found.gates else "no gate was judged"
+    return {"outcome": found.outcome, "exit_code": known, "reason": next(reasons, none)}
