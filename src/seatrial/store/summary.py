@@ -136,9 +136,8 @@ class RunSummary(Record):
         try:
             with open(f"{folder}/{SUMMARY}", "rb") as file:
                 data = from_json(file.read())
-            data.pop(CHECKSUM, None)
-            found = cls.model_validate(data)
-        except (OSError, ValueError, AttributeError):  # There is none, or one of another version.
+            found = cls.model_validate({key: value for key, value in dict(data).items() if key != CHECKSUM})
+        except (OSError, ValueError, TypeError):  # There is none, or one of another version.
             return None
         return found if found.is_of(folder) else None
 
