@@ -47,7 +47,9 @@ def _list_absent(run: Run) -> Iterator[tuple[str, str]]:
         if names:
             yield what, f"not measured: {join_words(names)}"
     if any(not record.labelled for record in run.accuracy.values()):
-        unknown = f"whether {run.reference} is right: the images have no labels, so only what differs from it is known"
+        unknown = (
+            f"the images have no labels, so whether {run.reference} is right is not known, only what differs from it"
+        )
         yield "Accuracy", unknown
     alone = [name for name in run.measurements if _is_alone(run, name)]
     if alone:
@@ -59,7 +61,7 @@ def _list_absent(run: Run) -> Iterator[tuple[str, str]]:
     if run.accuracy:
         yield (
             "Other images",
-            "what is said of predictions is of this one set; on images unlike these an engine may lose more",
+            "every accuracy is of this one set; on images unlike these an engine may lose more",
         )
     if run.measurements:
         yield "Other machines", "every rate is of the machine that is named below"

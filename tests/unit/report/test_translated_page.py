@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, INT8, MACHINE, ORT, TORCH, Trial, build_run, write_verdict
+from seatrial.compare.gates import judge_agreement, judge_drop
 from seatrial.report.forms import write_form
 from seatrial.report.language import LANGUAGES, speaking
 from seatrial.report.page import make_page
 from seatrial.report.tables import Table
 from seatrial.report.translate import retell_markup, retell_values
 from seatrial.results.run_folder import read_run
-from seatrial.store.records import GateResult, RunManifest
+from seatrial.store.records import AccuracyRecord, Agreement, GateResult, RunManifest
 
 TITLE = "coloured-digits"
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -57,6 +58,33 @@ def list_runs(base: Path) -> Iterator[Path]:
     slow = build_run(base / "slow", Trial(ships=(TORCH, ORT), title=TITLE))
     write_verdict(slow, [GateResult(gate="speed", engine="", outcome="FAIL", kind="speed", reason=reason)])
     yield slow
+    yield from (
+        forget_labels(build_run(base / f"no-labels-{n}", Trial(ships=(TORCH, ORT), title=TITLE)), n) for n in (0, 9)
+    )
+
+
+def forget_labels(run: Path, changed: int) -> Path:
+    """Make of a run one of images without labels, judged by what changed."""
+    gates = []
+    for name in ("torch", "onnxruntime"):
+        path = run / "evaluation" / f"{name}.json"
+        agreement = Agreement(
+            reference="torch",
+            images=540,
+            changed=changed,
+            share=1 - changed / 540,
+            low=0.97,
+            high=1,
+            weighted_flips=0.1,
+        )
+        compared = None if name == "torch" else agreement
+        record = AccuracyRecord.load(path)
+        record.model_copy(update={"hits": (), "metrics": {}, "versus": None, "agreement": compared}).save(path)
+        (run / "evaluation" / record.predictions).unlink()
+        if compared is not None:
+            gates = [judge_drop(name, compared, 1.0), judge_agreement(name, compared, 0.99)]
+    write_verdict(run, gates)
+    return run
 
 
 @pytest.fixture(scope="module")
