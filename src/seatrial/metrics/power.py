@@ -8,6 +8,8 @@ LEVEL = 0.05
 """Of the one-sided test."""
 POWER = 0.8
 """Share of such sets in which the drop is found."""
+CLOSE = 1e-3
+"""Tolerance of a drop, as a share of it."""
 
 
 def find_least_losses(level: float = LEVEL) -> int:
@@ -26,7 +28,7 @@ def find_power(count: int, gain: float, drop: float, level: float = LEVEL) -> fl
     flips = gain + loss
     if flips <= 0 or loss > 1:
         return 0.0
-    spread = 8 * np.sqrt(count * flips * (1 - min(flips, 1.0))) + 20
+    spread = 7 * np.sqrt(count * flips * (1 - min(flips, 1.0))) + 20
     numbers = np.arange(max(0, int(count * flips - spread)), min(count, int(count * flips + spread)) + 1)
     ways = gammaln(count + 1) - gammaln(numbers + 1) - gammaln(count - numbers + 1)
     chances = np.exp(ways + xlogy(numbers, flips) + xlog1py(count - numbers, -flips))
@@ -58,11 +60,13 @@ def find_detectable_drop(count: int, gained: int, level: float = LEVEL, power: f
     Returns:
         None where no drop would be found so often.
     """
-    gain = gained / count
-    low, high = 0.0, 1 - 2 * gain
-    if high <= 0 or find_power(count, gain, high, level) < power:
-        return None
-    while high - low > 1e-4 * high:
+    gain, highest = gained / count, 1 - 2 * gained / count
+    low, high = 0.0, min(highest, find_least_losses(level) / count)
+    while find_power(count, gain, high, level) < power:
+        if high >= highest:
+            return None
+        low, high = high, min(highest, 2 * high)
+    while high - low > CLOSE * high:
         middle = (low + high) / 2
         low, high = (middle, high) if find_power(count, gain, middle, level) < power else (low, middle)
     return high

@@ -1,6 +1,5 @@
 """Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import altair as alt
+import vl_convert
 
 from seatrial.report.numbers import join_words, write_points
 from seatrial.report.palette import COLOURS, PALETTE, follow_page
@@ -246,6 +246,7 @@ def _to_svg(chart: Any) -> str:
         )
         .configure_legend(labelFontSize=12, labelFont=_FONT, labelColor=_INK)
     )
-    file = io.StringIO()
-    styled.save(file, format="svg")
-    return follow_page(file.getvalue())
+    # What `save` does, without holding each chart against the schema of its library, which takes as long as drawing it.
+    version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
+    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False), vl_version=version)
+    return follow_page(svg)

@@ -1,14 +1,34 @@
 """Speed figures of a run, computed from every stored sample."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed, measure_speeds
 
 
+class _Same:
+    """A run as a key: it is frozen, but holds mappings, so that it is known again by being the same one."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __hash__(self) -> int:
+        return id(self.run)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.run is self.run
+
+
 def all_speeds(run: Run) -> dict[str, tuple[Speed, ...]]:
     """Figures by engine, in the order of the run; engines without samples are left out."""
-    every = {name: measure_speeds(measurement) for name, measurement in run.measurements.items()}
+    return dict(_measure_all(_Same(run)))
+
+
+@lru_cache(maxsize=1)
+def _measure_all(same: _Same) -> dict[str, tuple[Speed, ...]]:
+    """Measured once for a page, whose tables and charts all start from these."""
+    every = {name: measure_speeds(measurement) for name, measurement in same.run.measurements.items()}
     return {name: speeds for name, speeds in every.items() if speeds}
 
 
