@@ -367,6 +367,7 @@ def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels:
     """NNCF makes what follows a Relu uint8 and the rest int8, which onnxruntime would run in float where they meet."""
     file = build_engine(int8, BuildSpec("onnxruntime", "int8"), tmp_path / "engine")
     assert file.manifest.executed["int8"] >= LAYERS - 1
+    assert len(file.manifest.other_layers) == sum(file.manifest.executed.values()) - file.manifest.executed["int8"]
     before, after = (onnx.load(path) for path in (int8, file.folder / "model-free.onnx"))
     zeros = {node.input[2] for node in after.graph.node if node.op_type == "QuantizeLinear"}
     types = {weight.data_type for weight in after.graph.initializer if weight.name in zeros}
@@ -378,6 +379,12 @@ def test_onnxruntime_takes_and_gives_one_type_in_every_layer(int8: Path, pixels:
 def test_openvino_reads_back_what_runs(trial: TinyTrial) -> None:
     built = build_engine(trial.folder / "model.onnx", BuildSpec("openvino"), trial.folder / "openvino-again")
     assert set(built.manifest.executed) == {"fp32"} and built.manifest.executed["fp32"] >= LAYERS - 1
+    assert built.manifest.other_layers == ()
+    with get_engine("openvino").open(built, "cpu", 2) as session:
+        layers = session.list_layers()  # type: ignore[attr-defined]
+    nodes = {node.name for node in onnx.load(trial.folder / "model.onnx").graph.node}
+    assert {layer.precision for layer in layers} == {"fp32"} and all(layer.reason for layer in layers)
+    assert len({layer.name for layer in layers} & nodes) >= LAYERS - 1
 
 
 def test_openvino_refuses_bf16_that_would_run_as_fp32() -> None:

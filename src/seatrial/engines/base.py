@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.store.command_line import write_words
 from seatrial.store.files import Verified, hash_file
-from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, TensorSpec
+from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, LayerPrecision, TensorSpec
 
 MANIFEST = "engine.json"
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "int8")
@@ -94,6 +94,8 @@ class Built:
     """Chosen while compiling, where the job left them open and the engine is to be opened so."""
     notes: tuple[str, ...] = ()
     """What whoever reads its figures should know."""
+    layers: tuple[LayerPrecision, ...] = ()
+    """Each layer of `executed`, where the SDK names them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from seatrial.engines import get_engine
 from seatrial.engines.base import Built, Capabilities, CompileJob, check_device, check_precision, trust_built
+from seatrial.engines.layers import choose_others
 from seatrial.engines.self_test import keep_logits
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
 from seatrial.store.files import hash_file
@@ -59,6 +60,7 @@ def _describe(has: Capabilities, job: CompileJob, built: Built) -> EngineManifes
         device=job.device,
         precision=job.precision,
         executed=dict(built.executed),
+        other_layers=choose_others(built.layers, job.precision),
         options={**job.options, **built.options},
         chosen=tuple(sorted(built.options)),
         notes=built.notes,

@@ -1,7 +1,6 @@
 """What the layers of an ONNX graph compute in: the types of the tensors that they multiply, never their names alone."""
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import onnx
@@ -9,6 +8,8 @@ import onnx.inliner
 from onnx import AttributeProto, TensorProto
 
 from seatrial.engines.base import UNKNOWN
+from seatrial.engines.layers import count_layers
+from seatrial.store.records import LayerPrecision
 
 COMPUTING = ("Conv", "Gemm", "MatMul", "Attention", "Einsum", "LSTM", "GRU", "RNN")
 """Whatever an operator that multiplies matrices is called, fused or not, one of these is in its name."""
@@ -52,12 +53,17 @@ def count_precisions(model: onnx.ModelProto, fuses: bool = False) -> dict[str, i
             quantised: graphs are written so, and an engine fuses it. Without it such a node computes in float, as it
             does where an engine has fused nothing.
     """
+    return count_layers(list_layers(model, fuses))
+
+
+def list_layers(model: onnx.ModelProto, fuses: bool = False) -> list[LayerPrecision]:
+    """Each layer that multiplies matrices, and what it computes in; the arguments are `count_precisions`'."""
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     # Where it fails, types are followed from node to node alone.
     with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError, RuntimeError):
         model = onnx.shape_inference.infer_shapes(model)
-    return dict(Counter(_read_layers(model.graph, {}, fuses)))
+    return list(_read_layers(model.graph, {}, fuses))
 
 
 def names_computing(op_type: str) -> bool:
@@ -74,8 +80,8 @@ def is_computing(node: onnx.NodeProto, weights: Mapping[str, tuple[int, ...]]) -
     return any(sum(size > 1 for size in weights[name]) > 1 for name in node.input if name in weights)
 
 
-def _read_layers(graph: onnx.GraphProto, outer: Types, fuses: bool) -> Iterator[str]:
-    """The precision of each layer of a graph and of the graphs inside its nodes."""
+def _read_layers(graph: onnx.GraphProto, outer: Types, fuses: bool) -> Iterator[LayerPrecision]:
+    """Each layer of a graph and of the graphs inside its nodes."""
     types = {**outer, **_read_types(graph)}
     weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     sources: Types = {}
@@ -87,7 +93,8 @@ def _read_layers(graph: onnx.GraphProto, outer: Types, fuses: bool) -> Iterator[
             _read_constant(node, types, weights)
             continue
         if is_computing(node, weights):
-            yield _read_precision(node, types, sources if fuses else {})
+            precision = _read_precision(node, types, sources if fuses else {})
+            yield LayerPrecision(name=node.name or node.output[0], operator=node.op_type, precision=precision)
         _follow(node, types, sources)
 
 

@@ -26,12 +26,13 @@ from seatrial.engines.base import (
     fix_ends,
     read_switch,
 )
+from seatrial.engines.layers import count_layers
 from seatrial.errors import EngineError, RefusedFile, UsageError, shorten
 from seatrial.machine.cpu import count_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
 from seatrial.store.files import link_or_copy, make_folder
-from seatrial.store.records import FOREIGN, TensorSpec
+from seatrial.store.records import FOREIGN, LayerPrecision, TensorSpec
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 """Kinds of device, as in `cuda:0`, and what runs them."""
@@ -95,11 +96,14 @@ class OnnxRuntimeEngine:
             files.append((size, target))
         level, why = _choose_level(*min(files, key=lambda made: made[0] or 0), replace(job, capabilities=has))
         options = {} if why is None else {"optimisation": level}
-        executed = {}
+        layers: list[LayerPrecision] = []
         for _, target in files:
-            executed = _read_back(target, replace(job, options={**job.options, **options}))
-            check_executed("onnxruntime", job.precision, executed)
-        return Built(tuple(files), executed, tuple(data), options=options, notes=(why,) if why else ())
+            layers = _read_back(target, replace(job, options={**job.options, **options}))
+            check_executed("onnxruntime", job.precision, count_layers(layers))
+        notes = (why,) if why else ()
+        return Built(
+            tuple(files), count_layers(layers), tuple(data), layers=tuple(layers), options=options, notes=notes
+        )
 
     def open(
         self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1
@@ -283,15 +287,15 @@ def _choose_level(size: int | None, graph: Path, job: CompileJob) -> tuple[str, 
     return choose_level(requested, job.precision, run, version or "")
 
 
-def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
-    """Load the graph as it will be run; computing layers by precision, from the optimised graph that came of it.
+def _read_back(graph: Path, job: CompileJob) -> list[LayerPrecision]:
+    """Load the graph as it will be run; its computing layers, from the optimised graph that came of it.
 
     Raises:
         EngineError: another provider took some of them.
     """
     import onnx
 
-    from seatrial.engines.node_types import count_precisions
+    from seatrial.engines.node_types import list_layers
 
     provider = PROVIDERS[job.device.partition(":")[0]]
     with tempfile.TemporaryDirectory() as folder:
@@ -311,4 +315,4 @@ def _read_back(graph: Path, job: CompileJob) -> dict[str, int]:
                 "see `seatrial doctor`, or take --device cpu",
             )
         # The weights of a large graph lie beside it, and only their types matter.
-        return count_precisions(onnx.load(optimised, load_external_data=False)) if optimised.exists() else {}
+        return list_layers(onnx.load(optimised, load_external_data=False)) if optimised.exists() else []

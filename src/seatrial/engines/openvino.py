@@ -1,7 +1,6 @@
 """OpenVINO: the graph compiled for Intel's devices, in the requested precision and no other."""
 
 import io
-from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -22,11 +21,12 @@ from seatrial.engines.base import (
     check_place,
     fix_ends,
 )
+from seatrial.engines.layers import count_layers
 from seatrial.errors import RefusedFile, UsageError, shorten
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
 from seatrial.machine.environment import find_version
 from seatrial.store.files import hash_value
-from seatrial.store.records import TensorSpec
+from seatrial.store.records import LayerPrecision, TensorSpec
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 NAMES = {"f32": "fp32", "f16": "fp16", "f64": "fp64", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
@@ -38,6 +38,9 @@ OPTIONS = {
 }
 COMPUTE_LAYERS = ("convolution", "fullyconnected", "fully_connected", "matmul", "gemm", "deconv", "attention", "rnn")
 """Whatever a device calls a layer that multiplies matrices, in lower case one of these is in it."""
+
+RUNTIME_FACTS = ("layerType", "runtimePrecision", "primitiveType", "originalLayersNames")
+"""What the runtime model says of a layer, of all that it does."""
 
 
 class OpenVinoEngine:
@@ -63,7 +66,7 @@ class OpenVinoEngine:
 
         core = openvino.Core()
         files, companions = [], []
-        executed: dict[str, int] = {}
+        layers: list[LayerPrecision] = []
         for size in job.batch_sizes or (None,):
             model = core.read_model(job.graph)
             if job.manifest.left_out:
@@ -74,13 +77,13 @@ class OpenVinoEngine:
             openvino.save_model(model, path, compress_to_fp16=False)
             ends = (job.manifest.input, job.manifest.output)
             with OpenVinoSession(path, ends, _make_settings(job.precision, job.options), device=job.device) as session:
-                executed = session.count_executed()
-                check_executed("openvino", job.precision, executed)
+                layers = session.list_layers()
+                check_executed("openvino", job.precision, count_layers(layers))
                 if _is_slow_to_compile(job.precision, job.device):
                     companions.append(session.export(path.with_name(_name_compiled(path, job.device))))
             files.append((size, path))
             companions.append(path.with_suffix(".bin"))
-        return Built(tuple(files), executed, tuple(companions))
+        return Built(tuple(files), count_layers(layers), tuple(companions), layers=tuple(layers))
 
     def open(self, file: EngineFile, device: str, batch_size: int | None = None, streams: int = 1) -> "OpenVinoSession":
         """Compile for this machine, or load what this kind of machine compiled, if `engine.json` has its hash."""
@@ -140,15 +143,21 @@ class OpenVinoSession(Closing):
             # The request's output buffer is overwritten by the next run.
             return np.array(request.get_output_tensor().data, dtype=np.float32)
 
-    def count_executed(self) -> dict[str, int]:
-        """Computing layers by the precision that the runtime model reports for each."""
-        counted: Counter[str] = Counter()
+    def list_layers(self) -> list[LayerPrecision]:
+        """Computing layers with the precision and the kernel that the runtime model reports for each."""
+        layers = []
         for node in self._model.get_runtime_model().get_ops():
-            info = node.get_rt_info()
-            if any(part in info["layerType"].astype(str).lower() for part in COMPUTE_LAYERS):
-                name = info["runtimePrecision"].astype(str)
-                counted[NAMES.get(name, name)] += 1
-        return dict(counted)
+            info = {key: value.astype(str) for key, value in node.get_rt_info().items() if key in RUNTIME_FACTS}
+            if any(part in info["layerType"].lower() for part in COMPUTE_LAYERS):
+                layers.append(
+                    LayerPrecision(
+                        name=_name_layer(info.get("originalLayersNames", ""), node.get_friendly_name()),
+                        operator=info["layerType"],
+                        precision=NAMES.get(info["runtimePrecision"], info["runtimePrecision"]),
+                        reason=f"its kernel is {info['primitiveType']}" if info.get("primitiveType") else "",
+                    )
+                )
+        return layers
 
     def export(self, target: Path) -> Path:
         """Write the model as it was compiled; for any number of streams and threads it is the same."""
@@ -160,6 +169,11 @@ class OpenVinoSession(Closing):
     def close(self) -> None:
         """Free the model."""
         self._model, self._requests = None, Pool()
+
+
+def _name_layer(originals: str, own: str) -> str:
+    """A layer as the graph calls it, of several that were fused the first; a bias is split off under the same name."""
+    return originals.partition(",")[0].removesuffix("/WithoutBiases") or own
 
 
 @cache

@@ -6,6 +6,7 @@ from seatrial.report import provenance, tables
 from seatrial.report.costs import make_costs
 from seatrial.report.doubt_tables import make_doubts, write_doubts
 from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
+from seatrial.report.layers import make_layers
 from seatrial.report.limits import make_limits
 from seatrial.report.per_class import Matrix, make_confusions, make_matrices, make_worse_classes
 from seatrial.report.tables import Table
@@ -89,7 +90,9 @@ def make_page(run: Run) -> Page:
                 "Speed and cost",
                 (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
             ),
-            Section("How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run))),
+            Section(
+                "How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run), make_layers(run))
+            ),
             Section(
                 "Where it comes from",
                 (provenance.make_model(run), provenance.make_graph(run), provenance.make_machine(run)),

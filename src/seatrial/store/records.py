@@ -191,6 +191,16 @@ class Tuning(Strict):
     trials: tuple[Trial, ...]
 
 
+class LayerPrecision(Strict):
+    """What one layer of an engine computes in, as the engine reports it."""
+
+    name: str
+    operator: str
+    precision: str
+    reason: str = ""
+    """What the engine gives for it; empty where it gives nothing."""
+
+
 class EngineManifest(Record):
     """What is in an engine folder: its `engine.json`."""
 
@@ -203,6 +213,8 @@ class EngineManifest(Record):
     """The precision requested."""
     executed: dict[str, int]
     """Layers by the precision that they run in, read back from the build; empty where the SDK does not report them."""
+    other_layers: tuple[LayerPrecision, ...] = ()
+    """Those that run in another precision than the one requested, the first hundred; none where the SDK names none."""
     options: dict[str, str]
     """As requested, and those that compiling chose."""
     chosen: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQua
 
 from seatrial.cli import run_cli
 from seatrial.engines.base import read_engine
-from seatrial.engines.node_types import count_precisions
+from seatrial.engines.node_types import count_precisions, list_layers
 from seatrial.export.graph import read_precision
 from seatrial.store.records import GraphManifest
 
@@ -266,3 +266,10 @@ def test_without_a_zero_point_a_node_says_what_it_quantises_to(
         helper.make_node("OddConv", ["q", "kernel"], ["class"], domain="com.microsoft"),
     ]
     assert count_precisions(close(nodes, [scale, kernel], 23)) == {found: 1}
+
+
+def test_layers_are_named_by_their_nodes_or_by_what_they_give() -> None:
+    model = make_network()
+    model.graph.node[3].name = ""
+    layers = [(layer.name, layer.operator, layer.precision) for layer in list_layers(model)]
+    assert layers == [("conv", "Conv", "fp32"), ("hidden", "MatMul", "fp32"), ("second", "MatMul", "fp32")]
