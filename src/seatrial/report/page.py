@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from seatrial.report import provenance, tables
+from seatrial.report.confidence import make_confidence
 from seatrial.report.costs import make_costs
 from seatrial.report.doubt_tables import make_doubts, write_doubts
+from seatrial.report.flips import make_flips
 from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
 from seatrial.report.layers import make_layers
 from seatrial.report.limits import make_limits
@@ -80,9 +82,10 @@ def make_page(run: Run) -> Page:
                 (
                     tables.make_accuracy(run),
                     _versus(run),
-                    tables.make_flips(run),
+                    make_flips(run),
                     make_worse_classes(run),
                     make_confusions(run),
+                    make_confidence(run),
                 ),
                 make_matrices(run),
             ),

@@ -6,8 +6,6 @@ from typing import Literal
 
 from seatrial.metrics.classification import BEYOND_TOP_K, METRICS, name_top_k
 from seatrial.metrics.trust import MEASURE_AGAIN
-from seatrial.recipes.class_names import name_class
-from seatrial.report.flips import find_flips
 from seatrial.report.formats import Grid
 from seatrial.report.headline import gates_of, outcome_of
 from seatrial.report.numbers import (
@@ -25,7 +23,6 @@ from seatrial.results.speed import Speed
 from seatrial.store.records import NO_LABELS, AccuracyRecord, Agreement, Comparison, StepParity
 
 NOTHING = "–"
-MOST_FLIPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,8 @@ class Column:
     """A column's heading and what its cells are."""
 
     name: str
-    kind: Literal["text", "number", "engine", "outcome", "code"] = "text"
+    kind: Literal["text", "number", "engine", "outcome", "code", "image"] = "text"
+    """An image is a data address, for pages only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +50,11 @@ class Table:
 
     @property
     def grid(self) -> Grid:
-        """Header and rows as cells."""
-        left = [place for place, column in enumerate(self.columns) if column.kind != "number"]
-        return Grid([column.name for column in self.columns], self.rows, left)
+        """Header and rows as cells, pictures left out."""
+        kept = [place for place, column in enumerate(self.columns) if column.kind != "image"]
+        columns = [self.columns[place] for place in kept]
+        left = [place for place, column in enumerate(columns) if column.kind != "number"]
+        return Grid([column.name for column in columns], [[row[place] for place in kept] for row in self.rows], left)
 
 
 def numbers(*names: str) -> tuple[Column, ...]:
@@ -202,34 +202,6 @@ def _write_comparison(versus: Comparison) -> tuple[str, ...]:
         f"{write_points(versus.low_pp)} to {write_points(versus.high_pp)}",
         write_probability(versus.p_value),
     )
-
-
-def make_flips(run: Run) -> Table:
-    """The images that flip most often; at most twenty."""
-    flips = find_flips(run)
-    columns = (
-        Column("Image", "code"),
-        Column("Label"),
-        Column(run.reference),
-        Column("Predictions that differ"),
-        Column("The reference was"),
-    )
-    rows = tuple(
-        (
-            flip.image,
-            NOTHING if flip.label is None else name_class(run.recipe, flip.label),
-            name_class(run.recipe, flip.reference),
-            ", ".join(f"{name}: {name_class(run.recipe, first)}" for name, first in flip.predictions.items()),
-            NOTHING if flip.label is None else "right" if flip.reference == flip.label else "wrong",
-        )
-        for flip in (flips or [])[:MOST_FLIPS]
-    )
-    shown = "" if flips is None or len(flips) <= MOST_FLIPS else f" The first {MOST_FLIPS} of {len(flips):,} are shown."
-    note = f"Classes are numbers, with names where the card has them. Where most engines differ comes first.{shown}"
-    absent = "The predictions of two engines are needed to name the images that flip; this folder has fewer."
-    if flips is not None:
-        absent = f"No image flips: every engine gives the first class of {run.reference} on every image."
-    return Table("Images that flip", note, columns, rows, absent)
 
 
 def make_speed(run: Run) -> Table:
