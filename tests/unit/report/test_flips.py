@@ -70,7 +70,7 @@ def test_engines_take_turns_and_the_rest_is_counted(tmp_path: Path) -> None:
     table = make_flips(run)
     assert "24 of 62 are shown, as many of each engine as of another." in table.note
     row = ("openvino-bf16", "digit_00024.png", "4", "4", "5", "2.00", "was right, now wrong")
-    assert [column.name for column in table.columns][0] == "Engine" and row in table.rows
+    assert table.columns[0].name == "Engine" and row in table.rows
 
 
 def test_pictures_are_on_the_page_and_not_in_markdown(tmp_path: Path) -> None:
