@@ -39,8 +39,10 @@ def make_costs(run: Run) -> Table:
 def _list_costs(run: Run, name: str) -> tuple[str, ...]:
     built, points = run.built.get(name), _list_points(run, name)
     graph = built.graph if built else None
-    parameters = run.checkpoint.parameters if run.checkpoint else None
-    macs: int | None = getattr(graph, "macs", None)
+    parameters = (
+        graph.parameters if graph and graph.parameters is not None else run.checkpoint and run.checkpoint.parameters
+    )
+    macs = graph.macs if graph else None
     memory = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
     size = None if built is None else find_size(run, name, built)
     measured = run.measurements.get(name)
