@@ -39,9 +39,8 @@ def make_costs(run: Run) -> Table:
 def _list_costs(run: Run, name: str) -> tuple[str, ...]:
     built, points = run.built.get(name), _list_points(run, name)
     graph = built.graph if built else None
-    parameters = (
-        graph.parameters if graph and graph.parameters is not None else run.checkpoint and run.checkpoint.parameters
-    )
+    counts = (graph and graph.parameters, run.checkpoint and run.checkpoint.parameters)
+    parameters = next((count for count in counts if isinstance(count, int)), None)
     macs = graph.macs if graph else None
     memory = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
     size = None if built is None else find_size(run, name, built)
