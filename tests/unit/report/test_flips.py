@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seatrial.store.flips import FlippedThumbnail, FlipsRecord
 
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
 from seatrial.errors import RefusedFile
@@ -17,6 +16,7 @@ from seatrial.report.html import write_html
 from seatrial.report.markdown import write_markdown
 from seatrial.results.run import Run
 from seatrial.results.run_folder import read_run
+from seatrial.store.flips import FlippedThumbnail, FlipsRecord
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
@@ -45,22 +45,23 @@ def test_each_engines_flips_come_lost_first(tmp_path: Path) -> None:
 
 def test_confident_and_now_wrong_comes_first(tmp_path: Path) -> None:
     def sharpen(name: str, ours: Predictions) -> Predictions:
-        # The later the image, the surer: scores 9, 7, 5, 3, 1 times a factor, and a denominator of the first alone.
-        scores = ours.scores * (1 + np.arange(len(ours.ids), dtype=np.float32)[:, None] / 540)
-        return dataclasses.replace(ours, scores=scores, log_denominators=scores[:, 0] + np.float32(np.log(2)))
+        # The later an image, the surer; the earlier, the larger its margin, 2 · (2 - row / 540).
+        row = np.arange(len(ours.ids), dtype=np.float32) / 540
+        scores = ours.scores * (2 - row)[:, None]
+        return dataclasses.replace(ours, scores=scores, log_denominators=scores[:, 0] + 2 - row)
 
     run = replace_predictions(read_three(tmp_path), sharpen)
     found = find_flips(run)
     assert found is not None
     first = found["openvino-int8"][0]
-    assert first.confidence == pytest.approx(0.5, rel=1e-5) and first.reference_confidence is not None
-    # All are as confident, so the name decides; the margin is 2 · (1 + row / 540).
-    assert (first.image, first.margin) == ("digit_00024.png", pytest.approx(2 * (1 + 24 / 540), rel=1e-5))
+    assert (first.image, first.kind) == ("digit_00063.png", "lost")
+    assert first.confidence == pytest.approx(np.exp(63 / 540 - 2), rel=1e-5) == first.reference_confidence
+    assert first.margin == pytest.approx(2 * (2 - 63 / 540), rel=1e-5)
     bare = replace_predictions(run, lambda name, ours: dataclasses.replace(ours, log_denominators=None))
     found = find_flips(bare)
-    assert found is not None
     # Without confidences the margin decides.
-    assert found["openvino-int8"][0].image == "digit_00063.png" and found["openvino-int8"][0].confidence is None
+    assert found is not None and found["openvino-int8"][0].image == "digit_00024.png"
+    assert found["openvino-int8"][0].confidence is None
 
 
 def test_engines_take_turns_and_the_rest_is_counted(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_quantising_kept_in_float_says_so(tmp_path: Path) -> None:
     build_run(tmp_path, Trial(ships=(TORCH, INT8)))
     built = EngineManifest.load(tmp_path / "engines" / "openvino-int8" / "engine.json")
     calibration = Calibration(
-        images=8, sha256="0" * 64, contents={}, preset="mixed", layers=50, float_layers=7, kept_float=("fc",)
+        images=8, sha256="a" * 64, contents={}, preset="mixed", layers=50, float_layers=7, kept_float=("fc",)
     )
     graph = built.graph.model_copy(update={"calibration": calibration})
     layer = LayerPrecision(name="fc", operator="FullyConnected", precision="fp32", reason="its kernel is gemm_f32")

@@ -139,7 +139,7 @@ def test_every_row_has_a_cell_for_every_column(tmp_path: Path) -> None:
     ships = (TORCH, BF16, INT8, Ship("bare", "torch", wrong=frozenset(range(33, 193, 10))))
     page = make_page(read_run(build_run(tmp_path, Trial(ships=ships, trained=True))))
     every = [page.summary, *(table for section in page.sections for table in section.tables)]
-    assert len(every) >= 17
+    assert len(every) >= 20
     for table in every:
-        assert table.rows
-        assert {len(row) for row in table.rows} == {len(table.columns)}, table.title
+        assert {len(row) for row in table.rows} <= {len(table.columns)}, table.title
+    assert [table.title for table in every if not table.rows] == ["Confidence"]
