@@ -82,10 +82,10 @@ def make_page(run: Run) -> Page:
                 (
                     tables.make_accuracy(run),
                     _versus(run),
+                    make_confidence(run),
                     make_flips(run),
                     make_worse_classes(run),
                     make_confusions(run),
-                    make_confidence(run),
                 ),
                 make_matrices(run),
             ),

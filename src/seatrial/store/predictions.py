@@ -116,8 +116,10 @@ class Predictions:
         if not path.is_file():
             raise UsageError(f"there is no file of predictions {path}", "`seatrial evaluate` writes one")
         try:
-            schema = pq.read_schema(path)
-            table = pq.read_table(path, columns=_choose_columns(schema), page_checksum_verification=True)
+            # Not `read_table`, which loads pandas where it is installed.
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                schema = file.schema_arrow
+                table = file.read(columns=_choose_columns(schema))
             predictions = _from_table(table)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = str(error).partition("\n")[0][:120]
