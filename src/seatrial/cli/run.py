@@ -113,18 +113,18 @@ def report(
     """Write report.html and report.md of a run, or print another form of it; exit code 7 where it is not judged."""
     from seatrial.report.forms import write_form
     from seatrial.report.headline import write_verdict
+    from seatrial.report.language import retell, speaking
     from seatrial.results.run_folder import read_run
     from seatrial.store.files import write_text
     from seatrial.workflow.run import write_report
 
     if form is None and output is not None:
         raise UsageError("--output is for one form, and --format names none", "give --format, such as --format html")
-    if form is None and language != "en":
-        raise UsageError(f"--language {language} is for a form, and --format names none", "give --format")
     if form is None:
-        with show_progress():
+        with show_progress(), speaking(language):
             html, markdown, run = write_report(folder)
-        print_text(f"{html}\n{markdown}\n{write_verdict(run)}")
+            verdict = retell(write_verdict(run))
+        print_text(f"{html}\n{markdown}\n{verdict}")
     else:
         run = read_run(folder)
         text = write_form(run, form, language)

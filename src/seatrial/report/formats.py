@@ -66,6 +66,7 @@ def escape(text: str) -> str:
 
 def fence(text: str) -> str:
     """A code block that its content cannot close."""
+    text = make_printable(text, keep="\n")
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     marks = "`" * max(3, longest + 1)
     return f"{marks}\n{text}\n{marks}"

@@ -3,6 +3,7 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from seatrial.printable import make_printable
 from seatrial.report.charts import draw_charts
 from seatrial.report.language import find_language
 from seatrial.report.page import make_page
@@ -33,4 +34,4 @@ def write_html(run: Run) -> str:
         dark=dark,
         language=find_language(),
     )
-    return retell_markup(shown)
+    return retell_markup(make_printable(shown, keep="\n\t"))

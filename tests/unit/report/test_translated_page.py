@@ -27,6 +27,8 @@ SENTENCE = re.compile(r"[A-Za-z]+ [a-z]{2,} [a-z]{2,}")
 DOUBTS = (
     "batch 4: samples scatter by 12% of their mean (standard deviation; over 5% is noisy)",
     "batch 1: measured in one process, so the interval leaves out how much processes differ; give --processes 5",
+    "batch 1: measured in one process, so the interval leaves out how much processes differ; "
+    "`seatrial bench --processes 5` measures in five",
     "batch 4: the last third of the run was 12% slower than the first: the machine changed its speed "
     "(heat, clock rate, other work)",
     "batch 1: its 5 processes disagree by 9% (fastest median 3.1 ms, slowest 3.4 ms): "
@@ -34,7 +36,7 @@ DOUBTS = (
     "batch 1: 50 samples are too few to state a 99th percentile, which takes 100",
     "batch 4: other processes used 31% of the processors while it was measured",
 )
-"""As records hold them."""
+"""As records hold them, those of older versions too."""
 
 
 def list_runs(base: Path) -> Iterator[Path]:

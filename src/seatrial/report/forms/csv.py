@@ -3,6 +3,7 @@
 import csv
 import io
 
+from seatrial.printable import make_printable
 from seatrial.report.forms.rows import ENGINE_COLUMNS, SPEED_COLUMNS, Value, list_engine, list_speeds
 from seatrial.results.run_folder import Run
 
@@ -27,6 +28,6 @@ def write_csv(run: Run) -> str:
 
 def _write(value: Value) -> str:
     if isinstance(value, str):
-        flat = " ".join(value.split())
+        flat = make_printable(" ".join(value.split()))
         return f"'{flat}" if value.startswith(_FORMULA) else flat
     return "" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,9 +1,8 @@
 """Every figure by name, for programs: the names of `rows`."""
 
-import json
-
 from seatrial.report.forms.doubts import list_weighed
 from seatrial.report.forms.rows import list_engine, list_run, list_speeds
+from seatrial.report.forms.yaml import write_json_text
 from seatrial.report.headline import gates_of, write_speed, write_verdict
 from seatrial.results.run_folder import Run
 
@@ -21,4 +20,4 @@ def write_json(run: Run) -> str:
         "engines": [{**list_engine(run, name), "speeds": list_speeds(run, name)} for name in run.engines],
         "doubts": list_weighed(run),
     }
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return write_json_text(values, indent=1) + "\n"

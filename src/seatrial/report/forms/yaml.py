@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Value = str | int | float | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 
-_UNPRINTABLE = re.compile("[^ -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile(
+    "[^\n -~\xa0-\u200a\u2010-\u2027\u202f-\u2065\u2070-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""Control characters, and those that turn the direction of a line or that YAML takes for its end."""
 
 
 def write_yaml(value: Mapping[str, Value]) -> str:
@@ -41,6 +44,10 @@ def _write_item(value: Value, indent: str) -> Iterator[str]:
 
 
 def _write_scalar(value: object) -> str:
-    """As JSON, which YAML has whole, but for characters that YAML wants escaped."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return write_json_text(value)
+
+
+def write_json_text(value: object, indent: int | None = None) -> str:
+    """JSON, whose scalars are YAML too, in which every character that cannot be shown is escaped."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -112,12 +112,22 @@ def test_the_verb_prints_a_form_or_writes_it_to_a_file(
     assert [entry.name for entry in path.parent.iterdir()] == ["comment.md"]
 
 
+def test_the_verb_writes_both_reports_in_the_language(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "run")
+    assert run_cli(["report", str(copy), "--language", "zh"]) == 0
+    html, markdown, verdict = capsys.readouterr().out.splitlines()
+    assert verdict == "FAIL：openvino-int8 未达到精度要求；openvino-bf16 通过全部门限。"
+    assert verdict in Path(html).read_text(encoding="utf-8") and verdict in Path(markdown).read_text(encoding="utf-8")
+
+
 def test_the_verb_refuses_what_it_would_ignore(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, problem in (
         (["--output", str(tmp_path / "x")], "--output is for one form"),
-        (["--language", "zh"], "--language zh is for a form"),
+        (["--language", "fr"], "there is no language 'fr'"),
         (["--format", "docx"], "there is no format 'docx'"),
     ):
         assert run_cli(["report", str(folder), *words]) == 2
@@ -136,3 +146,13 @@ def test_a_path_that_is_no_regular_file_is_refused(
 def test_a_run_that_is_not_judged_leaves_with_seven(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "run.json", tmp_path)
     assert run_cli(["report", str(tmp_path), "--format", "json"]) == 7
+
+
+def test_no_form_has_characters_that_move_a_terminal(tmp_path: Path) -> None:
+    evil = "seatrial run \x1b[2J\x9b1m\u202e\u2066x"
+    run = read_run(build_run(tmp_path, Trial(command=evil, title=evil)))
+    for name, language in TRANSLATED:
+        text = write_form(run, name, language)
+        found = re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        assert (name, found) == (name, [])
+    assert json.loads(write_form(run, "json"))["command"] == evil
