@@ -10,6 +10,7 @@ from seatrial.report.flips import make_flips
 from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
 from seatrial.report.layers import make_layers
 from seatrial.report.limits import make_limits
+from seatrial.report.numbers import join_words
 from seatrial.report.per_class import Matrix, make_confusions, make_matrices, make_worse_classes
 from seatrial.report.tables import Table
 from seatrial.report.time_spent import make_time_spent
@@ -72,7 +73,7 @@ def make_page(run: Run) -> Page:
         meaning=MEANING.get(outcome, "A run is judged when all its stages are done."),
         speed=write_speed(run),
         doubts=write_doubts(run),
-        troubles=tuple((g.engine or "speed", g.reason) for g in gates_of(run) if g.outcome != "PASS"),
+        troubles=_list_troubles(run),
         summary=tables.make_summary(run),
         terms=TERMS,
         sections=(
@@ -104,6 +105,15 @@ def make_page(run: Run) -> Page:
         command=run.manifest.command,
         version=run.manifest.environment.versions.get("seatrial", ""),
     )
+
+
+def _list_troubles(run: Run) -> tuple[tuple[str, str], ...]:
+    """Who did not pass a gate, and why; engines of one reason together."""
+    groups: dict[str, list[str]] = {}
+    for gate in gates_of(run):
+        if gate.outcome != "PASS":
+            groups.setdefault(gate.reason, []).append(gate.engine or "speed")
+    return tuple((join_words(list(dict.fromkeys(names))), why) for why, names in groups.items())
 
 
 def _versus(run: Run) -> Table:

@@ -19,6 +19,8 @@ from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
 from seatrial.store.records import GateResult
 
+MOST_RANKINGS = 2
+"""That are named one by one."""
 _SIDES = re.compile(r": (\S+) against (\S+)$")
 """Both sides of a speed gate, at the end of its reason."""
 _FIGURE = re.compile(r"\b(?:best|at)\s*\(\s*([^(),]+?)\s*(?:,\s*(\d+)\s*)?\)")
@@ -134,9 +136,11 @@ class _Stakes:
 
 
 def list_conclusions(weighed: Iterable[WeighedDoubt]) -> list[str]:
-    """Every conclusion that some doubt could change, once, those about the verdict first."""
+    """Every conclusion that some doubt could change, once, those about the verdict first; many rankings are counted."""
     batches: dict[str, list[str]] = {}
     for change in (change for each in weighed for change in each.changes):
         batches.setdefault(change.words, []).extend([change.batch] if change.batch else [])
-    ordered = sorted(batches.items(), key=lambda found: bool(found[1]))
-    return [f"{words} at batch {', '.join(dict.fromkeys(sizes))}" if sizes else words for words, sizes in ordered]
+    rankings = [f"{words} at batch {', '.join(dict.fromkeys(sizes))}" for words, sizes in batches.items() if sizes]
+    if len(rankings) > MOST_RANKINGS:
+        rankings = [f"{len(rankings)} rankings, such as {rankings[0]}"]
+    return [*(words for words, sizes in batches.items() if not sizes), *rankings]

@@ -68,6 +68,14 @@ def test_too_few_samples_for_a_percentile_never_count(tmp_path: Path) -> None:
     assert find_changes(tmp_path, make_ship(TORCH, 10.0, few), make_ship(ORT, 10.0, few)) == []
 
 
+def test_many_rankings_are_counted(tmp_path: Path) -> None:
+    ships = [make_ship(dataclasses.replace(ORT, name=f"engine-{n}"), 10.0 + n / 100, ONE) for n in range(4)]
+    assert find_changes(tmp_path, *ships) == [
+        "which engine is the fastest",
+        "6 rankings, such as the ranking of engine-0 and engine-1 at batch 1",
+    ]
+
+
 def test_what_no_kind_knows_counts(tmp_path: Path) -> None:
     assert find_changes(tmp_path, make_ship(TORCH, 100.0, "it is a mystery"), make_ship(ORT, 1.0)) != []
 

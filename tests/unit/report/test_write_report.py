@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from run_folder import BF16, INT8, TORCH, Trial, build_run
+from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
 from seatrial.report.write import write_report
 from seatrial.results.run_folder import read_run
+from seatrial.store.records import GateResult
 
 EVIL = "<script>alert('1')</script>| `x` \"q\" **b**"
 VOID = {"meta", "link", "br", "img", "input", "hr", "base"}
@@ -160,6 +161,13 @@ def test_a_run_that_has_only_begun_still_reports(tmp_path: Path) -> None:
     assert "| torch | – | – | – | – | – | – | – | reference |" in markdown
     text = Page(html).text
     assert "NOT JUDGED" in text and "No graph was made in this run" in text and "Speed was not measured" in text
+
+
+def test_one_reason_is_said_once_for_all_engines_that_have_it(tmp_path: Path) -> None:
+    folder = build_run(tmp_path)
+    facts = {"gate": "plausible", "outcome": "INCONCLUSIVE", "kind": "accuracy", "reason": "it is at chance"}
+    write_verdict(folder, [GateResult.model_validate({**facts, "engine": name}) for name in ("torch", "onnxruntime")])
+    assert "- torch and onnxruntime: it is at chance\n" in write_markdown(read_run(folder))
 
 
 def test_inconclusive_is_explained(tmp_path: Path) -> None:
