@@ -102,7 +102,7 @@ def test_tuning_and_diagnosis_appear_where_there_are_records(run: Run, tmp_path:
     text = write_form(read_run(folder), "guide", "zh")
     assert list_headings(text)[1:] == list(HEADINGS)
     assert "| openvino-bf16 | 8 | 2 | - | 91.25 | 采用 |\n| openvino-bf16 | 1 | 2 | - | 80.5 |  |" in text
-    assert "| export | torch | 16 | - | 1.0e-05 | within |" in text
+    assert "| export | torch | 16 | - | 1.0e-05 | 在内 |" in text
 
 
 def test_the_commands_of_atc_are_those_that_were_run(run: Run, tmp_path: Path) -> None:

@@ -171,13 +171,13 @@ def write_diagnosis(run: Run) -> list[str]:
             write_count(stage.images),
             write_small(stage.distance.relative_error) if stage.distance else NOTHING,
             write_small(stage.floor) if stage.floor is not None else NOTHING,
-            stage.verdict,
+            retell(stage.verdict),
         ]
         for stage in found.stages
     ]
     header = [say("Stage"), say("Against"), say("Images"), say("Relative error"), say("Noise floor"), say("Verdict")]
-    blocks = [escape(found.conclusion), tabulate(header, rows, (2, 3, 4))]
-    return [*blocks, write_markdown_list(found.findings) if found.findings else ""]
+    blocks = [escape(retell(found.conclusion)), tabulate(header, rows, (2, 3, 4))]
+    return [*blocks, write_markdown_list([*map(retell, found.findings)]) if found.findings else ""]
 
 
 def write_training(run: Run) -> list[str]:
