@@ -18,6 +18,7 @@ from seatrial.cli import (
     import_log,
     infer,
     load_test,
+    package,
     preprocess,
     quantize,
     recipes,
@@ -53,7 +54,7 @@ def make_app() -> typer.Typer:
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
     judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose)
     measure = (bench.bench, load_test.load_test, import_log.import_log)
-    together = (compare.compare, board.board, run.report, run.run, run_many.run_many, run.demo)
+    together = (compare.compare, board.board, run.report, run.run, run_many.run_many, package.package, run.demo)
     for verb in (*prepare, *judge, *measure, *together):
         app.command()(verb)
     return app

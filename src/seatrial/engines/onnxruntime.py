@@ -27,8 +27,9 @@ from seatrial.engines.base import (
     read_switch,
 )
 from seatrial.engines.layers import count_layers
+from seatrial.engines.runtime import Runtime
 from seatrial.errors import EngineError, RefusedFile, UsageError, shorten
-from seatrial.machine.cpu import count_threads
+from seatrial.machine.cpu import count_threads, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
 from seatrial.store.files import link_or_copy, make_folder
@@ -113,6 +114,20 @@ class OnnxRuntimeEngine:
         path, size = file.pick(batch_size)
         settings = _make_settings(file.manifest.options, streams)
         return OnnxRuntimeSession(path, fix_ends(file.manifest, size), settings, device)
+
+    def describe_runtime(self, file: EngineFile) -> Runtime:
+        """Provider, level of optimisation and threads."""
+        manifest = file.manifest
+        level, left_out = LEVELS[read_level(manifest.options.get("optimisation", "all"))]
+        settings = {
+            "provider": PROVIDERS[manifest.device.partition(":")[0]],
+            "provider_options": _set_up(manifest.device),
+            "level": level,
+            "left_out": list(left_out),
+            "threads": read_threads(manifest.options),
+            "spinning": read_switch(manifest.options, "spinning", default=True),
+        }
+        return Runtime(settings, ("onnxruntime" if find_version("onnxruntime") else "onnxruntime-gpu",))
 
 
 def keep_graph(job: CompileJob, target: Path) -> list[Path]:

@@ -22,8 +22,9 @@ from seatrial.engines.base import (
     fix_ends,
 )
 from seatrial.engines.layers import count_layers
+from seatrial.engines.runtime import Runtime
 from seatrial.errors import RefusedFile, UsageError, shorten
-from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags
+from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.store.files import hash_value
 from seatrial.store.records import LayerPrecision, TensorSpec
@@ -94,6 +95,16 @@ class OpenVinoEngine:
         compiled = _name_compiled(path, device)
         chosen = path.with_name(compiled) if compiled in manifest.companions else path
         return OpenVinoSession(chosen, fix_ends(manifest, size), settings, streams, device)
+
+    def describe_runtime(self, file: EngineFile) -> Runtime:
+        """Device, precision and threads; what this kind of machine compiled is compiled anew."""
+        manifest = file.manifest
+        settings = _make_settings(manifest.precision, manifest.options)
+        del settings["INFERENCE_NUM_THREADS"]
+        threads = read_threads(manifest.options)
+        return Runtime(
+            {"target": _name_target(manifest.device), "settings": settings, "threads": threads}, ("openvino",)
+        )
 
 
 class OpenVinoSession(Closing):

@@ -52,9 +52,18 @@ def count_threads(options: Mapping[str, str], streams: int = 1) -> int:
     Raises:
         UsageError: the option is not a whole number above 0.
     """
+    return read_threads(options) or max(1, count_cores() // streams)
+
+
+def read_threads(options: Mapping[str, str]) -> int | None:
+    """The engine option `threads`; None where it is not given.
+
+    Raises:
+        UsageError: it is not a whole number above 0.
+    """
     threads = options.get("threads")
     if threads is None:
-        return max(1, count_cores() // streams)
+        return None
     if not threads.isdecimal() or int(threads) == 0:
         raise UsageError(f"option threads={threads} is not a number", "give a whole number above 0")
     return int(threads)

@@ -16,9 +16,10 @@ from seatrial.engines.base import (
     check_place,
     fix_ends,
 )
+from seatrial.engines.runtime import Runtime
 from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError, first_line
-from seatrial.machine.cpu import has_fast_bf16
+from seatrial.machine.cpu import has_fast_bf16, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
 from seatrial.recipes.schema import Recipe
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from seatrial.engines.torch.session import TorchSession
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+LIBRARIES = ("timm", "torchvision")
+"""Builders whose networks need nothing else."""
 
 
 class TorchEngine:
@@ -90,6 +93,42 @@ class TorchEngine:
         manifest = file.manifest
         plan = make_plan(manifest.precision, manifest.options, device, streams)
         return _open_session(plan, manifest.graph, path, batch_size, path.name in file.verified)
+
+    def describe_runtime(self, file: EngineFile) -> Runtime:
+        """Whose network it is, how it is run, and the preprocessing tail.
+
+        Raises:
+            EngineError: the network is of code that comes with no library, or is compiled when it is opened.
+        """
+        manifest = file.manifest
+        recipe = Recipe.read(manifest.graph.recipe, "the graph's manifest")
+        plan, network = make_plan(manifest.precision, manifest.options, manifest.device), recipe.network
+        if network.builder not in LIBRARIES:
+            raise EngineError(
+                f"a network of builder '{network.builder}' needs that code beside it, and a package has none",
+                f"package another engine of the run, or a network of {' or '.join(LIBRARIES)}",
+            )
+        if plan.compiled or plan.cuda_graphs:
+            raise EngineError(
+                "torch with mode=compiled or cuda_graphs=true compiles when it is opened, which no package does",
+                "package the engine with mode=eager, or another engine of the run",
+            )
+        mean, std = recipe.normalisation
+        settings = {
+            "builder": network.builder,
+            "network": network.name,
+            "arguments": network.model_dump(mode="json")["arguments"],
+            "classes": network.classes,
+            "device": plan.device,
+            "dtype": DTYPES[plan.precision],
+            "channels_last": plan.channels_last,
+            "threads": read_threads(manifest.options),
+            "mean": list(mean),
+            "std": list(std),
+        }
+        # timm cannot be imported without torchvision.
+        libraries = ("torchvision", "timm") if network.builder == "timm" else ("torchvision",)
+        return Runtime(settings, ("torch", *libraries, "safetensors"))
 
 
 def build_module(graph: GraphManifest, checkpoint: Path, plan: TorchPlan, verified: bool = False) -> torch.nn.Module:

@@ -1,0 +1,38 @@
+"""`seatrial package`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.cli.options import Json
+from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.printable import make_printable
+
+Folder = Annotated[Path, typer.Argument(help="A run folder.")]
+Engine = Annotated[str, typer.Option("--engine", help="Name of the engine in the run, such as openvino-bf16.")]
+Output = Annotated[Path, typer.Option("--output", help="Folder to write.")]
+Unproven = Annotated[bool, typer.Option("--unproven", help="Also where the engine did not pass; the package says so.")]
+
+
+def package(folder: Folder, engine: Engine, output: Output, unproven: Unproven = False, as_json: Json = False) -> int:
+    """Write an engine that passed as a folder ready to use: predict.py runs it without seatrial.
+
+    An engine that did not pass is refused with its verdict's exit code: 3, 4 or 7.
+    """
+    from seatrial.workflow.package import PackageSpec, describe_open, package_engine
+
+    with show_progress() as progress:
+        packaged = package_engine(PackageSpec(folder, engine, output, unproven), progress)
+    verdict = packaged.verdict
+    if packaged.manifest is None:
+        reasons = "; ".join(describe_open(verdict))
+        text = f"{engine} did not pass, so it is not packaged: {reasons}; --unproven packages it all the same"
+        print("seatrial: " + make_printable(text), file=sys.stderr)
+        return verdict.exit_code
+    if as_json:
+        print_json(packaged.manifest)
+    else:
+        print_text(f"{output}\npython {output / 'predict.py'} IMAGE")
+    return 0
