@@ -107,7 +107,7 @@ def _write_undecided(run: Run) -> list[str]:
     doubted = _engines(run, "INCONCLUSIVE", PLAUSIBLE)
     unsure = [name for name in _engines(run, "INCONCLUSIVE") if name not in doubted]
     measure = "the required accuracy" if run.reference in unsure else f"the accuracy of {run.reference}"
-    measure += "" if _has_labels(run) else " without labels"
+    measure += "" if run.labelled else " without labels"
     return [
         *([f"the predictions of {join_words(doubted)} are not plausible"] if doubted else []),
         *(
@@ -122,7 +122,7 @@ def _write_undecided(run: Run) -> list[str]:
 def _write_passed(run: Run) -> list[str]:
     accurate = _engines(run, "PASS")
     compared = [name for name in accurate if (record := run.accuracy.get(name)) and record.compared]
-    if compared and not _has_labels(run):
+    if compared and not run.labelled:
         kept = f"with {run.reference} on {_images(run)} without labels"
         clause = _write_clause(compared, "agrees", "agree", kept)
     elif compared:
@@ -152,13 +152,9 @@ def _has_speed_gate(run: Run, outcome: Outcome) -> bool:
     return any((gate.outcome, gate.kind) == (outcome, "speed") for gate in gates_of(run))
 
 
-def _has_labels(run: Run) -> bool:
-    return all(record.labelled for record in run.accuracy.values())
-
-
 def _name_quality(run: Run) -> str:
     """What the gates on predictions are about."""
-    return "accuracy" if _has_labels(run) else "agreement"
+    return "accuracy" if run.labelled else "agreement"
 
 
 def _images(run: Run) -> str:

@@ -63,6 +63,11 @@ class Run:
         return self.manifest.engines
 
     @property
+    def labelled(self) -> bool:
+        """Whether the images that were evaluated have labels; else nothing is known to be right or wrong."""
+        return all(record.labelled for record in self.accuracy.values())
+
+    @property
     def reference(self) -> str:
         """The engine that the others are compared with."""
         return self.manifest.engines[0]

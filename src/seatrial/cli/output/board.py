@@ -1,7 +1,5 @@
 """A board of many runs as a page, as Markdown, CSV or JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +8,7 @@ from seatrial import __version__
 from seatrial.compare.board import BoardRow
 from seatrial.report.board import BoardCell, BoardPage, BoardSection, write_board_html
 from seatrial.report.formats import Grid, escape, write_markdown_list, write_markdown_table
+from seatrial.report.forms.csv import write_rows
 from seatrial.report.numbers import count_of, write_count, write_figures, write_percent, write_points, write_size
 from seatrial.report.tables import NOTHING, Column, numbers
 from seatrial.store.records import NO_LABELS
@@ -183,11 +182,7 @@ def _list_facts(row: BoardRow, board: Board) -> dict[str, Any]:
 
 def _write_csv(board: Board) -> str:
     rows = list_facts(board)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return write_rows(list(rows[0]), rows)
 
 
 def _write_json(board: Board) -> str:

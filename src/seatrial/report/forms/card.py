@@ -105,12 +105,13 @@ def describe_set(run: Run) -> str:
     images = max((record.images for record in run.accuracy.values()), default=0)
     if not images:
         return say("Accuracy: not measured.")
-    return say(
-        "{images} labelled images of {name}; each engine is compared with {reference} image by image.",
-        images=write_count(images),
-        name=name_set(run),
-        reference=run.reference,
-    )
+    facts = {"images": write_count(images), "name": name_set(run), "reference": run.reference}
+    if not run.labelled:
+        return say(
+            "{images} images of {name} without labels; each engine is compared with {reference} image by image.",
+            **facts,
+        )
+    return say("{images} labelled images of {name}; each engine is compared with {reference} image by image.", **facts)
 
 
 def _write_table(table: Table) -> str:

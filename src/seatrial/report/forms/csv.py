@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable, Mapping, Sequence
 
 from seatrial.printable import make_printable
 from seatrial.report.forms.rows import ENGINE_COLUMNS, SPEED_COLUMNS, Value, list_engine, list_speeds
@@ -12,17 +13,22 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(run: Run) -> str:
-    """Figures in full precision; an engine whose speed is not known has one row, with empty cells for it.
+    """Figures in full precision; an engine whose speed is not known has one row, with empty cells for it."""
+    rows = (
+        {**list_engine(run, name), **speed}
+        for name in run.engines
+        for speed in list_speeds(run, name) or [dict.fromkeys(SPEED_COLUMNS)]
+    )
+    return write_rows([*ENGINE_COLUMNS, *SPEED_COLUMNS], rows)
 
-    A text that a spreadsheet would take for a formula has an apostrophe in front.
-    """
+
+def write_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
+    """Rows under their header; a text that a spreadsheet would take for a formula has an apostrophe in front."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, [*ENGINE_COLUMNS, *SPEED_COLUMNS], lineterminator="\n")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    for name in run.engines:
-        engine = list_engine(run, name)
-        for speed in list_speeds(run, name) or [dict.fromkeys(SPEED_COLUMNS)]:
-            writer.writerow({column: _write(value) for column, value in {**engine, **speed}.items()})
+    for row in rows:
+        writer.writerow({column: _write(value) for column, value in row.items()})
     return file.getvalue()
 
 

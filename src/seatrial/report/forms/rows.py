@@ -29,6 +29,11 @@ ENGINE_COLUMNS: Mapping[str, str] = {
     "lost_images": "images right in the reference and wrong here",
     "gained_images": "images wrong in the reference and right here",
     "changed_images": "images with another first class than the reference's",
+    "agreement": "share of images with the reference's first class, 0 to 1",
+    "agreement_low": "lower one-sided 95 % bound of the agreement",
+    "agreement_high": "upper one-sided 95 % bound of the agreement",
+    "weighted_flips": "flips weighted by the reference's margin, 0 to 1",
+    "confidence_drift": "mean change of the confidence in the first class",
     "evaluation_images_per_s": "images per second of the whole evaluation, files read and decoded",
     "times_reference": "best images/s over those of the reference; empty where withheld or not comparable",
 }
@@ -54,6 +59,7 @@ def list_engine(run: Run, name: str) -> dict[str, Value]:
     """An engine's figures, None where there is no record of them."""
     accuracy, built, measured = run.accuracy.get(name), run.built.get(name), run.measurements.get(name)
     versus, pace = accuracy.versus if accuracy else None, run.throughput.get(name)
+    compared, agreement = (accuracy.compared, accuracy.agreement) if accuracy else (None, None)
     record = built or accuracy or measured
     values: tuple[Value, ...] = (
         run.recipe.name,
@@ -67,7 +73,10 @@ def list_engine(run: Run, name: str) -> dict[str, Value]:
         accuracy.accuracy(1) if accuracy else None,
         accuracy.accuracy(5) if accuracy else None,
         *((versus.drop_pp, versus.low_pp, versus.high_pp) if versus else (None,) * 3),
-        *((versus.lost, versus.gained, versus.changed) if versus else (None,) * 3),
+        *((versus.lost, versus.gained) if versus else (None,) * 2),
+        compared.changed if compared else None,
+        *((agreement.share, agreement.low, agreement.high) if agreement else (None,) * 3),
+        *((agreement.weighted_flips, agreement.confidence_drift) if agreement else (None,) * 2),
         pace.images_per_s if pace else None,
         find_ratio(run, best_speeds(run), name, run.reference),
     )

@@ -34,6 +34,8 @@ def write_source_steps(run: Run) -> list[str]:
 def write_data_steps(run: Run) -> list[str]:
     """The images, the labels, and how an image becomes an input."""
     manifest, folders = run.manifest, say("Labels: the class folders of the images.")
+    if manifest.spec.get("no_labels"):
+        folders = say("Labels: none.")
     images = max((record.images for record in run.accuracy.values()), default=0)
     what = [
         say("Images: {folder}.", folder=manifest.images or say("not recorded")),
