@@ -12,6 +12,7 @@ from run_folder import Trial, build_run
 from seatrial.cli import run_cli
 from seatrial.recipes.guide_text import check_guide_text, read_tables
 from seatrial.report.forms import FORMS
+from seatrial.report.language import LANGUAGES
 
 PAGE = "docs/report.md"
 
@@ -45,3 +46,9 @@ def test_the_example_of_a_guide_has_the_sections_of_today_and_no_error() -> None
     assert set(re.findall(r'^(#+) (.*)<a name="', text, re.MULTILINE)) <= {("#" * n, title) for n, title in HEADINGS}
     assert all(any(set(columns) <= set(table.header) for table in read_tables(text)) for columns in TABLES[:4])
     assert [claim for claim in check_guide_text("example", text) if not claim.holds] == []
+
+
+def test_help_names_every_format_and_language(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["report", "--help"]) == 0
+    words = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert words >= {*FORMS, *LANGUAGES}

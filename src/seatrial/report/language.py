@@ -56,11 +56,18 @@ def retell(text: str) -> str:
     stands for a number, `{p}` for per cent, `{w}` for one word, each with any digit after; other fields for anything.
     """
     language = _speaking.get()
-    return text if language == ENGLISH else _GAP.sub("", _STOP.sub("。", _retell(language, text)))
+    return text if language == ENGLISH else _set_marks(_retell(language, text))
 
 
-_STOP = re.compile("(?<=[\u4e00-\u9fff）])\\.$")
-"""A full stop that ends Chinese."""
+def _set_marks(text: str) -> str:
+    """The text with Chinese marks at its end and between its sentences, where it has Chinese."""
+    if _CHINESE.search(text) is None:
+        return text
+    return _GAP.sub("", text[:-1] + _ENDS.get(text[-1], text[-1]))
+
+
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_ENDS = {".": "。", ":": "："}
 _GAP = re.compile("(?<=[。；：]) ")
 """After a mark that brings its own."""
 _LETTER = re.compile("[A-Za-z]")

@@ -60,6 +60,9 @@ def test_braces_in_a_field_stay_text() -> None:
         ("Nobody wrote this down.", "Nobody wrote this down."),
         ("an image to which two engines give different first classes", "两个引擎给出不同首选类别的图片"),
         ("{n} {", "{n} {"),
+        ("下降:", "下降："),
+        ("最佳 batch size.", "最佳 batch size。"),
+        ("torch.", "torch."),
         (
             "a: other processes used 8% of the processors while it was measured; "
             "b: other processes used 7 to 9% of the processors while it was measured",
