@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import run_folder
 from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
@@ -130,6 +131,16 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     ]
     assert len(widths) > 10
     assert all(len(width) == 1 for width in widths)
+
+
+def test_hostile_names_of_classes_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = run_folder._recipe
+    names = {"labels": {"names": [f"{EVIL} {number}" for number in range(10)]}}
+    monkeypatch.setattr(run_folder, "_recipe", lambda trial: {**make(trial), **names})
+    html, markdown = write(build_run(tmp_path, Trial(ships=(TORCH, INT8))))
+    page = Page(html)
+    assert "script" not in {tag for tag, _ in page.tags} and "<script>" not in markdown
+    assert page.text.count(f"4 {EVIL} 4") > 2  # Where it flips, where it is taken for another, and in the matrices.
 
 
 def test_markdown_shows_text_as_it_is() -> None:
