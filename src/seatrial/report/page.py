@@ -78,18 +78,7 @@ def make_page(run: Run) -> Page:
         terms=TERMS,
         sections=(
             Section("Judgement", (tables.make_gates(run), *make_doubts(run), make_limits(run))),
-            Section(
-                "Accuracy",
-                (
-                    tables.make_accuracy(run),
-                    _versus(run),
-                    make_confidence(run),
-                    make_flips(run),
-                    make_worse_classes(run),
-                    make_confusions(run),
-                ),
-                make_matrices(run),
-            ),
+            _accuracy(run),
             Section(
                 "Speed and cost",
                 (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
@@ -104,6 +93,21 @@ def make_page(run: Run) -> Page:
         ),
         command=run.manifest.command,
         version=run.manifest.environment.versions.get("seatrial", ""),
+    )
+
+
+def _accuracy(run: Run) -> Section:
+    return Section(
+        "Accuracy",
+        (
+            tables.make_accuracy(run),
+            _versus(run),
+            make_confidence(run),
+            make_flips(run),
+            make_worse_classes(run),
+            make_confusions(run),
+        ),
+        make_matrices(run),
     )
 
 
