@@ -28,7 +28,7 @@ from seatrial.store.package import MANIFEST, PackageManifest, PackageSettings
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import Verdict
 from seatrial.strict import check_name
-from seatrial.workflow.bundle import predict
+from seatrial.workflow.bundle import predict, prepare
 from seatrial.workflow.bundle.kit import write_kit
 from seatrial.workflow.bundle.readme import write_readme
 
@@ -131,9 +131,9 @@ def find_runtime(file: EngineFile) -> Runtime:
     if graph.aipp is not None:
         raise EngineError("the graph has an AIPP configuration, which predict.py does not feed", "export it without")
     steps = pixel_steps(Recipe.read(graph.recipe, "the graph's manifest").preprocess)
-    missing = [step.step for step in steps if step.step not in predict.STEPS]
+    missing = [step.step for step in steps if step.step not in prepare.STEPS]
     if missing:
-        raise EngineError(f"predict.py lacks the step '{missing[0]}' of the card", "use `seatrial infer`")
+        raise EngineError(f"a package lacks the step '{missing[0]}' of the card", "use `seatrial infer`")
     return engine.describe_runtime(file)
 
 
@@ -144,7 +144,8 @@ def _find_opener(engine: str) -> Path:
 
 def _fill(folder: Path, run: Run, file: EngineFile, runtime: Runtime, verdict: Verdict) -> PackageManifest:
     """Write all files; `manifest.json` last, with the sha256 of the others."""
-    shutil.copyfile(predict.__file__, folder / "predict.py")
+    for path in (predict.__file__, prepare.__file__):
+        shutil.copyfile(path, folder / Path(path).name)
     shutil.copyfile(_find_opener(file.manifest.engine), folder / "open_engine.py")
     steps = pixel_steps(run.recipe.preprocess)
     if any(getattr(step, "backend", "pillow") == "tensor" for step in steps):

@@ -81,13 +81,40 @@ def test_a_package_of_torch_gives_the_predictions_of_its_run(
     assert all(f"\n{name}==" in needs for name in ("torch", "torchvision", "timm", "safetensors"))
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_graph_that_takes_floats_is_packaged(engine: str, unlabelled_run: Path, tmp_path: Path) -> None:
+    assert pack(unlabelled_run / "trial", tmp_path / "bundle", engine, "--unproven") == 0
+    kept, loaded = read_run(unlabelled_run / "trial").predictions[engine], predict.Package(tmp_path / "bundle")
+    assert loaded.settings["input"]["dtype"] == "float32" and loaded.settings["input"]["layout"] == "NCHW"
+    for row, name in enumerate(kept.ids):
+        classes = loaded.predict(unlabelled_run / "photos" / name, 5)
+        assert [each["class"] for each in classes] == kept.classes[row].tolist()
+        assert [each["score"] for each in classes] == kept.scores[row].tolist()
+
+
+@pytest.mark.parametrize(("module", "code"), [("numpy", 5), ("PIL", 5), ("onnxruntime", 5)])
+def test_what_is_missing_is_named(module: str, code: int, bundle: Path) -> None:
+    done = run_alone(bundle, str(bundle / "kit" / "wide-1.jpg"), without=module)
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert "is missing; pip install -r requirements.txt" in done.stderr
+
+
 def test_a_package_says_what_it_is(bundle: Path, tiny_run: Path) -> None:
     manifest, run = PackageManifest.load(bundle / "manifest.json"), read_run(tiny_run)
     assert (manifest.outcome, manifest.unproven, manifest.images_compared) == ("PASS", (), 16)
     assert manifest.run == run.manifest.identity
     present = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
     assert present == {*manifest.files, "manifest.json"}
-    assert {"predict.py", "card.toml", "verdict.json", "report.html", "README.md", "selftest"} < present
+    assert {
+        "predict.py",
+        "prepare.py",
+        "open_engine.py",
+        "card.toml",
+        "verdict.json",
+        "report.html",
+        "README.md",
+        "selftest",
+    } < present
     assert all(hash_file(bundle / name) == sha256 for name, sha256 in manifest.files.items())
     versions = run.accuracy["onnxruntime"].environment.versions
     needs = [f"{name}=={versions[name]}" for name in ("numpy", "pillow", "onnxruntime")]
@@ -114,6 +141,10 @@ def test_the_self_test_passes_here_and_refuses_what_was_altered(bundle: Path, tm
     model.unlink()
     with pytest.raises(predict.Failure, match="is missing"):
         predict.Package(tmp_path / "altered").test()
+    with (tmp_path / "altered" / "prepare.py").open("a") as file:
+        file.write("raise SystemExit(1)\n")
+    with pytest.raises(predict.Failure, match=r"prepare\.py is altered"):
+        predict.Package(tmp_path / "altered")
     manifest = tmp_path / "altered" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"PASS"', '"FAIL"'))
     with pytest.raises(predict.Failure, match=r"manifest\.json was altered"):

@@ -36,7 +36,7 @@ Measured on {machine}, Python {python}: {versions}.
 {gates}
 """
 FILES = {
-    "predict.py": "the program; `open_engine.py` opens the engine, and `manifest.json` says how",
+    "predict.py": "the program; `prepare.py` reads images for it and `open_engine.py` opens the engine",
     "engine/": "the engine folder of the run",
     "card.toml": "what the model is: network, preprocessing, gates",
     "classes.txt": "names of the classes, one a line, the first is class 0",
@@ -44,7 +44,7 @@ FILES = {
     "verdict.json": "the verdict of the run and what it was judged from",
     "report.html": "the report of the run, and as text in report.md",
     "requirements.txt": "versions that were measured",
-    "manifest.json": "sha256 of every file",
+    "manifest.json": "settings of predict.py, and the sha256 of every file",
 }
 
 
