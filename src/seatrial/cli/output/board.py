@@ -6,6 +6,7 @@ from typing import Any
 
 from seatrial import __version__
 from seatrial.compare.board import BoardRow
+from seatrial.printable import make_printable
 from seatrial.report.board import BoardCell, BoardPage, BoardSection, write_board_html
 from seatrial.report.formats import Grid, escape, write_markdown_list, write_markdown_table
 from seatrial.report.forms.csv import write_rows
@@ -110,7 +111,7 @@ def _describe_outcome(row: BoardRow) -> str:
 
 
 def _text(text: str) -> BoardCell:
-    return BoardCell(text or NOTHING)
+    return BoardCell(make_printable(text) or NOTHING)
 
 
 def _number(value: Any, write: Callable[[Any], str]) -> BoardCell:
@@ -146,7 +147,8 @@ QUALITY = (
 
 def list_facts(board: Board) -> list[dict[str, Any]]:
     """Every row by name, units in the names; figures in full."""
-    return [_list_facts(row, board) for row in board.rows]
+    rows = (_list_facts(row, board) for row in board.rows)
+    return [{n: make_printable(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows]
 
 
 def _list_facts(row: BoardRow, board: Board) -> dict[str, Any]:
