@@ -33,6 +33,7 @@ DOUBTS = (
     "(heat, clock rate, other work)",
     "batch 1: its 5 processes disagree by 9% (fastest median 3.1 ms, slowest 3.4 ms): "
     "a single one of them proves little",
+    "batch 4: times had not settled when the warm-up's time limit was reached; allow a longer warm-up",
     "batch 1: 50 samples are too few to state a 99th percentile, which takes 100",
     "batch 4: other processes used 31% of the processors while it was measured",
 )

@@ -58,8 +58,11 @@ def list_metadata(run: Run) -> dict[str, Value]:
     if weights and weights.hub and weights.hub.count("/") > 1:
         metadata["base_model"] = "/".join(weights.hub.split("/")[:2])
     metadata |= {"pipeline_tag": TASK, "tags": [TASK, "onnx", "seatrial"]}
-    if run.accuracy:
-        metadata |= {"metrics": ["accuracy"], "model-index": [{"name": run.recipe.name, "results": _list_results(run)}]}
+    results = _list_results(run)
+    if any(record.labelled for record in run.accuracy.values()):
+        metadata["metrics"] = ["accuracy"]
+    if results:
+        metadata["model-index"] = [{"name": run.recipe.name, "results": results}]
     return metadata
 
 

@@ -16,7 +16,7 @@ from seatrial.report.tables import write_precision
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
 from seatrial.store.diagnosis import Diagnosis
-from seatrial.store.records import AccuracyRecord, Comparison
+from seatrial.store.records import AccuracyRecord
 
 RATE_DIGITS, RATIO_DIGITS = 4, 4
 """Most decimals of images per second, as the guides print; and of ratios, which are of the printed rates."""
@@ -72,7 +72,7 @@ def _write_accuracy(run: Run) -> list[str]:
             write_count(record.images),
             _write_accuracy_at(record, 1),
             _write_accuracy_at(record, 5) if len(record.hits) >= 5 else NOTHING,
-            *_list_versus(record.versus),
+            *_list_versus(record),
             outcome_of(run, name) or (say("reference") if name == run.reference else say("not judged")),
         ]
         for name, record in run.accuracy.items()
@@ -87,12 +87,14 @@ def _write_accuracy(run: Run) -> list[str]:
     return [tabulate(columns, rows, range(1, 7)), note] if run.accuracy else []
 
 
-def _list_versus(versus: Comparison | None) -> tuple[str, ...]:
+def _list_versus(record: AccuracyRecord) -> tuple[str, ...]:
     """The drop, its interval, and the share of predictions that changed."""
+    compared, versus = record.compared, record.versus
+    changed = NOTHING if compared is None else write_percent(compared.changed / compared.images)
     if versus is None:
-        return (NOTHING,) * 3
+        return NOTHING, NOTHING, changed
     interval = say("{n} to {n2}", n=write_points(versus.low_pp), n2=write_points(versus.high_pp))
-    return write_points(versus.drop_pp), interval, write_percent(versus.changed / versus.images)
+    return write_points(versus.drop_pp), interval, changed
 
 
 def _write_speeds(run: Run) -> list[str]:
@@ -113,7 +115,7 @@ def _write_speeds(run: Run) -> list[str]:
     return [
         say("Images per second, and how many times as fast as {reference}:", reference=escape(base)),
         tabulate(header, rows, range(1, len(header))),
-        escape(f"{note} {retell(f'{MEASURE_AGAIN}.')}") if withheld else "",
+        escape(retell(f"{note} {retell(f'{MEASURE_AGAIN}.')}")) if withheld else "",
     ]
 
 
