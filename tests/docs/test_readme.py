@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden_logs import LOGS
+from guide_folders import write_guide
 from pages import read_commands
 from seatrial import __version__
 from seatrial.cli import run_cli
@@ -26,6 +27,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     trial.card.rename(folder / "my-card.toml")
     trial.checkpoint.rename(folder / "my-weights.pth")
     shutil.copy(LOGS / "trtexec-8.6.log", folder)
+    write_guide(folder / "guides" / "SmallNet")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder

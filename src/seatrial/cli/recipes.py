@@ -155,18 +155,25 @@ def check(
 @app.command()
 def claims(
     recipe: Annotated[
-        str | None, typer.Argument(help="One recipe, or a guide's README.md; default: all that come with seatrial.")
+        str | None,
+        typer.Argument(help="One recipe, a guide's README.md, or its folder; default: all that come with seatrial."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List the right figures too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Recompute every ratio, total and best batch of the guides; list those that are wrong, with the right figure."""
+    """Recompute every ratio, total and best batch of the guides; list those that are wrong, with the right figure.
+
+    Of a guide's folder also what its README, scripts and AIPP file contradict each other in.
+    """
+    from seatrial.guides import check_folder
     from seatrial.models.sources import resolve_recipe
     from seatrial.recipes import list_cards
     from seatrial.recipes.claims import check_claims
     from seatrial.recipes.guide_text import SUFFIXES, check_guide_file
 
-    if recipe and recipe.lower().endswith(SUFFIXES):
+    if recipe and Path(recipe).is_dir():
+        claims = [*check_folder(Path(recipe))]
+    elif recipe and recipe.lower().endswith(SUFFIXES):
         claims = [*check_guide_file(Path(recipe))]
     else:
         names = [recipe] if recipe else list_cards()
@@ -184,6 +191,39 @@ def claims(
         print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
     computed = [claim for claim in claims if claim.recomputed]
     print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures are right")
+
+
+@app.command("import-guide")
+def import_guide(
+    folder: Annotated[Path, typer.Argument(help="A guide's folder: README.md, scripts and AIPP file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the card to this file; default: print it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a card from a guide's folder, read as text and never run; each figure says its file and line."""
+    from seatrial.guides import draft_card
+    from seatrial.store.files import write_text
+
+    if output is not None and output.exists():
+        raise UsageError(f"{output} is there already", "choose another --output, or remove it")
+    drafted = draft_card(folder)
+    if output is not None:
+        write_text(output, drafted.text)
+    if as_json:
+        wrong = [{"what": each.what, "stated": each.stated, "right": each.correct} for each in drafted.contradictions]
+        print_json(
+            {
+                "card": drafted.text,
+                "reference": drafted.reference,
+                "proposed": drafted.proposed,
+                "preprocessing_complete": drafted.complete,
+                "not_found": list(drafted.missing),
+                "contradictions": wrong,
+            }
+        )
+    else:
+        print(drafted.text if output is None else output, end="" if output is None else "\n")
 
 
 @app.command()
