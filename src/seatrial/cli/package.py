@@ -15,8 +15,22 @@ Engine = Annotated[str, typer.Option("--engine", help="Name of the engine in the
 Output = Annotated[Path, typer.Option("--output", help="Folder to write.")]
 Unproven = Annotated[bool, typer.Option("--unproven", help="Also where the engine did not pass; the package says so.")]
 
+Form = Annotated[
+    str,
+    typer.Option(
+        "--format", help="folder, or with a server's model repository: triton (onnxruntime), ovms (openvino)."
+    ),
+]
 
-def package(folder: Folder, engine: Engine, output: Output, unproven: Unproven = False, as_json: Json = False) -> int:
+
+def package(
+    folder: Folder,
+    engine: Engine,
+    output: Output,
+    unproven: Unproven = False,
+    form: Form = "folder",
+    as_json: Json = False,
+) -> int:
     """Write an engine that passed as a folder ready to use: predict.py runs it without seatrial.
 
     An engine that did not pass is refused with its verdict's exit code: 3, 4 or 7.
@@ -24,7 +38,7 @@ def package(folder: Folder, engine: Engine, output: Output, unproven: Unproven =
     from seatrial.workflow.package import PackageSpec, describe_open, package_engine
 
     with show_progress() as progress:
-        packaged = package_engine(PackageSpec(folder, engine, output, unproven), progress)
+        packaged = package_engine(PackageSpec(folder, engine, output, unproven, form), progress)
     verdict = packaged.verdict
     if packaged.manifest is None:
         reasons = "; ".join(describe_open(verdict))

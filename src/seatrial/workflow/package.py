@@ -31,6 +31,7 @@ from seatrial.strict import check_name
 from seatrial.workflow.bundle import predict, prepare
 from seatrial.workflow.bundle.kit import write_kit
 from seatrial.workflow.bundle.readme import write_readme
+from seatrial.workflow.bundle.servers import FOLDER, SERVERS, check_server
 
 BESIDE = ("card.toml", VERDICT, "report.html", "report.md")
 """Files of a run that a package has too, where they are there."""
@@ -50,6 +51,8 @@ class PackageSpec:
     output: Path
     unproven: bool = False
     """Also where it did not pass."""
+    form: str = FOLDER
+    """Or the server whose model repository is put into it: see `bundle.servers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,9 @@ def package_engine(spec: PackageSpec, progress: Progress = silent) -> Packaged:
     """Write the folder `spec.output`, whole or not at all, and try it before it is there.
 
     Raises:
-        UsageError: no run, no such engine in it, or `output` has other files.
+        UsageError: no run, no such engine in it, no such format, or `output` has other files.
         RefusedFile: a record or an engine file was altered.
-        EngineError: the engine opens only with seatrial, or not on this machine.
+        EngineError: the engine opens only with seatrial, not on this machine, or not as it was measured in the server.
         ParityError: `predict.py` does not give what the engine gave.
     """
     run = read_run(spec.run)
@@ -80,9 +83,13 @@ def package_engine(spec: PackageSpec, progress: Progress = silent) -> Packaged:
     if spec.engine not in run.built or spec.engine not in run.predictions:
         raise UsageError(f"{spec.run} has no predictions of {spec.engine}", "finish the run: repeat its command")
     file = read_engine(spec.run / "engines" / spec.engine)
+    check_server(spec.form, file.manifest.engine)
     runtime = find_runtime(file)
     with replacing(spec.output) as folder:
         make_folder(folder)
+        if spec.form in SERVERS:
+            most = run.accuracy[spec.engine].batch_size
+            SERVERS[spec.form][1](folder, run.recipe.name, file, runtime.settings, most)
         manifest = _fill(folder, run, file, runtime, verdict)
         _try(folder, run, spec.engine, manifest)
         progress(Update("package", note=f"predict.py repeats {manifest.images_compared} predictions of the run"))

@@ -43,6 +43,8 @@ FILES = {
     "kit/": "drawn pictures, and what is expected for them",
     "verdict.json": "the verdict of the run and what it was judged from",
     "report.html": "the report of the run, and as text in report.md",
+    "models/": "the engine as a model repository, **which has not met a server**: it takes what `prepare.py` makes",
+    "config.json": "of OpenVINO Model Server, for that repository",
     "requirements.txt": "versions that were measured",
     "manifest.json": "settings of predict.py, and the sha256 of every file",
 }
