@@ -161,7 +161,8 @@ def _fill(folder: Path, run: Run, file: EngineFile, runtime: Runtime, verdict: V
         make_folder((folder / "engine" / name).parent)
         shutil.copyfile(file.folder / name, folder / "engine" / name)
     for name in BESIDE:
-        if (run.folder / name).is_file():
+        # A verdict of other inputs proves nothing.
+        if (run.folder / name).is_file() and name not in run.stale:
             shutil.copyfile(run.folder / name, folder / name)
     names = read_names(run.recipe)
     if names is not None:

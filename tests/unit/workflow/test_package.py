@@ -216,6 +216,11 @@ def test_what_did_not_pass_is_refused_with_the_code_of_its_verdict(
     manifest = PackageManifest.load(tmp_path / "out" / "manifest.json")
     assert manifest.outcome == "FAIL" and "top-1 fell" in manifest.unproven[0]
     assert "**Unproven: FAIL.**" in (tmp_path / "out" / "README.md").read_text()
+    Verdict.load(slow / "verdict.json").model_copy(update={"run": "another"}).save(slow / "verdict.json")
+    assert pack(slow, tmp_path / "out", "onnxruntime") == 7
+    assert pack(slow, tmp_path / "out", "onnxruntime", "--unproven") == 0
+    assert not (tmp_path / "out" / "verdict.json").exists()
+    assert "no verdict that judges it" in (tmp_path / "out" / "README.md").read_text()
     # A package gives way to another, and to nothing else.
     assert pack(tiny_run, tmp_path / "out", "onnxruntime") == 0
     assert pack(tiny_run, tiny_run / "engines", "onnxruntime") == 2
