@@ -15,6 +15,7 @@ from seatrial.guides.values import (
     Value,
     apply_operator,
     compare,
+    find_line,
     find_named,
     name_of,
     read_numbers,
@@ -187,7 +188,7 @@ class Expressions(ABC):
         base = self.evaluate(node.value, scope)
         if isinstance(base, Picture):
             self.slice_image(node, scope)
-            return base
+            return Picture(self.find_channel(node.slice, scope))
         if isinstance(base, Opaque) and base.kind in ("size", "shape"):
             place = self.evaluate(node.slice, scope)
             sides = {"size": ("width", "height"), "shape": ("height", "width")}[base.kind]
@@ -217,24 +218,36 @@ class Expressions(ABC):
         if crop is not None:
             self.operations.append(Operation("crop", crop[0], self.file, crop[1] or node.lineno))
 
+    def find_channel(self, node: ast.expr, scope: Scope) -> int | None:
+        """Which channel an index of an image is, first or last; below 0 where that is not clear."""
+        parts = node.elts if isinstance(node, ast.Tuple) else [node]
+        whole = [isinstance(part, ast.Slice) or ast.unparse(part) in ("...", "None") for part in parts]
+        if all(whole):
+            return None
+        last, first = self.evaluate(parts[-1], scope), self.evaluate(parts[0], scope)
+        index = last if all(whole[:-1]) else first if all(whole[1:]) else UNKNOWN
+        inside = isinstance(index, Known) and isinstance(index.value, int) and 0 <= index.value < 3
+        return index.value if inside and len(parts) > 1 else None if isinstance(parts[0], ast.List) else -1
+
     def origin(self, scope: Scope) -> Scope:
         """What names are, those of the script's top level too."""
         return {**self.globals, **scope}
 
-    def compute(
-        self, kind: ast.operator, left: Value, right: Value, node: ast.AST, channel: int | None = None
-    ) -> Value:
+    def compute(self, kind: ast.operator, left: Value, right: Value, node: ast.AST) -> Value:
+        """Arithmetic: what it gives, or what it does to the image on its left."""
         if not isinstance(left, Picture):
             return apply_operator(kind, left, right)
         numbers = read_numbers(right)
-        line = right.line if isinstance(right, Known) else getattr(node, "lineno", 0)
+        line = getattr(node, "lineno", 0)
         name = {ast.Sub: "subtract", ast.Div: "divide", ast.Mult: "multiply"}.get(type(kind))
-        if numbers is None or name is None:
+        channel = left.channel
+        one = channel is None or (channel >= 0 and numbers is not None and len(numbers) == 1)
+        if numbers is None or name is None or not one or (name != "subtract" and 0 in numbers):
             why = f"the arithmetic `{ast.unparse(node)[:60]}`"
-            self.operations.append(Operation("unclear", {"why": why}, self.file, getattr(node, "lineno", 0)))
+            self.operations.append(Operation("unclear", {"why": why}, self.file, line))
         else:
             options = {"values": numbers} if channel is None else {"values": numbers, "channel": channel}
-            self.operations.append(Operation(name, options, self.file, line))
+            self.operations.append(Operation(name, options, self.file, find_line(right, line)))
         return left
 
 

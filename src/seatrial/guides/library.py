@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seatrial.guides.values import Known, Operation, Transform, Value, read_filter, read_numbers, read_size
+from seatrial.guides.values import Known, Operation, Transform, Value, find_line, read_filter, read_numbers, read_size
 
 READS = {
     "Image.open": "RGB",
@@ -37,7 +37,7 @@ class Call:
 
     def make(self, name: str, value: Value | None = None, **options: object) -> Operation:
         """An operation that stands where its figure does."""
-        line = value.line if isinstance(value, Known) else self.line
+        line = find_line(value, self.line)
         return Operation(name, {key: each for key, each in options.items() if each is not None}, self.file, line)
 
 
@@ -85,7 +85,7 @@ def _pair(value: Value | None) -> tuple[int, int] | None:
 def _normalise(call: Call) -> tuple[Operation, ...]:
     mean, std = call.argument(0, "mean"), call.argument(1, "std")
     means, stds = read_numbers(mean), read_numbers(std)
-    if means is None or stds is None:
+    if means is None or stds is None or 0 in stds or not len(means) == len(stds) <= 3:
         return (call.make("unclear", None, why="the mean and std of this normalisation"),)
     return (call.make("subtract", mean, values=means), call.make("divide", std, values=stds))
 

@@ -1,6 +1,7 @@
 """Which network an export script builds, and how it names the ends of the graph. It is parsed, never run."""
 
 import ast
+import builtins
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -77,8 +78,13 @@ class _Script:
 def read_network(text: str, file: str, words: Sequence[str] = (), line: int = 0) -> FoundNetwork | None:
     """The network of a script; None where it exports none."""
     tree = parse_script(text)
-    if tree is None:
+    try:
+        return None if tree is None else _read_tree(tree, file, words, line)
+    except RecursionError:
         return None
+
+
+def _read_tree(tree: ast.Module, file: str, words: Sequence[str], line: int) -> FoundNetwork | None:
     export = next(
         (n for n in ast.walk(tree) if isinstance(n, ast.Call) and name_of(n.func).endswith("onnx.export")), None
     )
@@ -102,7 +108,10 @@ def _read_imports(tree: ast.Module) -> dict[str, str]:
                     each.name if each.asname else each.name.partition(".")[0]
                 )
         elif isinstance(node, ast.ImportFrom):
-            found.update({each.asname or each.name: f"{node.module or ''}.{each.name}" for each in node.names})
+            plain = (each for each in node.names if each.name != "*")
+            found.update({each.asname or each.name: f"{node.module or ''}.{each.name}" for each in plain})
+            if node.names[0].name == "*":
+                found.setdefault("*", node.module or "")
     return found
 
 
@@ -119,7 +128,23 @@ def _read_assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
             names = [each.arg for each in node.args.args]
             for name, default in zip(names[len(names) - len(node.args.defaults) :], node.args.defaults, strict=True):
                 found.setdefault(name, []).append(default)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        for name, given in _bind(call, tree):
+            found.setdefault(name, []).append(given)
     return found
+
+
+def _bind(call: ast.Call, tree: ast.Module) -> list[tuple[str, ast.expr]]:
+    """What a call of a function of the script gives to its parameters, but for what is handed on by the same name."""
+    function = next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name_of(call.func)), None)
+    if function is None:
+        return []
+    names = [each.arg for each in function.args.args]
+    given = [
+        *zip(names, call.args, strict=False),
+        *((each.arg, each.value) for each in call.keywords if each.arg in names),
+    ]
+    return [(name, value) for name, value in given if name is not None and name_of(value) != name]
 
 
 def _evaluate(node: ast.expr, script: _Script, depth: int = 0) -> Known | None:
@@ -214,8 +239,16 @@ def _resolve(node: ast.expr, script: _Script) -> tuple[str, str]:
     else:
         name = name_of(node)
     head, _, tail = name.partition(".")
+    if head and not tail and "*" in script.imports and not _is_defined(head, script):
+        return script.imports["*"], head
     whole = f"{script.imports.get(head, head)}.{tail}" if tail else script.imports.get(head, head)
     return whole.rpartition(".")[0], whole.rpartition(".")[2]
+
+
+def _is_defined(name: str, script: _Script) -> bool:
+    """Whether a name is the script's own, or Python's, and not of `from MODULE import *`."""
+    defined = {n.name for n in ast.walk(script.tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    return name in script.imports or name in script.assigned or name in defined or hasattr(builtins, name)
 
 
 def _name_network(found: FoundNetwork, call: ast.Call, script: _Script) -> bool:

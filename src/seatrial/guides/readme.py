@@ -11,7 +11,7 @@ _PYTHON = re.compile(r"^\W*python[\d.]*\s+(?!-m\b)(\S*?([^/\s]+\.py))\b(.*)$")
 _ASSIGNED = re.compile(r"^\W*(?:export\s+)?([A-Za-z_]\w*)=([\w.\-\"']+)\s*(?:#.*)?$", re.ASCII)
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 _NAMED_INPUT = re.compile(r"--input[_-]shape[= ]+[\"']?([\w.\-/:]+?):([\d${}\w ,\-.;~]+?)[\"'\s\\]")
-_MD5 = re.compile(r"(?i)\bmd5\w*\W{0,4}([0-9a-f]{32})\b")
+_MD5 = re.compile(r"(?i)(?<![a-z])md5\w*\W{0,4}([0-9a-f]{32})\b")
 _WEIGHTS = re.compile(
     r"(?:(?<=%2F)|(?<![\w.%-]))[a-z0-9][\w.-]*\.(?:pth\.tar|pth|pt|safetensors)\b", re.ASCII | re.IGNORECASE
 )

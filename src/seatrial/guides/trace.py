@@ -123,7 +123,7 @@ class Tracer(Calls):
 
     def augment(self, statement: ast.AugAssign, scope: Scope) -> None:
         left, right = self.evaluate(statement.target, scope), self.evaluate(statement.value, scope)
-        result = self.compute(statement.op, left, right, statement, find_channel(statement.target))
+        result = self.compute(statement.op, left, right, statement)
         if isinstance(statement.target, ast.Name):
             scope[statement.target.id] = result
 
@@ -138,12 +138,3 @@ def merge(first: Result, second: Result) -> Result:
     names = {**first[1], **second[1]}
     both = {name: value for name, value in names.items() if first[1].get(name) == second[1].get(name)}
     return first[0], {name: both.get(name, UNKNOWN) for name in names}, None
-
-
-def find_channel(target: ast.expr) -> int | None:
-    """Which channel `image[..., 0]` is."""
-    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Tuple):
-        last = target.slice.elts[-1]
-        if isinstance(last, ast.Constant) and isinstance(last.value, int):
-            return last.value
-    return None

@@ -27,7 +27,10 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The image on its way to the network."""
+    """The image on its way to the network, or one of its channels."""
+
+    channel: int | None = None
+    """None: all; below 0: it is not known whether `image[0]` is a channel, a row or an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,14 @@ class Instance:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+def find_line(value: Any, otherwise: int) -> int:
+    """The line in which a value's figures stand."""
+    if not isinstance(value, Known):
+        return otherwise
+    parts = value.value if isinstance(value.value, tuple) else ()
+    return next((part.line for part in parts if isinstance(part, Known)), value.line)
+
+
 Value = Any
 """One of the above, or a function of the script (`ast.FunctionDef`) or a class (`ast.ClassDef`)."""
 UNKNOWN = Opaque()
@@ -72,6 +83,8 @@ FILTERS = ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS", "BOX", "HAMMING", "ANTIA
 """Pillow's filters, whatever they are an attribute of."""
 PILLOW_NUMBERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 OPENCV = {"INTER_LINEAR": "bilinear", "INTER_CUBIC": "bicubic", "INTER_NEAREST": "nearest", "INTER_LANCZOS4": "lanczos"}
+MOST = 1e9
+"""No figure of an image is larger."""
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -124,11 +137,23 @@ def find_named(node: ast.expr) -> Known | None:
 def apply_operator(kind: ast.operator, left: Value, right: Value) -> Value:
     """The result of arithmetic on two values; unknown where one of them is."""
     if isinstance(left, Known) and isinstance(right, Known) and type(kind) in _OPERATORS:
+        if isinstance(kind, ast.Mult) and not (_is_number(left.value) and _is_number(right.value)):
+            return _repeat(left, right) or _spread(kind, left, right)
         try:
             return Known(_OPERATORS[type(kind)](left.value, right.value), left.line)
         except (TypeError, ArithmeticError, MemoryError):
             return _spread(kind, left, right)
     return UNKNOWN
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _repeat(left: Known, right: Known) -> Known | None:
+    """`[0.5] * 3`; None for anything longer than the channels of an image."""
+    few = isinstance(left.value, tuple) and len(left.value) == 1 and right.value in (1, 3)
+    return Known(left.value * right.value, left.line) if few else None
 
 
 def _spread(kind: ast.operator, left: Known, right: Known) -> Value:
@@ -167,7 +192,8 @@ def read_numbers(value: Value) -> tuple[float, ...] | None:
     if isinstance(value.value, bool):
         return None
     if isinstance(value.value, int | float):
-        return (float(value.value),)
+        number = float(value.value) if abs(value.value) < MOST else math.inf
+        return (number,) if math.isfinite(number) else None
     if isinstance(value.value, tuple):
         parts = [read_numbers(each) for each in value.value]
         if parts and all(part is not None and len(part) == 1 for part in parts):

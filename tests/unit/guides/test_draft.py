@@ -92,6 +92,25 @@ def test_a_network_of_its_own_repository_is_proposed(tmp_path: Path) -> None:
     assert 'builder = "python"' in card.text
 
 
+def test_a_name_of_a_star_import_is_of_that_module(tmp_path: Path) -> None:
+    export = EXPORT.replace("import torchvision.models as models", "from van import *")
+    card = draft_card(
+        write_guide(tmp_path / "Small", export=export.replace("models.resnet18(pretrained=False)", "van_b2()"))
+    )
+    assert card.proposed == "van.py:van_b2"
+
+
+def test_what_a_function_is_called_with_is_its_networks_name(tmp_path: Path) -> None:
+    export = """import timm, torch
+def export(version):
+    model = timm.create_model("resnet{}".format(version))
+    torch.onnx.export(model, torch.randn(1, 3, 224, 224), "x.onnx", opset_version=13)
+export(26)
+"""
+    card = draft_card(write_guide(tmp_path / "Small", export=export))
+    assert card.reference == "timm:resnet26" and "opset = 13 # small_pth2onnx.py line 4" in card.text
+
+
 def test_what_is_not_found_is_a_line_and_no_default(tmp_path: Path) -> None:
     card = draft_card(write_guide(tmp_path / "Small", export="", readme="# A guide of nothing\n"))
     assert not card.complete

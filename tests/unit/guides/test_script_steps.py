@@ -89,6 +89,18 @@ def test_arithmetic_in_numpy_is_one_normalisation() -> None:
     ]
 
 
+def test_a_loop_over_channels_normalises_each_by_its_own() -> None:
+    found = read("""
+        def normalize(img, means, variances):
+            for channel, (mean, variance) in enumerate(zip(means, variances)):
+                img[:, :, channel] = (img[:, :, channel] - mean) / variance
+            return img
+        img = np.array(Image.open(name).resize((8, 8), 2)).astype(np.float32) / 255
+        normalize(img, [0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    """)
+    assert list_steps(found)[-1] == ("normalise", {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]})
+
+
 @pytest.mark.parametrize(
     ("reading", "steps"),
     [
@@ -137,6 +149,10 @@ def test_timms_loader_resizes_to_its_size_over_crop_pct() -> None:
         "x = repository.augment(Image.open(name))",
         "x = Image.open(name).rotate(angle)",
         "x = np.array(Image.open(name)) - mean_of_unknown_file",
+        "x = np.array(Image.open(name)) / 0",
+        "x = np.array(Image.open(name)) * 1e300 * 1e300",
+        "x = np.array(Image.open(name))\nx[0] -= 0.5",
+        "t = transforms.Normalize([0.5] * 3, [0, 0, 0])\nt(Image.open(name))",
         "x = Image.open(name)\nif flag:\n    x = x.resize((8, 8), 2)\nelse:\n    x = x.resize((9, 9), 2)",
     ],
 )
@@ -148,6 +164,14 @@ def test_what_is_not_read_is_said(line: str) -> None:
 def test_nothing_is_run() -> None:
     found = read_steps("import os\nos.abort()\n", "script.py")
     assert found is None
+
+
+@pytest.mark.parametrize(
+    "line", ["x = 'a' * 99999999999", "x = (1,) * 99999999999", "x = 9 * 9 // 0", "x" + ".a" * 900]
+)
+def test_arithmetic_of_scripts_takes_no_memory_and_no_errors(line: str) -> None:
+    found = read_steps(line, "script.py")
+    assert found is None or not found.steps
 
 
 def test_endless_recursion_ends() -> None:
