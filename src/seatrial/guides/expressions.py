@@ -226,8 +226,9 @@ class Expressions(ABC):
             return None
         last, first = self.evaluate(parts[-1], scope), self.evaluate(parts[0], scope)
         index = last if all(whole[:-1]) else first if all(whole[1:]) else UNKNOWN
-        inside = isinstance(index, Known) and isinstance(index.value, int) and 0 <= index.value < 3
-        return index.value if inside and len(parts) > 1 else None if isinstance(parts[0], ast.List) else -1
+        if len(parts) > 1 and isinstance(index, Known) and index.value in (0, 1, 2):
+            return int(index.value)
+        return None if isinstance(parts[0], ast.List) else -1
 
     def origin(self, scope: Scope) -> Scope:
         """What names are, those of the script's top level too."""
