@@ -105,9 +105,12 @@ def _lay_out(rival: Rival, is_front: bool) -> dict[str, Any]:
 
 def _describe_tradeoff(run: Run, rivals: Sequence[Rival], front: Sequence[str]) -> str:
     ties = [f"{a} from {b}" for a, b in find_ties(rivals)]
+    bars = f"Bars up and down are of the difference from {run.reference}."
+    if len(ties) > 1 and len(ties) == math.comb(len(rivals), 2):
+        return f"All are ringed: these figures tell none of the engines apart. {bars}"
     caption = (
         f"Ringed: {join_words(list(front))}, which no other engine beats for certain (bars apart in one direction, and "
-        f"no worse in the other). Bars up and down are of the difference from {run.reference}."
+        f"no worse in the other). {bars}"
     )
     return f"{caption} These figures cannot tell {join_words(ties)}." if ties else caption
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
-from seatrial.report.speed import best_speeds, explain_withheld, find_ratio
+from seatrial.report.speed import best_speeds, explain_withheld, find_ratio, find_tied
 from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
@@ -21,8 +21,8 @@ MEANING = {
     ),
     "INCONCLUSIVE": (
         "INCONCLUSIVE is neither PASS nor FAIL: the true value may lie on either side of a gate, a limit that the "
-        "recipe sets. More images decide an accuracy gate; a speed gate needs the figures of each engine that it "
-        "names; implausible predictions have a cause, which must be mended first."
+        "recipe sets. More images, or labels where there are none, decide an accuracy gate; a speed gate needs the "
+        "figures of each engine that it names; implausible predictions have a cause, which must be mended first."
     ),
 }
 
@@ -77,11 +77,19 @@ def write_speed(run: Run) -> str:
     if not sound:
         return "Every engine whose speed was measured fails a gate."
     fastest = max(sound, key=lambda name: best[name].images_per_s)
-    who = "The fastest engine" if len(sound) == len(best) else "The fastest engine that does not fail"
+    tied = find_tied(best, fastest, sound)
     rate = f"{write_figures(best[fastest].images_per_s)} images/s at batch size {best[fastest].batch}"
     ratio = find_ratio(run, best, fastest, run.reference)
     times = "" if ratio is None or fastest == run.reference else f", {write_figures(ratio)} × {run.reference}"
-    return f"{who} is {fastest}: {rate}{times}.{_write_withheld(run, best, fastest)}"
+    found = f"{_name_fastest(len(sound) == len(best), bool(tied))} is {fastest}: {rate}{times}"
+    doubt = f"; it cannot be told from {join_words(tied)}, as their intervals overlap" if tied else ""
+    return f"{found}{doubt}.{_write_withheld(run, best, fastest)}"
+
+
+def _name_fastest(of_all: bool, is_tied: bool) -> str:
+    if is_tied:
+        return "Measured as the fastest" if of_all else "Measured as the fastest that does not fail"
+    return "The fastest engine" if of_all else "The fastest engine that does not fail"
 
 
 def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:

@@ -1,6 +1,6 @@
 """Speed figures of a run, computed from every stored sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from seatrial.results.run_folder import Run
@@ -55,6 +55,16 @@ def explain_withheld(best: Mapping[str, Speed], *engines: str) -> str:
     """Why there is no ratio to or from some engines, all unless named; empty where nothing speaks against one."""
     doubts = {name: best[name].rate.doubt for name in engines or best if name in best}
     return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt is not None)
+
+
+def find_tied(best: Mapping[str, Speed], engine: str, names: Sequence[str]) -> list[str]:
+    """Those of `names` whose best rate cannot be told from that of `engine`: the intervals overlap, or one has none."""
+
+    def overlap(a: Speed, b: Speed) -> bool:
+        (a_low, a_high), (b_low, b_high) = (speed.rate.bounds or (0.0, float("inf")) for speed in (a, b))
+        return a_low <= b_high and b_low <= a_high
+
+    return [name for name in names if name != engine and overlap(best[name], best[engine])]
 
 
 def find_common_batch(run: Run) -> int | None:

@@ -20,7 +20,7 @@ from seatrial.report.numbers import (
 from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_ratio
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
-from seatrial.store.records import NO_LABELS, AccuracyRecord, Agreement, Comparison, StepParity
+from seatrial.store.records import NO_LABELS, AccuracyRecord, Agreement, Comparison, GateResult, StepParity
 
 NOTHING = "–"
 
@@ -96,11 +96,15 @@ def make_summary(run: Run) -> Table:
 
 
 def make_gates(run: Run) -> Table:
-    """Every gate with the figures that decided it."""
-    rows = tuple((g.outcome, g.engine or "all", g.gate, g.kind, g.reason) for g in gates_of(run))
+    """Every gate with the figures that decided it; those of a gate that was not met stand in the verdict."""
+    rows = tuple((g.outcome, g.engine or "all", g.gate, g.kind, _explain_gate(g)) for g in gates_of(run))
     absent = "No gate was judged." if run.verdict else "The run has not been judged, so no gate has an outcome."
     columns = (Column("Outcome", "outcome"), ENGINE, Column("Gate", "code"), Column("About"), Column("Why"))
     return Table("Gates", "The limits that the recipe sets, worst outcome first.", columns, rows, absent)
+
+
+def _explain_gate(gate: GateResult) -> str:
+    return gate.reason if gate.outcome == "PASS" else "at the top of this report"
 
 
 def make_accuracy(run: Run) -> Table:

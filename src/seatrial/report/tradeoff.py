@@ -72,7 +72,8 @@ def _find_accuracy(run: Run, name: str) -> Figure:
     reference = run.accuracy.get(run.reference)
     if versus is not None and reference is not None and reference.images == record.images:
         base = reference.accuracy() or 0.0
-        return Figure(top1, base - versus.high_pp / 100, base - versus.low_pp / 100)
+        # Bounds of the difference reach past what a share can be, on few images.
+        return Figure(top1, max(0.0, base - versus.high_pp / 100), min(1.0, base - versus.low_pp / 100))
     if name == run.reference and any(other.versus for other in run.accuracy.values()):
         return Figure(top1, top1, top1)
     return Figure(top1, *wilson_interval(record.hits[0], record.images))

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run, write_verdict
+from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run, make_point, write_verdict
 from seatrial.report.headline import outcome_of, write_speed
 from seatrial.report.headline import write_verdict as say_verdict
 from seatrial.results.run_folder import read_run
+from seatrial.store.measurement import Measurement
 from seatrial.store.records import GateResult
 
 
@@ -74,6 +75,24 @@ def test_predictions_that_cannot_be_believed_are_not_told_as_too_few_images(tmp_
         "INCONCLUSIVE: the predictions of torch and onnxruntime are not plausible; "
         "540 images cannot settle whether openvino-bf16 keeps the accuracy of torch."
     )
+
+
+def test_a_fastest_engine_that_chance_may_have_made_is_named_with_its_rivals(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    path = tmp_path / "bench" / "onnxruntime.json"
+    close = (make_point(4, (26.0, 28.0)),)
+    Measurement.load(path).model_copy(update={"points": close}).save(path)
+    said = "Measured as the fastest is openvino-bf16: 160 images/s at batch size 4, 8.00 × torch; "
+    assert write_speed(read_run(tmp_path)) == (f"{said}it cannot be told from onnxruntime, as their intervals overlap.")
+    write_verdict(tmp_path, [_gate("torch", "FAIL")])
+    assert write_speed(read_run(tmp_path)).startswith("Measured as the fastest that does not fail is openvino-bf16: ")
+
+
+def test_a_rate_without_an_interval_is_certain_of_nothing(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    path = tmp_path / "bench" / "torch.json"
+    Measurement.load(path).model_copy(update={"points": (make_point(1, (50.0,)),)}).save(path)
+    assert "it cannot be told from torch, as" in write_speed(read_run(tmp_path))
 
 
 def test_a_run_without_verdict_is_not_judged(tmp_path: Path) -> None:

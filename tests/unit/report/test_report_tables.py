@@ -1,11 +1,16 @@
 """Tables of a run against figures worked out by hand."""
 
+from html import escape as html_escape
 from pathlib import Path
 
 import pytest
 
 from run_folder import BF16, INT8, MACHINE, TORCH, Ship, Trial, build_run, wilson
 from seatrial.report import provenance, tables
+from seatrial.report.formats import escape
+from seatrial.report.headline import gates_of
+from seatrial.report.html import write_html
+from seatrial.report.markdown import write_markdown
 from seatrial.report.page import make_page
 from seatrial.report.run_doubts import find_doubts
 from seatrial.results.run_folder import read_run
@@ -65,7 +70,14 @@ def test_gates_put_the_worst_first(folder: Path) -> None:
         ("FAIL", "openvino-int8", "reference_drop_pp", "accuracy"),
         ("PASS", "openvino-bf16", "reference_drop_pp", "accuracy"),
     ]
-    assert rows[0][4].startswith("the drop is 3.70 points")
+    assert rows[1][4].startswith("the drop is 0.00 points")
+
+
+@pytest.mark.parametrize("gate_pp", [1.0, 3.0])
+def test_why_a_gate_is_not_met_is_said_once(gate_pp: float, tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path, Trial(ships=(TORCH, BF16, INT8), gate_pp=gate_pp)))
+    (reason,) = (gate.reason for gate in gates_of(run) if gate.outcome != "PASS")
+    assert (write_markdown(run).count(escape(reason)), write_html(run).count(str(html_escape(reason)))) == (1, 1)
 
 
 def test_parity_names_the_engine_whose_graph_took_another_step(folder: Path) -> None:

@@ -8,6 +8,7 @@ from run_folder import BF16, INT8, MACHINE, TORCH, Trial, build_run
 from seatrial.report.tradeoff import Figure, Rival, find_front, find_ties, list_rivals
 from seatrial.results.run_folder import read_run
 from seatrial.store.measurement import Measurement
+from seatrial.store.records import AccuracyRecord
 
 
 def make(name: str, accuracy: float, speed: float, half: float = 1.0) -> Rival:
@@ -48,6 +49,17 @@ def test_accuracies_carry_the_paired_interval_and_speeds_their_own(tmp_path: Pat
         pytest.approx(516 / 540 - 0.0136, abs=1e-4),
     )
     assert bf16.speed.value == pytest.approx(160) and bf16.speed.low < 160 < bf16.speed.high
+
+
+def test_no_accuracy_lies_above_all_images(tmp_path: Path) -> None:
+    folder = build_run(tmp_path, Trial(ships=(TORCH, BF16)))
+    path = folder / "evaluation" / "openvino-bf16.json"
+    record = AccuracyRecord.load(path)
+    assert record.versus is not None
+    wide = record.versus.model_copy(update={"low_pp": -45.0, "high_pp": 99.0})
+    record.model_copy(update={"versus": wide}).save(path)
+    found = list_rivals(read_run(folder))[1].accuracy
+    assert (found.low, found.high) == (0.0, 1.0)
 
 
 def test_another_machine_is_no_rival(tmp_path: Path) -> None:
