@@ -124,6 +124,20 @@ def test_a_package_says_what_it_is(bundle: Path, tiny_run: Path) -> None:
     assert len(page.splitlines()) < 60
 
 
+def test_classes_have_their_names_on_one_line_each(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("tench", "odd\n\u2028name", "", "猫")
+    monkeypatch.setattr("seatrial.workflow.package.read_names", lambda recipe: names)
+    assert pack(tiny_run, tmp_path / "out", "onnxruntime") == 0
+    loaded = predict.Package(tmp_path / "out")
+    assert [loaded.name(index) for index in range(5)] == ["tench", r"odd\n\u2028name", "", "猫", ""]
+    monkeypatch.setattr(predict, "__file__", str(tmp_path / "out" / "predict.py"))
+    capsys.readouterr()
+    assert predict.main([str(tmp_path / "out" / "kit" / "tall-1.png")]) == 0
+    assert " 0 tench\n" in (shown := capsys.readouterr().out) and " 3 猫\n" in shown and " 2\n" in shown
+
+
 def test_the_self_test_passes_here_and_refuses_what_was_altered(bundle: Path, tmp_path: Path) -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable}
     done = subprocess.run([bundle / "selftest"], env=environment, capture_output=True, text=True, check=False)
@@ -141,6 +155,8 @@ def test_the_self_test_passes_here_and_refuses_what_was_altered(bundle: Path, tm
     model.unlink()
     with pytest.raises(predict.Failure, match="is missing"):
         predict.Package(tmp_path / "altered").test()
+    (tmp_path / "altered" / "classes.txt").write_text("mine\n")
+    assert predict.Package(tmp_path / "altered").names == []
     with (tmp_path / "altered" / "prepare.py").open("a") as file:
         file.write("raise SystemExit(1)\n")
     with pytest.raises(predict.Failure, match=r"prepare\.py is altered"):

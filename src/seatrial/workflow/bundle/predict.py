@@ -75,8 +75,8 @@ class Package:
         except ImportError as error:
             raise Failure(5, f"{error.name} is missing; {INSTALL}") from None
         self._run: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-        names = folder / "classes.txt"
-        self.names = names.read_text(encoding="utf-8").splitlines() if names.is_file() else []
+        named = "classes.txt" in self.manifest["files"]
+        self.names = (folder / "classes.txt").read_text(encoding="utf-8").splitlines() if named else []
 
     def check_files(self, *under: str) -> None:
         """Refuse files that are not those that were packaged: those whose paths begin so, or all."""
