@@ -8,6 +8,7 @@ from seatrial import __version__
 from seatrial.cli import (
     bench,
     board,
+    check_app,
     compare,
     compile,
     data,
@@ -49,6 +50,7 @@ def make_app() -> typer.Typer:
     app.command()(doctor.doctor)
     app.add_typer(recipes.app, name="recipes")
     app.add_typer(data.app, name="data")
+    app.add_typer(check_app.app, name="check-app")
     app.command()(preprocess.preprocess)
     app.command(cls=train.TrainCommand)(train.train)
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)

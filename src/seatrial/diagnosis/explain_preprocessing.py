@@ -72,7 +72,7 @@ def describe_difference(
         )
     words = [best.change] if best.change else []
     words += ["red and blue are swapped (BGR for RGB)"] if best.swapped else []
-    words += _describe_scale(best, recipe) if best.left <= ROUNDING else []
+    words += describe_scale(best, recipe) if best.left <= ROUNDING else []
     return "it looks like this: " + " and ".join(words) if words else "the same but for rounding"
 
 
@@ -161,7 +161,7 @@ def _resize_plainly(
     return apply_pixel_steps(to_image(levels.astype(np.uint8)), after)
 
 
-def _describe_scale(fit: Fit, recipe: Recipe) -> list[str]:
+def describe_scale(fit: Fit, recipe: Recipe) -> list[str]:
     """The mean and standard deviation that give this scale and offset, where they are not the card's."""
     if (fit.scale == 0).any():
         return []
