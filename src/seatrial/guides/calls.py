@@ -28,14 +28,14 @@ SHAPING = ("view", "reshape", "half", "cuda", "astype", "float", "to", "unsqueez
 """Methods that leave numbers what they are."""
 KEEPING = (
     *SHAPING, "convert", "transpose", "permute", "tofile", "contiguous", "cpu", "copy", "detach", "squeeze", "tobytes",
-    "close", "load", "save", "dim", "numel", "type", "clone", "item", "tolist", "append", "split", "getbands",
+    "close", "load", "save", "dim", "numel", "type", "clone", "item", "tolist", "append",
 )  # fmt: skip
 """Methods that leave an image what it is."""
 WRAPPING = (
     "array", "asarray", "fromarray", "from_numpy", "expand_dims", "unsqueeze", "transpose", "print", "len",
     "str", "tensor", "stack", "cat", "concatenate", "float32", "ascontiguousarray", "enumerate", "zip",
     "append", "is_tensor", "Tensor", "save", "imwrite", "isinstance", "astype", "reshape", "imshow",
-    "type", "squeeze", "as_tensor", "pad", "range", "list", "tuple", "put", "write",
+    "type", "squeeze", "as_tensor", "range", "list", "tuple", "put", "write",
     "int", "vstack", "hstack", "tofile", "info", "debug", "Variable",
 )  # fmt: skip
 """Functions that leave the values of an image they are given what they are."""
@@ -166,8 +166,12 @@ class Calls(Expressions):
             self.compute(kind, Picture(), spread[0], node)
         elif attribute not in KEEPING:
             self.operations.append(call.make("unclear", None, why=f"what .{attribute}() does to the image"))
-        elif attribute == "convert" and spread and isinstance(spread[0], Known) and spread[0].value == "L":
-            self.operations.append(call.make("grey"))
+        elif attribute == "convert":
+            mode = spread[0].value if spread and isinstance(spread[0], Known) else None
+            if mode == "L":
+                self.operations.append(call.make("grey"))
+            elif mode != "RGB":
+                self.operations.append(call.make("unclear", None, why=f"what .convert({mode!r}) does to the image"))
         return Picture()
 
     def resize(self, call: Call, node: ast.Call, scope: Scope, opencv: bool = False) -> None:
@@ -199,11 +203,17 @@ class Calls(Expressions):
         if name in READS or call.name == "imread":
             order = READS.get(name, "BGR")
             self.operations.append(call.make("read", None, order=order))
+            if len(node.args) > 1 and ast.unparse(node.args[1]) not in ("1", "cv2.IMREAD_COLOR", "'RGB'"):
+                self.operations.append(
+                    call.make("unclear", None, why=f"an image opened as {ast.unparse(node.args[1])}")
+                )
             return Picture()
         if name == "cv2.resize" and call.positional and isinstance(call.positional[0], Picture):
             self.resize(call, node, scope, opencv=True)
             return Picture()
-        if call.name == "cvtColor" and node.args[1:] and "2RGB" in ast.unparse(node.args[1]) + "":
+        if call.name == "cvtColor" and "COLOR_BGR2RGB" in "".join(map(ast.unparse, node.args[1:])).replace(
+            "RGB2BGR", "BGR2RGB"
+        ):
             self.operations.append(call.make("swap"))
             return Picture()
         if name == "cv2.split" and call.positional and isinstance(call.positional[0], Picture):

@@ -211,12 +211,19 @@ class Expressions(ABC):
             return base if isinstance(base.value, tuple) and isinstance(key.value, tuple) else UNKNOWN
 
     def slice_image(self, node: ast.Subscript, scope: Scope) -> None:
-        text = ast.unparse(node.slice)
-        if ("::-1" in text and text.endswith("::-1)")) or text.endswith("::-1") or text in ("[2, 1, 0]",):
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        # The first axis alone may be rows or channels.
+        if (len(parts) > 1 or isinstance(parts[0], ast.List)) and any(
+            ast.unparse(part) in ("::-1", "[2, 1, 0]", "(2, 1, 0)") for part in (parts[0], parts[-1])
+        ):
             self.operations.append(Operation("swap", {}, self.file, node.lineno))
+            parts = [part for part in parts if not ast.unparse(part).startswith(("::-1", "["))]
         crop = read_crop(node.slice, lambda each: self.evaluate(each, scope), self.origin(scope))
         if crop is not None:
             self.operations.append(Operation("crop", crop[0], self.file, crop[1] or node.lineno))
+        elif any(isinstance(part, ast.Slice) and ast.unparse(part) != ":" for part in parts):
+            why = f"the part `{ast.unparse(node)[:60]}` of an image"
+            self.operations.append(Operation("unclear", {"why": why}, self.file, node.lineno))
 
     def find_channel(self, node: ast.expr, scope: Scope) -> int | None:
         """Which channel an index of an image is, first or last; below 0 where that is not clear."""
@@ -228,7 +235,7 @@ class Expressions(ABC):
         index = last if all(whole[:-1]) else first if all(whole[1:]) else UNKNOWN
         if len(parts) > 1 and isinstance(index, Known) and index.value in (0, 1, 2):
             return int(index.value)
-        return None if isinstance(parts[0], ast.List) else -1
+        return None if any(isinstance(part, ast.List) for part in parts) else -1
 
     def origin(self, scope: Scope) -> Scope:
         """What names are, those of the script's top level too."""

@@ -67,6 +67,8 @@ def read_resize(call: Call) -> Operation:
     chosen = call.argument(1, "interpolation")
     pixels = read_size(size)
     filter_ = "bilinear" if chosen is None else read_filter(chosen)
+    if call.argument(2, "max_size") is not None:
+        return call.make("unclear", size, why="max_size of this resize")
     if pixels is None or filter_ is None:
         what = "size" if pixels is None else "interpolation"
         return call.make("unclear", size, why=f"the {what} of this resize")

@@ -147,10 +147,7 @@ def order_steps(file: str, operations: Sequence[Operation]) -> FoundSteps:
             case "swap":
                 swapped = not swapped
             case "resize" | "crop":
-                name = "resize" if each.name == "resize" else "center_crop"
-                found.steps.append(FoundStep(name, dict(each.options), each.file, each.line))
-                if "size" in each.options and each.options["size"] is None:
-                    found.unclear.append(f"{where}: the size of this crop")
+                add_pixel_step(found, each, tail.touched)
             case "grey":
                 found.steps.append(FoundStep("channels", {"order": "L"}, each.file, each.line))
             case "unclear":
@@ -165,6 +162,22 @@ def order_steps(file: str, operations: Sequence[Operation]) -> FoundSteps:
     if tail.touched:
         tail.finish(found, file)
     return found
+
+
+def add_pixel_step(found: FoundSteps, each: Operation, divided: bool) -> None:
+    """Add a resize or crop.
+
+    Args:
+        divided: the pixels are divided already.
+    """
+    where = f"{each.file} line {each.line}"
+    if each.name == "resize" and divided:
+        found.unclear.append(f"{where}: a resize of numbers, after the pixels were divided")
+        return
+    name = "resize" if each.name == "resize" else "center_crop"
+    found.steps.append(FoundStep(name, dict(each.options), each.file, each.line))
+    if name == "center_crop" and each.options.get("size") is None:
+        found.unclear.append(f"{where}: the size of this crop")
 
 
 def drop_repeated(operations: Sequence[Operation]) -> list[Operation]:
