@@ -16,7 +16,7 @@ from seatrial.diagnosis.app.judge import TOLERANCE, OpenKit, judge_outputs, judg
 from seatrial.diagnosis.app.predictions import read_predictions
 from seatrial.diagnosis.app.program import make_sound, make_tensors
 from seatrial.diagnosis.app.write_kit import Network, NetworkOfKit, write_kit
-from seatrial.errors import RefusedFile, UsageError
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -136,7 +136,14 @@ def _find_network(record: AppKit, recipe: Recipe, needed: bool) -> Network | Non
     if needed and not there:
         where = f"its weights {record.weights} are not there" if record.weights else "it was made without weights"
         raise UsageError(f"the kit cannot run images of yours: {where}", "make the kit again, of a run")
-    return _open_network(recipe, Path(record.weights)) if there and record.weights is not None else None
+    if not there or record.weights is None:
+        return None
+    try:
+        return _open_network(recipe, Path(record.weights))
+    except SeatrialError:
+        if needed:
+            raise
+        return None  # How many first classes change is then not known; what differs is.
 
 
 def _open_network(recipe: Recipe, weights: Path) -> Network:

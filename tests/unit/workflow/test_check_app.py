@@ -114,3 +114,18 @@ def test_the_steps_of_an_image_are_stored(kit: Path) -> None:
     assert list(image.steps) == ["0-decoded", "1-resize", "2-center_crop"]
     assert np.load(kit / image.steps["2-center_crop"]).shape == (32, 32, 3)
     assert (kit / image.raw).stat().st_size == 4 * 3 * 32 * 32
+
+
+def test_weights_that_are_gone_leave_the_verdict(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, kit = tmp_path / "tiny.pth", tmp_path / "kit"
+    shutil.copy(tiny_trial.checkpoint, weights)
+    words = ["check-app", "kit", str(tiny_trial.card), "--checkpoint", str(weights), "--output", str(kit)]
+    assert run_cli(words) == 0
+    weights.write_bytes(b"damaged")
+    swapped = write(tmp_path / "bgr", {name: tensor[::-1] for name, tensor in read_tensors(kit).items()})
+    capsys.readouterr()
+    assert judge(kit, swapped, "--json") == 3
+    assert json.loads(capsys.readouterr().out)["changed"] is None
+    assert judge(kit, swapped, "--images", str(tiny_trial.images), "--labels", str(tiny_trial.labels)) == 8
