@@ -43,8 +43,8 @@ class BoardPage:
     unread: tuple[tuple[str, str], ...]
     """Runs that could not be read, and why."""
     version: str
-    wordy: tuple[str, ...] = ("Front", "What changed")
-    """Columns of sentences, which need room."""
+    wordy: tuple[str, ...] = ("Model", "Front", "What changed")
+    """Columns of long texts, which need room."""
 
     @property
     def filters(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -83,5 +83,9 @@ def _write_row(columns: Sequence[Column], row: Sequence[BoardCell]) -> str:
     for column, cell in zip(columns, row, strict=True):
         key = "" if cell.key == "" else f' data-key="{html.escape(str(cell.key))}"'
         colour = f' class="{html.escape(cell.text.lower())}"' if column.kind == "outcome" else ""
-        cells.append(f"<td{key}{colour}>{html.escape(cell.text)}</td>")
+        text = html.escape(cell.text)
+        if column.kind == "number" and text.endswith(")"):
+            # A line ends before an interval, not inside of it.
+            text = text.replace("(", "<span>(", 1) + "</span>"
+        cells.append(f"<td{key}{colour}>{text}</td>")
     return f"<tr>{''.join(cells)}</tr>"

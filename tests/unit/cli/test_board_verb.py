@@ -73,6 +73,15 @@ def test_the_page_needs_nothing_and_runs_its_own_script_alone(runs: Path, tmp_pa
     assert "&lt;script&gt;" in page
 
 
+def test_a_line_of_the_page_ends_before_an_interval_and_the_outcome_stands_early(runs: Path, tmp_path: Path) -> None:
+    assert run_cli(["board", str(runs), "--output", str(tmp_path / "b.html")]) == 0
+    page = (tmp_path / "b.html").read_text()
+    assert re.search(r">0\.00 <span>\(−\d\.\d\d to \d\.\d\d\)</span></td>", page)
+    headings = re.findall(r"<th [^>]*>([^<]*)</th>", page)
+    assert headings[:5] == ["Run", "Model", "Engine", "Precision", "Outcome"]
+    assert page.count("<span>") == page.count("</span>")
+
+
 def test_a_summary_counts_only_as_long_as_the_records_are_its_own(runs: Path, tmp_path: Path) -> None:
     run = shutil.copytree(runs / "deep" / "down" / "first", tmp_path / "run")
     known = RunSummary.load(run / SUMMARY)

@@ -72,9 +72,10 @@ def _list_lines(board: Board) -> Iterator[str]:
 
 def _list_columns(board: Board) -> Iterator[Column]:
     yield from (Column("Run", "code"), Column("Model"), Column("Engine"), Column("Precision"))
+    yield Column("Outcome", "outcome")
     yield from numbers("Images", "Top-1, % (interval)", "Drop, points (interval)", "Agree, % (interval)")
     yield from numbers("Best images/s (interval)", "at batch size", "Memory", "On disk")
-    yield from (Column("Outcome", "outcome"), Column("Front"))
+    yield Column("Front")
     if board.since:
         yield from (Column("Since"), Column("What changed"))
 
@@ -85,6 +86,7 @@ def _list_cells(row: BoardRow, board: Board) -> Iterator[BoardCell]:
     yield _text(row.model)
     yield _text(engine.name)
     yield _text(engine.precision)
+    yield _text(_describe_outcome(row))
     yield _number(engine.images, write_count)
     if engine.images and engine.top1 is None:
         yield BoardCell(NO_LABELS)
@@ -96,7 +98,6 @@ def _list_cells(row: BoardRow, board: Board) -> Iterator[BoardCell]:
     yield _number(best and best.batch_size, str)
     yield _number(best and best.memory_bytes, write_size)
     yield _number(engine.size_bytes, write_size)
-    yield _text(_describe_outcome(row))
     yield _text(row.front or f"not ranked: {row.unranked}")
     if board.since:
         yield _text(row.change.kind if row.change else "")
