@@ -216,7 +216,8 @@ def fill_weights(network: torch.nn.Module, images: torch.Tensor) -> None:
     """
     with torch.no_grad():
         for key, value in network.named_parameters():
-            value.copy_(draw_weights(key, value.shape))
+            # A factor of its own that the rule took for an offset would let the signal die.
+            value.copy_(draw_weights(f"{key}.weight" if key.endswith("scale") else key, value.shape))
     norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     for module in norms:
         module.momentum = 1.0
