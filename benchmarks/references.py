@@ -154,16 +154,31 @@ def try_graphs(asked: argparse.Namespace) -> int:
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
         print(f"{family:<28}{result} ({time.perf_counter() - start:.0f} s)", flush=True)
     good = [family for family, result in found.items() if is_good(result)]
-    print(f"{len(good)} of {len(found)} are within {LIMIT:g} of torch in onnxruntime and openvino")
+    within = sum(map(is_within, found.values()))
+    print(f"{within} of {len(found)} are within {LIMIT:g} of torch in onnxruntime and openvino")
+    print(f"{len(good) - within} more are within twice what torch in float32 is from torch in float64")
     for family, result in found.items():
-        if not is_good(result):
-            print(f"  {family} ({result['reference']}): {result.get('error') or result}")
+        if not is_within(result):
+            print(f"  {family} ({result['reference']}): {result.get('error') or describe(result)}")
     return 0 if len(good) >= 0.95 * len(found) else 1
 
 
+def describe(result: dict[str, Any]) -> str:
+    """A row of the results in words."""
+    own = f", torch's own float32 {result['float64']:.1e}" if "float64" in result else ""
+    return f"onnxruntime {result['ort']:.1e}, openvino {result['ov']:.1e}, spread {result['spread']:.2g}{own}"
+
+
 def is_good(result: dict[str, Any]) -> bool:
-    """Whether both engines give torch's logits, and these differ between images."""
-    return "error" not in result and result["spread"] > SPREAD and max(result["ort"], result["ov"]) <= LIMIT
+    """Whether both engines give torch's logits as far as float32 gives any, and these differ between images."""
+    if "error" in result or result["spread"] <= SPREAD:
+        return False
+    return max(result["ort"], result["ov"]) <= max(LIMIT, 2 * result.get("float64", 0))
+
+
+def is_within(result: dict[str, Any]) -> bool:
+    """Whether they are within the limit whatever torch's own rounding."""
+    return is_good(result) and max(result["ort"], result["ov"]) <= LIMIT
 
 
 def try_one(asked: argparse.Namespace) -> int:
