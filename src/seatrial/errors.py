@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     DATA = 6, "images or labels invalid or incomplete"
     INCONCLUSIVE = 7, "inconclusive, or not comparable"
     FILE = 8, "file refused: corrupt, unsafe, another network's"
-    STORAGE = 9, "storage: disk full, no permission"
+    STORAGE = 9, "disk full, no permission, out of memory"
     DIVERGED = 10, "training diverged"
     STOPPED = 130, "stopped; the same command resumes"
 

@@ -20,12 +20,13 @@ STOPPED = "stopped; the same command resumes"
 def run_cli(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a bug of ours leaves its traceback and exit code 1."""
     from seatrial.cli.app import make_app
+    from seatrial.cli.check_output import guard
 
     # Also where a shell that starts jobs in the background had Ctrl-C ignored.
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = make_app()(args=list(arguments), standalone_mode=False)
+        code = guard(_find_command(make_app()))(args=list(arguments), standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.
         return _fail(STOPPED, code) if code == ExitCode.STOPPED else code if isinstance(code, int) else 0
@@ -39,6 +40,9 @@ def run_cli(arguments: Sequence[str]) -> int:
         # Whoever read our stdout has seen enough (typer itself exits where it notices); nothing may be written at exit.
         sys.stdout = None
         return 0
+    except MemoryError as error:
+        fix = "give it smaller images, batches or sets, or more memory"
+        return _fail(f"this does not fit into memory ({error or 'none is left'}); {fix}", ExitCode.STORAGE)
     except OSError as error:
         return _fail_for_storage(error)
 
@@ -49,6 +53,12 @@ def _fail(message: str, code: int) -> int:
     # One line, whatever a library put into its message.
     print("seatrial: " + make_printable(" ".join(message.split())), file=sys.stderr)
     return code
+
+
+def _find_command(app: Any) -> Any:
+    from typer.main import get_command
+
+    return get_command(app)
 
 
 def _find_usage_error() -> type[Exception]:

@@ -111,7 +111,7 @@ def report(
     ] = None,
 ) -> int:
     """Write report.html and report.md of a run, or print another form of it; exit code 7 where it is not judged."""
-    from seatrial.report.forms import write_form
+    from seatrial.report.forms import check_form, write_form
     from seatrial.report.headline import write_verdict
     from seatrial.report.language import retell, speaking
     from seatrial.results.run_folder import read_run
@@ -126,6 +126,7 @@ def report(
             verdict = retell(write_verdict(run))
         print_text(f"{html}\n{markdown}\n{verdict}")
     else:
+        check_form(form, output)
         run = read_run(folder)
         text = write_form(run, form, language)
         print(text, end="") if output is None else write_text(output, text)

@@ -79,8 +79,8 @@ UNKNOWN = Classes(sys.maxsize, bounded=False)
 
 
 def is_number(text: str) -> bool:
-    """Whether a label is a number as label files have it: digits alone."""
-    return text.isascii() and text.isdigit()
+    """Whether a label is a number as label files have it: digits alone, and no more than a number of a class has."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _simplify(name: str) -> str:
@@ -114,6 +114,11 @@ def number_folders(folders: Sequence[str], classes: Classes, root: Path | str, n
         raise DataError(f"{root} has {len(folders)} class folders, the network {classes.count} classes", fix)
     if all(map(is_number, folders)):
         return _number_by_number(folders, classes, root, notify)
+    if classes.names:
+        notify(
+            f"none of the class folders of {root} has the name of one of the card's classes, so they are taken in the "
+            f"order of text: '{min(folders)}' is {classes.show(0)}"
+        )
     return {folder: place for place, folder in enumerate(sorted(folders))}
 
 

@@ -13,7 +13,7 @@ from seatrial.errors import EngineError, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
 from seatrial.export.graph import run_graph
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
-from seatrial.store.files import manifest_path, replacing
+from seatrial.store.files import manifest_path, refuse_other_kind, replacing
 from seatrial.store.records import GraphManifest, StepParity
 
 CHECK_IMAGES = 64
@@ -48,6 +48,7 @@ def simplify_file(
         EngineError: onnxruntime is missing, or the graph's ends changed.
         ParityError: the predictions changed.
     """
+    refuse_other_kind(output, ".onnx")
     if manifest_path(output).exists():
         raise UsageError(
             f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"

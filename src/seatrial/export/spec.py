@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seatrial.data.preprocessing.aipp import Aipp
-from seatrial.errors import EngineError
+from seatrial.errors import UsageError
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 
 Exporter = Literal["torchscript", "dynamo"]
@@ -35,10 +35,10 @@ def check_opset(spec: ExportSpec) -> None:
     """Refuse an opset that the exporter would not write, nor, where that is allowed, the other one.
 
     Raises:
-        EngineError: names the range, and the exporter that would.
+        UsageError: names the range, and the exporter that would.
     """
     oldest, newest = OPSETS[spec.exporter]
     others = [name for name, (low, high) in OPSETS.items() if low <= spec.opset <= high]
     if spec.exporter not in others and not (spec.fall_back and others):
         fix = f"take --exporter {others[0]}" if others else f"take --opset {oldest} to {newest}"
-        raise EngineError(f"exporter {spec.exporter} writes opset {oldest} to {newest}, not {spec.opset}", fix)
+        raise UsageError(f"exporter {spec.exporter} writes opset {oldest} to {newest}, not {spec.opset}", fix)

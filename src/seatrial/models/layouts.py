@@ -72,6 +72,10 @@ def _unwrap(value: Any, path: Path, reading: CheckpointReading) -> tuple[dict[st
         return inside[averaged[0]], averaged[0] + (f" (before its {raw[0]})" if raw else "")
     plain = any(isinstance(entry, Tensor) for entry in value.values())
     found, where = (inside[raw[0]], raw[0]) if raw else (dict(value), "plain")
+    rivals = [key for key in inside if raw and key not in (raw[0], *averaged) and _is_rival(found, inside[key])]
+    if rivals:
+        named = " and ".join(map(str, (raw[0], *rivals)))
+        raise RefusedFile(f"{path} has weights of one network at {named}", "choose with --checkpoint-key")
     # Averaged ones may be among the others, under a prefix or counted.
     mixed = any(AVERAGED.search(str(key).rpartition(".")[0]) or str(key) == COUNTED for key in found)
     if (raw or plain) and (reading.weights != "ema" or mixed):
@@ -83,6 +87,24 @@ def _unwrap(value: Any, path: Path, reading: CheckpointReading) -> tuple[dict[st
     raise RefusedFile(
         f"{path} has no {what} but {keys}", "say where they are with --checkpoint-key, such as ema.module"
     )
+
+
+def _is_rival(ours: State, theirs: State) -> bool:
+    """Whether the same network has either, but with other weights."""
+    a, b = (_strip(state)[0] for state in (ours, theirs))
+    if a.keys() != b.keys() or not all(isinstance(each, Tensor) for each in (*a.values(), *b.values())):
+        return False
+    same_shapes = all(a[key].shape == b[key].shape for key in a)
+    return same_shapes and not all(torch.equal(a[key], b[key]) for key in a)
+
+
+def _strip(state: State) -> tuple[State, list[str]]:
+    """The weights without the prefixes that all names have, and these."""
+    prefixes = []
+    while prefix := next((p for p in PREFIXES if state and all(str(key).startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        prefixes.append(prefix)
+    return state, prefixes
 
 
 def _take_key(value: Mapping[Any, Any], path: Path, key: str) -> tuple[dict[str, Any], str]:
@@ -121,10 +143,7 @@ def _check_tensor(path: Path, key: Any, value: Any) -> None:
 
 
 def _rename(state: State) -> tuple[State, list[str]]:
-    words = []
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None):
-        state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-        words.append(prefix)
+    state, words = _strip(state)
     if all(key.startswith(("backbone.", "head.fc.")) for key in state):
         names = {key: _from_mmpretrain(key) for key in state}
         words.append("mmpretrain's names")

@@ -148,5 +148,11 @@ def _refuse_unreadable(path: Path, error: Exception) -> NoReturn:
             f"where you trust it, {SAVE_STATE}",
         ) from None
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    if text.startswith("Unsupported operand"):
+        raise RefusedFile(
+            f"{path} is pickled otherwise than torch.save does by default (protocol 4, objects of its own), and is not "
+            "read without running it",
+            SAVE_STATE,
+        ) from None
     reason = text.partition("\n")[0] or type(error).__name__
     raise RefusedFile(f"{path} is cut off, damaged or not only weights ({reason})", FETCH_AGAIN) from None

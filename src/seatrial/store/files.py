@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from seatrial.errors import RunInUse, StorageError
+from seatrial.errors import RunInUse, StorageError, UsageError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -120,6 +120,16 @@ def _flush(path: Path, recurse: bool = True) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def refuse_other_kind(path: Path, suffix: str) -> None:
+    """Refuse to replace a file that by its name is not of the kind that is written.
+
+    Raises:
+        UsageError: it is there, with another suffix.
+    """
+    if path.is_file() and path.suffix.lower() != suffix:
+        raise UsageError(f"{path} is there already, and by its name it is no {suffix} file", "choose another output")
 
 
 def write_text(path: Path, text: str) -> None:

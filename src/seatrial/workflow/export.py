@@ -23,7 +23,7 @@ from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import name_classes
 from seatrial.recipes.steps import Size, find_size
-from seatrial.store.files import hash_file, hash_value, manifest_path
+from seatrial.store.files import hash_file, hash_value, manifest_path, refuse_other_kind
 from seatrial.store.records import CheckpointManifest, GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.class_names import find_trained_names
@@ -141,6 +141,7 @@ def export_checkpoint(
     Raises:
         SeatrialError: as `read_weights`, `keep_weights` and `export_graph`.
     """
+    refuse_other_kind(output, ".onnx")
     stored = output.with_suffix(".safetensors")
     if stored.resolve() == source.resolve():
         raise UsageError(f"{stored} would overwrite the checkpoint itself", "choose another --output")

@@ -15,6 +15,7 @@ from seatrial.errors import UsageError
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.store.files import refuse_other_kind
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.export import PARITY_IMAGES, find_graph, load_inputs
@@ -51,6 +52,7 @@ def quantize_graph(
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
     path = graph.path if isinstance(graph, GraphFile) else graph
+    refuse_other_kind(output, ".onnx")
     if output.resolve() == path.resolve():
         raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
     if spec.max_drop_pp is not None and not spec.images:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from class_cards import make_recipe
-from seatrial.data.classes import Classes, check_classes, name_by_folders, number_folders
+from seatrial.data.classes import Classes, check_classes, is_number, name_by_folders, number_folders
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import list_images, read_labels
 from seatrial.data.sources import read_images
@@ -174,3 +174,14 @@ def test_a_subset_is_evaluated_by_the_cards_classes(tmp_path: Path) -> None:
     images = read_images(root, None, IMAGENET, progress=lambda update: notes.append(update.note)).images
     assert [image.label for image in images] == [7, 999]
     assert notes == [f"{root} has 2 of the network's 1,000 classes, known by the card's names"]
+
+
+def test_folders_by_other_names_than_the_cards_are_said_to_be_in_the_order_of_text() -> None:
+    classes = Classes.of(make_recipe(["one", "two", "x"], 3))
+    numbers, said = number(["c x", "a x", "b x"], classes)
+    assert numbers == {"a x": 0, "b x": 1, "c x": 2}
+    assert "none of the class folders of root" in said[0] and "'a x' is class 0 one" in said[0]
+
+
+def test_a_number_of_thousands_of_digits_is_no_class() -> None:
+    assert is_number("17") and not is_number("9" * 6000)

@@ -119,9 +119,9 @@ def test_another_reading_of_the_same_file_is_read_again(nets: Path, tmp_path: Pa
 
 
 def test_an_opset_is_refused_where_no_exporter_that_may_be_taken_writes_it() -> None:
-    with pytest.raises(EngineError, match="exporter torchscript writes opset 7 to 20, not 21") as raised:
+    with pytest.raises(UsageError, match="exporter torchscript writes opset 7 to 20, not 21") as raised:
         check_opset(ExportSpec(opset=21))
     assert raised.value.fix == "take --exporter dynamo"
     check_opset(ExportSpec(opset=21, fall_back=True))
-    with pytest.raises(EngineError, match="not 99"):
+    with pytest.raises(UsageError, match="not 99"):
         check_opset(ExportSpec(opset=99, fall_back=True))

@@ -179,7 +179,7 @@ def test_export_replaces_no_weights_of_somebody_else(recipe: Recipe, tiny_trial:
 def test_an_opset_that_is_not_written_is_refused_before_anything_is_stored(
     spec: ExportSpec, words: str, recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path
 ) -> None:
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(UsageError, match=words):
         export_checkpoint(recipe, tiny_trial.checkpoint, tmp_path / "model.onnx", spec, [])
     assert list(tmp_path.iterdir()) == []
 

@@ -98,7 +98,7 @@ def test_two_averages_are_not_guessed_between_and_an_average_is_not_raw() -> Non
 
 
 def test_a_word_that_only_contains_the_letters_is_no_average() -> None:
-    assert read({"schema": {"a": W}, "model": {"a": 2 * W}})[1] == "torch zip, model"
+    assert read({"schema": {"b": W}, "model": {"a": 2 * W}})[1] == "torch zip, model"
 
 
 def test_weights_can_be_anywhere_in_the_file() -> None:
@@ -147,3 +147,16 @@ def test_what_is_no_plain_weight_is_refused(value: Any, message: str) -> None:
     with pytest.raises(RefusedFile) as raised:
         read(value)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("names", [("state_dict", "best_state_dict"), ("model", "state_dict"), ("net", "model")])
+def test_of_two_states_of_one_network_none_is_guessed(names: tuple[str, str], tmp_path: Path) -> None:
+    path, weights = tmp_path / "two.pth", {"fc.weight": torch.ones(2, 3)}
+    others = {f"module.{key}": tensor + 1 for key, tensor in weights.items()}
+    for second in (weights, {"fc.weight": torch.ones(2, 4)}, {"d.weight": torch.ones(2, 3)}):
+        find_state(Content({names[0]: weights, names[1]: second}, "torch zip"), path)
+    with pytest.raises(RefusedFile, match=r"weights of one network at .* and .*; choose with --checkpoint-key"):
+        find_state(Content({names[0]: weights, names[1]: others}, "torch zip"), path)
+    reading = CheckpointReading(key=names[1])
+    state, _ = find_state(Content({names[0]: weights, names[1]: others}, "torch zip"), path, reading)
+    assert state["fc.weight"][0, 0] == 2

@@ -1,0 +1,57 @@
+"""No verb writes over what it reads: checked of every command line before the verb begins."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import UsageError
+
+WRITTEN = ("output", "target")
+"""Parameters of verbs that name what is written."""
+IMAGES = ("images", "calibration")
+"""Parameters that name folders of images, among which no results belong."""
+
+
+def guard(command: Any) -> Any:
+    """The command, each of its verbs checked by `check_output` before it runs."""
+    for verb in getattr(command, "commands", {}).values():
+        guard(verb)
+    if not hasattr(command, "commands"):
+        run = command.invoke
+
+        def check_and_run(context: Any) -> Any:
+            check_output(context.params)
+            return run(context)
+
+        command.invoke = check_and_run
+    return command
+
+
+def check_output(parameters: Mapping[str, Any]) -> None:
+    """Refuse an output that is a file which the command reads, or lies in a folder of images that it reads.
+
+    Raises:
+        UsageError: names both.
+    """
+    output = next((parameters[name] for name in WRITTEN if parameters.get(name) is not None), None)
+    if not isinstance(output, str | Path):
+        return
+    place = Path(output).resolve()
+    for name, value in parameters.items():
+        for path in () if name in WRITTEN else _list_paths(value):
+            if place.is_file() and path.is_file() and place.samefile(path):
+                raise UsageError(f"{output} would be written over {path}, which is read", "choose another output")
+            if name in IMAGES and path.is_dir() and place.is_relative_to(path.resolve()):
+                problem = f"{output} lies in {path}, a folder of images, which would no longer be images alone"
+                raise UsageError(problem, "choose another output")
+
+
+def _list_paths(value: Any) -> Iterator[Path]:
+    """What a parameter may name on this disk: paths, and files in model references such as nets.py:make_network."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _list_paths(each)
+    elif isinstance(value, Path):
+        yield value
+    elif isinstance(value, str) and "\0" not in value:
+        yield from (Path(each) for each in {value, value.rpartition(":")[0]} if 0 < len(each) < 4096)

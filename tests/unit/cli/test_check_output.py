@@ -1,0 +1,38 @@
+"""No verb writes over what it reads."""
+
+from pathlib import Path
+
+import pytest
+
+from onnx_graphs import write_linear
+from seatrial.cli import run_cli
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_linear(tmp_path / "net.onnx")
+    for name in ("w.pth", "nets.py", "card.toml", "labels.txt"):
+        (tmp_path / name).write_text("precious")
+    (tmp_path / "images" / "3").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("export card.toml --checkpoint w.pth --output w.pth", "w.pth would be written over w.pth, which is read"),
+        ("export nets.py:make --like card.toml --checkpoint w.pth --output nets.py", "over nets.py, which is read"),
+        ("export card.toml --checkpoint w.pth --output ./card.toml", "over card.toml, which is read"),
+        ("simplify net.onnx net.onnx", "over net.onnx, which is read"),
+        ("simplify net.onnx labels.txt", "labels.txt is there already, and by its name it is no .onnx file"),
+        ("run net.onnx --images images --labels labels.txt --output images", "images lies in images, a folder of"),
+        ("run net.onnx --images images --labels labels.txt --output images/3/out", "lies in images, a folder"),
+        ("report run --format csv --output labels.txt", "by its name it is no .csv file; choose another output"),
+    ],
+)
+def test_what_is_read_stays_as_it_is(words: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert run_cli(words.split()) == 2
+    assert said in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
