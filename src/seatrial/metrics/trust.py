@@ -13,6 +13,8 @@ CONTRADICTED = 1.25
 """An evaluation reads and decodes files besides, so it is not that much faster than the engine alone."""
 MEASURE_AGAIN = "`seatrial run --measure-again`, or for an engine of no run `seatrial bench --force`, measures again"
 """`seatrial bench` over a run's record would leave its verdict stale."""
+MEASURE_RUN_AGAIN = "`seatrial run --measure-again` measures again"
+"""Where only a run can be meant."""
 
 
 def doubt_rate(interval: Bounds | None, others_busy: Iterable[float | None]) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.metrics.trust import MEASURE_RUN_AGAIN
 from seatrial.report.numbers import count_of, join_words, write_figures
 from seatrial.report.speed import best_speeds, explain_withheld, find_ratio, find_tied
 from seatrial.results.run import describe_reference
@@ -82,7 +82,9 @@ def write_speed(run: Run) -> str:
     ratio = find_ratio(run, best, fastest, run.reference)
     times = "" if ratio is None or fastest == run.reference else f", {write_figures(ratio)} × {run.reference}"
     found = f"{_name_fastest(len(sound) == len(best), bool(tied))} is {fastest}: {rate}{times}"
-    doubt = f"; it cannot be told from {join_words(tied)}, as their intervals overlap" if tied else ""
+    why = "their intervals overlap"
+    why += "" if all(best[name].rate.bounds for name in (fastest, *tied)) else " or are not known"
+    doubt = f"; it cannot be told from {join_words(tied)}, as {why}" if tied else ""
     return f"{found}{doubt}.{_write_withheld(run, best, fastest)}"
 
 
@@ -97,7 +99,7 @@ def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
     doubts = explain_withheld(best, fastest, run.reference)
     if fastest == run.reference or run.reference not in best or not doubts:
         return ""
-    return f" The ratio to {run.reference} is withheld ({doubts}); {MEASURE_AGAIN}."
+    return f" The ratio to {run.reference} is withheld ({doubts}); {MEASURE_RUN_AGAIN}."
 
 
 def _write_failed(run: Run) -> list[str]:

@@ -1,7 +1,9 @@
 """The report as one HTML file that needs nothing else: no script, no font, no request."""
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from seatrial.printable import make_printable
 from seatrial.report.charts import draw_charts
@@ -21,6 +23,7 @@ def write_html(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["mark_code"] = _mark_code
     # The SVG comes from vl-convert, which escapes the names in it.
     figures = [(figure, Markup(figure.svg)) for figure in draw_charts(run)]
     colours = {name: f"var(--{ENGINES[place % len(ENGINES)]})" for place, name in enumerate(run.engines)}
@@ -35,3 +38,8 @@ def write_html(run: Run) -> str:
         language=find_language(),
     )
     return retell_markup(make_printable(shown, keep="\n\t"))
+
+
+def _mark_code(text: str) -> Markup:
+    """Escaped text in which our own commands between backticks are code; names may have backticks too."""
+    return Markup(re.sub(r"`(seatrial [^`]+)`", r"<code>\1</code>", str(escape(text))))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seatrial.metrics.classification import BEYOND_TOP_K, METRICS, name_top_k
-from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.metrics.trust import MEASURE_RUN_AGAIN
 from seatrial.report.formats import Grid
 from seatrial.report.headline import gates_of, outcome_of
 from seatrial.report.numbers import (
@@ -256,7 +256,7 @@ def make_ratios(run: Run) -> Table:
     note = (
         "The engine of the row divided by that of the column, each at its best batch size; fastest first, so the last "
         "column is against the slowest. A dash: the two were measured on different machines, or one of "
-        f"the two figures is in doubt{f': {doubts}. {MEASURE_AGAIN}' if doubts else ''}."
+        f"the two figures is in doubt{f': {doubts}. {MEASURE_RUN_AGAIN}' if doubts else ''}."
     )
     columns = (ENGINE, *numbers(*(f"× {name}" for name in names)))
     return Table("How many times as fast", note, columns, rows, "A ratio needs the speed of two engines.")

@@ -92,7 +92,9 @@ def test_a_rate_without_an_interval_is_certain_of_nothing(tmp_path: Path) -> Non
     build_run(tmp_path)
     path = tmp_path / "bench" / "torch.json"
     Measurement.load(path).model_copy(update={"points": (make_point(1, (50.0,)),)}).save(path)
-    assert "it cannot be told from torch, as" in write_speed(read_run(tmp_path))
+    assert "it cannot be told from torch, as their intervals overlap or are not known." in write_speed(
+        read_run(tmp_path)
+    )
 
 
 def test_a_run_without_verdict_is_not_judged(tmp_path: Path) -> None:

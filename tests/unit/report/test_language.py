@@ -59,7 +59,7 @@ def test_braces_in_a_field_stay_text() -> None:
             "Measured as the fastest that does not fail is a: 12.5 images/s at batch size 4 on 2 streams, 2.00 × b; "
             "it cannot be told from b and c, as their intervals overlap.",
             "未判 FAIL 的引擎中实测最快的是 a：12.5 images/s，batch size 4（2 个流），为 b 的 2.00 倍；"
-            "但与 b 和 c 的区间重叠，无法区分。",
+            "但与 b 和 c 无法区分：区间重叠。",
         ),
         ("0.00 (−0.55 to 0.55)", "0.00（−0.55 至 0.55）"),
         ("bf16 (54 of 57 layers)", "bf16（57 层中的 54 层）"),

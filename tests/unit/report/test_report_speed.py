@@ -6,6 +6,7 @@ import pytest
 
 from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.headline import write_speed
+from seatrial.report.html import write_html
 from seatrial.report.run_doubts import find_doubts
 from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
 from seatrial.report.tables import make_ratios, make_speed, make_summary
@@ -46,6 +47,7 @@ def test_a_ratio_with_an_end_in_doubt_is_withheld_with_the_reason(tmp_path: Path
     assert [row[7] for row in make_summary(run).rows if row[0] == "openvino-bf16"] == ["–"]
     withheld = f"The ratio to torch is withheld (torch: {reason}); `seatrial run --measure-again`"
     assert withheld in write_speed(run) and "8.00 × torch" not in write_speed(run)
+    assert "<code>seatrial run --measure-again</code>" in write_html(run) and "bench --force" not in write_html(run)
     assert f"in doubt: torch: {reason}. `seatrial run --measure-again`" in make_ratios(run).note
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from seatrial.metrics.trust import MEASURE_AGAIN
+from seatrial.metrics.trust import MEASURE_RUN_AGAIN
 from seatrial.report.formats import escape, write_markdown_list
 from seatrial.report.forms.card import describe_set, name_set
 from seatrial.report.forms.guide.about import name_chip
@@ -115,7 +115,7 @@ def _write_speeds(run: Run) -> list[str]:
     return [
         say("Images per second, and how many times as fast as {reference}:", reference=escape(base)),
         tabulate(header, rows, range(1, len(header))),
-        escape(retell(f"{note} {retell(f'{MEASURE_AGAIN}.')}")) if withheld else "",
+        escape(retell(f"{note} {retell(f'{MEASURE_RUN_AGAIN}.')}")) if withheld else "",
     ]
 
 
