@@ -80,7 +80,7 @@ def test_predictions_that_cannot_be_believed_are_not_told_as_too_few_images(tmp_
 def test_a_fastest_engine_that_chance_may_have_made_is_named_with_its_rivals(tmp_path: Path) -> None:
     build_run(tmp_path)
     path = tmp_path / "bench" / "onnxruntime.json"
-    close = (make_point(4, (26.0, 28.0)),)
+    close = (make_point(4, (26.0,)), make_point(4, (28.0,)))
     Measurement.load(path).model_copy(update={"points": close}).save(path)
     said = "Measured as the fastest is openvino-bf16: 160 images/s at batch size 4, 8.00 × torch; "
     assert write_speed(read_run(tmp_path)) == (f"{said}it cannot be told from onnxruntime, as their intervals overlap.")
