@@ -118,7 +118,7 @@ def test_a_reference_at_chance_leaves_the_verdict_of_a_sound_engine_open(
         capsys.readouterr()
         assert evaluate(engine, trial.images, trial.labels, tmp_path / str(number), *gated, *more) == 7
         shown = capsys.readouterr().out
-        assert "PASS: top-1 fell -" in shown and told in shown
+        assert "PASS: top-1 fell −" in shown and told in shown
         assert ("untrained: found with the images at hand" in shown) == recorded
     # A finished evaluation that is found again says the same.
     assert evaluate(engine, trial.images, trial.labels, tmp_path / "0", *gated) == 7
