@@ -18,7 +18,7 @@ OTHERS = ("bench/vendor_logs", "cli/train_aliases.py", "engines/ascend", "engine
 """Where options of other programs are read and written."""
 OF_OTHER_PROGRAMS = {"--help", "--head", "--address", "--rm", "--shm-size", "--selftest", "--top"}
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
-COMMAND = re.compile(r"`seatrial ((?:data |recipes )?[a-z-]+)([^`]*)`")
+COMMAND = re.compile(r"`seatrial ((?:data |recipes |check-app )?[a-z-]+)([^`]*)`")
 
 
 FILES: dict[str, str] = {}
@@ -29,7 +29,8 @@ def list_options() -> dict[str, set[str]]:
     """The options of each verb, by its words."""
 
     def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
-        FILES[" ".join(words)] = str(command.callback.__module__).rpartition(".")[2]
+        if command.callback is not None:
+            FILES[" ".join(words)] = str(command.callback.__module__).rpartition(".")[2]
         yield " ".join(words), {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
         for name, inner in getattr(command, "commands", {}).items():
             yield from walk(inner, (*words, name))
