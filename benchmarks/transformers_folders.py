@@ -7,6 +7,8 @@ from typing import Any
 
 DEPTHS = ("num_hidden_layers", "depths", "depth", "num_blocks", "layer_depths", "num_encoder_blocks")
 """What configurations call the number of layers, or of those of each stage."""
+WHOLE = ("beit", "convnext", "convnextv2", "cvt")
+"""Model types whose configurations name layers elsewhere too, so that these are not fewer."""
 BACKENDS = {"pil": "", "torchvision": "Fast"}
 """The suffix by which a stored processor names its arithmetic."""
 
@@ -35,7 +37,9 @@ def make_folder(folder: Path, kind: str, name: str, backend: str) -> Path:
 
     if (folder / "preprocessor_config.json").exists():
         return folder
-    config = shrink(transformers.CONFIG_MAPPING[kind](num_labels=10))
+    config = transformers.CONFIG_MAPPING[kind](num_labels=10)
+    if kind not in WHOLE:
+        shrink(config)
     config.architectures = [name]
     processor = find_processor(kind, backend)(**fit_size(config))
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,8 +52,8 @@ def make_folder(folder: Path, kind: str, name: str, backend: str) -> Path:
     return folder
 
 
-def shrink(config: Any) -> Any:
-    """The default configuration with one or two layers in the place of many, where it has a number of them."""
+def shrink(config: Any) -> None:
+    """Put one or two layers in the place of many, where the configuration has a number of them."""
     for name in DEPTHS:
         value = getattr(config, name, None)
         if isinstance(value, list | tuple):
@@ -58,7 +62,6 @@ def shrink(config: Any) -> Any:
             setattr(config, name, 2)
     if hasattr(config, "vision_config"):
         shrink(config.vision_config)
-    return config
 
 
 def find_processor(kind: str, backend: str) -> Any:
