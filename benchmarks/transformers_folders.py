@@ -7,8 +7,6 @@ from typing import Any
 
 DEPTHS = ("num_hidden_layers", "depths", "depth", "num_blocks", "layer_depths", "num_encoder_blocks")
 """What configurations call the number of layers, or of those of each stage."""
-WHOLE = ("beit", "convnext", "convnextv2", "cvt")
-"""Model types whose configurations name layers elsewhere too, so that these are not fewer."""
 BACKENDS = {"pil": "", "torchvision": "Fast"}
 """The suffix by which a stored processor names its arithmetic."""
 
@@ -38,7 +36,8 @@ def make_folder(folder: Path, kind: str, name: str, backend: str) -> Path:
     if (folder / "preprocessor_config.json").exists():
         return folder
     config = transformers.CONFIG_MAPPING[kind](num_labels=10)
-    if kind not in WHOLE:
+    # The names of stages, where there are some, are of so many layers.
+    if kind != "cvt" and not hasattr(config, "stage_names"):
         shrink(config)
     config.architectures = [name]
     processor = find_processor(kind, backend)(**fit_size(config))
