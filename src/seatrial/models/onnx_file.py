@@ -187,7 +187,12 @@ def check_inference(model: onnx.ModelProto, name: str) -> None:
     for node in model.graph.node:
         if node.op_type == "Constant":
             constants.update((node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value")
+    # What is computed of weights alone is the same for every image, such as weights standardised by a normalisation.
+    reached = {value.name for value in model.graph.input} - {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
+        if reached.isdisjoint(_list_inputs(node)):
+            continue
+        reached.update(filter(None, node.output))
         if _is_training(node, constants):
             what = f"its {node.op_type} '{node.name or node.output[0]}' computes from the batch or at random"
             fix = "export it after model.eval(), with training=TrainingMode.EVAL"

@@ -11,7 +11,8 @@ NORMALISE = ["x", "scale", "bias", "mean", "var"]
 
 def make_model(nodes: list[onnx.NodeProto], **constants: np.ndarray) -> onnx.ModelProto:
     stored = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    return helper.make_model(helper.make_graph(nodes, "net", [], [], stored))
+    image = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, 4, 4])
+    return helper.make_model(helper.make_graph(nodes, "net", [image], [], stored))
 
 
 def make_constant(name: str, value: bool) -> onnx.NodeProto:

@@ -13,7 +13,7 @@ from seatrial.engines.base import read_engine
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.export.graph import run_graph
-from seatrial.models.onnx_file import load_graph, read_facts
+from seatrial.models.onnx_file import check_inference, load_graph, read_facts
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.import_onnx import import_graph
@@ -250,3 +250,20 @@ def test_nodes_in_any_order_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     onnx.save(model, tmp_path / "theirs.onnx")
     with pytest.raises(RefusedFile, match="topologically sorted"):
         load_graph(tmp_path / "theirs.onnx")
+
+
+def test_weights_that_a_normalisation_standardises_are_no_training_mode(tmp_path: Path) -> None:
+    """As torch exports the standardised convolutions of BiT."""
+    model = onnx.load(write_linear(tmp_path / "theirs.onnx"))
+    ones = onnx.numpy_helper.from_array(np.ones(3, dtype=np.float32), "ones")
+    kernel = onnx.numpy_helper.from_array(np.ones((1, 3, 2, 2), dtype=np.float32), "kernel")
+    model.graph.initializer.extend([ones, kernel])
+    outputs = ["standard", "mean", "variance"]
+    node = onnx.helper.make_node("BatchNormalization", ["kernel", *["ones"] * 4], outputs, training_mode=1)
+    model.graph.node.insert(0, node)
+    model.opset_import[0].version = 15
+    check_inference(model, "theirs.onnx")
+    node.input[0] = "pixels"
+    model.graph.node[0].CopyFrom(node)
+    with pytest.raises(RefusedFile, match="was exported in training mode"):
+        check_inference(model, "theirs.onnx")
