@@ -13,11 +13,17 @@ from seatrial.errors import SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.flips import FLIPS, MOST_FLIPS, FlipKind, FlippedThumbnail, FlipsRecord, load_flips, sort_flips
+from seatrial.store.flips import (
+    FLIPS,
+    GRAVEST_FIRST,
+    MOST_FLIPS,
+    FlippedThumbnail,
+    FlipsRecord,
+    load_flips,
+    sort_flips,
+)
 from seatrial.store.predictions import Predictions, restrict
 from seatrial.store.records import AccuracyRecord
-
-GRAVEST_FIRST: tuple[FlipKind, ...] = ("lost", "wrong in both", "gained", "not known")
 
 
 def keep_flips(

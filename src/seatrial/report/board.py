@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from seatrial.report.tables import Column
+from seatrial.report.template import make_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +63,10 @@ MOST_CHOICES = 200
 
 def write_board_html(page: BoardPage) -> str:
     """The page; without its script all rows are shown, in the order of the runs."""
-    environment = Environment(
-        loader=PackageLoader("seatrial.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = files("seatrial.report").joinpath("board.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rows = [Markup("\n".join(_write_row(page.columns, row) for row in section.rows)) for section in page.sections]
-    template = environment.get_template("board.html.j2")
+    template = make_environment().get_template("board.html.j2")
     return template.render(page=page, rows=rows, script=Markup(script), digest=digest)
 
 

@@ -10,7 +10,7 @@ from seatrial.recipes.class_names import name_class
 from seatrial.report.numbers import write_figures, write_percent
 from seatrial.report.tables import ENGINE, NOTHING, Column, Table, numbers
 from seatrial.results.run import Run
-from seatrial.store.flips import FlipKind, sort_flips
+from seatrial.store.flips import GRAVEST_FIRST, FlipKind, sort_flips
 from seatrial.store.predictions import Predictions, restrict
 
 MOST_FLIPS = 24
@@ -21,7 +21,7 @@ MEANING: Mapping[FlipKind, str] = {
     "gained": "was wrong, now right",
     "not known": "another class",
 }
-"""In words, the gravest first."""
+"""In words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class FlippedImage:
     def order(self) -> tuple[int, float, str]:
         """Sorts the gravest first: confident and now wrong."""
         weight = self.margin if self.confidence is None else self.confidence
-        return list(MEANING).index(self.kind), -(weight or 0.0), self.image
+        return GRAVEST_FIRST.index(self.kind), -(weight or 0.0), self.image
 
 
 def find_flips(run: Run) -> dict[str, list[FlippedImage]] | None:

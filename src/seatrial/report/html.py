@@ -2,7 +2,6 @@
 
 import re
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from seatrial.printable import make_printable
@@ -10,19 +9,14 @@ from seatrial.report.charts import draw_charts
 from seatrial.report.language import find_language
 from seatrial.report.page import make_page
 from seatrial.report.palette import ENGINES, write_variables
+from seatrial.report.template import make_environment
 from seatrial.report.translate import retell_markup, retell_values
 from seatrial.results.run_folder import Run
 
 
 def write_html(run: Run) -> str:
     """The page with its charts."""
-    environment = Environment(
-        loader=PackageLoader("seatrial.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment()
     environment.filters["mark_code"] = _mark_code
     # The SVG comes from vl-convert, which escapes the names in it.
     figures = [(figure, Markup(figure.svg)) for figure in draw_charts(run)]

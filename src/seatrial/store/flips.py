@@ -16,6 +16,7 @@ from seatrial.strict import Strict
 
 FlipKind = Literal["lost", "gained", "wrong in both", "not known"]
 """Not known without labels."""
+GRAVEST_FIRST: tuple[FlipKind, ...] = ("lost", "wrong in both", "gained", "not known")
 FLIPS = "{}.flips.json"
 """The record's name beside the predictions; `{}` is the engine's."""
 MOST_FLIPS = 24
