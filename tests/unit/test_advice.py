@@ -14,7 +14,14 @@ from seatrial.cli.app import make_app
 from seatrial.recipes.training import Train
 
 SOURCE = Path(seatrial.__file__).parent
-OTHERS = ("bench/vendor_logs", "cli/train_aliases.py", "engines/ascend", "engines/tensorrt", "cli/train_options.py")
+OTHERS = (
+    "bench/vendor_logs",
+    "cli/compat",
+    "cli/train_aliases.py",
+    "engines/ascend",
+    "engines/tensorrt",
+    "cli/train_options.py",
+)
 """Where options of other programs are read and written."""
 OF_OTHER_PROGRAMS = {"--help", "--head", "--address", "--rm", "--shm-size", "--selftest", "--top"}
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")

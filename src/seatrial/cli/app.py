@@ -10,6 +10,7 @@ from seatrial.cli import (
     board,
     check_app,
     compare,
+    compat,
     compile,
     data,
     diagnose,
@@ -59,6 +60,8 @@ def make_app() -> typer.Typer:
     together = (compare.compare, board.board, run.report, run.run, run_many.run_many, package.package, run.demo)
     for verb in (*prepare, *judge, *measure, *together):
         app.command()(verb)
+    # What follows a guide's command is the command's, whatever it looks like.
+    app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(compat.compat)
     return app
 
 

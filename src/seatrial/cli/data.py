@@ -8,6 +8,7 @@ import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, Reference
 from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.errors import UsageError
 from seatrial.printable import make_printable
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
@@ -55,6 +56,25 @@ def check(
                 print_text(f"    {make_printable(example)}")
         print(f"{images}: {errors} errors, {len(findings) - errors} warnings")
     return DataError.exit_code if errors else 0
+
+
+@app.command()
+def info(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of .bin files, or of JPEG files.")],
+    output: Annotated[Path, typer.Option("--output", help="The file to write (.info).")],
+    width: Annotated[int | None, typer.Option(help="Of the images that the .bin files were made of.", min=1)] = None,
+    height: Annotated[int | None, typer.Option(help="Of the same.", min=1)] = None,
+) -> None:
+    """Write the guides' .info file of a folder: .bin files with the size given, or JPEG files with their own."""
+    from seatrial.data.bins.info_file import read_info, write_image_info, write_info
+
+    if width is None and height is None:
+        write_image_info(folder, output)
+    elif width is None or height is None:
+        raise UsageError("--width and --height are one size", "give both for .bin files, neither for JPEG files")
+    else:
+        write_info(folder, output, width, height)
+    print(f"{output}: {len(read_info(output))} files")
 
 
 @app.command()

@@ -38,7 +38,7 @@ def preprocess_images(spec: PreprocessSpec, progress: Progress = silent) -> BinR
         UsageError: the card has no such mode, or the output folder holds something else.
         DataError: a file is no image, or the output folder is for another preprocessing.
     """
-    form = BinForm(resolve_recipe(spec.recipe).find_mode(spec.mode), spec.pixels)
+    form = BinForm(resolve_recipe(spec.recipe).find_mode(spec.mode), spec.pixels, spec.recipe)
     images = list_images(spec.images)
     if not images:
         raise DataError(f"image folder {spec.images} holds no images", "give a folder of images")

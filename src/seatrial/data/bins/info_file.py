@@ -1,14 +1,21 @@
-"""The guides' `.info` files: one line `INDEX PATH WIDTH HEIGHT` for each file of a folder."""
+"""The guides' `.info` files: one line `INDEX PATH WIDTH HEIGHT` for each file of a folder.
+
+The guides' `get_info.py` lists in the order of the file system; sorted, the file is the same on every machine.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.data.labels import check_folder
 from seatrial.data.names import read_text_lines
+from seatrial.data.preprocessing.decode import read_shown_size
 from seatrial.errors import DataError
 from seatrial.store.files import write_text
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".JPG", ".JPEG")
+"""In the order in which `get_info.py` looks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,6 @@ class InfoLine:
 def write_info(folder: Path | str, output: Path, width: int, height: int) -> None:
     """List the `.bin` files of `folder` in `output`, sorted by name, counted from 0.
 
-    The guides' `get_info.py` lists in the order of the file system; sorted, the file is the same on every machine.
-
     Args:
         folder: Stands before each name as it is given, so `./bins` stays `./bins` if it is text.
         width: Of the images that the files were made of, in pixels.
@@ -38,11 +43,36 @@ def write_info(folder: Path | str, output: Path, width: int, height: int) -> Non
     names = sorted(name for name in os.listdir(folder) if name.endswith(".bin") and not name.startswith("."))
     if not names:
         raise DataError(f"{folder} holds no .bin files to list", "give the folder of the files")
-    paths = [os.path.join(folder, name) for name in names]
-    broken = next((path for path in paths if len(path.splitlines()) > 1), None)
+    _write_lines([InfoLine(os.path.join(folder, name), width, height) for name in names], output)
+
+
+def write_image_info(folder: Path | str, output: Path) -> None:
+    """List the JPEG files of `folder` in `output`, each with its own size as it is shown, which an EXIF tag may turn.
+
+    As in `get_info.py`, those of each spelling of the suffix are counted from 0.
+
+    Raises:
+        DataError: no such folder, no such files in it, one that is no image, or a name that has no place in a line.
+    """
+    check_folder(Path(folder))
+    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    groups = [[name for name in names if name.endswith(suffix)] for suffix in JPEG_SUFFIXES]
+    if not any(groups):
+        raise DataError(f"{folder} holds no {', '.join(JPEG_SUFFIXES)} files to list", "give the folder of the images")
+    paths = [[os.path.join(folder, name) for name in group] for group in groups]
+    _write_lines(
+        [InfoLine(path, *read_shown_size(Path(path))) for group in paths for path in group],
+        output,
+        [index for group in paths for index in range(len(group))],
+    )
+
+
+def _write_lines(lines: Sequence[InfoLine], output: Path, indices: Sequence[int] | None = None) -> None:
+    broken = next((line.path for line in lines if len(line.path.splitlines()) > 1), None)
     if broken is not None:
         raise DataError(f"{broken!r} has a line break in its name", "rename it")
-    write_text(output, "".join(f"{index} {path} {width} {height}\n" for index, path in enumerate(paths)))
+    numbered = zip(indices or range(len(lines)), lines, strict=True)
+    write_text(output, "".join(f"{index} {line.path} {line.width} {line.height}\n" for index, line in numbered))
 
 
 def read_info(path: Path) -> tuple[InfoLine, ...]:

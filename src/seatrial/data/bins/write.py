@@ -55,6 +55,8 @@ class BinManifest(Record):
     height: int
     width: int
     file_bytes: int
+    recipe: str = ""
+    """The model reference that they were written for, as it was given; empty where nobody noted it."""
 
     @property
     def form(self) -> PreparedInput:
@@ -90,6 +92,8 @@ class BinForm:
 
     mode: Mode
     pixels: PixelFormat = "rgb"
+    recipe: str = ""
+    """The model reference that the mode is of, for the manifest."""
 
     def __post_init__(self) -> None:
         if self.pixels == "rgb":
@@ -186,6 +190,7 @@ def describe_bins(form: BinForm) -> BinManifest:
         height=height,
         width=width,
         file_bytes=numbers * np.dtype(mode.dtype).itemsize,
+        recipe=form.recipe,
     )
 
 

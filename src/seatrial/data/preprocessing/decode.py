@@ -22,6 +22,8 @@ POLICY = "pillow-rgb/1"
 
 MEND = "mend or remove it, and run again"
 DEEPEN = "convert it to 8 or 16 unsigned bits a sample, so that its black is 0 and its white the highest, and run again"
+EXIF_ORIENTATION, ACROSS = 0x0112, (5, 6, 7, 8)
+"""The tag, and its values that turn an image by a quarter."""
 
 _OPENING = threading.Lock()
 """Warning filters belong to the whole process, so only one thread may change them at a time."""
@@ -46,6 +48,23 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise cannot_read(f"image {path}", error) from None
+
+
+def read_shown_size(path: Path) -> tuple[int, int]:
+    """Width and height as OpenCV and viewers show an image: turned as its EXIF says. Only the header is decoded.
+
+    Raises:
+        DataError: the file is missing, unreadable, or no image.
+    """
+    data = read_file(path)
+    try:
+        with _open(data) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) in ACROSS
+            return (image.height, image.width) if turned else (image.width, image.height)
+    except UnidentifiedImageError:
+        raise DataError(f"{path} is no image ({_describe(data)})", MEND) from None
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise DataError(f"image {path} is damaged ({error})", MEND) from None
 
 
 def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:

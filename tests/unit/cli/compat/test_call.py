@@ -1,0 +1,96 @@
+"""The words of a guide's command, sorted into flags and arguments by its row."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from seatrial.cli.compat.call import Call, Flag, Plan, Tool, find_tool, read_call
+from seatrial.errors import UsageError
+
+TOOL = Tool(
+    ("tool.py", "tool2.*"),
+    "SRC DST",
+    "verb",
+    lambda call: Plan(()),
+    (
+        Flag(("output_dirname",), "--output-dirname"),
+        Flag(("outfmt",), "--outfmt", choices={"txt": "TXT", "bin": "BIN"}),
+        Flag(("loop", "l"), "--loop"),
+        Flag(("verbose",), "--display", takes="truth"),
+        Flag(("fp16",), takes="none"),
+        Flag(("log",), dropped="nothing is logged"),
+        Flag(("dump",), takes="truth", refused="take `seatrial diagnose`", unless=("false",)),
+        Flag(("axis",), refused="images are on axis 0", unless=("0",)),
+    ),
+    (0, 2),
+)
+
+
+def read(line: str) -> Call:
+    return read_call(TOOL, Path("here/tool.py"), shlex.split(line))
+
+
+def test_flags_are_read_in_every_spelling() -> None:
+    for line in ("--output_dirname=a -l 3", "--output-dirname a --loop=3", "-output_dirname=a --l=3"):
+        call = read(line)
+        assert call.values == {"output_dirname": "a", "loop": "3"}
+        assert call.handed_on == ("--output-dirname", "a", "--loop", "3")
+
+
+def test_arguments_may_stand_between_flags() -> None:
+    call = read("src --loop 2 dst --fp16")
+    assert call.arguments == ("src", "dst")
+    assert (call.is_true("fp16"), call.is_true("verbose")) == (True, False)
+    assert call.folder == Path("here")
+
+
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        ("--verbose", ("--display",)),
+        ("--verbose True src dst", ("--display",)),
+        ("--verbose=1", ("--display",)),
+        ("--verbose no", ()),
+        ("--verbose src dst", ("--display",)),
+        ("--outfmt txt", ("--outfmt", "TXT")),
+    ],
+)
+def test_what_is_handed_on(line: str, ours: tuple[str, ...]) -> None:
+    assert read(line).handed_on == ours
+
+
+def test_what_is_dropped_is_said() -> None:
+    call = read("--log=debug --dump false --axis 0")
+    assert call.notes == ("--log=debug is dropped: nothing is logged", "--dump is dropped", "--axis is dropped")
+    assert call.handed_on == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--output_dirnam a", "there is no flag --output_dirnam; did you mean '--output_dirname'?"),
+        ("--loop", "--loop needs a value; give --loop VALUE"),
+        ("--loop 1 -l 2", "-l is given twice"),
+        ("--fp16=1", "--fp16 takes no value"),
+        ("--verbose=maybe", "--verbose=maybe is neither true nor false"),
+        ("--outfmt jpg", "--outfmt jpg is not possible here; possible: txt, bin"),
+        ("--dump true", "--dump is not possible here; take `seatrial diagnose`"),
+        ("--axis=1", "--axis=1 is not possible here; images are on axis 0"),
+        ("src", r"takes SRC DST, not 1 words \(src\)"),
+    ],
+)
+def test_what_cannot_be_read_is_named(line: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"^tool.py.*{words}"):
+        read(line)
+
+
+def test_the_first_row_whose_pattern_fits_counts() -> None:
+    other = Tool(("*.py",), "", "other", None)
+    assert find_tool("Tool.py", (TOOL, other)) is TOOL
+    assert find_tool("tool2.x86_64", (TOOL, other)) is TOOL
+    assert find_tool("x.py", (TOOL, other)) is other
+    with pytest.raises(UsageError, match=r"does not know the command 'tol.py'; did you mean 'tool.py'\?"):
+        find_tool("tol.py", (TOOL,))
+    with pytest.raises(UsageError, match="--list"):
+        find_tool("zzz", (TOOL,))
