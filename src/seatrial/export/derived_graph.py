@@ -75,16 +75,15 @@ def measure_change(
 def store_derived_graph(model: onnx.ModelProto, job: DerivedGraphJob, changes: Mapping[str, Any]) -> GraphManifest:
     """Write the job's graph, derived as `model`, and its manifest: that of its source with `changes`."""
     before = job.manifest
-    with replacing(job.output) as temporary:
-        onnx.save(model, temporary)
     own = {
         "key": job.key,
-        "sha256": hash_file(job.output),
         "data": (),
         "left_out": (),
         "checkpoint": os.path.relpath(job.graph.parent.resolve() / before.checkpoint, job.output.parent.resolve()),
         "origin": before.origin or before.sha256,
     }
-    made = before.model_copy(update={**own, **changes})
-    made.save(manifest_path(job.output))
+    with replacing(job.output) as temporary:
+        onnx.save(model, temporary)
+        made = before.model_copy(update={**own, "sha256": hash_file(temporary), **changes})
+        made.save(manifest_path(temporary))
     return made

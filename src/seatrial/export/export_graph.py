@@ -83,10 +83,11 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
             note = f"{step}: differs from torch by {moved.relative_error:.1e} on {len(images)} images"
             progress(Update("export", note=note))
         onnx.save(model, temporary)
-    if job.plain is not None:
-        parity.append(_compare_pipelines(job, reference, run_network(network, normalise(job.plain, recipe)), progress))
-    manifest = _describe(job, model, used, tuple(parity))
-    manifest.save(manifest_path(job.output))
+        if job.plain is not None:
+            plain = run_network(network, normalise(job.plain, recipe))
+            parity.append(_compare_pipelines(job, reference, plain, progress))
+        manifest = _describe(job, model, used, tuple(parity), hash_file(temporary))
+        manifest.save(manifest_path(temporary))
     return manifest
 
 
@@ -198,7 +199,7 @@ def run_network(network: torch.nn.Module, floats: NDArray[np.float32]) -> NDArra
 
 
 def _describe(
-    job: ExportJob, model: onnx.ModelProto, used: ExportSpec, parity: tuple[StepParity, ...]
+    job: ExportJob, model: onnx.ModelProto, used: ExportSpec, parity: tuple[StepParity, ...], sha256: str
 ) -> GraphManifest:
     import onnxruntime
 
@@ -210,7 +211,7 @@ def _describe(
         checkpoint=job.checkpoint.name,
         checkpoint_sha256=weights.sha256,
         published=weights.published,
-        sha256=hash_file(job.output),
+        sha256=sha256,
         opset=facts.opset,
         exporter=used.exporter,
         requested_opset=None if used.opset == job.spec.opset else job.spec.opset,

@@ -94,8 +94,9 @@ def store_checkpoint(loaded: LoadedCheckpoint, output: Path) -> CheckpointManife
     Raises:
         StorageError: the disk is full or may not be written.
     """
-    manifest = loaded.manifest.model_copy(update={"sha256": save_weights(loaded.state, output)})
-    manifest.save(manifest_path(output))
+    with replacing(output) as temporary:
+        manifest = loaded.manifest.model_copy(update={"sha256": save_weights(loaded.state, temporary)})
+        manifest.save(manifest_path(temporary))
     return manifest
 
 

@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from seatrial.errors import RunInUse, StorageError, UsageError
+from seatrial.store.unfinished import exchange_folders, make_unfinished
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -59,40 +59,55 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, flush: bool = True) -> Iterator[Path]:
+def replacing(path: Path, flush: bool = True, companions: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` only if the block ends well.
 
     The bytes are on disk (fsync) before the rename, so a crash leaves the old file or the new one.
     Works for a folder too, when the block makes one of the yielded path; a file never replaces a folder.
+    A manifest that the block writes at `manifest_path` of the yielded path is put beside `path` first: so there is
+    never a file of ours without one, and what a crash leaves between the two is a file that its manifest disowns.
 
     Args:
         flush: False leaves the bytes to the operating system, which a folder of many small files is far faster
             with: then a power cut, but no crash of a program, may leave `path` with files cut off.
+        companions: relative paths of further files that the block writes beside the yielded one; they are put beside
+            `path` after the manifest.
 
     Raises:
         StorageError: the disk is full or may not be written, or what is there is no regular file: a folder where the
             file should go, a device, a pipe.
     """
     make_folder(path.parent)
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise StorageError(f"{path} is no regular file", "choose another --output")
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise describe_os_error(error, path) from None
-    try:
-        yield temporary / path.name
-        if flush:
-            _flush(temporary / path.name)
-        if (temporary / path.name).is_dir() and path.is_dir():
-            _exchange_folders(temporary / path.name, path, temporary / "replaced")
-        else:
-            (temporary / path.name).rename(path)
-        _flush(path.parent, recurse=False)
-    except OSError as error:
-        raise _explain(error, path, temporary) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise StorageError(f"{path} is no regular file", "choose another --output")
+            folder = stack.enter_context(make_unfinished(path))
+        except OSError as error:
+            raise describe_os_error(error, path) from None
+        temporary = folder / path.name
+        try:
+            yield temporary
+            _put_in_place(temporary, path, flush, companions)
+        except OSError as error:
+            raise _explain(error, path, folder) from None
+
+
+def _put_in_place(temporary: Path, path: Path, flush: bool, companions: Sequence[str]) -> None:
+    if path.is_dir() and not temporary.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    names = [name for name in (manifest_path(path).name, *companions) if os.path.exists(temporary.parent / name)]
+    if flush:
+        for name in (*names, path.name):
+            _flush(temporary.parent / name)
+    for name in names:
+        make_folder((path.parent / name).parent)
+        (temporary.parent / name).rename(path.parent / name)
+    if temporary.is_dir() and path.is_dir():
+        exchange_folders(temporary, path)
+    else:
+        temporary.rename(path)
+    _flush(path.parent, recurse=False)
 
 
 def _explain(error: OSError, path: Path, temporary: Path) -> Exception:
@@ -102,15 +117,6 @@ def _explain(error: OSError, path: Path, temporary: Path) -> Exception:
         error.filename = None  # The temporary name means nothing to a user.
         return describe_os_error(error, path)
     return error
-
-
-def _exchange_folders(new: Path, path: Path, old: Path) -> None:
-    path.rename(old)
-    try:
-        new.rename(path)
-    except OSError:
-        old.rename(path)
-        raise
 
 
 def _flush(path: Path, recurse: bool = True) -> None:

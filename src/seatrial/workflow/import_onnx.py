@@ -12,7 +12,7 @@ from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import is_same_card
-from seatrial.store.files import hash_graph, manifest_path, remove_file, replacing
+from seatrial.store.files import hash_graph, make_folder, manifest_path, remove_file, replacing
 from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
 
 
@@ -104,17 +104,17 @@ def copy_graph(source: Path, described: GraphManifest, output: Path, progress: P
     if taken is not None or output.name in described.data:
         problem = f"{source} keeps weights in {taken or output.name}, a name that is taken in {output.parent}"
         raise UsageError(problem, "export it with its weights in a file of another name, or choose another --output")
-    for name in described.data:
-        with replacing(output.parent / name) as temporary:
-            shutil.copyfile(source.parent / name, temporary)
-    with replacing(output) as temporary:
+    with replacing(output, companions=described.data) as temporary:
         shutil.copyfile(source, temporary)
+        for name in described.data:
+            make_folder((temporary.parent / name).parent)
+            shutil.copyfile(source.parent / name, temporary.parent / name)
+        if hash_graph(temporary, described.data) != described.sha256:
+            raise RefusedFile(f"{source} has changed while it was copied", "run it again")
+        described.save(manifest_path(temporary))
     for name in kept:
         if name not in described.data:
             remove_file(output.parent / name)
-    if hash_graph(output, described.data) != described.sha256:
-        raise RefusedFile(f"{source} has changed while it was copied", "run it again")
-    described.save(beside)
     size = "" if not described.data else f", its weights in {', '.join(described.data)}"
     progress(Update("graph", note=f"copied from {source.name}: opset {described.opset}{size}"))
     return GraphFile(output, described)

@@ -98,7 +98,7 @@ class InferResult:
 def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> InferResult:
     """Run files through an engine and store the logits of each as the guides' tools do.
 
-    The folder of logits appears whole or not at all, and its summary after it.
+    The folder of logits appears whole or not at all, and its summary before it.
 
     Raises:
         UsageError: the folder is no engine folder or has no such batch size, or the output folder is not empty.
@@ -123,11 +123,14 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
             check_first_batch(session, source, batch_size, floor)
         shown = store if spec.source is None else show_first(store, manifest.graph, progress)
         performance, course = run_source(session, source, repeats, shown, progress, coarse)
-    if place is not None and spec.layout == "benchmark":
-        write_text(place.summary, write_report(performance, course))
-    elif place is not None:
-        outputs = ((str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files)
-        write_text(place.summary, write_summary(outputs, write_command(folder, spec), performance, os.getpid()))
+        # First, as a folder of logits without its summary could be neither used nor written again.
+        if place is not None and spec.layout == "benchmark":
+            write_text(place.summary, write_report(performance, course))
+        elif place is not None:
+            pairs = (
+                (str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files
+            )
+            write_text(place.summary, write_summary(pairs, write_command(folder, spec), performance, os.getpid()))
     return InferResult(len(source.files), performance, course, place)
 
 

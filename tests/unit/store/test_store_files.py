@@ -12,7 +12,7 @@ import pytest
 
 from full_disk import limited_files
 from seatrial.errors import RunInUse, StorageError
-from seatrial.store import files
+from seatrial.store import files, unfinished
 from seatrial.store.files import (
     describe_os_error,
     hash_file,
@@ -132,6 +132,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
         replacing(tmp_path / "engine") as temporary,
     ):
         fill(temporary, new="2")
+        monkeypatch.setattr(unfinished, "_exchange", lambda one, other: False)
         monkeypatch.setattr(Path, "rename", rename)
     assert list_names(tmp_path) == ["engine", "old"]
 
