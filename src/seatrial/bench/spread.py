@@ -2,12 +2,13 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from seatrial.bench.output_checks import PAIRS_TO_JUDGE, PROVES
 from seatrial.machine.conditions import Conditions
+from seatrial.machine.device_use import IDLE
 from seatrial.metrics.latency import Latency
-from seatrial.store.measurement import Environment, Point, Setting
+from seatrial.store.measurement import DeviceUse, Environment, Point, Setting
 
 NOISE = 0.05
 """Variation, drift or disagreement above this share is a doubt: what others measure is often no larger."""
@@ -130,6 +131,27 @@ def _doubt_others(group: Sequence[Point]) -> Iterator[str]:
         yield f"other processes used {busy:.0%} of the processors while it was measured"
 
 
+def doubt_device(uses: Iterable[DeviceUse | None]) -> Iterator[str]:
+    """Why an accelerator was not the measurement's alone, from what it did before and after."""
+    known = [use for use in uses if use is not None]
+    busy = max((use.busy or 0.0 for use in known), default=0.0)
+    if busy > IDLE:
+        yield (
+            f"something else kept the device {busy:.0%} busy just before or after it was measured; "
+            "stop it and measure again"
+        )
+    others = {process.pid: process for use in known for process in use.others if process.memory_bytes != 0}
+    if others:
+        used = sum(process.memory_bytes or 0 for process in others.values()) / 2**20
+        names = ", ".join(sorted({process.name or "unnamed" for process in others.values()}))
+        amount = f"{used:.0f} MiB of the device's memory" if used else "memory of the device"
+        yield f"other processes had {amount} and may have computed on it meanwhile; end them and measure again: {names}"
+
+
+def _doubt_device(group: Sequence[Point]) -> Iterator[str]:
+    yield from doubt_device(use for point in group for use in (point.device_before, point.device_after))
+
+
 def _doubt_pace(group: Sequence[Point]) -> Iterator[str]:
     clocks = [point.pace for point in group if point.pace is not None]
     slowest = min((clock.after_mhz / clock.before_mhz for clock in clocks if clock.before_mhz), default=1.0)
@@ -156,6 +178,7 @@ CHECKS: tuple[Callable[[Sequence[Point]], Iterator[str]], ...] = (
     _doubt_count,
     _doubt_clock,
     _doubt_others,
+    _doubt_device,
     _doubt_pace,
     _doubt_outputs,
 )

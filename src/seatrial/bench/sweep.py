@@ -11,7 +11,7 @@ from seatrial.bench.inputs import RANDOM_BYTES
 from seatrial.bench.measure import Limits
 from seatrial.bench.output_checks import check_caching
 from seatrial.bench.saved_points import SavedPoints
-from seatrial.bench.spread import find_doubts
+from seatrial.bench.spread import doubt_device, find_doubts
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.engines.engine_folder import probe_engine
@@ -142,6 +142,7 @@ class _Sweep:
         self._absent: dict[Setting, Unmeasured] = {}
         self._rates: dict[Setting, float] = {}
         self._facts: dict[str, str] = {}
+        self._warned: set[str] = set()
 
     def run(self) -> tuple[list[Point], tuple[Unmeasured, ...]]:
         """Every point, and why others are missing.
@@ -163,6 +164,7 @@ class _Sweep:
                 continue
             self._saved.save(job, number, point)
             points.append(point)
+            self._warn(point)
             rate = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
             # The first round decides what is saturated, so that later ones repeat the same points.
             self._rates.setdefault(point.setting, rate)
@@ -174,6 +176,13 @@ class _Sweep:
 
     def _show(self, done: int, facts: dict[str, str]) -> None:
         self._progress(Update("bench", done, len(self._jobs), "points", self._facts | facts))
+
+    def _warn(self, point: Point) -> None:
+        """Say at once that the device is not idle: the measurement had better be stopped."""
+        for text in doubt_device((point.device_before,)):
+            if text not in self._warned:
+                self._warned.add(text)
+                self._progress(Update("bench", note=f"doubt: batch {point.batch_size}: {text}"))
 
     def _is_saturated(self, job: Job) -> bool:
         if not self._spec.stop_when_saturated or job.setting in self._rates:

@@ -29,6 +29,7 @@ from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, EngineError
 from seatrial.machine.conditions import OtherLoad, read_clock
 from seatrial.machine.cpu import count_cores
+from seatrial.machine.device_use import read_device_use
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
 from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
@@ -101,6 +102,7 @@ def run_job(job: Job, engine: Engine, clock: Clock = time.perf_counter) -> Point
     """
     file = job.file
     pipeline = read_pipeline(file.manifest.graph)
+    use_before = read_device_use(job.device)
     gpu = find_gpu(job.device)
     used_before = gpu.used_bytes() if gpu else None
     began = clock()
@@ -114,7 +116,10 @@ def run_job(job: Job, engine: Engine, clock: Clock = time.perf_counter) -> Point
             # Now, so that the first inference was the first, and no memory counts that a batch of one takes besides.
             check_self_test(session, file, job.batch_size)
     memory = None if used_before is None or used_after is None else max(0, used_after - used_before)
-    return point.model_copy(update={"device_memory_bytes": memory})
+    use_after = read_device_use(job.device)
+    return point.model_copy(
+        update={"device_memory_bytes": memory, "device_before": use_before, "device_after": use_after}
+    )
 
 
 class _Bench:

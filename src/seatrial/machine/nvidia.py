@@ -9,7 +9,7 @@ from typing import Any
 
 import pynvml
 
-from seatrial.store.measurement import Accelerator
+from seatrial.store.measurement import Accelerator, DeviceProcess
 
 _HELD_BACK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """Reasons of a lower clock that are heat or power: software power cap, hardware slowdown, software and hardware thermal
@@ -46,6 +46,17 @@ class Gpu:
         clock = self._read("ClockInfo", pynvml.NVML_CLOCK_SM)
         reasons = self._read("CurrentClocksThrottleReasons")
         return None if clock is None else (clock, bool((reasons or 0) & _HELD_BACK))
+
+    def read_busy(self) -> float | None:
+        """Share 0..1 of the last moment (a sixth of a second to a whole one) in which some kernel ran."""
+        rates = self._read("UtilizationRates")
+        return None if rates is None else rates.gpu / 100
+
+    def list_processes(self) -> tuple[DeviceProcess, ...]:
+        """Those that compute on it; their numbers are the host's."""
+        # Where one process has several contexts it is listed several times.
+        found = {process.pid: process.usedGpuMemory for process in self._read("ComputeRunningProcesses") or ()}
+        return tuple(DeviceProcess(pid=pid, memory_bytes=used) for pid, used in sorted(found.items()))
 
     def _read(self, name: str, *arguments: int) -> Any:
         # Drivers add functions, and drop old ones; a GPU need not support them all.

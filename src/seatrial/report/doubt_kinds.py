@@ -61,6 +61,8 @@ KINDS: Mapping[str, DoubtKind] = {
     "drift": DoubtKind("Speed changed", rf"the last third of the run was {_PERCENT}", "speed", None, None),
     "unsettled": DoubtKind("Never settled", r"times had not settled", "speed", faster=OPEN),
     "busy": DoubtKind("Other work", rf"(?:other processes|something else) used {_PERCENT}", "speed", faster=None),
+    "device busy": DoubtKind("Device in use", rf"kept the device {_PERCENT} busy", "speed", faster=None),
+    "device shared": DoubtKind("Device shared", r"other processes had .*memory", "speed", faster=OPEN),
     "swap": DoubtKind("Memory short", r"of memory was in swap", "speed", faster=OPEN),
     "battery": DoubtKind("On battery", r"the machine ran on its battery", "speed", faster=OPEN),
     "clock": DoubtKind("Clock fell", rf"the clock fell by {_PERCENT}", "speed", faster=None),

@@ -56,6 +56,28 @@ class ClockRates(Strict):
     """The driver reports that heat or power limited it."""
 
 
+class DeviceProcess(Strict):
+    """A process that has memory on an accelerator."""
+
+    pid: int
+    name: str = ""
+    """Empty where the driver does not report it."""
+    memory_bytes: int | None = None
+
+
+class DeviceUse(Strict):
+    """What an accelerator did at a moment at which nothing of the measurement ran on it."""
+
+    busy: float | None = None
+    """Share 0..1 of the time that it computed, as its driver counts: a GPU's utilisation, an NPU's AICore."""
+    memory_bytes: int | None = None
+    """In use by all processes together."""
+    others: tuple[DeviceProcess, ...] = ()
+    """Processes that are neither this one nor its parents or children."""
+    hidden: int = 0
+    """Processes whose numbers mean nothing here, as in a container: they may be the measurement's own."""
+
+
 class SettingFields(Strict):
     """A setting, as fields."""
 
@@ -105,6 +127,10 @@ class Point(SettingFields):
     others_busy: float | None = None
     """Share 0..1 of all processor time that other processes used while samples were taken."""
     pace: ClockRates | None = None
+    device_before: DeviceUse | None = None
+    """Of the accelerator, before the engine was loaded onto it; None on a CPU, and in older records."""
+    device_after: DeviceUse | None = None
+    """After it was unloaded."""
 
 
 class Unmeasured(SettingFields):

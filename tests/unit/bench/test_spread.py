@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from seatrial.bench.spread import P99_SAMPLES, find_doubts
+from seatrial.bench.spread import P99_SAMPLES, doubt_device, find_doubts
 from seatrial.machine.conditions import Conditions
 from seatrial.metrics.latency import Latency
-from seatrial.store.measurement import ClockRates, Environment, Point
+from seatrial.store.measurement import ClockRates, DeviceProcess, DeviceUse, Environment, Point
 
 MACHINE = Environment(cpu="Chip", cpu_flags=(), cores=2, memory_bytes=10**9, system="Linux", python="3.12", versions={})
 QUIET = Conditions(busy=0.02, swap_bytes=0)
@@ -112,6 +112,31 @@ def test_the_battery_is_a_doubt() -> None:
 def test_others_that_work_meanwhile(busy: float | None, doubted: bool) -> None:
     found = doubts(STEADY, STEADY.model_copy(update={"others_busy": busy}))
     assert found == (("batch 4: other processes used 31% of the processors while it was measured",) if doubted else ())
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (DeviceUse(busy=0.05, memory_bytes=10**9, hidden=3), None),
+        (DeviceUse(), None),
+        (DeviceUse(busy=0.06), "something else kept the device 6% busy just before or after"),
+        (DeviceUse(others=(DeviceProcess(pid=7, name="idle", memory_bytes=0),)), None),
+        (DeviceUse(others=(DeviceProcess(pid=7, name="b", memory_bytes=2**20),) * 2), "other processes had 1 MiB of"),
+        (DeviceUse(others=(DeviceProcess(pid=7),)), "other processes had memory of the device"),
+    ],
+)
+@pytest.mark.parametrize("field", ["device_before", "device_after"])
+def test_a_device_that_others_use(field: str, use: DeviceUse, words: str | None) -> None:
+    found = doubts(STEADY, STEADY.model_copy(update={field: use}))
+    assert len(found) == (words is not None)
+    assert all(doubt.startswith(f"batch 4: {words}") for doubt in found)
+
+
+def test_those_who_have_memory_are_named_once() -> None:
+    one, two = (DeviceProcess(pid=n, name=name, memory_bytes=2**30) for n, name in ((9, "python"), (8, "")))
+    uses = [DeviceUse(others=(one,)), None, DeviceUse(others=(one, two))]
+    (doubt,) = doubt_device(uses)
+    assert "had 2048 MiB" in doubt and doubt.endswith(": python, unnamed")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from seatrial.engines.base import read_engine
 from seatrial.errors import DataError, EngineError, ParityError, UsageError
 from seatrial.machine.conditions import Conditions
 from seatrial.progress import Update
-from seatrial.store.measurement import Measurement, Point
+from seatrial.store.measurement import DeviceUse, Measurement, Point
 
 QUICK = Limits(warmup_runs=2, warmup_s=0, duration_s=0, min_samples=6)
 POINT = Point(
@@ -94,6 +94,20 @@ def test_a_sweep_measures_every_point_round_by_round(
     assert {update.total for update in updates} == {8}
     assert updates[-1].facts == {"images/s": "800.0"}  # 2 streams, each 4 images in 10 ms
     assert any(doubt.startswith("batch 4 on 2 streams: 12 samples are too few") for doubt in measured.doubts)
+
+
+def test_a_device_that_is_not_idle_is_reported_at_once(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = POINT.model_copy(update={"device_before": DeviceUse(busy=0.4)})
+    monkeypatch.setattr(sweep_module, "run_worker", lambda job: busy)
+    updates: list[Update] = []
+    measured = sweep(write_engine("fake"), SweepSpec(processes=2, limits=QUICK), updates.append)
+    text = "batch 1: something else kept the device 40% busy just before or after it was measured; stop it and"
+    notes = [(number, update.note) for number, update in enumerate(updates) if update.note]
+    assert [number for number, _ in notes] == [1], "after the first point, and once"
+    assert notes[0][1].startswith(f"doubt: {text}")
+    assert [doubt for doubt in measured.doubts if doubt.startswith(text)] == [notes[0][1].removeprefix("doubt: ")]
 
 
 def test_a_measurement_names_what_was_measured(write_engine: Callable[..., Path], tmp_path: Path) -> None:

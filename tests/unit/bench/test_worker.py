@@ -15,6 +15,7 @@ from seatrial.bench.measure import Limits
 from seatrial.bench.worker import Job, read_peak_rss, run_job
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, EngineError
+from seatrial.store.measurement import DeviceUse
 from seatrial.store.records import TensorSpec
 
 QUICK = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=5)
@@ -177,6 +178,22 @@ def test_a_worker_names_the_batch(write_engine: Callable[..., Path], monkeypatch
 def test_another_runtime_error_stays_what_it_is(words: str) -> None:
     with pytest.raises(RuntimeError, match="^" + words[:20]), worker.explain_memory(4, "cuda:0"):
         raise RuntimeError(words)
+
+
+def test_the_device_is_looked_at_before_loading_and_after_closing(
+    write_engine: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, looks = FakeEngine(), []
+
+    def look(device: str) -> DeviceUse:
+        looks.append((device, engine.opened, engine.closed))
+        return DeviceUse(hidden=len(looks))
+
+    monkeypatch.setattr(worker, "read_device_use", look)
+    job = Job(file=read_engine(write_engine("fake")), device="npu:1", batch_size=2, limits=QUICK, check=False)
+    point = run_job(job, engine)
+    assert looks == [("npu:1", None, False), ("npu:1", ("npu:1", 2, 1), True)]
+    assert (point.device_before, point.device_after) == (DeviceUse(hidden=1), DeviceUse(hidden=2))
 
 
 def test_device_memory_is_read_before_the_self_test_takes_more(

@@ -7,7 +7,8 @@ from ascend_machine import emulate_ascend
 from seatrial.engines.ascend import machine
 from seatrial.engines.ascend.machine import find_chip, probe_machine
 from seatrial.errors import EngineError
-from seatrial.machine.ascend import Chip, list_chips, parse_npu_smi
+from seatrial.machine.ascend import Chip, list_chips, parse_npu_smi, read_chip
+from seatrial.store.measurement import DeviceProcess
 
 TWO_310P3 = """\
 +-------------------+-----------------+------------------------------------------------------+
@@ -67,30 +68,87 @@ def cann(tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
+def list_parsed(text: str) -> tuple[Chip, ...]:
+    return tuple(state.chip for state in parse_npu_smi(text))
+
+
 def test_one_chip_a_card() -> None:
-    assert parse_npu_smi(TWO_310P3) == (Chip(0, 0, "310P3"), Chip(1, 1, "310P3"))
-    assert parse_npu_smi(TWO_310P3)[0].soc_version == "Ascend310P3"
+    assert list_parsed(TWO_310P3) == (Chip(0, 0, "310P3"), Chip(1, 1, "310P3"))
+    assert list_parsed(TWO_310P3)[0].soc_version == "Ascend310P3"
 
 
 def test_four_chips_a_card() -> None:
     four = tuple(Chip(device, 4, "310") for device in range(4))
-    assert parse_npu_smi(CARD_310) == four
+    assert list_parsed(CARD_310) == four
     lines = CARD_310.splitlines()
     named_once = [line for i, line in enumerate(lines) if " 310 " not in line or i == 6]
-    assert parse_npu_smi("\n".join(named_once)) == four
+    assert list_parsed("\n".join(named_once)) == four
 
 
 def test_chips_without_a_device_number_are_counted() -> None:
-    assert parse_npu_smi(A_910B) == (Chip(0, 6, "910B3"), Chip(1, 7, "910B3"))
+    assert list_parsed(A_910B) == (Chip(0, 6, "910B3"), Chip(1, 7, "910B3"))
 
 
 def test_a_chip_that_is_on_no_bus() -> None:
-    assert parse_npu_smi(ON_CHIP) == (Chip(0, 0, "310B4"),)
+    assert list_parsed(ON_CHIP) == (Chip(0, 0, "310B4"),)
 
 
 @pytest.mark.parametrize("text", ["", "command not found", "| 0 | 1 |", "| 0       0         | 0000:82:00.0    | 0 |"])
 def test_what_is_no_table_holds_no_chips(text: str) -> None:
     assert parse_npu_smi(text) == ()
+
+
+BUSY_910 = """\
++------------------------------------------------------------------------------------------------+
+| npu-smi 23.0.rc1                 Version: 23.0.rc1                                             |
++----------------------+---------------+----------------------------------------------------+
+| NPU   Name           | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip                 | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
++======================+===============+====================================================+
+| 0     910ProB        | OK            | 157.3       33                0    / 0             |
+| 0                    | 0000:C1:00.0  | 38          1198 / 15137      30711/ 32768         |
++----------------------+---------------+----------------------------------------------------+
+| 0     910ProB        | OK            | -           33                0    / 0             |
+| 1                    | 0000:C1:00.0  | NA          0    / 0          0    / 0             |
++======================+===============+====================================================+
++----------------------+---------------+----------------------------------------------------+
+| NPU     Chip         | Process id    | Process name             | Process memory(MB)      |
++======================+===============+====================================================+
+| 0       0            | 55115         | python3.9                | 30784                   |
+| 0       0            | 907864        |                          | 134                     |
++======================+===============+====================================================+
+| 0       1            | 77            | train                    | NA                      |
++======================+===============+====================================================+
+"""
+
+
+def test_what_a_chip_does_is_read_with_it() -> None:
+    first, second = parse_npu_smi(BUSY_910)
+    assert (first.busy, first.power_w, first.memory_bytes) == (0.38, 157.3, 30711 * 2**20)
+    assert first.processes == (
+        DeviceProcess(pid=55115, name="python3.9", memory_bytes=30784 * 2**20),
+        DeviceProcess(pid=907864, name="", memory_bytes=134 * 2**20),
+    )
+    # The power is its card's; what is not given is not known.
+    assert (second.busy, second.power_w, second.memory_bytes) == (None, 157.3, None)
+    assert second.processes == (DeviceProcess(pid=77, name="train"),)
+    assert parse_npu_smi(TWO_310P3)[1].memory_bytes == 1070 * 2**20
+
+
+def test_a_process_in_a_container_has_its_number_there() -> None:
+    table = BUSY_910.replace(" 134                     |", " 134                     | 12                    |")
+    assert [process.pid for process in parse_npu_smi(table)[0].processes] == [55115, 12]
+
+
+def test_a_chip_is_found_by_the_number_that_programs_use(cann: pytest.MonkeyPatch) -> None:
+    def find(device: str) -> str | None:
+        state = read_chip(device)
+        return state and state.chip.name
+
+    assert [find(device) for device in ("npu", "npu:0", "npu:1")] == ["310P3", "310P3", "310"]
+    assert [find(device) for device in ("npu:2", "cpu")] == [None, None]
+    cann.setenv("ASCEND_RT_VISIBLE_DEVICES", "1")
+    assert [find(device) for device in ("npu:0", "npu:1")] == ["310", None]
 
 
 def test_a_machine_that_has_everything(cann: pytest.MonkeyPatch) -> None:

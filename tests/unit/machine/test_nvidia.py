@@ -1,74 +1,21 @@
 """NVIDIA's driver library is faked: there is no GPU in the tests."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pynvml
 import pytest
 
+from fake_nvml import FakeLibrary, fake_nvml
 from seatrial.machine.conditions import read_clock
 from seatrial.machine.environment import read_environment
 from seatrial.machine.nvidia import find_gpu, list_gpus, list_visible
 from seatrial.store.measurement import Accelerator
 
 
-def first_only(handle: int, value: Any) -> Any:
-    """What the first GPU gives and the second does not support."""
-    if handle != 100:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-    return value
-
-
-class FakeLibrary:
-    """Two GPUs; the second supports nothing but its name."""
-
-    NVMLError = pynvml.NVMLError
-    NVML_CLOCK_SM = 1
-    reasons = 0x1
-
-    def nvmlInit(self) -> None:
-        pass
-
-    def nvmlDeviceGetCount(self) -> int:
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return 100 + index
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
-        return first_only(100 if uuid == "GPU-b" else 0, 101)
-
-    def nvmlSystemGetDriverVersion(self) -> str:
-        return "570.1"
-
-    def nvmlDeviceGetName(self, handle: int) -> str:
-        return "Chip A" if handle == 100 else "Chip B"
-
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
-        return first_only(handle, SimpleNamespace(total=80 * 2**30, used=3 * 2**30))
-
-    def nvmlDeviceGetMaxClockInfo(self, handle: int, kind: int) -> int:
-        return first_only(handle, 1980 if kind == 1 else 0)
-
-    def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:
-        return first_only(handle, 1755 if kind == 1 else 0)
-
-    def nvmlDeviceGetPowerManagementLimit(self, handle: int) -> int:
-        return first_only(handle, 700_000)
-
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:
-        return first_only(handle, self.reasons)
-
-
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLibrary]:
-    fake = FakeLibrary()
-    monkeypatch.setattr("seatrial.machine.nvidia.pynvml", fake)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    list_gpus.cache_clear()
-    yield fake
-    list_gpus.cache_clear()
+def library() -> Iterator[FakeLibrary]:
+    with fake_nvml() as fake:
+        yield fake
 
 
 def test_what_the_driver_tells(library: FakeLibrary) -> None:

@@ -9,7 +9,7 @@ from seatrial.bench.spread import find_doubts
 from seatrial.machine.conditions import Conditions
 from seatrial.report.doubt_kinds import KINDS, PROCESS_SHARE, find_kind
 from seatrial.report.doubts import Doubt
-from seatrial.store.measurement import ClockRates, Point
+from seatrial.store.measurement import ClockRates, DeviceProcess, DeviceUse, Point
 
 DRIFTING = (*(1.0,) * 20, *(1.5,) * 20, *(2.0,) * 20)
 
@@ -28,6 +28,8 @@ MEASURED = {
     "percentile": [point((5.0,) * 20)] * 2,
     "timer": [point((1e-7,) * 500)] * 2,
     "busy": [point(), point(others_busy=0.3)],
+    "device busy": [point(), point(device_before=DeviceUse(busy=0.3))],
+    "device shared": [point(), point(device_after=DeviceUse(others=(DeviceProcess(pid=1, memory_bytes=2**20),)))],
     "clock": [point(), point(pace=ClockRates(before_mhz=2000, after_mhz=1500))],
     "throttled": [point(), point(pace=ClockRates(before_mhz=2000, after_mhz=2000, throttled=True))],
     "unchecked outputs": [point(outputs_checked=0, fresh_ms=(5.0,) * 20)] * 2,

@@ -36,6 +36,11 @@ DOUBTS = (
     "batch 4: times had not settled when the warm-up's time limit was reached; allow a longer warm-up",
     "batch 1: 50 samples are too few to state a 99th percentile, which takes 100",
     "batch 4: other processes used 31% of the processors while it was measured",
+    "batch 4: something else kept the device 31% busy just before or after it was measured; stop it and measure again",
+    "batch 4: other processes had 134 MiB of the device's memory and may have computed on it meanwhile; "
+    "end them and measure again: python, train",
+    "batch 4: other processes had memory of the device and may have computed on it meanwhile; "
+    "end them and measure again: python",
 )
 """As records hold them, those of older versions too."""
 

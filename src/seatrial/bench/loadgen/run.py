@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from seatrial.bench.inputs import RANDOM_BYTES
 from seatrial.bench.loadgen.scenarios import MLPERF_LIBRARY, LoadTestJob, LoadTestResult
-from seatrial.bench.spread import find_doubts
+from seatrial.bench.spread import doubt_device, find_doubts
 from seatrial.bench.sweep import doubt_padding
 from seatrial.bench.vendor_logs import read_log
 from seatrial.bench.vendor_logs.log import load_log
@@ -16,6 +16,7 @@ from seatrial.bench.vendor_logs.reading import LogHints, Reading
 from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
 from seatrial.machine.conditions import read_conditions
+from seatrial.machine.device_use import read_device_use
 from seatrial.machine.environment import DEFAULT, read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.store.files import make_folder, replacing
@@ -52,7 +53,11 @@ def run_loadgen(file: EngineFile, job: LoadTestJob) -> LoadTestRecord:
         RefusedFile: LoadGen's summary lacks something.
     """
     environment = read_environment((*DEFAULT, PACKAGE))
-    doubts = (*doubt_padding(file, (job.batch_size,)), *find_doubts((), environment, read_conditions()))
+    doubts = (
+        *doubt_padding(file, (job.batch_size,)),
+        *find_doubts((), environment, read_conditions()),
+        *doubt_device((read_device_use(job.device),)),
+    )
     with replacing(job.logs) as temporary:
         result = _run_worker(job.model_copy(update={"logs": make_folder(temporary).resolve()}))
     return _read_record(file, job, result, environment, doubts)
