@@ -28,6 +28,8 @@ class FakeLibrary:
     def __init__(self) -> None:
         self.busy = [0]
         """Per cent of each reading; the last one stays."""
+        self.joules: list[float] = []
+        """The counter at each reading; not supported without."""
         self.processes: list[tuple[int, int | None]] = []
         """Numbers, and bytes of memory."""
 
@@ -66,6 +68,9 @@ class FakeLibrary:
 
     def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:
         return first_only(handle, SimpleNamespace(gpu=self.busy.pop(0) if len(self.busy) > 1 else self.busy[0]))
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        return first_only(handle if self.joules else 0, round(1000 * self.joules.pop(0)) if self.joules else 0)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> Any:
         return first_only(handle, [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes])

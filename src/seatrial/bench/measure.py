@@ -1,12 +1,13 @@
 """Times a callable without knowing what it does: warm-up until steady, then every sample is kept."""
 
+import itertools
 import statistics
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -15,6 +16,16 @@ from seatrial.strict import Strict
 Clock = Callable[[], float]
 """Seconds from any fixed moment."""
 Output = TypeVar("Output")
+
+
+class Span(Protocol):
+    """Whatever is to know when the timed part begins and ends, such as a meter; what it does is in no sample."""
+
+    def start(self) -> None:
+        """Called between the last run of warm-up and the first sample."""
+
+    def stop(self, runs: int) -> None:
+        """Called after the last sample, with the number of runs since the start."""
 
 
 class Limits(Strict):
@@ -53,6 +64,7 @@ def measure(
     streams: int = 1,
     clock: Clock = time.perf_counter,
     on_sample: Callable[[int, float, Output], None] | None = None,
+    span: Span | None = None,
 ) -> Samples:
     """Call `run` again and again from `streams` threads at once; blocks until the limits are met.
 
@@ -60,11 +72,12 @@ def measure(
         run: takes the number of the run, from 0 on over warm-up and samples, so that the caller rotates inputs.
         on_sample: gets each sample's number, start (by `clock`) and output after its end is noted, so its own time is
             in no sample of its stream. It is called from all threads.
+        span: is called when the timed part begins and ends.
 
     Raises:
         Exception: whatever `run` raised first; the other streams stop after the run they are in.
     """
-    recorder = Recorder(limits, streams, clock())
+    recorder = Recorder(limits, streams, clock(), span)
 
     def repeat() -> None:
         try:
@@ -78,13 +91,29 @@ def measure(
         finally:
             recorder.stop()
 
+    _run_streams(repeat, streams)
+    return recorder.samples()
+
+
+def keep_running(run: Callable[[int], object], streams: int, is_done: Callable[[], bool]) -> None:
+    """Call `run` again and again from so many threads, untimed, until `is_done`; at least once from each."""
+    numbers = itertools.count()
+
+    def repeat() -> None:
+        run(next(numbers))
+        while not is_done():
+            run(next(numbers))
+
+    _run_streams(repeat, streams)
+
+
+def _run_streams(repeat: Callable[[], None], streams: int) -> None:
     if streams == 1:
         repeat()
-    else:
-        with ThreadPoolExecutor(streams) as pool:
-            for stream in [pool.submit(repeat) for _ in range(streams)]:
-                stream.result()
-    return recorder.samples()
+        return
+    with ThreadPoolExecutor(streams) as pool:
+        for stream in [pool.submit(repeat) for _ in range(streams)]:
+            stream.result()
 
 
 class Recorder:
@@ -94,8 +123,9 @@ class Recorder:
     of them has ended, so that each of them shared the machine alike.
     """
 
-    def __init__(self, limits: Limits, streams: int, now: float) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, streams: int, now: float, span: Span | None = None) -> None:
+        self._limits, self._span = limits, span
+        self._span_runs = 0
         self._least_warmup = limits.warmup_runs * streams
         self._began = now
         self._lock = threading.Lock()
@@ -129,7 +159,10 @@ class Recorder:
                 self._warmup_s.append(now - start)
                 if self._timed_from is None and self._is_warm(now):
                     self._timed_from = now
-            self._stopped = self._stopped or (self._enough and self._in_flight == 0)
+                    self._start_span()
+            if not self._stopped and self._enough and self._in_flight == 0:
+                self._stopped = True
+                self._stop_span()
 
     def stop(self) -> None:
         """Let every stream stop after the run it is in."""
@@ -146,6 +179,17 @@ class Recorder:
             warmup_ms=tuple(round(1000 * duration, 6) for duration in self._warmup_s),
             steady=self._steady,
         )
+
+    def _start_span(self) -> None:
+        # Here no sample has begun; runs of other streams are warm-up still.
+        if self._span is not None:
+            self._span_runs = self._runs
+            self._span.start()
+
+    def _stop_span(self) -> None:
+        # What other streams have begun at both ends is as much.
+        if self._span is not None:
+            self._span.stop(self._runs - self._span_runs)
 
     def _has_enough(self, now: float) -> bool:
         assert self._timed_from is not None

@@ -7,7 +7,7 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
-from seatrial.bench.measure import Clock, Limits, Samples, measure
+from seatrial.bench.measure import Clock, Limits, Samples, keep_running, measure
 from seatrial.bench.memory import is_out_of_memory
 from seatrial.bench.output_checks import OutputCheck, OutputComparison, time_pairs
 from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork, make_run_batch
@@ -30,6 +30,7 @@ from seatrial.errors import DataError, EngineError
 from seatrial.machine.conditions import OtherLoad, read_clock
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.device_use import read_device_use
+from seatrial.machine.energy import EnergyMeter, watch_power
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
 from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
@@ -155,16 +156,7 @@ class _Bench:
             check.record_references(lambda index: work.run(index)[0], work.inputs, budget_s, clock)
             order = check.order(work.inputs)
 
-        def on_sample(number: int, start: float, output: TimedOutput) -> None:
-            logits, times = output
-            if times is not None:
-                self._device_times.append((start, times))
-            if check:
-                check.offer(order[number % len(order)], logits)
-
-        other_load, before = OtherLoad(), read_clock(job.device)
-        samples = measure(lambda i: work.run(order[i % len(order)]), job.limits, job.streams, clock, on_sample)
-        after, others, peak_rss_bytes = read_clock(job.device), other_load.read(), read_peak_rss()
+        samples, facts = self._time(lambda number: work.run(order[number % len(order)]), order, check)
         checked = self._describe_checks(check.compare()) if check else {}
         return Point(
             batch_size=job.batch_size,
@@ -178,10 +170,34 @@ class _Bench:
             starts_s=samples.starts_s,
             **self._read_times(samples),
             **checked,
-            peak_rss_bytes=peak_rss_bytes,
-            others_busy=None if others is None else round(others, 4),
-            pace=ClockRates(before_mhz=before[0], after_mhz=after[0], throttled=after[1]) if before and after else None,
+            **facts,
         )
+
+    def _time(
+        self, run: Callable[[int], TimedOutput], order: Sequence[int], check: OutputCheck | None
+    ) -> tuple[Samples, dict[str, Any]]:
+        """The samples, and what the machine did meanwhile."""
+        job = self._job
+
+        def on_sample(number: int, start: float, output: TimedOutput) -> None:
+            logits, times = output
+            if times is not None:
+                self._device_times.append((start, times))
+            if check:
+                check.offer(order[number % len(order)], logits)
+
+        other_load, before, meter = OtherLoad(), read_clock(job.device), EnergyMeter(job.device)
+        samples = measure(run, job.limits, job.streams, self._clock, on_sample, meter)
+        after, others, peak_rss_bytes = read_clock(job.device), other_load.read(), read_peak_rss()
+        watts = watch_power(job.device, lambda is_done: keep_running(run, job.streams, is_done))
+        return samples, {
+            "peak_rss_bytes": peak_rss_bytes,
+            "others_busy": None if others is None else round(others, 4),
+            "pace": ClockRates(before_mhz=before[0], after_mhz=after[0], throttled=after[1])
+            if before and after
+            else None,
+            "energy": meter.read(job.batch_size, watts),
+        }
 
     def _read_times(self, samples: Samples) -> dict[str, tuple[float, ...]]:
         """By the host's clock, or in scope device by the device's."""

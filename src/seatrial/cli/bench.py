@@ -1,6 +1,6 @@
 """`seatrial bench`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,7 +13,7 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.results.speed import Speed
-    from seatrial.store.measurement import Measurement, Point, Scope
+    from seatrial.store.measurement import EnergyScope, Measurement, Point, Scope
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
 DURATION_S = 5.0
@@ -145,13 +145,18 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
+    from seatrial.results.energy import METERS
     from seatrial.results.speed import explain_unmeasured, find_best, measure_speeds
 
     if named:
         print(f"scope {scope}")
     speeds = measure_speeds(record, scope)
     if speeds:
-        print_table(HEADER, [_write_row(speed) for speed in speeds])
+        meters = list(dict.fromkeys(meter for speed in speeds for meter in speed.joules_per_image))
+        header = [*HEADER, *(f"J/image, {meter}" for meter in meters)]
+        print_table(header, [_write_row(speed, meters) for speed in speeds])
+        for meter in meters:
+            print(f"energy of {meter}: {METERS[meter]}")
     for absent in record.unmeasured:
         if absent.scope == scope:
             print(explain_unmeasured(absent, record))
@@ -164,10 +169,11 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         print(f"best with 99 % of its batches within {budget_ms:g} ms: {text}")
 
 
-def _write_row(speed: "Speed") -> list[str]:
+def _write_row(speed: "Speed", meters: "Sequence[EnergyScope]") -> list[str]:
+    from seatrial.report.numbers import write_figures
     from seatrial.report.tables import write_interval
 
-    t = speed.latency
+    t, joules = speed.latency, speed.joules_per_image
     times = (t.min_ms, t.mean_ms, t.median_ms, t.p90_ms, t.p95_ms, t.p99_ms, t.standard_deviation_ms)
     return [
         speed.batch,
@@ -175,6 +181,7 @@ def _write_row(speed: "Speed") -> list[str]:
         write_interval(speed),
         *(f"{ms:.2f}" for ms in times),
         str(t.samples),
+        *(write_figures(joules[meter]) if meter in joules else "–" for meter in meters),
     ]
 
 
@@ -186,7 +193,13 @@ def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:
         for speed in measure_speeds(record, scope):
             bounds = speed.rate.bounds
             interval = {"low": bounds[0], "high": bounds[1], "processes": speed.processes} if bounds else None
-            yield {"scope": scope, "streams": speed.streams, **asdict(speed.latency), "interval": interval}
+            yield {
+                "scope": scope,
+                "streams": speed.streams,
+                **asdict(speed.latency),
+                "interval": interval,
+                "joules_per_image": dict(speed.joules_per_image),
+            }
 
 
 def _describe_costs(points: "tuple[Point, ...]", compile_s: float | None) -> str:

@@ -52,6 +52,11 @@ class Gpu:
         rates = self._read("UtilizationRates")
         return None if rates is None else rates.gpu / 100
 
+    def read_joules(self) -> float | None:
+        """Energy of the whole board since the driver was loaded."""
+        millijoules = self._read("TotalEnergyConsumption")
+        return None if millijoules is None else millijoules / 1000
+
     def list_processes(self) -> tuple[DeviceProcess, ...]:
         """Those that compute on it; their numbers are the host's."""
         # Where one process has several contexts it is listed several times.

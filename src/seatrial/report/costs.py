@@ -3,13 +3,14 @@
 from seatrial.report.numbers import write_figures, write_mebibytes
 from seatrial.report.speed import best_speeds
 from seatrial.report.tables import ENGINE, NOTHING, Column, Table, numbers
+from seatrial.results.energy import METERS
 from seatrial.results.run_folder import Run
 from seatrial.store.measurement import Point
 from seatrial.store.records import EngineManifest
 
 
 def make_costs(run: Run) -> Table:
-    """Parameters, multiply-accumulates, size on disk, compile and load times, first prediction and memory."""
+    """Parameters, multiply-accumulates, size on disk, compile and load times, first prediction, memory and energy."""
     rows = {name: _list_costs(run, name) for name in run.engines}
     columns = (
         ENGINE,
@@ -22,13 +23,14 @@ def make_costs(run: Run) -> Table:
             "First prediction, ms",
             "Peak memory, MiB",
             "Device memory, MiB",
+            *(f"Energy an image, J ({meter})" for meter in METERS),
         ),
     )
     shown = [place for place in range(len(columns) - 1) if any(row[place] != NOTHING for row in rows.values())]
     note = (
         "On disk: all files of the engine, for every batch size that it was compiled for. Load, first prediction and "
         "memory are of the process that measured the best batch size; its memory holds the Python runtime and the "
-        "images too. A dash: not stored. Energy is not measured."
+        f"images too. A dash: not stored. {_explain_energy(run)}"
     )
     kept: tuple[Column, ...] = (ENGINE, *(columns[place + 1] for place in shown))
     absent = "Neither sizes nor memory are stored in this run."
@@ -43,6 +45,7 @@ def _list_costs(run: Run, name: str) -> tuple[str, ...]:
     parameters = next((count for count in counts if isinstance(count, int)), None)
     macs = graph.macs if graph else None
     memory = [point.device_memory_bytes for point in points if point.device_memory_bytes is not None]
+    joules = best_speeds(run)[name].joules_per_image if points else {}
     size = None if built is None else find_size(run, name, built)
     measured = run.measurements.get(name)
     compile_s = next((each.compile_s for each in (built, measured) if each and each.compile_s is not None), None)
@@ -55,6 +58,16 @@ def _list_costs(run: Run, name: str) -> tuple[str, ...]:
         write_figures(max(point.first_inference_ms for point in points)) if points else NOTHING,
         write_mebibytes(max(point.peak_rss_bytes for point in points)) if points else NOTHING,
         write_mebibytes(max(memory)) if memory else NOTHING,
+        *(write_figures(joules[meter]) if meter in joules else NOTHING for meter in METERS),
+    )
+
+
+def _explain_energy(run: Run) -> str:
+    if not any(speed.joules_per_image for speed in best_speeds(run).values()):
+        return "Energy was not measured."
+    return (
+        "Energy is that of a whole meter at the best batch size, with everything else that ran on it: all processors "
+        "of the machine, a whole GPU board, or an NPU card."
     )
 
 

@@ -65,7 +65,9 @@ def _list_absent(run: Run) -> Iterator[tuple[str, str]]:
         )
     if run.measurements:
         yield "Other machines", "every rate is of the machine that is named below"
-        yield "Energy", "not measured"
+    unmetered = [name for name, found in run.measurements.items() if not any(point.energy for point in found.points)]
+    if unmetered:
+        yield "Energy", f"not measured: {join_words(unmetered)}"
 
 
 def _is_alone(run: Run, name: str) -> bool:

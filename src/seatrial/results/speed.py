@@ -1,13 +1,14 @@
 """The speed of an engine at each batch size and what chance may have added to it, from every stored sample."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from seatrial.metrics.latency import Latency
 from seatrial.metrics.rate import Bounds, find_interval
 from seatrial.metrics.trust import doubt_rate
-from seatrial.store.measurement import Measurement, Point, Scope, Unmeasured
+from seatrial.results.energy import find_joules_per_image
+from seatrial.store.measurement import EnergyScope, Measurement, Point, Scope, Unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Speed:
     scope: Scope
     processes: int
     """That the samples come from."""
+    joules_per_image: Mapping[EnergyScope, float] = field(default_factory=dict)
+    """By each meter that was read."""
 
     @property
     def images_per_s(self) -> float:
@@ -84,7 +87,7 @@ def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tu
         rate = measure_rate(points, latency)
         if of_scope == "host" and measurement.contradicted:
             rate = replace(rate, doubt=measurement.contradicted)
-        speeds.append(Speed(streams, latency, rate, of_scope, len(points)))
+        speeds.append(Speed(streams, latency, rate, of_scope, len(points), find_joules_per_image(points)))
     return tuple(speeds)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from seatrial.store.record import Record
 from seatrial.strict import Strict
@@ -78,6 +78,23 @@ class DeviceUse(Strict):
     """Processes whose numbers mean nothing here, as in a container: they may be the measurement's own."""
 
 
+EnergyScope = Literal["CPU packages", "GPU board", "NPU card"]
+"""What a meter measures, always with everything that runs on it: all processors of the machine, a whole board, or a
+card as npu-smi states it."""
+
+
+class Energy(Strict):
+    """What a meter counted while the samples of a point were taken."""
+
+    scope: EnergyScope
+    joules: PositiveFloat
+    seconds: PositiveFloat
+    images: PositiveInt
+    """Images that were run in that time."""
+    counted: bool = True
+    """False: the mean of some readings of power, times the seconds."""
+
+
 class SettingFields(Strict):
     """A setting, as fields."""
 
@@ -131,6 +148,8 @@ class Point(SettingFields):
     """Of the accelerator, before the engine was loaded onto it; None on a CPU, and in older records."""
     device_after: DeviceUse | None = None
     """After it was unloaded."""
+    energy: tuple[Energy, ...] = ()
+    """Of each meter that could be read; none where the machine has none, or forbids it."""
 
 
 class Unmeasured(SettingFields):

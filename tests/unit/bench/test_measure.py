@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from seatrial.bench.measure import Limits, Recorder, Samples, measure
+from seatrial.bench.measure import Limits, Recorder, Samples, keep_running, measure
 
 
 class Stopwatch:
@@ -67,6 +67,47 @@ def test_warmup_that_never_settles_ends_with_its_budget() -> None:
 def test_timing_lasts_its_seconds_and_its_samples() -> None:
     assert len(time_script(lambda i: 1.0, duration_s=4.5)[0].durations_ms) == 5
     assert len(time_script(lambda i: 1.0, duration_s=4.5, min_samples=9)[0].durations_ms) == 9
+
+
+class NotedSpan:
+    """Notes the moments of its two calls."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self._watch = watch
+        self.calls: list[tuple[float, int]] = []
+
+    def start(self) -> None:
+        self.calls.append((self._watch.now, len(self._watch.seen)))
+
+    def stop(self, runs: int) -> None:
+        self.calls.append((self._watch.now, runs))
+
+
+def test_a_span_has_the_samples_in_it_and_nothing_else() -> None:
+    watch = Stopwatch(lambda i: 1.0 if i < 4 else 2.0)
+    span = NotedSpan(watch)
+    limits = Limits(warmup_runs=4, warmup_s=0, warmup_budget_s=1000, duration_s=0, min_samples=3)
+    samples = measure(watch.run, limits, clock=watch, span=span)
+    # Four runs of warm-up from 100 s on, then three samples of 2 s.
+    assert span.calls == [(104.0, 4), (110.0, 3)] and samples.durations_ms == (2000.0,) * 3
+
+
+def test_the_runs_of_a_span_are_those_of_all_streams() -> None:
+    watch = Stopwatch(lambda i: 0.0)
+    span = NotedSpan(watch)
+    limits = Limits(warmup_runs=2, warmup_s=0, warmup_budget_s=0, duration_s=0, min_samples=40)
+    samples = measure(watch.run, limits, streams=2, span=span)
+    (_, _), (_, runs) = span.calls
+    # What the second stream has begun before the start and at the end is one run each.
+    assert abs(runs - len(samples.durations_ms)) <= 2
+
+
+def test_work_goes_on_until_it_is_told_to_end() -> None:
+    seen: list[int] = []
+    keep_running(seen.append, 1, lambda: len(seen) >= 5)
+    assert seen == [0, 1, 2, 3, 4]
+    both_in = threading.Barrier(2)
+    keep_running(lambda number: both_in.wait(timeout=30), 2, lambda: True)
 
 
 def test_streams_run_at_the_same_time() -> None:

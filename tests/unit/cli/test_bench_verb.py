@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.store.measurement import Measurement
+from seatrial.store.measurement import Energy, Measurement
+from seatrial.workflow import bench as workflow
 from tiny_trial import make_trial
 
 QUICK = ["--duration", "0.01", "--min-samples", "2", "--processes", "1"]
@@ -62,6 +63,27 @@ def test_json_is_the_record_with_its_figures(place: Path, capsys: pytest.Capture
     assert (figures["scope"], figures["batch_size"]) == ("host", 1)
     assert figures["samples"] == len(record["points"][0]["durations_ms"])
     assert figures["interval"] is None or figures["interval"]["low"] <= figures["images_per_s"]
+
+
+def test_energy_is_a_column_where_it_was_read(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["bench", str(place / "ort"), "--batch-size", "1,2", "--output", str(place / "joules.json"), *QUICK]
+    assert run_cli(words) == 0
+    assert "J/image" not in capsys.readouterr().out
+    record = Measurement.load(place / "joules.json")
+    read = Energy(scope="CPU packages", joules=150, seconds=2, images=100)
+    first = record.points[0].model_copy(update={"energy": (read,)})
+    monkeypatch.setattr(workflow, "sweep", lambda *_: record.model_copy(update={"points": (first, record.points[1])}))
+    assert run_cli([*words, "--force"]) == 0
+    header, one, two, line, *_ = capsys.readouterr().out.splitlines()
+    assert header.endswith("samples  J/image, CPU packages")
+    assert (one.split()[-1], two.split()[-1]) == ("1.50", "–")
+    assert line == "energy of CPU packages: all processors of the machine with everything that ran on them"
+    assert run_cli([*words, "--force", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [figures["joules_per_image"] for figures in shown["figures"]] == [{"CPU packages": 1.5}, {}]
+    assert shown["points"][0]["energy"][0]["joules"] == 150
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from seatrial.report.costs import make_costs
 from seatrial.report.limits import make_limits
 from seatrial.report.time_spent import find_share, make_time_spent, name_bottleneck
 from seatrial.results.run_folder import read_run
-from seatrial.store.measurement import Measurement, Throughput
+from seatrial.store.measurement import Energy, Measurement, Point, Throughput
 from seatrial.store.records import EngineManifest
 
 
@@ -35,6 +35,25 @@ def test_costs_are_those_of_the_records_and_of_the_files(folder: Path) -> None:
     assert columns["First prediction, ms"] == ["120", "120"]
     assert columns["Peak memory, MiB"] == ["600", "600"]
     assert "Device memory, MiB" not in columns
+
+
+def test_energy_is_that_of_the_best_batch_size_by_meter(folder: Path) -> None:
+    assert make_costs(read_run(folder)).note.endswith("Energy was not measured.")
+    path = folder / "bench" / "torch.json"
+    measured = Measurement.load(path)
+
+    def meter(point: Point) -> Point:
+        # Joules for 100 images: 3 at batch 1, which is the best, twice as many in every second process.
+        joules = (3.0 if point.batch_size == 1 else 90.0) * (2 if point in measured.points[::2] else 1)
+        read = (Energy(scope="CPU packages", joules=joules, seconds=2, images=100),)
+        return point.model_copy(update={"energy": read})
+
+    measured.model_copy(update={"points": tuple(map(meter, measured.points))}).save(path)
+    columns = read_columns(folder)
+    assert columns["Energy an image, J (CPU packages)"] == ["0.0450", "–"]
+    assert not any("GPU board" in name for name in columns)
+    assert "all processors of the machine" in make_costs(read_run(folder)).note
+    assert dict(make_limits(read_run(folder)).rows)["Energy"] == "not measured: openvino-bf16"
 
 
 def test_without_records_nothing_is_shown(folder: Path) -> None:
@@ -67,7 +86,7 @@ def test_limits_name_the_smallest_drop_and_what_was_not_measured(folder: Path) -
     text = rows["A small drop of openvino-bf16"]
     assert text.startswith("on 540 images, with 1 gained, a true drop of 1.56 points is found in 80% of such sets")
     assert text.endswith("the least that proves a drop is 5 lost images (0.93 points) with none gained")
-    assert rows["Energy"] == "not measured" and "Speed" not in rows
+    assert rows["Energy"] == "not measured: torch and openvino-bf16" and "Speed" not in rows
     (folder / "bench" / "torch.json").unlink()
     assert dict(make_limits(read_run(folder)).rows)["Speed"] == "not measured: torch"
 
