@@ -15,6 +15,8 @@ from seatrial.errors import ExitCode, SeatrialError
 GRACE_S = 4
 """Seconds for a stopped command to clean up; finished work is on disk before."""
 STOPPED = "stopped; the same command resumes"
+_end_at_once = os._exit
+"""Kept, as the user's code runs without it (`models.user_code`)."""
 
 
 def run_cli(arguments: Sequence[str]) -> int:
@@ -36,8 +38,11 @@ def run_cli(arguments: Sequence[str]) -> int:
         return error.exit_code if error.reported else _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(STOPPED, ExitCode.STOPPED)
-    except (BrokenPipeError, SystemExit):
-        # Whoever read our stdout has seen enough (typer itself exits where it notices); nothing may be written at exit.
+    except (BrokenPipeError, SystemExit) as error:
+        # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            return _fail("code that was run leaves with sys.exit before the work is done", ExitCode.BUG)
+        # Whoever read our stdout has seen enough; nothing may be written at exit.
         sys.stdout = None
         return 0
     except MemoryError as error:
@@ -98,4 +103,4 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
     os.write(2, f"seatrial: {STOPPED}\n".encode())
-    os._exit(ExitCode.STOPPED)
+    _end_at_once(ExitCode.STOPPED)

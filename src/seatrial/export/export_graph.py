@@ -29,7 +29,7 @@ from seatrial.export.simplify import simplify
 from seatrial.export.spec import OPSETS, Exporter, ExportSpec
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
-from seatrial.models.forward import check_logits, refuse_images
+from seatrial.models.forward import Float32Only, check_logits, check_repeatable, check_weights, refuse_images
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
@@ -63,10 +63,7 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
     recipe = job.pipeline.recipe
     network = load_network(recipe.network, job.checkpoint)
     floats = job.pipeline.finish(job.pixels)
-    name, fix = recipe.network.name, "give another --image-size, or change the card's preprocess steps"
-    some = torch.from_numpy(floats[:2])
-    with refuse_images(name, some.shape, fix), torch.inference_mode():
-        check_logits(name, network(some), recipe.network.classes)
+    _check_network(network, recipe, torch.from_numpy(floats[:2]))
     reference = run_network(network, floats)
     check_outputs(job.pixels, reference)
     _check_alone("the network", reference, floats, lambda images: run_network(network, images))
@@ -89,6 +86,25 @@ def make_graph(job: ExportJob, progress: Progress) -> GraphManifest:
         manifest = _describe(job, model, used, tuple(parity), hash_file(temporary))
         manifest.save(manifest_path(temporary))
     return manifest
+
+
+def _check_network(network: torch.nn.Module, recipe: Recipe, images: torch.Tensor) -> None:
+    """Refuse a network that is no function of images, before it is exported; of the user's own, one not in float32.
+
+    Raises:
+        UsageError: says what it is instead.
+    """
+    name = Path(recipe.network.name).name
+    of_user = recipe.network.builder == "python"
+    if of_user:
+        check_weights(name, network)
+    fix = "give another --image-size, or change the card's preprocess steps"
+    watch = Float32Only(name, images) if of_user else contextlib.nullcontext()
+    with refuse_images(name, images.shape, fix), torch.inference_mode():
+        with watch:
+            logits = network(images)
+        check_logits(name, logits, len(images), recipe.network.classes)
+        check_repeatable(name, network, images)
 
 
 def _make_steps(

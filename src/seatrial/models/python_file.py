@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seatrial.errors import RefusedFile, SeatrialError, UsageError, first_line
+from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.models.user_code import contain, describe_failure
 from seatrial.recipes.schema import Network
 from seatrial.store.files import hash_file, hash_value
 
@@ -78,16 +79,8 @@ def build_from_file(network: Network, arguments: dict[str, Any]) -> "nn.Module":
             f"{path}, or a file beside it that it imports, is not what the card was made of: checksum mismatch",
             "resolve it again",
         )
-    with _explain(path, "does not run"):
-        module = _run_file(path)
-    build: Callable[..., Any] | None = getattr(module, function, None)
-    if not callable(build):
-        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-        raise UsageError(f"{path} defines no function '{function}'", f"it defines {', '.join(known) or 'none'}")
-    if isinstance(build, torch.nn.Module):
-        raise UsageError(f"{network.name} is a network, not a function that makes one", "name a function or a class")
-    with _explain(path, f"'{function}' builds no network"):
-        built = build(**arguments)
+    with contain():
+        built = _call(path, function, arguments)
     while isinstance(built, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
         built = built.module
     built = getattr(built, "_orig_mod", built)  # of torch.compile
@@ -98,35 +91,42 @@ def build_from_file(network: Network, arguments: dict[str, Any]) -> "nn.Module":
     return built
 
 
+def _call(path: Path, function: str, arguments: dict[str, Any]) -> Any:
+    """Run the file, and what its function gives; the files beside it can be imported by both."""
+    from torch import nn
+
+    sys.path.insert(0, str(path.resolve().parent))
+    with _explain(path, "does not run"):
+        module = _run_file(path)
+    build: Callable[..., Any] | None = getattr(module, function, None)
+    if not callable(build):
+        known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise UsageError(f"{path} defines no function '{function}'", f"it defines {', '.join(known) or 'none'}")
+    if isinstance(build, nn.Module):
+        raise UsageError(f"{path}:{function} is a network, not a function that makes one", "name a function or a class")
+    with _explain(path, f"'{function}' builds no network"):
+        return build(**arguments)
+
+
 @contextlib.contextmanager
 def _explain(path: Path, what: str) -> Iterator[None]:
-    """Let what the user's code prints go to stderr, and say what it raises in one line."""
+    """Say in one line what the user's code raises."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
+        yield
     except SeatrialError:
         raise
     except (Exception, SystemExit) as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f", line {lines[-1]}" if lines else ""
-        kind = (
-            "it leaves with sys.exit"
-            if isinstance(error, SystemExit)
-            else f"{type(error).__name__}: {first_line(error)}"
-        )
-        raise UsageError(f"{path} {what} ({kind}{where})", "mend the file") from None
+        raise UsageError(f"{path} {what} ({describe_failure(error)}{where})", "mend the file") from None
 
 
 def _run_file(path: Path) -> Any:
-    """The module of a file; those beside it can be imported by it."""
+    """The module of a file."""
     name = f"seatrial_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
+    spec.loader.exec_module(module)
     return module

@@ -56,7 +56,7 @@ class TrainedNetwork:
             logits = self.plain(images)
         for buffer, before in zip(self.plain.buffers(), statistics, strict=True):
             buffer.copy_(before)
-        check_logits(self.spec.name, logits, self.spec.classes)
+        check_logits(self.spec.name, logits, shape[0], self.spec.classes)
 
     @property
     def kept(self) -> nn.Module:

@@ -107,6 +107,13 @@ def test_a_stopped_command_says_how_to_go_on(raising: list[BaseException], capsy
     assert run(["fail"], capsys) == (130, "stopped; the same command resumes")
 
 
+def test_code_that_leaves_is_no_success(raising: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+    raising.append(SystemExit(0))
+    assert run(["fail"], capsys) == (1, "code that was run leaves with sys.exit before the work is done")
+    raising[0].__context__ = BrokenPipeError()  # as typer leaves where nobody reads what it prints
+    assert run_cli(["fail"]) == 0
+
+
 def test_termination_is_an_interruption() -> None:
     assert run_cli(["--version"]) == 0
     with pytest.raises(KeyboardInterrupt):

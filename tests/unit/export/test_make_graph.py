@@ -20,6 +20,7 @@ from seatrial.export.simplify import pin_input, simplify_file
 from seatrial.export.spec import ExportSpec
 from seatrial.models.build import build_network
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
+from seatrial.models.sources import resolve_recipe
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file
 from seatrial.store.records import CheckpointManifest
@@ -202,3 +203,24 @@ def test_a_graph_is_held_to_the_manifest_beside_it(tmp_path: Path) -> None:
     simplify_file(path, tmp_path / "out.onnx")
     (tmp_path / "model.onnx.json").write_text('{"of another tool": 1}')
     simplify_file(path, tmp_path / "out.onnx")
+
+
+RANDOM = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(3, 4)
+    def forward(self, images):
+        return self.last(images.mean(dim=(2, 3)) + torch.randn(3))
+"""
+
+
+def test_a_random_network_of_the_users_is_refused_before_it_is_exported(tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(RANDOM)
+    torch.save({"last.weight": torch.ones(4, 3), "last.bias": torch.zeros(4)}, tmp_path / "mine.pth")
+    recipe = resolve_recipe(f"{tmp_path / 'mine.py'}:Net", like=str(tiny_trial.card))
+    with pytest.raises(UsageError, match=r"'mine\.py:Net' is random: it gives the same images other logits each time"):
+        export_checkpoint(recipe, tmp_path / "mine.pth", tmp_path / "out.onnx", ExportSpec(opset=17), ())
+    assert not (tmp_path / "out.onnx").exists()

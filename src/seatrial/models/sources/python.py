@@ -6,8 +6,11 @@ from seatrial.errors import SeatrialError
 from seatrial.models.build import build_network, sketch_network
 from seatrial.models.python_file import hash_code, split_name
 from seatrial.models.sources.card import Draft
+from seatrial.models.user_code import contain
 from seatrial.recipes.schema import Network
 
+IMAGES = 2
+"""To count classes with: what trains, as BatchNorm may, takes no single one."""
 OF_THE_NETWORK = ("network", "weights", "reference", "published", "guide", "paper", "labels")
 """What a card says of its network and not of how images are prepared."""
 
@@ -43,17 +46,21 @@ def _count_classes(network: Network, shape: tuple[int, int, int]) -> int:
     """What the network gives for an image of this shape: channels, height, width."""
     import torch
 
-    from seatrial.models.forward import check_logits, refuse_images
+    from seatrial.models.forward import Float32Only, check_logits, check_weights, refuse_images
 
     name = Path(network.name).name
+    images = torch.zeros(IMAGES, *shape)
+    built = sketch_network(network).eval()
+    check_weights(name, built)
     try:
-        with torch.inference_mode():
-            logits = sketch_network(network).eval()(torch.zeros(1, *shape, device="meta"))
+        on_meta = images.to("meta")
+        with contain(), Float32Only(name, on_meta), torch.inference_mode():
+            logits = built(on_meta)
     except SeatrialError:
         raise
-    except Exception:  # What reads values cannot run without any.
+    except (Exception, SystemExit):  # What reads values cannot run without any.
         built = build_network(network).eval()
         fix = "give --image-size, or another --like (for one channel a card with grey images)"
-        with refuse_images(name, (1, *shape), fix), torch.inference_mode():
-            logits = built(torch.zeros(1, *shape))
-    return check_logits(name, logits)
+        with refuse_images(name, images.shape, fix), Float32Only(name, images), torch.inference_mode():
+            logits = built(images)
+    return check_logits(name, logits, IMAGES)

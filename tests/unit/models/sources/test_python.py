@@ -47,6 +47,31 @@ def leaves():
     sys.exit(0)
 
 
+def ends():
+    import os
+    os._exit(0)
+
+
+def double():
+    return tiny().double()
+
+
+class Bfloat(nn.Module):
+    def forward(self, images):
+        return images.bfloat16().mean(dim=(2, 3)).float()
+
+
+class EndsLater(nn.Module):
+    def forward(self, images):
+        import os
+        os._exit(0)
+
+
+class Whole(nn.Module):
+    def forward(self, images):
+        return images.reshape(1, -1)
+
+
 def parallel():
     print("hello")
     return nn.DataParallel(tiny())
@@ -112,7 +137,12 @@ def test_a_size_of_ones_own(nets: Path) -> None:
         ("broken", r"'broken' builds no network \(KeyError: 'no such file.*, line \d+\); mend the file"),
         ("leaves", r"'leaves' builds no network \(it leaves with sys.exit, line \d+\)"),
         ("lazy", "has lazy layers, whose weights have no shape yet"),
-        ("Strict", r"does not run on an image of 224 × 224 \(images of 96\)"),
+        ("Strict", r"does not run on 2 images of 224 × 224 \(images of 96\)"),
+        ("ends", r"'ends' builds no network \(it leaves with os\._exit, line \d+\)"),
+        ("EndsLater", r"'nets\.py:EndsLater' does not run \(it leaves with os\._exit\); mend its forward"),
+        ("double", r"'nets\.py:double' has weights in float64 \(0\.weight, 0\.bias and 2 more\); call \.float\(\)"),
+        ("Bfloat", r"'nets\.py:Bfloat' computes in bfloat16 \(`bfloat16` of its forward gives it first\)"),
+        ("Whole", r"gives logits of 1 images for 2; its forward must take a batch"),
     ],
 )
 def test_what_is_no_classifier_is_refused_in_one_line(nets: Path, function: str, refusal: str) -> None:
@@ -138,6 +168,23 @@ def test_a_file_that_leaves_or_is_no_python_is_refused(tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text(text)
         with pytest.raises(UsageError, match=refusal):
             resolve_recipe(f"{tmp_path / 'mine.py'}:net", like=LIKE)
+
+
+def test_a_file_that_moves_elsewhere_builds_there_and_leaves_us_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "classes.txt").write_text("5")
+    (tmp_path / "code" / "lazy.py").write_text("from torch import nn\n")
+    (tmp_path / "code" / "mine.py").write_text(
+        "import os\nfrom pathlib import Path\nos.chdir('elsewhere')\ndef net():\n    from lazy import nn\n"
+        "    classes = int(Path('classes.txt').read_text())\n"
+        "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert resolve_recipe("code/mine.py:net", like=LIKE).network.classes == 5
+    assert Path.cwd() == tmp_path
 
 
 def test_a_file_beside_it_that_changed_is_another_network(tmp_path: Path) -> None:
