@@ -82,6 +82,11 @@ def test_what_does_not_go_with_a_file_is_an_error(
     said = capsys.readouterr().err
     assert "--opset is for a network that is exported" in said
     assert "is fixed to batch 2, and --batch-size is 1; give --batch-size 2" in said
+    # Before the images are looked at.
+    assert run_cli([*list_words(tiny_trial, file, out, "--engines", "openvino,torch"), "--images", "no"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{file} was exported elsewhere, so there is no network of its own that" in said
+    assert "torch could run; the graph itself can be run by onnxruntime, openvino, tensorrt, ascend" in said
     write_linear(file, classes=4, shape=(2, 3, 32, 32), first=[("Div", [0.5])])
     # A graph of an opset that torch's older exporter does not write is a graph like any other.
     onnx.save(version_converter.convert_version(onnx.load(file), 21), file)

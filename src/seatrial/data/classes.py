@@ -47,15 +47,32 @@ class Classes:
         return () if self.recipe is None else read_names(self.recipe) or ()
 
     @cached_property
-    def _by_name(self) -> Mapping[str, int]:
-        counted = Counter(map(_simplify, self.names))
-        named = {_simplify(name): place for place, name in enumerate(self.names) if counted[_simplify(name)] == 1}
+    def _places(self) -> Mapping[str, tuple[int, ...]]:
+        """Classes by what they are called: published sets have names of several, such as ImageNet's cranes."""
         wnids = load_imagenet()[0] if is_imagenet(self.names) else ()
-        return {**{wnid: place for place, wnid in enumerate(wnids)}, **named}
+        places: dict[str, tuple[int, ...]] = {wnid: (place,) for place, wnid in enumerate(wnids)}
+        for place, name in enumerate(map(_simplify, self.names)):
+            places[name] = (*places.get(name, ()), place)
+        return places
 
     def find(self, name: str) -> int | None:
         """The class of a name or WordNet id; case does not count, `_` is a blank, a name of two classes is none's."""
-        return self._by_name.get(_simplify(name))
+        places = self._places.get(_simplify(name), ())
+        return places[0] if len(places) == 1 else None
+
+    def is_shared(self, name: str) -> bool:
+        """Whether several classes are called so."""
+        return len(self._places.get(_simplify(name), ())) > 1
+
+    def refuse(self, where: str, name: str, fix: str) -> DataError:
+        """The error for a name that identifies no class of the card; `fix` where none has it."""
+        if not self.is_shared(name):
+            return DataError(f"{where}'{name}' is none of the card's classes", fix)
+        *others, last = self._places[_simplify(name)]
+        return DataError(
+            f"{where}'{name}' is the name of the classes {', '.join(map(str, others))} and {last}",
+            "give each a name of its own in labels.names of the card, or label by numbers",
+        )
 
     def show(self, place: int) -> str:
         """A class in words, with its name where there is one: `class 281 tabby`."""
@@ -98,6 +115,9 @@ def number_folders(folders: Sequence[str], classes: Classes, root: Path | str, n
     """
     known = {folder: place for folder in folders if (place := classes.find(folder)) is not None}
     unknown = [folder for folder in folders if folder not in known]
+    shared = next(filter(classes.is_shared, unknown), None)
+    if shared is not None:
+        raise classes.refuse(f"{root}: ", shared, "rename it")
     if known and unknown:
         shown = count_names("class folders are none of the card's classes", unknown)
         raise DataError(f"{root}: {shown}, the other {len(known)} are", "rename or remove them")
@@ -109,9 +129,11 @@ def number_folders(folders: Sequence[str], classes: Classes, root: Path | str, n
             notify(f"the class folders of {root} are in the order of the card's names, not of text")
         return known
     if len(folders) != classes.count:
-        subset = classes.count == len(load_imagenet()[0]) and set(folders) <= set(load_imagenet()[0])
-        fix = NAME_CLASSES if subset and not classes.names else OTHER_CLASSES
-        raise DataError(f"{root} has {len(folders)} class folders, the network {classes.count} classes", fix)
+        wnids = set(load_imagenet()[0])
+        subset = classes.count == len(wnids) and wnids.issuperset(folders)
+        shown = f"{root} has {count_names('class folders', sorted(folders))}, the network {classes.count} classes"
+        fix = NAME_CLASSES if subset else OTHER_CLASSES
+        raise DataError(shown + _describe_misfit(folders, classes), fix)
     if all(map(is_number, folders)):
         return _number_by_number(folders, classes, root, notify)
     if classes.names:
@@ -120,6 +142,21 @@ def number_folders(folders: Sequence[str], classes: Classes, root: Path | str, n
             f"order of text: '{min(folders)}' is {classes.show(0)}"
         )
     return {folder: place for place, folder in enumerate(sorted(folders))}
+
+
+def _describe_misfit(folders: Sequence[str], classes: Classes) -> str:
+    """Which of some folders there is no class for, or which classes no folder, as far as their names say it."""
+    if all(map(is_number, folders)):
+        numbers = {folder: int(folder) + classes.offset for folder in sorted(folders, key=int)}
+        beyond = [folder for folder, number in numbers.items() if not 0 <= number < classes.count]
+        lacking = sorted(set(range(classes.count)) - set(numbers.values()))
+        missing = [str(number - classes.offset) for number in lacking]
+        counted = (("are no class", beyond), ("classes have no folder", missing))
+        return ": " + ", ".join(count_names(what, names) for what, names in counted if names)
+    others = [folder for folder in sorted(folders) if not WNID.fullmatch(folder)]
+    if 0 < len(others) < len(folders):
+        return f": {count_names('are no WordNet ids', others)}"
+    return ": none is called as one of the card's classes" if classes.names else ""
 
 
 def _number_by_number(folders: Sequence[str], classes: Classes, root: Path | str, notify: Notify) -> dict[str, int]:

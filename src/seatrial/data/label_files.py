@@ -191,7 +191,7 @@ def _read_labels(text: LabelText, rows: Sequence[Row]) -> dict[str, dict[str, in
         if is_number(label) or text.classes.find(label) is not None:
             continue
         if text.classes.names:
-            raise DataError(f"{text.path}:{line}: '{label}' is none of the card's classes", "mend the line")
+            raise text.classes.refuse(f"{text.path}:{line}: ", label, "mend the line")
         raise text.refuse_line(line, lines[line])
     raise DataError(f"{text.path} has names and numbers for classes", "write one of them")
 

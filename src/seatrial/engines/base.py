@@ -43,6 +43,8 @@ class Capabilities:
     """A graph must have one output, as all are compiled. `workflow` prepares it."""
     free_batch: bool = False
     """An engine file may run any batch."""
+    needs_network: bool = False
+    """It rebuilds the network of a checkpoint, and a graph from elsewhere has none."""
     missing: str | None = None
     """Why it cannot be used; None where it can."""
     install_hint: str = ""

@@ -83,6 +83,20 @@ def check_engine(spec: BuildSpec) -> None:
     check_precision(spec.precision, has)
 
 
+def check_foreign(spec: BuildSpec, file: Path | str) -> None:
+    """Refuse an engine that an ONNX file from elsewhere cannot be taken to, as it has no network to rebuild.
+
+    Raises:
+        UsageError: names the engines that take it.
+    """
+    if spec.capabilities is not None and spec.capabilities.needs_network:
+        others = ", ".join(name for name in ENGINES if name != spec.engine)
+        raise UsageError(
+            f"{file} was exported elsewhere, so there is no network of its own that {spec.engine} could run",
+            f"the graph itself can be run by {others}",
+        )
+
+
 def probe_engines() -> tuple[Capabilities, ...]:
     """What every engine of the table can do on this machine."""
     return tuple(get_engine(name).probe() for name in ENGINES)
@@ -121,11 +135,14 @@ def choose_graph(
     """The graph that the engine wants for this precision: `graph`, or one derived from it beside it.
 
     Raises:
-        SeatrialError: as `check_engine` and `prepare_graph`.
+        SeatrialError: as `check_engine`, `check_foreign` and `prepare_graph`.
     """
     has = spec.capabilities or get_engine(spec.engine).probe()
     check_engine(replace(spec, capabilities=has))
-    return prepare_graph(read_graph(graph), spec.precision, has, proof, progress)
+    graph = read_graph(graph)
+    if not graph.manifest.checkpoint_sha256:
+        check_foreign(replace(spec, capabilities=has), graph.path)
+    return prepare_graph(graph, spec.precision, has, proof, progress)
 
 
 def compile_key(graph: GraphManifest, spec: BuildSpec) -> str:

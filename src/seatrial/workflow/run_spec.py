@@ -21,7 +21,7 @@ from seatrial.recipes import Recipe
 from seatrial.store.command_line import write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
-from seatrial.workflow.compile import check_engine, parse_engine
+from seatrial.workflow.compile import check_engine, check_foreign, parse_engine
 from seatrial.workflow.import_onnx import describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES
 
@@ -130,22 +130,11 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
         SeatrialError: what is wrong.
     """
     card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
+    engines = _choose_engines(spec, card.recipe)
     card = name_trained(card, spec.checkpoint)
     images = read_folder_set(spec.images, spec.labels, card.recipe, spec.unlabelled, progress)
     card = name_by_set(card, images, progress)
     recipe = card.recipe
-    probed: dict[str, Capabilities] = {}
-    choices = [parse_engine(text, probed) for text in spec.engines]
-    reference = choose_reference(recipe)
-    reference = replace(reference, capabilities=probed.get(reference.engine)).probed()
-    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(reference)))
-    if not choices:
-        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
-    kinds = [_name_kind(choice) for choice in engines]
-    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
-    if twice is not None:
-        raise UsageError(f"--engines names '{twice}' twice", "name it once")
-    check_engine(reference)
     if recipe.network.builder != "onnx":
         check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
     calibration = _read_calibration(spec, engines, images)
@@ -156,6 +145,30 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
     # Last, since it may download.
     checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
     return CheckedRun(card, checkpoint, None, images, engines, calibration)
+
+
+def _choose_engines(spec: RunSpec, recipe: Recipe) -> tuple[BuildSpec, ...]:
+    """What to compile for, the reference first.
+
+    Raises:
+        UsageError: there is no such engine, none, one twice, or one that the card's ONNX file cannot be taken to.
+        EngineError: it is not installed, or has no such device or precision.
+    """
+    probed: dict[str, Capabilities] = {}
+    choices = [parse_engine(text, probed) for text in spec.engines]
+    for choice in choices if recipe.network.builder == "onnx" else ():
+        check_foreign(choice, recipe.network.name)
+    reference = choose_reference(recipe)
+    reference = replace(reference, capabilities=probed.get(reference.engine)).probed()
+    engines = (reference, *(choice for choice in choices if _name_kind(choice) != _name_kind(reference)))
+    if not choices:
+        raise UsageError("--engines names no engine", "write it like onnxruntime,openvino:bf16")
+    kinds = [_name_kind(choice) for choice in engines]
+    twice = next((choice.label for choice in engines if kinds.count(_name_kind(choice)) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--engines names '{twice}' twice", "name it once")
+    check_engine(reference)
+    return engines
 
 
 def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:

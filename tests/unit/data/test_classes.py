@@ -17,6 +17,7 @@ from seatrial.recipes.class_names import load_imagenet
 
 WNIDS, NAMES = load_imagenet()
 IMAGENET = make_recipe("imagenet-1k", 1000)
+CRANES = Classes.of(make_recipe(["Crane", "tench", "crane"], 3))
 JPEG = b"\xff\xd8\xff"
 
 
@@ -77,8 +78,17 @@ def test_names_and_wordnet_ids_are_the_cards() -> None:
 @pytest.mark.parametrize(
     ("folders", "classes", "told"),
     [
-        (list(WNIDS[:200]), Classes(1000), r'200 class folders, the network 1000 classes; write `names = "'),
-        (["a", "b"], Classes.of(IMAGENET), r"has 2 class folders, the network 1000 classes; give the recipe of these"),
+        (list(WNIDS[:200]), Classes(1000), r'200 class folders \(.*\), the network 1000 classes; write `names = "'),
+        (
+            ["a", "b"],
+            Classes.of(IMAGENET),
+            r"2 class folders \('a', 'b'\), the network 1000 classes: none is called as one of the card's classes;",
+        ),
+        (["b", "a", "c"], Classes(2), r"has 3 class folders \('a', 'b', 'c'\), the network 2 classes; give"),
+        ([*"012", "10", "3"], Classes(3), r"the network 3 classes: 2 are no class \('3', '10'\); give"),
+        (["1", "7"], Classes(3, -1), r": 1 are no class \('7'\), 2 classes have no folder \('2', '3'\)"),
+        ([*WNIDS[:9], "train", "val"], Classes(9), r"9 classes: 2 are no WordNet ids \('train', 'val'\)"),
+        (["crane", "tench"], CRANES, r"root: 'crane' is the name of the classes 0 and 2; give each a name"),
         (["tench", "salmon"], Classes.of(IMAGENET), r"1 class folders are none of the card's classes \('salmon'\)"),
         (["tench", "n01440764"], Classes.of(IMAGENET), r"'n01440764' and 'tench' of root are both class 0; put them"),
         (["1", "01"], Classes(2), r"'01' and '1' of root are both class 1"),

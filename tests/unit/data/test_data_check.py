@@ -150,7 +150,8 @@ def test_class_folders_are_checked_too(tmp_path: Path) -> None:
         Finding("warning", "1 files lie beside the class folders", ("list.txt",)),
         Finding("warning", "1 of 3 classes have no image", ("class 1",)),
     ]
-    assert check_set((tmp_path, None), 4)[0].text == f"{tmp_path} has 3 class folders, the network 4 classes"
+    told = f"{tmp_path} has 3 class folders ('n01', 'n02', 'n03'), the network 4 classes"
+    assert check_set((tmp_path, None), 4)[0].text == told
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ WNIDS, NAMES = load_imagenet()
 
 PLAIN = Classes(3)
 ANIMALS = Classes.of(make_recipe(["tench", "great white shark", "cock"], 3))
+CRANES = Classes.of(make_recipe(["crane", "tench", "crane"], 3))
 IMAGENET = Classes.of(make_recipe("imagenet-1k", 1000))
 SHIFTED = Classes.of(make_recipe(None, 3, -1))
 
@@ -64,6 +65,11 @@ def test_each_format_gives_the_same_classes(text: str, classes: Classes, tmp_pat
     assert read(text, tmp_path, classes, images) == dict(zip(images, (2, 0, 1), strict=True))
 
 
+def test_other_names_and_numbers_serve_where_two_classes_share_a_name(tmp_path: Path) -> None:
+    assert read("a.JPEG tench\n", tmp_path, CRANES, IMAGES[:1]) == {"a.JPEG": 1}
+    assert read("a.JPEG 2\nb.JPEG 0\n", tmp_path, CRANES, IMAGES[:2]) == {"a.JPEG": 2, "b.JPEG": 0}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -83,6 +89,7 @@ def test_wordnet_ids_are_those_of_the_card(text: str, tmp_path: Path) -> None:
     [
         ("2\n0\n", PLAIN, r"labels\.txt has 2 numbers without names, and there are 3 images; give a number"),
         ("a.JPEG,0\nb.JPEG,tench\nc d.JPEG,1\n", PLAIN, r"labels\.txt:2: 'b\.JPEG,tench' is not `NAME CLASS`; mend"),
+        ("a tench\nb crane\n", CRANES, r"labels\.txt:2: 'crane' is the name of the classes 0 and 2; give each a"),
         ("a.JPEG tench\nb.JPEG salmon\n", ANIMALS, r"labels\.txt:2: 'salmon' is none of the card's classes; mend"),
         ("a.JPEG tench\nb.JPEG 1\n", ANIMALS, r"labels\.txt has names and numbers for classes; write one of them$"),
         ("a.JPEG n01440764\nb.JPEG n01443537\n", PLAIN, r"2 WordNet ids, the network 3 classes; write `names = "),

@@ -133,10 +133,10 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path) -> None:
     ("names", "told"),
     [
         (["a.png"], "holds no class folders; give --labels FILE for a flat folder; `run` and `evaluate` judge"),
-        (["n1/a.png"], "has 1 class folders, the network 2 classes; give the recipe of these classes"),
+        (["n1/a.png"], r"has 1 class folders \('n1'\), the network 2 classes; give the recipe of these classes"),
         (
             ["n1/a.png", "n2/a.png", "n3/a.png"],
-            "has 3 class folders, the network 2 classes; give the recipe of these classes",
+            r"has 3 class folders \(.*\), the network 2 classes; give the recipe of these classes",
         ),
         (["n1/a.png", "n2/a.txt"], "class folder .*/n2 holds no images; remove it, or add its images$"),
     ],

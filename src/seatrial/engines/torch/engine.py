@@ -51,7 +51,7 @@ class TorchEngine:
         precisions = (
             ("fp32", "bf16", "fp16") if len(devices) > 1 else ("fp32", "bf16") if has_fast_bf16() else ("fp32",)
         )
-        return Capabilities("torch", found, devices, precisions, free_batch=True)
+        return Capabilities("torch", found, devices, precisions, free_batch=True, needs_network=True)
 
     def compile(self, job: CompileJob) -> Built:
         """Keep the checkpoint and build the network once; no ONNX is compiled.
@@ -68,9 +68,6 @@ class TorchEngine:
             )
         if job.precision == "fp16" and job.device == "cpu":
             raise EngineError("torch on the CPU runs no fp16 worth measuring", "take bf16, or a GPU")
-        if not job.manifest.checkpoint_sha256:
-            fix = "export the checkpoint with `seatrial export`"
-            raise UsageError(f"{job.graph.name} was exported elsewhere, and torch rebuilds networks from weights", fix)
         source = job.graph.parent / job.manifest.checkpoint
         if not source.is_file() or hash_file(source) != job.manifest.checkpoint_sha256:
             state = "has changed since" if source.exists() else "is missing:"

@@ -129,7 +129,7 @@ def test_class_folders_are_numbered_by_name(tmp_path: Path, root: str) -> None:
     archive = write_tar(tmp_path / "a.tar", members)
     found = describe(read_images(archive, None, 2))
     assert found == {"n1/c.jpg": (0, b"n1/c"), "n2/a.jpg": (1, b"n2/a"), "n2/b.jpg": (1, b"n2/b")}
-    refuse("has 2 class folders, the network 10 classes", archive, kind=DataError)
+    refuse(r"has 2 class folders \('n1', 'n2'\), the network 10 classes", archive, kind=DataError)
 
 
 LONG = f"{'folder/' * 20}{'x' * 90}"
