@@ -46,7 +46,8 @@ def test_what_a_training_leaves_is_what_the_page_lists() -> None:
     step = json.loads(Path("trained/train.jsonl").read_text().splitlines()[0])
     described = PAGE.partition("## What it reports")[2].partition("those of epochs")[0]
     assert [name for name in re.findall(r"`(\w+)`", described) if name in step] == list(step)
-    assert {"dllogger.log", "dllogger.json", "checkpoint.pth.tar"} <= {path.name for path in Path("logged").iterdir()}
+    named = {"dllogger.log", "dllogger.json", "checkpoint.pth.tar", "train_0.log"}
+    assert named <= {path.name for path in Path("logged").iterdir()}
 
 
 def test_the_page_shows_the_table_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from seatrial.cli import run_cli
 from seatrial.progress import Update
 from seatrial.store.training import TrainingSpeedRecord
 from seatrial.train.checkpoint.pytorch_examples import BEST, LAST
+from seatrial.train.tracking.guide_log import read_case
 from seatrial.train.tracking.listeners import LOG
 from seatrial.workflow.train import train_recipe
 from seatrial.workflow.train_spec import TrainSpec
@@ -79,3 +80,22 @@ def test_the_speed_of_a_training_is_kept_step_by_step(
     assert speed.wall_s > sum(speed.seconds) > 0
     assert f"Final Performance images/sec : {speed.images_per_s:.3f}\n" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {"training-speed.json"}
+
+
+def test_every_way_to_train_leaves_the_guides_logs(
+    tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(tmp_path)]
+    words += ["--guide-format", "--amp", "off", "--batch-size", "8"]
+    for mode, purpose in ([], "full"), (["--evaluate"], "eval"), (["--performance", "--epochs", "2"], "perf"):
+        assert run_cli([*words, *mode]) == 0
+        facts = read_case(tmp_path / f"tiny_for_PyTorch_bs8_1p{'' if purpose == 'eval' else '_fp32'}_{purpose}.log")
+        log = (tmp_path / "train_0.log").read_text()
+        shown = capsys.readouterr().out
+        assert (facts["RankSize"], facts["CaseName"].rpartition("_")[2]) == ("1", purpose)
+        assert f"Final Train Accuracy : {facts['TrainAccuracy']}\n" in shown
+        assert f" * Acc@1 {facts['TrainAccuracy']} Acc@5 " in log.splitlines()[-1]
+        if purpose != "eval":
+            assert log.count("FPS@all") == 2 and f"Final Performance images/sec : {facts['ActualFPS']}\n" in shown
+            assert float(facts["TrainingTime"]) == pytest.approx(8000 / float(facts["ActualFPS"]), abs=0.006)
+    assert TrainingSpeedRecord.load(tmp_path / SPEED).epochs == 2

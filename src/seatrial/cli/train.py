@@ -61,7 +61,8 @@ def train(
     track: Annotated[str | None, typer.Option(help="Also log to tensorboard, mlflow or tensorboard,mlflow.")] = None,
     dllogger: Annotated[bool, typer.Option("--dllogger", help="Also log in the format of NVIDIA's DLLogger.")] = False,
     guide_format: Annotated[
-        bool, typer.Option("--guide-format", help="Also write checkpoint.pth.tar and model_best.pth.tar.")
+        bool,
+        typer.Option("--guide-format", help="Also write the guides' checkpoint.pth.tar and logs."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Train from the start; overwrites --output.")] = False,
     as_json: Json = False,
@@ -103,22 +104,37 @@ def train(
 
 
 def _print(record: "TrainingRecord", spec: "TrainSpec", as_json: bool) -> None:
-    from seatrial.cli.output.training import write_epochs, write_final_result, write_outcome, write_speed
+    from seatrial.cli.output.training import write_epochs, write_outcome, write_speed, write_speed_result
     from seatrial.store.training import TrainingSpeedRecord
     from seatrial.workflow.train_speed import SPEED
 
+    result = _find_guide_result(record, spec)
     if spec.performance:
         speed = TrainingSpeedRecord.load(spec.output / SPEED)
         if as_json:
             print_json(speed.model_dump(mode="json", by_alias=True))
         else:
-            print(f"{write_final_result(speed)}\n\n{write_speed(speed)}")
+            print(f"{result or write_speed_result(speed)}\n\n{write_speed(speed)}")
     elif as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         if record.epochs:
             print(write_epochs(record.epochs))
         print(write_outcome(record, spec.output))
+        if result:
+            print(result)
+
+
+def _find_guide_result(record: "TrainingRecord", spec: "TrainSpec") -> str:
+    """What the guides' script prints in the end; empty where its log was not asked for, or is of an earlier version."""
+    from seatrial.cli.output.training import write_case_result
+    from seatrial.train.tracking.guide_log import Case, read_case
+
+    if not spec.guide_format:
+        return ""
+    case = Case.of(record, "eval" if spec.evaluate_only else "perf" if spec.performance else "train")
+    path = spec.output / case.file_name
+    return write_case_result(read_case(path), record.validation) if path.is_file() else ""
 
 
 def _refuse_ignored(spec: "TrainSpec") -> None:
@@ -128,7 +144,6 @@ def _refuse_ignored(spec: "TrainSpec") -> None:
         "--synthetic": spec.evaluate_only and spec.synthetic,
         "--track": bool(spec.track),
         "--dllogger": spec.dllogger,
-        "--guide-format": spec.guide_format,
         "--force": spec.force,
     }
     ignored = next((option for option, is_given in given.items() if is_given), None)

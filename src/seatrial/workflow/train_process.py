@@ -17,7 +17,7 @@ from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import read_names
 from seatrial.recipes.training import EXECUTION
 from seatrial.store.files import hash_file, hash_value, locked
-from seatrial.store.training import TrainingRecord
+from seatrial.store.training import TrainingRecord, Validation
 from seatrial.train.amp import name_precision, resolve_amp
 from seatrial.train.checkpoint.pytorch_examples import GuideCheckpointHook
 from seatrial.train.checkpoint.resume import begin_epoch_anew, read_start
@@ -37,8 +37,9 @@ from seatrial.train.input.loader import Batches, Loader, SyntheticLoader
 from seatrial.train.input.mixup import make_mixing
 from seatrial.train.network import TrainedNetwork
 from seatrial.train.stop_signals import catch_stop_signals
-from seatrial.train.tracking.events import LogJob
-from seatrial.train.tracking.listeners import ScreenLines, StepRecorder, open_listeners
+from seatrial.train.tracking.events import Listener, LogJob
+from seatrial.train.tracking.guide_log import Case, Purpose, write_case, write_validation
+from seatrial.train.tracking.listeners import ScreenLines, StepRecorder, open_guide_log, open_listeners
 from seatrial.train.trainer import Trainer, TrainJob
 from seatrial.train.validate import Validator
 from seatrial.workflow.train_spec import (
@@ -68,6 +69,8 @@ class RankContext:
     """Silent but on the first rank."""
     train: tuple[LabelledImage, ...]
     val: tuple[LabelledImage, ...]
+    began: float
+    """By `perf_counter`."""
 
     @property
     def precision(self) -> str:
@@ -81,6 +84,7 @@ class RankContext:
 
 def run_rank(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRecord:
     """Do in one process what `train_recipe` does in all."""
+    began = time.perf_counter()
     with join_process_group(recipe.train) as group:
         if not group.is_main:
             progress = silent
@@ -89,7 +93,7 @@ def run_rank(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRec
         if any(group.all_gather_object(group.info.restarts)):
             # torchrun restarted processes, and what they are to resume is what they began with --force.
             spec = replace(spec, force=False)
-        context = RankContext(spec, resolve_amp(recipe, group.device), group, progress, train, val)
+        context = RankContext(spec, resolve_amp(recipe, group.device), group, progress, train, val, began)
         _check_same_images(context)
         if spec.evaluate_only:
             return _evaluate(context)
@@ -130,7 +134,7 @@ def _train(context: RankContext) -> TrainingRecord:
                 trainer.load_state_dict(start)
             trainer.train()
         record = _describe_training(context, trainer)
-        return group.run_on_main(lambda: _finish(trainer, record, spec.output))
+        return group.run_on_main(lambda: _finish(context, trainer, record))
 
 
 def _begin(context: RankContext, stack: ExitStack) -> tuple[str, TrainingRecord | None, Snapshot | None]:
@@ -225,11 +229,34 @@ def _make_job(context: RankContext, key: str, folder: Path | None, start: Snapsh
         return job
     state = start.train_state if start is not None else TrainState()
     spec, done = context.spec, state.epoch * loader.steps + state.step
-    log = LogJob(folder, context.recipe.name, key, settings, done, state.epoch, spec.track, spec.dllogger)
+    log = replace(_log_job(context, folder, key), step=done, epochs=state.epoch)
     with group.raise_on_all():
         listeners = open_listeners(log, context.progress) if group.is_main else []
     hooks = (GuideCheckpointHook(folder, context.recipe),) if spec.guide_format and group.is_main else ()
     return replace(job, listeners=listeners, epoch_hooks=hooks)
+
+
+def _log_job(context: RankContext, folder: Path, key: str) -> LogJob:
+    """What a training's logs are of, from its first step on."""
+    spec, group = context.spec, context.group
+    return LogJob(
+        folder,
+        context.recipe.name,
+        key,
+        context.recipe.train,
+        track=spec.track,
+        dllogger=spec.dllogger,
+        guide_log=spec.guide_format,
+        device=str(group.device),
+        processes=group.size,
+    )
+
+
+def _write_case(context: RankContext, record: TrainingRecord, purpose: Purpose) -> None:
+    """The guide's `{CaseName}.log`, where it is asked for."""
+    if context.spec.guide_format:
+        seconds = time.perf_counter() - context.began
+        write_case(Case.of(record, purpose), context.spec.output, record.device, seconds)
 
 
 def _make_loader(context: RankContext) -> Batches:
@@ -242,12 +269,14 @@ def _make_loader(context: RankContext) -> Batches:
     return Loader(context.train, augment, group.info, count_decoders(settings, group))
 
 
-def _finish(trainer: Trainer, record: TrainingRecord, output: Path) -> TrainingRecord:
+def _finish(context: RankContext, trainer: Trainer, record: TrainingRecord) -> TrainingRecord:
     """Store checkpoint and record, and delete the snapshots."""
+    output = context.spec.output
     sha256 = save_weights(trainer.network.kept.state_dict(), output / CHECKPOINT)
     record = record.model_copy(update={"checkpoint": CHECKPOINT, "checkpoint_sha256": sha256})
     record.save(output / RECORD)
     delete_snapshots(output)
+    _write_case(context, record, "train")
     return record
 
 
@@ -257,16 +286,23 @@ def _measure(context: RankContext) -> TrainingRecord:
         if context.spec.resume != "auto":
             raise UsageError("--performance resumes nothing", "leave out --resume")
     recorder, began = StepRecorder(), time.perf_counter()
-    job = replace(
-        _make_job(context, "", None), listeners=(recorder, ScreenLines(context.recipe.train, context.progress))
-    )
+    listeners: list[Listener] = [recorder, ScreenLines(context.recipe.train, context.progress)]
+    with context.group.raise_on_all():
+        if context.spec.guide_format and context.group.is_main:
+            listeners.append(open_guide_log(_log_job(context, context.spec.output, "")))
+    job = replace(_make_job(context, "", None), listeners=listeners)
     with closing(job.loader), catch_stop_signals() as signals:
         trainer = Trainer(job, context.group, context.progress, signals)
         trainer.train()
     record = _describe_training(context, trainer)
     facts = (record, context.recipe, time.perf_counter() - began, context.group.info.machines)
-    context.group.run_on_main(lambda: describe_speed(recorder.steps, *facts).save(context.spec.output / SPEED))
-    return context.group.broadcast(record)
+
+    def store() -> TrainingRecord:
+        describe_speed(recorder.steps, *facts).save(context.spec.output / SPEED)
+        _write_case(context, record, "perf")
+        return record
+
+    return context.group.run_on_main(store)
 
 
 def _evaluate(context: RankContext) -> TrainingRecord:
@@ -281,8 +317,16 @@ def _evaluate(context: RankContext) -> TrainingRecord:
     with catch_stop_signals() as signals:
         validation, bad = validator.run(network, lambda: signals.received)
     record = _describe(context, "").model_copy(update={"validation": validation, "bad_images": bad})
-    group.run_on_main(lambda: record.save(context.spec.output / VALIDATION))
+    group.run_on_main(lambda: _finish_validation(context, record, validation))
     return record
+
+
+def _finish_validation(context: RankContext, record: TrainingRecord, validation: Validation) -> None:
+    output = context.spec.output
+    record.save(output / VALIDATION)
+    if context.spec.guide_format:
+        write_validation(validation, output, record.device, context.recipe.train.batch_size)
+        _write_case(context, record, "eval")
 
 
 def _read_weights(context: RankContext) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def specs(monkeypatch: pytest.MonkeyPatch) -> list[TrainSpec]:
             recipe=spec.recipe,
             checkpoint="checkpoint.safetensors",
             checkpoint_sha256="0",
-            settings={},
+            settings=Train().model_dump(mode="json"),
             precision="bf16",
             epochs=(EPOCH,),
             environment=read_environment(()),
@@ -154,7 +154,7 @@ def test_the_folder_may_stand_where_main_py_has_it(specs: list[TrainSpec]) -> No
         (["--track", "tensorbord"], "--track tensorbord: unknown tracker; did you mean 'tensorboard'?"),
         (["--ND"], "--ND is not supported; give --channels-last or --no-channels-last"),
         (["--evaluate", "--performance"], "--performance has no effect with --evaluate; leave one of them out"),
-        (["--performance", "--guide-format"], "--guide-format has no effect with --performance; leave one of them out"),
+        (["--performance", "--dllogger"], "--dllogger has no effect with --performance; leave one of them out"),
         (["elsewhere"], "the data folder is given twice: elsewhere and --data images; give it once"),
     ],
 )  # fmt: skip
@@ -231,3 +231,39 @@ def test_performance_prints_the_guides_block_and_what_it_does_not_say(
     )
     assert run_cli([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "seatrial/training-speed/1"
+
+
+CASE = {
+    "train": "Network = a\nRankSize = 1\nBatchSize = 256\nCaseName = a\nActualFPS = 12.500\nTrainAccuracy = 40.000\n"
+    "E2ETrainingTime = 77\n",
+    "eval": "Network = a\nRankSize = 1\nBatchSize = 256\nCaseName = a\nTrainAccuracy = 40.000\nE2ETrainingTime = 7\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "purpose", "shown"),
+    [
+        ([], "full", ["-" * 18 + " Final result " + "-" * 18, "Final Performance images/sec : 12.500"]),
+        (["--performance"], "perf", ["-" * 18 + " Final result " + "-" * 18, "Final Performance images/sec : 12.500"]),
+        (["--evaluate"], "eval", ["Final Performance images/sec : 46"]),
+    ],
+)
+def test_the_guides_result_is_printed_from_their_log(
+    mode: list[str], purpose: str, shown: list[str], specs: list[TrainSpec], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    plain = train.train_recipe
+    validation = Validation(images=23, of_images=23, top1=0.4, top5=1.0, loss=1.25, seconds=0.5)
+    monkeypatch.setattr(
+        train, "train_recipe", lambda *words: plain(*words).model_copy(update={"validation": validation})
+    )
+    make_speed().save(tmp_path / SPEED)
+    words = ["train", "resnet50", "--data", "images", "--output", str(tmp_path), "--guide-format", *mode]
+    case = CASE["eval" if purpose == "eval" else "train"]
+    (tmp_path / f"ResNet50_for_PyTorch_bs256_1p_{purpose}.log").write_text(case)
+    assert run_cli(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    begin = lines.index(shown[0])
+    assert lines[begin : begin + len(shown)] == shown
+    assert lines[begin + len(shown)] == "Final Train Accuracy : 40.000"
+    assert lines[begin + len(shown) + 1].startswith("E2E Training Duration sec : 7")

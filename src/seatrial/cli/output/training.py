@@ -1,6 +1,6 @@
 """Prints the results of a training: epochs, speed as the guides print it, and a table of several speeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from seatrial.recipes.claims import Claim, find_scalings
 from seatrial.recipes.schema import Guide, Recipe
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.numbers import write_exact
-from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord
+from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord, Validation
 
 GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
 """Header of the guides' result table."""
@@ -47,17 +47,32 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2%}"
 
 
-def write_final_result(speed: TrainingSpeedRecord) -> str:
-    """The lines that the guides' scripts end with."""
-    accuracy = "" if speed.top1 is None else f"{100 * speed.top1:.3f}"
+FINAL_RESULT = "------------------ Final result ------------------"
+
+
+def write_final_result(images_per_s: str, accuracy: str, seconds: str) -> str:
+    """The lines that the guides' scripts end with, below `FINAL_RESULT` where they trained."""
     return "\n".join(
         [
-            "------------------ Final result ------------------",
-            f"Final Performance images/sec : {speed.images_per_s:.3f}",
+            f"Final Performance images/sec : {images_per_s}",
             f"Final Train Accuracy : {accuracy}",
-            f"E2E Training Duration sec : {speed.wall_s:.0f}",
+            f"E2E Training Duration sec : {seconds}",
         ]
     )
+
+
+def write_speed_result(speed: TrainingSpeedRecord) -> str:
+    """These lines of a training that was timed."""
+    accuracy = "" if speed.top1 is None else f"{100 * speed.top1:.3f}"
+    return f"{FINAL_RESULT}\n{write_final_result(f'{speed.images_per_s:.3f}', accuracy, f'{speed.wall_s:.0f}')}"
+
+
+def write_case_result(facts: Mapping[str, str], validation: Validation | None) -> str:
+    """These lines from a `{CaseName}.log`; one of a validation has no rate, and its block no header."""
+    accuracy, seconds = facts.get("TrainAccuracy", ""), facts.get("E2ETrainingTime", "")
+    if "ActualFPS" in facts or validation is None:
+        return f"{FINAL_RESULT}\n{write_final_result(facts.get('ActualFPS', ''), accuracy, seconds)}"
+    return write_final_result(f"{validation.images / validation.seconds:.6g}", accuracy, seconds)
 
 
 def write_speed(speed: TrainingSpeedRecord) -> str:

@@ -73,3 +73,7 @@ class LogJob:
     track: tuple[str, ...] = ()
     """Trackers: tensorboard, mlflow or both."""
     dllogger: bool = False
+    guide_log: bool = False
+    """Whether the guide's `train_N.log` is written."""
+    device: str = "cpu"
+    processes: int = 1

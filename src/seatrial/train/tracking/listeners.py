@@ -13,6 +13,7 @@ from seatrial.store.files import describe_os_error, make_folder
 from seatrial.store.training import Epoch
 from seatrial.strict import check_name
 from seatrial.train.tracking.events import Listener, LogJob, Step
+from seatrial.train.tracking.guide_log import GuideLog, name_log
 from seatrial.train.tracking.line_file import LineFile
 
 LOG = "train.jsonl"
@@ -36,7 +37,21 @@ def open_listeners(job: LogJob, progress: Progress) -> list[Listener]:
     # The trackers first: where one is missing no other log may be cut back.
     listeners: list[Listener] = [trackers[name](job) for name in job.track]
     listeners += [JsonLines(job), ScreenLines(job.settings, progress)]
-    return [*listeners, DLLogger(job)] if job.dllogger else listeners
+    listeners += [DLLogger(job)] if job.dllogger else []
+    return [*listeners, open_guide_log(job)] if job.guide_log else listeners
+
+
+def open_guide_log(job: LogJob) -> GuideLog:
+    """The guide's `train_N.log`: a new one, or after a resume that of the steps before, with those since the snapshot.
+
+    Raises:
+        StorageError: it may not be written.
+    """
+    make_folder(job.output)
+    if job.step == 0:
+        (job.output / name_log(job.device)).unlink(missing_ok=True)
+    settings = job.settings
+    return GuideLog(job.output, job.device, job.processes, settings.batch_size, settings.print_freq)
 
 
 class JsonLines(Listener):
