@@ -10,6 +10,8 @@ from seatrial.cli import run_cli
 from seatrial.data.labels import list_images
 from seatrial.data.loading.batches import load_batch
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
+from seatrial.export.graph import run_graph
+from seatrial.models.onnx_file import load_graph
 from seatrial.store.measurement import Measurement
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, GraphManifest
@@ -100,6 +102,33 @@ def test_every_engine_is_fed_its_bytes(kind: str, graphs: dict[str, Path], tiny_
         np.testing.assert_allclose(first.scores, other.scores, rtol=1e-4)
     record = AccuracyRecord.load(folder / "evaluation/openvino.json")
     assert record.preprocess_hash == GraphManifest.load(folder / "model.onnx.json").preprocess_hash
+
+
+@pytest.mark.parametrize("kind", ["rgb", "yuv"])
+def test_a_graph_of_floats_takes_a_configuration_when_it_is_compiled(
+    kind: str, graphs: dict[str, Path], tiny_trial: TinyTrial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = str(tmp_path / "plain.onnx")
+    words = ["export", str(tiny_trial.card), "--checkpoint", str(tiny_trial.checkpoint), "--no-fuse-preprocess"]
+    assert run_cli([*words, "--output", plain]) == 0
+    aipp = ["--aipp", str(graphs[kind] / "aipp.config"), "--engine", "onnxruntime"]
+    assert run_cli(["compile", plain, *aipp, "--output", str(tmp_path / "engine")]) == 0
+    made, exported = (
+        GraphManifest.load(path) for path in (tmp_path / "plain-aipp.onnx.json", graphs[kind] / "model.onnx.json")
+    )
+    for name in ("input", "output", "aipp", "preprocess_hash", "fused"):
+        assert getattr(made, name) == getattr(exported, name)
+    assert [step.step for step in made.parity] == ["export", "simplify", "fuse AIPP"]
+    assert made.parity[-1].relative_error < 1e-6
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *read_pipeline(made).shape), dtype=np.uint8)
+    logits = [
+        run_graph(load_graph(path), pixels) for path in (tmp_path / "plain-aipp.onnx", graphs[kind] / "model.onnx")
+    ]
+    np.testing.assert_array_equal(*logits)
+    capsys.readouterr()
+    again = str(tmp_path / "plain-aipp.onnx")
+    assert run_cli(["compile", again, *aipp, "--output", str(tmp_path / "again")]) == 2
+    assert "its preprocessing is in it already" in capsys.readouterr().err
 
 
 def test_bench_feeds_the_frame(graphs: dict[str, Path], tiny_trial: TinyTrial, tmp_path: Path) -> None:

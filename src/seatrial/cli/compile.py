@@ -25,15 +25,19 @@ def compile(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe name or card of a GRAPH that `seatrial export` did not write.")
     ] = None,
+    aipp: Annotated[
+        Path | None, typer.Option(help="AIPP configuration to put in front of a GRAPH of floats, for any engine.")
+    ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Find and keep the fastest batch size, streams and threads.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
+    from seatrial.data.preprocessing.aipp import load_aipp
     from seatrial.engines.engine_folder import read_graph
     from seatrial.models.sources import resolve_recipe
-    from seatrial.workflow.compile import choose_engine, compile_graph
+    from seatrial.workflow.compile import choose_engine, compile_graph, insert_aipp
     from seatrial.workflow.import_onnx import import_graph
     from seatrial.workflow.tune import describe_trial, tune_graph
 
@@ -42,6 +46,8 @@ def compile(
         import_graph(graph, resolve_recipe(recipe))
     with show_progress() as progress:
         source = read_graph(graph)
+        if aipp is not None:
+            source = insert_aipp(source, load_aipp(aipp), progress)
         chosen = choose_engine(source, engine, precision, device)
         spec = replace(chosen, batch_sizes=sizes, options=read_pairs(option or []))
         if tune:

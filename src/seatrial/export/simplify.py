@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import EngineError, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
+from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import run_graph
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
-from seatrial.store.files import manifest_path, refuse_other_kind, replacing
+from seatrial.store.files import hash_value, manifest_path, refuse_other_kind, replacing
 from seatrial.store.records import GraphManifest, StepParity
 
 CHECK_IMAGES = 64
@@ -39,22 +40,20 @@ def simplify_file(
 ) -> tuple[GraphFacts, StepParity]:
     """Simplify a classifier's ONNX file of any origin, checked on noise; `shape` pins its input, batch first.
 
+    A graph of ours hands its manifest on.
+
     Args:
         output_name: the output to keep, where the file has several.
 
     Raises:
-        UsageError: there is no such file, its input cannot have that shape, or `output` has a manifest.
+        UsageError: there is no such file, its input cannot have that shape, or `output` is an exported graph.
         RefusedFile: it is no ONNX file, no image classifier, or another file than a manifest of ours describes.
         EngineError: onnxruntime is missing, or the graph's ends changed.
         ParityError: the predictions changed.
     """
     refuse_other_kind(output, ".onnx")
-    if manifest_path(output).exists():
-        raise UsageError(
-            f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"
-        )
-    if GraphManifest.stands_at(manifest_path(source)):
-        read_graph(source)
+    own = read_graph(source).manifest if GraphManifest.stands_at(manifest_path(source)) else None
+    _refuse_described(output, own)
     model = load_graph(source)
     ends = read_facts(model, output_name)
     if output_name not in (None, ends.output.name):
@@ -71,9 +70,26 @@ def simplify_file(
     check_logits(reference, [f"noise {i}" for i in range(len(reference))])
     parity = measure_parity("simplify", reference, run_graph(slim, noise, fixed))
     check_parity(parity)
-    with replacing(output) as temporary:
-        onnx.save(slim, temporary)
+    if own is None:
+        with replacing(output) as temporary:
+            onnx.save(slim, temporary)
+        return facts, parity
+    job = DerivedGraphJob(source, own, output, hash_value([own.sha256, shape, output_name]), noise)
+    ends = {
+        end: spec.model_copy(update={"shape": (found.shape[0], *spec.shape[1:])})
+        for end, spec, found in (("input", own.input, facts.input), ("output", own.output, facts.output))
+    }
+    store_derived_graph(slim, job, {**ends, "simplified": True, "parity": (*own.parity, parity)})
     return facts, parity
+
+
+def _refuse_described(output: Path, own: GraphManifest | None) -> None:
+    """Refuse a graph whose manifest would no longer describe it; one that was derived is made again with its own."""
+    beside = manifest_path(output)
+    if beside.exists() and not (own and GraphManifest.stands_at(beside) and GraphManifest.load(beside).origin):
+        raise UsageError(
+            f"{output} is a graph with a manifest, which would no longer describe it", "choose another OUT"
+        )
 
 
 def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:

@@ -1,9 +1,13 @@
 """`seatrial compile`: a graph to an engine folder, by way of the graph that the engine wants; how engines are named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from seatrial.data.loading.batches import load_batch
+from seatrial.data.preprocessing.aipp import Aipp
+from seatrial.data.preprocessing.input_pipeline import describe_behind_aipp, read_pipeline
 from seatrial.engines import ENGINES, get_engine
 from seatrial.engines.base import (
     PRECISIONS,
@@ -23,7 +27,7 @@ from seatrial.store.files import hash_file, manifest_path
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.strict import check_name
-from seatrial.workflow.export import find_graph, load_inputs
+from seatrial.workflow.export import PARITY_IMAGES, draw_inputs, find_graph, load_inputs
 
 COMPILE = CachedStage("compile", "compile/2", "compiled")
 
@@ -202,25 +206,63 @@ def derive_graph(graph: GraphFile, kind: str, proof: Sequence[Path], progress: P
         EngineError: the derived graph is not what was requested.
         ParityError: its predictions differ.
     """
+
+    def make(output: Path, key: str) -> GraphManifest:
+        from seatrial.export.derived_graph import DerivedGraphJob
+        from seatrial.export.fp16 import make_fp16
+        from seatrial.export.one_output import make_one_output
+        from seatrial.export.signed_activations import make_signed_graph
+
+        make_it = {"fp16": make_fp16, "signed": make_signed_graph, "one-output": make_one_output}[kind]
+        return make_it(DerivedGraphJob(graph.path, graph.manifest, output, key, load_inputs(graph.manifest, proof)))
+
+    return _find_or_derive(graph, kind, {}, make, progress)
+
+
+def insert_aipp(graph: GraphFile, config: Aipp, progress: Progress, proof: Sequence[Path] = ()) -> GraphFile:
+    """The graph behind an AIPP configuration beside `graph`: found, or derived and compared on `proof`.
+
+    Raises:
+        UsageError: another file is in its place, or the configuration does not fit the graph.
+        ParityError: its predictions differ.
+    """
+    pipeline = read_pipeline(describe_behind_aipp(graph.manifest, config))
+
+    def make(output: Path, key: str) -> GraphManifest:
+        from seatrial.export.derived_graph import DerivedGraphJob
+        from seatrial.export.insert_aipp import make_aipp_graph
+
+        pixels = load_batch(proof, pipeline) if proof else draw_inputs(PARITY_IMAGES, pipeline)
+        return make_aipp_graph(DerivedGraphJob(graph.path, graph.manifest, output, key, pixels), config)
+
+    return _find_or_derive(graph, "aipp", {"aipp": config.model_dump(mode="json")}, make, progress)
+
+
+def _find_or_derive(
+    graph: GraphFile,
+    kind: str,
+    more: Mapping[str, Any],
+    make: Callable[[Path, str], GraphManifest],
+    progress: Progress,
+) -> GraphFile:
+    """The graph of that kind beside `graph`.
+
+    Args:
+        more: what decides which graph it is, beside `graph` and the libraries.
+        make: derives it, at a path and under a key.
+    """
     manifest, source = graph.manifest, graph.path
     output = source.with_name(f"{source.stem}-{kind}.onnx")
     versions = read_environment(("onnx", "onnxruntime", "onnxruntime-gpu")).versions
     recipe = Recipe.read(manifest.recipe, "the graph's manifest").identity
     stage = CachedStage("compile", f"{kind}/2", "made")
-    key = stage.key({"graph": manifest.sha256, "recipe": recipe, "versions": versions})
+    key = stage.key({"graph": manifest.sha256, "recipe": recipe, "versions": versions, **more})
     found = find_graph(stage, key, output, progress)
     if found is not None:
         return found
     if output.exists() and not manifest_path(output).exists():
         raise UsageError(f"{output} is in the way of the {kind} graph derived from {source.name}", "move it away")
-    images = load_inputs(manifest, proof)
-    from seatrial.export.derived_graph import DerivedGraphJob
-    from seatrial.export.fp16 import make_fp16
-    from seatrial.export.one_output import make_one_output
-    from seatrial.export.signed_activations import make_signed_graph
-
-    make = {"fp16": make_fp16, "signed": make_signed_graph, "one-output": make_one_output}[kind]
-    derived = make(DerivedGraphJob(source, manifest, output, key, images))
+    derived = make(output, key)
     error = derived.parity[-1].relative_error
     progress(Update("compile", note=f"{output.name}: differs from {source.name} by {error:.1e}"))
     return GraphFile(output, derived)

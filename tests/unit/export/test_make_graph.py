@@ -12,6 +12,7 @@ from fake_engine import make_graph
 from sealed import edit_record
 from seatrial.data.labels import spread
 from seatrial.data.preprocessing.steps import normalise
+from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.export_graph import to_onnx
 from seatrial.export.fuse_preprocess import fuse_preprocess
@@ -192,6 +193,25 @@ def test_simplify_leaves_a_described_graph_alone(tmp_path: Path) -> None:
         simplify_file(tmp_path / "model.onnx", tmp_path / "model.onnx")
 
 
+def test_simplify_hands_on_the_manifest_of_a_graph_of_ours(
+    recipe: Recipe, tiny_trial: TinyTrial, tmp_path: Path
+) -> None:
+    made = export_checkpoint(
+        recipe, tiny_trial.checkpoint, tmp_path / "in.onnx", ExportSpec(opset=17, batch_size=2, fuse=False), []
+    )
+    (tmp_path / "other").mkdir()
+    output = tmp_path / "other" / "out.onnx"
+    for batch in (4, 3):
+        simplify_file(tmp_path / "in.onnx", output, (batch, 3, 32, 32))
+    graph = read_graph(output).manifest
+    assert graph.input.shape == (3, 3, 32, 32) and graph.output.shape == (3, 4)
+    assert (graph.recipe, graph.preprocess_hash, graph.origin) == (made.recipe, made.preprocess_hash, made.sha256)
+    assert [step.step for step in graph.parity] == ["export", "simplify", "simplify"]
+    assert (output.parent / graph.checkpoint).resolve() == tmp_path / "in.safetensors"
+    with pytest.raises(UsageError, match="is a graph with a manifest"):
+        simplify_file(output, tmp_path / "in.onnx")
+
+
 def test_a_graph_is_held_to_the_manifest_beside_it(tmp_path: Path) -> None:
     """Every way to read a graph; before, `simplify` took one whose weights had changed."""
     path = make_graph(tmp_path)
@@ -202,7 +222,7 @@ def test_a_graph_is_held_to_the_manifest_beside_it(tmp_path: Path) -> None:
     edit_record(tmp_path / "model.onnx.json", sha256=hash_file(path))
     simplify_file(path, tmp_path / "out.onnx")
     (tmp_path / "model.onnx.json").write_text('{"of another tool": 1}')
-    simplify_file(path, tmp_path / "out.onnx")
+    simplify_file(path, tmp_path / "other.onnx")
 
 
 RANDOM = """

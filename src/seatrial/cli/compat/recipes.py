@@ -21,16 +21,19 @@ INNER = ("test", "scripts")
 """Folders of a guide's folder that commands are run in."""
 
 
-def find_recipe(call: Call, notes: bool = True) -> tuple[str, str]:
+def find_recipe(call: Call, notes: bool = True, checkpoint: Path | None = None) -> tuple[str, str]:
     """The model reference of a command's network, and what it was concluded from.
 
-    In this order: `--recipe`, the name of the script, the folder's name, what earlier commands left in the folder.
+    In this order: `--recipe`, the name of the script, the folder's name, the one network that the checkpoint fits, what
+    earlier commands left in the folder.
 
     Args:
         notes: what they left counts; not where another network's would do as well without a word.
+        checkpoint: what the command reads.
 
     Raises:
-        UsageError: nothing says it; lists the choices.
+        UsageError: nothing says it, and lists the choices; or there is no such checkpoint.
+        RefusedFile: the checkpoint cannot be read.
     """
     if call.recipe is not None:
         return call.recipe, "--recipe"
@@ -40,6 +43,12 @@ def find_recipe(call: Call, notes: bool = True) -> tuple[str, str]:
         known = {name.lower(): recipe for name, recipe in FOLDERS.items()}
         if folder.name.lower() in known:
             return known[folder.name.lower()], f"the name of the folder {folder.name}"
+    if checkpoint is not None:
+        from seatrial.models.recognise_file import list_fitting_cards
+
+        fitting = list_fitting_cards(checkpoint)
+        if len(fitting) == 1:
+            return fitting[0], f"the weights in {checkpoint}, which fit no other card's network"
     noted = dict(_read_notes(Path())) if notes else {}
     if len(noted) == 1:
         ((recipe, file),) = noted.items()

@@ -18,7 +18,7 @@ from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, nor
 from seatrial.data.preprocessing.yuv import PixelFormat, decode_ycbcr, hash_pixels, pack_yuv420sp
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Mode, Recipe
-from seatrial.recipes.steps import Channels, Size, Step, pixel_steps
+from seatrial.recipes.steps import Channels, Size, Step, dump_steps, pixel_steps
 from seatrial.store.files import hash_value
 from seatrial.store.records import GraphManifest, TensorSpec
 
@@ -144,6 +144,34 @@ def read_pipeline(graph: GraphManifest) -> InputPipeline:
         return make_pipeline(recipe)
     steps = Mode.read({"preprocess": list(graph.host_steps)}, "the graph's manifest").preprocess
     return InputPipeline(recipe, steps, Aipp.read(graph.aipp, "the graph's manifest"))
+
+
+def describe_behind_aipp(graph: GraphManifest, config: Aipp) -> GraphManifest:
+    """A graph of floats as it is fed when an AIPP configuration stands in front of it.
+
+    Raises:
+        UsageError: its preprocessing is in it already, or the configuration does not fit the network.
+    """
+    if graph.input.dtype == "uint8":
+        raise UsageError(
+            "the graph takes images of bytes: its preprocessing is in it already",
+            "export it with --no-fuse-preprocess, or leave the AIPP configuration out",
+        )
+    pipeline = make_pipeline(Recipe.read(graph.recipe, "the graph's manifest"), config)
+    return graph.model_copy(
+        update={
+            "fused": True,
+            "aipp": config.model_dump(mode="json"),
+            "host_steps": tuple(dump_steps(pipeline.steps)),
+            "preprocess_hash": pipeline.hash,
+            "input": TensorSpec(
+                name=graph.input.name,
+                dtype="uint8",
+                shape=(graph.input.shape[0], *pipeline.shape),
+                layout="YUV420SP" if pipeline.is_yuv else "NHWC",
+            ),
+        }
+    )
 
 
 def to_input(rows: NDArray[Any], spec: TensorSpec, pipeline: InputPipeline) -> NDArray[Any]:

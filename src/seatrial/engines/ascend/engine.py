@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from seatrial.data.preprocessing.aipp import load_aipp
-from seatrial.data.preprocessing.input_pipeline import make_pipeline
+from seatrial.data.preprocessing.input_pipeline import describe_behind_aipp
 from seatrial.engines.ascend.atc import LOG, clear_leftovers, plan_calls, read_back, run_atc
 from seatrial.engines.ascend.machine import find_chip, probe_machine
 from seatrial.engines.ascend.options import check_atc_options, list_files, uses_gears
@@ -21,10 +21,8 @@ from seatrial.engines.base import (
     write_rebuild,
 )
 from seatrial.errors import EngineError
-from seatrial.recipes.schema import Recipe
-from seatrial.recipes.steps import dump_steps
 from seatrial.store.atc_build import BUILD, AtcBuild
-from seatrial.store.records import GraphManifest, TensorSpec
+from seatrial.store.records import GraphManifest
 
 
 class AscendEngine:
@@ -89,22 +87,7 @@ def describe_graph(job: CompileJob) -> GraphManifest | None:
         return graph.model_copy(update={"input": graph.input.model_copy(update={"dtype": "float16"})})
     if "insert_op_conf" not in job.options:
         return None
-    config = load_aipp(Path(job.options["insert_op_conf"]))
-    pipeline = make_pipeline(Recipe.read(graph.recipe, "the graph's manifest"), config)
-    return graph.model_copy(
-        update={
-            "fused": True,
-            "aipp": config.model_dump(mode="json"),
-            "host_steps": tuple(dump_steps(pipeline.steps)),
-            "preprocess_hash": pipeline.hash,
-            "input": TensorSpec(
-                name=graph.input.name,
-                dtype="uint8",
-                shape=(graph.input.shape[0], *pipeline.shape),
-                layout="YUV420SP" if pipeline.is_yuv else "NHWC",
-            ),
-        }
-    )
+    return describe_behind_aipp(graph, load_aipp(Path(job.options["insert_op_conf"])))
 
 
 def check_build(file: EngineFile, device: str, version: str | None) -> None:

@@ -1,0 +1,54 @@
+"""Which engine does what the guides' NPU does: the NPU where there is one, else an engine that is installed."""
+
+from dataclasses import dataclass
+
+from seatrial.cli.compat.call import Call
+from seatrial.errors import EngineError
+
+ORDER = ("tensorrt", "onnxruntime", "openvino", "torch")
+"""Engines that take an NPU's place, the first that is installed."""
+NPU = "ascend"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An engine, and how it was found."""
+
+    engine: str
+    precision: str
+    device: str
+    note: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Those of `seatrial compile`."""
+        return ("--engine", self.engine, "--precision", self.precision, "--device", self.device)
+
+
+def choose_engine(call: Call, precision: str) -> Chosen:
+    """The engine of `--engine`, else an NPU, else the first of `ORDER` that is installed.
+
+    Args:
+        precision: what the command wants; a CPU takes its own, as its fp16 is a conversion that is no faster.
+
+    Raises:
+        UsageError: there is no engine of that name.
+        EngineError: it cannot be used here, or none can.
+    """
+    from seatrial.engines import get_engine
+    from seatrial.workflow.compile import parse_engine
+
+    if call.engine is not None:
+        spec = parse_engine(call.engine)
+        return Chosen(spec.engine, spec.precision, spec.device, f"engine {spec.engine} {spec.precision}, by --engine")
+    npu = get_engine(NPU).probe()
+    if npu.missing is None:
+        return Chosen(NPU, precision, npu.devices[0], f"engine {NPU} {precision} on {npu.devices[0]}")
+    for name in ORDER:
+        has = get_engine(name).probe()
+        if has.missing is None and has.devices:
+            device = has.devices[0]
+            is_native = device != "cpu" and precision in has.precisions and precision not in has.in_graph
+            own = precision if is_native else has.precisions[0]
+            return Chosen(name, own, device, f"no NPU here ({npu.missing}): {name} {own} on {device} does it")
+    raise EngineError("no engine can be used here", "`seatrial doctor` says what each of them needs")

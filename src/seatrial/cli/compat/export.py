@@ -1,0 +1,110 @@
+"""The guides' export scripts, and onnxsim."""
+
+from pathlib import Path
+
+from seatrial.cli.compat.call import Call, Flag, Plan, Tool
+from seatrial.cli.compat.recipes import find_recipe
+from seatrial.errors import UsageError
+
+FIXED_BATCH = "16"
+"""What the ResNet50 guide's scripts fix the batch to."""
+OFFICIAL = "resnet50_official.onnx"
+"""What its pth2onnx.py writes, whatever it reads."""
+NVIDIA_WEIGHTS, NVIDIA_GRAPH = "resnet50checkpoint.pth.tar", "resnet50_npu_16.onnx"
+"""What its pthtar2onx.py reads unless it is told, and writes."""
+PLAIN = "--no-fuse-preprocess"
+"""The guides' graphs take normalised floats."""
+
+
+def plan_export(call: Call) -> Plan:
+    """`PTH ONNX` or `--pth PTH --onnx ONNX`: a graph with a free batch.
+
+    Raises:
+        UsageError: the form is another one, or nothing says which network it is.
+    """
+    words = call.arguments
+    if call.values:
+        if words:
+            raise UsageError(f"{call.name} takes --pth and --onnx or words, not both", f"its form: {call.tool.usage}")
+        words = (call.need("pth"), call.need("onnx"))
+    if len(words) != 2:
+        raise UsageError(f"{call.name} needs a checkpoint and an ONNX file", f"its form: {call.tool.usage}")
+    return _export(call, *words)
+
+
+def plan_fixed(call: Call) -> Plan:
+    """`pth2onnx.py PTH`: the ResNet50 guide's form, of batch 16; with an ONNX file behind it that of other guides.
+
+    Raises:
+        UsageError: nothing says which network it is, or it is another one and no ONNX file is named.
+    """
+    if call.values or len(call.arguments) != 1:
+        return plan_export(call)
+    recipe, _ = find_recipe(call, checkpoint=Path(call.arguments[0]))
+    if recipe != "resnet50":
+        stem = Path(call.arguments[0]).name.split(".")[0]
+        raise UsageError(
+            f"{call.name} with a checkpoint alone is the ResNet50 guide's, which writes {OFFICIAL}",
+            f"name the ONNX file too: {call.name} {call.arguments[0]} {stem}.onnx",
+        )
+    return _export(call, call.arguments[0], OFFICIAL, "--batch-size", FIXED_BATCH)
+
+
+def plan_nvidia(call: Call) -> Plan:
+    """`pthtar2onx.py [PTH]`."""
+    return _export(call, *(call.arguments or (NVIDIA_WEIGHTS,)), NVIDIA_GRAPH, "--batch-size", FIXED_BATCH)
+
+
+def plan_simplify(call: Call) -> Plan:
+    """`onnxsim IN OUT [CHECKS]`."""
+    source, target = call.arguments[:2]
+    return Plan((("simplify", source, target, *call.handed_on),))
+
+
+def _export(call: Call, checkpoint: str, graph: str, *options: str) -> Plan:
+    recipe, reason = find_recipe(call, checkpoint=Path(checkpoint))
+    words = ("export", recipe, "--checkpoint", checkpoint, PLAIN, "--output", graph, *options)
+    return Plan((words,), (f"recipe {recipe}, by {reason}",))
+
+
+CHECKPOINT = Flag(("pth",), means="`--checkpoint PTH`")
+GRAPH = Flag(("onnx",), means="`--output ONNX`")
+ENDS = "--pth PTH --onnx ONNX"
+OURS = f"export {PLAIN}"
+PASSES = "its passes cannot be chosen: leave it out"
+TOOLS = (
+    Tool(("sknet_pth2onnx.py", "sknet2onnx.py"), ENDS, OURS, plan_export, (CHECKPOINT, GRAPH), (0, 2), "sk_resnet50"),
+    Tool(("Se_Resnext101_pth2onnx.py",), "PTH ONNX", OURS, plan_export, (), (2,), "seresnext101_32x4d"),
+    Tool(("resnext50_pth2onnx.py",), "PTH ONNX", OURS, plan_export, (), (2,), "resnext50_32x4d"),
+    Tool(("pthtar2onx.py",), "[PTH]", f"{OURS} --batch-size {FIXED_BATCH}", plan_nvidia, (), (0, 1), "resnet50"),
+    Tool(
+        ("pth2onnx.py",),
+        "PTH (ResNet50), or PTH ONNX",
+        f"{OURS}; of PTH alone --batch-size {FIXED_BATCH}",
+        plan_fixed,
+        (CHECKPOINT, GRAPH),
+        (0, 1, 2),
+    ),
+    Tool(
+        ("pthtar2onnx.py", "*_pth2onnx.py", "*2onnx.py"),
+        f"PTH ONNX or {ENDS}",
+        OURS,
+        plan_export,
+        (CHECKPOINT, GRAPH),
+        (0, 2),
+    ),
+    Tool(
+        ("onnxsim", "onnx-simplifier", "onnx_simplifier"),
+        "IN OUT [CHECKS]",
+        "simplify",
+        plan_simplify,
+        (
+            Flag(("overwrite_input_shape", "input_shape"), "--input-shape"),
+            Flag(("check_n",), dropped="64 images of noise are always compared"),
+            Flag(("test_input_shape",), dropped="64 images of noise are always compared"),
+            Flag(("dynamic_input_shape",), takes="none", dropped="without an input shape the graph's own stays"),
+            Flag(("skip_fuse_bn", "skip_shape_inference", "skip_optimization"), takes="none", refused=PASSES),
+        ),
+        (2, 3),
+    ),
+)
