@@ -1,5 +1,7 @@
 """A graph of floats with an AIPP configuration in front: what `atc` makes of both, as ordinary nodes."""
 
+import numpy as np
+
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.input_pipeline import describe_behind_aipp, read_pipeline
 from seatrial.evaluation.parity import check_outputs, check_parity, measure_parity
@@ -27,7 +29,7 @@ def make_aipp_graph(job: DerivedGraphJob, config: Aipp) -> GraphManifest:
     before = load_graph(job.graph, job.manifest.output.name)
     made = fuse_aipp(before, config)
     size = job.manifest.input.shape[0]
-    reference = run_graph(before, read_pipeline(behind).finish(job.images), size)
+    reference = run_graph(before, read_pipeline(behind).finish(np.asarray(job.images, dtype=np.uint8)), size)
     logits = run_graph(made, job.images, size)
     check_outputs(job.images, logits)
     parity = measure_parity("fuse AIPP", reference, logits)

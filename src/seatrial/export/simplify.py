@@ -75,11 +75,11 @@ def simplify_file(
             onnx.save(slim, temporary)
         return facts, parity
     job = DerivedGraphJob(source, own, output, hash_value([own.sha256, shape, output_name]), noise)
-    ends = {
+    pinned = {
         end: spec.model_copy(update={"shape": (found.shape[0], *spec.shape[1:])})
         for end, spec, found in (("input", own.input, facts.input), ("output", own.output, facts.output))
     }
-    store_derived_graph(slim, job, {**ends, "simplified": True, "parity": (*own.parity, parity)})
+    store_derived_graph(slim, job, {**pinned, "simplified": True, "parity": (*own.parity, parity)})
     return facts, parity
 
 
