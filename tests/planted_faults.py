@@ -196,13 +196,18 @@ def change_onnxruntime(run: Path) -> None:
     rehash_engine(folder)
 
 
-def change_openvino(run: Path, name: str) -> None:
-    """A layer's output channels the other way round, in a compiled OpenVINO engine of a free batch."""
+def reverse_channels(kernel: np.ndarray) -> np.ndarray:
+    """A kernel, (out, in, height, width), with its output channels the other way round."""
+    return kernel[::-1]
+
+
+def change_openvino(run: Path, name: str, change: Callable[[np.ndarray], np.ndarray] = reverse_channels) -> None:
+    """The kernel of a layer in the middle, changed in a compiled OpenVINO engine of a free batch."""
     import openvino
 
     model = onnx.load(run / "model.onnx")
     kernels = [weight for weight in model.graph.initializer if len(weight.dims) == 4 and weight.dims[1] > 3]
-    change_weight(model, kernels[len(kernels) // 2].name, lambda kernel: kernel[::-1])
+    change_weight(model, kernels[len(kernels) // 2].name, change)
     folder = run / "engines" / name
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     core = openvino.Core()

@@ -169,6 +169,7 @@ def _judge(versus: Comparison, name: str, gate_pp: float) -> GateResult:
 def _recipe(trial: Trial) -> dict[str, object]:
     card = load_recipe("resnet50").model_dump(mode="json", exclude_none=True)
     card["network"] |= {"classes": CLASSES}
+    del card["labels"]
     card["gates"] = {"reference_drop_pp": trial.gate_pp}
     return card | {"name": "digits", "title": trial.title}
 

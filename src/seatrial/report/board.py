@@ -43,8 +43,6 @@ class BoardPage:
     unread: tuple[tuple[str, str], ...]
     """Runs that could not be read, and why."""
     version: str
-    wordy: tuple[str, ...] = ("Model", "Front", "What changed")
-    """Columns of long texts, which need room."""
 
     @property
     def filters(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -56,9 +54,26 @@ class BoardPage:
                 found.append((column.name, tuple(sorted(values))))
         return tuple(found)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Characters that each column needs: a browser lays out only the rows in its window."""
+        rows = [row for section in self.sections for row in section.rows]
+        return tuple(
+            max([4, *(_measure(row[place].text, column) for row in rows)]) for place, column in enumerate(self.columns)
+        )
+
+
+def _measure(text: str, column: Column) -> int:
+    """Characters that may not be broken, or that are better not."""
+    if column.kind == "number":
+        return max(len(text.partition(" (")[0]), len(text.partition(" (")[2]) + 1)
+    return min(len(text), MOST_LETTERS)
+
 
 FILTERED = ("Model", "Engine", "Precision", "Outcome", "Since")
 MOST_CHOICES = 200
+MOST_LETTERS = 16
+"""Of a text on one line, if there is room."""
 
 
 def write_board_html(page: BoardPage) -> str:
@@ -67,7 +82,7 @@ def write_board_html(page: BoardPage) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rows = [Markup("\n".join(_write_row(page.columns, row) for row in section.rows)) for section in page.sections]
     template = make_environment().get_template("board.html.j2")
-    return template.render(page=page, rows=rows, script=Markup(script), digest=digest)
+    return template.render(page=page, rows=rows, widths=page.widths, script=Markup(script), digest=digest)
 
 
 def _write_row(columns: Sequence[Column], row: Sequence[BoardCell]) -> str:
@@ -76,6 +91,8 @@ def _write_row(columns: Sequence[Column], row: Sequence[BoardCell]) -> str:
     for column, cell in zip(columns, row, strict=True):
         key = "" if cell.key == "" else f' data-key="{html.escape(str(cell.key))}"'
         colour = f' class="{html.escape(cell.text.lower())}"' if column.kind == "outcome" else ""
+        if column.name == "Front" and cell.text.startswith("front"):
+            colour = ' class="front"'
         text = html.escape(cell.text)
         if column.kind == "number" and text.endswith(")"):
             # A line ends before an interval, not inside of it.

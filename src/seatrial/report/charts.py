@@ -20,6 +20,8 @@ _INK, _MUTED, _PALE, _RULE, _GATE = (PALETTE[name][0] for name in ("ink", "muted
 _FONT = "Helvetica, Arial, sans-serif"
 _WIDTH = 480
 """Of a chart with its labels; one width for all, so that the page scales them alike."""
+_FEW_TICKS = alt.Axis(tickCount=6)
+"""Along the bottom, where labels of five figures stand side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def draw_drop(run: Run) -> Chart | None:
     layers = [
         _line_at(0, _MUTED, [1, 0]),
         base.mark_rule(strokeWidth=3).encode(
-            x=alt.X("low:Q", title="drop in top-1, points (right is worse)", axis=alt.Axis(tickCount=6)),
+            x=alt.X("low:Q", title="drop in top-1, points (right is worse)", axis=_FEW_TICKS),
             x2="high:Q",
             color=_colour(run),
         ),
@@ -74,7 +76,8 @@ def draw_tradeoff(run: Run) -> Chart | None:
     rows = [_lay_out(rival, rival.name in front) for rival in rivals]
     legend = _legend([rival.name for rival in rivals])
     base = alt.Chart(alt.InlineData(values=rows))
-    x = alt.X("rate:Q", title="images/s at the best batch size (right is faster)", scale=alt.Scale(zero=True))
+    title = "images/s at the best batch size (right is faster)"
+    x = alt.X("rate:Q", title=title, scale=alt.Scale(zero=True), axis=_FEW_TICKS)
     y = alt.Y("top1:Q", title="top-1, % (up is better)", scale=alt.Scale(zero=False, padding=12))
     colour, shape = _colour(run, legend), _shape(run, legend)
     chart = alt.layer(
@@ -161,7 +164,7 @@ def draw_latency(run: Run) -> Chart | None:
         if speed.latency.batch_size == size and speed.streams == 1
     ]
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=_rows_by(run, [str(row["engine"]) for row in rows]))
-    x = alt.X("min:Q", title="milliseconds (left is faster)", scale=alt.Scale(zero=True))
+    x = alt.X("min:Q", title="milliseconds (left is faster)", scale=alt.Scale(zero=True), axis=_FEW_TICKS)
     chart = alt.layer(
         base.mark_rule(strokeWidth=2).encode(x=x, x2="p99:Q", color=_colour(run)),
         base.mark_bar(height=9, opacity=0.45).encode(x=x, x2="p90:Q", color=_colour(run)),
@@ -245,6 +248,7 @@ def _to_svg(chart: Any) -> str:
             domainColor=_MUTED,
             tickColor=_MUTED,
             labelLimit=140,
+            labelSeparation=10,
             **text,
         )
         .configure_legend(labelFontSize=12, labelFont=_FONT, labelColor=_INK)

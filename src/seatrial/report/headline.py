@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from seatrial.metrics.trust import MEASURE_RUN_AGAIN
-from seatrial.report.numbers import count_of, join_words, write_figures
+from seatrial.report.numbers import count_of, join_words, write_figures, write_points
 from seatrial.report.speed import best_speeds, explain_withheld, find_ratio, find_tied
 from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run
@@ -25,6 +25,19 @@ MEANING = {
         "figures of each engine that it names; implausible predictions have a cause, which must be mended first."
     ),
 }
+
+
+def write_meaning(run: Run) -> str:
+    """What the outcome means, and where every engine passed, by how much."""
+    if run.verdict is None:
+        return "A run is judged when all its stages are done."
+    outcome, limit = run.verdict.outcome, run.recipe.gates.reference_drop_pp
+    passed = {gate.engine for gate in gates_of(run) if (gate.gate, gate.outcome) == ("reference_drop_pp", "PASS")}
+    highest = [r.versus.high_pp for name, r in run.accuracy.items() if name in passed and r.versus is not None]
+    if outcome != "PASS" or limit is None or not highest:
+        return MEANING[outcome]
+    most = f"at most {write_points(max(0.0, *highest))} points, with 95 % confidence"
+    return f"Against {run.reference}, top-1 falls by {most}; the gate is {limit:g} points. {MEANING[outcome]}"
 
 
 def describe_subject(run: Run) -> str:

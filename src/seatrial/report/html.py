@@ -17,7 +17,7 @@ from seatrial.results.run_folder import Run
 def write_html(run: Run) -> str:
     """The page with its charts."""
     environment = make_environment()
-    environment.filters["mark_code"] = _mark_code
+    environment.filters |= {"mark_code": _mark_code, "keep_units": _keep_units}
     # The SVG comes from vl-convert, which escapes the names in it.
     figures = [(figure, Markup(figure.svg)) for figure in draw_charts(run)]
     colours = {name: f"var(--{ENGINES[place % len(ENGINES)]})" for place, name in enumerate(run.engines)}
@@ -36,4 +36,15 @@ def write_html(run: Run) -> str:
 
 def _mark_code(text: str) -> Markup:
     """Escaped text in which our own commands between backticks are code; names may have backticks too."""
-    return Markup(re.sub(r"`(seatrial [^`]+)`", r"<code>\1</code>", str(escape(text))))
+    return Markup(re.sub(r"`(seatrial [^`]+)`", _write_code, str(escape(text))))
+
+
+def _write_code(found: re.Match[str]) -> str:
+    """A command whose options are not broken at their hyphens."""
+    words = re.sub(r"--[^ ]+", r"<span>\g<0></span>", found[1])
+    return f"<code>{words}</code>"
+
+
+def _keep_units(heading: str) -> Markup:
+    """An escaped heading in which no line ends before a short unit, nor after a sign."""
+    return Markup(re.sub(r"(?<=,) (?=\S{1,3}$)|(?<=^×) ", "&nbsp;", str(escape(heading))))

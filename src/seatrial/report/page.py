@@ -7,7 +7,7 @@ from seatrial.report.confidence import make_confidence
 from seatrial.report.costs import make_costs
 from seatrial.report.doubt_tables import make_doubts, write_doubts
 from seatrial.report.flips import make_flips
-from seatrial.report.headline import MEANING, describe_subject, gates_of, write_speed, write_verdict
+from seatrial.report.headline import describe_subject, gates_of, write_meaning, write_speed, write_verdict
 from seatrial.report.layers import make_layers
 from seatrial.report.limits import make_limits
 from seatrial.report.numbers import join_words
@@ -70,7 +70,7 @@ def make_page(run: Run) -> Page:
         subject=describe_subject(run),
         outcome=outcome,
         verdict=write_verdict(run),
-        meaning=MEANING.get(outcome, "A run is judged when all its stages are done."),
+        meaning=write_meaning(run),
         speed=write_speed(run),
         doubts=write_doubts(run),
         troubles=_list_troubles(run),

@@ -14,6 +14,9 @@ import pytest
 import forked_processes
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.cli import run_cli
+from seatrial.cli.output.board import make_page
+from seatrial.report.board import MOST_LETTERS
+from seatrial.report.tables import Column
 from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
 from seatrial.store.summary import SUMMARY, RunSummary
@@ -78,8 +81,17 @@ def test_a_line_of_the_page_ends_before_an_interval_and_the_outcome_stands_early
     page = (tmp_path / "b.html").read_text()
     assert re.search(r">0\.00 <span>\(−\d\.\d\d to \d\.\d\d\)</span></td>", page)
     headings = re.findall(r"<th [^>]*>([^<]*)</th>", page)
-    assert headings[:5] == ["Run", "Model", "Engine", "Precision", "Outcome"]
+    assert headings[:6] == ["Run", "Model", "Engine", "Precision", "Outcome", "Front"]
     assert page.count("<span>") == page.count("</span>")
+
+
+def test_each_column_has_the_room_of_its_longest_line_and_words_have_a_limit(runs: Path) -> None:
+    page = make_page(read_board(runs / "deep"))
+    room = dict(zip((column.name for column in page.columns), page.widths, strict=True))
+    cells = {row[page.columns.index(Column("Front"))].text for section in page.sections for row in section.rows}
+    assert max(map(len, cells)) > MOST_LETTERS == room["Front"]
+    assert room["Outcome"] == len("reference") and room["Engine"] == len("openvino-int8")
+    assert room["Drop, points (interval)"] == len("(−0.43 to 0.43)") and room["at batch size"] == 4
 
 
 def test_a_summary_counts_only_as_long_as_the_records_are_its_own(runs: Path, tmp_path: Path) -> None:

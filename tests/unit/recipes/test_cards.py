@@ -3,6 +3,7 @@
 import pytest
 
 from seatrial.recipes import Recipe, list_cards, load_recipe
+from seatrial.recipes.class_names import name_class
 from seatrial.recipes.steps import CenterCrop, Normalise, Resize, ToFloat
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -96,6 +97,11 @@ def test_modes(name: str, mode: str, size: int, dtype: str, layout: str, mean: f
 def test_aipp_crop_of_resnet50_is_the_cards_own_crop() -> None:
     # The files hold a 256 crop, of which AIPP takes 224 from 16: the same columns as a 224 crop, at every width.
     assert all(round((width - 256) / 2) + 16 == round((width - 224) / 2) for width in range(256, 4097))
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_classes_have_the_names_of_imagenet(name: str) -> None:
+    assert name_class(load_recipe(name), 281) == "281 tabby"
 
 
 def test_weights_are_known_by_a_checksum() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run, make_point, write_verdict
-from seatrial.report.headline import outcome_of, write_speed
+from seatrial.report.headline import outcome_of, write_meaning, write_speed
 from seatrial.report.headline import write_verdict as say_verdict
 from seatrial.results.run_folder import read_run
 from seatrial.store.measurement import Measurement
@@ -22,6 +22,19 @@ def test_pass_names_engines_reference_and_images(tmp_path: Path) -> None:
     run = read_run(build_run(tmp_path))
     assert say_verdict(run) == "PASS: onnxruntime and openvino-bf16 keep the accuracy of torch on 540 images."
     assert write_speed(run) == "The fastest engine is openvino-bf16: 160 images/s at batch size 4, 8.00 × torch."
+
+
+def test_pass_says_by_how_much_at_the_top(tmp_path: Path) -> None:
+    run = read_run(build_run(tmp_path))
+    highest = max(record.versus.high_pp for record in run.accuracy.values() if record.versus)
+    assert write_meaning(run) == (
+        f"Against torch, top-1 falls by at most {highest:.2f} points, with 95 % confidence; the gate is 1 points. "
+        "Every gate is met. A gate is a limit that the recipe sets."
+    )
+    write_verdict(tmp_path, [_gate("torch", "PASS")])
+    assert write_meaning(read_run(tmp_path)) == "Every gate is met. A gate is a limit that the recipe sets."
+    (tmp_path / "verdict.json").unlink()
+    assert write_meaning(read_run(tmp_path)) == "A run is judged when all its stages are done."
 
 
 def test_fail_names_who_failed_and_who_did_not(tmp_path: Path) -> None:

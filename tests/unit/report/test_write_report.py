@@ -104,6 +104,14 @@ def test_the_page_needs_nothing_else(written: tuple[str, str]) -> None:
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+def test_no_line_ends_before_a_unit_and_a_cell_is_one_piece(written: tuple[str, str]) -> None:
+    page = written[0]
+    assert ">Top-1,&nbsp;%<" in page and ">×&nbsp;torch<" in page and ">Drop, points (interval)<" in page
+    # On a phone a cell is a box of a label and one piece, which a command inside of it would break up.
+    cells = re.findall(r'<td class="text"[^>]*>\s*(.*?)\s*</td>', page)
+    assert len(cells) > 20 and [cell for cell in cells if not re.fullmatch(r"<(span|a|code|img)\b.*>", cell)] == []
+
+
 def test_ids_are_unique_and_every_inner_link_lands(written: tuple[str, str]) -> None:
     tags = Page(written[0]).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]

@@ -72,10 +72,9 @@ def _list_lines(board: Board) -> Iterator[str]:
 
 def _list_columns(board: Board) -> Iterator[Column]:
     yield from (Column("Run", "code"), Column("Model"), Column("Engine"), Column("Precision"))
-    yield Column("Outcome", "outcome")
-    yield from numbers("Images", "Top-1, % (interval)", "Drop, points (interval)", "Agree, % (interval)")
-    yield from numbers("Best images/s (interval)", "at batch size", "Memory", "On disk")
-    yield Column("Front")
+    yield from (Column("Outcome", "outcome"), Column("Front"))
+    yield from numbers("Top-1, % (interval)", "Drop, points (interval)", "Best images/s (interval)", "at batch size")
+    yield from numbers("Agree, % (interval)", "Images", "Memory", "On disk")
     if board.since:
         yield from (Column("Since"), Column("What changed"))
 
@@ -87,18 +86,18 @@ def _list_cells(row: BoardRow, board: Board) -> Iterator[BoardCell]:
     yield _text(engine.name)
     yield _text(engine.precision)
     yield _text(_describe_outcome(row))
-    yield _number(engine.images, write_count)
+    yield _text(row.front or f"not ranked: {row.unranked}")
     if engine.images and engine.top1 is None:
         yield BoardCell(NO_LABELS)
     else:
         yield _estimate(engine.top1, engine.top1_low, engine.top1_high, write_percent)
     yield _estimate(engine.drop_pp, engine.drop_low_pp, engine.drop_high_pp, write_points)
-    yield _estimate(engine.agreement, engine.agreement_low, engine.agreement_high, write_percent)
     yield BoardCell(NOTHING) if best is None else _estimate(best.images_per_s, best.low, best.high, write_figures)
     yield _number(best and best.batch_size, str)
+    yield _estimate(engine.agreement, engine.agreement_low, engine.agreement_high, write_percent)
+    yield _number(engine.images, write_count)
     yield _number(best and best.memory_bytes, write_size)
     yield _number(engine.size_bytes, write_size)
-    yield _text(row.front or f"not ranked: {row.unranked}")
     if board.since:
         yield _text(row.change.kind if row.change else "")
         yield _text(row.change.reason if row.change else "")
