@@ -41,10 +41,14 @@ def _mark_code(text: str) -> Markup:
 
 def _write_code(found: re.Match[str]) -> str:
     """A command whose options are not broken at their hyphens."""
-    words = re.sub(r"--[^ ]+", r"<span>\g<0></span>", found[1])
-    return f"<code>{words}</code>"
+    return f"<code>{_keep_whole(r'--[^ ]+', found[1])}</code>"
 
 
 def _keep_units(heading: str) -> Markup:
     """An escaped heading in which no line ends before a short unit, nor after a sign."""
-    return Markup(re.sub(r"(?<=,) (?=\S{1,3}$)|(?<=^×) ", "&nbsp;", str(escape(heading))))
+    return Markup(_keep_whole(r"\S+, \S{1,3}$|^× \S+", str(escape(heading))))
+
+
+def _keep_whole(pattern: str, markup: str) -> str:
+    """Markup in which what fits the pattern stays on one line."""
+    return re.sub(pattern, r'<span class="whole">\g<0></span>', markup)

@@ -112,12 +112,14 @@ def _accuracy(run: Run) -> Section:
 
 
 def _list_troubles(run: Run) -> tuple[tuple[str, str], ...]:
-    """Who did not pass a gate, and why; engines of one reason together."""
-    groups: dict[str, list[str]] = {}
-    for gate in gates_of(run):
-        if gate.outcome != "PASS":
-            groups.setdefault(gate.reason, []).append(gate.engine or "speed")
-    return tuple((join_words(list(dict.fromkeys(names))), why) for why, names in groups.items())
+    """Who did not pass a gate, and why; engines of one reason together, with the outcome where there are several."""
+    unmet = [gate for gate in gates_of(run) if gate.outcome != "PASS"]
+    groups: dict[tuple[str, str], list[str]] = {}
+    for gate in unmet:
+        groups.setdefault((gate.outcome, gate.reason), []).append(gate.engine or "speed")
+    is_mixed = len({gate.outcome for gate in unmet}) > 1
+    named = [(join_words(list(dict.fromkeys(names))), *group) for group, names in groups.items()]
+    return tuple((f"{who} ({outcome})" if is_mixed else who, why) for who, outcome, why in named)
 
 
 def _versus(run: Run) -> Table:

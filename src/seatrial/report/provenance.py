@@ -38,8 +38,8 @@ def make_model(run: Run) -> Table:
     if run.checkpoint:
         rows += [
             ("Checkpoint", run.checkpoint.source),
-            ("sha256 of it", run.checkpoint.source_sha256),
-            ("sha256 of its weights", run.checkpoint.sha256),
+            ("sha256 of the file", run.checkpoint.source_sha256),
+            ("sha256 of checkpoint.safetensors", run.checkpoint.sha256),
             ("Parameters", write_count(run.checkpoint.parameters)),
             ("Form of the file", run.checkpoint.layout),
             ("Filled in", ", ".join(run.checkpoint.filled)),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from seatrial.report.doubts import merge_doubts, strip_numbers
+from seatrial.report.numbers import join_words
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed, measure_speeds
 
@@ -53,8 +55,13 @@ def find_ratio(run: Run, best: Mapping[str, Speed], engine: str, base: str) -> f
 
 def explain_withheld(best: Mapping[str, Speed], *engines: str) -> str:
     """Why there is no ratio to or from some engines, all unless named; empty where nothing speaks against one."""
-    doubts = {name: best[name].rate.doubt for name in engines or best if name in best}
-    return "; ".join(f"{name}: {doubt}" for name, doubt in doubts.items() if doubt is not None)
+    groups: dict[str, dict[str, str]] = {}
+    for name in engines or best:
+        doubt = best[name].rate.doubt if name in best else None
+        if doubt is not None:
+            groups.setdefault(strip_numbers(doubt), {})[name] = doubt
+    merged = {join_words(list(group)): "; ".join(merge_doubts(group.values())) for group in groups.values()}
+    return "; ".join(f"{names}: {doubt}" for names, doubt in merged.items())
 
 
 def find_tied(best: Mapping[str, Speed], engine: str, names: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Where the time of a whole evaluation goes: which of its workers wait, and which everything waits for."""
 
-from seatrial.report.numbers import write_count, write_figures, write_percent
+from seatrial.report.numbers import write_count, write_figures
 from seatrial.report.tables import ENGINE, Column, Table, numbers
 from seatrial.results.run_folder import Run
 from seatrial.store.measurement import Throughput
@@ -17,10 +17,10 @@ def make_time_spent(run: Run) -> Table:
             write_count(pace.images),
             write_figures(pace.wall_s),
             write_figures(pace.images_per_s),
-            f"{1000 * pace.decode_s / pace.images:.2f}",
-            write_percent(find_share(pace.decode_s, pace, pace.decode_workers)),
-            f"{1000 * pace.run_s / pace.images:.2f}",
-            write_percent(find_share(pace.run_s, pace, pace.streams)),
+            write_figures(1000 * pace.decode_s / pace.images),
+            write_figures(100 * find_share(pace.decode_s, pace, pace.decode_workers)),
+            write_figures(1000 * pace.run_s / pace.images),
+            write_figures(100 * find_share(pace.run_s, pace, pace.streams)),
             name_bottleneck(pace),
         )
         for name, pace in run.throughput.items()
@@ -55,4 +55,4 @@ def name_bottleneck(pace: Throughput) -> str:
     busiest = max(shares, key=lambda name: shares[name])
     if min(shares.values()) >= BUSY:
         return "both"
-    return busiest if shares[busiest] >= BUSY else "processors, or the start"
+    return busiest if shares[busiest] >= BUSY else "processors or start-up"

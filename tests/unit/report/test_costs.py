@@ -66,7 +66,7 @@ def test_without_records_nothing_is_shown(folder: Path) -> None:
 def test_the_time_of_an_evaluation_is_shared_out(folder: Path) -> None:
     # 540 images in 5.4 s: 1 s of decoding by two workers, 2 s in two streams.
     row = make_time_spent(read_run(folder)).rows[0]
-    assert row == ("torch", "540", "5.40", "100", "1.85", "9.26", "3.70", "18.52", "processors, or the start")
+    assert row == ("torch", "540", "5.40", "100", "1.85", "9.26", "3.70", "18.5", "processors or start-up")
 
 
 def test_what_everything_waits_for(folder: Path) -> None:

@@ -8,7 +8,7 @@ from run_folder import BF16, MACHINE, TORCH, Trial, build_run, make_point
 from seatrial.report.headline import write_speed
 from seatrial.report.html import write_html
 from seatrial.report.run_doubts import find_doubts
-from seatrial.report.speed import all_speeds, best_speeds, find_common_batch, find_ratio
+from seatrial.report.speed import all_speeds, best_speeds, explain_withheld, find_common_batch, find_ratio
 from seatrial.report.tables import make_ratios, make_speed, make_summary
 from seatrial.results.run_folder import read_run
 from seatrial.results.speed import explain_unmeasured
@@ -48,8 +48,18 @@ def test_a_ratio_with_an_end_in_doubt_is_withheld_with_the_reason(tmp_path: Path
     withheld = f"The ratio to torch is withheld (torch: {reason}); `seatrial run --measure-again`"
     assert withheld in write_speed(run) and "8.00 × torch" not in write_speed(run)
     page = write_html(run)
-    assert "<code>seatrial run <span>--measure-again</span></code>" in page and "bench --force" not in page
+    assert '<code>seatrial run <span class="whole">--measure-again</span></code>' in page
+    assert "bench --force" not in page
     assert f"in doubt: torch: {reason}. `seatrial run --measure-again`" in make_ratios(run).note
+
+
+def test_engines_that_are_in_the_same_doubt_are_named_together(tmp_path: Path) -> None:
+    build_run(tmp_path)
+    for name, busy in (("torch", 82), ("onnxruntime", 75), ("openvino-bf16", 80)):
+        _change(tmp_path, name, contradicted=f"{busy} of 100 were busy" if name != "onnxruntime" else "it is too fast")
+    best = best_speeds(read_run(tmp_path))
+    assert explain_withheld(best) == ("torch and openvino-bf16: 80 to 82 of 100 were busy; onnxruntime: it is too fast")
+    assert explain_withheld(best, "openvino-bf16") == "openvino-bf16: 80 of 100 were busy"
 
 
 def test_streams_are_not_mixed_and_their_rates_add_up(tmp_path: Path) -> None:

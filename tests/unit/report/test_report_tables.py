@@ -106,7 +106,7 @@ def test_provenance_names_weights_opset_preprocessing_and_machine(folder: Path) 
         dict(table.rows)
         for table in (provenance.make_model(run), provenance.make_graph(run), provenance.make_machine(run))
     )
-    assert (model["Checkpoint"], model["sha256 of it"]) == ("digits.pth", "a" * 64)
+    assert (model["Checkpoint"], model["sha256 of the file"]) == ("digits.pth", "a" * 64)
     assert model["Published accuracy"] == "top-1 76.13 %, top-5 92.86 %"
     assert graph["ONNX opset"] == "17"
     assert graph["Input"] == "image: uint8 N × 256 × 256 × 3 (NHWC)"

@@ -106,7 +106,9 @@ def test_the_page_needs_nothing_else(written: tuple[str, str]) -> None:
 
 def test_no_line_ends_before_a_unit_and_a_cell_is_one_piece(written: tuple[str, str]) -> None:
     page = written[0]
-    assert ">Top-1,&nbsp;%<" in page and ">×&nbsp;torch<" in page and ">Drop, points (interval)<" in page
+    for whole, rest in (("Top-1, %", ""), ("× torch", ""), ("prediction, ms", "First ")):
+        assert f'>{rest}<span class="whole">{whole}</span></th>' in page
+    assert ">Drop, points (interval)</th>" in page
     # On a phone a cell is a box of a label and one piece, which a command inside of it would break up.
     cells = re.findall(r'<td class="text"[^>]*>\s*(.*?)\s*</td>', page)
     assert len(cells) > 20 and [cell for cell in cells if not re.fullmatch(r"<(span|a|code|img)\b.*>", cell)] == []
@@ -187,6 +189,14 @@ def test_one_reason_is_said_once_for_all_engines_that_have_it(tmp_path: Path) ->
     facts = {"gate": "plausible", "outcome": "INCONCLUSIVE", "kind": "accuracy", "reason": "it is at chance"}
     write_verdict(folder, [GateResult.model_validate({**facts, "engine": name}) for name in ("torch", "onnxruntime")])
     assert "- torch and onnxruntime: it is at chance\n" in write_markdown(read_run(folder))
+
+
+def test_reasons_of_several_outcomes_say_which_they_are_of(tmp_path: Path) -> None:
+    folder = build_run(tmp_path)
+    facts = {"gate": "plausible", "engine": "torch", "kind": "accuracy"}
+    gates = [{**facts, "outcome": "FAIL", "reason": "a"}, {**facts, "outcome": "INCONCLUSIVE", "reason": "b"}]
+    write_verdict(folder, [GateResult.model_validate(gate) for gate in gates])
+    assert "- torch (FAIL): a\n- torch (INCONCLUSIVE): b\n" in write_markdown(read_run(folder))
 
 
 def test_inconclusive_is_explained(tmp_path: Path) -> None:
