@@ -28,6 +28,7 @@ from seatrial.cli import (
     run_many,
     score,
     train,
+    ui,
 )
 from seatrial.errors import ExitCode
 
@@ -57,7 +58,7 @@ def make_app() -> typer.Typer:
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
     judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose)
     measure = (bench.bench, load_test.load_test, import_log.import_log)
-    together = (compare.compare, board.board, run.report, run.run, run_many.run_many, package.package, run.demo)
+    together = (compare.compare, board.board, ui.ui, run.report, run.run, run_many.run_many, package.package, run.demo)
     for verb in (*prepare, *judge, *measure, *together):
         app.command()(verb)
     # What follows a guide's command is the command's, whatever it looks like.

@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing else: no script, no font, no request."""
 
 import re
+from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
@@ -14,8 +15,12 @@ from seatrial.report.translate import retell_markup, retell_values
 from seatrial.results.run_folder import Run
 
 
-def write_html(run: Run) -> str:
-    """The page with its charts."""
+def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
+    """The page with its charts.
+
+    Args:
+        links: words and address of each, to lead to other pages where it is shown among them.
+    """
     environment = make_environment()
     environment.filters |= {"mark_code": _mark_code, "keep_units": _keep_units}
     # The SVG comes from vl-convert, which escapes the names in it.
@@ -30,6 +35,7 @@ def write_html(run: Run) -> str:
         light=light,
         dark=dark,
         language=find_language(),
+        links=links,
     )
     return retell_markup(make_printable(shown, keep="\n\t"))
 

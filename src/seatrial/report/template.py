@@ -3,10 +3,10 @@
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
-def make_environment() -> Environment:
-    """What reads the templates of this folder."""
+def make_environment(package: str = "seatrial.report", folder: str = "") -> Environment:
+    """What reads the templates in a folder of a package of ours; this one's unless another is given."""
     return Environment(
-        loader=PackageLoader("seatrial.report", ""),
+        loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

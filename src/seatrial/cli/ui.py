@@ -1,0 +1,51 @@
+"""`seatrial ui`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.errors import EngineError, UsageError
+
+Runs = Annotated[Path, typer.Argument(metavar="[RUNS_DIR]", help="A folder with run folders in it, at any depth.")]
+Port = Annotated[int, typer.Option(help="Port on this machine; default: any that is free.", min=0, max=65535)]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Print the address only.")]
+
+
+def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) -> int:
+    """Serve a local page: list, compare and follow runs, read reports, try an image; Ctrl-C ends it."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
+    try:
+        from seatrial.ui.guard import Session
+        from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
+        from seatrial.ui.site import open_site
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
+            raise
+        raise EngineError(f"{package} is not installed", "pip install 'seatrial[ui]'") from None
+    session, listening = Session(), open_socket(port)
+    site = open_site(folder)
+    try:
+        port = listening.getsockname()[1]
+        address = f"http://{ADDRESS}:{port}/?token="
+        print(f"{address}{session.token}", flush=True)
+        server = PageServer(site, make_app(site, session, port))
+        if not no_browser:
+            _open_browser(f"{address}{session.make_once()}")
+        server.run(sockets=[listening])
+    finally:
+        site.close()
+        listening.close()
+    return 0
+
+
+def _open_browser(address: str) -> None:
+    """Show an address where there is a screen: without one a browser would take the terminal."""
+    import webbrowser
+
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(address)
