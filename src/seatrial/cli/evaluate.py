@@ -157,7 +157,7 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     if record.fake:
         print_text(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
-    from seatrial.cli.output.predictions import describe_agreement
+    from seatrial.compare.predictions import describe_agreement
     from seatrial.report.numbers import write_points
 
     print_metrics(record)

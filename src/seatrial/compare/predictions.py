@@ -11,6 +11,7 @@ from seatrial.evaluation.agreement import measure_agreement
 from seatrial.evaluation.reference import compare_first_classes
 from seatrial.metrics.classification import Estimate, measure_all
 from seatrial.metrics.topk import TopK
+from seatrial.report.numbers import write_points
 from seatrial.store.flips import FlipKind, sort_flips
 from seatrial.store.predictions import Predictions, check_same_images
 from seatrial.store.records import Agreement, Comparison
@@ -150,3 +151,17 @@ def _find_score_change(reference: Predictions, other: Predictions) -> ScoreChang
     if not distance[row]:
         return None
     return ScoreChange(reference.ids[row], float(before[row]), float(after[row]), int((distance > 0).sum()))
+
+
+def describe_agreement(agreement: Agreement) -> str:
+    """The reference and how far an engine agrees with it, in one line."""
+    a = agreement
+    line = (
+        f"{a.reference}: {a.images - a.changed} of {a.images} first classes agree, {a.share:.2%} "
+        f"({a.low:.2%} to {a.high:.2%})"
+    )
+    if a.weighted_flips is not None:
+        line += f"; flips weighted by margin {a.weighted_flips:.2%}"
+    if a.confidence_drift is not None:
+        line += f"; confidence moved by {write_points(100 * a.confidence_drift)} points on average"
+    return line

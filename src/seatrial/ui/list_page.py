@@ -36,6 +36,7 @@ def show_list(request: Request) -> Response:
         rows=[list_cells(row, row.path in selection.unread, row.path in running) for row in selection.rows],
         running=sorted(running),
         at_work=sorted(at_work),
+        orders=[(name, order.name.partition(" (")[0].partition(",")[0]) for name, order in ORDERS.items()],
         outcomes=OUTCOMES,
         choices=site.index.list_choices(MOST_CHOICES),
         pages=_list_pages(query, selection, beside),

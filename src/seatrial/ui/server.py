@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from seatrial.errors import SeatrialError, UsageError
+from seatrial.ui.compare_page import show_comparison
 from seatrial.ui.guard import Guard, Session
 from seatrial.ui.list_page import show_list
 from seatrial.ui.pages import make_style, show_error, show_refusal
@@ -31,6 +32,7 @@ def make_app(site: Site, session: Session, port: int) -> Guard:
     routes: Sequence[tuple[str, Callable[[Request], Response]]] = (
         ("/", show_list),
         ("/report", show_report),
+        ("/compare", show_comparison),
         ("/ui.css", _send_style),
         ("/ui.js", _send_script),
         ("/favicon.ico", _send_nothing),

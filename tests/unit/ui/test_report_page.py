@@ -20,7 +20,7 @@ def test_it_is_the_report_under_links(root: Path) -> None:
     answer = open_client(root).get("/report?run=a")
     assert answer.status_code == 200
     assert "PASS" in answer.text and "How to reproduce it" in answer.text
-    assert '<a href="/image?run=a">Try an image</a>' in answer.text
+    assert '<a href="/?beside=a">Compare</a>' in answer.text
     policy = answer.headers["content-security-policy"]
     assert "script-src" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from seatrial.cli.output.tables import Layout, write_blocks
-from seatrial.compare.predictions import Accuracy, Differences
+from seatrial.compare.predictions import Accuracy, Differences, describe_agreement
 from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.recipes.class_names import show_class
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.numbers import write_points
-from seatrial.store.records import NO_LABELS, Agreement
+from seatrial.store.records import NO_LABELS
 from seatrial.workflow.compare.predictions import PredictionsComparison
 
 
@@ -77,20 +77,6 @@ def _describe(differences: Differences, name: str) -> Iterator[str]:
             f"(by {abs(s.score - s.reference):.2g})"
         )
     yield from (f"doubt: {doubt}, so the drop may not be the engine's" for doubt in a.doubts)
-
-
-def describe_agreement(agreement: Agreement) -> str:
-    """The reference and how far an engine agrees with it, in one line."""
-    a = agreement
-    line = (
-        f"{a.reference}: {a.images - a.changed} of {a.images} first classes agree, {a.share:.2%} "
-        f"({a.low:.2%} to {a.high:.2%})"
-    )
-    if a.weighted_flips is not None:
-        line += f"; flips weighted by margin {a.weighted_flips:.2%}"
-    if a.confidence_drift is not None:
-        line += f"; confidence moved by {write_points(100 * a.confidence_drift)} points on average"
-    return line
 
 
 def _list_tables(compared: PredictionsComparison, differences: Differences, limit: int) -> Iterator[str]:
