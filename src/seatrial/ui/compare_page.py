@@ -1,6 +1,7 @@
 """Two runs side by side, as `seatrial compare` judges them."""
 
 import shlex
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +26,7 @@ def show_comparison(request: Request) -> Response:
     site, query = get_site(request), get_query(request)
     paths = [query.get(name, "") for name in ("before", "after")]
     folders = [find_run(site.root, path) for path in paths]
-    facts = {
+    facts: dict[str, Any] = {
         "paths": paths,
         "swapped": make_address("/compare", before=paths[1], after=paths[0]),
         "command": shlex.join(write_words("compare", *(f"{site.shown_root}/{path}" for path in paths))),
