@@ -80,7 +80,7 @@ def test_a_run_json_that_is_a_link_is_no_run(root: Path) -> None:
 
 
 def test_names_keep_their_bytes(root: Path) -> None:
-    name = os.fsdecode(b"caf\xe9 &?#")
+    name = os.fsdecode(b"net\xe9 &?#")
     try:
         (root / "a").rename(root / name)
     except OSError:
@@ -88,7 +88,7 @@ def test_names_keep_their_bytes(root: Path) -> None:
     client = open_client(root)
     page = client.get("/").text
     assert f"/report?run={quote(os.fsencode(name), safe='').replace('%20', '+')}" in page
-    assert "caf\\udce9 &amp;?#" in page
+    assert "net\\udce9 &amp;?#" in page
     # Apache Arrow opens no such path, but the folder is found.
     answer = client.get(make_address("/report", run=name))
     assert answer.status_code == 422 and "torch.parquet" in answer.text
