@@ -117,8 +117,9 @@ def plan_training(script: Script, call: Call) -> Plan:
     kind, device, note = _choose_device(script, call)
     number = device.partition(":")[2] or "0"
     folder = Path(TEST) if Path.cwd().name != TEST else Path()
-    words = ("train", recipe, "--data", data, "--output", str(folder / "output" / number), "--device", device)
-    words += (*_list_purpose(script), *call.handed_on, *_list_settings(script, call, kind), "--guide-format")
+    places = ("--data", data, "--output", str(folder / "output" / number), "--device", device)
+    settings = (*_list_purpose(script), *call.handed_on, *_list_settings(script, call, kind))
+    words = ("train", recipe, *places, *settings, "--guide-format")
     notes = (f"recipe {recipe}, by {reason}", *note)
     if script.cards == 1:
         return Plan((words,), notes, (f"device id is {number}",))
