@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
     BUG = 1, "a bug of ours"
     USAGE = 2, "usage, configuration"
     ACCURACY = 3, "accuracy gate or parity failed"
-    SPEED = 4, "speed gate failed"
+    SPEED = 4, "speed or resource gate failed"
     ENGINE = 5, "engine missing, or not as requested"
     DATA = 6, "images or labels invalid or incomplete"
     INCONCLUSIVE = 7, "inconclusive, or not comparable"

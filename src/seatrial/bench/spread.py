@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from seatrial.bench.output_checks import PAIRS_TO_JUDGE, PROVES
 from seatrial.machine.conditions import Conditions
 from seatrial.machine.device_use import IDLE
-from seatrial.metrics.latency import Latency
+from seatrial.metrics.latency import Latency, count_samples
 from seatrial.store.measurement import DeviceUse, Environment, Point, Setting
 
 NOISE = 0.05
 """Variation, drift or disagreement above this share is a doubt: what others measure is often no larger."""
-P99_SAMPLES = 459
-"""Fewest samples, all below a bound, that put the 99th percentile below it with 99 % confidence (MLPerf's rule)."""
+P99_SAMPLES = count_samples(99)
 CLOCK_STEPS = 1000
 """A sample of fewer steps of the clock is wrong by more than a thousandth."""
 BUSY = 0.2

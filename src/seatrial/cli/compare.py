@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seatrial.cli.options import Json
+from seatrial.cli.options import Gate, Json
 from seatrial.cli.output.progress import print_json, print_text, show_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.compare.speed_table import SpeedTable
+    from seatrial.workflow.compare.predictions import PredictionsComparison
     from seatrial.workflow.compare.runs import ChangeSpec
 
-_PREDICTIONS = ("--gate-pp", "--labels", "--limit")
+_PREDICTIONS = ("--gate", "--gate-pp", "--labels", "--limit")
 _TAKES = {
     "predictions": _PREDICTIONS,
     "accuracy records": _PREDICTIONS,
     "speed records": ("--baseline", "--gate", "--allow", "--scope", "--per", "--format"),
     "training speeds": ("--allow", "--format"),
-    "runs": ("--gate-pp", "--max-slower-pct", "--allow", "--format"),
+    "runs": ("--gate", "--gate-pp", "--max-slower-pct", "--allow", "--format"),
     "speed records under --max-slower-pct": ("--max-slower-pct", "--allow", "--format"),
 }
 """The options that apply, by what is compared."""
@@ -35,9 +36,6 @@ Inputs = Annotated[
 ]
 Baseline = Annotated[
     str | None, typer.Option(help="Records: the baseline of ratios, NAME or NAME,NAME; default: the first.")
-]
-SpeedGates = Annotated[
-    list[str] | None, typer.Option(help="Records: a gate such as 'best(310P) >= 1.2 * best(310)'; may be repeated.")
 ]
 Allowed = Annotated[
     str | None,
@@ -69,7 +67,7 @@ Format = Annotated[
 def compare(
     paths: Inputs,
     baseline: Baseline = None,
-    gate: SpeedGates = None,
+    gate: Gate = None,
     allow: Allowed = None,
     scope: OneScope = None,
     per: Per = None,
@@ -84,6 +82,7 @@ def compare(
     from seatrial.compare.comparability import KINDS, check_kinds
     from seatrial.compare.regression import MAX_SLOWER_PCT
     from seatrial.compare.speed_table import make_table
+    from seatrial.compare.verdict import reach_verdict
     from seatrial.workflow.compare.inputs import detect_kind
     from seatrial.workflow.compare.runs import ChangeSpec
     from seatrial.workflow.compare.speed import read_columns
@@ -98,9 +97,13 @@ def compare(
         return _compare_trainings(paths, _split(allow), layout or Layout.TABLE, as_json)
     allowed = check_kinds(_split(allow), KINDS)
     if kind in ("predictions", "accuracy record"):
-        return _compare_predictions(kind, paths, labels, gate_pp, 10 if limit is None else limit, as_json)
+        found = _read_predictions(kind, paths, labels, gate_pp, tuple(gate or ()))
+        print_predictions(found, 10 if limit is None else limit, as_json)
+        return reach_verdict("", found.gates).exit_code if found.gates else 0
     if kind == "run" or max_slower_pct is not None:
-        limits = ChangeSpec(gate_pp, MAX_SLOWER_PCT if max_slower_pct is None else max_slower_pct, allowed)
+        limits = ChangeSpec(
+            gate_pp, MAX_SLOWER_PCT if max_slower_pct is None else max_slower_pct, allowed, tuple(gate or ())
+        )
         return _compare_changes(kind, paths, limits, layout or Layout.TABLE, as_json)
     table = make_table(read_columns(paths), _split(baseline), gate or (), allowed, scope, per)
     return _print_speeds(table, layout or Layout.TABLE, as_json)
@@ -119,18 +122,26 @@ def _refuse_ignored(kind: str, given: Collection[str]) -> None:
             raise UsageError(f"{name} does not apply to {things}", f"these do: {' '.join(_TAKES[things])}")
 
 
-def _compare_predictions(
-    kind: str, paths: list[Path], labels: Path | None, gate_pp: float | None, limit: int, as_json: bool
-) -> int:
-    from seatrial.cli.output.predictions import list_compared, write_compared
-    from seatrial.compare.verdict import reach_verdict
-    from seatrial.workflow.compare.predictions import compare_files, locate_predictions
+def _read_predictions(
+    kind: str, paths: list[Path], labels: Path | None, gate_pp: float | None, gates: tuple[str, ...]
+) -> "PredictionsComparison":
+    from seatrial.compare.gate_expression import GateScope, check_gates
+    from seatrial.workflow.compare.inputs import name_files
+    from seatrial.workflow.compare.predictions import compare_files, locate_predictions, require
 
     files = [locate_predictions(path) for path in paths] if kind == "accuracy record" else paths
+    names = name_files(files)
+    scope = GateScope(names, names[0] if len(names) > 1 else "", kinds=("accuracy",))
+    required = check_gates(gates, scope)
     with show_progress() as progress:
-        found = compare_files(files, labels, gate_pp, progress=progress)
+        return require(compare_files(files, labels, gate_pp, progress=progress), required, scope)
+
+
+def print_predictions(found: "PredictionsComparison", limit: int, as_json: bool) -> None:
+    """Print a comparison of predictions, with so many images and classes at most."""
+    from seatrial.cli.output.predictions import list_compared, write_compared
+
     print_json(list_compared(found)) if as_json else print_text(write_compared(found, limit))
-    return reach_verdict("", (found.gate, *found.suspected)).exit_code if found.gate else 0
 
 
 def _compare_changes(kind: str, paths: list[Path], spec: "ChangeSpec", layout: Layout, as_json: bool) -> int:

@@ -52,6 +52,10 @@ Like = Annotated[
     typer.Option("--like", help="Of FILE.py:CALLABLE, FILE.onnx: a reference by which images are prepared."),
 ]
 Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published weights if they are not stored here.")]
+Gate = Annotated[
+    list[str] | None,
+    typer.Option(help="A gate such as 'top1 >= 0.76' or 'p99_ms(openvino, 1) <= 5' (docs/gates.md); may be repeated."),
+]
 Images = Annotated[Path, typer.Option("--images", help="Folder of images.")]
 
 

@@ -99,12 +99,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a card, complete with what it takes from its base, after checking it."""
-    from seatrial.compare.speed_expression import judge_speed
+    from seatrial.compare.gate_expression import read_gate
     from seatrial.models.sources import resolve_card
 
     card = resolve_card(recipe)
-    for text in card.recipe.gates.speed:
-        judge_speed(text, {})  # An unreadable gate is an error, as for `run`.
+    for text in (*card.recipe.gates.speed, *card.recipe.gates.require):
+        read_gate(text)  # An unreadable gate is an error, as for `run`.
     if preset is None:
         if as_json:
             print_json(card.recipe.model_dump(mode="json", exclude_none=True))

@@ -10,6 +10,7 @@ from seatrial.cli.options import (
     CheckpointKey,
     Classes,
     Fetch,
+    Gate,
     Images,
     ImageSize,
     Json,
@@ -65,6 +66,7 @@ def run(
     weights: WhichWeights = None,
     checkpoint_key: CheckpointKey = None,
     strip_prefix: StripPrefix = None,
+    gate: Gate = None,
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
@@ -91,6 +93,7 @@ def run(
         like=like,
         fetch=fetch,
         reading=read_reading(weights, checkpoint_key, strip_prefix),
+        gates=tuple(gate or ()),
     )
     with show_progress() as progress:
         done = run_pipeline(spec, progress)

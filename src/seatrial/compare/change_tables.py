@@ -28,7 +28,10 @@ class ChangeTables:
 
 def tabulate_changes(changes: Changes) -> ChangeTables:
     """Accuracy, speed, what else is different, and what decided the verdict."""
-    gates = [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in changes.verdict.gates]
+    gates = [
+        f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}"
+        for gate in changes.verdict.gates
+    ]
     only = [f"only in {name}: {', '.join(engines)}" for name, engines in changes.only.items()]
     notes = [f"note: {note}" for note in _list_notes(changes)]
     return ChangeTables(

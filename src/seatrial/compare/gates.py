@@ -2,30 +2,54 @@
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from seatrial.compare.speed_expression import judge_speed
+from seatrial.compare.gate_expression import GateScope, check_gates, describe_more, judge_gate, read_gate
+from seatrial.compare.quantities import SHARE, Evidence
+from seatrial.compare.speed_column import read_measurement
 from seatrial.evaluation.exact_drop import images_to_settle
 from seatrial.evaluation.plausibility import suspect_changes
 from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS
+from seatrial.metrics.inequality import Inequality
 from seatrial.metrics.intervals import CONFIDENCE, exact_bounds, images_to_part
 from seatrial.recipes.schema import Gates, Recipe
 from seatrial.report.numbers import write_points
 from seatrial.store.measurement import Measurement
-from seatrial.store.records import NO_LABELS, AccuracyRecord, Compared, Comparison, GateResult, Outcome, Suspicion
+from seatrial.store.records import (
+    NO_LABELS,
+    AccuracyRecord,
+    Compared,
+    Comparison,
+    EngineManifest,
+    GateResult,
+    Outcome,
+    Suspicion,
+)
 
+POINTS = "points"
 PUBLISHED_CONFIDENCE = 0.975
 """Of each bound of the interval that must lie below a published accuracy: together they are a 95 % interval."""
 
 
 def judge_gates(
-    recipe: Recipe, accuracies: Mapping[str, AccuracyRecord], measurements: Mapping[str, Measurement]
+    recipe: Recipe,
+    accuracies: Mapping[str, AccuracyRecord],
+    measurements: Mapping[str, Measurement],
+    built: Mapping[str, EngineManifest] = MappingProxyType({}),
+    sizes: Mapping[str, int | None] = MappingProxyType({}),
+    required: Sequence[Inequality] | None = None,
 ) -> tuple[GateResult, ...]:
     """Every gate of the card for every engine, the accuracy gates first.
 
     Args:
         accuracies: by engine name; the one that was compared with none is the reference.
         measurements: by engine name.
+        sizes: bytes of each engine's files.
+        required: checked expressions in the place of the card's `require`, of which they are the first.
+
+    Raises:
+        UsageError: an expression cannot be read, or one of the card's `require` names what there is not.
     """
     results: list[GateResult] = []
     for record in accuracies.values():
@@ -33,9 +57,40 @@ def judge_gates(
     for record in accuracies.values():
         results += _judge_published(recipe, record)
         results += [judge_metric(record, name, limit) for name, limit in recipe.gates.metrics.items()]
-    results += [judge_speed(text, measurements) for text in recipe.gates.speed]
+    names = tuple(dict.fromkeys([*accuracies, *measurements]))
+    reference = next((name for name, record in accuracies.items() if record.compared is None), "")
+    evidence = {
+        name: gather_evidence(name, accuracies.get(name), measurements.get(name), built.get(name), sizes.get(name))
+        for name in names
+    }
+    scope = GateScope(names, reference)
+    for text in recipe.gates.speed:
+        results += judge_gate(read_gate(text), evidence, scope, "speed")
+    for gate in check_gates(recipe.gates.require, scope) if required is None else required:
+        results += judge_gate(gate, evidence, scope)
     # A suspicion about the reference is reported once, however many engines were compared with it.
     return tuple(result for row, result in enumerate(results) if result not in results[:row])
+
+
+def gather_evidence(
+    name: str,
+    record: AccuracyRecord | None,
+    measured: Measurement | None,
+    built: EngineManifest | None = None,
+    size_bytes: int | None = None,
+) -> Evidence:
+    """What the records of an engine say to gates."""
+    return Evidence(
+        name=name,
+        images=0 if record is None else record.images,
+        hits=() if record is None else record.hits,
+        metrics={} if record is None else record.metrics,
+        compared=None if record is None else record.compared,
+        left_out=0 if record is None else len(record.left_out),
+        figures={} if measured is None else read_measurement(measured, name).headline,
+        size_bytes=size_bytes,
+        compile_s=None if built is None else built.compile_s,
+    )
 
 
 def judge_predictions(record: AccuracyRecord, gates: Gates, limit_pp: float | None) -> Iterator[GateResult]:
@@ -98,8 +153,10 @@ def judge_agreement(name: str, compared: Compared, limit: float) -> GateResult:
     )
     if outcome == "INCONCLUSIVE":
         more = images_to_part(compared.images - compared.changed, compared.images, limit)
-        reason += f"; {_describe_more(more, 'the agreement')}"
-    return GateResult(gate="agreement", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+        reason += f"; {describe_more(more, 'the agreement')}"
+    share = 1 - compared.changed / compared.images
+    facts = {"value": share, "low": low, "high": high, "limit": limit, "unit": SHARE}
+    return _judge_accuracy("agreement", name, outcome, reason, facts)
 
 
 def _judge_possible_drop(name: str, compared: Compared, limit_pp: float) -> GateResult:
@@ -118,9 +175,10 @@ def _judge_possible_drop(name: str, compared: Compared, limit_pp: float) -> Gate
         more = None
         if 100 * compared.changed < limit_pp * compared.images:
             more = images_to_part(compared.changed, compared.images, limit_pp / 100)
-        fewer = "only labels can settle it" if more is None else f"labels, or {_describe_more(more, 'it')}"
+        fewer = "only labels can settle it" if more is None else f"labels, or {describe_more(more, 'it')}"
         reason += f"; {fewer}"
-    return GateResult(gate="reference_drop_pp", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+    facts = {"high": 100 * high, "limit": limit_pp, "unit": POINTS}
+    return _judge_accuracy("reference_drop_pp", name, outcome, reason, facts)
 
 
 def judge_changed(name: str, versus: Compared, limit: float) -> GateResult:
@@ -134,7 +192,14 @@ def judge_changed(name: str, versus: Compared, limit: float) -> GateResult:
         f"{versus.changed} of {versus.images} first classes changed against {versus.reference} "
         f"({low:.2%} to {high:.2%} with {CONFIDENCE:.0%} confidence on each side); the gate is {limit:.2%}"
     )
-    return GateResult(gate="changed_share", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+    facts = {"value": versus.changed / versus.images, "low": low, "high": high, "limit": limit, "unit": SHARE}
+    return _judge_accuracy("changed_share", name, outcome, reason, facts)
+
+
+def _judge_accuracy(gate: str, engine: str, outcome: Outcome, reason: str, facts: Mapping[str, object]) -> GateResult:
+    """The result of a gate on predictions, with its figures."""
+    result = GateResult(gate=gate, engine=engine, outcome=outcome, kind="accuracy", reason=reason)
+    return result.model_copy(update=facts)
 
 
 def _judge_bounds(low: float, high: float, limit: float) -> Outcome:
@@ -175,21 +240,15 @@ def judge_drop(name: str, versus: Compared, limit_pp: float) -> GateResult:
     )
     if outcome == "INCONCLUSIVE":
         reason += f"; {_describe_what_settles(versus, limit_pp)}"
-    return GateResult(gate="reference_drop_pp", engine=name, outcome=outcome, kind="accuracy", reason=reason)
+    facts = {"value": versus.drop_pp, "low": versus.low_pp, "high": versus.high_pp, "limit": limit_pp, "unit": POINTS}
+    return _judge_accuracy("reference_drop_pp", name, outcome, reason, facts)
 
 
 def _describe_what_settles(versus: Comparison, limit_pp: float) -> str:
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired = Paired(versus.both_right, versus.lost, versus.gained, both_wrong)
     more = images_to_settle(paired, limit_pp / 100, versus.confidence)
-    return _describe_more(more, "the drop")
-
-
-def _describe_more(more: int | None, what: str) -> str:
-    """How many more images settle a gate; None where none do, as `what` lies on it."""
-    if more is None:
-        return f"{what} lies on the gate, so more images like these would not settle it"
-    return f"about {float(f'{more:.1e}'):,.0f} more images would settle it, if predictions flip at these rates"
+    return describe_more(more, "the drop")
 
 
 def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
@@ -213,7 +272,11 @@ def judge_same_at_batches(records: Mapping[int, AccuracyRecord]) -> GateResult:
 def judge_metric(record: AccuracyRecord, name: str, limit: float) -> GateResult:
     """PASS when a metric is within its limit; where it is not, FAIL unless its interval reaches the limit."""
     outcome, reason = _weigh_metric(record, name, limit)
-    return GateResult(gate=f"metrics.{name}", engine=record.name, outcome=outcome, kind="accuracy", reason=reason)
+    found = record.metrics.get(name) if record.labelled else None
+    facts: dict[str, object] = {"limit": limit, "unit": SHARE}
+    if found is not None:
+        facts |= {"value": found.value, "low": found.low, "high": found.high}
+    return _judge_accuracy(f"metrics.{name}", record.name, outcome, reason, facts)
 
 
 def _weigh_metric(record: AccuracyRecord, name: str, limit: float) -> tuple[Outcome, str]:
@@ -260,4 +323,5 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> Iterator[GateRes
             f"top-1 {top1:.2%} ({low:.2%} to {high:.2%} on {record.images} images) against a floor of {floor:.2%}, "
             f"from the published {reference.top1:.2%}{_describe_partial(record)}"
         )
-        yield GateResult(gate=gate, engine=record.name, outcome=outcome, kind="accuracy", reason=reason)
+        facts = {"value": top1, "low": low, "high": high, "limit": floor, "unit": SHARE}
+        yield _judge_accuracy(gate, record.name, outcome, reason, facts)

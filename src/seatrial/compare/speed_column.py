@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
 from seatrial.machine.environment import machine_hash
-from seatrial.results.speed import Rate, measure_speeds
-from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun, ReportedRecord
+from seatrial.results.speed import Rate, Speed, find_memory, measure_speeds
+from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun, ReportedLatency, ReportedRecord
 from seatrial.store.measurement import Environment, Measurement, Scope
 
 Unit = Literal["chip", "card"]
@@ -34,6 +34,18 @@ class SpeedFigure:
     """Batches in flight at once."""
     processes: int | None = None
     """That the samples come from; None without samples."""
+    times_ms: Mapping[str, float] = field(default_factory=dict)
+    """Of a batch, by name in `TIMES`; of another tool's those that it states."""
+    samples: int | None = None
+    """Behind these; None is unknown."""
+    memory_bytes: int | None = None
+    """The most that a process took: on the accelerator where its driver reports that, else of the machine."""
+    load_s: float | None = None
+    """The longest time to open the engine's file in a process."""
+
+
+TIMES: Mapping[str, str] = {"mean_ms": "mean", "p50_ms": "median", "p90_ms": "90", "p95_ms": "95", "p99_ms": "99"}
+"""Times of a batch, with what their figure is called in a tool's own record; a number is a percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +70,25 @@ class SpeedColumn:
 
 def read_measurement(record: Measurement, name: str) -> SpeedColumn:
     """A column of our own measurement."""
-    found = (
-        (s.scope, s.latency.batch_size, SpeedFigure(s.rate, s.streams, s.processes))
-        for s in measure_speeds(record, None)
-    )
+    found = ((s.scope, s.latency.batch_size, _read_speed(record, s)) for s in measure_speeds(record, None))
     facts: dict[Kind, str | None] = {"precision": record.precision, "model": record.recipe, **_list_own_facts(record)}
     chips = None if record.engine in ONE_CHIP else 1
     return SpeedColumn(name, f"{record.engine} on {record.device}", facts, chips, _sort(found), record.doubts)
+
+
+def _read_speed(record: Measurement, speed: Speed) -> SpeedFigure:
+    latency = speed.latency
+    times = (latency.mean_ms, latency.median_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms)
+    points = record.by_setting(speed.scope)[(speed.scope, speed.streams, latency.batch_size)]
+    return SpeedFigure(
+        speed.rate,
+        speed.streams,
+        speed.processes,
+        times_ms=dict(zip(TIMES, times, strict=True)),
+        samples=latency.samples,
+        memory_bytes=find_memory(points),
+        load_s=max(point.load_s for point in points),
+    )
 
 
 def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
@@ -74,7 +98,16 @@ def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
         groups.setdefault((point.scope, point.batch_size, point.streams), []).append(point)
     doubt = _doubt_imported(record)
     found = (
-        (scope, size, SpeedFigure(Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt), streams))
+        (
+            scope,
+            size,
+            SpeedFigure(
+                Rate(sum(p.images_per_s for p in group) / len(group), doubt=doubt),
+                streams,
+                times_ms=_read_times(group[0].latency) if len(group) == 1 else {},
+                samples=group[0].latency.count if len(group) == 1 and group[0].latency is not None else None,
+            ),
+        )
         for (scope, size, streams), group in groups.items()
     )
     model = None if record.model is None else name_model(record.model)
@@ -85,6 +118,14 @@ def read_imported(record: ReportedRecord, name: str) -> SpeedColumn:
     version = f" {record.tool_version}" if record.tool_version else ""
     origin = f"{record.tool}{version} on {record.device or 'a device that is not stated'}"
     return SpeedColumn(name, origin, facts, chips, _sort(found), record.doubts)
+
+
+def _read_times(latency: ReportedLatency | None) -> dict[str, float]:
+    """What a tool states of one run; of several runs nobody knows the percentiles of all together."""
+    if latency is None:
+        return {}
+    stated = {"mean": latency.mean_ms, "median": latency.median_ms, **latency.percentiles_ms}
+    return {name: ms for name, called in TIMES.items() if (ms := stated.get(called)) is not None}
 
 
 def _doubt_imported(record: ReportedRecord) -> str | None:

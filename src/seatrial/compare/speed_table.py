@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from seatrial.compare.comparability import Basis, choose_basis, describe_unlike, find_unlike, refuse_unlike
+from seatrial.compare.gate_expression import GateScope, check_gates, find_exceptions, judge_bound, spread_gate
+from seatrial.compare.quantities import Evidence
 from seatrial.compare.speed_column import Kind, SpeedColumn, SpeedFigure, Unit
-from seatrial.compare.speed_expression import find_exceptions, judge_figures
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
 from seatrial.results.speed import Rate, divide
@@ -60,7 +61,7 @@ class RatioColumn:
 
 @dataclass(frozen=True, slots=True)
 class JudgedGate:
-    """A speed gate, and the batch sizes at which it would fail."""
+    """A gate, and the batch sizes at which it would fail."""
 
     result: GateResult
     exceptions: tuple[int, ...]
@@ -94,7 +95,7 @@ def make_table(
 
     Args:
         baselines: names of the columns that the others are divided by; the first column unless given.
-        gates: speed expressions over the columns' names.
+        gates: expressions over the columns' names; one that names none is of all but the first baseline.
         allowed: differences that are noted instead of refused.
 
     Raises:
@@ -106,13 +107,20 @@ def make_table(
         check_name(name, names, f"--baseline {name} is none of the records")
     if baselines and set(names) <= set(baselines):
         raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
+    reference = (*baselines, *names)[0] if len(names) > 1 else ""
+    of_gates = GateScope(tuple(names), reference, kinds=("speed", "resources"))
+    checked = check_gates(gates, of_gates)
     bases = choose_basis(columns, scope, per)
     unlike = find_unlike(columns, bases)
     refuse_unlike(unlike, allowed)
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
-    figures = {s.column.name: s.figures for s in shown}
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
-    judged = tuple(JudgedGate(judge_figures(text, figures), find_exceptions(text, figures)) for text in gates)
+    evidence = {s.column.name: Evidence(s.column.name, figures=s.figures) for s in shown}
+    judged = tuple(
+        JudgedGate(judge_bound(bound, evidence, engine), find_exceptions(bound, evidence))
+        for gate in checked
+        for engine, bound in spread_gate(gate, of_gates)
+    )
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),

@@ -9,7 +9,8 @@ from seatrial.store.records import GateResult, Outcome, Verdict
 def reach_verdict(recipe: str, gates: Sequence[GateResult]) -> Verdict:
     """FAIL over INCONCLUSIVE over PASS; a run without a single judged gate is INCONCLUSIVE.
 
-    An accuracy gate that failed decides the exit code, else a speed gate that failed, else what is inconclusive.
+    An accuracy gate that failed decides the exit code, else a gate on speed or resources that failed, else what is
+    inconclusive.
     """
     failed = {gate.kind for gate in gates if gate.outcome == "FAIL"}
     open_ = not gates or any(gate.outcome == "INCONCLUSIVE" for gate in gates)

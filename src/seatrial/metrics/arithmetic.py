@@ -3,11 +3,21 @@
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
-Number = TypeVar("Number", float, Decimal)
+
+class Arithmetic(Protocol):
+    """What can be added, multiplied and negated: float, Decimal, a unit."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __truediv__(self, other: Any, /) -> Any: ...
+    def __neg__(self) -> Self: ...
+
+
+Number = TypeVar("Number", bound=Arithmetic)
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -35,7 +45,7 @@ def evaluate(
     """The value of `+ - * /` and signs between numbers and `names`.
 
     Args:
-        number: makes a number of its digits.
+        number: makes a number of its digits, or of whatever else counts as one, such as a unit.
 
     Raises:
         ValueError: there is something else in it.

@@ -1,9 +1,15 @@
 """Figures computed from stored samples when they are read, never stored instead of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+
+def count_samples(percent: float) -> int:
+    """Fewest samples, all below a bound, that put a percentile below it with 99 % confidence: MLPerf's 459 for 99."""
+    return math.ceil(math.log(0.01) / math.log(percent / 100))
 
 
 @dataclass(frozen=True, slots=True)

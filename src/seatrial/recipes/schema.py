@@ -176,6 +176,9 @@ class Gates(Strict):
     metrics: dict[str, Fraction] = Field(default_factory=dict)
     """By name in `metrics.classification.METRICS`: the least value, or the most where lower is better."""
     speed: tuple[str, ...] = ()
+    """Expressions (docs/gates.md); an engine that is not in a run leaves them open."""
+    require: tuple[str, ...] = ()
+    """Expressions; one that names an engine that is not in a run is an error of that run."""
 
     @field_validator("metrics")
     @classmethod

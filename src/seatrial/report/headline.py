@@ -8,7 +8,7 @@ from seatrial.report.speed import best_speeds, explain_withheld, find_ratio, fin
 from seatrial.results.run import describe_reference
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
-from seatrial.store.records import WORST_FIRST, GateResult, Outcome
+from seatrial.store.records import WORST_FIRST, GateKind, GateResult, Outcome
 
 PLAUSIBLE = "plausible"
 """The gate that stays open for implausible predictions: see `compare.gates.judge_plausible`."""
@@ -120,7 +120,8 @@ def _write_failed(run: Run) -> list[str]:
     undecided = [name for name in _engines(run, "INCONCLUSIVE") if name not in wrong]
     return [
         *_write_clause(wrong, "falls", "fall", f"short of the required {_name_quality(run)}"),
-        *(["the required speed is not reached"] if _has_speed_gate(run, "FAIL") else []),
+        *(["the required speed is not reached"] if _has_gate(run, "speed", "FAIL") else []),
+        *(["a limit on resources is exceeded"] if _has_gate(run, "resources", "FAIL") else []),
         *_write_clause(undecided, "is", "are", "undecided"),
         *_write_rest(run),
     ]
@@ -137,7 +138,8 @@ def _write_undecided(run: Run) -> list[str]:
             f"{_images(run)} cannot settle whether {clause}"
             for clause in _write_clause(unsure, "keeps", "keep", measure)
         ),
-        *(["a speed gate could not be judged"] if _has_speed_gate(run, "INCONCLUSIVE") else []),
+        *(["a speed gate could not be judged"] if _has_gate(run, "speed", "INCONCLUSIVE") else []),
+        *(["a gate on resources could not be judged"] if _has_gate(run, "resources", "INCONCLUSIVE") else []),
         *_write_rest(run),
     ]
 
@@ -152,7 +154,9 @@ def _write_passed(run: Run) -> list[str]:
         clause = _write_clause(compared, "keeps", "keep", f"the accuracy of {run.reference} on {_images(run)}")
     else:
         clause = _write_clause(accurate, "reaches", "reach", f"the required accuracy on {_images(run)}")
-    return clause + (["the required speed is reached"] if _has_speed_gate(run, "PASS") else [])
+    speed = ["the required speed is reached"] if _has_gate(run, "speed", "PASS") else []
+    resources = ["every limit on resources is kept"] if _has_gate(run, "resources", "PASS") else []
+    return [*clause, *speed, *resources]
 
 
 def _write_rest(run: Run) -> list[str]:
@@ -171,8 +175,8 @@ def _engines(run: Run, outcome: Outcome, name: str | None = None) -> list[str]:
     return [name for name in run.engines if name in engines]
 
 
-def _has_speed_gate(run: Run, outcome: Outcome) -> bool:
-    return any((gate.outcome, gate.kind) == (outcome, "speed") for gate in gates_of(run))
+def _has_gate(run: Run, kind: GateKind, outcome: Outcome) -> bool:
+    return any((gate.outcome, gate.kind) == (outcome, kind) for gate in gates_of(run))
 
 
 def _name_quality(run: Run) -> str:

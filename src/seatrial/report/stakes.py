@@ -8,8 +8,9 @@ places where their distance is within both errors together.
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seatrial.metrics.inequality import EACH, Term, list_terms
 from seatrial.report.doubts import RUN, Doubt
 from seatrial.report.headline import gates_of
 from seatrial.report.numbers import join_words
@@ -22,9 +23,7 @@ from seatrial.store.records import GateResult
 MOST_RANKINGS = 2
 """That are named one by one."""
 _SIDES = re.compile(r": (\S+) against (\S+)$")
-"""Both sides of a speed gate, at the end of its reason."""
-_FIGURE = re.compile(r"\b(?:best|at)\s*\(\s*([^(),]+?)\s*(?:,\s*(\d+)\s*)?\)")
-"""A figure in a speed gate: `compare.speed_expression`."""
+"""Both sides of a speed gate, at the end of its reason in old records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +115,34 @@ class _Stakes:
 
     def _list_speed_gates(self, doubt: Doubt) -> Iterator[Conclusion]:
         for gate in gates_of(self._run):
-            text = gate.reason.partition(": ")[0]
-            figures = _FIGURE.findall(text) if gate.kind == "speed" else []
-            if any(name == doubt.engine for name, _ in figures) and self._may_turn(gate, figures):
+            text = gate.expression or gate.reason.partition(": ")[0]
+            terms = list_terms(text) if gate.kind == "speed" else ()
+            figures = [replace(term, engine=gate.engine) if term.engine == EACH else term for term in terms]
+            if any(term.engine == doubt.engine for term in figures) and self._may_turn(gate, figures):
                 yield Conclusion(f"the speed gate {text}")
 
-    def _may_turn(self, gate: GateResult, figures: Sequence[tuple[str, str]]) -> bool:
+    def _may_turn(self, gate: GateResult, figures: Sequence[Term]) -> bool:
         """Whether the errors of its figures together might turn a gate; yes where its sides are not known."""
-        sides = _SIDES.search(gate.reason)
-        named = [self._speeds.get(name, {}).get(size) if size else self._best.get(name) for name, size in figures]
-        if sides is None or None in named:
+        sides = _find_sides(gate)
+        named = {
+            term: self._best.get(term.engine)
+            if term.batch_size is None
+            else self._speeds.get(term.engine, {}).get(str(term.batch_size))
+            for term in figures
+        }
+        if sides is None or None in named.values():
             return True
-        left, right = (float(side) for side in sides.groups())
-        errors = [
-            self._find_error(speed, name) for speed, (name, _) in zip(named, figures, strict=True) if speed is not None
-        ]
+        left, right = sides
+        errors = [self._find_error(speed, term.engine) for term, speed in named.items() if speed is not None]
         reach = math.hypot(*(max(error.below, error.above) for error in errors))
         return min(left, right) <= 0 or abs(math.log(left / right)) <= reach
+
+
+def _find_sides(gate: GateResult) -> tuple[float, float] | None:
+    if gate.value is not None and gate.limit is not None:
+        return gate.value, gate.limit
+    told = _SIDES.search(gate.reason)
+    return None if told is None else (float(told[1]), float(told[2]))
 
 
 def list_conclusions(weighed: Iterable[WeighedDoubt]) -> list[str]:

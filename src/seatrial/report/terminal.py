@@ -19,7 +19,9 @@ def describe_run(run: Run) -> str:
     if speeds.rows:
         blocks.append("Images/s by batch size\n" + write_columns(speeds))
     open_gates = [gate for gate in gates_of(run) if gate.outcome != "PASS"]
-    blocks += [f"{gate.outcome} {gate.engine} {gate.gate}: {gate.reason}" for gate in open_gates]
+    blocks += [
+        f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}" for gate in open_gates
+    ]
     if (run.folder / "report.html").exists():
         blocks.append(f"report: {run.folder / 'report.html'}")
     doubts = write_doubts(run)

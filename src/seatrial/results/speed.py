@@ -91,6 +91,11 @@ def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tu
     return tuple(speeds)
 
 
+def find_memory(points: Sequence[Point]) -> int:
+    """The most bytes that one of their processes took: on the accelerator where its driver reports that."""
+    return max(point.device_memory_bytes or point.peak_rss_bytes for point in points)
+
+
 def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:
     """The most images per second, where 99 % of the batches take no longer than the budget; None if none is so fast."""
     within = [s for s in speeds if budget_ms is None or s.latency.p99_ms <= budget_ms]

@@ -6,7 +6,7 @@ from pathlib import Path
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.intervals import exact_bounds
 from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
-from seatrial.results.speed import Speed, measure_speeds
+from seatrial.results.speed import find_memory, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
 from seatrial.store.summary import EngineSummary, RunSummary, Source, SpeedSummary
@@ -37,7 +37,7 @@ def _summarise_engine(run: Run, name: str) -> EngineSummary:
         facts |= {"engine": known.engine, "device": known.device, "precision": known.precision}
         facts["executed"] = known.executed
     if built is not None:
-        facts["size_bytes"] = _measure_size(run.folder / "engines" / name, built)
+        facts["size_bytes"] = measure_size(run.folder / "engines" / name, built)
     if record is not None:
         facts |= _summarise_accuracy(run, record)
     if measured is not None:
@@ -45,7 +45,8 @@ def _summarise_engine(run: Run, name: str) -> EngineSummary:
     return EngineSummary.model_validate(facts)
 
 
-def _measure_size(folder: Path, built: EngineManifest) -> int | None:
+def measure_size(folder: Path, built: EngineManifest) -> int | None:
+    """Bytes of all files that an engine loads; None where one of them is not there."""
     names = [*(model.path for model in built.files), *built.companions]
     try:
         return sum((folder / name).stat().st_size for name in names)
@@ -108,10 +109,7 @@ def _list_figures(measured: Measurement) -> Iterator[SpeedSummary]:
             low=low,
             high=high,
             doubt=speed.rate.doubt,
-            memory_bytes=_find_memory(measured, speed),
+            memory_bytes=find_memory(
+                measured.by_setting(speed.scope)[(speed.scope, speed.streams, speed.latency.batch_size)]
+            ),
         )
-
-
-def _find_memory(measured: Measurement, speed: Speed) -> int:
-    points = measured.by_setting(speed.scope)[(speed.scope, speed.streams, speed.latency.batch_size)]
-    return max(point.device_memory_bytes or point.peak_rss_bytes for point in points)

@@ -30,7 +30,8 @@ Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 NO_LABELS = "not measured (no labels)"
 """In the place of every figure that counts what is right."""
 WORST_FIRST: tuple[Outcome, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
-GateKind = Literal["accuracy", "speed"]
+GateKind = Literal["accuracy", "speed", "resources"]
+"""What a gate is about; resources are memory, size of files, and time to compile and to load."""
 
 
 class TensorSpec(Strict):
@@ -344,6 +345,16 @@ class GateResult(Strict):
     kind: GateKind
     reason: str
     """The figures that decided, in words."""
+    expression: str = ""
+    """As it was written, where the gate is one; empty of the others, and in old records."""
+    value: float | None = None
+    """What was judged, in its unit; None where it is no single figure or was not measured, and in old records."""
+    low: float | None = None
+    """Bounds of the value, with the uncertainty of the limit where it was measured, too; None without an interval."""
+    high: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    """Of these: `share` is a fraction 0..1, `points` are percentage points; empty of a ratio, too."""
 
 
 class Verdict(Record):

@@ -23,11 +23,11 @@ from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
-from seatrial.results.summarise import summarise
+from seatrial.results.summarise import measure_size, summarise
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
-from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, GraphManifest, RunManifest
+from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest
 from seatrial.store.summary import SUMMARY
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import compile_graph
@@ -35,11 +35,10 @@ from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
 from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
 from seatrial.workflow.import_onnx import copy_graph
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
-from seatrial.workflow.run_spec import CheckedRun, RunSpec, check_run, describe_command, wants_quantised
+from seatrial.workflow.run_spec import CheckedRun, RunSpec, check_run, choose_batches, describe_command, wants_quantised
 
 CARD = "card.toml"
 """The card that the model reference led to."""
-BATCH_SIZES = (1, 4, 8, 16)
 RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json", SUMMARY)
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
@@ -59,26 +58,20 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
     """
     checked = check_run(spec, progress)
     run = spec.output
-    spec = _choose_batches(spec, checked.described)
+    spec = choose_batches(spec, checked.described)
     with locked(run):
         manifest, graph = _make_graph(spec, checked, progress)
         engines = _compile_all(spec, checked, graph, progress)
         accuracies = _evaluate_all(spec, checked, engines, progress)
         measurements = _bench_all(spec, checked, engines, progress)
-        gates = judge_gates(checked.recipe, accuracies, measurements)
+        built = {name: file.manifest for name, file in engines.items()}
+        sizes = {name: measure_size(file.folder, file.manifest) for name, file in engines.items()}
+        gates = judge_gates(checked.recipe, accuracies, measurements, built, sizes, checked.gates)
         judged = reach_verdict(checked.recipe.name, (*gates, *_judge_batches(spec, checked, engines, progress)))
         words = describe_reference(checked.recipe)
         facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked), "reference": words}
         judged.model_copy(update=facts).save(run / VERDICT)
         return write_report(run, progress)[2]
-
-
-def _choose_batches(spec: RunSpec, described: GraphManifest | None) -> RunSpec:
-    """The spec with batch sizes that the graph takes, where it names none."""
-    fixed = None if described is None else described.input.shape[0]
-    if fixed is not None:
-        return replace(spec, batch_sizes=(fixed,), evaluate_batch_size=fixed)
-    return replace(spec, batch_sizes=spec.batch_sizes or BATCH_SIZES)
 
 
 def _make_graph(spec: RunSpec, checked: CheckedRun, progress: Progress) -> tuple[RunManifest, GraphFile]:
@@ -168,6 +161,8 @@ def _describe_run(spec: RunSpec, checked: CheckedRun, sha256: str) -> RunManifes
     }
     if not are_labelled(checked.images):
         settings["no_labels"] = True
+    if spec.gates:
+        settings["gates"] = list(spec.gates)
     return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,

@@ -1,11 +1,11 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from seatrial.compare.speed_expression import judge_speed
+from seatrial.compare.gate_expression import GateScope, check_gates, read_gate
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.images import LabelledImage
 from seatrial.data.unlabelled import read_folder_set
@@ -13,6 +13,7 @@ from seatrial.engines.base import Capabilities
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.metrics.inequality import Inequality
 from seatrial.models.find_weights import find_weights
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import ResolvedCard, resolve_card
@@ -24,6 +25,8 @@ from seatrial.workflow.class_names import name_by_set, name_trained
 from seatrial.workflow.compile import check_engine, check_foreign, parse_engine
 from seatrial.workflow.import_onnx import describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES
+
+BATCH_SIZES = (1, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class RunSpec:
     engines: tuple[str, ...]
     output: Path
     batch_sizes: tuple[int, ...] = ()
-    """To measure; empty takes `run.BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
+    """To measure; empty takes `BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
     bench_duration_s: float = 10.0
     bench_min_samples: int = 50
     evaluate_batch_size: int = 16
@@ -62,6 +65,8 @@ class RunSpec:
     """Do without labels, whatever `images` holds."""
     fetch: bool = False
     """Download the published weights where they are not stored."""
+    gates: tuple[str, ...] = ()
+    """Expressions (docs/gates.md) beside those of the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class CheckedRun:
     """The reference first."""
     calibration: dict[str, int]
     """Sizes by hash of the files that int8 is calibrated with."""
+    gates: tuple[Inequality, ...]
+    """Of the card's `require` and of the spec."""
 
     @property
     def recipe(self) -> Recipe:
@@ -118,6 +125,7 @@ def describe_command(spec: RunSpec) -> str:
         weights=spec.reading.weights,
         checkpoint_key=spec.reading.key,
         strip_prefix=spec.reading.prefix,
+        gate=list(spec.gates),
         output=spec.output,
     )
     return shlex.join(words)
@@ -138,13 +146,21 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
     if recipe.network.builder != "onnx":
         check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
     calibration = _read_calibration(spec, engines, images)
-    for text in recipe.gates.speed:
-        judge_speed(text, {})  # An unreadable gate is an error before the work, not after it.
-    if recipe.network.builder == "onnx":
-        return CheckedRun(card, Path(recipe.network.name), _check_file(spec, recipe), images, engines, calibration)
+    described = _check_file(spec, recipe) if recipe.network.builder == "onnx" else None
+    gates = _check_gates(spec, recipe, engines, dict(zip(spec.engines, choices, strict=True)), described)
     # Last, since it may download.
-    checkpoint = find_weights(recipe, spec.checkpoint, spec.fetch, progress)
-    return CheckedRun(card, checkpoint, None, images, engines, calibration)
+    source = (
+        find_weights(recipe, spec.checkpoint, spec.fetch, progress) if described is None else Path(recipe.network.name)
+    )
+    return CheckedRun(card, source, described, images, engines, calibration, gates)
+
+
+def choose_batches(spec: RunSpec, described: GraphManifest | None) -> RunSpec:
+    """The spec with batch sizes that the graph takes, where it names none."""
+    fixed = None if described is None else described.input.shape[0]
+    if fixed is not None:
+        return replace(spec, batch_sizes=(fixed,), evaluate_batch_size=fixed)
+    return replace(spec, batch_sizes=spec.batch_sizes or BATCH_SIZES)
 
 
 def _choose_engines(spec: RunSpec, recipe: Recipe) -> tuple[BuildSpec, ...]:
@@ -205,6 +221,30 @@ def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
             f"give --batch-size {fixed}, or export the file with a free batch",
         )
     return described
+
+
+def _check_gates(
+    spec: RunSpec,
+    recipe: Recipe,
+    engines: Sequence[BuildSpec],
+    named: Mapping[str, BuildSpec],
+    described: GraphManifest | None,
+) -> tuple[Inequality, ...]:
+    """The expressions that are to hold.
+
+    Args:
+        named: engines by the words that name them.
+
+    Raises:
+        UsageError: one cannot be read, or names what the run does not have.
+    """
+    for text in recipe.gates.speed:
+        read_gate(text)
+    labels = {_name_kind(choice): choice.label for choice in engines}
+    aliases = {text: labels[_name_kind(choice)] for text, choice in named.items()}
+    sizes = choose_batches(spec, described).batch_sizes
+    scope = GateScope(tuple(labels.values()), engines[0].label, sizes, aliases)
+    return check_gates((*recipe.gates.require, *spec.gates), scope)
 
 
 def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from run_folder import BF16, INT8, MACHINE, ORT, TORCH, Trial, build_run, write_verdict
+from seatrial.compare.gate_expression import read_gate
 from seatrial.compare.gates import judge_agreement, judge_drop
 from seatrial.report.forms import write_form
 from seatrial.report.language import LANGUAGES, speaking
 from seatrial.report.page import make_page
 from seatrial.report.tables import Table
 from seatrial.report.translate import retell_markup, retell_values
-from seatrial.results.run_folder import read_run
+from seatrial.results.run_folder import read_records, read_run
 from seatrial.store.records import AccuracyRecord, Agreement, GateResult, RunManifest
+from seatrial.workflow.compare.runs import judge_run
 
 TITLE = "coloured-digits"
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -66,9 +68,22 @@ def list_runs(base: Path) -> Iterator[Path]:
     slow = build_run(base / "slow", Trial(ships=(TORCH, ORT), title=TITLE))
     write_verdict(slow, [GateResult(gate="speed", engine="", outcome="FAIL", kind="speed", reason=reason)])
     yield slow
+    required = build_run(base / "required", Trial(ships=(TORCH, ORT, INT8), title=TITLE))
+    write_verdict(required, judge_expressions(required))
+    yield required
     yield from (
         forget_labels(build_run(base / f"no-labels-{n}", Trial(ships=(TORCH, ORT), title=TITLE)), n) for n in (0, 9)
     )
+
+
+def judge_expressions(run: Path) -> list[GateResult]:
+    """Results of each kind: by bounds, by the value alone, open, and of what was not measured."""
+    texts = (
+        "top1 >= 0.5", "top1 >= 0.93", "drop_pp < 0.5", "macro_recall >= 0.7", "size_bytes < 1", "memory_bytes < 1e3",
+        "p99_ms < 5", "images_per_s(onnxruntime) > 33", "at(onnxruntime, 16) > 1", "agreement(torch) > 0.9",
+        "p50_ms + mean_ms < 900", "compile_s < 3", "1 / drop_pp(onnxruntime) > 2",
+    )  # fmt: skip
+    return list(judge_run(read_records(run), [read_gate(text) for text in texts]))
 
 
 def forget_labels(run: Path, changed: int) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from seatrial.cli.output.tables import Layout, write_blocks
+from seatrial.cli.output.tables import Layout, describe_gate, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences, describe_agreement
 from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.recipes.class_names import show_class
@@ -23,7 +23,8 @@ def write_compared(compared: PredictionsComparison, limit: int) -> str:
         name = compared.accuracies[1].name
         blocks += [[*_describe(differences, name)], *_list_tables(compared, differences, limit)]
     verdict = [] if gate is None else [f"{gate.outcome}: {gate.reason}"]
-    verdict += [f"{g.outcome if gate else 'doubt'}: {g.engine}: {g.reason}" for g in compared.suspected]
+    verdict += [f"{g.outcome}: {describe_gate(g)}" for g in compared.required]
+    verdict += [f"{g.outcome if compared.gates else 'doubt'}: {g.engine}: {g.reason}" for g in compared.suspected]
     return write_blocks(Layout.TABLE, *blocks, verdict)
 
 
@@ -38,6 +39,8 @@ def list_compared(compared: PredictionsComparison) -> dict[str, object]:
         values["suspected"] = compared.suspected
     if compared.gate is not None:
         values["gate"] = compared.gate
+    if compared.required:
+        values["gates"] = compared.required
     return values
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_ratio
+from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, describe_gate, write_blocks, write_ratio
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, SpeedTable
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts
@@ -106,7 +106,7 @@ def _list_gates(table: SpeedTable) -> Iterator[str]:
     for gate in table.gates:
         sizes = ", ".join(map(str, gate.exceptions))
         limit = f"; it would fail at batch {sizes}" if sizes and gate.result.outcome == "PASS" else ""
-        yield f"{gate.result.outcome}: {gate.result.reason}{limit}"
+        yield f"{gate.result.outcome}: {describe_gate(gate.result)}{limit}"
 
 
 def list_speeds(table: SpeedTable) -> dict[str, Any]:

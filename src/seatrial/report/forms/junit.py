@@ -53,7 +53,7 @@ def _write_suite(run: Run, name: str, gates: list[GateResult]) -> Iterator[str]:
         yield f"   <property name={quote(key)} value={quote(str(value))}/>"
     yield "  </properties>"
     for gate in gates:
-        case = f"classname={quote(f'seatrial.{run.recipe.name}.{name}')} name={quote(gate.gate)}"
+        case = f"classname={quote(f'seatrial.{run.recipe.name}.{name}')} name={quote(gate.expression or gate.gate)}"
         if gate.outcome == "PASS":
             yield f"  <testcase {case}><system-out>{write_text(gate.reason)}</system-out></testcase>"
             continue

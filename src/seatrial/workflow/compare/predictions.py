@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from seatrial.compare.gate_expression import GateScope, judge_gate
 from seatrial.compare.gates import judge_drop, judge_plausible
 from seatrial.compare.predictions import Accuracy, Differences, compare_predictions, count_right, relabel
+from seatrial.compare.quantities import Evidence
 from seatrial.data.classes import UNKNOWN
 from seatrial.data.label_files import read_image_labels
 from seatrial.errors import UsageError
 from seatrial.evaluation.reference import ReferencePredictions, name_differences
+from seatrial.metrics.inequality import Inequality
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Gates
 from seatrial.results.recount import AGAIN, find_predictions
@@ -34,6 +37,30 @@ class PredictionsComparison:
     """Suspicions about the predictions, INCONCLUSIVE each."""
     class_names: Mapping[int, str] = field(default_factory=dict)
     """Of the classes that changed, as far as the files have names."""
+    required: tuple[GateResult, ...] = ()
+    """Of the expressions that were given."""
+
+    @property
+    def gates(self) -> tuple[GateResult, ...]:
+        """Everything that was judged; without a gate suspicions are told, and judge nothing."""
+        judged = (*((self.gate,) if self.gate else ()), *self.required)
+        return (*judged, *self.suspected) if judged else ()
+
+
+def require(found: PredictionsComparison, gates: Sequence[Inequality], scope: GateScope) -> PredictionsComparison:
+    """The comparison with the results of checked expressions over its files' names."""
+    compared = None if found.differences is None else found.differences.versus or found.differences.agreement
+    evidence = {
+        counted.name: Evidence(
+            counted.name,
+            counted.images,
+            counted.hits,
+            counted.metrics,
+            None if counted is found.accuracies[0] else compared,
+        )
+        for counted in found.accuracies
+    }
+    return replace(found, required=tuple(result for gate in gates for result in judge_gate(gate, evidence, scope)))
 
 
 def compare_files(

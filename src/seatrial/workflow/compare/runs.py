@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.compare.gates import judge_drop
+from seatrial.compare.gate_expression import GateScope, check_gates, judge_gate
+from seatrial.compare.gates import gather_evidence, judge_drop
 from seatrial.compare.regression import (
     MAX_SLOWER_PCT,
     AccuracyChange,
@@ -18,8 +19,10 @@ from seatrial.compare.regression import (
 from seatrial.compare.speed_column import Kind, describe_clock, describe_machine, read_measurement
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import NotComparable, UsageError
+from seatrial.metrics.inequality import Inequality
 from seatrial.results.run import ACCURACY, SPEED
 from seatrial.results.run_folder import Run, read_run
+from seatrial.results.summarise import measure_size
 from seatrial.store.record import read_json
 from seatrial.store.records import GateKind, GateResult
 from seatrial.workflow.compare.inputs import name_files
@@ -37,6 +40,8 @@ class ChangeSpec:
     """Images per second at any batch size, in percent."""
     allowed: Collection[Kind] = ()
     """Differences that do not keep speeds from being judged."""
+    gates: tuple[str, ...] = ()
+    """Expressions (docs/gates.md) over the engines of the second run."""
 
 
 def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
@@ -60,6 +65,7 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         raise NotComparable(
             f"{names[0]} and {names[1]} have no engine in common ({there})", "run both with the same --engines"
         )
+    required = check_gates(spec.gates, GateScope(after.engines, after.reference))
     limit_pp = after.recipe.gates.reference_drop_pp if spec.gate_pp is None else spec.gate_pp
     changed = find_changes(*(_run_facts(run) for run in (before, after)))
     engines: list[EngineChange] = []
@@ -71,6 +77,7 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         facts = find_changes(*(_engine_facts(run, name) for run in (before, after)))
         own = {what: pair for what, pair in facts.items() if pair not in changed.values()}
         engines.append(EngineChange(name, accuracy, speed, own))
+    gates += judge_run(after, required)
     only = {
         label: tuple(name for name in run.engines if name not in common)
         for label, run in zip(names, (before, after), strict=True)
@@ -79,6 +86,18 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
     return Changes(
         names[0], names[1], tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict
     )
+
+
+def judge_run(run: Run, gates: Sequence[Inequality]) -> tuple[GateResult, ...]:
+    """Judge checked expressions by the records of a run."""
+    built, recorded = run.built, run.accuracy
+    sizes = {name: measure_size(run.folder / "engines" / name, manifest) for name, manifest in built.items()}
+    evidence = {
+        name: gather_evidence(name, recorded.get(name), run.measurements.get(name), built.get(name), sizes.get(name))
+        for name in run.engines
+    }
+    scope = GateScope(run.engines, run.reference)
+    return tuple(result for gate in gates for result in judge_gate(gate, evidence, scope))
 
 
 def compare_measurements(paths: Sequence[Path], spec: ChangeSpec) -> Changes:
