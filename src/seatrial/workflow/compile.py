@@ -50,10 +50,17 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> Bu
     probed = {} if probed is None else probed
     has = probed[name] if name in probed else probed.setdefault(name, get_engine(name).probe())
     check_usable(has)
-    label = "-".join(part for part in (name, precision, device.replace(":", "")) if part)
-    chosen = BuildSpec(name, precision or has.precisions[0], device or has.devices[0], capabilities=has, label=label)
+    chosen = BuildSpec(
+        name, precision or has.precisions[0], device or has.devices[0], capabilities=has, label=label_engine(text)
+    )
     check_engine(chosen)
     return chosen
+
+
+def label_engine(text: str) -> str:
+    """The name that `NAME[:PRECISION][@DEVICE]` has in a run: `torch-fp16-cuda1` of `torch:fp16@cuda:1`."""
+    wanted, _, device = text.strip().partition("@")
+    return "-".join(part for part in (*wanted.split(":"), device.replace(":", "")) if part)
 
 
 def choose_engine(graph: Path | GraphFile, engine: str, precision: str | None, device: str | None) -> BuildSpec:

@@ -1,7 +1,7 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from seatrial.recipes import Recipe
 from seatrial.store.command_line import write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
-from seatrial.workflow.compile import check_engine, check_foreign, parse_engine
+from seatrial.workflow.compile import check_engine, check_foreign, label_engine, parse_engine
 from seatrial.workflow.import_onnx import describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES
 
@@ -147,7 +147,7 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
         check_opset(ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True))
     calibration = _read_calibration(spec, engines, images)
     described = _check_file(spec, recipe) if recipe.network.builder == "onnx" else None
-    gates = _check_gates(spec, recipe, engines, dict(zip(spec.engines, choices, strict=True)), described)
+    gates = _check_gates(spec, recipe, engines, described)
     # Last, since it may download.
     source = (
         find_weights(recipe, spec.checkpoint, spec.fetch, progress) if described is None else Path(recipe.network.name)
@@ -224,26 +224,19 @@ def _check_file(spec: RunSpec, recipe: Recipe) -> GraphManifest:
 
 
 def _check_gates(
-    spec: RunSpec,
-    recipe: Recipe,
-    engines: Sequence[BuildSpec],
-    named: Mapping[str, BuildSpec],
-    described: GraphManifest | None,
+    spec: RunSpec, recipe: Recipe, engines: Sequence[BuildSpec], described: GraphManifest | None
 ) -> tuple[Inequality, ...]:
     """The expressions that are to hold.
-
-    Args:
-        named: engines by the words that name them.
 
     Raises:
         UsageError: one cannot be read, or names what the run does not have.
     """
     for text in recipe.gates.speed:
         read_gate(text)
-    labels = {_name_kind(choice): choice.label for choice in engines}
-    aliases = {text: labels[_name_kind(choice)] for text, choice in named.items()}
-    sizes = choose_batches(spec, described).batch_sizes
-    scope = GateScope(tuple(labels.values()), engines[0].label, sizes, aliases)
+    names = tuple(choice.label for choice in engines)
+    # What is not among them is the reference in other words, such as torch:fp32.
+    aliases = {text: label if (label := label_engine(text)) in names else names[0] for text in spec.engines}
+    scope = GateScope(names, names[0], choose_batches(spec, described).batch_sizes, aliases)
     return check_gates((*recipe.gates.require, *spec.gates), scope)
 
 

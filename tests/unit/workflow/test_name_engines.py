@@ -4,7 +4,7 @@ from seatrial.engines.base import Capabilities
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import EngineError, UsageError
 from seatrial.workflow import compile
-from seatrial.workflow.compile import parse_engine
+from seatrial.workflow.compile import label_engine, parse_engine
 
 
 class Driverless:
@@ -30,3 +30,16 @@ def test_an_sdk_without_a_device_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 def test_names_that_are_half_written_are_usage(text: str) -> None:
     with pytest.raises(UsageError):
         parse_engine(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("openvino", "openvino"),
+        (" openvino:bf16 ", "openvino-bf16"),
+        ("torch@cuda:1", "torch-cuda1"),
+        ("torch:fp16@cuda:1", "torch-fp16-cuda1"),
+    ],
+)
+def test_an_engine_has_a_name_in_a_run(text: str, label: str) -> None:
+    assert label_engine(text) == label
