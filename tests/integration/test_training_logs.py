@@ -99,3 +99,8 @@ def test_every_way_to_train_leaves_the_guides_logs(
             assert log.count("FPS@all") == 2 and f"Final Performance images/sec : {facts['ActualFPS']}\n" in shown
             assert float(facts["TrainingTime"]) == pytest.approx(8000 / float(facts["ActualFPS"]), abs=0.006)
     assert TrainingSpeedRecord.load(tmp_path / SPEED).epochs == 2
+    logs = [str(tmp_path / f"tiny_for_PyTorch_bs8_1p_fp32_{purpose}.log") for purpose in ("full", "perf")]
+    assert run_cli(["compare", *logs, str(tmp_path / SPEED)]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:4]]
+    # The last log's rate, which is the mean of its epochs', and that of all timed steps.
+    assert rows[0][2] == facts["ActualFPS"].rstrip("0").rstrip(".") and rows[1][0] == "1p-CPU"

@@ -31,7 +31,7 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(
         metavar="A [B…]",
-        help="Records of `bench`, `import-log` or `train --performance`; two runs; or predictions.",
+        help="Records of `bench`, `import-log` or `train --performance`, or {CaseName}.log; two runs; or predictions.",
     ),
 ]
 Baseline = Annotated[

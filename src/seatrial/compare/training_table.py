@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from seatrial.compare.comparability import check_kinds, describe_unlike, refuse_unlike
-from seatrial.machine.environment import machine_hash
-from seatrial.metrics.rate import find_rate_interval
+from seatrial.compare.training_facts import TrainingFacts, describe_record
 from seatrial.results.speed import Rate, divide
 from seatrial.store.training import TrainingSpeedRecord
 
@@ -25,9 +24,12 @@ class TrainingSpeedRow:
     """One training as a row of the table."""
 
     name: str
-    speed: TrainingSpeedRecord
-    rate: Rate
-    """Images per second of all devices together."""
+    speed: TrainingFacts
+
+    @property
+    def rate(self) -> Rate:
+        """Images per second of all devices together."""
+        return self.speed.rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ class TrainingTable:
     notes: tuple[str, ...]
 
 
-def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Collection[str] = ()) -> TrainingTable:
+def make_training_table(
+    trainings: Mapping[str, TrainingSpeedRecord | TrainingFacts], allowed: Collection[str] = ()
+) -> TrainingTable:
     """Compare speeds of training, by name.
 
     Raises:
@@ -70,25 +74,30 @@ def make_training_table(speeds: Mapping[str, TrainingSpeedRecord], allowed: Coll
         UsageError: there is no such kind of difference.
     """
     check_kinds(allowed, KINDS, "difference of trainings")
+    speeds = {
+        name: describe_record(training) if isinstance(training, TrainingSpeedRecord) else training
+        for name, training in trainings.items()
+    }
     unlike = {kind: values for kind, values in _list_kinds(speeds).items() if len(set(values.values())) > 1}
     refuse_unlike(unlike, allowed, "trainings")
-    rows = tuple(TrainingSpeedRow(name, speed, _rate(speed)) for name, speed in speeds.items())
+    rows = tuple(TrainingSpeedRow(name, speed) for name, speed in speeds.items())
     notes = [f"not alike, but allowed: {describe_unlike(kind, values)}" for kind, values in unlike.items()]
     if any(row.rate.bounds is not None for row in rows):
         notes.append("intervals cover the variation within one run; another run may lie outside them")
     return TrainingTable(rows, tuple(_find_scalings(rows)), tuple(notes))
 
 
-def _list_kinds(speeds: Mapping[str, TrainingSpeedRecord]) -> dict[Kind, dict[str, str]]:
+def _list_kinds(speeds: Mapping[str, TrainingFacts]) -> dict[Kind, dict[str, str]]:
+    """What is stated; what is not is no difference."""
     return {
         "model": {name: speed.recipe for name, speed in speeds.items()},
-        "data": {name: "random images" if speed.synthetic else "files" for name, speed in speeds.items()},
-        "size": {name: f"{speed.size[0]}x{speed.size[1]}" for name, speed in speeds.items()},
+        "data": {
+            name: "random images" if speed.synthetic else "files"
+            for name, speed in speeds.items()
+            if speed.synthetic is not None
+        },
+        "size": {name: f"{speed.size[0]}x{speed.size[1]}" for name, speed in speeds.items() if speed.size is not None},
     }
-
-
-def _rate(speed: TrainingSpeedRecord) -> Rate:
-    return Rate(speed.images_per_s, find_rate_interval(speed.images, speed.seconds))
 
 
 def _find_scalings(rows: Sequence[TrainingSpeedRow]) -> Iterator[Scaling]:
@@ -102,23 +111,23 @@ def _find_scalings(rows: Sequence[TrainingSpeedRow]) -> Iterator[Scaling]:
 
 
 def _kind(row: TrainingSpeedRow) -> tuple[str, str]:
-    return row.speed.recipe, row.speed.device.partition(":")[0]
+    return row.speed.recipe, (row.speed.device or "").partition(":")[0]
 
 
-def _list_differences(one: TrainingSpeedRecord, many: TrainingSpeedRecord) -> list[str]:
-    """What differs between two trainings, apart from the number of devices."""
-    facts = {
+def _list_differences(one: TrainingFacts, many: TrainingFacts) -> list[str]:
+    """What differs between two trainings, as far as both state it, apart from the number of devices."""
+    facts: dict[str, tuple[object, object]] = {
         "precision": (one.precision, many.precision),
         "images a device and step": (one.batch_size / one.cards, many.batch_size / many.cards),
-        "torch": (one.environment.versions.get("torch"), many.environment.versions.get("torch")),
-        "machine": (machine_hash(one.environment)[:8], machine_hash(many.environment)[:8]),
+        "torch": (one.torch, many.torch),
+        "machine": (one.machine, many.machine),
         "data": (one.synthetic, many.synthetic),
         "size": (one.size, many.size),
     }
-    facts |= {
-        name: (one.settings.get(name), many.settings.get(name))
-        for name in sorted({*one.settings, *many.settings} - _NO_WORK - {"size", "amp"})
-    }
+    facts = {name: pair for name, pair in facts.items() if None not in pair}
+    if one.settings and many.settings:
+        names = sorted({*one.settings, *many.settings} - _NO_WORK - {"size", "amp"})
+        facts |= {name: (one.settings.get(name), many.settings.get(name)) for name in names}
     return [f"{name} {_write(a)} and {_write(b)}" for name, (a, b) in facts.items() if a != b]
 
 

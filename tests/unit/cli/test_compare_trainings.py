@@ -77,6 +77,84 @@ def test_two_of_one_name_are_called_by_their_files(capsys: pytest.CaptureFixture
     assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["| 1p", "| again"]
 
 
+CASE = """\
+Network = {network}
+RankSize = {ranks}
+BatchSize = {batch}
+DeviceType = aarch64
+CaseName = {network}_bs{batch}_{ranks}p_{purpose}
+ActualFPS = {fps}
+TrainingTime = 406.48
+TrainAccuracy = {top1}
+ActualLoss = 2.7e+00
+E2ETrainingTime = 1200
+"""
+"""As the guide's scripts write it."""
+
+
+def write_case(name: str, **facts: object) -> None:
+    values = {
+        "network": "ResNet50_for_PyTorch",
+        "ranks": 1,
+        "batch": 512,
+        "purpose": "perf",
+        "fps": 1259.591,
+        "top1": "",
+    }
+    Path(name).write_text(CASE.format_map(values | facts))
+
+
+@pytest.mark.usefixtures("records")
+def test_the_guides_own_logs_stand_beside_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    many = {"network": "ResNet50_ID0095_for_PyTorch", "ranks": 8, "batch": 4096, "purpose": "acc"}
+    write_case("one.log")
+    write_case("eight.log", fps=11898.83, top1=76.702, **many)
+    assert run_cli(["compare", "one.log", "eight.log", "1p.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:6] for line in lines[1:4]] == [
+        ["ResNet50_for_PyTorch_bs512_1p_perf", "-", "1259.591", "-", "-", "-"],
+        ["ResNet50_ID0095_for_PyTorch_bs4096_8p_acc", "76.702", "11898.83", "-", "-", "-"],
+        ["1p-NPU", "-", "1259.591", "1", "fp16", "2.10.0"],
+    ]
+    scaling = next(line for line in lines if line.startswith("✗"))
+    assert "is 9.447 × ResNet50_for_PyTorch_bs512_1p_perf with 8 × the devices: 118.1% of linear, which is" in scaling
+    assert sum("its log states no device, precision, versions or image size" in line for line in lines) == 2
+    assert run_cli(["compare", "one.log", "1p.json", "--json"]) == 0
+    theirs, ours = json.loads(capsys.readouterr().out)["trainings"]
+    assert (theirs["recipe"], theirs["images_per_s"], theirs["interval"]) == ("resnet50", 1259.591, [None, None])
+    assert (ours["recipe"], theirs["precision"], theirs["data_share"]) == ("resnet50", None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"fps": ""}, "has no ActualFPS, so it is no log of a training's speed"),
+        ({"fps": "0.000"}, "has ActualFPS = 0.000, so"),
+        ({"ranks": "eight"}, "has RankSize = eight, so"),
+    ],
+)
+def test_a_log_without_a_rate_is_refused(
+    facts: dict[str, object], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    write_case("one.log", **facts)
+    assert run_cli(["compare", "one.log"]) == 8
+    assert told in capsys.readouterr().err
+
+
+def test_other_networks_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_case("one.log")
+    write_case("other.log", network="tiny_for_PyTorch", purpose="fp32_perf")
+    assert run_cli(["compare", "one.log", "other.log"]) == 7
+    assert "model: resnet50 (ResNet50_for_PyTorch_bs512_1p_perf), tiny (tiny_for" in capsys.readouterr().err
+    assert run_cli(["compare", "one.log", "other.log", "--allow", "model"]) == 0
+    assert " fp32 " in capsys.readouterr().out.splitlines()[2]
+
+
 def test_the_guides_training_results_are_rebuilt_from_the_card(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["recipes", "tables", "resnet50", "--format", "guide"]) == 0
     # As the guide prints them, but that it calls the GPU "competitor A".

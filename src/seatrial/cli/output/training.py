@@ -110,14 +110,15 @@ def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], 
 def _list_guide_cells(row: TrainingSpeedRow) -> list[str]:
     speed = row.speed
     top1 = "-" if speed.top1 is None else f"{100 * speed.top1:.3f}"
-    torch = speed.environment.versions.get("torch", "-")
-    return [row.name, top1, write_exact(row.rate.value, 3), str(speed.epochs), speed.precision, torch]
+    epochs = "-" if speed.epochs is None else str(speed.epochs)
+    return [row.name, top1, write_exact(row.rate.value, 3), epochs, speed.precision or "-", speed.torch or "-"]
 
 
 def _list_more_cells(row: TrainingSpeedRow) -> list[str]:
     rate = row.rate
     bounds = "–" if rate.bounds is None else " to ".join(f"{bound:.1f}" for bound in rate.bounds)
-    return [str(row.speed.batch_size), str(row.speed.cards), bounds, f"{row.speed.data_share:.1%}"]
+    waiting = "–" if row.speed.data_share is None else f"{row.speed.data_share:.1%}"
+    return [str(row.speed.batch_size), str(row.speed.cards), bounds, waiting]
 
 
 def _describe_scaling(scaling: Scaling) -> str:
@@ -145,7 +146,7 @@ def list_trainings(table: TrainingTable) -> dict[str, Any]:
                 "interval": list(row.rate.bounds or (None, None)),
                 "epochs": row.speed.epochs,
                 "precision": row.speed.precision,
-                "torch": row.speed.environment.versions.get("torch"),
+                "torch": row.speed.torch,
                 "batch_size": row.speed.batch_size,
                 "devices": row.speed.cards,
                 "processes": row.speed.processes,

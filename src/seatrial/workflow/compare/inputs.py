@@ -1,6 +1,7 @@
 """The kind of input at a path, by its content."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from seatrial.store.record import read_json, read_kind
 Comparable = Literal["predictions", "accuracy record", "speed record", "training speed", "run"]
 TAKES = (
     "compare takes predictions (.parquet), records (.json) of `evaluate`, `bench`, `import-log` or "
-    "`train --performance`, or run folders"
+    "`train --performance`, logs of the training guide ({CaseName}.log), or run folders"
 )
 _SCHEMAS: dict[str, Comparable] = {
     **dict.fromkeys(SPEED_RECORDS, "speed record"),
@@ -54,6 +55,8 @@ def _detect_one(path: Path) -> Comparable:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     if head.startswith(b"PAR1"):
         return "predictions"
+    if re.match(rb"Network *=", head):
+        return "training speed"
     if not head.lstrip().startswith(b"{"):
         raise UsageError(f"{path} is no record", TAKES)
     data = read_json(path)

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from seatrial.compare.speed_column import SpeedColumn, read_imported, read_measurement
+from seatrial.compare.training_facts import TrainingFacts, load_training
 from seatrial.compare.training_table import TrainingTable, make_training_table
 from seatrial.errors import UsageError
 from seatrial.store.imported import SpeedRecord, load_speed
 from seatrial.store.measurement import Measurement
-from seatrial.store.training import TrainingSpeedRecord
 from seatrial.workflow.compare.inputs import name_files
 
-AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingSpeedRecord)
+AnySpeed = TypeVar("AnySpeed", SpeedRecord, TrainingFacts)
 
 
 def read_columns(paths: Sequence[Path]) -> tuple[SpeedColumn, ...]:
@@ -36,7 +36,7 @@ def compare_trainings(paths: Sequence[Path], allowed: Collection[str] = ()) -> T
         UsageError: a file is another record, or given twice.
         RefusedFile: a file is damaged.
     """
-    return make_training_table(_load_by_name(paths, TrainingSpeedRecord.load), allowed)
+    return make_training_table(_load_by_name(paths, load_training), allowed)
 
 
 def _load_by_name(paths: Sequence[Path], load: Callable[[Path], AnySpeed]) -> dict[str, AnySpeed]:
