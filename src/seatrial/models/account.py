@@ -16,6 +16,7 @@ SHOWN = 3
 COUNTER = "num_batches_tracked"
 """Counts training steps, which inference never reads; torch before 0.4.1 did not store it."""
 LEFT_OVER = "left over"
+RESHAPED = "of another shape"
 DETECTOR_PARTS = frozenset({"neck", "bbox_head", "roi_head", "rpn_head", "mask_head"})
 
 
@@ -25,7 +26,7 @@ def find_difference(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -
     found = {
         "missing": [key for key in wanted if key not in state and not key.endswith(COUNTER)],
         LEFT_OVER: [key for key in state if key not in wanted],
-        "of another shape": [f"{key} {_shape(state[key])} for {_shape(wanted[key])}" for key in reshaped],
+        RESHAPED: [f"{key} {_shape(state[key])} for {_shape(wanted[key])}" for key in reshaped],
     }
     return {how: keys for how, keys in found.items() if keys}
 
@@ -76,6 +77,9 @@ def recognise(
     parts = sorted({key.partition(".")[0] for key in left_over})
     if DETECTOR_PARTS.intersection(parts):
         return f"these are a detector's weights ({', '.join(parts)}): fetch the classifier's"
+    difference = find_difference(state, wanted)
+    if difference.keys() == {RESHAPED} and all("position" in key for key in difference[RESHAPED]):
+        return "they are for another image size: give the reference of the network at that size, as its config.json is"
     for classes in _find_classes(state, wanted, network.classes):
         if _fits(state, change_classes(network, classes)):
             return (

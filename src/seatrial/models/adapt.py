@@ -67,7 +67,11 @@ def _convert_as_timm(state: "State", network: Network, built: "nn.Module") -> "t
 
 def _convert_as_transformers(state: "State", network: Network, built: "nn.Module") -> "tuple[State, str] | None":
     kind: Any = type(built).__mro__[1]  # transformers' own class, of which `models.build` makes one that gives logits
-    loaded, info = kind.from_pretrained(None, config=built.config, state_dict=state, output_loading_info=True)
+    loaded, info = kind.from_pretrained(
+        None, config=built.config, state_dict=state, output_loading_info=True, ignore_mismatched_sizes=True
+    )
     # What it would fill with random numbers or pass over is for the accounting to name.
-    faults = ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")
-    return None if any(info.get(fault) for fault in faults) else (loaded.state_dict(), "transformers' renaming")
+    if any(info.get(fault) for fault in ("missing_keys", "unexpected_keys", "error_msgs")):
+        return None
+    own = {key: state[key] for key, *_ in info.get("mismatched_keys") or ()}
+    return {**loaded.state_dict(), **own}, "transformers' renaming"

@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from inspect import signature
 from pkgutil import resolve_name
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -98,15 +99,29 @@ def _build_ours(network: Network) -> "nn.Module":
 
 def _build_timm(network: Network) -> "nn.Module":
     timm = import_extra("timm")
-    architecture, _, tag = network.name.partition(".")
-    known = timm.list_models()
-    # Only names that timm has: it would download those that begin with hf-hub:.
-    if architecture not in known or (tag and not timm.models.is_model_pretrained(network.name)):
-        _refuse_name("timm", timm.__version__, network.name, known, "`timm.list_models()` lists those it has")
+    check_timm_name(network.name)
     # The tag decides the image size of a network that is built for one.
     arguments = {**_as_lists(network.arguments), "num_classes": network.classes}
     built: nn.Module = timm.create_model(network.name, pretrained=False, **arguments)
     return built
+
+
+def check_timm_name(name: str, where: str = "") -> None:
+    """Refuse a name, or a name with a tag, that timm does not have: it would download what begins with hf-hub:.
+
+    Args:
+        where: what is said of the name in front of the error.
+
+    Raises:
+        UsageError: names the nearest architecture.
+        EngineError: timm is not installed.
+    """
+    timm = import_extra("timm")
+    architecture, _, tag = name.partition(".")
+    known = timm.list_models()
+    if architecture not in known or (tag and not timm.models.is_model_pretrained(name)):
+        fix = "`timm.list_models()` lists those it has"
+        _refuse_name(f"{where}timm", timm.__version__, name, known, fix)
 
 
 def _build_torchvision(network: Network) -> "nn.Module":
@@ -123,17 +138,32 @@ def _build_torchvision(network: Network) -> "nn.Module":
 def _build_transformers(network: Network) -> "nn.Module":
     transformers = import_extra("transformers", "hf")
     built: nn.Module = getattr(transformers, network.name)(_read_config(transformers, network))
-    own = type(built)
+    own, size = type(built), find_size(built.config, "image_size")
+    # Classes that pass on what they do not name themselves have the parameter below.
+    resampling = {"interpolate_pos_encoding", "kwargs"} & signature(own.forward).parameters.keys()
 
     class Logits(own):  # type: ignore[misc, valid-type]
-        """The network, which gives its logits alone; the names of its weights stay."""
+        """The network, which gives its logits alone; the names of its weights stay.
+
+        For images of another size than its own it resamples its position embeddings where it can.
+        """
 
         def forward(self, images: "torch.Tensor") -> "torch.Tensor":
-            logits: torch.Tensor = super().forward(pixel_values=images).logits
+            other = size is not None and any(int(side) != size for side in images.shape[-2:])
+            given = {"interpolate_pos_encoding": True} if other and resampling else {}
+            logits: torch.Tensor = super().forward(pixel_values=images, **given).logits
             return logits
 
     built.__class__ = Logits
     return built
+
+
+def find_size(config: Any, key: str) -> int | None:
+    """A size of transformers' configuration, such as image_size, where it is one number; None where there is none."""
+    found = getattr(config, key, None) or getattr(getattr(config, "vision_config", None), key, None)
+    if isinstance(found, list | tuple) and len(set(found)) == 1:
+        found = found[0]
+    return found if isinstance(found, int) else None
 
 
 def _read_config(transformers: ModuleType, network: Network) -> Any:

@@ -45,11 +45,13 @@ def _offline() -> Any:
         yield
 
 
-def make_folder(folder: Path, kind: str, backend: str = "pil", processor: dict[str, Any] | None = None) -> Path:
+def make_folder(
+    folder: Path, kind: str, backend: str = "pil", processor: dict[str, Any] | None = None, size: int | None = None
+) -> Path:
     """A repository of a small random network of this kind, as `save_pretrained` writes it."""
     torch.manual_seed(0)
     config = transformers.AutoConfig.for_model(kind, id2label=CLASSES, label2id={v: k for k, v in CLASSES.items()})
-    for name, value in SMALL[kind].items():
+    for name, value in {**SMALL[kind], **({"image_size": size} if size else {})}.items():
         setattr(config, name, value)
     architecture = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES[kind]
     network = getattr(transformers, architecture if isinstance(architecture, str) else architecture[0])(config)
@@ -117,12 +119,47 @@ def test_a_second_division_and_an_offset_are_folded_in(tmp_path: Path, pictures:
     assert proof is not None and proof.holds
 
 
-def test_a_size_of_ones_own_is_the_networks_too(tmp_path: Path, pictures: list[Path]) -> None:
-    recipe = resolve_recipe(f"hf:{make_folder(tmp_path, 'vit')}", 96)
-    assert recipe.input_size == (96, 96)
-    assert build_network(recipe.network)(torch.zeros(1, 3, 96, 96)).shape == (1, 3)
+@pytest.mark.parametrize(("kind", "size"), [("vit", 96), ("vit", 250), ("deit", 64)])
+def test_at_another_size_position_embeddings_are_resampled_as_by_transformers(
+    kind: str, size: int, tmp_path: Path, pictures: list[Path]
+) -> None:
+    folder = make_folder(tmp_path, kind)
+    recipe = resolve_recipe(f"hf:{folder}", size)
+    assert recipe.input_size == (size, size)
+    network = build_network(recipe.network).eval()
+    network.load_state_dict(load_checkpoint(find_weights(recipe, None), recipe).state)
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    theirs = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        wanted = theirs(images, interpolate_pos_encoding=True).logits
+        assert torch.allclose(network(images), wanted, atol=1e-6)
     proof = prove_preprocessing(recipe, pictures)
     assert proof is not None and proof.holds
+
+
+def test_weights_for_another_size_are_said_to_be_so(tmp_path: Path) -> None:
+    small = make_folder(tmp_path / "small", "vit", size=64)
+    recipe = resolve_recipe(f"hf:{make_folder(tmp_path / 'large', 'vit')}")
+    told = r"1 of another shape \(\S*position_embeddings 1×17×32 for 1×197×32\); they are for another image size: give"
+    with pytest.raises(RefusedFile, match=told):
+        load_checkpoint(small / "model.safetensors", recipe)
+
+
+def test_a_network_that_resamples_nothing_is_fixed_to_its_size(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "levit")
+    told = r"hf:\S+ does not run on images of 160 × 160 \(.*\); leave --image-size out: it is fixed to 224"
+    with pytest.raises(UsageError, match=told):
+        resolve_recipe(f"hf:{folder}", 160)
+    assert resolve_recipe(f"hf:{folder}", 224).input_size == (224, 224)
+
+
+def test_sizes_that_a_network_takes_are_named(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.HieraConfig(embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], id2label=CLASSES)
+    transformers.HieraForImageClassification(config).save_pretrained(tmp_path)
+    transformers.BitImageProcessorPil().save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=r"not run on images of 250 × 250 .*; give --image-size 224 or 256$"):
+        resolve_recipe(f"hf:{tmp_path}", 250)
 
 
 def test_a_repository_that_timm_made_is_timms(tmp_path: Path, pictures: list[Path]) -> None:
@@ -206,6 +243,10 @@ def test_what_no_card_can_say_is_refused(tmp_path: Path, file: str, changes: dic
     ("config", "refusal"),
     [
         ({"architecture": "test_vit", "num_classes": 3}, "its config.json is not read .KeyError"),
+        (
+            {"architecture": "resnet5O", "num_classes": 3, "pretrained_cfg": {}},
+            r"its config.json is of timm, and timm \S+ has no network 'resnet5O'; did you mean 'resnet50'",
+        ),
         ({"architecture": "test_vit", "num_classes": 3, "pretrained_cfg": {"input_size": [3, 9]}}, "is not read .Val"),
         ({"id2label": ["a", "b"]}, "its config.json is not read .AttributeError"),
         ({"hidden_size": "big"}, "its config.json is not read"),
