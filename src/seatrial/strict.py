@@ -1,12 +1,16 @@
 """The base of everything that is read from a file: frozen, typed, and an unknown key names the nearest known one."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails
 
 from seatrial.errors import UsageError
+
+FindLine = Callable[[tuple[int | str, ...]], int | None]
+STRICT_TYPES = ("int", "float", "bool")
 
 
 class Strict(BaseModel):
@@ -17,8 +21,11 @@ class Strict(BaseModel):
     )
 
     @classmethod
-    def read(cls, data: Mapping[str, Any], source: str) -> Self:
+    def read(cls, data: Mapping[str, Any], source: str, find_line: FindLine | None = None) -> Self:
         """Validate `data`, which came from `source`.
+
+        Args:
+            find_line: gives the line of `source` that a location of pydantic's is at.
 
         Raises:
             UsageError: names the source, the first wrong key, its value and what would be right.
@@ -26,15 +33,44 @@ class Strict(BaseModel):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            raise UsageError(f"{source}: {describe_first_error(cls, error, data)}") from None
+            first = choose_first_error(error)
+            line = find_line(first["loc"]) if find_line else None
+            at = source if line is None else f"{source}:{line}"
+            raise UsageError(f"{at}: {describe_error(cls, first, error.error_count())}") from None
 
 
-def describe_first_error(model: type[BaseModel], error: ValidationError, data: Any) -> str:
-    """The first error of pydantic, in words of the file that was read."""
-    # An unknown key explains a missing one, so it comes first.
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+def _make_strict(schema: Any) -> None:
+    """Let every number and truth value of a schema of pydantic's be nothing else; keys of mappings are texts."""
+    if isinstance(schema, dict):
+        if schema.get("type") in STRICT_TYPES:
+            schema["strict"] = True
+        for key, inner in schema.items():
+            if key not in ("keys_schema", "metadata", "config", "serialization"):
+                _make_strict(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _make_strict(inner)
+
+
+class StrictNumbers(Strict):
+    """One whose numbers and truth values are such: a text or a truth value is no number, and 10.0 is no whole one."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _make_strict(schema)
+        return schema
+
+
+def choose_first_error(error: ValidationError) -> ErrorDetails:
+    """The first error of pydantic's to name: an unknown key explains a missing one, so it comes first."""
+    return min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+
+
+def describe_error(model: type[BaseModel], first: ErrorDetails, count: int) -> str:
+    """One error of so many, in words of the file that was read."""
     place = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    more = f" (and {count - 1} more)" if count > 1 else ""
     if first["type"] == "extra_forbidden":
         unknown = str(first["loc"][-1])
         known = known_keys(model, first["loc"][:-1])
@@ -43,7 +79,8 @@ def describe_first_error(model: type[BaseModel], error: ValidationError, data: A
         return f"{place}{': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{more}"
     if first["type"] == "missing":
         return f"'{place}' is missing{more}"
-    return f"'{place}' is {first['input']!r}: {first['msg']}{more}"
+    quoted = first["type"] in ("int_type", "float_type", "bool_type") and isinstance(first["input"], str)
+    return f"'{place}' is {first['input']!r}: {first['msg']}{', without quotes' * quoted}{more}"
 
 
 def suggest(name: str, known: list[str]) -> str:

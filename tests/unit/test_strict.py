@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from seatrial.errors import UsageError
-from seatrial.strict import Strict, suggest
+from seatrial.strict import Strict, StrictNumbers, suggest
 
 
 class Sail(Strict):
@@ -90,3 +90,44 @@ def test_names_near_enough_are_suggested_and_others_listed() -> None:
     known = ["openvino", "onnxruntime"]
     assert suggest("openvin", known) == "did you mean 'openvino'?"
     assert suggest("tpu", known) == "known: onnxruntime, openvino"
+
+
+class Log(StrictNumbers):
+    knots: float = 0
+    days: int = 0
+    sunk: bool = False
+    depths_m: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    by_day: dict[int, float] = Field(default_factory=dict)
+    note: str | bool | int | float = ""
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"days": "3"}, "'days' is '3': Input should be a valid integer, without quotes"),
+        ({"days": True}, "'days' is True: Input should be a valid integer"),
+        ({"days": 3.0}, "'days' is 3.0: Input should be a valid integer"),
+        ({"knots": "3.5"}, "'knots' is '3.5': Input should be a valid number, without quotes"),
+        ({"knots": False}, "'knots' is False: Input should be a valid number"),
+        ({"sunk": 1}, "'sunk' is 1: Input should be a valid boolean"),
+        ({"sunk": "no"}, "'sunk' is 'no': Input should be a valid boolean, without quotes"),
+        ({"depths_m": [3, "4"]}, "'depths_m.1' is '4': Input should be a valid integer, without quotes"),
+        ({"by_day": {"1": "2"}}, "'by_day.1' is '2': Input should be a valid number, without quotes"),
+    ],
+)
+def test_what_is_no_number_is_taken_for_none(data: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Log.read(data, "log.toml")
+    assert str(caught.value) == f"log.toml: {words}"
+
+
+def test_numbers_are_taken_as_they_are() -> None:
+    log = Log.read({"knots": 3, "days": 2, "depths_m": [1, 2], "by_day": {"1": 2}, "note": "224"}, "log.toml")
+    assert (log.knots, log.days, log.depths_m, log.by_day, log.note) == (3.0, 2, (1, 2), {1: 2.0}, "224")
+
+
+def test_a_line_is_named_where_it_is_known() -> None:
+    with pytest.raises(UsageError, match=r"^log\.toml:7: 'depths_m\.0' is 'x'"):
+        Log.read({"depths_m": ["x"]}, "log.toml", lambda place: 7 if place == ("depths_m", 0) else None)
+    with pytest.raises(UsageError, match=r"^log\.toml: 'days'"):
+        Log.read({"days": "x"}, "log.toml", lambda place: None)

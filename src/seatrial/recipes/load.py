@@ -1,12 +1,14 @@
 """Find a card by name or path and read it."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import UsageError
 from seatrial.recipes.schema import Recipe
+from seatrial.recipes.toml_lines import find_line
 from seatrial.strict import suggest
 
 
@@ -40,7 +42,20 @@ def load_recipe(name: str) -> Recipe:
         UsageError: no such card, not TOML, or a key or value that a card may not have.
     """
     path = find_card(name)
-    return Recipe.read(read_card(path)[1], str(path))
+    text, data = read_card(path)
+    return check_card(data, text, path)
+
+
+def check_card(data: Mapping[str, Any], text: str, path: Path) -> Recipe:
+    """The recipe of what a card says, or of that and what it takes from elsewhere.
+
+    Args:
+        text: of the card at `path`.
+
+    Raises:
+        UsageError: a key or value that a card may not have; names its line where it is in the text.
+    """
+    return Recipe.read(data, str(path), lambda location: find_line(text, data, location))
 
 
 def read_card(path: Path) -> tuple[str, dict[str, Any]]:

@@ -19,7 +19,7 @@ from seatrial.recipes.steps import (
     pixel_steps,
 )
 from seatrial.recipes.training import Fraction, Presets
-from seatrial.strict import Strict, suggest
+from seatrial.strict import StrictNumbers, suggest
 
 Batch = Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]
 """A batch size as a key of a TOML table."""
@@ -36,7 +36,7 @@ Argument = Scalar | tuple[Scalar, ...]
 """What a card may hand to the function that builds a network."""
 
 
-class Network(Strict):
+class Network(StrictNumbers):
     """The network to build."""
 
     builder: Literal["timm", "torchvision", "transformers", "python", "seatrial", "onnx"] = "timm"
@@ -56,7 +56,7 @@ IMAGENET = "imagenet-1k"
 """Names the classes of ILSVRC2012 in a card."""
 
 
-class Labels(Strict):
+class Labels(StrictNumbers):
     """What the classes are called, and how label files number them."""
 
     names: tuple[str, ...] | str | None = None
@@ -65,7 +65,7 @@ class Labels(Strict):
     """What is added to a label in front of the network's class."""
 
 
-class Weights(Strict):
+class Weights(StrictNumbers):
     """The published checkpoint."""
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")]
@@ -86,7 +86,7 @@ class Weights(Strict):
     note: str | None = None
 
 
-class Graph(Strict):
+class Graph(StrictNumbers):
     """How the ONNX file names its ends."""
 
     input: str = "image"
@@ -94,7 +94,7 @@ class Graph(Strict):
     opset: Annotated[int, Field(ge=7)] = 17
 
 
-class Preprocessing(Strict):
+class Preprocessing(StrictNumbers):
     """A way from an image to numbers: its steps decide what comes out, uint8 HWC without to_float, else float32 CHW."""
 
     preprocess: Annotated[tuple[Step, ...], Field(min_length=1)]
@@ -142,7 +142,7 @@ class Mode(Preprocessing):
     note: str | None = None
 
 
-class Reference(Strict):
+class Reference(StrictNumbers):
     """Accuracy that somebody else published for this network."""
 
     top1: Fraction
@@ -158,7 +158,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 """Of something that a gate allows: all of it would be no gate."""
 
 
-class Gates(Strict):
+class Gates(StrictNumbers):
     """What an engine must keep to pass; see `compare.gates` for how each is judged."""
 
     reference_drop_pp: Annotated[float, Field(gt=0, lt=100)] | None = 1.0
@@ -189,7 +189,7 @@ class Gates(Strict):
         return limits
 
 
-class Published(Strict):
+class Published(StrictNumbers):
     """Throughput that somebody published, as printed: one column of a table."""
 
     device: str
@@ -216,7 +216,7 @@ class Published(Strict):
         return self.name or self.device
 
 
-class Tensor(Strict):
+class Tensor(StrictNumbers):
     """What the guide's compiled model takes or gives, one image of it."""
 
     name: str
@@ -226,7 +226,7 @@ class Tensor(Strict):
     """The shape without the batch."""
 
 
-class Target(Strict):
+class Target(StrictNumbers):
     """The top-1 that a guide measures itself against."""
 
     top1: Fraction
@@ -237,7 +237,7 @@ class Target(Strict):
     """Whose accuracy it really is, where it is not this network's."""
 
 
-class Measured(Strict):
+class Measured(StrictNumbers):
     """An accuracy that the guide claims for its own engine."""
 
     device: str
@@ -246,7 +246,7 @@ class Measured(Strict):
     top5: Fraction | None = None
 
 
-class Ratio(Strict):
+class Ratio(StrictNumbers):
     """How much faster one published column is than another, as the guide prints it and as it judges it."""
 
     of: str
@@ -259,7 +259,7 @@ class Ratio(Strict):
     """Whether it asks that of the best batches or of every one."""
 
 
-class TrainingRow(Strict):
+class TrainingRow(StrictNumbers):
     """Training throughput as a guide prints it."""
 
     device: str
@@ -273,14 +273,14 @@ class TrainingRow(Strict):
     """Images in a batch over all cards."""
 
 
-class Erratum(Strict):
+class Erratum(StrictNumbers):
     """Something a guide says that is not so and that no arithmetic can find."""
 
     text: str
     correction: str
 
 
-class Guide(Strict):
+class Guide(StrictNumbers):
     """What a porting guide says about this model: claims to check, never what a run is judged by."""
 
     title: str

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from seatrial.recipes.normalisation import find_impossible
-from seatrial.strict import Strict
+from seatrial.strict import StrictNumbers
 
 PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 """A number for each channel that the network takes: red, green, blue, or one for grey."""
@@ -25,7 +25,7 @@ TARGETS = ("short_side", "long_side", "cover", "fit", "size")
 """How a resize may say its size: one of these."""
 
 
-class BaseStep(Strict):
+class BaseStep(StrictNumbers):
     """What every step has."""
 
     step: str

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from seatrial.strict import Strict
+from seatrial.strict import StrictNumbers
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -22,7 +22,7 @@ FIRST_SETTINGS = frozenset((
 """The settings there were when all of them identified a training; never changed."""
 
 
-class Train(Strict):
+class Train(StrictNumbers):
     """How to train; each of these is an option of `seatrial train` too.
 
     A training, and with it every stored snapshot, is identified by the settings that are not at their defaults. So a
@@ -134,7 +134,7 @@ def find_idle(train: Train, given: Iterable[str]) -> list[str]:
     return [name for name in given if idle.get(name)]
 
 
-class Presets(Strict):
+class Presets(StrictNumbers):
     """A card's `[train]`, and presets of settings that override it."""
 
     train: Train = Train()

@@ -2,8 +2,10 @@
 
 import contextlib
 import shutil
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import GraphFile
@@ -14,6 +16,11 @@ from seatrial.recipes import Recipe
 from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_graph, make_folder, manifest_path, remove_file, replacing
 from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from seatrial.models.onnx_file import GraphFacts
 
 
 def import_graph(graph: Path, recipe: Recipe) -> GraphManifest:
@@ -40,19 +47,8 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         UsageError: there is no such file, or it is not the card's network.
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
-    from seatrial.export.count_work import count_work
-    from seatrial.export.graph import has_dynamic_scales, read_precision
-    from seatrial.models.onnx_file import (
-        check_classifier,
-        check_inference,
-        find_data,
-        load_graph,
-        read_facts,
-        read_nodes,
-    )
+    from seatrial.models.onnx_file import check_classifier, check_inference, load_graph, read_facts
 
-    data = find_data(read_nodes(graph), graph)
-    sha256 = hash_graph(graph, data)
     model = load_graph(graph)
     check_inference(model, str(graph))
     facts = read_facts(model, recipe.graph.output)
@@ -62,12 +58,21 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     size = recipe.input_size
     shape = (recipe.channels, *size) if facts.input.layout == "NCHW" else (*size, recipe.channels)
     image = facts.input.model_copy(update={"shape": (facts.input.shape[0], *shape)})
+    return _write_manifest(graph, recipe, model, replace(facts, input=image))
+
+
+def _write_manifest(graph: Path, recipe: Recipe, model: "onnx.ModelProto", facts: "GraphFacts") -> GraphManifest:
+    from seatrial.export.count_work import count_work
+    from seatrial.export.graph import has_dynamic_scales, read_precision
+    from seatrial.models.onnx_file import find_data, read_nodes
+
+    data = find_data(read_nodes(graph), graph)  # A loaded model no longer says where its weights were.
     return GraphManifest(
         key=FOREIGN,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=f"{graph.stem}.safetensors",
         checkpoint_sha256="",
-        sha256=sha256,
+        sha256=hash_graph(graph, data),
         data=data,
         opset=facts.opset,
         exporter=FOREIGN,
@@ -75,8 +80,8 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         precision=read_precision(model),
         dynamic_scales=has_dynamic_scales(model),
         fused=facts.input.dtype == "uint8",
-        **count_work(model, image).fields,
-        input=image,
+        **count_work(model, facts.input).fields,
+        input=facts.input,
         output=facts.output,
         left_out=tuple(value.name for value in model.graph.output if value.name != facts.output.name),
         preprocess_hash=make_pipeline(recipe).hash,

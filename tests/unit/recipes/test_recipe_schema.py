@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.errors import UsageError
+from seatrial.models.sources import resolve_recipe
 from seatrial.recipes import Recipe, list_cards, load_recipe
 
 OWN_CARD = Path(__file__).parents[3] / "docs" / "own-card.md"
@@ -181,3 +182,14 @@ def test_a_gate_on_a_figure_for_another_size_is_refused() -> None:
     refusal = refuse(card(reference=reference, gates={"published_relative_drop": 0.01}))
     assert "[reference] is of images of 288, so no gate on it can judge those of 8" in refusal
     assert Recipe.read(card(reference=reference), "card.toml").reference is not None
+
+
+def test_a_wrong_value_is_named_with_its_line(tmp_path: Path) -> None:
+    steps = '[[preprocess]]\nstep = "resize"\nsize = [8, "6"]\n[[preprocess]]\nstep = "to_float"\n'
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\ntitle = "Mine"\n[network]\nname = "resnet18"\nclasses = 3\n{steps}')
+    with pytest.raises(UsageError, match=r"mine\.toml:8: 'preprocess\.0\.resize\.size\.1' is '6': .* integer, without"):
+        load_recipe(str(path))
+    path.write_text('base = "resnet50"\n[train]\nepochs = "3"\n')
+    with pytest.raises(UsageError, match=r"mine\.toml:3: 'train\.epochs' is '3': Input should be a valid integer"):
+        resolve_recipe(str(path))

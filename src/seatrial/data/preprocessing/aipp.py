@@ -18,7 +18,7 @@ from seatrial.errors import UsageError
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
-from seatrial.strict import Strict, check_name, describe_first_error
+from seatrial.strict import Strict, check_name, choose_first_error, describe_error
 
 InputFormat = Literal["RGB888_U8", "YUV420SP_U8", "XRGB8888_U8", "YUV400_U8"]
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -240,11 +240,11 @@ def parse_aipp(text: str, source: str) -> Aipp:
     try:
         return Aipp.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = choose_first_error(error)
         wrong = first.get("ctx", {}).get("error")
         field = wrong.field if isinstance(wrong, WrongField) else str(first["loc"][0])
         place = f"{source} line {lines[field]}" if field in lines else source
-        raise UsageError(f"{place}: {describe_first_error(Aipp, error, values)}") from None
+        raise UsageError(f"{place}: {describe_error(Aipp, first, error.error_count())}") from None
 
 
 def _read_fields(text: str, source: str) -> Iterator[tuple[str, Any, int]]:

@@ -21,7 +21,7 @@ from seatrial.models.sources.card import PUBLISHED_GATES, Draft
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import name_classes, read_name_file
-from seatrial.recipes.load import find_card, list_cards, read_card
+from seatrial.recipes.load import check_card, find_card, list_cards, read_card
 from seatrial.recipes.schema import IMAGENET
 from seatrial.strict import suggest
 
@@ -112,30 +112,15 @@ def resolve_card(
     """
     if classes is not None:
         _check_classes(reference)
-    if is_python(reference):
-        if like is None:
-            raise UsageError(
-                f"{reference} does not say how its images are prepared", "give --like REF, such as --like timm:resnet50"
-            )
-        draft = python.make_draft(reference, _start_like(like, image_size))
-    elif is_onnx(reference):
-        if like is None:
-            raise UsageError(
-                onnx.list_missing(reference), "give --like REF, such as --like timm:resnet50, or a card that says it"
-            )
-        draft = onnx.make_draft(reference, _start_like(like, image_size))
+    if is_python(reference) or is_onnx(reference):
+        draft = _draft_file(reference, image_size, like)
     elif like is not None and not reference.endswith(".py"):
         raise UsageError(
             f"--like is for a Python or an ONNX file, and {reference} says itself how images are prepared",
             "leave it out; a card with base = REF changes what it says",
         )
     elif split_reference(reference)[0] is None and image_size is None and classes is None:
-        path = find_card(reference)
-        text, data = read_card(path)
-        if not _read_names(data, path) and "base" not in data:
-            return ResolvedCard(Recipe.read(data, str(path)), text)
-        draft = _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
-        return ResolvedCard(Recipe.read(draft.values, str(path)), draft.write())
+        return _read_own_card(reference)
     else:
         draft = _start(reference, image_size)
         if classes is not None:
@@ -143,6 +128,34 @@ def resolve_card(
             draft.put("network.classes", classes, "--classes")
             _drop_of_base(draft, before, {})
     return ResolvedCard(draft.read(), draft.write())
+
+
+def _draft_file(reference: str, image_size: int | None, like: str | None) -> Draft:
+    """The draft of a Python or an ONNX file, whose images are prepared like those of `like`.
+
+    Raises:
+        UsageError: `like` is not given.
+    """
+    if like is None and is_python(reference):
+        raise UsageError(
+            f"{reference} does not say how its images are prepared", "give --like REF, such as --like timm:resnet50"
+        )
+    if like is None:
+        raise UsageError(
+            onnx.list_missing(reference), "give --like REF, such as --like timm:resnet50, or a card that says it"
+        )
+    make_draft = python.make_draft if is_python(reference) else onnx.make_draft
+    return make_draft(reference, _start_like(like, image_size))
+
+
+def _read_own_card(reference: str) -> ResolvedCard:
+    """A card as it is written; where it has a base or a file of names, with what these say in its place."""
+    path = find_card(reference)
+    text, data = read_card(path)
+    if not _read_names(data, path) and "base" not in data:
+        return ResolvedCard(check_card(data, text, path), text)
+    draft = _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
+    return ResolvedCard(check_card(draft.values, text, path), draft.write())
 
 
 def _check_classes(reference: str) -> None:
