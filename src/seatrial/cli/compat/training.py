@@ -219,7 +219,11 @@ def _write_torchrun(call: Call, words: tuple[str, ...], size: tuple[int, int], m
 
 
 def _write_usage(script: Script) -> str:
-    return " ".join(["--data_path=DIR", *(f"[--{flag.names[0]}={flag.names[0].upper()}]" for flag in script.flags[1:])])
+    """The form that the page shows, with the first flags alone."""
+    more = " --nnodes=N --node_rank=R --master_addr=HOST …" if MACHINES[0] in script.flags else ""
+    more += " --device_id=N" if DEVICE in script.flags else ""
+    more += " --checkpoint=FILE" if CHECKPOINT in script.flags else ""
+    return f"--data_path=DIR --batch_size=N --precision_mode=MODE{more}"
 
 
 TOOLS = tuple(
