@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ascend_machine import emulate_ascend
 from seatrial.bench import inputs, worker
 from seatrial.bench.measure import Limits
+from seatrial.bench.spread import doubt_device
 from seatrial.bench.worker import Job, read_peak_rss, run_job
 from seatrial.engines.base import EngineFile, read_engine
 from seatrial.errors import DataError, EngineError
+from seatrial.machine import device_use, energy
 from seatrial.store.measurement import DeviceUse
 from seatrial.store.records import TensorSpec
 
@@ -194,6 +197,22 @@ def test_the_device_is_looked_at_before_loading_and_after_closing(
     point = run_job(job, engine)
     assert looks == [("npu:1", None, False), ("npu:1", ("npu:1", 2, 1), True)]
     assert (point.device_before, point.device_after) == (DeviceUse(hidden=1), DeviceUse(hidden=2))
+
+
+def test_a_point_on_an_npu_has_what_npu_smi_says_of_it(
+    write_engine: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an emulated NPU that something else keeps busy, with a fake engine."""
+    monkeypatch.setattr(device_use, "SETTLE_S", 0.0)
+    monkeypatch.setattr(energy, "LEAST_S", 0.0)
+    job = Job(file=read_engine(write_engine("fake")), device="npu:0", batch_size=2, limits=QUICK, check=False)
+    with emulate_ascend(tmp_path, "310P3") as patch:
+        patch.setenv("EMULATED_NPU_BUSY", "37")
+        point = run_job(job, FakeEngine())
+    assert point.device_before is not None and point.device_before.busy == 0.37
+    assert any("kept the device 37% busy" in doubt for doubt in doubt_device((point.device_before, point.device_after)))
+    (card,) = [read for read in point.energy if read.scope == "NPU card"]
+    assert card.joules == pytest.approx(15.8 * card.seconds) and card.images == 2 * len(point.durations_ms)
 
 
 def test_device_memory_is_read_before_the_self_test_takes_more(
