@@ -10,6 +10,7 @@ from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:
     from seatrial.workflow.infer import InferResult
+    from seatrial.workflow.infer_output import InferSpec
 
 
 def infer(
@@ -38,25 +39,27 @@ def infer(
     loop: Annotated[int, typer.Option(help="Executions of each batch.", min=1)] = 1,
     warmup: Annotated[int, typer.Option(help="Executions of the first batch that do not count.", min=0)] = 1,
     layout: Annotated[
-        Literal["ais-bench", "benchmark"],
-        typer.Option(help="File layout of ais_bench, or of the older benchmark tool."),
+        Literal["ais-bench", "benchmark", "msame"],
+        typer.Option(help="File layout of ais_bench, or of the older tools benchmark and msame."),
     ] = "ais-bench",
     pure_data: Annotated[
         Literal["zero", "random"], typer.Option("--pure-data-type", help="Synthetic data without --input.")
     ] = "zero",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a folder of logits that is in the way.")] = False,
     everything: Annotated[bool, typer.Option("--display-all-summary", help="Print the times of copies too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run files through an engine and write one file of logits for each, as the guides' tools do."""
-    from seatrial.workflow.infer import InferSpec, infer_engine
+    from seatrial.workflow.infer import infer_engine
+    from seatrial.workflow.infer_output import InferSpec
 
-    spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data)
+    spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data, replace)
     with show_progress() as progress:
         done = infer_engine(folder, spec, progress)
     if as_json:
         print_json(describe_inferred(done))
     else:
-        print_inferred(done, layout, everything)
+        print("\n".join(list_lines(done, spec, everything)))
 
 
 def describe_inferred(done: "InferResult") -> dict[str, Any]:
@@ -65,19 +68,24 @@ def describe_inferred(done: "InferResult") -> dict[str, Any]:
 
     performance, course, place = done.performance, done.course, done.place
     return {
-        "folder": str(place.folder) if place else None, "summary": str(place.summary) if place else None,
+        "folder": str(place.folder) if place and place.folder else None,
+        "summary": str(place.summary) if place and place.summary else None,
         "files": done.files, "images": course.images, "batches": course.batches, "batch_size": performance.batch_size,
         **name_times(performance), "throughput": performance.images_per_s, "wall_s": course.stored_s,
     }  # fmt: skip
 
 
-def print_inferred(done: "InferResult", layout: str, everything: bool) -> None:
-    """The lines of the layout's tool."""
-    from seatrial.evaluation.guide_format import write_performance, write_report
+def list_lines(done: "InferResult", spec: "InferSpec", everything: bool) -> list[str]:
+    """What the layout's tool prints."""
+    from seatrial.evaluation.guide_format import print_average, print_pure, write_performance, write_report
 
-    if layout == "benchmark":
-        print(write_report(done.performance, done.course), end="")
-        return
-    if done.place is not None:
-        print(f"[INFO] output path:{done.place.folder}")
-    print("\n".join(write_performance(done.performance, everything)))
+    performance, place = done.performance, done.place
+    if spec.layout == "benchmark" and spec.source is None:
+        return print_pure(performance, place.summary if place else None)
+    if spec.layout == "benchmark":
+        return write_report(performance, done.course).splitlines()
+    folder = [f"[INFO] output path:{place.folder}"] if place else []
+    return [
+        *folder,
+        *(print_average(performance) if spec.layout == "msame" else write_performance(performance, everything)),
+    ]

@@ -1,4 +1,4 @@
-"""What the guides' inference tools write, to the byte: `ais_bench`, and the older `benchmark`."""
+"""What the guides' inference tools write, to the byte: `ais_bench`, and the older `benchmark` and `msame`."""
 
 import io
 import json
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 OutputFormat = Literal["TXT", "BIN", "NPY"]
 RULE = "-----------------Performance Summary------------------"
 PERCENTILE = "percentile(99%)"
+PURE_RULE = "-----------------PureInfer Performance Summary------------------"
+MSAME_LINE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,9 @@ class Course:
     stored_s: float
 
 
-def name_output(source: Path | str, index: int, form: OutputFormat) -> str:
-    """The name of an input's output: its own up to the first dot, `_`, the output's number."""
-    return f"{Path(source).name.split('.')[0]}_{index}.{form.lower()}"
+def name_output(source: Path | str, index: int, form: OutputFormat, between: str = "_") -> str:
+    """The name of an input's output: its own up to the first dot, `between`, the output's number."""
+    return f"{Path(source).name.split('.')[0]}{between}{index}.{form.lower()}"
 
 
 def encode_output(rows: NDArray[np.float32], form: OutputFormat) -> bytes:
@@ -66,6 +68,15 @@ def encode_output(rows: NDArray[np.float32], form: OutputFormat) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, rows)
     return buffer.getvalue()
+
+
+def encode_lines(rows: NDArray[np.float32], form: OutputFormat) -> bytes:
+    """The same of `msame`: its text has six digits a number, a hundred numbers a line, a blank line between images."""
+    if form != "TXT":
+        return encode_output(rows, form)
+    starts = range(0, rows.shape[1], MSAME_LINE)
+    lines = (("".join(f"{value:g} " for value in row[i : i + MSAME_LINE]) for i in starts) for row in rows.tolist())
+    return "\n\n".join("\n".join(row) for row in lines).encode("ascii")
 
 
 def summarise_times(times_ms: Sequence[float]) -> dict[str, float]:
@@ -140,6 +151,34 @@ def write_report(performance: Performance, course: Course) -> str:
         f"moduleLatency: {performance.image_ms:g}\n"
         f"[post] throughputRate: {post:g}, moduleLatency: {1000 / post:g}\n"
     )
+
+
+def write_pure(performance: Performance) -> str:
+    """The older tool's file of a run without a data set, `PureInfer_perf_of_M_in_device_D.txt`."""
+    rate, each = performance.images_per_s, performance.image_ms
+    return f"ave_throughputRate = {rate:g}samples/s, ave_latency = {each:g}ms\n"
+
+
+def print_pure(performance: Performance, saved: Path | None) -> list[str]:
+    """The lines that the older tool prints of a run without a data set."""
+    rate, each = performance.images_per_s, performance.image_ms
+    return [
+        *(f"[INFO] Dataset number: {i} finished cost {ms:g}ms" for i, ms in enumerate(performance.compute_ms)),
+        *([f"[INFO] PureInfer result saved in {saved}"] if saved else []),
+        PURE_RULE,
+        f"[INFO] ave_throughputRate: {rate:g}samples/s, ave_latency: {each:g}ms",
+        "-" * len(PURE_RULE),
+    ]
+
+
+def print_average(performance: Performance) -> list[str]:
+    """The lines in which `msame` states its times."""
+    times = performance.compute_ms
+    lines = [f"Inference time: {ms:g}ms" for ms in times]
+    lines.append(f"Inference average time : {summarise_times(times)['mean']:.2f} ms")
+    if len(times) > 1:
+        lines.append(f"Inference average time without first time: {summarise_times(times[1:])['mean']:.2f} ms")
+    return lines
 
 
 def _list_figures(figures: dict[str, float]) -> str:

@@ -1,12 +1,9 @@
 """`seatrial infer`: files through an engine, a file of logits for each: the guides' `ais_bench` step on any engine."""
 
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +20,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, RefusedFile, UsageError
-from seatrial.evaluation.guide_format import (
-    Course,
-    OutputFormat,
-    Performance,
-    encode_output,
-    name_output,
-    write_report,
-    write_summary,
-)
+from seatrial.evaluation.guide_format import Course, Performance
 from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.calibration import are_distributions, log_sum_exp
@@ -40,12 +29,9 @@ from seatrial.metrics.topk import rank_top
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import read_names, show_class
-from seatrial.store.command_line import write_words
-from seatrial.store.files import replacing, write_text
 from seatrial.store.records import GraphManifest, TensorSpec
+from seatrial.workflow.infer_output import InferSpec, OutputPlace, PureData, plan_output, store_logits, write_place
 
-Layout = Literal["ais-bench", "benchmark"]
-PureData = Literal["zero", "random"]
 PURE = "pure_infer_data"
 """The tool's name of synthetic data."""
 PURE_WORDS = {"zero": "zeros", "random": "random bytes"}
@@ -53,36 +39,6 @@ SHOWN = 3
 """Images whose best classes are shown, and classes that are shown of each."""
 FREE_BATCH = 16
 """Batch size where neither the engine nor an option sets one."""
-
-
-@dataclass(frozen=True, slots=True)
-class InferSpec:
-    """Input files, and where their logits go."""
-
-    source: str | None = None
-    """A folder, an `.info` file, or files with commas between them; None is one synthetic batch."""
-    output: Path | None = None
-    """Folder to write to; None only measures."""
-    dirname: str | None = None
-    """The folder in `output`; None is the time."""
-    form: OutputFormat = "BIN"
-    batch_size: int | None = None
-    """None is the engine's own batch size."""
-    loop: int = 1
-    warmup: int = 1
-    layout: Layout = "ais-bench"
-    pure_data: PureData = "zero"
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPlace:
-    """Where logits go."""
-
-    folder: Path
-    summary: Path
-    """In the form of the layout's tool."""
-    index: int
-    """The number of a classifier's one output, as the tool counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +65,7 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
     file = read_engine(folder)
     manifest = file.manifest
     batch_size = choose_batch(file, spec.batch_size)
-    place = plan_output(spec, batch_size, manifest.device)
+    place = plan_output(spec, batch_size, manifest.device, file.folder.name)
     source = open_source(file, spec, batch_size, progress)
     engine, repeats = get_engine(manifest.engine), Repeats(batch_size, spec.loop, spec.warmup)
     with store_logits(place, spec.form) as store, engine.open(file, manifest.device, batch_size) as session:
@@ -124,13 +80,8 @@ def infer_engine(folder: Path, spec: InferSpec, progress: Progress = silent) -> 
         shown = store if spec.source is None else show_first(store, manifest.graph, progress)
         performance, course = run_source(session, source, repeats, shown, progress, coarse)
         # First, as a folder of logits without its summary could be neither used nor written again.
-        if place is not None and spec.layout == "benchmark":
-            write_text(place.summary, write_report(performance, course))
-        elif place is not None:
-            pairs = (
-                (str(path), str(place.folder / name_output(path, place.index, spec.form))) for path in source.files
-            )
-            write_text(place.summary, write_summary(pairs, write_command(folder, spec), performance, os.getpid()))
+        if place is not None:
+            write_place(place, folder, spec, source.files, (performance, course))
     return InferResult(len(source.files), performance, course, place)
 
 
@@ -151,50 +102,6 @@ def choose_batch(file: EngineFile, requested: int | None) -> int:
             f"give one of these, or compile it with --batch-size {requested}",
         )
     return requested
-
-
-def plan_output(spec: InferSpec, batch_size: int, device: str) -> OutputPlace | None:
-    """Where the layout puts logits and summary.
-
-    Raises:
-        UsageError: something is there already, or the layout does not have such options.
-    """
-    if spec.layout == "benchmark" and (spec.dirname is not None or spec.form == "NPY" or spec.source is None):
-        raise UsageError(
-            "the layout benchmark takes --input, --outfmt TXT or BIN, and no --output-dirname",
-            "take these, or --layout ais-bench",
-        )
-    if spec.output is None:
-        if spec.dirname is not None:
-            raise UsageError("--output-dirname names a folder in --output", "give --output too")
-        return None
-    if spec.layout == "ais-bench":
-        folder = spec.output / (spec.dirname or time.strftime("%Y_%m_%d-%H_%M_%S"))
-        place = OutputPlace(folder, folder.with_name(f"{folder.name}_summary.json"), 0)
-    else:
-        index = device.rpartition(":")[2]
-        number = index if index.isdigit() else "0"
-        folder = spec.output / "result" / f"dumpOutput_device{number}"
-        place = OutputPlace(folder, folder.with_name(f"perf_vision_batchsize_{batch_size}_device_{number}.txt"), 1)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already", "choose another --output or --output-dirname, or remove it")
-    return place
-
-
-@contextmanager
-def store_logits(place: OutputPlace | None, form: OutputFormat) -> Iterator[Store]:
-    """Yield a function that stores a file's logits; their folder appears when the block ends well."""
-    if place is None:
-        yield lambda path, rows: None
-        return
-    # Flushed one by one, small files take longer than the engine.
-    with replacing(place.folder, flush=False) as folder:
-        folder.mkdir()
-
-        def store(path: Path, rows: NDArray[np.float32]) -> None:
-            (folder / name_output(path, place.index, form)).write_bytes(encode_output(rows, form))
-
-        yield store
 
 
 def show_first(store: Store, graph: GraphManifest, progress: Progress) -> Store:
@@ -278,23 +185,6 @@ def make_pure_batch(kind: PureData, batch_size: int, tensor: TensorSpec, pipelin
         return np.zeros((batch_size, *(size or 1 for size in tensor.shape[1:])), tensor.dtype)
     pixels = make_random_pixels(pipeline, seed=0)
     return to_input(np.resize(pixels, (batch_size, *pipeline.shape)), tensor, pipeline)
-
-
-def write_command(folder: Path, spec: InferSpec) -> list[str]:
-    """The words of the command that runs `spec`."""
-    return write_words(
-        "infer",
-        folder,
-        outfmt=spec.form,
-        layout=spec.layout,
-        loop=spec.loop,
-        warmup=spec.warmup,
-        pure_data_type=spec.pure_data,
-        input=spec.source,
-        output=spec.output,
-        output_dirname=spec.dirname,
-        batch_size=spec.batch_size,
-    )
 
 
 def _check_info(inputs: Inputs, tensor: TensorSpec) -> None:

@@ -9,9 +9,11 @@ import pytest
 from seatrial.evaluation.guide_format import (
     Course,
     Performance,
+    encode_lines,
     encode_output,
     name_output,
     name_times,
+    print_average,
     summarise_times,
     write_performance,
     write_report,
@@ -126,3 +128,23 @@ def test_the_guides_scripts_find_the_rate_in_the_report() -> None:
     # As test/parse.py of ModelZoo reads it: the item between the eighth colon and the comma after it.
     assert re.findall(":(.*?),", text.replace("\n", ",") + ",")[7] == " 519.634"
     assert text.splitlines()[4] == "[post] throughputRate: 5, moduleLatency: 200", "batches, not images"
+
+
+def test_msame_breaks_its_lines_after_a_hundred_numbers() -> None:
+    rows = np.arange(404, dtype=np.float32).reshape(2, 202) / 3
+    first, second = encode_lines(rows, "TXT").decode().split("\n\n")
+    lines = first.split("\n")
+    assert [len(line.split()) for line in lines] == [100, 100, 2] and first.endswith("66.6667 67 ")
+    assert second.startswith("67.3333 67.6667 68 ")
+    assert encode_lines(rows, "BIN") == rows.tobytes()
+
+
+def test_msame_states_its_average_with_and_without_the_first() -> None:
+    assert print_average(Performance(1, [4.0, 2.0, 3.0])) == [
+        "Inference time: 4ms",
+        "Inference time: 2ms",
+        "Inference time: 3ms",
+        "Inference average time : 3.00 ms",
+        "Inference average time without first time: 2.50 ms",
+    ]
+    assert print_average(Performance(1, [4.0]))[-1] == "Inference average time : 4.00 ms"

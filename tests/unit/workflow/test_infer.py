@@ -17,9 +17,11 @@ from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.engines.self_test import PICTURES
 from seatrial.errors import DataError, ParityError, UsageError
+from seatrial.evaluation.guide_format import print_pure
 from seatrial.progress import Update
 from seatrial.store.records import Calibration, GraphManifest
-from seatrial.workflow.infer import InferResult, InferSpec, infer_engine, write_command
+from seatrial.workflow.infer import InferResult, infer_engine
+from seatrial.workflow.infer_output import InferSpec
 
 PIXELS = np.random.default_rng(7).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
 ANSWERS = answer(PIXELS)
@@ -164,9 +166,11 @@ def test_what_is_not_known_is_said(here: Path) -> None:
         ({"output": None}, "--output-dirname names a folder in --output; give --output too"),
         ({"layout": "benchmark"}, "no --output-dirname"),
         ({"layout": "benchmark", "dirname": None, "form": "NPY"}, "TXT or BIN"),
-        ({"layout": "benchmark", "dirname": None, "source": None}, "takes --input"),
+        ({"layout": "msame", "dirname": "a"}, "no --output-dirname"),
         ({"dirname": "full"}, "out/full is there already; choose another"),
         ({"dirname": "file"}, "out/file is there already; choose another"),
+        ({"dirname": "full", "replace": True}, r"out/full has more than logits \(mine.txt\), so it is not replaced"),
+        ({"dirname": "file", "replace": True}, "out/file has more than logits"),
     ],
 )
 def test_a_wrong_place_is_reported_before_any_work(asked: dict[str, object], words: str, here: Path) -> None:
@@ -200,6 +204,43 @@ def test_floats_for_an_engine_of_bytes_are_refused(here: Path) -> None:
     (here / "floats" / "a.bin").write_bytes(bytes(4 * 72))
     with pytest.raises(DataError, match=r"as large as one image in float32, .* give the folder of images themselves"):
         infer(source="floats")
+
+
+def test_logits_of_an_earlier_run_may_be_replaced(here: Path) -> None:
+    infer(form="TXT")
+    infer(source="bins/a1.bin", replace=True)
+    assert [path.name for path in Path("out/a").iterdir()] == ["a1_0.bin"]
+    assert len(json.loads(Path("out/a_summary.json").read_text())["filesinfo"]) == 1
+    infer(replace=True, dirname="new")
+    assert len(list(Path("out/new").iterdir())) == 5
+
+
+def test_the_older_tools_layout_without_input(here: Path) -> None:
+    """It counts executions and images, and stores no logits."""
+    done, _ = infer(layout="benchmark", dirname=None, source=None, batch_size=2, loop=5, pure_data="random")
+    (path,) = Path("out/result").iterdir()
+    assert path.name == "PureInfer_perf_of_engine_in_device_0.txt"
+    times = done.performance.compute_ms
+    assert len(times) == 5
+    rate, each = 2 * 1000 * 5 / sum(times), sum(times) / 5 / 2
+    found = re.fullmatch(r"ave_throughputRate = (\S+)samples/s, ave_latency = (\S+)ms\n", path.read_text())
+    assert found is not None and [float(text) for text in found.groups()] == pytest.approx([rate, each], rel=1e-4)
+    assert print_pure(done.performance, path)[5:] == [
+        "[INFO] PureInfer result saved in out/result/PureInfer_perf_of_engine_in_device_0.txt",
+        "-----------------PureInfer Performance Summary------------------",
+        f"[INFO] ave_throughputRate: {rate:g}samples/s, ave_latency: {each:g}ms",
+        "----------------------------------------------------------------",
+    ]
+
+
+def test_the_layout_of_msame(here: Path) -> None:
+    done, _ = infer(layout="msame", dirname=None, form="TXT")
+    assert done.place is not None and done.place.folder is not None and done.place.summary is None
+    names = sorted(path.name for path in done.place.folder.iterdir())
+    assert names == [f"a{number}_output_0.txt" for number in range(5)]
+    text = (done.place.folder / "a3_output_0.txt").read_text()
+    assert text == "".join(f"{value:g} " for value in ANSWERS[3].tolist())
+    assert list(Path("out").iterdir()) == [done.place.folder]
 
 
 def test_a_run_that_fails_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +279,7 @@ def test_an_engine_of_another_preprocessing_is_refused(here: Path) -> None:
 
 def test_the_command_is_the_whole_of_what_was_asked() -> None:
     spec = InferSpec("bins", Path("out"), "a", "TXT", 4, 3, 2)
-    assert " ".join(write_command(Path("engine"), spec)) == (
+    assert " ".join(spec.write_command(Path("engine"))) == (
         "seatrial infer engine --outfmt TXT --layout ais-bench --loop 3 --warmup 2 --pure-data-type zero "
         "--input bins --output out --output-dirname a --batch-size 4"
     )

@@ -22,14 +22,12 @@ def compat(
     list_tools: Annotated[bool, typer.Option("--list", help="List the commands that it knows.")] = False,
 ) -> int:
     """Run a command of an Ascend porting guide (docs/compat.md) with ours; options stand in front of it."""
+    from seatrial.cli.compat.describe import describe_tools
     from seatrial.cli.compat.run import plan_words, run_plan
     from seatrial.cli.compat.tools import TOOLS
 
     if list_tools:
-        rows = [
-            [", ".join(tool.names), tool.usage, tool.ours if tool.plan else f"refused: {tool.ours}"] for tool in TOOLS
-        ]
-        print_table(["command", "form", "here"], rows, left=(0, 1, 2))
+        print_table(["command", "form", "here"], list(describe_tools(TOOLS)), left=(0, 1, 2))
         return 0
     if not words:
         raise UsageError("compat needs the command of a guide", "`seatrial compat --list` lists those it knows")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cli.compat.call import Call, Flag, Plan, Tool
 from seatrial.cli.compat.engines import NPU, Chosen, choose_engine
-from seatrial.cli.compat.recipes import find_recipe
+from seatrial.cli.compat.graphs import name_recipe, pin_batch, read_input
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,46 +38,23 @@ def plan_atc(call: Call) -> Plan:
     """
     from seatrial.engines.ascend.options import MODES, MODES_V2
 
-    graph, output = Path(call.need("model")), call.need("output")
+    source, output = Path(call.need("model")), call.need("output")
     if output.endswith("/") or not Path(output).name:
         raise UsageError(f"atc: --output={output} names no file", "give the name of the .om")
-    spec = _read_input(graph)
+    spec = read_input(source)
     sizes = _read_sizes(call, spec)
     modes = (call.values.get("precision_mode"), call.values.get("precision_mode_v2"))
     is_fp32 = modes[0] in MODES["fp32"] or modes[1] in MODES_V2["fp32"]
     chosen = choose_engine(call, "fp32" if is_fp32 else "fp16")
-    notes = [chosen.note, *_list_left_out(call, chosen)]
-    commands: list[tuple[str, ...]] = []
-    if spec.shape[0] is not None and sizes != (spec.shape[0],):
-        graph = _pin_batch(graph, spec, sizes, commands)
-    recipe: tuple[str, ...] = ()
-    if call.recipe is not None or not _has_manifest(Path(call.need("model"))):
-        reference, reason = find_recipe(call)
-        recipe = ("--recipe", reference)
-        notes.append(f"recipe {reference}, by {reason}")
+    left_out = tuple(_list_left_out(call, chosen))
+    graph, pinning = pin_batch(source, spec, sizes)
+    recipe, reason = name_recipe(call, source)
     name = output if output.endswith(SUFFIX) else f"{output}{SUFFIX}"
     batches = ",".join(map(str, sizes))
     words = ("compile", str(graph), *chosen.options, "--batch-size", batches, "--output", name)
-    commands.append((*words, *recipe, *_write_options(call, chosen, len(sizes))))
-    return Plan(tuple(commands), tuple(notes), (BEGIN,), lambda: print(END), is_quiet=True)
-
-
-def _read_input(graph: Path) -> "TensorSpec":
-    """The graph's input, by its manifest where it has one."""
-    from seatrial.models.onnx_file import load_graph, read_facts
-    from seatrial.store.files import manifest_path
-    from seatrial.store.records import GraphManifest
-
-    if graph.is_file() and _has_manifest(graph):
-        return GraphManifest.load(manifest_path(graph)).input
-    return read_facts(load_graph(graph)).input
-
-
-def _has_manifest(graph: Path) -> bool:
-    from seatrial.store.files import manifest_path
-    from seatrial.store.records import GraphManifest
-
-    return GraphManifest.stands_at(manifest_path(graph))
+    compiling = (*words, *recipe, *_write_options(call, chosen, len(sizes)))
+    notes = (chosen.note, *left_out, *reason)
+    return Plan((*pinning, compiling), notes, (BEGIN,), lambda: print(END), is_quiet=True)
 
 
 def _read_sizes(call: Call, spec: "TensorSpec") -> tuple[int, ...]:
@@ -111,19 +88,6 @@ def _read_batch(text: str, spec: "TensorSpec") -> int:
         sizes = ",".join("N" if size is None else str(size) for size in spec.shape)
         raise UsageError(f"atc: --input_shape={text} is not of this graph", f"its input is {spec.name}:{sizes}")
     return batch
-
-
-def _pin_batch(graph: Path, spec: "TensorSpec", sizes: tuple[int, ...], commands: list[tuple[str, ...]]) -> Path:
-    """A graph of a fixed batch with another one, which `atc` does itself; adds the command that makes it."""
-    if len(sizes) > 1:
-        raise UsageError(
-            f"atc: {graph} is fixed to batch {spec.shape[0]}, so it takes no --dynamic_batch_size",
-            "export it with a free batch",
-        )
-    pinned = graph.with_name(f"{graph.stem}-bs{sizes[0]}{graph.suffix}")
-    shape = ",".join(str(size) for size in (sizes[0], *spec.shape[1:]))
-    commands.append(("simplify", str(graph), str(pinned), "--input-shape", shape))
-    return pinned
 
 
 def _write_options(call: Call, chosen: Chosen, sizes: int) -> Iterator[str]:

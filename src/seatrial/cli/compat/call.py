@@ -55,6 +55,8 @@ class Call:
     """As it was called, without its folder."""
     folder: Path
     """Where it was said to lie."""
+    words: tuple[str, ...]
+    """All of its words, as they were given."""
     arguments: tuple[str, ...]
     """Words that are no flags."""
     values: Mapping[str, str]
@@ -172,7 +174,7 @@ def read_call(tool: Tool, command: Path, words: Sequence[str]) -> Call:
     if len(arguments) not in tool.arguments:
         given = f"not {len(arguments)} words ({' '.join(arguments)})" if arguments else "and no words were given"
         raise UsageError(f"{name} takes {tool.usage or 'flags only'}, {given}", "see docs/compat.md")
-    return Call(tool, name, command.parent, tuple(arguments), values, tuple(handed_on), tuple(notes))
+    return Call(tool, name, command.parent, tuple(words), tuple(arguments), values, tuple(handed_on), tuple(notes))
 
 
 def _find_flag(name: str, word: str, flags: Mapping[str, Flag]) -> Flag:

@@ -25,10 +25,11 @@ class Chosen:
         return ("--engine", self.engine, "--precision", self.precision, "--device", self.device)
 
 
-def choose_engine(call: Call, precision: str) -> Chosen:
+def choose_engine(call: Call, precision: str, npu: bool = True) -> Chosen:
     """The engine of `--engine`, else an NPU, else the first of `ORDER` that is installed.
 
     Args:
+        npu: whether one is looked for; a tool of another maker's GPUs means these.
         precision: what the command wants; a CPU takes its own, as its fp16 is a conversion that is no faster.
 
     Raises:
@@ -41,14 +42,19 @@ def choose_engine(call: Call, precision: str) -> Chosen:
     if call.engine is not None:
         spec = parse_engine(call.engine)
         return Chosen(spec.engine, spec.precision, spec.device, f"engine {spec.engine} {spec.precision}, by --engine")
-    npu = get_engine(NPU).probe()
-    if npu.missing is None:
-        return Chosen(NPU, precision, npu.devices[0], f"engine {NPU} {precision} on {npu.devices[0]}")
+    lack = "no GPU with TensorRT here"
+    if npu:
+        has = get_engine(NPU).probe()
+        if has.missing is None:
+            return Chosen(NPU, precision, has.devices[0], f"engine {NPU} {precision} on {has.devices[0]}")
+        lack = f"no NPU here ({has.missing})"
     for name in ORDER:
         has = get_engine(name).probe()
         if has.missing is None and has.devices:
             device = has.devices[0]
             is_native = device != "cpu" and precision in has.precisions and precision not in has.in_graph
             own = precision if is_native else has.precisions[0]
-            return Chosen(name, own, device, f"no NPU here ({npu.missing}): {name} {own} on {device} does it")
+            here = f"{name} {own} on {device}"
+            is_meant = not npu and name == ORDER[0]
+            return Chosen(name, own, device, f"engine {here}" if is_meant else f"{lack}: {here} does it")
     raise EngineError("no engine can be used here", "`seatrial doctor` says what each of them needs")

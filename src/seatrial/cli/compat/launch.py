@@ -32,7 +32,7 @@ def strip_launchers(words: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
         raise UsageError(
             "compat needs the command of a guide", "write it behind, such as `seatrial compat python3 get_info.py …`"
         )
-    command = Path(UNSET.sub("", rest[0]))
+    command = Path(UNSET.sub("", rest[0]).rstrip("."))
     if not command.name:
         raise UsageError(
             f"compat does not know the command '{rest[0]}'", "`seatrial compat --list` lists those it knows"

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from seatrial.cli.compat.call import Call, Plan, Tool, find_tool, read_call
+from seatrial.cli.compat.describe import describe_flags
 from seatrial.cli.compat.launch import strip_launchers
-from seatrial.cli.output.progress import print_line
+from seatrial.cli.output.progress import print_line, print_table
 from seatrial.errors import UsageError
 
 STAGE = "compat"
+HELP = {"-h", "--help"}
 
 
 def plan_words(
@@ -29,8 +31,19 @@ def plan_words(
     tool = find_tool(command.name, tools)
     if tool.plan is None:
         raise UsageError(f"{command.name} is not possible here", tool.ours)
+    if HELP.intersection(rest):
+        return Call(tool, command.name, command.parent, rest, (), {}, (), ()), Plan(
+            (), finish=lambda: _print_help(tool)
+        )
     call = replace(read_call(tool, command, rest), recipe=recipe, engine=engine)
     return call, tool.plan(call)
+
+
+def _print_help(tool: Tool) -> None:
+    print(f"{tool.names[0]} {tool.usage}\nhere: {tool.ours}\n")
+    rows = list(describe_flags(tool))
+    if rows:
+        print_table(["flag", "here"], rows, left=(0, 1))
 
 
 def run_plan(root: Any, call: Call, plan: Plan) -> int:

@@ -1,5 +1,14 @@
 """The rows of all families; of patterns that both fit, the first counts."""
 
-from seatrial.cli.compat import atc, export, postprocess, preprocess, training
+from seatrial.cli.compat import atc, device, export, inference, postprocess, preprocess, training, trtexec
 
-TOOLS = (*preprocess.TOOLS, *export.TOOLS, *atc.TOOLS, *postprocess.TOOLS, *training.TOOLS)
+TOOLS = (
+    *preprocess.TOOLS,
+    *export.TOOLS,
+    *atc.TOOLS,
+    *inference.TOOLS,
+    *postprocess.TOOLS,
+    *training.TOOLS,
+    *trtexec.TOOLS,
+    *device.TOOLS,
+)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from seatrial.cli import run_cli
 from seatrial.cli.compat.call import Call, Flag, Plan, Tool, find_tool, read_call
+from seatrial.cli.compat.describe import describe_flags
+from seatrial.cli.compat.tools import TOOLS
 from seatrial.errors import UsageError
 
 TOOL = Tool(
@@ -94,3 +97,34 @@ def test_the_first_row_whose_pattern_fits_counts() -> None:
         find_tool("tol.py", (TOOL,))
     with pytest.raises(UsageError, match="--list"):
         find_tool("zzz", (TOOL,))
+
+
+def test_help_behind_a_command_is_that_of_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["compat", "python3", "sknet_preprocess.py", "--help"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("sknet_preprocess.py -s SRC -d DST\nhere: preprocess\n")
+    assert "the folder of images" in shown.out and shown.err == ""
+    assert run_cli(["compat", "--list"]) == 0
+    assert "benchmark.x86_64, benchmark.aarch64" in capsys.readouterr().out
+
+
+def test_without_a_command_the_way_to_the_list_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["compat"]) == 2
+    assert run_cli(["compat", "--recipe", "resnet50"]) == 2
+    assert capsys.readouterr().err.count("`seatrial compat --list` lists those it knows") == 2
+
+
+def test_a_command_that_fails_ends_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["compat", "get_info.py", "bin", "gone", "x.info", "1", "1"]) == 6
+    assert "seatrial: image folder gone is not there" in capsys.readouterr().err
+
+
+def test_rows_are_told_apart() -> None:
+    """No name is in two rows, and no flag twice in a row."""
+    names = [name for tool in TOOLS for name in tool.names]
+    assert len(names) == len(set(names)) > 25
+    for tool in TOOLS:
+        flags = [name for flag in tool.flags for name in flag.names]
+        assert len(flags) == len(set(flags)), tool.names
+        assert all(words for row in describe_flags(tool) for words in row), tool.names
+        assert find_tool(tool.names[0].replace("*", "x"), TOOLS) is tool

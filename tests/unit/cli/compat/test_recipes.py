@@ -13,7 +13,7 @@ from seatrial.recipes import list_cards, load_recipe
 
 def make_call(folder: str = ".", own: str | None = None, recipe: str | None = None) -> Call:
     tool = Tool(("pth2onnx.py",), "PTH", "export", lambda call: Plan(()), recipe=own)
-    return Call(tool, "pth2onnx.py", Path(folder), (), {}, (), (), recipe)
+    return Call(tool, "pth2onnx.py", Path(folder), (), (), {}, (), (), recipe)
 
 
 @pytest.fixture(autouse=True)
