@@ -4,6 +4,7 @@ The protocol: chromedevtools.github.io/devtools-protocol; over pipes messages ar
 """
 
 import base64
+import fcntl
 import json
 import os
 import selectors
@@ -30,6 +31,15 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def _make_pipe() -> tuple[int, int]:
+    """A pipe whose ends have other numbers than those that the protocol is spoken over."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high[0], high[1]
+
+
 class Browser:
     """One page of a browser of its own, with an empty profile."""
 
@@ -37,10 +47,10 @@ class Browser:
         command = find_browser()
         assert command is not None
         self._folder = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
-        commands, self._to = os.pipe()
-        self._from, answers = os.pipe()
-        # The protocol is spoken over the numbers 3 and 4; another program may have them here.
-        words = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", command, *FLAGS]
+        commands, self._to = _make_pipe()
+        self._from, answers = _make_pipe()
+        # The protocol is spoken over the numbers 3 and 4.
+        words = ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", command, *FLAGS]
         words += [f"--user-data-dir={self._folder.name}", f"--window-size={width},{height}", "about:blank"]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(words, pass_fds=(commands, answers), stdout=quiet, stderr=quiet)

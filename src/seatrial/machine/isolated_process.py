@@ -52,7 +52,7 @@ def call_child(
         finally:
             child.kill()
     if child.returncode != 0:
-        raise _read_error(what, child.returncode, output, chatter.decode(errors="replace"))
+        raise read_error(what, child.returncode, output, chatter.decode(errors="replace"))
     try:
         return result.model_validate_json(output)
     except ValidationError:
@@ -72,9 +72,14 @@ def serve_job(handle: Callable[[Any], str]) -> int:
                 restrict_memory()
             output.write(handle(job))
         except SeatrialError as error:
-            json.dump({"error": type(error).__name__, "problem": error.problem, "fix": error.fix}, output)
+            output.write(write_error(error))
             return error.exit_code
     return 0
+
+
+def write_error(error: SeatrialError) -> str:
+    """An error as JSON on one line, for `read_error`."""
+    return json.dumps({"error": type(error).__name__, "problem": error.problem, "fix": error.fix})
 
 
 def restrict_memory() -> None:
@@ -96,7 +101,7 @@ def _end_with_parent() -> None:
         sys.exit(1)
 
 
-def _read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialError:
+def read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialError:
     """The error that a process reported, or the signal or last line of one that died."""
     try:
         report = json.loads(output)

@@ -41,6 +41,7 @@ def list_links(path: str) -> tuple[tuple[str, str], ...]:
     return (
         ("All runs", "/"),
         ("Report", make_address("/report", run=path)),
+        ("Try an image", make_address("/image", run=path)),
         ("Compare", make_address("/", beside=path)),
     )
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.ui.compare_page import show_comparison
 from seatrial.ui.guard import Guard, Session
+from seatrial.ui.image_page import show_image_page, show_prediction, show_steps
 from seatrial.ui.list_page import show_list
 from seatrial.ui.pages import make_style, show_error, show_refusal
 from seatrial.ui.report_page import show_report
@@ -33,12 +34,17 @@ def make_app(site: Site, session: Session, port: int) -> Guard:
         ("/", show_list),
         ("/report", show_report),
         ("/compare", show_comparison),
+        ("/image", show_image_page),
         ("/ui.css", _send_style),
         ("/ui.js", _send_script),
         ("/favicon.ico", _send_nothing),
     )
+    pieces = (("/image/steps", show_steps), ("/image/engine", show_prediction))
     app = Starlette(
-        routes=[Route(path, show) for path, show in routes],
+        routes=[
+            *(Route(path, show) for path, show in routes),
+            *(Route(path, show, methods=["POST"]) for path, show in pieces),
+        ],
         exception_handlers={SeatrialError: show_error, HTTPException: show_refusal},
     )
     app.state.site = site

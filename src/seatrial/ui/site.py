@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from seatrial.report.html import write_html
 from seatrial.results.run_folder import read_run
+from seatrial.ui.engine_processes import EngineProcesses
 from seatrial.ui.run_index import RunIndex, list_files
 
 KEPT = 8
@@ -54,6 +55,7 @@ class Site:
     """As the user gave it, for commands to copy."""
     index: RunIndex
     reports: ReportStore = field(default_factory=ReportStore)
+    engines: EngineProcesses = field(default_factory=EngineProcesses)
     stopping: Event = field(default_factory=Event)
     """Set when the server is to end, so that answers which go on and on do."""
 
@@ -61,6 +63,7 @@ class Site:
         """End what works in the background."""
         self.stopping.set()
         self.index.close()
+        self.engines.close()
 
 
 def open_site(folder: Path) -> Site:

@@ -4,7 +4,7 @@ Resizing is Pillow's, with torchvision's arithmetic around it; `export.fuse_prep
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 import numpy as np
@@ -50,6 +50,19 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     for step, following in itertools.zip_longest(pixels, pixels[1:]):
         image = _apply(image, step, following)
     return to_pixels(image)
+
+
+def trace_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> Iterator[tuple[AnyPixelStep, Image.Image]]:
+    """Each pixel step and what it makes of the image, whole: also what the next one will cut off.
+
+    The last one's pixels are those of `apply_pixel_steps`.
+
+    Raises:
+        DataError: as `apply_pixel_steps`.
+    """
+    for step in pixel_steps(steps):
+        image = _apply(image, step, None)
+        yield step, image
 
 
 def to_pixels(image: Image.Image) -> NDArray[np.uint8]:

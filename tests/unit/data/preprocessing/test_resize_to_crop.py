@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seatrial.data.preprocessing.steps import apply_pixel_steps, center_crop, resize
+from seatrial.data.preprocessing.steps import (
+    apply_pixel_steps,
+    center_crop,
+    find_target,
+    resize,
+    to_pixels,
+    trace_pixel_steps,
+)
 from seatrial.recipes import list_cards, load_recipe
 from seatrial.recipes.steps import CenterCrop, Resize
 
@@ -30,6 +37,15 @@ def test_what_is_kept_has_the_same_pixels(
     )
     image = draw(size)
     assert np.array_equal(apply_pixel_steps(image, steps), np.asarray(center_crop(resize(image, steps[0]), steps[1])))
+
+
+def test_tracing_makes_all_of_it_and_ends_in_the_same_pixels() -> None:
+    for name in list_cards():
+        steps = load_recipe(name).preprocess
+        image = draw((500, 375))
+        (first, whole), *_, (_, last) = trace_pixel_steps(image, steps)
+        assert isinstance(first, Resize) and whole.size == find_target(image.size, first)
+        assert np.array_equal(to_pixels(last), apply_pixel_steps(image, steps))
 
 
 def test_the_cards_preprocessings_do_less() -> None:
