@@ -66,8 +66,8 @@ def make_graph(run: Run) -> Table:
             ("Exported by", f"{graph.exporter}, {'simplified' if graph.simplified else 'not simplified'}"),
             ("Weights beside it", ", ".join(graph.data)),
             ("ONNX opset", str(graph.opset)),
-            ("Input", describe_tensor(graph.input)),
-            ("Output", describe_tensor(graph.output)),
+            ("Input tensor", describe_tensor(graph.input)),
+            ("Output tensor", describe_tensor(graph.output)),
             ("sha256 of model.onnx", graph.sha256),
         ]
     return _make_facts("Preprocessing and graph", rows)

@@ -109,7 +109,7 @@ def test_provenance_names_weights_opset_preprocessing_and_machine(folder: Path) 
     assert (model["Checkpoint"], model["sha256 of the file"]) == ("digits.pth", "a" * 64)
     assert model["Published accuracy"] == "top-1 76.13 %, top-5 92.86 %"
     assert graph["ONNX opset"] == "17"
-    assert graph["Input"] == "image: uint8 N × 256 × 256 × 3 (NHWC)"
+    assert graph["Input tensor"] == "image: uint8 N × 256 × 256 × 3 (NHWC)"
     assert graph["Preprocessing"] == (
         "resize the short side to 256 (bilinear), then crop the middle 224 × 224, then divide by 255, "
         "then subtract the mean 0.485 / 0.456 / 0.406 and divide by 0.229 / 0.224 / 0.225"
