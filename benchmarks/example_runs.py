@@ -9,6 +9,7 @@ itself but for every fifth, so that top-1 is 80 %; `damaged` is a run whose Open
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -34,7 +35,7 @@ IMAGES = 40
 CALIBRATION = 24
 WRONG_EVERY = 5
 CLASSES = 1000
-SOURCE = Path(__file__).parents[1] / "src"
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 BRIEFLY = ("--batch-size", "1,4,8", "--bench-duration", "0.3", "--bench-samples", "10")
 SMALL = ("test_resnet", "test_byobnet", "test_efficientnet", "test_convnext", "test_vit", "test_mambaout")
 GUIDES = ("resnext50_32x4d", "spnasnet_100")
@@ -50,19 +51,20 @@ benchmarks/example_runs.py makes it anew. -->
 
 @dataclass(frozen=True)
 class Place:
-    """Where the runs and what they are made of stand."""
+    """Where the runs and what they are made of stand: in the current folder, so that records have no other's name."""
 
-    folder: Path
     cli: Cli
+    cases: Path = Path("cases")
+    runs: Path = Path("runs")
 
     def run(self, name: str) -> Path:
         """The folder of a run."""
-        return self.folder / "runs" / name
+        return self.runs / name
 
 
 def run_network(place: Place, name: str, network: str, engines: str, *more: str) -> None:
     """The trial of a card's network."""
-    trial = spoil_labels(make_case(place.folder / "cases", network, IMAGES))
+    trial = spoil_labels(make_case(place.cases, network, IMAGES))
     run_trial(place, name, trial, "--engines", engines, *more)
 
 
@@ -88,10 +90,10 @@ def spoil_labels(trial: Trial) -> Trial:
 
 def run_quantised(place: Place) -> None:
     """ResNet-50, also as int8, with the card's own gate, which so few images cannot settle."""
-    calibration = place.folder / "cases" / "calibration"
+    calibration = place.cases / "calibration"
     if not calibration.exists():
         calibration.mkdir(parents=True)
-        for path in make_pictures(place.folder / "cases" / "pictures")[-CALIBRATION:]:
+        for path in make_pictures(place.cases / "pictures")[-CALIBRATION:]:
             shutil.copy(path, calibration)
     engines = "onnxruntime,openvino,onnxruntime:int8,openvino:int8"
     run_network(place, "resnet50", "resnet50", engines, "--opset", "13", "--calibration", str(calibration))
@@ -99,7 +101,7 @@ def run_quantised(place: Place) -> None:
 
 def run_unlabelled(place: Place) -> None:
     """SPNASNet without labels: agreement is all that is judged."""
-    trial = make_case(place.folder / "cases", "spnasnet_100", IMAGES).but(labels=None)
+    trial = make_case(place.cases, "spnasnet_100", IMAGES).but(labels=None)
     run_trial(place, "unlabelled", trial, "--engines", "onnxruntime,openvino")
 
 
@@ -127,7 +129,7 @@ def drop_channels(kernel: np.ndarray) -> np.ndarray:
 
 def run_small(place: Place, network: str) -> None:
     """A network of timm at 32 pixels, with random labels."""
-    folder = place.folder / "cases" / network
+    folder = place.cases / network
     shutil.rmtree(folder, ignore_errors=True)
     tiny = make_trial(folder, images=60, network=network)
     trial = Trial(tiny.card, tiny.checkpoint, tiny.images, tiny.labels, folder)
@@ -149,11 +151,11 @@ CASES: dict[str, Callable[[Place], None]] = {
 
 def write_pages(place: Place, guides: Path | None) -> None:
     """The board, Chinese reports beside the English ones, and the examples of guides."""
-    place.cli.must("board", place.folder / "runs", "--output", place.folder / "board.html")
-    for run in sorted((place.folder / "runs").iterdir()):
+    place.cli.must("board", place.runs, "--output", "board.html")
+    for run in sorted(place.runs.iterdir()):
         words = ("report", run, "--language", "zh")
         # A run that is not judged, as it failed, has a report too.
-        place.cli.run(*words, "--format", "html", "--output", place.folder / f"{run.name}.zh.html")
+        place.cli.run(*words, "--format", "html", "--output", f"{run.name}.zh.html")
         if guides is not None and run.name in GUIDES:
             output = guides / f"{run.name}.zh.md"
             place.cli.must(*words, "--format", "guide", "--output", output)
@@ -166,13 +168,16 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(CASES), help="names of runs, all unless given")
     parser.add_argument("--guides", type=Path, help="where the READMEs go; default: they are not written")
     given = parser.parse_args()
+    guides = given.guides and given.guides.resolve()
     with closing(Cli(SOURCE)) as cli:
-        place = Place(given.folder.resolve(), cli)
+        given.folder.mkdir(parents=True, exist_ok=True)
+        os.chdir(given.folder)
+        place = Place(cli)
         for name in filter(None, given.only.split(",")):
             if name not in CASES:
                 parser.error(f"--only {name}: there are {', '.join(CASES)}")
             CASES[name](place)
-        write_pages(place, given.guides)
+        write_pages(place, guides)
 
 
 if __name__ == "__main__":

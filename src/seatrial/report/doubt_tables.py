@@ -25,11 +25,11 @@ def make_doubts(run: Run) -> tuple[Table, ...]:
         "could change where the two rates are closer than their intervals and these doubts together allow."
     )
     columns = (Column("Cause"), Column("What was noticed"), Column("About"), Column("Could change"))
-    rows = tuple((*_describe(group), "; ".join(list_conclusions(group))) for group in grave)
+    rows = tuple((*describe_doubts(group), "; ".join(list_conclusions(group))) for group in grave)
     tables = [Table("Doubts", note, columns, rows, absent)]
     if mild:
         fold = f"{count_of(len(mild), 'doubt')} that {'changes' if len(mild) == 1 else 'change'} no conclusion"
-        rest = tuple(_describe(group) for group in mild)
+        rest = tuple(describe_doubts(group) for group in mild)
         tables.append(Table("Doubts that change no conclusion", "", columns[:3], rest, "", fold=fold))
     return tuple(tables)
 
@@ -61,7 +61,7 @@ def _group(weighed: Sequence[WeighedDoubt]) -> list[list[WeighedDoubt]]:
     return list(groups.values())
 
 
-def _describe(group: Sequence[WeighedDoubt]) -> tuple[str, str, str]:
+def describe_doubts(group: Sequence[WeighedDoubt]) -> tuple[str, str, str]:
     """The cause, what was noticed, and of what."""
     batches: dict[str, list[str]] = {}
     for each in group:

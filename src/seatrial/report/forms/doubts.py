@@ -1,22 +1,16 @@
 """The doubts about a run as lines, those that could change a conclusion first."""
 
-from seatrial.report.doubts import merge_doubts
-from seatrial.report.language import retell
+from seatrial.report.doubt_tables import describe_doubts, split_doubts
+from seatrial.report.language import retell, say
 from seatrial.report.stakes import list_conclusions, weigh_doubts
 from seatrial.results.run_folder import Run
 
 
 def list_doubts(run: Run) -> list[str]:
-    """Each doubt with the engine that it is about; those that differ in numbers only are one."""
-    weighed = weigh_doubts(run)
-    lines = []
-    for counts in (True, False):
-        texts: dict[str, list[str]] = {}
-        for each in weighed:
-            if bool(each.changes) is counts:
-                texts.setdefault(each.doubt.engine, []).append(each.doubt.text)
-        lines += [retell(f"{engine}: {doubt}") for engine, found in texts.items() for doubt in merge_doubts(found)]
-    return lines
+    """Each doubt with the engines that it is about; those that differ in numbers only are one."""
+    grave, mild = split_doubts(weigh_doubts(run))
+    described = [describe_doubts(group) for group in (*grave, *mild)]
+    return [say("{about}: {doubt}", about=retell(about), doubt=retell(doubt)) for _, doubt, about in described]
 
 
 def list_weighed(run: Run) -> list[dict[str, object]]:

@@ -10,7 +10,9 @@ import yaml
 
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.report.forms import write_form
+from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.yaml import write_yaml
+from seatrial.report.language import speaking
 from seatrial.results.run_folder import read_run
 from seatrial.store.records import RunManifest
 
@@ -88,3 +90,18 @@ def test_the_card_lists_its_doubts(tmp_path: Path) -> None:
     text = write_form(read_run(build_run(tmp_path)), "card")
     assert "- openvino-bf16: the first half of the samples is 6 % faster than the second" in text
     assert json.dumps("val") in text
+
+
+def test_a_doubt_of_several_engines_is_one_line(tmp_path: Path) -> None:
+    text = "batch {}: samples scatter by {}% of their mean (standard deviation; over 5% is noisy)"
+    ships = (dataclasses.replace(TORCH, doubts=(text.format(1, 9), text.format(4, 12))),)
+    ships += (dataclasses.replace(BF16, doubts=(text.format(4, 7),)),)
+    lines = list_doubts(read_run(build_run(tmp_path, Trial(ships=ships))))
+    noisy = "samples scatter by 7 to 12% of their mean (standard deviation; over 5% is noisy)"
+    assert [line for line in lines if "scatter" in line] == [
+        f"torch at batch 1, 4; openvino-bf16 at batch 4: {noisy}",
+    ]
+    with speaking("zh"):
+        told = list_doubts(read_run(tmp_path))
+    scattered = "样本离散度为均值的 7 至 12%（标准差；超过 5% 为噪声大）"
+    assert f"torch，batch 1, 4；openvino-bf16，batch 4：{scattered}" in told
