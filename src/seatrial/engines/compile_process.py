@@ -1,5 +1,6 @@
 """The process that compiles: `python -m seatrial.engines.compile_process`. Who calls it: `machine.isolated_process`."""
 
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import Built, Capabilities, CompileJob, check_device, check_precision, trust_built
 from seatrial.engines.layers import choose_others
 from seatrial.engines.self_test import keep_logits
+from seatrial.errors import EngineError, SeatrialError, UsageError, shorten
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
 from seatrial.store.files import hash_file
 from seatrial.store.records import EngineManifest, EngineModel
@@ -35,16 +37,50 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     """Compile in this process, and open what came of it as everybody will, for its self-test.
 
     Raises:
-        EngineError: SDK, device or precision is not there; lists what there is.
+        EngineError: SDK, device or precision is not there; lists what there is; or the SDK does not take the graph.
+        UsageError: it takes no images of that size.
         SeatrialError: as the engine's `compile` and `open`.
     """
     runtime = get_engine(engine)
     capabilities = job.capabilities or runtime.probe()
     check_device(job.device, capabilities)
     check_precision(job.precision, capabilities)
-    built = runtime.compile(replace(job, capabilities=capabilities))
-    file = trust_built(job.output, _describe(capabilities, job, built), capabilities)
-    return keep_logits(runtime, file, job.batch_sizes[0] if job.batch_sizes else None)
+    try:
+        built = runtime.compile(replace(job, capabilities=capabilities))
+        file = trust_built(job.output, _describe(capabilities, job, built), capabilities)
+        return keep_logits(runtime, file, job.batch_sizes[0] if job.batch_sizes else None)
+    except UsageError:
+        raise
+    except Exception as error:  # What SDKs raise shares no base.
+        _explain(capabilities, job, error)
+        raise
+
+
+def _explain(has: Capabilities, job: CompileJob, error: Exception) -> None:
+    """Say of an SDK's own error what of the job it is about; a fault of ours stays as it is.
+
+    Raises:
+        UsageError: the graph takes no images of the size that the card gives.
+        EngineError: the SDK does not take the graph.
+    """
+    from seatrial.models.onnx_file import read_nodes
+    from seatrial.models.onnx_shapes import explain_size
+
+    image, reason = job.manifest.input, None
+    with contextlib.suppress(SeatrialError):
+        reason = explain_size(read_nodes(job.graph), (image.shape[0] or 1, *image.shape[1:]))
+    if reason is not None:
+        size = " × ".join(str(side) for side in (image.shape[1:3] if image.layout == "NHWC" else image.shape[2:]))
+        raise UsageError(
+            f"{has.engine} does not run {job.graph.name} on images of {size}: {reason}",
+            "give larger ones: another card or --image-size",
+        ) from None
+    kind = type(error)
+    if not isinstance(error, SeatrialError) and (kind is RuntimeError or kind.__module__ != "builtins"):
+        raise EngineError(
+            f"{has.engine} {has.version} does not take {job.graph.name} ({shorten(str(error))})",
+            "another --opset or --precision, or `seatrial simplify`, may help",
+        ) from None
 
 
 def _describe(has: Capabilities, job: CompileJob, built: Built) -> EngineManifest:

@@ -1,17 +1,16 @@
 """How large a graph is and what it computes: numbers in its weights, multiply-accumulates for one image."""
 
-import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
-import onnx.inliner
 from onnx import TensorProto
 
 from seatrial.engines.node_types import FLOATS, NARROW, is_computing
 from seatrial.export.derived_graph import is_preprocessing
+from seatrial.models.onnx_shapes import Shapes, copy_without_weights, infer_shapes
 from seatrial.store.records import TensorSpec
 
 WEIGHT_AT: Mapping[str, int] = {
@@ -19,10 +18,6 @@ WEIGHT_AT: Mapping[str, int] = {
     **dict.fromkeys(("QLinearConv", "QLinearMatMul"), 3),
 }
 """The operators that are counted, and which of their inputs is the second factor."""
-SMALL = 64
-"""Numbers of a constant that shape inference may read, such as a shape."""
-Shapes = Mapping[str, tuple[int, ...]]
-"""Sizes by axis of tensors whose sizes are all known, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +43,18 @@ def count_work(model: onnx.ModelProto, image: TensorSpec) -> GraphWork:
     Args:
         image: its input, with the sizes that images have; a free batch is counted as one image.
     """
-    light = _copy_without_weights(model)
-    if light.functions:
-        light = onnx.inliner.inline_local_functions(light)
+    light = copy_without_weights(model)
     nodes = [node for node in light.graph.node if not is_preprocessing(node)]
     used = {name for node in nodes for name in node.input}
     weights = [tensor for tensor in _list_weights(light.graph, nodes) if tensor.name in used]
     parameters = sum(math.prod(tensor.dims) for tensor in weights)
     batch = image.shape[0] or 1
     constants = {tensor.name: tuple(tensor.dims) for tensor in light.graph.initializer}
-    shapes = _infer_shapes(light, constants, (batch, *image.shape[1:]))
+    shapes = infer_shapes(light, (batch, *image.shape[1:]))
     macs = _count_macs(nodes, constants, shapes)
     size = "×".join(map(str, image.shape[1:]))
     words = f"of the ONNX graph: its weight initialisers; its Conv, ConvTranspose, Gemm and MatMul nodes at {size}"
     return GraphWork(parameters, None if macs is None or macs % batch else macs // batch, words)
-
-
-def _copy_without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the types and sizes of its large constants alone: what is left is small, whatever it weighed."""
-    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
-    graph = model.graph
-    light.graph.CopyFrom(
-        onnx.GraphProto(
-            name=graph.name, node=graph.node, input=graph.input, output=graph.output, value_info=graph.value_info
-        )
-    )
-    for tensor in graph.initializer:
-        small = math.prod(tensor.dims) <= SMALL
-        kept = tensor if small else TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        light.graph.initializer.append(kept)
-    return light
 
 
 def _list_weights(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> Iterator[TensorProto]:
@@ -91,23 +68,6 @@ def _list_weights(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> It
     for tensor in constants:
         if tensor.name not in scales and tensor.data_type in {**FLOATS, **NARROW} and math.prod(tensor.dims) > 1:
             yield tensor
-
-
-def _infer_shapes(model: onnx.ModelProto, constants: Shapes, shape: tuple[int | None, ...]) -> Shapes:
-    (given,) = (value for value in model.graph.input if value.name not in constants)
-    for axis, size in zip(given.type.tensor_type.shape.dim, shape, strict=True):
-        if size is not None:
-            axis.dim_value = size
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError, RuntimeError):
-        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    graph, shapes = model.graph, {**constants}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        axes = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(axis.HasField("dim_value") for axis in axes):
-            shapes[value.name] = tuple(axis.dim_value for axis in axes)
-    return shapes
 
 
 def _count_macs(nodes: Sequence[onnx.NodeProto], constants: Shapes, shapes: Shapes) -> int | None:

@@ -14,6 +14,7 @@ from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.schema import is_same_card
+from seatrial.recipes.steps import join_size
 from seatrial.store.files import hash_graph, make_folder, manifest_path, remove_file, replacing
 from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
 
@@ -48,6 +49,7 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
         RefusedFile: it is no ONNX file of an image classifier, or one in training mode.
     """
     from seatrial.models.onnx_file import check_classifier, check_inference, load_graph, read_facts
+    from seatrial.models.onnx_shapes import find_large_kernel
 
     model = load_graph(graph)
     check_inference(model, str(graph))
@@ -58,6 +60,12 @@ def describe_graph(graph: Path, recipe: Recipe) -> GraphManifest:
     size = recipe.input_size
     shape = (recipe.channels, *size) if facts.input.layout == "NCHW" else (*size, recipe.channels)
     image = facts.input.model_copy(update={"shape": (facts.input.shape[0], *shape)})
+    too_large = find_large_kernel(model, (1, *image.shape[1:]))
+    if too_large is not None:
+        raise UsageError(
+            f"{graph} does not run on images of {join_size(size)}: {too_large}",
+            "give larger ones: another card, or --image-size where a library prepares them",
+        )
     return _write_manifest(graph, recipe, model, replace(facts, input=image))
 
 

@@ -83,6 +83,40 @@ def test_what_is_asked_now_outranks_a_stored_manifest(
     assert not np.array_equal(predict(tmp_path / "e"), before)
 
 
+def write_large_kernel(path: Path, node: onnx.NodeProto) -> None:
+    """A graph of free sizes that begins with this node, from `pixels` to `seen`."""
+    nodes = [node, onnx.helper.make_node("ReduceMean", ["seen"], ["scores"], axes=[2, 3], keepdims=0)]
+    ends = [
+        [onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [onnx.helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["batch", 3])],
+    ]
+    weights = onnx.numpy_helper.from_array(np.ones((3, 3, 5, 5), np.float32), "weights")
+    graph = onnx.helper.make_graph(nodes, "large", *ends, [weights])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def test_images_that_are_too_small_for_a_kernel_are_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.toml").write_text(CARD)
+    stem = onnx.helper.make_node("Conv", ["pixels", "weights"], ["seen"], name="stem")
+    write_large_kernel(tmp_path / "theirs.onnx", stem)
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml") == 2
+    told = (
+        "theirs.onnx does not run on images of 4 × 6: the kernel of Conv 'stem' is 5 × 5, and its input, padded, 4 × 6"
+    )
+    assert capsys.readouterr().err.startswith(f"seatrial: {told}; give larger ones")
+    # Of such a pooling the standard lets a part lie outside, and openvino does not.
+    pool = {"kernel_shape": [5, 5], "strides": [2, 2], "ceil_mode": 1, "name": "pool"}
+    write_large_kernel(tmp_path / "theirs.onnx", onnx.helper.make_node("MaxPool", ["pixels"], ["seen"], **pool))
+    assert compile_to("e", "onnxruntime", "--recipe", "card.toml", "--batch-size", "1") == 0
+    capsys.readouterr()
+    assert compile_to("o", "openvino", "--recipe", "card.toml", "--batch-size", "1") == 2
+    told = "openvino does not run theirs.onnx on images of 4 × 6: the kernel of MaxPool 'pool' is 5 × 5, and its input"
+    assert capsys.readouterr().err.startswith(f"seatrial: {told}")
+
+
 def test_a_manifest_of_our_own_export_refuses_another_card(tmp_path: Path) -> None:
     graph = make_graph(tmp_path)
     assert import_graph(graph, make_recipe()).exporter == "none"
