@@ -29,6 +29,7 @@ from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from seatrial.results.run import Run
+    from seatrial.workflow.run_spec import RunSpec
 
 Calibration = Annotated[
     Path | None,
@@ -36,7 +37,24 @@ Calibration = Annotated[
 ]
 
 
+def _take_config(context: typer.Context, path: Path | None) -> Path | None:
+    from seatrial.cli.run_config import take_config
+
+    return take_config(context, path, run)
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file of these options, the reference as recipe; options of the command line go before it.",
+        is_eager=True,
+        callback=_take_config,
+    ),
+]
+
+
 def run(
+    context: typer.Context,
     recipe: Reference,
     images: Images,
     output: Output,
@@ -67,18 +85,34 @@ def run(
     checkpoint_key: CheckpointKey = None,
     strip_prefix: StripPrefix = None,
     gate: Gate = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(help="Measure as much as this allows, such as 10m; the evaluation is always done whole."),
+    ] = None,
+    config: Config = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the --config file that gives this run, and stop.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, what is done, and how long it takes, and stop.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
-    from seatrial.workflow.run import run_pipeline
+    from seatrial.cli.run_config import settle_opposites, write_config
+    from seatrial.store.command_line import read_duration
     from seatrial.workflow.run_spec import RunSpec
 
+    values = settle_opposites(context)
+    if print_config:
+        print(write_config(values), end="")
+        return ExitCode.PASS
     spec = RunSpec(
         recipe=recipe,
         checkpoint=checkpoint,
         images=images,
-        labels=labels,
-        unlabelled=no_labels,
+        labels=labels if values["labels"] else None,
+        unlabelled=values["no_labels"],
         engines=tuple(name.strip() for name in engines.split(",") if name.strip()),
         output=output,
         batch_sizes=() if batch_size is None else read_sizes(batch_size),
@@ -94,10 +128,29 @@ def run(
         fetch=fetch,
         reading=read_reading(weights, checkpoint_key, strip_prefix),
         gates=tuple(gate or ()),
+        time_budget_s=None if time_budget is None else read_duration(time_budget),
     )
+    if dry_run:
+        return print_plan(spec, as_json)
+    from seatrial.workflow.run import run_pipeline
+
     with show_progress() as progress:
         done = run_pipeline(spec, progress)
     return print_verdict(done, as_json)
+
+
+def print_plan(spec: "RunSpec", as_json: bool) -> int:
+    """Print what a run would do; nothing is done."""
+    from seatrial.cli.output.plan import list_plan, write_plan
+    from seatrial.workflow.run_plan import plan_run
+    from seatrial.workflow.time_budget import fit_budget
+
+    with show_progress() as progress:
+        plan = plan_run(spec, progress)
+        if spec.time_budget_s is not None:
+            plan = plan_run(fit_budget(plan, progress), progress)
+    print_json(list_plan(plan)) if as_json else print_text(write_plan(plan))
+    return ExitCode.PASS
 
 
 def report(

@@ -1,5 +1,12 @@
 """The `seatrial` command line that gives a result again, from the values it was made with."""
 
+import re
+
+from seatrial.errors import UsageError
+
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
 
 def write_words(verb: str, *arguments: object, **options: object) -> list[str]:
     """`seatrial VERB ARGUMENT… --option value…`, as words.
@@ -16,3 +23,25 @@ def write_words(verb: str, *arguments: object, **options: object) -> list[str]:
             text = ",".join(map(str, one)) if isinstance(one, tuple) else f"{one:g}" if isinstance(one, float) else one
             words += [f"--{name.replace('_', '-')}", str(text)]
     return words
+
+
+def read_duration(text: str) -> float:
+    """Seconds from `90s`, `10m` or `1h30m`.
+
+    Raises:
+        UsageError: it is no such text, or nothing.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    parts = () if found is None else found.groups()
+    seconds = sum(float(part) * unit for part, unit in zip(parts, _UNITS.values(), strict=False) if part)
+    if not seconds:
+        raise UsageError(f"'{text}' is no duration", "write it like 90s, 10m or 1h30m")
+    return seconds
+
+
+def write_duration(seconds: float) -> str:
+    """A duration as `read_duration` reads it."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{count:g}{unit}" for count, unit in zip((hours, minutes, left), _UNITS, strict=True) if count]
+    return "".join(parts) or "0s"

@@ -35,6 +35,8 @@ class CellOptions(Strict):
     weights: Literal["raw", "ema"] | None = None
     checkpoint_key: Text | None = None
     strip_prefix: Text | None = None
+    gate: tuple[Text, ...] = ()
+    time_budget: Text | None = None
     time_limit_min: Annotated[float, Field(gt=0)] | None = None
     """Minutes."""
 

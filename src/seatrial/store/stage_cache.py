@@ -1,6 +1,8 @@
 """Stages that are done once: a result is stored under a key of everything that went into it, and found by that key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +17,21 @@ class Keyed(Protocol):
     @property
     def key(self) -> str:
         """The content address of the stage's inputs."""
+
+
+Watch = Callable[[str, bool], None]
+"""Gets the name of a stage, and whether it was found done."""
+_watch: ContextVar[Watch | None] = ContextVar("what looks on when stages look for their results", default=None)
+
+
+@contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Let `watch` know of every stage that looks for its result in the block; what it raises ends the stage."""
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 Stored = TypeVar("Stored", bound=Keyed)
@@ -59,6 +76,9 @@ class CachedStage:
             progress(Update(self.name, note=f"{error.problem}: it is {self.done} again"))
         except SeatrialError:  # There is none, or one of another version.
             pass
+        watch = _watch.get()
+        if watch is not None:
+            watch(self.name, result is not None)
         if what and result is not None:
             progress(self.already(what))
         return result

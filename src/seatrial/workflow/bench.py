@@ -62,7 +62,7 @@ def bench_engine(
     file = read_engine(folder)
     key = _bench_key(file, spec)
     name = file.folder.name
-    found = None if force else BENCH.find(key, lambda: Measurement.load(output), lambda found: found, progress, name)
+    found = None if force else find_measured(file, spec, output, progress)
     if found is not None:
         return _note_images(found, images_hash, output)
     measured = sweep(file, spec, progress, key, output.with_name(f".{output.stem}.points"))
@@ -70,6 +70,12 @@ def bench_engine(
     measured.save(output)
     _show_best(name, measured, spec.scopes, progress)
     return measured
+
+
+def find_measured(file: EngineFile, spec: SweepSpec, output: Path, progress: Progress = silent) -> Measurement | None:
+    """The record at `output` if this machine wrote it of this engine and spec."""
+    key, name = _bench_key(file, spec), file.folder.name
+    return BENCH.find(key, lambda: Measurement.load(output), lambda found: found, progress, name)
 
 
 def _note_images(measured: Measurement, images_hash: str | None, output: Path) -> Measurement:

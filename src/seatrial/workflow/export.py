@@ -17,7 +17,7 @@ from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.checkpoint import describe_reading, load_checkpoint, store_checkpoint
-from seatrial.models.known_hash import check_known, read_stated
+from seatrial.models.known_hash import Known, check_known, read_stated
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -52,6 +52,13 @@ def read_weights(
     if not source.is_file():
         raise UsageError(f"there is no checkpoint {source}", "give --checkpoint FILE")
     known = check_known(source, recipe)
+    return find_weights_of(recipe, known, output, reading) or load_checkpoint(source, recipe, known, reading)
+
+
+def find_weights_of(
+    recipe: Recipe, known: Known, output: Path, reading: CheckpointReading = AS_IT_IS
+) -> CheckpointManifest | None:
+    """The manifest of the weights at `output`, if they are unchanged and of this checkpoint."""
     with contextlib.suppress(SeatrialError):
         found = CheckpointManifest.load(manifest_path(output))
         unchanged = output.is_file() and hash_file(output) == found.sha256
@@ -63,7 +70,7 @@ def read_weights(
         )
         if unchanged and same:
             return found
-    return load_checkpoint(source, recipe, known, reading)
+    return None
 
 
 def keep_weights(

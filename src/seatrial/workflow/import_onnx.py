@@ -105,13 +105,13 @@ def copy_graph(source: Path, described: GraphManifest, output: Path, progress: P
         UsageError: another file is where its external data should go.
         RefusedFile: it has changed since it was described.
     """
-    beside, before = manifest_path(output), None
+    before = None
+    found = find_copy(described, output)
+    if found is not None:
+        progress(Update("graph", note=f"already copied: {output.name}"))
+        return found
     with contextlib.suppress(SeatrialError):
-        before = GraphManifest.load(beside)
-        if before == described:
-            found = read_graph(output)
-            progress(Update("graph", note=f"already copied: {output.name}"))
-            return found
+        before = GraphManifest.load(manifest_path(output))
     kept = before.data if before is not None else ()
     taken = next((n for n in described.data if n not in kept and (output.parent / n).exists()), None)
     if taken is not None or output.name in described.data:
@@ -131,6 +131,14 @@ def copy_graph(source: Path, described: GraphManifest, output: Path, progress: P
     size = "" if not described.data else f", its weights in {', '.join(described.data)}"
     progress(Update("graph", note=f"copied from {source.name}: opset {described.opset}{size}"))
     return GraphFile(output, described)
+
+
+def find_copy(described: GraphManifest, output: Path) -> GraphFile | None:
+    """The copy of an ONNX file at `output`, if it is one and unchanged."""
+    with contextlib.suppress(SeatrialError):
+        if GraphManifest.load(manifest_path(output)) == described:
+            return read_graph(output)
+    return None
 
 
 def _find_own(graph: Path, recipe: Recipe) -> GraphManifest | None:

@@ -1,12 +1,11 @@
 """`seatrial run`: from a checkpoint or an ONNX file to a verdict, each stage done once."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seatrial.bench.measure import Limits
-from seatrial.bench.sweep import SweepSpec
 from seatrial.compare.gates import judge_gates, judge_same_at_batches
 from seatrial.compare.verdict import reach_verdict
 from seatrial.data.images import are_labelled, hash_listing
@@ -14,28 +13,41 @@ from seatrial.data.labels import spread
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.engines.base import EngineFile, GraphFile
-from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import ParityError, SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
-from seatrial.export.spec import ExportSpec
-from seatrial.machine.environment import read_environment
+from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.results.summarise import measure_size, summarise
+from seatrial.store.command_line import write_duration
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest
+from seatrial.store.stage_times import TIMES, StageClock, StageTime
 from seatrial.store.summary import SUMMARY
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
-from seatrial.workflow.export import PARITY_IMAGES, export_graph, keep_weights, read_weights
-from seatrial.workflow.import_onnx import copy_graph
+from seatrial.workflow.export import export_graph, keep_weights, read_weights
+from seatrial.workflow.import_onnx import copy_graph, find_copy
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
+from seatrial.workflow.run_jobs import (
+    CHECKPOINT,
+    GRAPH,
+    INT8,
+    PIXELS,
+    draw_proof,
+    list_sizes,
+    make_evaluation,
+    make_export,
+    make_sweep,
+)
+from seatrial.workflow.run_plan import plan_checked
 from seatrial.workflow.run_spec import CheckedRun, RunSpec, check_run, choose_batches, describe_command, wants_quantised
+from seatrial.workflow.time_budget import describe_budget, fit_budget
 
 CARD = "card.toml"
 """The card that the model reference led to."""
@@ -56,14 +68,18 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
     Raises:
         SeatrialError: any of its stages' errors; what was finished before stays.
     """
+    began = time.perf_counter()
     checked = check_run(spec, progress)
     run = spec.output
     spec = choose_batches(spec, checked.described)
+    if spec.time_budget_s is not None:
+        spec = fit_budget(plan_checked(spec, checked), progress)
     with locked(run):
-        manifest, graph = _make_graph(spec, checked, progress)
-        engines = _compile_all(spec, checked, graph, progress)
-        accuracies = _evaluate_all(spec, checked, engines, progress)
-        measurements = _bench_all(spec, checked, engines, progress)
+        clock = StageClock(run / TIMES, checked.recipe.network.name, machine_hash(read_environment()))
+        manifest, graph = _make_graph(spec, checked, clock, progress)
+        engines = _compile_all(spec, checked, graph, clock, progress)
+        accuracies = _evaluate_all(spec, checked, engines, clock, progress)
+        measurements = _bench_all(spec, checked, engines, clock, progress)
         built = {name: file.manifest for name, file in engines.items()}
         sizes = {name: measure_size(file.folder, file.manifest) for name, file in engines.items()}
         gates = judge_gates(checked.recipe, accuracies, measurements, built, sizes, checked.gates)
@@ -71,28 +87,37 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         words = describe_reference(checked.recipe)
         facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked), "reference": words}
         judged.model_copy(update=facts).save(run / VERDICT)
-        return write_report(run, progress)[2]
+        written = write_report(run, progress)[2]
+    taken_s = time.perf_counter() - began
+    if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
+        told = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
+        progress(Update("budget", note=f"the run took {told}; the next one knows how long its stages take"))
+    return written
 
 
-def _make_graph(spec: RunSpec, checked: CheckedRun, progress: Progress) -> tuple[RunManifest, GraphFile]:
+def _make_graph(
+    spec: RunSpec, checked: CheckedRun, clock: StageClock, progress: Progress
+) -> tuple[RunManifest, GraphFile]:
     """Write `run.json`, and the graph that every engine is built from, exported or copied."""
     run, recipe = spec.output, checked.recipe
     paths = [image.path for image in checked.images]
-    graph, stored = run / "model.onnx", run / "checkpoint.safetensors"
+    graph, stored = run / GRAPH, run / CHECKPOINT
     if checked.described is not None:
         manifest = _start_run(spec, checked, checked.described.sha256)
         _prove_card(recipe, paths, run / PREPROCESSING, progress)
         said = f"reference: {describe_reference(recipe)}"
         for note in filter(None, (said, describe_inside(checked.source))):
             progress(Update("graph", note=note))
-        return manifest, copy_graph(checked.source, checked.described, graph, progress)
+        with clock.time(StageTime(stage="copy", seconds=0), anew=find_copy(checked.described, graph) is None):
+            return manifest, copy_graph(checked.source, checked.described, graph, progress)
     weights = read_weights(recipe, checked.source, stored, spec.reading)
     described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
     manifest = _start_run(spec, checked, described.source_sha256)
     keep_weights(weights, checked.source, stored, progress)
     _prove_card(recipe, paths, run / PREPROCESSING, progress)
-    export = ExportSpec(opset=spec.opset or recipe.graph.opset, fall_back=True)
-    exported = export_graph(recipe, stored, graph, export, spread(paths, PARITY_IMAGES), progress)
+    with clock.time(StageTime(stage="export", seconds=0)):
+        export = make_export(spec, checked)
+        exported = export_graph(recipe, stored, graph, export, draw_proof(checked), progress)
     return manifest, GraphFile(graph, exported)
 
 
@@ -163,10 +188,12 @@ def _describe_run(spec: RunSpec, checked: CheckedRun, sha256: str) -> RunManifes
         settings["no_labels"] = True
     if spec.gates:
         settings["gates"] = list(spec.gates)
+    if spec.before_budget is not None:
+        settings["time_budget"] = describe_budget(spec.before_budget)
     return RunManifest(
         recipe=checked.recipe.model_dump(mode="json", exclude_none=True),
         spec=settings,
-        command=describe_command(replace(spec, checkpoint=checkpoint)),
+        command=describe_command(replace(spec.before_budget or spec, checkpoint=checkpoint)),
         inputs=inputs,
         engines=tuple(choice.label for choice in checked.engines),
         environment=read_environment(),
@@ -195,39 +222,36 @@ def _hash_evidence(run: Path, checked: CheckedRun) -> dict[str, str]:
     return {path: hash_file(run / path) for path in paths}
 
 
-def _compile_all(spec: RunSpec, checked: CheckedRun, graph: GraphFile, progress: Progress) -> dict[str, EngineFile]:
+def _compile_all(
+    spec: RunSpec, checked: CheckedRun, graph: GraphFile, clock: StageClock, progress: Progress
+) -> dict[str, EngineFile]:
     engines = {}
-    proof = spread([image.path for image in checked.images], PARITY_IMAGES)
     int8 = graph
     if spec.calibration is not None:
-        path = graph.path.with_name("model-int8.onnx")
-        quantised = quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), path, progress)
+        path = graph.path.with_name(INT8)
+        with clock.time(StageTime(stage="quantize", seconds=0)):
+            quantised = quantize_graph(graph, QuantizeSpec(spec.calibration, images=checked.images), path, progress)
         int8 = GraphFile(path, quantised)
     for choice in checked.engines:
-        build = replace(choice, batch_sizes=_choose_sizes(spec, checked, choice))
+        build = replace(choice, batch_sizes=list_sizes(spec, checked, choice))
         source = int8 if wants_quantised(choice) else graph
         folder = spec.output / "engines" / choice.label
-        engines[choice.label] = compile_graph(source, build, folder, progress, proof)
+        with clock.time(StageTime(stage="compile", engine=choice.label, seconds=0)):
+            engines[choice.label] = compile_graph(source, build, folder, progress, draw_proof(checked))
     return engines
 
 
-def _choose_sizes(spec: RunSpec, checked: CheckedRun, choice: BuildSpec) -> tuple[int, ...]:
-    """Empty for an engine whose files take any batch; else every size that the run needs."""
-    if choice.capabilities is not None and choice.capabilities.free_batch:
-        return ()
-    gate = checked.recipe.gates.same_at_batches
-    return tuple(sorted({*spec.batch_sizes, spec.evaluate_batch_size, *gate}))
-
-
 def _evaluate_all(
-    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], progress: Progress
+    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], clock: StageClock, progress: Progress
 ) -> dict[str, AccuracyRecord]:
     folder = spec.output / "evaluation"
     records: dict[str, AccuracyRecord] = {}
     reference = None
     for label, file in engines.items():
-        job = EvaluateSpec(checked.images, spec.evaluate_batch_size, reference)
-        records[label] = evaluate_engine(file, job, folder, progress)
+        job = make_evaluation(spec, checked, reference)
+        stage = StageTime(stage="evaluate", engine=label, seconds=0, images=len(checked.images))
+        with clock.time(stage, folder / f".{label}.ledger"):
+            records[label] = evaluate_engine(file, job, folder, progress)
         reference = reference or ReferencePredictions.load(folder / f"{label}.parquet", records[label].classes)
     return records
 
@@ -248,23 +272,19 @@ def _judge_batches(
 
 
 def _bench_all(
-    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], progress: Progress
+    spec: RunSpec, checked: CheckedRun, engines: dict[str, EngineFile], clock: StageClock, progress: Progress
 ) -> dict[str, Measurement]:
     pipeline = read_pipeline(next(iter(engines.values())).manifest.graph)
-    pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / "bench" / "images.npy")
-    limits = Limits(
-        duration_s=spec.bench_duration_s,
-        min_samples=spec.bench_min_samples,
-        # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
-        warmup_budget_s=max(2.0, spec.bench_duration_s),
-    )
-    # In one process: a run judges a port; for a speed to be published there is `seatrial bench`.
-    job = SweepSpec(batch_sizes=spec.batch_sizes, images=pixels, limits=limits)
+    pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / PIXELS)
+    job = make_sweep(spec, pixels)
     measured = {}
     listing = hash_listing(checked.images)
+    points, duration_s = len(spec.batch_sizes), spec.bench_duration_s
     for label, file in engines.items():
         place = spec.output / "bench" / f"{label}.json"
-        first = bench_engine(file, job, place, progress, spec.measure_again, listing)
+        stage = StageTime(stage="bench", engine=label, seconds=0, points=points, duration_s=duration_s)
+        with clock.time(stage, place.with_name(f".{label}.points"), spec.measure_again):
+            first = bench_engine(file, job, place, progress, spec.measure_again, listing)
         measured[label] = contradict(first, spec.output / "evaluation" / f"{label}.throughput.json")
         if measured[label] != first:
             measured[label].save(place)

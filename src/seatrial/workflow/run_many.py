@@ -104,6 +104,8 @@ def _make_cells(spec: RunList, entry: ModelEntry, output: Path, path: Path) -> I
         )
     options = _merge(spec.defaults, entry)
     limit_min = options.pop("time_limit_min", TIME_LIMIT_MIN)
+    if "gate" in options:
+        options["gate"] = list(options["gate"])  # An option for each, not one with commas.
     if "images" not in options:
         raise UsageError(f"{path}: {entry.reference} has no images", "set images = '…' in [defaults] or beside it")
     for reference in references:

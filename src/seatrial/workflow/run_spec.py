@@ -1,7 +1,7 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress
 from seatrial.recipes import Recipe
-from seatrial.store.command_line import write_words
+from seatrial.store.command_line import write_duration, write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
 from seatrial.workflow.compile import check_engine, check_foreign, label_engine, parse_engine
@@ -27,6 +27,8 @@ from seatrial.workflow.import_onnx import describe_graph
 from seatrial.workflow.quantize import CALIBRATION_IMAGES
 
 BATCH_SIZES = (1, 4, 8, 16)
+FindWeights = Callable[[Recipe, Path | None, bool, Progress], Path]
+"""As `models.find_weights.find_weights`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class RunSpec:
     """Download the published weights where they are not stored."""
     gates: tuple[str, ...] = ()
     """Expressions (docs/gates.md) beside those of the card."""
+    time_budget_s: float | None = None
+    """Measure at so many of the batch sizes, and for so long of `bench_duration_s`, that the run takes no longer."""
+    before_budget: "RunSpec | None" = None
+    """As it was requested, where a budget shortened it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +132,17 @@ def describe_command(spec: RunSpec) -> str:
         checkpoint_key=spec.reading.key,
         strip_prefix=spec.reading.prefix,
         gate=list(spec.gates),
+        time_budget=None if spec.time_budget_s is None else write_duration(spec.time_budget_s),
         output=spec.output,
     )
     return shlex.join(words)
 
 
-def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
+def check_run(spec: RunSpec, progress: Progress, find: FindWeights = find_weights) -> CheckedRun:
     """Check everything that can be checked before any work; last, weights may be downloaded.
+
+    Args:
+        find: what finds the weights.
 
     Raises:
         SeatrialError: what is wrong.
@@ -149,9 +159,7 @@ def check_run(spec: RunSpec, progress: Progress) -> CheckedRun:
     described = _check_file(spec, recipe) if recipe.network.builder == "onnx" else None
     gates = _check_gates(spec, recipe, engines, described)
     # Last, since it may download.
-    source = (
-        find_weights(recipe, spec.checkpoint, spec.fetch, progress) if described is None else Path(recipe.network.name)
-    )
+    source = find(recipe, spec.checkpoint, spec.fetch, progress) if described is None else Path(recipe.network.name)
     return CheckedRun(card, source, described, images, engines, calibration, gates)
 
 

@@ -1,6 +1,9 @@
 from pathlib import Path
 
-from seatrial.store.command_line import write_words
+import pytest
+
+from seatrial.errors import UsageError
+from seatrial.store.command_line import read_duration, write_duration, write_words
 
 
 def test_options_are_written_as_their_values_are() -> None:
@@ -15,3 +18,17 @@ def test_options_are_written_as_their_values_are() -> None:
 
 def test_a_zero_is_a_value() -> None:
     assert write_words("infer", "engine", warmup=0)[3:] == ["--warmup", "0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200), ("1.5m", 90), ("1h1m1.5s", 3661.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert read_duration(text) == seconds
+    assert read_duration(write_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "10x", "-5m", "5m1h", "0s", "1e3s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match=f"'{text}' is no duration; write it like 90s, 10m or 1h30m"):
+        read_duration(text)

@@ -7,7 +7,7 @@ import pytest
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.progress import Update
 from seatrial.store.files import hash_value
-from seatrial.store.stage_cache import CachedStage
+from seatrial.store.stage_cache import CachedStage, watching
 
 STAGE = CachedStage("bake", "bake/3", "baked")
 
@@ -57,3 +57,20 @@ def test_a_result_that_cannot_be_read_is_none(error: Exception) -> None:
 def test_other_errors_are_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         STAGE.find("k", lambda: refuse(ZeroDivisionError()), lambda bread: bread, lambda update: None)
+
+
+def test_whoever_looks_on_knows_what_was_found() -> None:
+    seen: list[tuple[str, bool]] = []
+    with watching(lambda stage, found: seen.append((stage, found))):
+        for key in ("k", "other"):
+            STAGE.find("k", lambda key=key: Bread(key), lambda bread: bread, lambda update: None)  # type: ignore[misc]
+    STAGE.find("k", lambda: Bread("k"), lambda bread: bread, lambda update: None)
+    assert seen == [("bake", True), ("bake", False)]
+
+
+def test_whoever_looks_on_may_end_the_stage() -> None:
+    def refuse_work(stage: str, found: bool) -> None:
+        raise UsageError(stage)
+
+    with pytest.raises(UsageError), watching(refuse_work):
+        STAGE.find("k", lambda: Bread("k"), lambda bread: bread, lambda update: None)

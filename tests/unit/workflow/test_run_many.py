@@ -13,6 +13,7 @@ import pytest
 from pages import read_page
 from seatrial.cli import run_cli
 from seatrial.cli.run import run as run_verb
+from seatrial.cli.run_config import NOT_OF_A_RUN
 from seatrial.errors import ExitCode, UsageError
 from seatrial.store.run_many import CellOptions, RunManyRecord
 from seatrial.workflow import run_many
@@ -49,8 +50,15 @@ def wait_with(results: dict[str, tuple[int | None, str]]) -> Waiter:
 
 
 def test_every_option_of_run_is_a_key() -> None:
-    options = set(signature(run_verb).parameters) - {"recipe", "output", "as_json"}
+    options = set(signature(run_verb).parameters) - {"context", "recipe", "output", *NOT_OF_A_RUN}
     assert set(CellOptions.model_fields) == options | {"time_limit_min"}
+
+
+def test_gates_are_an_option_each(here: Path) -> None:
+    text = write_models("a.onnx").replace("[[models]]", 'gate = ["top1 > 0.5", "best > 3"]\n[[models]]')
+    (cell,) = read_cells(write_list(here, text), here / "out")
+    place = cell.words.index("--gate")
+    assert cell.words[place : place + 4] == ("--gate", "top1 > 0.5", "--gate", "best > 3")
 
 
 def test_the_order_of_exit_codes_has_all_of_them_and_is_the_pages() -> None:
