@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from seatrial.cli.output.tables import Layout, describe_gate, write_blocks
+from seatrial.cli.output.gates import describe_gate
+from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.compare.predictions import Accuracy, Differences, describe_agreement
 from seatrial.metrics.classification import METRICS, Estimate
 from seatrial.recipes.class_names import show_class

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, describe_gate, write_blocks, write_ratio
+from seatrial.cli.output.gates import describe_gate
+from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_ratio
 from seatrial.compare.speed_table import RatioColumn, ShownColumn, SpeedTable
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts

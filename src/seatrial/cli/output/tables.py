@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from seatrial.metrics.inequality import EACH, list_terms
 from seatrial.printable import make_printable
 from seatrial.report.formats import Grid, align, write_columns, write_markdown_list, write_markdown_table
 from seatrial.report.numbers import round_half_up
-from seatrial.store.records import GateResult
 
 RATE_DIGITS, RATIO_DIGITS = 4, 9
 """Most decimals that the guides print of images per second and of ratios."""
@@ -53,9 +51,3 @@ def _write_block(layout: Layout, block: str | Grid | Sequence[str]) -> str:
     if isinstance(block, Grid):
         return _TABLES[layout](block) if block.rows else ""
     return "\n".join(block) if layout is Layout.TABLE else write_markdown_list(block)
-
-
-def describe_gate(result: GateResult) -> str:
-    """Why a gate came out as it did, with the engine where its expression names none."""
-    each = any(term.engine == EACH for term in list_terms(result.expression))
-    return f"{result.engine}: {result.reason}" if each else result.reason
