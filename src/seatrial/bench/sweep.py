@@ -76,9 +76,9 @@ def sweep(
     _check_spec(file, spec)
     described = _describe(file, spec, key)
     conditions = read_conditions()
-    points_saved = SavedPoints(saved, key)
-    points, unmeasured = _Sweep(file, spec, points_saved, progress).run()
-    points_saved.clear()
+    with SavedPoints(saved, key) as points_saved:
+        points, unmeasured = _Sweep(file, spec, points_saved, progress).run()
+        points_saved.clear()
     check_caching(file.manifest.engine, points)
     before = f"{points_saved.reused} of its {len(points)} points are of an earlier attempt"
     doubts = (
@@ -152,6 +152,7 @@ class _Sweep:
         """
         points: list[Point] = []
         first_error: EngineError | None = None
+        self._saved.begin(self._jobs)
         for number, job in enumerate(self._jobs):
             self._show(number, {"batch": str(job.batch_size)})
             if job.setting in self._absent or self._is_saturated(job):

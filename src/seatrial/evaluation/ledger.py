@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from seatrial.closing import Closing
 from seatrial.errors import StorageError
 from seatrial.evaluation.stream import PredictionBatch
+from seatrial.metrics.topk import TopK
 from seatrial.store.files import describe_os_error, lock_file, make_folder
 
 SCHEMA = "seatrial/ledger/3"
@@ -76,8 +77,15 @@ class PredictionLedger(Closing):
         StorageError: the disk is full or may not be written.
     """
 
-    def __init__(self, path: Path, key: str, count: int, resume: bool = True) -> None:
-        self.path, self.tally = path, Tally(np.zeros(count, bool))
+    def __init__(
+        self, path: Path, key: str, count: int, resume: bool = True, labels: NDArray[np.int32] | None = None
+    ) -> None:
+        """Open or begin it.
+
+        Args:
+            labels: (count,), to note how many images of each entry are right, for whoever follows the evaluation.
+        """
+        self.path, self.tally, self._labels = path, Tally(np.zeros(count, bool)), labels
         make_folder(path.parent)
         self._file = lock_file(path, f"another process evaluates into {path.parent}")
         self._header = json.dumps({"schema": SCHEMA, "key": key, "images": count}).encode() + b"\n"
@@ -122,6 +130,9 @@ class PredictionLedger(Closing):
             "machines": sorted({batch.machine for batch in batches} - {""}),
         }
         arrays = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in COLUMNS}
+        facts["images"] = len(arrays["indices"])
+        if self._labels is not None:
+            facts["hits"] = TopK.of(arrays["classes"], self._labels[arrays["indices"]]).hits
         if batches[0].logits is not None:
             arrays["logits"] = np.concatenate([batch.logits for batch in batches if batch.logits is not None])
         stream = io.BytesIO()

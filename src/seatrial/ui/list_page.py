@@ -1,13 +1,14 @@
 """The first page: every run, filtered, ordered and a page at a time."""
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from seatrial.report.numbers import write_figures, write_percent, write_points
+from seatrial.machine.file_locks import is_locked, read_locks
+from seatrial.report.numbers import count_of, write_figures, write_percent, write_points
 from seatrial.report.tables import NOTHING
 from seatrial.store.command_line import write_words
 from seatrial.store.records import NO_LABELS
@@ -16,6 +17,7 @@ from seatrial.ui.pages import get_query, render
 from seatrial.ui.run_index import Figure, RunRow, find_running
 from seatrial.ui.select_runs import MOST_CHOICES, ORDERS, OUTCOMES, RunQuery, Selection, name_outcome, select_runs
 from seatrial.ui.site import Site, get_site
+from seatrial.ui.work import find_work
 
 
 def show_list(request: Request) -> Response:
@@ -32,16 +34,27 @@ def show_list(request: Request) -> Response:
         query=query,
         beside=beside,
         selection=selection,
+        total=count_of(selection.total, "run"),
         columns=[_head(name, query, beside) for name in ORDERS],
         rows=[list_cells(row, row.path in selection.unread, row.path in running) for row in selection.rows],
         running=sorted(running),
-        at_work=sorted(at_work),
+        at_work=list(list_work(site.root, at_work)),
         orders=[(name, order.name.partition(" (")[0].partition(",")[0]) for name, order in ORDERS.items()],
         outcomes=OUTCOMES,
         choices=site.index.list_choices(MOST_CHOICES),
         pages=_list_pages(query, selection, beside),
         command=" ".join(write_example(site)),
     )
+
+
+def list_work(root: Path, folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Folders outside of runs with unfinished work in them, and what it is."""
+    locks = read_locks()
+    for path in sorted(folders):
+        works = list(find_work(root / path))
+        kinds = sorted({f"{work.kind}{'' if is_locked(work.lock, locks) else ', not finished'}" for work in works})
+        if kinds:
+            yield path, "; ".join(kinds)
 
 
 def read_run_query(given: dict[str, str]) -> RunQuery:

@@ -42,6 +42,7 @@ def list_links(path: str) -> tuple[tuple[str, str], ...]:
         ("All runs", "/"),
         ("Report", make_address("/report", run=path)),
         ("Try an image", make_address("/image", run=path)),
+        ("Work under way", make_address("/work", folder=path)),
         ("Compare", make_address("/", beside=path)),
     )
 

@@ -20,6 +20,7 @@ from seatrial.ui.list_page import show_list
 from seatrial.ui.pages import make_style, show_error, show_refusal
 from seatrial.ui.report_page import show_report
 from seatrial.ui.site import Site
+from seatrial.ui.work_page import show_work, stream_work
 
 ADDRESS = "127.0.0.1"
 """Of this machine alone; there is no option for another."""
@@ -35,6 +36,7 @@ def make_app(site: Site, session: Session, port: int) -> Guard:
         ("/report", show_report),
         ("/compare", show_comparison),
         ("/image", show_image_page),
+        ("/work", show_work),
         ("/ui.css", _send_style),
         ("/ui.js", _send_script),
         ("/favicon.ico", _send_nothing),
@@ -43,6 +45,7 @@ def make_app(site: Site, session: Session, port: int) -> Guard:
     app = Starlette(
         routes=[
             *(Route(path, show) for path, show in routes),
+            Route("/work/events", stream_work),
             *(Route(path, show, methods=["POST"]) for path, show in pieces),
         ],
         exception_handlers={SeatrialError: show_error, HTTPException: show_refusal},

@@ -76,3 +76,11 @@ if (drop) {
     if (event.clipboardData.files.length) tryImage(event.clipboardData.files[0]);
   });
 }
+
+// Work that is followed: the server sends the piece anew whenever it has changed.
+const followed = document.querySelector("[data-events]");
+if (followed) {
+  const events = new EventSource(followed.dataset.events);
+  events.addEventListener("message", (event) => { followed.innerHTML = event.data; });
+  events.addEventListener("over", () => events.close());
+}

@@ -182,7 +182,7 @@ def make_plan(file: EngineFile, spec: EvaluateSpec, cores: int) -> StreamPlan:
 
 def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple[AccuracyRecord, Predictions]:
     images, spec = evaluation.spec.images, evaluation.spec
-    with PredictionLedger(output / f".{evaluation.name}.ledger", evaluation.key, len(images), spec.resume) as ledger:
+    with _open_ledger(evaluation, output) as ledger:
         drop_changed(evaluation, ledger, progress)
         if len(ledger.todo) < len(images):
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are done already"
@@ -212,6 +212,14 @@ def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple
         progress(Update("evaluate", note=f"{evaluation.name}: {note}"))
     progress(Update("evaluate", note=f"{evaluation.name}: {pace.images_per_s:.0f} images/s from files to predictions"))
     return record, predictions
+
+
+def _open_ledger(evaluation: Evaluation, output: Path) -> PredictionLedger:
+    images, spec = evaluation.spec.images, evaluation.spec
+    labels = None
+    if are_labelled(images) and not spec.fake:
+        labels = np.array([image.label for image in images], dtype=np.int32)
+    return PredictionLedger(output / f".{evaluation.name}.ledger", evaluation.key, len(images), spec.resume, labels)
 
 
 def _predict(

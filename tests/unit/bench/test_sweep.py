@@ -205,7 +205,7 @@ def test_a_sweep_that_was_stopped_goes_on(
     spec = SweepSpec(batch_sizes=(1, 4), processes=2, limits=QUICK)
     with pytest.raises(KeyboardInterrupt):
         sweep(folder, spec, key="abc", saved=saved)
-    sorted(saved.iterdir())[1].write_text("{cut off")
+    sorted(saved.glob("0*.json"))[1].write_text("{cut off")
     measured = sweep(folder, spec, key="abc", saved=saved)
     assert jobs == [1, 4, 1, 4, 1, 4], "the damaged point and the two that were not reached"
     assert [point.batch_size for point in measured.points] == [1, 4, 1, 4]

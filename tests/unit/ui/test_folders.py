@@ -75,7 +75,7 @@ def test_a_run_json_that_is_a_link_is_no_run(root: Path) -> None:
     (root / "b").mkdir()
     (root / "b" / "run.json").symlink_to(root.parent / "outside" / "run.json")
     client = open_client(root)
-    assert "1 of 1 runs" in client.get("/").text
+    assert "1 of 1 run<" in client.get("/").text
     assert client.get("/report", params={"run": "b"}).status_code == 422
 
 

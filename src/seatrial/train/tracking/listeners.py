@@ -76,6 +76,7 @@ class JsonLines(Listener):
             {
                 "event": "step",
                 "step": step.step,
+                "steps": step.steps,
                 "epoch": step.epoch,
                 "loss": step.loss,
                 "lr": step.learning_rate,

@@ -40,6 +40,7 @@ def test_a_step_has_all_its_figures(tmp_path: Path) -> None:
         {
             "event": "step",
             "step": 4,
+            "steps": 6,
             "epoch": 2,
             "loss": 2.0,
             "lr": 0.04,

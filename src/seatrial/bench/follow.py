@@ -1,0 +1,44 @@
+"""How far a sweep is, read from its folder of points while another process measures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from seatrial.bench.saved_points import PLAN, PlannedPoint, SweepPlan
+from seatrial.metrics.latency import Latency
+from seatrial.store.measurement import Point
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedPoint:
+    """A point that is planned, with its rate where it was measured."""
+
+    plan: PlannedPoint
+    images_per_s: float | None = None
+
+
+class SweepFollower:
+    """Reads the points that were stored since it was looked at before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, float] = {}
+
+    def read(self) -> Sequence[FollowedPoint] | None:
+        """All planned points, in the order in which they are measured; None where the sweep is over or has no plan."""
+        try:
+            plan = SweepPlan.model_validate_json((self._folder / PLAN).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return [FollowedPoint(point, self._read_rate(point.file)) for point in plan.points]
+
+    def _read_rate(self, name: str) -> float | None:
+        if name not in self._known:
+            try:
+                point = Point.model_validate_json((self._folder / Path(name).name).read_bytes())
+            except (OSError, ValidationError):
+                return None
+            self._known[name] = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
+        return self._known[name]
