@@ -112,8 +112,8 @@ def _describe_tradeoff(run: Run, rivals: Sequence[Rival], front: Sequence[str]) 
     if len(ties) > 1 and len(ties) == math.comb(len(rivals), 2):
         return f"All are ringed: these figures tell none of the engines apart. {bars}"
     caption = (
-        f"Ringed: {join_words(list(front))}, which no other engine beats for certain (bars apart in one direction, and "
-        f"no worse in the other). {bars}"
+        f"Ringed: {join_words(list(front))}, which no other engine beats for certain (in both directions, or in speed "
+        f"with the same first classes). {bars}"
     )
     return f"{caption} These figures cannot tell {join_words(ties)}." if ties else caption
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+
+import numpy as np
 
 from seatrial.metrics.intervals import wilson_interval
+from seatrial.metrics.pareto import NONE, Intervals, find_beaten
+from seatrial.metrics.pareto import find_ties as find_tied
 from seatrial.report.speed import best_speeds
 from seatrial.results.run_folder import Run
 
@@ -17,10 +20,6 @@ class Figure:
     low: float
     high: float
 
-    def is_above(self, other: "Figure") -> bool:
-        """Whether the intervals lie apart, this one above."""
-        return self.low > other.high
-
 
 @dataclass(frozen=True, slots=True)
 class Rival:
@@ -31,17 +30,8 @@ class Rival:
     """Top-1, a fraction; the interval is that of its difference from the reference, where there is one."""
     speed: Figure
     """Images per second at its best batch size."""
-
-    def beats(self, other: "Rival") -> bool:
-        """Whether it is certainly better in one direction, and measured no worse in the other."""
-        faster, better = self.speed.is_above(other.speed), self.accuracy.is_above(other.accuracy)
-        no_slower, no_worse = self.speed.value >= other.speed.value, self.accuracy.value >= other.accuracy.value
-        return (faster and no_worse) or (better and no_slower)
-
-    def ties(self, other: "Rival") -> bool:
-        """Whether neither direction sets the two apart."""
-        pairs = ((self.speed, other.speed), (self.accuracy, other.accuracy))
-        return not any(a.is_above(b) or b.is_above(a) for a, b in pairs)
+    first_classes: str
+    """Those that give every image the same first class have it in common."""
 
 
 def list_rivals(run: Run) -> list[Rival]:
@@ -50,20 +40,34 @@ def list_rivals(run: Run) -> list[Rival]:
     machines = {name: (found.environment.cpu, found.environment.cores) for name, found in run.measurements.items()}
     names = [name for name in run.engines if name in best and name in run.accuracy and run.accuracy[name].labelled]
     return [
-        Rival(name, _find_accuracy(run, name), _find_speed(run, name))
+        Rival(name, _find_accuracy(run, name), _find_speed(run, name), run.name_first_classes(run.accuracy[name]))
         for name in names
         if machines[name] == machines[names[0]]
     ]
 
 
 def find_front(rivals: Sequence[Rival]) -> list[str]:
-    """Names of those that no other certainly beats, in their order."""
-    return [rival.name for rival in rivals if not any(other.beats(rival) for other in rivals)]
+    """Names of those that no other certainly beats (`metrics.pareto.find_beaten`), in their order."""
+    if not rivals:
+        return []
+    beaten = find_beaten(*_collect(rivals), [rival.first_classes for rival in rivals])
+    return [rival.name for rival, place in zip(rivals, beaten, strict=True) if place == NONE]
 
 
 def find_ties(rivals: Sequence[Rival]) -> list[tuple[str, str]]:
     """Pairs of names that neither accuracy nor speed sets apart."""
-    return [(a.name, b.name) for a, b in combinations(rivals, 2) if a.ties(b)]
+    later = np.arange(len(rivals))
+    return [
+        (rival.name, rivals[other].name)
+        for place, rival in enumerate(rivals)
+        for other in find_tied(*_collect(rivals), place, later[place + 1 :])
+    ]
+
+
+def _collect(rivals: Sequence[Rival]) -> tuple[Intervals, Intervals]:
+    """The bounds of speeds and accuracies, each (n, 2)."""
+    speeds = np.array([(rival.speed.low, rival.speed.high) for rival in rivals])
+    return speeds, np.array([(rival.accuracy.low, rival.accuracy.high) for rival in rivals])
 
 
 def _find_accuracy(run: Run, name: str) -> Figure:

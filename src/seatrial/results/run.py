@@ -71,3 +71,13 @@ class Run:
     def reference(self) -> str:
         """The engine that the others are compared with."""
         return self.manifest.engines[0]
+
+    def name_first_classes(self, record: AccuracyRecord) -> str:
+        """What evaluations that give every image the same first class have in common: a hash of predictions.
+
+        It is that of the reference's predictions where no first class differs from them, else of the record's own.
+        """
+        reference, compared = self.accuracy.get(self.reference), record.compared
+        if compared is None or compared.changed or reference is None or compared.images != reference.images:
+            return record.predictions_sha256
+        return compared.reference_sha256 or record.predictions_sha256

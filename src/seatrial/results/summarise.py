@@ -60,7 +60,7 @@ def _summarise_accuracy(run: Run, record: AccuracyRecord) -> dict[str, object]:
         "images_hash": record.contents_hash or record.images_hash,
         "predictions": record.predictions,
         "predictions_sha256": record.predictions_sha256,
-        "first_classes": _name_first_classes(run, record),
+        "first_classes": run.name_first_classes(record),
     }
     top1, versus, compared = record.accuracy(), record.versus, record.compared
     if top1 is not None:
@@ -73,14 +73,6 @@ def _summarise_accuracy(run: Run, record: AccuracyRecord) -> dict[str, object]:
         share = 1 - compared.changed / compared.images
         facts |= {"agreement": share, "agreement_low": low, "agreement_high": high}
     return facts
-
-
-def _name_first_classes(run: Run, record: AccuracyRecord) -> str:
-    """The reference's predictions where no first class differs from them, else the record's own."""
-    reference, compared = run.accuracy.get(run.reference), record.compared
-    if compared is None or compared.changed or reference is None or compared.images != reference.images:
-        return record.predictions_sha256
-    return compared.reference_sha256 or record.predictions_sha256
 
 
 def _summarise_speed(measured: Measurement) -> dict[str, object]:

@@ -11,23 +11,28 @@ from seatrial.store.measurement import Measurement
 from seatrial.store.records import AccuracyRecord
 
 
-def make(name: str, accuracy: float, speed: float, half: float = 1.0) -> Rival:
-    return Rival(name, Figure(accuracy, accuracy - half, accuracy + half), Figure(speed, speed - half, speed + half))
+def make(name: str, accuracy: float, speed: float, half: float = 1.0, first_classes: str = "") -> Rival:
+    """An engine whose intervals reach so far to both sides."""
+    figures = (Figure(value, value - half, value + half) for value in (accuracy, speed))
+    return Rival(name, *figures, first_classes or name)
 
 
 @pytest.mark.parametrize(
     ("rivals", "front"),
     [
-        # Faster for certain and as accurate.
-        ([make("slow", 90, 10), make("fast", 90, 20)], ["fast"]),
-        # More accurate for certain and as fast.
-        ([make("worse", 80, 10), make("better", 90, 10)], ["better"]),
+        # Better for certain in both.
+        ([make("worse", 80, 10), make("better", 90, 20)], ["better"]),
+        # Faster for certain, and as accurate as far as is known.
+        ([make("slow", 90, 10), make("fast", 90, 20)], ["slow", "fast"]),
+        # Faster for certain, with the same first classes.
+        ([make("slow", 90, 10, first_classes="c"), make("fast", 90, 20, first_classes="c")], ["fast"]),
         # One faster, the other more accurate.
         ([make("exact", 90, 10), make("fast", 80, 20)], ["exact", "fast"]),
-        # Faster, but not for certain.
-        ([make("a", 90, 10), make("b", 90, 11)], ["a", "b"]),
-        # Faster for certain, and less accurate, if not for certain: it may be worse.
-        ([make("a", 90, 10), make("b", 89.5, 20)], ["a", "b"]),
+        # Faster, but not for certain, with the same first classes.
+        ([make("a", 90, 10, first_classes="c"), make("b", 90, 11, first_classes="c")], ["a", "b"]),
+        # No interval of the speed is known.
+        ([Rival("a", Figure(80, 79, 81), Figure(10, 0, float("inf")), "a"), make("b", 90, 20)], ["a", "b"]),
+        ([], []),
     ],
 )
 def test_the_front_is_what_no_other_certainly_beats(rivals: list[Rival], front: list[str]) -> None:
