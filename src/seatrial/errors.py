@@ -87,7 +87,7 @@ class EngineError(SeatrialError):
 
 
 class LostProcess(EngineError):
-    """Another process of the same work went away without an error."""
+    """Another process of the same work went away without an error that a user could mend."""
 
 
 class DataError(SeatrialError):

@@ -139,13 +139,14 @@ def simplify(
     as_json: Json = False,
 ) -> None:
     """Simplify an existing graph, checked before it is written; without --input-shape its input stays as it is."""
-    from seatrial.export.simplify import simplify_file
+    from seatrial.export.simplify import simplify_apart
 
     # onnxsim's own spelling has the input's name in front, which a graph with one input does not need.
     sizes = input_shape.rpartition(":")[2].split(",") if input_shape else []
     if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
         raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
-    facts, parity = simplify_file(source, target, tuple(int(size) for size in sizes) or None, output_name)
+    done = simplify_apart(source, target, tuple(int(size) for size in sizes) or None, output_name)
+    facts, parity = done.facts, done.parity
     shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)
     if as_json:
         ends = {"input": facts.input.model_dump(mode="json"), "output": facts.output.model_dump(mode="json")}

@@ -1,6 +1,8 @@
 """Fold and clean a graph without changing its input or its logits."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,15 +11,35 @@ import onnxslim
 from numpy.typing import NDArray
 
 from seatrial.engines.engine_folder import read_graph
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import EngineError, LostProcess, RefusedFile, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
 from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import run_graph
+from seatrial.machine.isolated_process import PYTHON, Limits, call_child, serve_job
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
 from seatrial.store.files import hash_value, manifest_path, refuse_other_kind, replacing
 from seatrial.store.records import GraphManifest, StepParity
+from seatrial.strict import Strict
 
 CHECK_IMAGES = 64
+LIMITS = Limits(processor_s=180, memory_bytes=16 << 30)
+"""A classifier of ordinary size takes seconds and a few times its size."""
+
+
+class SimplifyJob(Strict):
+    """The arguments of `simplify_file`."""
+
+    source: Path
+    output: Path
+    shape: tuple[int, ...] | None
+    output_name: str | None
+
+
+class Simplified(Strict):
+    """The ends of a simplified graph, and how far its logits lie from the original's."""
+
+    facts: GraphFacts
+    parity: StepParity
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -33,6 +55,23 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     if after != before:
         raise EngineError(f"simplifying changed the graph's ends from {before} to {after}", "try --no-simplify")
     return slim
+
+
+def simplify_apart(
+    source: Path, output: Path, shape: tuple[int, ...] | None = None, output_name: str | None = None
+) -> Simplified:
+    """`simplify_file` in a process of its own, with limits on memory and time.
+
+    Raises:
+        SeatrialError: as `simplify_file`.
+        RefusedFile: the graph takes more than the limits, or a library crashes on it.
+    """
+    job = SimplifyJob(source=source, output=output, shape=shape, output_name=output_name)
+    command = (*PYTHON, "seatrial.export.simplify")
+    try:
+        return call_child(command, job.model_dump_json(), Simplified, f"simplifying {source}", limits=LIMITS)
+    except LostProcess as error:
+        raise RefusedFile(error.problem, "export the classifier alone, without what it computes besides") from None
 
 
 def simplify_file(
@@ -128,3 +167,13 @@ def _draw_noise(facts: GraphFacts) -> NDArray[np.generic]:
     if facts.input.dtype == "uint8":
         return rng.integers(0, 256, shape, dtype=np.uint8)
     return rng.standard_normal(shape).astype(facts.input.dtype)
+
+
+def _simplify_job(request: Any) -> str:
+    job = SimplifyJob.model_validate(request)
+    facts, parity = simplify_file(job.source, job.output, job.shape, job.output_name)
+    return Simplified(facts=facts, parity=parity).model_dump_json()
+
+
+if __name__ == "__main__":
+    sys.exit(serve_job(_simplify_job))

@@ -12,17 +12,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psutil
 from pydantic import BaseModel, ValidationError
 
 from seatrial import errors
-from seatrial.errors import EngineError, SeatrialError
+from seatrial.errors import EngineError, LostProcess, SeatrialError
 
 # -P: a file called numpy.py in the user's folder is no numpy.
 PYTHON = (sys.executable, "-P", "-m")
 Result = TypeVar("Result", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process may take."""
+
+    processor_s: int
+    """Processor time of all its threads together, so that other work on the machine does not count."""
+    memory_bytes: int
 
 
 def call_child(
@@ -31,6 +41,7 @@ def call_child(
     result: type[Result],
     what: str,
     on_cpu: bool = True,
+    limits: Limits | None = None,
 ) -> Result:
     """Do `job` in the process that `command` starts, and return its result; the process never outlives this one.
 
@@ -39,12 +50,16 @@ def call_child(
         result: the type of the result, which the process writes as JSON.
         what: names the job in errors, such as "the process that measured batch 4".
         on_cpu: the job's memory is the machine's, so the process may take no more than is free.
+        limits: of what the process may take besides.
 
     Raises:
         SeatrialError: of the class that the process raised.
-        EngineError: the process died, or wrote something else; names the signal.
+        LostProcess: it died, an `EngineError`; names the signal.
+        EngineError: it wrote something else.
     """
     ours = {"SEATRIAL_PARENT": str(os.getpid()), "SEATRIAL_ON_CPU": str(int(on_cpu))}
+    if limits is not None:
+        ours |= {"SEATRIAL_PROCESSOR_S": str(limits.processor_s), "SEATRIAL_MEMORY_BYTES": str(limits.memory_bytes)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **ours}) as child:
         try:
@@ -52,6 +67,8 @@ def call_child(
         finally:
             child.kill()
     if child.returncode != 0:
+        if limits is not None and -child.returncode == signal.SIGXCPU:
+            raise LostProcess(f"{what} was stopped after {limits.processor_s} s of processor time")
         raise read_error(what, child.returncode, output, chatter.decode(errors="replace"))
     try:
         return result.model_validate_json(output)
@@ -69,7 +86,8 @@ def serve_job(handle: Callable[[Any], str]) -> int:
         try:
             job = json.load(sys.stdin)
             if os.environ.get("SEATRIAL_ON_CPU") == "1":
-                restrict_memory()
+                restrict_memory(int(os.environ.get("SEATRIAL_MEMORY_BYTES", sys.maxsize)))
+            _restrict_time(int(os.environ.get("SEATRIAL_PROCESSOR_S", "0")))
             output.write(handle(job))
         except SeatrialError as error:
             output.write(write_error(error))
@@ -82,12 +100,21 @@ def write_error(error: SeatrialError) -> str:
     return json.dumps({"error": type(error).__name__, "problem": error.problem, "fix": error.fix})
 
 
-def restrict_memory() -> None:
-    """Let this process have no more memory than is free now: what does not fit ends it, not the machine."""
+def restrict_memory(most: int = sys.maxsize) -> None:
+    """Let this process have no more memory than is free now, and no more than `most` bytes.
+
+    What does not fit ends it, not the machine.
+    """
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    free = psutil.virtual_memory().available
+    free = min(psutil.virtual_memory().available, most)
     soft = free if hard == resource.RLIM_INFINITY else min(free, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _restrict_time(seconds: int) -> None:
+    """Let the system end this process after so many seconds of processor time; 0 is no limit."""
+    if seconds:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
 def _end_with_parent() -> None:
@@ -111,6 +138,6 @@ def read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialErr
         pass  # It died before it could report.
     if code < 0:
         fix = "memory may have run out: try a smaller batch" if -code == signal.SIGKILL else None
-        return EngineError(f"{what} was killed by {signal.Signals(-code).name}", fix)
+        return LostProcess(f"{what} was killed by {signal.Signals(-code).name}", fix)
     last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it wrote no error")
-    return EngineError(f"{what} ended with exit code {code}: {last}")
+    return LostProcess(f"{what} ended with exit code {code}: {last}")

@@ -18,6 +18,10 @@ from seatrial.store.records import TensorSpec
 _DTYPES: dict[int, str] = {TensorProto.UINT8: "uint8", TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 
 
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
+"""ONNX's operators that draw random numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class GraphFacts:
     """The opset and the two ends of a classifier's graph."""
@@ -41,6 +45,7 @@ def load_graph(path: Path, output: str | None = None) -> onnx.ModelProto:
     try:
         if find_data(model, path):
             external.load_external_data_for_model(model, str(path.parent))
+        _check_types(model.graph)
         sort_nodes(model.graph)
         # Weights beside the file make it too large for a message of protobuf's, which the checker would write.
         if model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
@@ -131,6 +136,18 @@ def hash_onnx(path: Path) -> str:
     return hash_graph(path, find_data(read_nodes(path), path))
 
 
+def _check_types(graph: onnx.GraphProto) -> None:
+    """Refuse weights of a type that no version of the format known here has.
+
+    Raises:
+        ValueError: names the first such.
+    """
+    known = set(TensorProto.DataType.values())
+    unknown = next((tensor for tensor in graph.initializer if tensor.data_type not in known), None)
+    if unknown is not None:
+        raise ValueError(f"'{unknown.name}' is of {_name_type(unknown.data_type)}")
+
+
 def _list_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
     """Those with external data, of inner graphs too."""
     tensors = [*graph.initializer]
@@ -175,7 +192,7 @@ def check_classifier(facts: GraphFacts) -> None:
 
 
 def check_inference(model: onnx.ModelProto, name: str) -> None:
-    """Refuse a graph that was exported in training mode, as far as its nodes show it.
+    """Refuse a graph that was exported in training mode or that draws random numbers, as far as its nodes show it.
 
     Source: ONNX's operators `BatchNormalization` (attribute `training_mode` from opset 14 on; before, several outputs)
     and `Dropout` (third input from opset 12 on).
@@ -190,6 +207,9 @@ def check_inference(model: onnx.ModelProto, name: str) -> None:
     # What is computed of weights alone is the same for every image, such as weights standardised by a normalisation.
     reached = {value.name for value in model.graph.input} - {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:
+        if node.op_type in RANDOM:
+            what = f"{name} draws random numbers (its {node.op_type} '{node.name or node.output[0]}')"
+            raise RefusedFile(f"{what}, so an image gets other logits each time", "export it without that operator")
         if reached.isdisjoint(_list_inputs(node)):
             continue
         reached.update(filter(None, node.output))
@@ -208,14 +228,23 @@ def _is_training(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -
     return bool(numpy_helper.to_array(constants[node.input[2]]))
 
 
+def _name_type(code: int) -> str:
+    """The name of a data type; those that newer versions of the format may have got have none here."""
+    try:
+        return TensorProto.DataType.Name(code).lower()
+    except ValueError:
+        return f"type {code}, which onnx {onnx.__version__} does not know"
+
+
 def _read_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
+    if any(d.dim_value < -1 for d in kind.shape.dim):
+        raise RefusedFile(f"'{value.name}' has an axis of negative size", "export the classifier again")
     # Some tools write -1 or 0 for a free axis.
     shape = tuple(d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim)
     if kind.elem_type not in _DTYPES or len(shape) not in (2, 4):
         raise RefusedFile(
-            f"'{value.name}' is no image batch or logits: {TensorProto.DataType.Name(kind.elem_type).lower()}, "
-            f"{len(shape)} axes",
+            f"'{value.name}' is no image batch or logits: {_name_type(kind.elem_type)}, {len(shape)} axes",
             "export the classifier alone",
         )
     # uint8 images of four channels are what an AIPP configuration takes.

@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from seatrial.errors import RunInUse, StorageError, UsageError
+from seatrial.errors import RunInUse, SeatrialError, StorageError, UsageError
 from seatrial.store.unfinished import exchange_folders, make_unfinished
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -91,6 +91,10 @@ def replacing(path: Path, flush: bool = True, companions: Sequence[str] = ()) ->
             _put_in_place(temporary, path, flush, companions)
         except OSError as error:
             raise _explain(error, path, folder) from None
+        except SeatrialError as error:
+            if str(folder) not in str(error):
+                raise
+            raise _name_place(error, folder, path.parent) from None
 
 
 def _put_in_place(temporary: Path, path: Path, flush: bool, companions: Sequence[str]) -> None:
@@ -117,6 +121,12 @@ def _explain(error: OSError, path: Path, temporary: Path) -> Exception:
         error.filename = None  # The temporary name means nothing to a user.
         return describe_os_error(error, path)
     return error
+
+
+def _name_place(error: SeatrialError, temporary: Path, parent: Path) -> SeatrialError:
+    """The error about the place where a file was to go, as the temporary one means nothing to a user."""
+    fix = error.fix and error.fix.replace(str(temporary), str(parent))
+    return type(error)(error.problem.replace(str(temporary), str(parent)), fix)
 
 
 def _flush(path: Path, recurse: bool = True) -> None:

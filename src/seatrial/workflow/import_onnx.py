@@ -17,6 +17,7 @@ from seatrial.recipes.schema import is_same_card
 from seatrial.recipes.steps import join_size
 from seatrial.store.files import hash_graph, make_folder, manifest_path, remove_file, replacing
 from seatrial.store.records import FOREIGN, GraphManifest, TensorSpec
+from seatrial.workflow.try_graph import GraphTrial, try_graph
 
 if TYPE_CHECKING:
     import onnx
@@ -75,12 +76,14 @@ def _write_manifest(graph: Path, recipe: Recipe, model: "onnx.ModelProto", facts
     from seatrial.models.onnx_file import find_data, read_nodes
 
     data = find_data(read_nodes(graph), graph)  # A loaded model no longer says where its weights were.
+    sha256 = hash_graph(graph, data)
+    try_graph(GraphTrial(graph=graph, input=facts.input, output=facts.output), sha256, data)
     return GraphManifest(
         key=FOREIGN,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
         checkpoint=f"{graph.stem}.safetensors",
         checkpoint_sha256="",
-        sha256=hash_graph(graph, data),
+        sha256=sha256,
         data=data,
         opset=facts.opset,
         exporter=FOREIGN,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from full_disk import limited_files
-from seatrial.errors import RunInUse, StorageError
+from seatrial.errors import RefusedFile, RunInUse, StorageError
 from seatrial.store import files, unfinished
 from seatrial.store.files import (
     describe_os_error,
@@ -304,3 +304,13 @@ def test_a_link_shares_the_bytes_and_a_copy_stands_in_for_it(tmp_path: Path, mon
     monkeypatch.setattr(os, "link", link)
     link_or_copy(source, tmp_path / "copied")
     assert (tmp_path / "copied").read_text() == "weights" and not (tmp_path / "copied").samefile(source)
+
+
+def test_an_error_names_the_place_that_the_user_chose(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RefusedFile, match="does not load") as caught,
+        replacing(tmp_path / "e") as temporary,
+    ):
+        raise RefusedFile(f"the engine does not load {temporary / 'model.xml'}", f"remove {temporary}")
+    assert caught.value.problem == f"the engine does not load {tmp_path / 'e' / 'model.xml'}"
+    assert caught.value.fix == f"remove {tmp_path / 'e'}"
