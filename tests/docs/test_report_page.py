@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guide_structure import HEADINGS, TABLES
-from pages import read_commands, read_page
+from pages import ROOT, read_commands, read_page
 from run_folder import Trial, build_run
 from seatrial.cli import run_cli
 from seatrial.recipes.guide_text import check_guide_text, read_tables
@@ -41,11 +41,14 @@ def test_the_page_has_a_row_and_a_command_for_each_format() -> None:
     assert asked == set(FORMS)
 
 
-def test_the_example_of_a_guide_has_the_sections_of_today_and_no_error() -> None:
-    text = read_page("docs/examples/guide.zh.md")
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.md")))
+def test_an_example_of_a_guide_has_the_sections_of_today_full_tables_and_no_error(name: str) -> None:
+    text = read_page(f"docs/examples/{name}")
     assert set(re.findall(r'^(#+) (.*)<a name="', text, re.MULTILINE)) <= {("#" * n, title) for n, title in HEADINGS}
     assert all(any(set(columns) <= set(table.header) for table in read_tables(text)) for columns in TABLES[:4])
+    assert [table.header for table in read_tables(text) if not all(all(row) for row in table.rows)] == []
     assert [claim for claim in check_guide_text("example", text) if not claim.holds] == []
+    assert f"(examples/{name})" in read_page(PAGE)
 
 
 def test_help_names_every_format_and_language(capsys: pytest.CaptureFixture[str]) -> None:

@@ -311,7 +311,7 @@ def _judge_published(recipe: Recipe, record: AccuracyRecord) -> Iterator[GateRes
     top1 = record.accuracy()
     if top1 is None:
         for gate in floors:
-            reason = f"top-1 is {NO_LABELS}"
+            reason = f"top-1 is {NO_LABELS}, so nothing compares it with the published {reference.top1:.2%}"
             yield GateResult(gate=gate, engine=record.name, outcome="INCONCLUSIVE", kind="accuracy", reason=reason)
         return
     # Exact: Wilson's upper bound lies below a true accuracy near 1 in up to 10 % of all sets, not in 2.5 %.

@@ -35,7 +35,9 @@ def make_confidence(run: Run) -> Table:
         "confidence and share of right predictions over 15 bins of confidence (Guo et al. 2017); its drift is how much "
         "larger it became than the reference's on the same images."
     )
-    absent = "Not stored: these predictions hold no softmax denominators, or the images have no labels."
+    absent = "Not stored: these predictions hold no softmax denominators."
+    if run.predictions and all(predictions.labels is None for predictions in run.predictions.values()):
+        absent = "The images have no labels."
     return Table("Confidence", note, columns, rows, absent)
 
 
