@@ -72,7 +72,7 @@ def _measure(text: str, column: Column) -> int:
 
 FILTERED = ("Model", "Engine", "Precision", "Outcome", "Since")
 MOST_CHOICES = 200
-MOST_LETTERS = 16
+MOST_LETTERS = 20
 """Of a text on one line, if there is room."""
 
 
