@@ -26,7 +26,7 @@ Store = Callable[[Path, NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FileSource:
     """Files to feed, each of as many images."""
 
     files: Sequence[Path]
@@ -51,7 +51,7 @@ class Repeats:
 
 
 def run_source(
-    session: Session, source: Source, repeats: Repeats, store: Store, progress: Progress, coarse: bool = False
+    session: Session, source: FileSource, repeats: Repeats, store: Store, progress: Progress, coarse: bool = False
 ) -> tuple[Performance, Course]:
     """Run every file and hand its logits to `store`, in order; a few batches are in memory at a time, never the set.
 
@@ -104,7 +104,7 @@ def run_timed(session: Session, batch: NDArray[Any], performance: Performance) -
 class _Checks:
     """Refuses logits that cannot be a classifier's, each batch by itself and all together."""
 
-    def __init__(self, source: Source, coarse: bool) -> None:
+    def __init__(self, source: FileSource, coarse: bool) -> None:
         self._source, self._coarse, self._variety = source, coarse, Variety()
         self._scores: list[NDArray[np.float32]] = []
 
@@ -123,7 +123,7 @@ class _Checks:
             check_logits(np.concatenate(self._scores), _name_images(self._source, self._source.files), coarse=True)
 
 
-def check_first_batch(session: Session, source: Source, batch_size: int, floor: float) -> None:
+def check_first_batch(session: Session, source: FileSource, batch_size: int, floor: float) -> None:
     """Refuse an engine whose logits depend on the batch: the first files are run with the last ones and alone.
 
     Args:
@@ -142,11 +142,11 @@ def check_first_batch(session: Session, source: Source, batch_size: int, floor: 
     compare_batches(session, batch, together, others, names, floor)
 
 
-def _name_images(source: Source, files: Sequence[Path]) -> list[str]:
+def _name_images(source: FileSource, files: Sequence[Path]) -> list[str]:
     return [str(path) for path in files for _ in range(source.images)]
 
 
-def load_full(source: Source, batch_size: int, files: Sequence[Path]) -> NDArray[Any]:
+def load_full(source: FileSource, batch_size: int, files: Sequence[Path]) -> NDArray[Any]:
     """A whole batch, (batch_size, …): what is missing is filled up with the first file."""
     shape = (batch_size // source.images, source.images, *(size or 1 for size in source.input.shape[1:]))
     parts: NDArray[Any] = np.empty(shape, source.input.dtype)

@@ -22,7 +22,7 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes.class_names import read_names
 from seatrial.report.numbers import write_points
 from seatrial.store.files import hash_value
-from seatrial.store.records import Calibration, GraphManifest
+from seatrial.store.records import GraphManifest, Int8Calibration
 
 AT_ONCE = 256
 """Labelled images in memory at a time."""
@@ -58,7 +58,7 @@ def make_int8(job: Int8Job, progress: Progress) -> GraphManifest:
     int8, kept = _quantize(job, plain, progress)
     layers = check_quantized(int8, plain)
     parity = measure_change("quantize", job, plain, int8)
-    calibration = Calibration(
+    calibration = Int8Calibration(
         images=len(job.calibration),
         sha256=hash_value(sorted(job.contents)),
         contents=job.contents,

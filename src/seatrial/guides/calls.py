@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from seatrial.guides.expressions import Expressions, Scope
 from seatrial.guides.geometry import find_side, read_crop
-from seatrial.guides.library import READS, Call, read_pillow_resize, read_transform
+from seatrial.guides.library import READS, LibraryCall, read_pillow_resize, read_transform
 from seatrial.guides.values import (
     UNKNOWN,
     Instance,
@@ -90,7 +90,7 @@ class Calls(Expressions):
             if isinstance(base, Known) and node.func.attr in SHAPING:
                 return base
         last = node.func.attr if isinstance(node.func, ast.Attribute) else name
-        return self.call_library(Call(last, tuple(spread), named, self.file, node.lineno), name, node, scope)
+        return self.call_library(LibraryCall(last, tuple(spread), named, self.file, node.lineno), name, node, scope)
 
     def find_called(self, node: ast.Call, base: Value, scope: Scope) -> Value:
         """What a call calls, where the script says it."""
@@ -152,7 +152,7 @@ class Calls(Expressions):
         """A method of an image."""
         assert isinstance(node.func, ast.Attribute)
         attribute = node.func.attr
-        call = Call(attribute, tuple(spread), named, self.file, node.lineno)
+        call = LibraryCall(attribute, tuple(spread), named, self.file, node.lineno)
         if attribute == "resize":
             self.resize(call, node, scope)
         elif attribute == "crop" and node.args:
@@ -174,7 +174,7 @@ class Calls(Expressions):
                 self.operations.append(call.make("unclear", None, why=f"what .convert({mode!r}) does to the image"))
         return Picture()
 
-    def resize(self, call: Call, node: ast.Call, scope: Scope, opencv: bool = False) -> None:
+    def resize(self, call: LibraryCall, node: ast.Call, scope: Scope, opencv: bool = False) -> None:
         done = read_pillow_resize(call, opencv)
         size = next((each.value for each in node.keywords if each.arg in ("size", "dsize")), None)
         place = 1 if opencv else 0
@@ -183,7 +183,7 @@ class Calls(Expressions):
             done = self.resize_one_side(call, size, scope, opencv)
         self.operations.append(done or call.make("unclear", None, why="the size or filter of this resize"))
 
-    def resize_one_side(self, call: Call, size: ast.expr, scope: Scope, opencv: bool) -> Operation | None:
+    def resize_one_side(self, call: LibraryCall, size: ast.expr, scope: Scope, opencv: bool) -> Operation | None:
         """A resize whose other side follows from the image."""
         found = find_side(size, lambda each, own: self.evaluate(each, own), self.origin(scope))
         sample = replace(call, positional=(), named={**call.named, "size": Known((Known(1, 0), Known(1, 0)), 0)})
@@ -198,7 +198,7 @@ class Calls(Expressions):
         options = {found.target: pixels, **rest}
         return Operation("resize", options, self.file, found.line)
 
-    def call_library(self, call: Call, name: str, node: ast.Call, scope: Scope) -> Value:
+    def call_library(self, call: LibraryCall, name: str, node: ast.Call, scope: Scope) -> Value:
         """A call of something that the script imports."""
         if name in READS or call.name == "imread":
             order = READS.get(name, "BGR")
@@ -229,7 +229,7 @@ class Calls(Expressions):
             return transform
         return self.call_other(call, name, node)
 
-    def merge_channels(self, call: Call, parts: Known) -> Value:
+    def merge_channels(self, call: LibraryCall, parts: Known) -> Value:
         kinds = [getattr(each, "kind", "") for each in parts.value] if isinstance(parts.value, tuple) else []
         if kinds == ["channel 2", "channel 1", "channel 0"]:
             self.operations.append(call.make("swap"))
@@ -252,7 +252,7 @@ class Calls(Expressions):
                 found.append(Operation("unclear", {"why": "one of the composed transforms"}, self.file, parts.line))
         return Transform(tuple(found), training)
 
-    def call_other(self, call: Call, name: str, node: ast.Call) -> Value:
+    def call_other(self, call: LibraryCall, name: str, node: ast.Call) -> Value:
         """Threads and pools that run a function, wrappers of a value, and data sets that are given a transform."""
         values = (*call.positional, *call.named.values())
         runs = next((each for each in values if isinstance(each, ast.FunctionDef)), None)
@@ -276,7 +276,7 @@ class Calls(Expressions):
             return one
         return self.zip_values(call)
 
-    def zip_values(self, call: Call) -> Value:
+    def zip_values(self, call: LibraryCall) -> Value:
         tuples = [each.value for each in call.positional if isinstance(each, Known) and isinstance(each.value, tuple)]
         if len(tuples) != len(call.positional) or not tuples:
             return UNKNOWN

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from seatrial.guides.folder import Guide, inserts_aipp, list_sizes
+from seatrial.guides.folder import GuideFolder, inserts_aipp, list_sizes
 from seatrial.recipes.claims import Claim
 from seatrial.recipes.guide_text import check_guide_text
 
@@ -13,7 +13,7 @@ NEAR = 0.003
 _ALIKE = 0.75
 
 
-def check_guide(guide: Guide) -> tuple[Claim, ...]:
+def check_guide(guide: GuideFolder) -> tuple[Claim, ...]:
     """The claims of a guide's README, right ones and wrong ones, then what contradicts what in its files."""
     claims = list(check_guide_text(guide.readme.file, guide.readme_text)) if guide.readme else []
     found = [(where, stated, right) for where, stated, right in guide.problems]
@@ -26,7 +26,7 @@ def _show(size: Sequence[int]) -> str:
     return " × ".join(map(str, size))
 
 
-def _check_sizes(guide: Guide) -> Iterator[tuple[str, str, str]]:
+def _check_sizes(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     """What the preprocessing writes against what the AIPP file takes and what the graph takes."""
     script = [] if guide.script is None or guide.script.unclear else list(list_sizes(guide.script.steps))
     aipp = guide.aipp
@@ -50,7 +50,7 @@ def _check_sizes(guide: Guide) -> Iterator[tuple[str, str, str]]:
         yield place, _show(joined[-1][0]), f"{_show(graph)} in {guide.network.file} line {network.line}"
 
 
-def _check_crop(guide: Guide) -> Iterator[tuple[str, str, str]]:
+def _check_crop(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     """Crops that are larger than what the resize before them leaves."""
     for before, crop in zip(guide.steps, guide.steps[1:], strict=False):
         if before.step != "resize" or crop.step != "center_crop" or crop.options.get("size") is None:
@@ -61,7 +61,7 @@ def _check_crop(guide: Guide) -> Iterator[tuple[str, str, str]]:
             yield f"{crop.file} line {crop.line}, the crop", _show(crop.options["size"]), f"at most {_show(least)}"
 
 
-def _check_normalisation(guide: Guide) -> Iterator[tuple[str, str, str]]:
+def _check_normalisation(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     """The mean and standard deviation of the script against those of the AIPP file, where both normalise."""
     if guide.aipp is None:
         return
@@ -86,7 +86,7 @@ def _join(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.5g}" for value in values)
 
 
-def compare_library(guide: Guide, reference: str, mean: Sequence[float], std: Sequence[float]) -> Iterator[Claim]:
+def compare_library(guide: GuideFolder, reference: str, mean: Sequence[float], std: Sequence[float]) -> Iterator[Claim]:
     """The guide's normalisation against that of the library that it has its network from."""
     step = next((step for step in guide.steps if step.step == "normalise"), None)
     if step is None:
@@ -98,7 +98,7 @@ def compare_library(guide: Guide, reference: str, mean: Sequence[float], std: Se
             yield Claim(guide.name, what, _join(own), f"{_join(values)} for {reference}", "text", holds=False)
 
 
-def _check_names(guide: Guide) -> Iterator[tuple[str, str, str]]:
+def _check_names(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     """The input's name in the export script against that of the commands."""
     network, readme = guide.network, guide.readme
     if network is None or readme is None:
@@ -118,7 +118,7 @@ def _check_names(guide: Guide) -> Iterator[tuple[str, str, str]]:
         yield where, readme.classes.value, f"{network.classes.value} in {network.file} line {network.classes.line}"
 
 
-def _check_scripts(guide: Guide) -> Iterator[tuple[str, str, str]]:
+def _check_scripts(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     """Scripts that the README runs by another name than the folder has."""
     if guide.readme is None:
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.guides.contradictions import check_guide, compare_library
-from seatrial.guides.folder import Guide, read_guide
+from seatrial.guides.folder import GuideFolder, read_guide
 from seatrial.guides.network import FoundNetwork
 from seatrial.guides.script import FoundStep
 from seatrial.models.sources import resolve_card
@@ -32,7 +32,7 @@ class DraftedCard:
     missing: tuple[str, ...]
     claims: tuple[Claim, ...]
     """What its files contradict each other in, and the figures of its README that are wrong."""
-    guide: Guide
+    guide: GuideFolder
 
     @property
     def contradictions(self) -> tuple[Claim, ...]:
@@ -90,7 +90,7 @@ def find_reference(network: FoundNetwork | None) -> tuple[str | None, Recipe | N
     return f"{kind}:{network.name}", recipe
 
 
-def _put_head(draft: Draft, guide: Guide, folder: Path) -> None:
+def _put_head(draft: Draft, guide: GuideFolder, folder: Path) -> None:
     readme = guide.readme
     source = next((url for url in readme.urls if "url=" in _line(guide, url.line)), None) if readme else None
     draft.put_head(guide.name, readme.title if readme and readme.title else guide.name, str(folder))
@@ -98,11 +98,11 @@ def _put_head(draft: Draft, guide: Guide, folder: Path) -> None:
         draft.put("source", source.value, f"{readme.file} line {source.line}")
 
 
-def _line(guide: Guide, number: int) -> str:
+def _line(guide: GuideFolder, number: int) -> str:
     return guide.readme_text.splitlines()[number - 1].replace(" ", "")
 
 
-def _put_network(draft: Draft, guide: Guide, missing: list[str], reference: str | None) -> str | None:
+def _put_network(draft: Draft, guide: GuideFolder, missing: list[str], reference: str | None) -> str | None:
     """The network's library and name, or the file and callable that its script builds it by."""
     network = guide.network
     if network is None or not network.kind or not network.name:
@@ -139,7 +139,7 @@ def _propose(network: FoundNetwork) -> str:
     return f"{network.package.replace('.', '/')}.py:{network.name}"
 
 
-def _put_weights(draft: Draft, guide: Guide, missing: list[str]) -> None:
+def _put_weights(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
     readme = guide.readme
     if readme is None or readme.weights is None:
         missing.append("weights.file: the README names no checkpoint")
@@ -154,7 +154,7 @@ def _put_weights(draft: Draft, guide: Guide, missing: list[str]) -> None:
         missing.append("weights.md5: the README states none")
 
 
-def _put_graph(draft: Draft, guide: Guide, missing: list[str]) -> None:
+def _put_graph(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
     network, readme = guide.network, guide.readme
     for key, own, said in (
         ("input", network and network.input, readme and readme.input_name),
@@ -171,7 +171,7 @@ def _put_graph(draft: Draft, guide: Guide, missing: list[str]) -> None:
             missing.append(f"graph.{key}: no script says it")
 
 
-def _put_steps(draft: Draft, guide: Guide, missing: list[str]) -> bool:
+def _put_steps(draft: Draft, guide: GuideFolder, missing: list[str]) -> bool:
     """The preprocessing; whether it is whole."""
     unclear = list(guide.unclear)
     for step in _order(guide):
@@ -193,13 +193,13 @@ _FILLED = {"name": "draft", "title": "draft", "network": {"name": "resnet18", "c
 """What a card needs besides the steps that are looked at."""
 
 
-def _order(guide: Guide) -> Iterator[FoundStep]:
+def _order(guide: GuideFolder) -> Iterator[FoundStep]:
     """Steps as a card has them: on pixels first."""
     yield from (step for step in guide.steps if step.step in PIXEL_STEPS)
     yield from (step for step in guide.steps if step.step not in PIXEL_STEPS)
 
 
-def _put_published(draft: Draft, guide: Guide, missing: list[str]) -> None:
+def _put_published(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
     readme = guide.readme
     if readme is None or not readme.columns:
         missing.append("published: the README has no table of speed by batch size")

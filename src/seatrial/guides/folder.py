@@ -43,7 +43,7 @@ class FoundAipp:
 
 
 @dataclass(slots=True)
-class Guide:
+class GuideFolder:
     """What a folder says."""
 
     name: str
@@ -61,7 +61,7 @@ class Guide:
     files: tuple[str, ...] = ()
 
 
-def read_guide(folder: Path) -> Guide:
+def read_guide(folder: Path) -> GuideFolder:
     """Read a guide's folder. Nothing of it is run.
 
     Raises:
@@ -70,7 +70,7 @@ def read_guide(folder: Path) -> Guide:
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", "give the folder of a guide, with its README and scripts")
     texts = {path.name: text for path in sorted(folder.iterdir()) if (text := _read_text(path)) is not None}
-    guide = Guide(folder.resolve().name, files=tuple(texts))
+    guide = GuideFolder(folder.resolve().name, files=tuple(texts))
     readme = next((name for name in texts if name.lower().startswith("readme") and name.lower().endswith(".md")), None)
     scripts = {name: text for name, text in texts.items() if name.endswith(".py")}
     if readme is None and not scripts:
@@ -95,7 +95,7 @@ def _read_text(path: Path) -> str | None:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "give a folder whose files can be read") from None
 
 
-def _read_aipp(guide: Guide, texts: dict[str, str]) -> None:
+def _read_aipp(guide: GuideFolder, texts: dict[str, str]) -> None:
     for name, text in texts.items():
         if not _AIPP.search(name) or "aipp_op" not in text:
             continue
@@ -121,11 +121,11 @@ def _read_aipp(guide: Guide, texts: dict[str, str]) -> None:
             guide.aipp = FoundAipp(name, config, fields)
 
 
-def _find_commands(guide: Guide, name: str) -> list[Command]:
+def _find_commands(guide: GuideFolder, name: str) -> list[Command]:
     return [command for command in (guide.readme.commands if guide.readme else ()) if command.script == name]
 
 
-def _choose_network(guide: Guide, scripts: dict[str, str]) -> FoundNetwork | None:
+def _choose_network(guide: GuideFolder, scripts: dict[str, str]) -> FoundNetwork | None:
     """What the export script says, the one that the README runs first."""
     found: list[FoundNetwork] = []
     for name, text in scripts.items():
@@ -140,7 +140,7 @@ def _choose_network(guide: Guide, scripts: dict[str, str]) -> FoundNetwork | Non
     return found[0] if found else None
 
 
-def _choose_script(guide: Guide, scripts: dict[str, str]) -> FoundSteps | None:
+def _choose_script(guide: GuideFolder, scripts: dict[str, str]) -> FoundSteps | None:
     """The steps of the preprocessing script: of those that the README runs, else of those that are named so."""
     ran = [name for name in scripts if _find_commands(guide, name)]
     named = [
@@ -163,7 +163,7 @@ def _rank(found: FoundSteps) -> tuple[bool, bool]:
     return not found.unclear, bool(found.steps)
 
 
-def _join_steps(guide: Guide) -> None:
+def _join_steps(guide: GuideFolder) -> None:
     """The script's steps, and those that the AIPP file adds where the script writes pixels."""
     script, aipp = guide.script, guide.aipp
     if script is None:
@@ -187,7 +187,7 @@ def _join_steps(guide: Guide) -> None:
         guide.unclear.append(f"{script.file}: no normalisation, and no AIPP file has one")
 
 
-def _writes_raw(guide: Guide) -> bool:
+def _writes_raw(guide: GuideFolder) -> bool:
     """Whether the guide compiles its graph and puts nothing in front of it."""
     return "atc " in guide.readme_text and not inserts_aipp(guide.readme_text)
 
@@ -198,7 +198,7 @@ def inserts_aipp(text: str) -> bool:
     return any(not re.match(r"[-*+]\s+|\d+\.", line) for line in lines)
 
 
-def _add_aipp(guide: Guide, aipp: FoundAipp) -> None:
+def _add_aipp(guide: GuideFolder, aipp: FoundAipp) -> None:
     config = aipp.config
     if config.crop:
         size = (config.crop_size_h, config.crop_size_w)

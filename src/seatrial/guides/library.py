@@ -20,7 +20,7 @@ _TIMM_EVAL = ("create_loader", "create_transform", "transforms_imagenet_eval")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LibraryCall:
     """A call of something that the script does not define."""
 
     name: str
@@ -41,7 +41,7 @@ class Call:
         return Operation(name, {key: each for key, each in options.items() if each is not None}, self.file, line)
 
 
-def read_transform(call: Call) -> Transform | None:
+def read_transform(call: LibraryCall) -> Transform | None:
     """What a library's transform does; None where the name is none of theirs."""
     if call.name.startswith(TRAINING):
         return Transform((), training=True)
@@ -61,7 +61,7 @@ def read_transform(call: Call) -> Transform | None:
     return Transform(()) if call.name in PASSING else None
 
 
-def read_resize(call: Call) -> Operation:
+def read_resize(call: LibraryCall) -> Operation:
     """torchvision's: one number is the short side's, two are height and width."""
     size = call.argument(0, "size")
     chosen = call.argument(1, "interpolation")
@@ -84,7 +84,7 @@ def _pair(value: Value | None) -> tuple[int, int] | None:
     return (pixels[0], pixels[0]) if len(pixels) == 1 else (pixels[0], pixels[1])
 
 
-def _normalise(call: Call) -> tuple[Operation, ...]:
+def _normalise(call: LibraryCall) -> tuple[Operation, ...]:
     mean, std = call.argument(0, "mean"), call.argument(1, "std")
     means, stds = read_numbers(mean), read_numbers(std)
     if means is None or stds is None or 0 in stds or not len(means) == len(stds) <= 3:
@@ -92,7 +92,7 @@ def _normalise(call: Call) -> tuple[Operation, ...]:
     return (call.make("subtract", mean, values=means), call.make("divide", std, values=stds))
 
 
-def _read_timm(call: Call) -> Transform:
+def _read_timm(call: LibraryCall) -> Transform:
     """timm's way to images for evaluation: its size over crop_pct, rounded down, is the short side before the crop."""
     place = 1 if call.name == "create_loader" else 0
     size, pct = call.argument(place, "input_size", "img_size"), call.argument(99, "crop_pct")
@@ -110,14 +110,14 @@ def _read_timm(call: Call) -> Transform:
     if call.name != "create_loader" and prefetched is not None and not isinstance(prefetched, Known):
         steps.append(call.make("unclear", None, why=f"use_prefetcher of this {call.name}"))
     if call.name == "create_loader" or not (isinstance(prefetched, Known) and prefetched.value):
-        named = Call(
+        named = LibraryCall(
             "Normalize", (), {k: v for k, v in call.named.items() if k in ("mean", "std")}, call.file, call.line
         )
         steps += [call.make("scale", None, by=255.0), *_normalise(named)]
     return Transform(tuple(steps))
 
 
-def read_pillow_resize(call: Call, opencv: bool = False) -> Operation | None:
+def read_pillow_resize(call: LibraryCall, opencv: bool = False) -> Operation | None:
     """`image.resize((width, height), filter)`, or OpenCV's; None where the size is not known."""
     place = 1 if opencv else 0
     size = call.argument(place, "size", "dsize")

@@ -46,7 +46,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PrintedColumn:
     """Throughput by batch size of one device."""
 
     device: str
@@ -70,7 +70,7 @@ class Readme:
     weights: Said | None
     urls: tuple[Said, ...]
     configs: tuple[Said, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[PrintedColumn, ...]
 
 
 def read_readme(text: str, file: str) -> Readme:
@@ -169,7 +169,7 @@ def _line_of(row: tuple[str, ...], lines: list[str]) -> int:
     return 0
 
 
-def _read_columns(tables: list[TextTable], lines: list[str]) -> Iterator[Column]:
+def _read_columns(tables: list[TextTable], lines: list[str]) -> Iterator[PrintedColumn]:
     """Throughput by device: of tables with a column of batch sizes and one of speed, or one for each device."""
     for table in tables:
         sizes = next((place for place, title in enumerate(table.header) if _SIZE_TITLE.search(title)), None)
@@ -187,7 +187,7 @@ def _read_columns(tables: list[TextTable], lines: list[str]) -> Iterator[Column]
 
 def _read_rows(
     table: TextTable, lines: list[str], places: tuple[int | None, int, int], device: str = ""
-) -> Iterator[Column]:
+) -> Iterator[PrintedColumn]:
     named, sizes, speed = places
     found: dict[str, dict[str, float]] = {}
     for row in table.rows:
@@ -196,4 +196,4 @@ def _read_rows(
         if batch and figure and name and int(batch[1]) > 0 and float(figure[1].replace(",", "")) > 0:
             found.setdefault(name, {}).setdefault(str(int(batch[1])), float(figure[1].replace(",", "")))
     for name, figures in found.items():
-        yield Column(name, figures, _line_of(table.rows[0], lines))
+        yield PrintedColumn(name, figures, _line_of(table.rows[0], lines))

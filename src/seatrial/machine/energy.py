@@ -27,7 +27,7 @@ _PACKAGE = re.compile(r"intel-rapl:\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class ProcessorPackage:
     """The counter of one processor package."""
 
     counter: Path
@@ -46,14 +46,14 @@ class Package:
         return after - before if after >= before else after - before + self.range_j
 
 
-def list_packages(root: Path = POWERCAP) -> tuple[Package, ...]:
+def list_packages(root: Path = POWERCAP) -> tuple[ProcessorPackage, ...]:
     """The processor packages whose energy is counted; none where the system shows none, as on most virtual machines."""
     found = []
     for folder in sorted(root.glob("intel-rapl:*")):
         microjoules = _read_number(folder / "max_energy_range_uj")
         # `psys` is the whole platform: it has the packages in it.
         if _PACKAGE.fullmatch(folder.name) and microjoules and _read_line(folder / "name").startswith("package"):
-            found.append(Package(folder / "energy_uj", microjoules / 1e6))
+            found.append(ProcessorPackage(folder / "energy_uj", microjoules / 1e6))
     return tuple(found)
 
 
@@ -82,7 +82,10 @@ class EnergyMeter:
     """The counters of the processors, and of the GPU where the device is one, around a span."""
 
     def __init__(
-        self, device: str, clock: Callable[[], float] = time.perf_counter, packages: Sequence[Package] | None = None
+        self,
+        device: str,
+        clock: Callable[[], float] = time.perf_counter,
+        packages: Sequence[ProcessorPackage] | None = None,
     ) -> None:
         self._packages = list_packages() if packages is None else tuple(packages)
         self._gpu, self._clock = find_gpu(device), clock

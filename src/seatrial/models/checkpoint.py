@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.build import build_network, count_parameters, import_extra, sketch_network
-from seatrial.models.known_hash import Known, check_known
+from seatrial.models.known_hash import KnownHash, check_known
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.recipes.schema import Network, Recipe
 from seatrial.store.files import hash_bytes, hash_file, manifest_path, replacing
@@ -31,7 +31,7 @@ class LoadedCheckpoint:
 
 
 def load_checkpoint(
-    path: Path, recipe: Recipe, known: Known | None = None, reading: CheckpointReading = AS_IT_IS
+    path: Path, recipe: Recipe, known: KnownHash | None = None, reading: CheckpointReading = AS_IT_IS
 ) -> LoadedCheckpoint:
     """Read the recipe's weights from any of the formats and layouts we know; never runs code from the file.
 

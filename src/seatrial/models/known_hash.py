@@ -29,7 +29,7 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|pth\.tar)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownHash:
     """What a checkpoint file is."""
 
     sha256: str
@@ -37,7 +37,7 @@ class Known:
     """Whether it is the published file of the card, or was stored from it; None where it is not known."""
 
 
-def check_known(path: Path, recipe: Recipe) -> Known:
+def check_known(path: Path, recipe: Recipe) -> KnownHash:
     """Compare a checkpoint file, which is read once, with every checksum at hand.
 
     Raises:
@@ -50,7 +50,7 @@ def check_known(path: Path, recipe: Recipe) -> Known:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     _check_records(path, found["sha256"])
     _check_name(path, found["sha256"], recipe)
-    return Known(found["sha256"], _check_card(path, found, recipe))
+    return KnownHash(found["sha256"], _check_card(path, found, recipe))
 
 
 def _check_records(path: Path, sha256: str) -> None:

@@ -30,7 +30,7 @@ TERMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PageSection:
     """A heading with its tables."""
 
     title: str
@@ -57,7 +57,7 @@ class Page:
     """Who did not pass a gate, and why."""
     summary: Table
     terms: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...]
+    sections: tuple[PageSection, ...]
     command: str
     version: str
 
@@ -77,16 +77,16 @@ def make_page(run: Run) -> Page:
         summary=tables.make_summary(run),
         terms=TERMS,
         sections=(
-            Section("Judgement", (tables.make_gates(run), *make_doubts(run), make_limits(run))),
+            PageSection("Judgement", (tables.make_gates(run), *make_doubts(run), make_limits(run))),
             _accuracy(run),
-            Section(
+            PageSection(
                 "Speed and cost",
                 (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
             ),
-            Section(
+            PageSection(
                 "How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run), make_layers(run))
             ),
-            Section(
+            PageSection(
                 "Where it comes from",
                 (provenance.make_model(run), provenance.make_graph(run), provenance.make_machine(run)),
             ),
@@ -96,8 +96,8 @@ def make_page(run: Run) -> Page:
     )
 
 
-def _accuracy(run: Run) -> Section:
-    return Section(
+def _accuracy(run: Run) -> PageSection:
+    return PageSection(
         "Accuracy",
         (
             tables.make_accuracy(run),

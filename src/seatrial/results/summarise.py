@@ -9,7 +9,7 @@ from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
 from seatrial.results.speed import find_memory, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
-from seatrial.store.summary import EngineSummary, RunSummary, Source, SpeedSummary
+from seatrial.store.summary import EngineSummary, RunSummary, SpeedSummary, SummarySource
 
 
 def summarise(run: Run) -> RunSummary:
@@ -24,7 +24,7 @@ def summarise(run: Run) -> RunSummary:
         outcome=None if run.verdict is None else run.verdict.outcome,
         stale=len(run.stale),
         engines=tuple(_summarise_engine(run, name) for name in run.engines),
-        sources={path: Source.of(run.folder / path) for path in paths},
+        sources={path: SummarySource.of(run.folder / path) for path in paths},
     )
 
 

@@ -80,7 +80,7 @@ class StepParity(Strict):
     top1_disagreements: int
 
 
-class Calibration(Strict):
+class Int8Calibration(Strict):
     """What an int8 graph was calibrated with, and what of it stayed in float."""
 
     images: int
@@ -125,7 +125,7 @@ class GraphManifest(Record):
     simplified: bool
     precision: GraphPrecision = "fp32"
     """What most of the graph's layers compute in, by the types of what they multiply, Q/DQ nodes seen through."""
-    calibration: Calibration | None = None
+    calibration: Int8Calibration | None = None
     """Only of an int8 graph."""
     parameters: int | None = None
     """Numbers in the graph's weight initialisers, preprocessing left out; None where nobody counted."""

@@ -76,7 +76,7 @@ class EngineSummary(Strict):
     figures: tuple[SpeedSummary, ...] = ()
 
 
-class Source(Strict):
+class SummarySource(Strict):
     """A record that a summary was made of."""
 
     checksum: str
@@ -86,7 +86,7 @@ class Source(Strict):
     """Time of the file's last change."""
 
     @classmethod
-    def of(cls, path: Path) -> "Source":
+    def of(cls, path: Path) -> "SummarySource":
         """The record at a path, without reading all of it."""
         checksum = read_checksum(path)
         if not checksum:
@@ -119,7 +119,7 @@ class RunSummary(Record):
     stale: int
     """Records that are of other inputs and left out."""
     engines: tuple[EngineSummary, ...]
-    sources: dict[str, Source]
+    sources: dict[str, SummarySource]
     """Each record that it was made of, by path in the run folder."""
 
     def is_of(self, folder: Path) -> bool:

@@ -17,7 +17,7 @@ from seatrial.engines.engine_folder import read_graph
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.export.spec import ExportSpec, check_opset
 from seatrial.models.checkpoint import describe_reading, load_checkpoint, store_checkpoint
-from seatrial.models.known_hash import Known, check_known, read_stated
+from seatrial.models.known_hash import KnownHash, check_known, read_stated
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -56,7 +56,7 @@ def read_weights(
 
 
 def find_weights_of(
-    recipe: Recipe, known: Known, output: Path, reading: CheckpointReading = AS_IT_IS
+    recipe: Recipe, known: KnownHash, output: Path, reading: CheckpointReading = AS_IT_IS
 ) -> CheckpointManifest | None:
     """The manifest of the weights at `output`, if they are unchanged and of this checkpoint."""
     with contextlib.suppress(SeatrialError):

@@ -21,7 +21,7 @@ from seatrial.engines.base import DeviceTimed, EngineFile, read_engine
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import DataError, RefusedFile, UsageError
 from seatrial.evaluation.guide_format import Course, Performance
-from seatrial.evaluation.run_files import Repeats, Source, Store, check_first_batch, run_source
+from seatrial.evaluation.run_files import FileSource, Repeats, Store, check_first_batch, run_source
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.calibration import are_distributions, log_sum_exp
 from seatrial.metrics.noise_floor import find_batch_floor, is_coarse
@@ -127,7 +127,7 @@ def describe_best(scores: NDArray[np.float32], names: Sequence[str]) -> str:
     return ", ".join(f"{show_class(names, place)} {share:.1%}" for place, share in pairs)
 
 
-def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Progress) -> Source:
+def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Progress) -> FileSource:
     """The files to run, checked before anything is run.
 
     Raises:
@@ -142,7 +142,7 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
         progress(Update("infer", note=f"{note}; some chips compute them faster, and their logits mean nothing"))
         batch = make_pure_batch(spec.pure_data, batch_size, tensor, pipeline)
-        return Source((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
+        return FileSource((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
     inputs = find_inputs(spec.source)
     if inputs.are_images:
         _report_leak(graph, inputs.files, progress)
@@ -150,7 +150,7 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         def read(path: Path, rows: NDArray[Any]) -> None:
             rows[:] = to_input(pipeline.load(path)[None], tensor, pipeline)
 
-        return Source(inputs.files, 1, tensor, read, read_workers=count_cores())
+        return FileSource(inputs.files, 1, tensor, read, read_workers=count_cores())
     checked = [check_bins(folder, pipeline, tensor) for folder in sorted({path.parent for path in inputs.files})]
     _check_info(inputs, tensor)
     images = count_images(inputs.files, tensor, batch_size, suggest_bins(pipeline, tensor))
@@ -158,7 +158,7 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = "without a bins.json beside them, how the files were preprocessed is not checked"
         progress(Update("infer", note=note))
     _report_runs(inputs.files, images, batch_size, progress)
-    return Source(inputs.files, images, tensor, _read_proved(inputs.files))
+    return FileSource(inputs.files, images, tensor, _read_proved(inputs.files))
 
 
 def _read_proved(files: Sequence[Path]) -> Callable[[Path, NDArray[Any]], None]:

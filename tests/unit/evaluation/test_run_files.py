@@ -8,7 +8,7 @@ from fake_engine import CLASSES, FakeSession, answer
 from seatrial.engines.base import StageTimes
 from seatrial.errors import ParityError
 from seatrial.evaluation.guide_format import Performance
-from seatrial.evaluation.run_files import Repeats, Source, run_source
+from seatrial.evaluation.run_files import FileSource, Repeats, run_source
 from seatrial.progress import Update, silent
 
 COUNT = 10
@@ -22,16 +22,16 @@ class TimedSession(FakeSession):
         return self.run(batch), StageTimes(1.0, 2.0, 3.0)
 
 
-def make_source(files: int = COUNT, images: int = 1) -> Source:
+def make_source(files: int = COUNT, images: int = 1) -> FileSource:
     """File N holds the images from N·images on."""
 
     def read(path: Path, rows: np.ndarray) -> None:
         rows[:] = PIXELS[int(path.stem) * images : (int(path.stem) + 1) * images]
 
-    return Source([Path(f"{number}.bin") for number in range(files)], images, FakeSession().input, read)
+    return FileSource([Path(f"{number}.bin") for number in range(files)], images, FakeSession().input, read)
 
 
-def run(session: FakeSession, source: Source, repeats: Repeats) -> tuple[dict[str, np.ndarray], Performance]:
+def run(session: FakeSession, source: FileSource, repeats: Repeats) -> tuple[dict[str, np.ndarray], Performance]:
     stored: dict[str, np.ndarray] = {}
     performance, _ = run_source(session, source, repeats, lambda path, rows: stored.update({path.name: rows}), silent)
     return stored, performance

@@ -7,7 +7,7 @@ import pytest
 
 from ascend_machine import emulate_ascend
 from fake_nvml import FakeLibrary, fake_nvml
-from seatrial.machine.energy import EnergyMeter, Package, list_packages, watch_power
+from seatrial.machine.energy import EnergyMeter, ProcessorPackage, list_packages, watch_power
 from seatrial.store.measurement import Energy
 
 RANGE_J = 262_143.328850
@@ -98,7 +98,7 @@ def test_a_machine_without_counters(tmp_path: Path) -> None:
 def test_a_board_is_read_beside_the_processors(tmp_path: Path, library: FakeLibrary) -> None:
     library.joules = [1000.0, 1900.0]
     path = write_zone(tmp_path, "intel-rapl:0", "package-0", 0.0)
-    meter = EnergyMeter("cuda:0", Moments(0.0, 3.0), [Package(path, RANGE_J)])
+    meter = EnergyMeter("cuda:0", Moments(0.0, 3.0), [ProcessorPackage(path, RANGE_J)])
     meter.start()
     path.write_text("60000000")
     meter.stop(runs=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 from run_folder import BF16, INT8, TORCH, Trial, build_run
 from seatrial.report.layers import make_layers
 from seatrial.results.run_folder import read_run
-from seatrial.store.records import Calibration, EngineManifest, LayerPrecision
+from seatrial.store.records import EngineManifest, Int8Calibration, LayerPrecision
 
 
 def change(folder: Path, name: str, **changes: object) -> None:
@@ -41,7 +41,7 @@ def test_layers_of_one_kind_are_a_row_with_their_reason(tmp_path: Path) -> None:
 def test_what_quantising_kept_in_float_says_so(tmp_path: Path) -> None:
     build_run(tmp_path, Trial(ships=(TORCH, INT8)))
     built = EngineManifest.load(tmp_path / "engines" / "openvino-int8" / "engine.json")
-    calibration = Calibration(
+    calibration = Int8Calibration(
         images=8, sha256="a" * 64, contents={}, preset="mixed", layers=50, float_layers=7, kept_float=("fc",)
     )
     graph = built.graph.model_copy(update={"calibration": calibration})

@@ -19,7 +19,7 @@ from seatrial.engines.self_test import PICTURES
 from seatrial.errors import DataError, ParityError, UsageError
 from seatrial.evaluation.guide_format import print_pure
 from seatrial.progress import Update
-from seatrial.store.records import Calibration, GraphManifest
+from seatrial.store.records import GraphManifest, Int8Calibration
 from seatrial.workflow.infer import InferResult, infer_engine
 from seatrial.workflow.infer_output import InferSpec
 
@@ -30,7 +30,7 @@ ANSWERS = answer(PIXELS)
 def make_engine(
     folder: Path,
     sizes: tuple[int, ...] = (),
-    calibration: Calibration | None = None,
+    calibration: Int8Calibration | None = None,
     names: tuple[str, ...] | None = None,
 ) -> Path:
     graph = make_graph(folder)
@@ -263,7 +263,7 @@ def test_images_that_an_int8_graph_was_calibrated_with_are_reported(here: Path) 
     from seatrial.data.calibration import hash_contents
 
     contents = hash_contents([here / "images" / "a2.png"])
-    make_engine(here, calibration=Calibration(
+    make_engine(here, calibration=Int8Calibration(
         images=1, sha256="s", contents=contents, preset="mixed", layers=1, float_layers=0
     ))  # fmt: skip
     _, notes = infer(source="images")

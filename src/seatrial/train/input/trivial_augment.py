@@ -15,7 +15,7 @@ STRENGTHS = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Augmentation:
     """What may be done to an image, and how strongly."""
 
     apply: Callable[[Image.Image, float], Image.Image]
@@ -52,22 +52,22 @@ def _shear(strength: float) -> float:
 
 
 OPERATIONS = {
-    "Identity": Operation(lambda image, _: image),
-    "ShearX": Operation(lambda image, s: _bend(image, (1, _shear(s), 0, 0, 1, 0)), _spread(0, 0.99), True),
-    "ShearY": Operation(lambda image, s: _bend(image, (1, 0, 0, _shear(s), 1, 0)), _spread(0, 0.99), True),
-    "TranslateX": Operation(lambda image, s: _bend(image, (1, 0, -int(s), 0, 1, 0)), _spread(0, 32), True),
-    "TranslateY": Operation(lambda image, s: _bend(image, (1, 0, 0, 0, 1, -int(s))), _spread(0, 32), True),
-    "Rotate": Operation(lambda image, s: image.rotate(s, fillcolor=0), _spread(0, 135), True),
-    "Brightness": Operation(lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s), _spread(0, 0.99), True),
-    "Color": Operation(lambda image, s: ImageEnhance.Color(image).enhance(1 + s), _spread(0, 0.99), True),
-    "Contrast": Operation(lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s), _spread(0, 0.99), True),
-    "Sharpness": Operation(lambda image, s: ImageEnhance.Sharpness(image).enhance(1 + s), _spread(0, 0.99), True),
-    "Posterize": Operation(
+    "Identity": Augmentation(lambda image, _: image),
+    "ShearX": Augmentation(lambda image, s: _bend(image, (1, _shear(s), 0, 0, 1, 0)), _spread(0, 0.99), True),
+    "ShearY": Augmentation(lambda image, s: _bend(image, (1, 0, 0, _shear(s), 1, 0)), _spread(0, 0.99), True),
+    "TranslateX": Augmentation(lambda image, s: _bend(image, (1, 0, -int(s), 0, 1, 0)), _spread(0, 32), True),
+    "TranslateY": Augmentation(lambda image, s: _bend(image, (1, 0, 0, 0, 1, -int(s))), _spread(0, 32), True),
+    "Rotate": Augmentation(lambda image, s: image.rotate(s, fillcolor=0), _spread(0, 135), True),
+    "Brightness": Augmentation(lambda image, s: ImageEnhance.Brightness(image).enhance(1 + s), _spread(0, 0.99), True),
+    "Color": Augmentation(lambda image, s: ImageEnhance.Color(image).enhance(1 + s), _spread(0, 0.99), True),
+    "Contrast": Augmentation(lambda image, s: ImageEnhance.Contrast(image).enhance(1 + s), _spread(0, 0.99), True),
+    "Sharpness": Augmentation(lambda image, s: ImageEnhance.Sharpness(image).enhance(1 + s), _spread(0, 0.99), True),
+    "Posterize": Augmentation(
         lambda image, s: ImageOps.posterize(image, int(s)), tuple(8.0 - round(i / 5) for i in range(STRENGTHS))
     ),
-    "Solarize": Operation(lambda image, s: ImageOps.solarize(image, s), _spread(255, 0)),  # type: ignore[arg-type]
-    "AutoContrast": Operation(lambda image, _: ImageOps.autocontrast(image)),
-    "Equalize": Operation(lambda image, _: ImageOps.equalize(image)),
+    "Solarize": Augmentation(lambda image, s: ImageOps.solarize(image, s), _spread(255, 0)),  # type: ignore[arg-type]
+    "AutoContrast": Augmentation(lambda image, _: ImageOps.autocontrast(image)),
+    "Equalize": Augmentation(lambda image, _: ImageOps.equalize(image)),
 }
 """By torchvision's names; strengths are angles (degrees), lengths (pixels), changes of a factor 1, bits or levels."""
 

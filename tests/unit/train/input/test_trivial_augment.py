@@ -9,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.autoaugment import TrivialAugmentWide, _apply_op
 
 from seatrial.train.input import trivial_augment
-from seatrial.train.input.trivial_augment import OPERATIONS, STRENGTHS, Operation, augment_trivially
+from seatrial.train.input.trivial_augment import OPERATIONS, STRENGTHS, Augmentation, augment_trivially
 
 SPACE = TrivialAugmentWide()._augmentation_space(STRENGTHS)
 
@@ -40,12 +40,12 @@ def test_an_operation_gives_torchvisions_pixels_at_every_strength(name: str) -> 
 def test_operations_strengths_and_signs_are_as_likely_as_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, float]] = []
 
-    def note(name: str, operation: Operation) -> Operation:
+    def note(name: str, operation: Augmentation) -> Augmentation:
         def apply(image: Image.Image, strength: float) -> Image.Image:
             drawn.append((name, strength))
             return image
 
-        return Operation(apply, operation.strengths, operation.signed)
+        return Augmentation(apply, operation.strengths, operation.signed)
 
     monkeypatch.setattr(trivial_augment, "_ALL", tuple(note(name, op) for name, op in OPERATIONS.items()))
     image, rng = make_images()[0], np.random.default_rng(4)
