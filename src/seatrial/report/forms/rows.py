@@ -5,12 +5,20 @@ from typing import Any
 
 from seatrial.report.headline import outcome_of
 from seatrial.report.speed import all_speeds, best_speeds, find_ratio
+from seatrial.results.energy import METERS
 from seatrial.results.run_folder import Run
 from seatrial.results.speed import Speed
+from seatrial.store.measurement import EnergyScope
 
 Value = str | int | float | bool | None
 NOT_JUDGED = "NOT JUDGED"
 """In the place of an outcome, of a run and of an engine without gates."""
+
+
+def _name_energy(meter: EnergyScope) -> str:
+    """The column of a meter's joules, such as `joules_per_image_gpu_board`."""
+    return f"joules_per_image_{meter.lower().replace(' ', '_')}"
+
 
 ENGINE_COLUMNS: Mapping[str, str] = {
     "recipe": "name of the card",
@@ -49,6 +57,7 @@ SPEED_COLUMNS: Mapping[str, str] = {
     "p90_ms": "90 % of the calls took at most this",
     "p99_ms": "99 % of the calls took at most this",
     "samples": "calls that were timed",
+    **{_name_energy(meter): f"joules an image: {measures}" for meter, measures in METERS.items()},
     "best": "the most images per second of this engine",
     "withheld": "why the rate may be no end of a ratio; empty where nothing speaks against it",
 }
@@ -103,6 +112,7 @@ def _list_speed(speed: Speed, is_best: bool) -> dict[str, Value]:
         times.p90_ms,
         times.p99_ms,
         times.samples,
+        *(speed.joules_per_image.get(meter) for meter in METERS),
         is_best,
         speed.rate.doubt,
     )

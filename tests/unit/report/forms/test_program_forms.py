@@ -16,6 +16,7 @@ from seatrial.report.forms import write_form
 from seatrial.report.forms.rows import ENGINE_COLUMNS, SPEED_COLUMNS
 from seatrial.report.forms.xml import quote, write_text
 from seatrial.results.run_folder import Run, read_run
+from seatrial.store.measurement import Energy, Measurement
 from seatrial.store.records import GateResult
 
 EVIL = "<b a='1'>&\"]]>\x01\x0b\ufffe|=cmd()"
@@ -42,6 +43,17 @@ def test_csv_has_a_row_for_each_engine_and_batch_size(run: Run) -> None:
     assert float(rows[2]["top1"]) == 516 / 540
     assert float(rows[3]["images_per_s"]) == 160.0
     assert (rows[0]["drop_pp"], rows[0]["best"], rows[0]["withheld"]) == ("", "true", "")
+
+
+def test_energy_has_a_column_for_each_meter(tmp_path: Path) -> None:
+    folder = build_run(tmp_path, Trial(ships=(TORCH,)))
+    measured = Measurement.load(folder / "bench" / "torch.json")
+    read = (Energy(scope="GPU board", joules=5.0, seconds=2, images=100),)
+    points = tuple(point.model_copy(update={"energy": read}) for point in measured.points)
+    measured.model_copy(update={"points": points}).save(folder / "bench" / "torch.json")
+    row, *_ = csv.DictReader(io.StringIO(write_form(read_run(folder), "csv")))
+    meters = ("cpu_packages", "gpu_board", "npu_card")
+    assert [row[f"joules_per_image_{meter}"] for meter in meters] == ["", "0.05", ""]
 
 
 def test_csv_keeps_an_engine_without_speed_and_starts_no_formula(tmp_path: Path) -> None:
