@@ -12,8 +12,8 @@ OFFICIAL = "resnet50_official.onnx"
 """What its pth2onnx.py writes, whatever it reads."""
 NVIDIA_WEIGHTS, NVIDIA_GRAPH = "resnet50checkpoint.pth.tar", "resnet50_npu_16.onnx"
 """What its pthtar2onx.py reads unless it is told, and writes."""
-PLAIN = "--no-fuse-preprocess"
-"""The guides' graphs take normalised floats."""
+PLAIN = ("--no-fuse-preprocess", "--no-simplify")
+"""The guides' graphs take normalised floats, and are as the exporter writes them."""
 
 
 def plan_export(call: Call) -> Plan:
@@ -63,14 +63,14 @@ def plan_simplify(call: Call) -> Plan:
 
 def _export(call: Call, checkpoint: str, graph: str, *options: str) -> Plan:
     recipe, reason = find_recipe(call, checkpoint=Path(checkpoint))
-    words = ("export", recipe, "--checkpoint", checkpoint, PLAIN, "--output", graph, *options)
+    words = ("export", recipe, "--checkpoint", checkpoint, *PLAIN, "--output", graph, *options)
     return Plan((words,), (f"recipe {recipe}, by {reason}",))
 
 
 CHECKPOINT = Flag(("pth",), means="`--checkpoint PTH`")
 GRAPH = Flag(("onnx",), means="`--output ONNX`")
 ENDS = "--pth PTH --onnx ONNX"
-OURS = f"export {PLAIN}"
+OURS = f"export {' '.join(PLAIN)}"
 PASSES = "its passes cannot be chosen: leave it out"
 TOOLS = (
     Tool(("sknet_pth2onnx.py", "sknet2onnx.py"), ENDS, OURS, plan_export, (CHECKPOINT, GRAPH), (0, 2), "sk_resnet50"),

@@ -14,7 +14,7 @@ from seatrial.errors import UsageError
 from seatrial.models.build import sketch_network
 from seatrial.recipes import load_recipe
 
-FIXED = "--no-fuse-preprocess --output resnet50_official.onnx --batch-size 16"
+FIXED = "--no-fuse-preprocess --no-simplify --output resnet50_official.onnx --batch-size 16"
 
 
 def plan_line(line: str, recipe: str | None = None) -> Plan:
@@ -43,24 +43,24 @@ def save_weights(recipe: str, path: str) -> None:
     ("line", "ours"),
     [
         (
-            "python3.7 sknet_pth2onnx.py --pth ./sk_resnet50.pth.tar --onnx sknet.onnx",
-            "export sk_resnet50 --checkpoint ./sk_resnet50.pth.tar --no-fuse-preprocess --output sknet.onnx",
+            "python3.7 sknet_pth2onnx.py --pth ./sk.pth.tar --onnx sknet.onnx",
+            "export sk_resnet50 --checkpoint ./sk.pth.tar --no-fuse-preprocess --no-simplify --output sknet.onnx",
         ),
         (
             "sknet2onnx.py -pth a.pth -onnx b.onnx",
-            "export sk_resnet50 --checkpoint a.pth --no-fuse-preprocess --output b.onnx",
+            "export sk_resnet50 --checkpoint a.pth --no-fuse-preprocess --no-simplify --output b.onnx",
         ),
         (
             "python3 Se_Resnext101_pth2onnx.py state_dict.pth se.onnx",
-            "export seresnext101_32x4d --checkpoint state_dict.pth --no-fuse-preprocess --output se.onnx",
+            "export seresnext101_32x4d --checkpoint state_dict.pth --no-fuse-preprocess --no-simplify --output se.onnx",
         ),
         (
             "python3 resnext50_pth2onnx.py x.pth y.onnx",
-            "export resnext50_32x4d --checkpoint x.pth --no-fuse-preprocess --output y.onnx",
+            "export resnext50_32x4d --checkpoint x.pth --no-fuse-preprocess --no-simplify --output y.onnx",
         ),
         (
             "python3 pthtar2onx.py",
-            "export resnet50 --checkpoint resnet50checkpoint.pth.tar --no-fuse-preprocess "
+            "export resnet50 --checkpoint resnet50checkpoint.pth.tar --no-fuse-preprocess --no-simplify "
             "--output resnet50_npu_16.onnx --batch-size 16",
         ),
         ("onnxsim in.onnx out.onnx", "simplify in.onnx out.onnx"),
@@ -82,7 +82,7 @@ def test_every_command_of_the_guides_has_its_own(line: str, ours: str) -> None:
 def test_the_recipe_is_the_one_that_the_weights_fit(script: str) -> None:
     save_weights("spnasnet_100", "model_best.pth.tar")
     made = plan_line(f"{script} model_best.pth.tar spnasnet.onnx")
-    ends = "--checkpoint model_best.pth.tar --no-fuse-preprocess --output spnasnet.onnx"
+    ends = "--checkpoint model_best.pth.tar --no-fuse-preprocess --no-simplify --output spnasnet.onnx"
     assert [shlex.join(words) for words in made.commands] == [f"export spnasnet_100 {ends}"]
     fit = "the weights in model_best.pth.tar, which fit no other card's network"
     assert made.notes == (f"recipe spnasnet_100, by {fit}",)
