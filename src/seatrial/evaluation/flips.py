@@ -1,11 +1,8 @@
-"""Which flipped images are worth a look, and their pictures, taken while the image files are at hand."""
+"""The flipped images that are worth a look, and their pictures, taken while the image files are at hand."""
 
 import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.thumbnails import make_thumbnail
@@ -13,15 +10,7 @@ from seatrial.errors import SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.flips import (
-    FLIPS,
-    GRAVEST_FIRST,
-    MOST_FLIPS,
-    FlippedThumbnail,
-    FlipsRecord,
-    load_flips,
-    sort_flips,
-)
+from seatrial.store.flips import FLIPS, MOST_FLIPS, Flip, FlipsRecord, list_flips, load_flips
 from seatrial.store.predictions import Predictions, restrict
 from seatrial.store.records import AccuracyRecord
 
@@ -47,7 +36,7 @@ def keep_flips(
         return
     reference, ours = predictions
     theirs = restrict(reference.predictions, ours.ids)
-    chosen = choose_flips(theirs, ours)
+    chosen = list_flips(theirs, ours)[:MOST_FLIPS]
     wanted = {flip.image for flip in chosen}
     image_of = {image.id: image for image in images if image.id in wanted}
     content_of = _find_contents(ours, wanted)
@@ -65,37 +54,6 @@ def keep_flips(
         progress(Update("evaluate", note=f"{record.name}: flipped images are not kept ({error.problem})"))
 
 
-def choose_flips(reference: Predictions, ours: Predictions) -> list[FlippedThumbnail]:
-    """The gravest flips, without pictures: lost ones first, then wrong in both, then gained, each the surest first.
-
-    Sure is the engine's confidence, and where that is not stored, its margin.
-    """
-    before, after = reference.confidences(), ours.confidences()
-    margins = ours.scores[:, 0] - ours.scores[:, 1] if ours.scores.shape[1] > 1 else None
-    sure = after[:, 0] if after is not None else margins if margins is not None else ours.scores[:, 0]
-    labels = ours.labels
-    rows = sort_flips(reference.classes[:, 0], ours.classes[:, 0], labels)
-    kinds = [kind for kind in GRAVEST_FIRST if kind in rows]
-    ranked = [(kind, row) for kind in kinds for row in rows[kind][np.argsort(-sure[rows[kind]], kind="stable")]]
-    return [
-        FlippedThumbnail(
-            image=ours.ids[row],
-            label=None if labels is None else int(labels[row]),
-            reference=int(reference.classes[row, 0]),
-            predicted=int(ours.classes[row, 0]),
-            kind=kind,
-            reference_confidence=_pick(before, row),
-            confidence=_pick(after, row),
-            margin=None if margins is None else float(margins[row]),
-        )
-        for kind, row in ranked[:MOST_FLIPS]
-    ]
-
-
-def _pick(confidences: NDArray[np.float64] | None, row: int) -> float | None:
-    return None if confidences is None else float(confidences[row, 0])
-
-
 def _find_contents(ours: Predictions, wanted: set[str]) -> dict[str, int]:
     """What identifies the files of some images; empty where the predictions do not say it of files."""
     if ours.contents is None or ours.of_prepared:
@@ -104,8 +62,6 @@ def _find_contents(ours: Predictions, wanted: set[str]) -> dict[str, int]:
     return {image: content for image, content in pairs if image in wanted}
 
 
-def _add_thumbnail(
-    flip: FlippedThumbnail, image: LabelledImage | None, recipe: Recipe, content_of: dict[str, int]
-) -> FlippedThumbnail:
+def _add_thumbnail(flip: Flip, image: LabelledImage | None, recipe: Recipe, content_of: dict[str, int]) -> Flip:
     picture = b"" if image is None else make_thumbnail(image, recipe, content_of.get(flip.image))
     return flip.model_copy(update={"thumbnail": base64.b64encode(picture).decode()})

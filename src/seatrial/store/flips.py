@@ -1,7 +1,7 @@
 """The images whose first class differs from the reference's, the gravest with a small picture: `NAME.flips.json`."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seatrial.errors import SeatrialError
+from seatrial.store.predictions import Predictions
 from seatrial.store.record import Record
 from seatrial.store.records import AccuracyRecord
 from seatrial.strict import Strict
@@ -25,7 +26,7 @@ Picture = Annotated[str, Field(pattern=r"^(/9j/[A-Za-z0-9+/]*={0,2})?$", max_len
 """A JPEG in base64, or nothing: what a page may put into an address of its own as it is."""
 
 
-class FlippedThumbnail(Strict):
+class Flip(Strict):
     """An image on which engine and reference differ."""
 
     image: str
@@ -51,6 +52,12 @@ class FlippedThumbnail(Strict):
         """The picture as a page embeds it; empty where there is none."""
         return f"data:image/jpeg;base64,{self.thumbnail}" if self.thumbnail else ""
 
+    @property
+    def order(self) -> tuple[int, float, str]:
+        """Sorts the gravest first: by what it means, and the surest of the engine before the others."""
+        sure = self.margin if self.confidence is None else self.confidence
+        return GRAVEST_FIRST.index(self.kind), -(sure or 0.0), self.image
+
 
 class FlipsRecord(Record):
     """Flips of one engine against its reference."""
@@ -64,7 +71,7 @@ class FlipsRecord(Record):
     """Of the predictions of both."""
     changed: int
     """All images that flipped."""
-    flips: tuple[FlippedThumbnail, ...] = Field(max_length=MOST_FLIPS)
+    flips: tuple[Flip, ...] = Field(max_length=MOST_FLIPS)
     """The gravest: lost ones first, then wrong in both, then gained, each by the engine's confidence."""
 
     def is_of(self, record: AccuracyRecord) -> bool:
@@ -97,3 +104,38 @@ def sort_flips(
         "wrong in both": differ & (reference != labels) & (predicted != labels),
     }
     return {kind: np.flatnonzero(chosen) for kind, chosen in kinds.items()}
+
+
+def list_flips(reference: Predictions, ours: Predictions) -> list[Flip]:
+    """All flips of predictions of the same images in the same order, without pictures, the gravest first.
+
+    Lost ones come first, then wrong in both, then gained; of each the surest first. Sure is the engine's confidence,
+    and where that is not stored, its margin.
+    """
+    before, after = (_read_confidences(predictions) for predictions in (reference, ours))
+    margins = ours.scores[:, 0] - ours.scores[:, 1] if ours.scores.shape[1] > 1 else None
+    rows = sort_flips(reference.classes[:, 0], ours.classes[:, 0], ours.labels)
+    flips = (
+        Flip(
+            image=ours.ids[row],
+            label=None if ours.labels is None else int(ours.labels[row]),
+            reference=int(reference.classes[row, 0]),
+            predicted=int(ours.classes[row, 0]),
+            kind=kind,
+            reference_confidence=before[row],
+            confidence=after[row],
+            margin=None if margins is None else float(margins[row]),
+        )
+        for kind, found in rows.items()
+        for row in found.tolist()
+    )
+    return sorted(flips, key=lambda flip: flip.order)
+
+
+def _read_confidences(predictions: Predictions) -> Sequence[float | None]:
+    """Of each image's first class."""
+    known = predictions.confidences()
+    if known is None:
+        return [None] * len(predictions.ids)
+    first: list[float | None] = np.asarray(known[:, 0], dtype=np.float64).tolist()
+    return first

@@ -17,7 +17,7 @@ from seatrial.report.html import write_html
 from seatrial.report.markdown import write_markdown
 from seatrial.results.run import Run
 from seatrial.results.run_folder import read_run
-from seatrial.store.flips import FlippedThumbnail, FlipsRecord
+from seatrial.store.flips import Flip, FlipsRecord
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord
 
@@ -68,7 +68,7 @@ def test_confident_and_now_wrong_comes_first(tmp_path: Path) -> None:
 def test_engines_take_turns_and_the_rest_is_counted(tmp_path: Path) -> None:
     run = read_three(tmp_path)
     shown = choose_flips(find_flips(run) or {})
-    assert len(shown) == MOST_FLIPS and sum(flip.engine == "openvino-bf16" for flip in shown) == 2
+    assert len(shown) == MOST_FLIPS and sum(name == "openvino-bf16" for name, _ in shown) == 2
     table = make_flips(run)
     assert "24 of 62 are shown, as many of each engine as of another." in table.note
     row = ("openvino-bf16", "digit_00024.png", "4", "4", "5", "2.00", "was right, now wrong")
@@ -84,7 +84,7 @@ def test_pictures_are_on_the_page_and_not_in_markdown(tmp_path: Path) -> None:
     assert versus is not None
     versus = versus.model_copy(update={"reference_sha256": records["torch"].predictions_sha256})
     ours.model_copy(update={"versus": versus}).save(tmp_path / "evaluation" / "openvino-bf16.json")
-    flip = FlippedThumbnail(
+    flip = Flip(
         image="digit_00024.png", label=4, reference=4, predicted=5, kind="lost",
         reference_confidence=None, confidence=None, margin=2.0, thumbnail=PICTURE,
     )  # fmt: skip
