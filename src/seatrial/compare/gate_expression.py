@@ -218,8 +218,8 @@ def _weigh(gate: Inequality, readings: Mapping[str, Reading]) -> _Sides:
 def _decide(gate: Inequality, sides: _Sides) -> Outcome:
     if sides.bounds is None:
         return "PASS" if gate.holds(sides.left, sides.right) else "FAIL"
-    held = {gate.holds(bound, sides.right) for bound in sides.bounds}
-    return "INCONCLUSIVE" if len(held) > 1 else "PASS" if held == {True} else "FAIL"
+    holds = {gate.holds(bound, sides.right) for bound in sides.bounds}
+    return "INCONCLUSIVE" if len(holds) > 1 else "PASS" if holds == {True} else "FAIL"
 
 
 def _describe(gate: Inequality, sides: _Sides) -> str:

@@ -18,14 +18,14 @@ from seatrial.store.records import Agreement, Comparison
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
+class ChangedImage:
     """An image whose first class changed."""
 
     id: str
     label: int | None
     reference: int
     """The first class in the reference."""
-    answer: int
+    predicted: int
     kind: FlipKind
 
 
@@ -71,7 +71,7 @@ class Differences:
     versus: Comparison | None
     """None without labels."""
     agreement: Agreement
-    flips: tuple[Flip, ...]
+    flips: tuple[ChangedImage, ...]
     """Lost ones first, then gained, then wrong in both; each in the order of the ids."""
     classes: tuple[ClassChange, ...]
     """Classes that lost or gained an image, those that lost most first."""
@@ -122,11 +122,14 @@ def compare_predictions(reference: Predictions, other: Predictions, names: tuple
     )
 
 
-def _list_flips(reference: Predictions, other: Predictions, labels: NDArray[np.int32] | None) -> tuple[Flip, ...]:
-    before, after = reference.classes[:, 0], other.classes[:, 0]
+def _list_flips(
+    reference: Predictions, other: Predictions, labels: NDArray[np.int32] | None
+) -> tuple[ChangedImage, ...]:
+    before, after = reference.classes[:, 0].tolist(), other.classes[:, 0].tolist()
+    known = [None] * len(before) if labels is None else labels.tolist()
     return tuple(
-        Flip(reference.ids[row], None if labels is None else int(labels[row]), int(before[row]), int(after[row]), kind)
-        for kind, rows in sort_flips(before, after, labels).items()
+        ChangedImage(reference.ids[row], known[row], before[row], after[row], kind)
+        for kind, rows in sort_flips(reference.classes[:, 0], other.classes[:, 0], labels).items()
         for row in rows.tolist()
     )
 

@@ -103,14 +103,14 @@ def _check_names(guide: GuideFolder) -> Iterator[tuple[str, str, str]]:
     network, readme = guide.network, guide.readme
     if network is None or readme is None:
         return
-    for what, own, said in (
+    for what, own, printed in (
         ("the input's name", network.input, readme.input_name),
         ("the output's name", network.output, readme.output_name),
     ):
-        if own and said and own.value != said.value:
+        if own and printed and own.value != printed.value:
             yield (
-                f"{readme.file} line {said.line}, {what}",
-                said.value,
+                f"{readme.file} line {printed.line}, {what}",
+                printed.value,
                 f"{own.value} in {network.file} line {own.line}",
             )
     if network.classes and readme.classes and network.classes.value != readme.classes.value:

@@ -156,7 +156,7 @@ def _put_weights(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
 
 def _put_graph(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
     network, readme = guide.network, guide.readme
-    for key, own, said in (
+    for key, own, printed in (
         ("input", network and network.input, readme and readme.input_name),
         ("output", network and network.output, readme and readme.output_name),
         ("opset", network and network.opset, None),
@@ -165,8 +165,8 @@ def _put_graph(draft: Draft, guide: GuideFolder, missing: list[str]) -> None:
             draft.put(
                 f"graph.{key}", int(own.value) if key == "opset" else own.value, f"{network.file} line {own.line}"
             )
-        elif said and readme:
-            draft.put(f"graph.{key}", said.value, f"{readme.file} line {said.line}")
+        elif printed and readme:
+            draft.put(f"graph.{key}", printed.value, f"{readme.file} line {printed.line}")
         else:
             missing.append(f"graph.{key}: no script says it")
 

@@ -141,7 +141,7 @@ def _check_all(recipe: Recipe) -> Iterator[Claim]:
     for ratio in recipe.guide.ratios:
         of, to = columns[ratio.of], columns[ratio.to]
         yield from _check_ratio(name, ratio, of, to)
-        yield from _check_likeness(name, ratio, of, to)
+        yield from _check_scopes(name, ratio, of, to)
         yield from _judge_ratio(name, ratio, of, to)
     yield from check_trainings(name, recipe.guide.training)
     yield from _check_accuracy(recipe)
@@ -237,7 +237,7 @@ def _judge_ratio(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> I
     yield Claim(name, f"{ratio.of} / {ratio.to} per card, every batch", required, found, kind, not below, note)
 
 
-def _check_likeness(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> Iterator[Claim]:
+def _check_scopes(name: str, ratio: Ratio, of: GuideColumn, to: GuideColumn) -> Iterator[Claim]:
     if of.chips != to.chips:
         best = of.per_card[BEST] / to.per_card[BEST]
         stated = ratio.stated.get(BEST, "")

@@ -34,11 +34,11 @@ def _list_keys(text: str) -> Iterator[tuple[Place, int]]:
     for number, line in enumerate(text.splitlines(), start=1):
         statement, begun = (statement + "\n" + line, begun) if statement else (line, number)
         try:
-            said = tomllib.loads(statement)
+            parsed = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
             continue  # A value that goes on in the next line.
         header = statement.lstrip().startswith("[")
-        names = _follow(said)
+        names = _follow(parsed)
         if header and names:
             table = _find_table(names, counts, repeated=statement.lstrip().startswith("[["))
             yield table, begun
@@ -48,13 +48,13 @@ def _list_keys(text: str) -> Iterator[tuple[Place, int]]:
         statement = ""
 
 
-def _follow(said: Any) -> tuple[str, ...]:
+def _follow(parsed: Any) -> tuple[str, ...]:
     """The dotted name that a statement of one key or header gives a value to."""
     names: tuple[str, ...] = ()
-    while isinstance(said, dict) and len(said) == 1:
-        ((name, said),) = said.items()
+    while isinstance(parsed, dict) and len(parsed) == 1:
+        ((name, parsed),) = parsed.items()
         names = (*names, name)
-        said = said[0] if isinstance(said, list) and said == [{}] else said
+        parsed = parsed[0] if isinstance(parsed, list) and parsed == [{}] else parsed
     return names
 
 

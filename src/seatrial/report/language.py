@@ -45,8 +45,8 @@ def say(phrase: str, /, **fields: object) -> str:
     The phrase is written out where it is used, so that a test finds each one and looks it up in every catalogue.
     """
     language = _speaking.get()
-    said = phrase if language == ENGLISH else read_catalogue(language).get(phrase, phrase)
-    return said.format_map(fields) if fields else said
+    spoken = phrase if language == ENGLISH else read_catalogue(language).get(phrase, phrase)
+    return spoken.format_map(fields) if fields else spoken
 
 
 def retell(text: str) -> str:

@@ -141,8 +141,8 @@ class _Stakes:
 def _find_sides(gate: GateResult) -> tuple[float, float] | None:
     if gate.value is not None and gate.limit is not None:
         return gate.value, gate.limit
-    told = _SIDES.search(gate.reason)
-    return None if told is None else (float(told[1]), float(told[2]))
+    sides = _SIDES.search(gate.reason)
+    return None if sides is None else (float(sides[1]), float(sides[2]))
 
 
 def list_conclusions(weighed: Iterable[WeighedDoubt]) -> list[str]:

@@ -44,8 +44,8 @@ def retell_markup(markup: str) -> str:
 
 
 def _retell_piece(piece: str) -> str:
-    told = _TEXT.sub(lambda found: f"{found[1]}{_retell_escaped(found[2])}{found[3]}", piece)
-    parts = _DRAWING.split(told)
+    translated = _TEXT.sub(lambda found: f"{found[1]}{_retell_escaped(found[2])}{found[3]}", piece)
+    parts = _DRAWING.split(translated)
     # What a drawing says of its marks to screen readers is made by the library that drew it.
     return "".join(part if place % 2 else _LABEL.sub(_retell_label, part) for place, part in enumerate(parts))
 
@@ -56,5 +56,5 @@ def _retell_label(found: re.Match[str]) -> str:
 
 def _retell_escaped(text: str) -> str:
     plain = html.unescape(text)
-    told = retell(plain)
-    return text if told == plain else html.escape(told)
+    translated = retell(plain)
+    return text if translated == plain else html.escape(translated)

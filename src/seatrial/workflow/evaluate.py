@@ -227,17 +227,17 @@ def _predict(
 ) -> EarlyStopping | None:
     spec = evaluation.spec
 
-    def answer_some(indices: NDArray[np.int64]) -> Tally:
+    def predict_some(indices: NDArray[np.int64]) -> Tally:
         todo = indices[~ledger.tally.done[indices]]
         if len(todo):
             predict_all(ledger, todo, predict, len(spec.images), progress)
         return ledger.tally
 
     if spec.until_pp is None:
-        answer_some(ledger.todo)
+        predict_some(ledger.todo)
         return None
     assert evaluation.reference is not None
-    return stop_early(spec.images, evaluation.reference.predictions, spec.until_pp, answer_some)
+    return stop_early(spec.images, evaluation.reference.predictions, spec.until_pp, predict_some)
 
 
 def _evaluation_key(

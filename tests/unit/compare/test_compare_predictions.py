@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import binomtest
 
 from seatrial.compare.predictions import (
+    ChangedImage,
     ClassChange,
-    Flip,
     ScoreChange,
     compare_predictions,
     count_right,
@@ -36,12 +36,12 @@ OTHER = answer(LABELS, [1, 3, 3, 9, 1, 8, 6, 4])
 def test_every_image_that_flipped_is_listed() -> None:
     found = compare_predictions(REFERENCE, OTHER, NAMES)
     assert found.flips == (
-        Flip("a", 3, 3, 1, "lost"),
-        Flip("d", 0, 0, 9, "lost"),
-        Flip("f", 7, 7, 8, "lost"),
-        Flip("g", 7, 7, 6, "lost"),
-        Flip("c", 3, 1, 3, "gained"),
-        Flip("h", 7, 2, 4, "wrong in both"),
+        ChangedImage("a", 3, 3, 1, "lost"),
+        ChangedImage("d", 0, 0, 9, "lost"),
+        ChangedImage("f", 7, 7, 8, "lost"),
+        ChangedImage("g", 7, 7, 6, "lost"),
+        ChangedImage("c", 3, 1, 3, "gained"),
+        ChangedImage("h", 7, 2, 4, "wrong in both"),
     )
     v = found.versus
     assert (v.reference, v.images, v.both_right, v.lost, v.gained, v.changed) == ("torch", 8, 1, 4, 1, 6)

@@ -98,7 +98,7 @@ def _list_tables(compared: PredictionsComparison, differences: Differences, limi
     flips = [
         [
             *(f.id, "–" if f.label is None else show_class(names, f.label)),
-            *(show_class(names, place) for place in (f.reference, f.answer)),
+            *(show_class(names, place) for place in (f.reference, f.predicted)),
             f.kind,
         ]
         for f in differences.flips

@@ -51,8 +51,8 @@ def load_processor(name: str, folder: Path) -> Any:
     Raises:
         UsageError: there is none, or a card cannot say what it does.
     """
-    said = read_json(folder / "preprocessor_config.json", *FIXES)
-    kind = said.get("image_processor_type") or said.get("feature_extractor_type") or ""
+    stated = read_json(folder / "preprocessor_config.json", *FIXES)
+    kind = stated.get("image_processor_type") or stated.get("feature_extractor_type") or ""
     backend = "torchvision" if kind.endswith("Fast") else "pil"
     try:
         processor = import_transformers().AutoImageProcessor.from_pretrained(folder, backend=backend)

@@ -107,11 +107,11 @@ def list_missing(name: str) -> str:
         lacking.append("height and width of its images")
     if "labels" not in draft.values:
         lacking.append("the names of its classes (needed for reports only)")
-    said = f"{draft.values['network']['classes']} classes"
-    said += f", images of {height} × {width}" if height and width else ""
-    said += "; it takes uint8 images, and normalises by itself" if image.dtype == "uint8" else ""
-    said += f"; {inside.describe()}" if inside else ""
-    return f"{name} has {said}; it cannot say {', '.join(lacking)}"
+    facts = f"{draft.values['network']['classes']} classes"
+    facts += f", images of {height} × {width}" if height and width else ""
+    facts += "; it takes uint8 images, and normalises by itself" if image.dtype == "uint8" else ""
+    facts += f"; {inside.describe()}" if inside else ""
+    return f"{name} has {facts}; it cannot say {', '.join(lacking)}"
 
 
 def describe_inside(path: Path) -> str | None:

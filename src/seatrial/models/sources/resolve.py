@@ -337,8 +337,8 @@ def list_references(pattern: str) -> list[Listed]:
         EngineError: a library is not installed.
     """
     source, name = split_reference(pattern) if ":" in pattern else (None, pattern)
-    asked = [source] if source else [each for each in SOURCES if each != "hf"]
-    found = [listed for each in asked for listed in load_source(each).list_references(name or "*")]
+    sources = [source] if source else [each for each in SOURCES if each != "hf"]
+    found = [listed for each in sources for listed in load_source(each).list_references(name or "*")]
     if found:
         return found
     if source == "hf":
@@ -346,7 +346,7 @@ def list_references(pattern: str) -> list[Listed]:
             f"no folder with a config.json fits '{pattern}', and what the Hugging Face hub has is not known here",
             "look there, and give hf:ORG/NAME",
         )
-    everything = [each.reference for kind in asked for each in load_source(kind).list_references("*")]
+    everything = [each.reference for kind in sources for each in load_source(kind).list_references("*")]
     known = {re.split(r"[./]", reference.partition(":")[2])[0]: reference.partition(":")[0] for reference in everything}
     near = difflib.get_close_matches(re.split(r"[./]", name)[0].strip("*?"), known, n=3, cutoff=0.5)
     words = " or ".join(f"'{known[each]}:{each}*'" for each in near)

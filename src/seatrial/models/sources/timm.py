@@ -100,9 +100,9 @@ def make_transform_of(config: Mapping[str, Any], recipe: Recipe) -> "Transform":
     from timm.data.transforms_factory import create_transform
 
     own_size = _choose_size(config, None)
-    asked = {} if recipe.input_size == own_size else {"input_size": (recipe.channels, *recipe.input_size)}
+    resized = {} if recipe.input_size == own_size else {"input_size": (recipe.channels, *recipe.input_size)}
     # The test-time crop is of the test-time size.
-    settings = resolve_data_config(asked, pretrained_cfg=dict(config), use_test_size=not asked)  # type: ignore[no-untyped-call]
+    settings = resolve_data_config(resized, pretrained_cfg=dict(config), use_test_size=not resized)  # type: ignore[no-untyped-call]
     transform = create_transform(**settings, is_training=False)
     return lambda image: transform(image).numpy()
 

@@ -65,8 +65,8 @@ class Package:
             self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise Failure(8, f"manifest.json cannot be read ({error})") from None
-        said = {key: value for key, value in self.manifest.items() if key != "checksum"}
-        if _hash(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()) != self.manifest.get("checksum"):
+        stated = {key: value for key, value in self.manifest.items() if key != "checksum"}
+        if _hash(json.dumps(stated, sort_keys=True, separators=(",", ":")).encode()) != self.manifest.get("checksum"):
             raise Failure(8, "manifest.json was altered")
         self.settings: dict[str, Any] = self.manifest["settings"]
         self.check_files(*CODE)

@@ -10,7 +10,7 @@ from seatrial.store.records import GateResult
 TEXT = """\
 # {title}: {engine} {precision} on {device}
 
-{standing}
+{outcome}
 
 ```
 pip install -r requirements.txt
@@ -57,7 +57,7 @@ def write_readme(manifest: PackageManifest, run: Run, gates: tuple[GateResult, .
         "engine": manifest.engine,
         "precision": manifest.precision,
         "device": manifest.device,
-        "standing": _describe_standing(manifest),
+        "outcome": _describe_outcome(manifest),
         "needs": ", ".join(name for name in manifest.versions if name not in ("numpy", "pillow")),
         "steps": "; ".join(step.describe() for step in run.recipe.preprocess),
         "pictures": len(manifest.kit),
@@ -71,7 +71,7 @@ def write_readme(manifest: PackageManifest, run: Run, gates: tuple[GateResult, .
     return TEXT.format(**facts).rstrip() + "\n"
 
 
-def _describe_standing(manifest: PackageManifest) -> str:
+def _describe_outcome(manifest: PackageManifest) -> str:
     if manifest.unproven:
         reasons = "; ".join(map(make_printable, manifest.unproven))
         return f"**Unproven: {manifest.outcome}.** This engine did not pass its trial: {reasons}."
