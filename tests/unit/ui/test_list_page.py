@@ -12,11 +12,13 @@ from starlette.testclient import TestClient
 from page_client import open_client
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
 from sealed import edit_record
+from seatrial.results.find_runs import FoundRun
 from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
 from seatrial.store.files import locked
 from seatrial.store.summary import SUMMARY
-from seatrial.ui import select_runs
+from seatrial.ui import run_index, select_runs
+from seatrial.ui.site import open_site
 
 
 @pytest.fixture(scope="module")
@@ -154,16 +156,23 @@ def test_a_run_that_was_mended_is_read_again(root: Path, tmp_path: Path) -> None
 
 
 def test_runs_that_are_still_being_read_are_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.ui.run_index.PATIENCE_S", 0.0)
-    client = open_client(root)
+    monkeypatch.setattr(run_index, "PATIENCE_S", 0.0)
+    left: list[FoundRun] = []
+    read_on = run_index.RunIndex._read_on
+    monkeypatch.setattr(run_index.RunIndex, "_read_on", lambda index, runs: left.extend(runs))
+    site = open_site(root)
+    client = open_client(root, site)
+    left.clear()
     page = client.get("/?order=top1").text
     assert "4 runs are still being read, and are not among these yet" in page and "0 of 4 runs" in page
+    assert len(left) == 4
     first = client.get("/").text
     assert "being read" in first and "4 of 4 runs" in first
-    for _ in range(200):
-        page = client.get("/?order=top1").text
-        if "still being read" not in page:
-            break
+    # In the background:
+    read_on(site.index, left[:4])
+    assert site.index._reader is not None
+    site.index._reader.join(60)
+    page = client.get("/?order=top1").text
     assert "4 of 4 runs" in page and "still being read" not in page
 
 
