@@ -139,7 +139,7 @@ class Browser:
     def open(self, address: str) -> None:
         """Go to an address, and wait until it and what it leads to are there."""
         self.call("Page.navigate", url=address)
-        self.wait_until("document.readyState === 'complete' && !document.querySelector('meta[http-equiv=refresh]')")
+        self.wait_until("!document.querySelector('meta[http-equiv=refresh]')")
 
     def evaluate(self, script: str) -> Any:
         """The value of a script; a promise is waited for."""
@@ -149,11 +149,11 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_until(self, script: str, patience_s: float = PATIENCE_S) -> None:
-        """Wait until a script is true; while a page comes it has no value."""
+        """Wait until a page has come and a script is true of it."""
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                if self.evaluate(f"Boolean({script})"):
+                if self.evaluate(f"document.readyState === 'complete' && Boolean({script})"):
                     return
             except RuntimeError:
                 pass

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
+from bomb_image import make_bomb
 from page_client import HOST, open_client
 from pages_shown import find_text
 from seatrial.errors import EngineError
@@ -42,16 +41,6 @@ def client(site: Site) -> TestClient:
 @pytest.fixture(scope="module")
 def photo(tiny_trial: TinyTrial) -> bytes:
     return (tiny_trial.images / "image_003.JPEG").read_bytes()
-
-
-def make_bomb() -> bytes:
-    """A PNG of a few kilobytes with 900 million pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(3751 * 30_000), 9)) + chunk(b"IEND", b"")
 
 
 def test_the_page_offers_every_engine_the_reference_first(client: TestClient) -> None:
