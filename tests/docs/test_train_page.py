@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pages import read_commands, read_page
+from seatrial.api.training import PERFORMANCE
 from seatrial.cli import run_cli
-from seatrial.cli.train import PERFORMANCE
 from seatrial.cli.train_aliases import FLAGS, translate
 from seatrial.recipes import load_recipe
 from tiny_trial import make_trial

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli.options import Folder, Json, read_scopes, read_sizes
+from seatrial import api
+from seatrial.cli.options import Folder, Json
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 from seatrial.errors import UsageError
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from seatrial.store.measurement import EnergyScope, Measurement, Point, Scope
 
 HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
-DURATION_S = 5.0
-MIN_SAMPLES = 50
-WARM_UP_S = 10.0
-"""At most; as long as the timing where that is longer."""
 
 Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
 Images = Annotated[
@@ -77,59 +74,29 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure an engine's speed: every sample stored, fresh processes, outputs checked, reasons to doubt listed."""
-    from seatrial.bench.measure import Limits
-    from seatrial.bench.sweep import SweepSpec
-    from seatrial.engines.base import read_engine
-    from seatrial.store.command_line import write_words
-    from seatrial.store.imported import check_output
-    from seatrial.workflow.bench import (
-        PROCESSES,
-        bench_engine,
-        choose_streams,
-        find_prepared,
-        prepare_folder,
-        write_guide_summaries,
-    )
-
-    if loop is not None:
-        _check_loop(duration, min_samples, streams)
-    scopes = cast("tuple[Scope, ...]", read_scopes(scope or "host"))
-    check_output(output)
-    file = read_engine(folder)
     with show_progress() as progress:
-        spec = SweepSpec(
-            batch_sizes=read_sizes(batch_size),
-            limits=Limits(
-                duration_s=0 if loop else duration or DURATION_S,
-                min_samples=loop or min_samples or MIN_SAMPLES,
-                warmup_budget_s=max(WARM_UP_S, duration or 0),
-            ),
-            processes=processes or (1 if loop else PROCESSES),
-            # A device's times are those of one run after the other, and so are the guides'.
-            streams=(streams or (1 if loop or "device" in scopes else choose_streams(file, None)),),
-            images=prepare_folder(file, images, output) if images else find_prepared(file),
-            scopes=scopes,
-            files=images if "e2e" in scopes else None,
+        done = api.bench(
+            folder,
+            output=output,
+            batch_size=batch_size,
+            scope=scope,
+            images=images,
+            streams=streams,
+            duration=duration,
+            loop=loop,
+            min_samples=min_samples,
+            processes=processes,
             stop_when_saturated=stop_when_saturated,
+            force=force,
+            progress=progress,
         )
-        record = bench_engine(file, spec, output, progress, force)
-    words = write_words("bench", folder, batch_size=spec.batch_sizes, loop=loop, scope=scopes, output=output)
-    lines = write_guide_summaries(record, output, words) if loop else []
+    record = done.record
     if as_json:
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
         return
-    for line in lines:
+    for line in done.guide_lines:
         print(line)
-    _print_record(record, scopes, latency_budget_ms)
-
-
-def _check_loop(duration: float | None, min_samples: int | None, streams: int | None) -> None:
-    """The guides measure a number of runs of one stream; a setting that would be ignored is an error."""
-    for name, value in (("--duration", duration), ("--min-samples", min_samples)):
-        if value is not None:
-            raise UsageError(f"--loop and {name} both set how long to measure", "give one of them")
-    if (streams or 1) > 1:
-        raise UsageError("the guides' summary is of one stream, so --loop takes no --streams", "leave one out")
+    _print_record(record, done.scopes, latency_budget_ms)
 
 
 def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms: float | None) -> None:

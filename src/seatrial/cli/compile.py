@@ -1,12 +1,12 @@
 """`seatrial compile`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Json, Output, read_pairs, read_sizes
+from seatrial import api
+from seatrial.cli.options import Json, Output
 from seatrial.cli.output.progress import print_json, show_progress
 
 
@@ -34,26 +34,20 @@ def compile(
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
-    from seatrial.data.preprocessing.aipp import load_aipp
-    from seatrial.engines.engine_folder import read_graph
-    from seatrial.models.sources import resolve_recipe
-    from seatrial.workflow.compile import choose_engine, compile_graph, insert_aipp
-    from seatrial.workflow.import_onnx import import_graph
-    from seatrial.workflow.tune import describe_trial, tune_graph
-
-    sizes = () if batch_size == "dynamic" else read_sizes(batch_size)
-    if recipe is not None:
-        import_graph(graph, resolve_recipe(recipe))
     with show_progress() as progress:
-        source = read_graph(graph)
-        if aipp is not None:
-            source = insert_aipp(source, load_aipp(aipp), progress)
-        chosen = choose_engine(source, engine, precision, device)
-        spec = replace(chosen, batch_sizes=sizes, options=read_pairs(option or []))
-        if tune:
-            built = tune_graph(source, spec, output, progress).manifest
-        else:
-            built = compile_graph(source, spec, output, progress).manifest
+        built = api.compile(
+            graph,
+            engine=engine,
+            output=output,
+            precision=precision,
+            batch_size=batch_size,
+            device=device,
+            option=option,
+            recipe=recipe,
+            aipp=aipp,
+            tune=tune,
+            progress=progress,
+        ).manifest
     if as_json:
         print_json(built.model_dump(mode="json", by_alias=True))
         return
@@ -63,4 +57,6 @@ def compile(
         f"{output}: {built.engine} {built.sdk_version} {built.precision} on {built.device}; layers: {executed}; {files}"
     )
     if built.tuning is not None:
+        from seatrial.workflow.tune import describe_trial
+
         print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")

@@ -1,19 +1,16 @@
 """`seatrial evaluate`."""
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seatrial import api
 from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
 from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress
-from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.cluster.connection import RayExecutor
-    from seatrial.recipes.schema import Gates
-    from seatrial.store.records import AccuracyRecord, GraphManifest
+    from seatrial.store.records import AccuracyRecord
 
 ImageSet = Annotated[str, typer.Option(help="A folder, list, .info file, .tar shards, bins or a pack.")]
 BatchSize = Annotated[int | None, typer.Option(help="Batch size; default: what tuning chose, else 16.", min=1)]
@@ -76,80 +73,38 @@ def evaluate(
     as_json: Json = False,
 ) -> int:
     """Measure an engine's accuracy on a set of images; writes OUTPUT/NAME.json and NAME.parquet."""
-    from seatrial.engines.base import read_engine
-    from seatrial.recipes import Recipe
-    from seatrial.workflow.evaluate import EvaluateSpec, ImageSetSpec, evaluate_engine, read_set
-
-    file = read_engine(folder)
-    limit_pp = choose_gate(file.manifest.graph, reference, gate_pp, until_certain)
-    image_set = ImageSetSpec(images, labels, no_labels, limit, seed, fake_images)
-    spec = EvaluateSpec(
-        batch_size=batch_size,
-        reference=reference,
-        decode_workers=workers,
-        streams=streams,
-        keep_logits=logits,
-        allow_partial=allow_partial,
-        resume=resume,
-        until_pp=limit_pp if until_certain else None,
-    )
-    with show_progress() as progress, connect(cluster, actors, cpus_per_actor, file.manifest.device) as executor:
-        record = evaluate_engine(file, read_set(file, image_set, spec, progress), output, progress, executor)
+    with show_progress() as progress:
+        done = api.evaluate(
+            folder,
+            images=images,
+            output=output,
+            labels=labels,
+            no_labels=no_labels,
+            batch_size=batch_size,
+            reference=reference,
+            limit=limit,
+            seed=seed,
+            workers=workers,
+            streams=streams,
+            logits=logits,
+            allow_partial=allow_partial,
+            resume=resume,
+            gate_pp=gate_pp,
+            until_certain=until_certain,
+            fake_images=fake_images,
+            cluster=cluster,
+            actors=actors,
+            cpus_per_actor=cpus_per_actor,
+            progress=progress,
+        )
     if as_json:
-        print_json(record.model_dump(mode="json", by_alias=True))
+        print_json(done.record.model_dump(mode="json", by_alias=True))
     else:
-        print_accuracy(record)
-    card = Recipe.read(file.manifest.graph.recipe, "the graph's manifest")
-    return judge(record, card.gates, limit_pp, as_json)
-
-
-def connect(
-    cluster: str | None, actors: int | None, cpus_per_actor: int | None, device: str
-) -> "AbstractContextManager[RayExecutor | None]":
-    """The cluster of the options; None is this process.
-
-    Raises:
-        UsageError: there are options of a cluster and no --cluster.
-        EngineError: it cannot be reached, or has no room.
-    """
-    if cluster is None:
-        if actors is not None or cpus_per_actor is not None:
-            raise UsageError("--actors and --cpus-per-actor need a cluster", "give --cluster ray")
-        return nullcontext()
-    from seatrial.cluster.connection import RayExecutor, parse_cluster
-
-    return RayExecutor(device, parse_cluster(cluster), actors, cpus_per_actor)
-
-
-def choose_gate(
-    graph: "GraphManifest", reference: Path | None, gate_pp: float | None, until_certain: bool
-) -> float | None:
-    """The largest drop in points, None if nothing is to be judged.
-
-    Raises:
-        UsageError: there is no reference to judge against, or no gate.
-    """
-    if gate_pp is None and not until_certain:
-        return None
-    if reference is None:
-        raise UsageError("--gate-pp and --until-certain need a reference", "give --reference FILE.parquet")
-    own = graph.recipe.get("gates", {}).get("reference_drop_pp")
-    if gate_pp is None and own is None:
-        raise UsageError(f"the card {graph.recipe['name']} has no gate reference_drop_pp", "give --gate-pp POINTS")
-    return own if gate_pp is None else gate_pp
-
-
-def judge(record: "AccuracyRecord", card: "Gates", limit_pp: float | None, as_json: bool) -> int:
-    """Print the verdict if there is a gate, and what speaks against believing it; returns the exit code."""
-    from seatrial.compare.gates import judge_predictions
-    from seatrial.compare.verdict import reach_verdict
-
-    gates = tuple(judge_predictions(record, card, limit_pp))
-    if not as_json:
-        for gate in gates:
-            whose = "" if gate.engine == record.name else f"{gate.engine}: "
+        print_accuracy(done.record)
+        for gate in done.gates:
+            whose = "" if gate.engine == done.record.name else f"{gate.engine}: "
             print_text(f"{gate.outcome}: {whose}{gate.reason}")
-    return reach_verdict(record.recipe, gates).exit_code if gates else 0
+    return done.verdict.exit_code if done.verdict else 0
 
 
 def print_accuracy(record: "AccuracyRecord") -> None:

@@ -1,10 +1,11 @@
 """`seatrial export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from seatrial import api
 from seatrial.cli.options import (
     Checkpoint,
     CheckpointKey,
@@ -17,15 +18,9 @@ from seatrial.cli.options import (
     Reference,
     StripPrefix,
     WhichWeights,
-    read_choice,
-    read_reading,
 )
 from seatrial.cli.output.progress import print_json, print_table, show_progress
-from seatrial.errors import DataError, UsageError
-from seatrial.progress import Progress, Update
-
-if TYPE_CHECKING:
-    from seatrial.data.preprocessing.aipp import Aipp
+from seatrial.errors import UsageError
 
 
 def export(
@@ -60,30 +55,27 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export a checkpoint to ONNX, compare every step with torch, and check the result."""
-    from seatrial.data.labels import list_images, spread
-    from seatrial.export.spec import OPSETS, ExportSpec
-    from seatrial.models.find_weights import find_weights
-    from seatrial.models.sources import resolve_network
-    from seatrial.workflow.export import PARITY_IMAGES, export_checkpoint
-
-    card = resolve_network(recipe, image_size, like, classes)
-    proof = spread(list_images(images), PARITY_IMAGES) if images else []
-    if images and not proof:
-        raise DataError(f"image folder {images} has no images", "give a folder of JPEG or PNG files")
     with show_progress() as progress:
-        config = read_aipp(aipp, fuse, progress)
-        spec = ExportSpec(
-            opset or card.graph.opset,
-            read_batch(batch_size),
-            read_choice(exporter or "torchscript", tuple(OPSETS), "exporter"),
-            simplify,
-            fuse,
-            fall_back=exporter is None,
-            reading=read_reading(weights, checkpoint_key, strip_prefix),
-            aipp=config,
-        )
-        file = find_weights(card, checkpoint, fetch, progress)
-        manifest = export_checkpoint(card, file, output, spec, proof, progress)
+        manifest = api.export(
+            recipe,
+            output=output,
+            checkpoint=checkpoint,
+            opset=opset,
+            batch_size=batch_size,
+            exporter=exporter,
+            simplify=simplify,
+            fuse_preprocess=fuse,
+            aipp=aipp,
+            images=images,
+            image_size=image_size,
+            classes=classes,
+            like=like,
+            fetch=fetch,
+            weights=weights,
+            checkpoint_key=checkpoint_key,
+            strip_prefix=strip_prefix,
+            progress=progress,
+        ).manifest
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return
@@ -91,44 +83,12 @@ def export(
         [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
         for p in manifest.parity
     ]
-    kind = "images" if proof else "synthetic images"
+    kind = "images" if images else "synthetic images"
     print_table(["step", kind, "relative error", "largest error", "other first class"], rows)
-    if aipp and not proof:
+    if aipp and not images:
         print("AIPP was not compared with the card's own preprocessing: give --images for that")
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
     print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
-
-
-def read_batch(text: str) -> int | None:
-    """The batch size of `--batch-size`; None is a free one.
-
-    Raises:
-        UsageError: it is neither a number above 0 nor `dynamic`.
-    """
-    if text == "dynamic":
-        return None
-    if not (text.isdigit() and int(text) > 0):
-        raise UsageError(f"--batch-size {text} is neither a number above 0 nor `dynamic`", "write it like 16")
-    return int(text)
-
-
-def read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | None":
-    """The configuration of `--aipp`; notes what it does, and which of its settings do nothing.
-
-    Raises:
-        UsageError: it is wrong, or nothing is to be fused.
-    """
-    if path is None:
-        return None
-    if not fuse:
-        raise UsageError("--aipp is written into the graph, and --no-fuse-preprocess forbids that", "drop one of them")
-    from seatrial.data.preprocessing.aipp import describe_aipp, list_unused, load_aipp
-
-    config = load_aipp(path)
-    progress(Update("aipp", note=describe_aipp(config)))
-    for unused in list_unused(config):
-        progress(Update("aipp", note=unused))
-    return config
 
 
 def simplify(

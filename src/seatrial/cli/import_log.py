@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.options import Json, read_sizes
+from seatrial.api.values import read_sizes
+from seatrial.cli.options import Json
 from seatrial.cli.output.progress import print_json, print_table, show_progress
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seatrial.api.values import read_sizes
 from seatrial.cli.bench import Record, Streams
 from seatrial.cli.import_log import print_imported
-from seatrial.cli.options import Folder, Json, read_sizes
+from seatrial.cli.options import Folder, Json
 from seatrial.cli.output.progress import print_json, show_progress
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.options import Json, Labels, Output, read_choice
+from seatrial import api
+from seatrial.cli.options import Json, Labels, Output
 from seatrial.cli.output.progress import print_json, show_progress
-from seatrial.errors import UsageError
 
 
 def quantize(
@@ -32,24 +32,18 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Quantise a graph to int8 with a scale for each output channel, checked and compared with fp32."""
-    from seatrial.data.labels import read_labels
-    from seatrial.engines.engine_folder import read_graph
-    from seatrial.recipes import Recipe
-    from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
-
-    source = read_graph(graph)
-    if images is None and labels is not None:
-        raise UsageError(f"--labels {labels} belongs to --images", "give --images too")
-    card = Recipe.read(source.manifest.recipe, "the graph's manifest")
     with show_progress() as progress:
-        spec = QuantizeSpec(
+        manifest = api.quantize(
+            graph,
             calibration=calibration,
-            count=calibration_images,
-            preset=read_choice(preset, ("performance", "mixed"), "preset"),
-            images=() if images is None else read_labels(images, labels, card, progress),
+            output=output,
+            calibration_images=calibration_images,
+            preset=preset,
+            images=images,
+            labels=labels,
             max_drop_pp=max_drop_pp,
-        )
-        manifest = quantize_graph(source, spec, output, progress)
+            progress=progress,
+        ).manifest
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return

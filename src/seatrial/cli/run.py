@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seatrial import api
+from seatrial.api.trial import make_run_spec
 from seatrial.cli.options import (
     Checkpoint,
     CheckpointKey,
@@ -21,11 +23,9 @@ from seatrial.cli.options import (
     Reference,
     StripPrefix,
     WhichWeights,
-    read_reading,
-    read_sizes,
 )
 from seatrial.cli.output.progress import print_json, print_text, show_progress
-from seatrial.errors import ExitCode, UsageError
+from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
     from seatrial.results.run import Run
@@ -100,42 +100,15 @@ def run(
 ) -> int:
     """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
     from seatrial.cli.run_config import settle_opposites, write_config
-    from seatrial.store.command_line import read_duration
-    from seatrial.workflow.run_spec import RunSpec
 
     values = settle_opposites(context)
     if print_config:
         print(write_config(values), end="")
         return ExitCode.PASS
-    spec = RunSpec(
-        recipe=recipe,
-        checkpoint=checkpoint,
-        images=images,
-        labels=labels if values["labels"] else None,
-        unlabelled=values["no_labels"],
-        engines=tuple(name.strip() for name in engines.split(",") if name.strip()),
-        output=output,
-        batch_sizes=() if batch_size is None else read_sizes(batch_size),
-        bench_duration_s=bench_duration,
-        bench_min_samples=bench_samples,
-        evaluate_batch_size=evaluate_batch_size,
-        opset=opset,
-        calibration=calibration,
-        measure_again=measure_again,
-        image_size=image_size,
-        classes=classes,
-        like=like,
-        fetch=fetch,
-        reading=read_reading(weights, checkpoint_key, strip_prefix),
-        gates=tuple(gate or ()),
-        time_budget_s=None if time_budget is None else read_duration(time_budget),
-    )
     if dry_run:
-        return print_plan(spec, as_json)
-    from seatrial.workflow.run import run_pipeline
-
+        return print_plan(make_run_spec(values), as_json)
     with show_progress() as progress:
-        done = run_pipeline(spec, progress)
+        done = api.run(**values, progress=progress).run
     return print_verdict(done, as_json)
 
 
@@ -167,26 +140,18 @@ def report(
     ] = None,
 ) -> int:
     """Write report.html and report.md of a run, or print another form of it; exit code 7 where it is not judged."""
-    from seatrial.report.forms import check_form, write_form
     from seatrial.report.headline import write_verdict
     from seatrial.report.language import retell, speaking
-    from seatrial.results.run_folder import read_run
-    from seatrial.store.files import write_text
-    from seatrial.workflow.run import write_report
 
-    if form is None and output is not None:
-        raise UsageError("--output is for one form, and --format names none", "give --format, such as --format html")
-    if form is None:
-        with show_progress(), speaking(language):
-            html, markdown, run = write_report(folder)
-            verdict = retell(write_verdict(run))
-        print_text(f"{html}\n{markdown}\n{verdict}")
-    else:
-        check_form(form, output)
-        run = read_run(folder)
-        text = write_form(run, form, language)
-        print(text, end="") if output is None else write_text(output, text)
-    return ExitCode.INCONCLUSIVE if run.verdict is None else ExitCode.PASS
+    with show_progress():
+        done = api.report(folder, format=form, language=language, output=output)
+    if done.text is None:
+        with speaking(language):
+            verdict = retell(write_verdict(done.run))
+        print_text("\n".join([*map(str, done.files), verdict]))
+    elif output is None:
+        print(done.text, end="")
+    return ExitCode.INCONCLUSIVE if done.verdict is None else ExitCode.PASS
 
 
 def demo(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from seatrial.api.training import PERFORMANCE
 from seatrial.cli import run_cli
-from seatrial.cli.train import PERFORMANCE
 from seatrial.machine.environment import read_environment
 from seatrial.progress import Progress, silent
 from seatrial.recipes.training import Train

@@ -1,0 +1,125 @@
+"""What the functions of the API return: the stored records, with where they are stored."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seatrial.compare.regression import Changes
+    from seatrial.compare.speed_table import SpeedTable
+    from seatrial.compare.training_table import TrainingTable
+    from seatrial.results.run import Run
+    from seatrial.store.measurement import Measurement, Scope
+    from seatrial.store.records import AccuracyRecord, EngineManifest, GateResult, GraphManifest, Verdict
+    from seatrial.store.training import TrainingRecord, TrainingSpeedRecord
+    from seatrial.workflow.compare.inputs import Comparable
+    from seatrial.workflow.compare.predictions import PredictionsComparison
+    from seatrial.workflow.predict import ClassShare
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A trained checkpoint."""
+
+    folder: Path
+    record: "TrainingRecord"
+    speed: "TrainingSpeedRecord | None" = None
+    """Of `performance=True`."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights; of `performance=True` there are none."""
+        return self.folder / self.record.checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class GraphResult:
+    """An ONNX file."""
+
+    path: Path
+    manifest: "GraphManifest"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineResult:
+    """An engine folder."""
+
+    folder: Path
+    manifest: "EngineManifest"
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyResult:
+    """An engine's accuracy."""
+
+    path: Path
+    """The record; its predictions are beside it."""
+    record: "AccuracyRecord"
+    gates: "tuple[GateResult, ...]" = ()
+    verdict: "Verdict | None" = None
+    """None where no gate was given."""
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions, a Parquet file."""
+        return self.path.parent / self.record.predictions
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedResult:
+    """An engine's speed."""
+
+    path: Path
+    record: "Measurement"
+    scopes: "tuple[Scope, ...]"
+    """In the order asked for."""
+    guide_lines: tuple[str, ...] = ()
+    """Of `loop`: what the guides' tools print."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """What `compare` found."""
+
+    kind: "Comparable"
+    """What was compared."""
+    found: "PredictionsComparison | Changes | SpeedTable | TrainingTable"
+    verdict: "Verdict | None"
+    """None where nothing was to be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run folder and all of its records."""
+
+    run: "Run"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.run.folder
+
+    @property
+    def verdict(self) -> "Verdict | None":
+        """None of a run that was not judged."""
+        return self.run.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult(RunResult):
+    """A run with a report of it."""
+
+    files: tuple[Path, ...]
+    """Those that were written."""
+    text: str | None
+    """The form that `format` names; None of the pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What an engine makes of an image."""
+
+    image: str
+    engine: str
+    best: "tuple[ClassShare, ...]"
+    """The five best classes, the best first."""
