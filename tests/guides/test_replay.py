@@ -4,9 +4,6 @@ Each guide's own network with weights of a rule, on three of the images whose pi
 """
 
 import re
-import shlex
-import shutil
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,64 +14,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from golden_weights import fill_golden_weights
+from guide_replay import GOLDEN, GUIDES, NAMES, follow, lay_out, prove_little
 from seatrial.cli import run_cli
-from seatrial.export import export_graph, simplify
-from seatrial.models.build import sketch_network
-from seatrial.recipes import load_recipe
-from seatrial.workflow import compile, export
 
-HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "golden"
-GUIDES = tomllib.loads((HERE / "commands.toml").read_text(encoding="utf-8"))
-NAMES = tuple(f"ILSVRC2012_val_{number:08d}" for number in (1, 2, 3))
-SIZES = {1: (500, 375), 2: (333, 500), 3: (300, 220)}
+WEIGHTS = "random.pth.tar"
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
-WEIGHTS = "random.pth.tar"
-PROOF = 1
-"""Images that each step of a graph is compared on; outside the tests 64."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _little_proof() -> Iterator[None]:
-    """What the guides do not do takes most of the time: every graph is compared with the one before on 64 images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "PARITY_IMAGES", PROOF)
-        patch.setattr(compile, "PARITY_IMAGES", PROOF)
-        patch.setattr(simplify, "CHECK_IMAGES", PROOF)
-        patch.setattr(export_graph, "_check_alone", lambda *_: None)
+    with prove_little():
         yield
-
-
-def lay_out(folder: Path, guide: Mapping[str, Any]) -> torch.nn.Module:
-    """Images and weights as a guide has them; the network with these weights."""
-    (folder / "imagenet" / "val").mkdir(parents=True)
-    for name in NAMES:
-        shutil.copy(GOLDEN / "preprocess" / "images" / f"{name}.JPEG", folder / "imagenet" / "val")
-    if "aipp" in guide:
-        shutil.copy(GOLDEN / "aipp" / guide["aipp"], folder)
-    # Without a draw of weights that are replaced at once.
-    network = sketch_network(load_recipe(guide["network"]).network).to_empty(device="cpu")
-    fill_golden_weights(network, "guide")
-    state = dict(network.state_dict())
-    if guide["keys"] == "linear squeeze":
-        state = {
-            re.sub(r"\.se\.(fc\d)", r".\1", key): value.flatten(1) if re.search(r"\.se\.fc\d\.weight", key) else value
-            for key, value in state.items()
-        }
-    elif guide["keys"]:
-        state = {f"{guide['keys']}{key}": value for key, value in state.items()}
-    torch.save({"state_dict": state, "epoch": 90} if guide["keys"] == "module." else state, folder / WEIGHTS)
-    return network.eval()
-
-
-def follow(commands: list[str], **values: object) -> None:
-    """Run a guide's lines as they are printed, variables filled in, with the two words in front."""
-    for line in commands:
-        for name, value in values.items():
-            line = line.replace(f"${{{name}}}", str(value))
-        assert run_cli(["compat", *shlex.split(line)]) == 0, line
 
 
 def load_pixels(guide: Mapping[str, Any], name: str) -> NDArray[np.uint8]:
@@ -142,9 +93,9 @@ def write_labels(rows: list[NDArray[np.float64]]) -> str:
     return f'{{"title": "Overall statistical evaluation", "value": [{listed}]}}'
 
 
-def replay(guide: Mapping[str, Any], folder: Path, sizes: tuple[int, ...], loop: int) -> str:
-    """Follow a guide, checking what each part leaves; all that was printed from the measurements on."""
-    network = lay_out(folder, guide)
+def replay(guide: Mapping[str, Any], folder: Path, sizes: tuple[int, ...], loop: int) -> None:
+    """Follow a guide, checking what each part leaves."""
+    network = lay_out(folder, guide, WEIGHTS)
     follow(guide["prepare"], weights=WEIGHTS)
     check_bins(guide)
     check_graph(guide["graph"])

@@ -32,7 +32,7 @@ def plan_smi(call: Call) -> Plan:
 TOOLS = (
     Tool(
         ("npu-smi",),
-        "info [-m | -t KIND -i CARD]",
+        "info [-m] [-t KIND -i CARD]",
         "doctor, and exit code 5; on an NPU the machine's own",
         plan_smi,
         tuple(

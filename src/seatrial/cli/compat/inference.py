@@ -131,7 +131,7 @@ FORMS = {"bin": "BIN", "npy": "NPY", "txt": "TXT"}
 MODES = {mode: mode for mode in ("array", "files", "tensor", "full")}
 OFF = ("false", "0", "no", "n", "f")
 AIS_BENCH = (
-    Flag(("model", "m", "om"), means="FOLDER of `infer`"),
+    Flag(("model", "m", "om", "om_model"), means="FOLDER of `infer`"),
     Flag(("input", "i"), "--input"),
     Flag(("output", "o"), "--output"),
     Flag(("output_dirname", "od"), "--output-dirname"),
@@ -208,7 +208,7 @@ TOOLS = (
         plan_ais_bench,
         AIS_BENCH,
     ),
-    Tool(("msit", "ait"), "benchmark --om-model OM …", "infer", plan_ais_bench, AIS_BENCH, (1,)),
+    Tool(("msit", "ait"), "benchmark -om OM …", "infer", plan_ais_bench, AIS_BENCH, (1,)),
     Tool(
         ("benchmark.x86_64", "benchmark.aarch64", "benchmark"),
         "-model_type=vision -om_path=OM -batch_size=N -input_text_path=INFO …",

@@ -213,7 +213,7 @@ PRECISION = "give an int8 graph: `seatrial quantize` makes one"
 TOOLS = (
     Tool(
         ("trtexec",),
-        "--onnx=FILE | --loadEngine=FOLDER [--saveEngine=FOLDER] [--fp16] [--shapes=NAME:NxCxHxW] …",
+        "--onnx=FILE or --loadEngine=FOLDER, [--saveEngine=FOLDER] [--fp16] [--shapes=NAME:NxCxHxW] …",
         "compile, bench",
         plan_trtexec,
         (
