@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One thing to show. With `total` it is a step of counted work, with `note` a line to keep."""
+    """One thing to show. With `total` it is a step of counted work, with `note` a line to keep.
+
+    With `doing` it says what begins and cannot be counted, such as a compilation: how long it goes on is shown until
+    the next update.
+    """
 
     stage: str
     done: int = 0
@@ -15,6 +19,7 @@ class Update:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Short figures to show beside the bar, already formatted, such as {"loss": "1.27"}."""
     note: str = ""
+    doing: str = ""
 
 
 Progress = Callable[[Update], None]

@@ -1,6 +1,7 @@
 """When something is wrong: one line that says what was asked, found and to do, the exit code, nothing half made."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -167,7 +168,10 @@ def test_a_stopped_run_resumes(
         assert process.wait(timeout=60) == 130
     finally:
         process.kill()
-    assert log.read_text().splitlines()[-1] == "seatrial: stopped; the same command resumes"
+    assert (
+        log.read_text().splitlines()[-1]
+        == f"seatrial: stopped; the same command resumes: {shlex.join(['seatrial', *slow])}"
+    )
     assert not list((tmp_path / "run").rglob(".*.json.*")), "temporary files were left behind"
     assert run_cli(arguments) == 0
     assert "already evaluated: onnxruntime" in capsys.readouterr().err

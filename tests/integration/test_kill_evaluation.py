@@ -71,7 +71,7 @@ def test_a_stopped_evaluation_goes_on_where_it_was(
     os.kill(process.pid, number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
-    assert told.splitlines()[-1] == "seatrial: stopped; the same command resumes"
+    assert told.splitlines()[-1].startswith("seatrial: stopped; the same command resumes: seatrial evaluate ")
     assert run_cli([*words, "--output", str(tmp_path / "stopped")]) == 0
     assert "of 2000 images are done already" in capsys.readouterr().err
     assert run_cli([*words, "--output", str(tmp_path / "whole")]) == 0

@@ -3,6 +3,7 @@
 import atexit
 import itertools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,29 +16,41 @@ from seatrial.errors import ExitCode, SeatrialError
 GRACE_S = 4
 """Seconds for a stopped command to clean up; finished work is on disk before."""
 STOPPED = "stopped; the same command resumes"
+_command: list[str] = []
+"""The words of the command that runs."""
 _end_at_once = os._exit
 """Kept, as the user's code runs without it (`models.user_code`)."""
 
 
-def run_cli(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; a bug of ours leaves its traceback and exit code 1."""
+def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
+    """Run one command and return its exit code; a bug of ours leaves its traceback and exit code 1.
+
+    Args:
+        announcing: say at once that a verb has begun which shows its progress.
+    """
     from seatrial.cli.app import make_app
     from seatrial.cli.check_output import guard
+    from seatrial.cli.output.progress import announce, one_command
 
+    _command[:] = arguments
     # Also where a shell that starts jobs in the background had Ctrl-C ignored.
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = guard(_find_command(make_app()))(args=list(arguments), standalone_mode=False)
+        app = make_app()
+        if announcing:
+            announce(app, arguments)
+        with one_command():
+            code = guard(_find_command(app))(args=list(arguments), standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.
-        return _fail(STOPPED, code) if code == ExitCode.STOPPED else code if isinstance(code, int) else 0
+        return _fail(_write_stopped(), code) if code == ExitCode.STOPPED else code if isinstance(code, int) else 0
     except _find_usage_error() as error:
         return _fail_for_usage(error)
     except SeatrialError as error:
         return error.exit_code if error.reported else _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail(STOPPED, ExitCode.STOPPED)
+        return _fail(_write_stopped(), ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit) as error:
         # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
@@ -53,11 +66,18 @@ def run_cli(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
+    from seatrial.cli.output.progress import clear_announcement
     from seatrial.printable import make_printable
 
+    clear_announcement()
     # One line, whatever a library put into its message.
     print("seatrial: " + make_printable(" ".join(message.split())), file=sys.stderr)
     return code
+
+
+def _write_stopped() -> str:
+    """That the command was stopped, and the very one that goes on."""
+    return f"{STOPPED}: {shlex.join(['seatrial', *_command])}"
 
 
 def _find_command(app: Any) -> Any:
@@ -102,5 +122,5 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
-    os.write(2, f"seatrial: {STOPPED}\n".encode())
+    os.write(2, f"seatrial: {_write_stopped()}\n".encode())
     _end_at_once(ExitCode.STOPPED)

@@ -30,6 +30,7 @@ from seatrial.cli import (
     train,
     ui,
 )
+from seatrial.cli.output.progress import Quiet, be_quiet
 from seatrial.errors import ExitCode
 
 HELP = "Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured."
@@ -76,5 +77,7 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    pass
+    if quiet:
+        be_quiet()

@@ -9,7 +9,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ Moved = Annotated[
 ]
 
 
+@shows_progress
 def bench(
     folder: Folder,
     output: Record,

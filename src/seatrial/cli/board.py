@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.output.progress import show_progress
+from seatrial.cli.output.progress import show_progress, shows_progress
 from seatrial.errors import UsageError
 
 Folder = Annotated[Path, typer.Argument(help="A folder with run folders in it, at any depth.")]
@@ -32,6 +32,7 @@ def pausing_collection() -> Iterator[None]:
             gc.enable()
 
 
+@shows_progress
 def board(folder: Folder, output: Output = None, form: Form = None, since: Since = None) -> int:
     """List every run under a folder side by side: accuracy, drop, speed, memory, verdict, and the Pareto front."""
     from seatrial.cli.output.board import FORMS, write_board

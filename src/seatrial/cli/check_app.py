@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Checkpoint, ImageSize, Json, Like, Output
-from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
 
 app = typer.Typer(
     help="Is your program the network that passed? A kit of images, and what your program does otherwise.",
@@ -16,6 +16,7 @@ app = typer.Typer(
 
 
 @app.command()
+@shows_progress
 def kit(
     source: Annotated[str, typer.Argument(metavar="REF|RUN", help="Model reference, or a folder of `seatrial run`.")],
     output: Output,
@@ -33,6 +34,7 @@ def kit(
 
 
 @app.command()
+@shows_progress
 def judge(
     folder: Annotated[Path, typer.Argument(metavar="KIT", help="A folder that `seatrial check-app kit` wrote.")],
     predictions: Annotated[

@@ -9,7 +9,7 @@ import typer
 from seatrial import api
 from seatrial.api.judge import detect_compared
 from seatrial.cli.options import Gate, Json
-from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import UsageError
 
@@ -53,6 +53,7 @@ Format = Annotated[
 ]
 
 
+@shows_progress
 def compare(
     paths: Inputs,
     baseline: Baseline = None,

@@ -7,9 +7,10 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Json, Output
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
 
+@shows_progress
 def compile(
     graph: Annotated[Path, typer.Argument(help="An ONNX file with the manifest that `seatrial export` wrote.")],
     engine: Annotated[str, typer.Option(help="An engine that `seatrial doctor` lists.")],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, Reference
-from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
 from seatrial.errors import UsageError
 from seatrial.printable import make_printable
 
@@ -20,6 +20,7 @@ def data() -> None:
 
 
 @app.command("make-demo")
+@shows_progress
 def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:
     """Draw scikit-learn's digits as colour JPEG files in ImageNet's layouts, with labels and a card."""
     from seatrial.data.demo import make_demo as make
@@ -30,6 +31,7 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
 
 
 @app.command()
+@shows_progress
 def check(
     recipe: Reference,
     images: Images,
@@ -78,6 +80,7 @@ def info(
 
 
 @app.command()
+@shows_progress
 def pack(
     recipe: Reference,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Images: a folder, a list, .tar archives.")],
@@ -116,6 +119,7 @@ def pack(
 
 
 @app.command()
+@shows_progress
 def prepare(
     output: Output,
     train: Annotated[Path | None, typer.Option(help="ILSVRC2012_img_train.tar.")] = None,

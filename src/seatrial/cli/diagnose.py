@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.diagnosis import StageDiagnosis
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NOTHING = "–"
 
 
+@shows_progress
 def diagnose(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `seatrial run` wrote.")],
     images: Annotated[Path | None, typer.Option(help="Folder of images; default: the run's own.")] = None,

@@ -7,7 +7,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
-from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.records import AccuracyRecord
@@ -49,6 +49,7 @@ CpusPerActor = Annotated[
 ]
 
 
+@shows_progress
 def evaluate(
     folder: Folder,
     images: ImageSet,

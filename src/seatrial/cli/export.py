@@ -19,10 +19,11 @@ from seatrial.cli.options import (
     StripPrefix,
     WhichWeights,
 )
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 
+@shows_progress
 def export(
     recipe: Reference,
     output: Output,

@@ -7,7 +7,7 @@ import typer
 
 from seatrial.api.values import read_sizes
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.imported import ImportedPoint, ReportedRecord
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOT_STATED = "not stated"
 
 
+@shows_progress
 def import_log(
     tool: Annotated[
         str,

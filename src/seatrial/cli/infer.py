@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.workflow.infer import InferResult
     from seatrial.workflow.infer_output import InferSpec
 
 
+@shows_progress
 def infer(
     folder: Folder,
     source: Annotated[

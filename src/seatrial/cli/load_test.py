@@ -9,12 +9,13 @@ from seatrial.api.values import read_sizes
 from seatrial.cli.bench import Record, Streams
 from seatrial.cli.import_log import print_imported
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.imported import LoadTestRecord, LoadTestRun
 
 
+@shows_progress
 def load_test(
     folder: Folder,
     output: Record,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
 from seatrial.printable import make_printable
 
 Folder = Annotated[Path, typer.Argument(help="A run folder.")]
@@ -23,6 +23,7 @@ Form = Annotated[
 ]
 
 
+@shows_progress
 def package(
     folder: Folder,
     engine: Engine,

@@ -6,9 +6,10 @@ from typing import Annotated, cast, get_args
 import typer
 
 from seatrial.cli.options import Json, Reference
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
 
+@shows_progress
 def preprocess(
     recipe: Reference,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder of images.")],

@@ -7,9 +7,10 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Json, Labels, Output
-from seatrial.cli.output.progress import print_json, show_progress
+from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
 
+@shows_progress
 def quantize(
     graph: Annotated[Path, typer.Argument(help="An fp32 ONNX file that `seatrial export` wrote.")],
     calibration: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Classes, ImageSize, Json, Like, Reference
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import ExitCode, UsageError
 
@@ -256,6 +256,7 @@ def tables(
 
 
 @app.command()
+@shows_progress
 def fetch(
     recipe: Reference,
     output: Annotated[

@@ -24,7 +24,7 @@ from seatrial.cli.options import (
     StripPrefix,
     WhichWeights,
 )
-from seatrial.cli.output.progress import print_json, print_text, show_progress
+from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ Config = Annotated[
 ]
 
 
+@shows_progress
 def run(
     context: typer.Context,
     recipe: Reference,
@@ -103,7 +104,7 @@ def run(
 
     values = settle_opposites(context)
     if print_config:
-        print(write_config(values), end="")
+        print_text(write_config(values).rstrip())
         return ExitCode.PASS
     if dry_run:
         return print_plan(make_run_spec(values), as_json)
@@ -126,6 +127,7 @@ def print_plan(spec: "RunSpec", as_json: bool) -> int:
     return ExitCode.PASS
 
 
+@shows_progress
 def report(
     folder: Annotated[Path, typer.Argument(help="A run folder.")],
     form: Annotated[
@@ -154,6 +156,7 @@ def report(
     return ExitCode.INCONCLUSIVE if done.verdict is None else ExitCode.PASS
 
 
+@shows_progress
 def demo(
     output: Annotated[Path, typer.Option("--output", help="The run folder.")] = Path("demo-run"),
     force: Annotated[bool, typer.Option("--force", help="Train again, whatever is in --output.")] = False,

@@ -13,7 +13,7 @@ import typer
 
 from seatrial.errors import UsageError
 
-NOT_OF_A_RUN = ("config", "print_config", "dry_run", "as_json", "help")
+NOT_OF_A_RUN = ("config", "print_config", "dry_run", "as_json", "quiet", "help")
 """Parameters that say what to do with a run, not which run it is."""
 LISTS = ("engines", "batch_size")
 """Options of several values with commas between them: lists in the file."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json, Output
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 from seatrial.errors import SeatrialError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ List = Annotated[Path, typer.Argument(metavar="LIST.toml", help="Models, options
 BOARD = "board.html"
 
 
+@shows_progress
 def run_many(path: List, output: Output, as_json: Json = False) -> int:
     """Put many models through `seatrial run`, a process each, and write the board; the worst exit code counts."""
     from seatrial.cli.output.board import write_board

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
 
 
+@shows_progress
 def score(
     predictions: Annotated[Path, typer.Argument(metavar="PRED_DIR", help="Folder of NAME_0.txt, .bin or .npy.")],
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Label file, with classes as numbers.")],

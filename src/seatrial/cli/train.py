@@ -8,7 +8,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Classes, ImageSize, Json, Reference
-from seatrial.cli.output.progress import print_json, print_line, show_progress
+from seatrial.cli.output.progress import print_json, print_line, show_progress, shows_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
@@ -28,6 +28,7 @@ class TrainCommand(SettingsCommand):
         return super().parse_args(ctx, list(translation.words))
 
 
+@shows_progress
 def train(
     context: typer.Context,
     recipe: Reference,

@@ -131,6 +131,7 @@ def compile_graph(
     found = find_built(COMPILE, key, output, graph.manifest, spec.capabilities, progress)
     if found is not None:
         return found
+    progress(Update("compile", doing=f"{output.name}, in a process of its own"))
     built = build_engine(graph, spec, output, key)
     executed = ", ".join(f"{count} layers in {name}" for name, count in sorted(built.manifest.executed.items()))
     version = f"{spec.engine} {built.manifest.sdk_version}"

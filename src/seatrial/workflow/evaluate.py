@@ -188,6 +188,7 @@ def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple
             already = f"{len(images) - len(ledger.todo)} of {len(images)} images are done already"
             progress(Update("evaluate", note=f"{evaluation.name}: {already}"))
         observations = Observations(ledger.tally)
+        progress(Update("evaluate", doing=f"{evaluation.name}: opening the engine"))
         with evaluation.executor.open(evaluation, observations, progress) as predict:
             # All checks have passed. Results that are there are another evaluation's, and must not pass for this
             # one's if it fails.

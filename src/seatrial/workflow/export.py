@@ -131,6 +131,7 @@ def export_graph(
         return found.manifest
     from seatrial.export.export_graph import ExportJob, make_graph
 
+    progress(Update("export", doing=f"{recipe.network.name} to {output.name}"))
     plain = load_batch(images, make_pipeline(recipe)) if spec.aipp and images else None
     return make_graph(ExportJob(pipeline, checkpoint, output, key, pixels, spec, plain), progress)
 

@@ -58,6 +58,7 @@ def run_load_test(
     least_s = max(job.duration_s, MLPERF_S if job.preset == "mlperf" else 0)
     note = f"{job.scenario} on {file.folder.name}: LoadGen takes {least_s:g} s or more"
     progress(Update("load", note=note))
+    progress(Update("load", doing=f"{job.scenario} on {file.folder.name}"))
     record = run_loadgen(file, job)
     record.save(output)
     return record

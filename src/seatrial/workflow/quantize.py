@@ -84,6 +84,7 @@ def quantize_graph(
         max_drop_pp=spec.max_drop_pp,
         labelled=spec.images,
     )
+    progress(Update("quantize", doing=f"{path.name}, calibrated on {len(paths)} images"))
     return make_int8(job, progress)
 
 

@@ -110,6 +110,7 @@ def _make_graph(
             progress(Update("graph", note=note))
         with clock.time(StageTime(stage="copy", seconds=0), anew=find_copy(checked.described, graph) is None):
             return manifest, copy_graph(checked.source, checked.described, graph, progress)
+    progress(Update("checkpoint", doing=f"reading {checked.source.name}"))
     weights = read_weights(recipe, checked.source, stored, spec.reading)
     described = weights if isinstance(weights, CheckpointManifest) else weights.manifest
     manifest = _start_run(spec, checked, described.source_sha256)
@@ -143,6 +144,7 @@ def _prove_card(recipe: Recipe, images: Sequence[Path], output: Path, progress: 
     with contextlib.suppress(SeatrialError):
         proof = PreprocessingProof.load(output)
     if proof is None or (proof.preprocess, proof.origin) != (hash_steps(recipe.preprocess), recipe.origin):
+        progress(Update("preprocess", doing="comparing the card's with the library's own"))
         proof = prove_preprocessing(recipe, spread(images, IMAGES))
         if proof is None:
             return

@@ -88,6 +88,7 @@ def run_rank(spec: TrainSpec, recipe: Recipe, progress: Progress) -> TrainingRec
     with join_process_group(recipe.train) as group:
         if not group.is_main:
             progress = silent
+        progress(Update("train", doing="looking for the images"))
         with group.raise_on_all():
             train, val = read_images(spec, recipe, progress)
         if any(group.all_gather_object(group.info.restarts)):

@@ -6,7 +6,8 @@ import pytest
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
-from seatrial.cli.output.progress import PlainLines, print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.receivers import PlainLines, write_duration, write_facts
 from seatrial.progress import Update
 
 
@@ -41,16 +42,16 @@ def test_counted_work_is_shown_every_ten_seconds_with_the_time_left(capsys: pyte
     # Ten images a second after the first one: each second counts.
     script = [(float(second), ("evaluate", 10 + 10 * second, 310)) for second in range(31)]
     assert play(capsys, *script) == [
-        "  evaluate  110/310 images, 20 s left",
-        "  evaluate  210/310 images, 10 s left",
-        "  evaluate  310/310 images, 0 s left",
+        "  evaluate  110/310 images, 10 images/s, 20 s left",
+        "  evaluate  210/310 images, 10 images/s, 10 s left",
+        "  evaluate  310/310 images, 10 images/s, 0 s left",
     ]
 
 
 def test_a_note_of_the_stage_puts_the_count_off(capsys: pytest.CaptureFixture[str]) -> None:
     note = Update("train", note="epoch 1/2, step 5/10")
     lines = play(capsys, (0, ("train", 1, 9)), (8, note), (12, ("train", 2, 9)), (19, ("train", 4, 9)))
-    assert lines == ["     train  epoch 1/2, step 5/10", "     train  4/9 images, 32 s left"]
+    assert lines == ["     train  epoch 1/2, step 5/10", "     train  4/9 images, 6 s each, 32 s left"]
 
 
 def test_facts_stand_behind_the_count(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,12 +71,64 @@ def test_another_engine_in_the_same_stage_starts_anew(capsys: pytest.CaptureFixt
         (91, ("evaluate", 16, 160)),
         (101, ("evaluate", 96, 160)),
     ]
-    assert play(capsys, *script) == ["  evaluate  160/160 images, 0 s left", "  evaluate  96/160 images, 8 s left"]
+    assert play(capsys, *script) == [
+        "  evaluate  160/160 images, 1.6 images/s, 0 s left",
+        "  evaluate  96/160 images, 8.0 images/s, 8 s left",
+    ]
 
 
 def test_work_that_stands_still_has_no_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     lines = play(capsys, (0, ("bench", 0, 4)), (10, ("bench", 0, 4)))
-    assert lines == ["     bench  0/4 images, 0 s left"]
+    assert lines == ["     bench  0/4 images"]
+
+
+def test_what_goes_on_without_news_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    show = PlainLines(clock)
+
+    def pass_time(seconds: int) -> list[str]:
+        for _ in range(seconds):
+            clock.now += 1
+            show.tick()
+        return capsys.readouterr().err.splitlines()
+
+    show(Update("compile", doing="openvino"))
+    assert pass_time(29) == ["   compile  openvino: 10 s so far", "   compile  openvino: 20 s so far"]
+    show(Update("compile", note="openvino: 16 layers"))
+    show(Update("bench", 1, 4, "points", {"batch": "8"}))
+    assert pass_time(10) == ["   compile  openvino: 16 layers", "     bench  1/4 points, batch 8: 10 s so far"]
+    show(Update("bench", 4, 4, "points"))
+    assert pass_time(30) == [], "what is done does not go on"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "0 s"),
+        (8.4, "8 s"),
+        (89, "1 min 29 s"),
+        (91, "2 min"),
+        (3599, "1 h"),
+        (12_000, "3 h 20 min"),
+        (90_000, "25 h"),
+    ],
+)
+def test_durations_have_two_units_at_most(seconds: float, written: str) -> None:
+    assert write_duration(seconds) == written
+
+
+@pytest.mark.parametrize(
+    ("unit", "rate", "written"),
+    [
+        ("images", 1234.5, "1,234 images/s"),
+        ("files hashed", 3.14, "3.1 files/s"),
+        ("points", 0.04, "25 s each"),
+        ("bytes", 12_340_000, "12.3 MB/s"),
+    ],
+)
+def test_rates(unit: str, rate: float, written: str) -> None:
+    assert write_facts(Update("stage", 1, 2, unit), rate) == [written]
+    assert write_facts(Update("stage", 1, 2, unit, {"images/s": "5"}), rate) == ["images/s 5"]
 
 
 def test_bars_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def test_every_error_leaves_with_its_code_and_one_line(
 
 def test_a_stopped_command_says_how_to_go_on(raising: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     raising.append(KeyboardInterrupt())
-    assert run(["fail"], capsys) == (130, "stopped; the same command resumes")
+    assert run(["fail"], capsys) == (130, "stopped; the same command resumes: seatrial fail")
 
 
 def test_code_that_leaves_is_no_success(raising: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:

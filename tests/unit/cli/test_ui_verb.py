@@ -41,7 +41,8 @@ def test_it_prints_one_address_serves_there_alone_and_ends_like_other_commands(
             process.send_signal(number)
             assert process.wait(20) == 130
             assert process.stdout.read() == ""
-            assert process.stderr.read() == "seatrial: stopped; the same command resumes\n"
+            resumes = f"seatrial ui {tmp_path} --no-browser"
+            assert process.stderr.read() == f"seatrial: stopped; the same command resumes: {resumes}\n"
         finally:
             process.kill()
 

@@ -1,108 +1,133 @@
 """Progress and results for a person: bars on a terminal, plain lines elsewhere, tables on stdout."""
 
+import inspect
 import json
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from typing import Any
+from functools import wraps
+from typing import Annotated, Any, ParamSpec, TypeVar
 
+import typer
+
+from seatrial.cli.output.lines import print_line as print_line
 from seatrial.printable import make_printable
-from seatrial.progress import Progress, Update
+from seatrial.progress import Progress, silent
 from seatrial.report.formats import Grid, write_columns
 
-PLAIN_EVERY_S = 10.0
+_quiet: ContextVar[bool] = ContextVar("nothing but errors goes to stderr", default=False)
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only errors and the result.")]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-def show_progress() -> AbstractContextManager[Progress]:
-    """Show updates on stderr until the block ends."""
-    return _bars() if sys.stderr.isatty() else nullcontext(PlainLines())
+def be_quiet() -> None:
+    """Show no progress until the command ends."""
+    _quiet.set(True)
 
 
 @contextmanager
-def _bars() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        TextColumn("{task.description:>10}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]} {task.fields[facts]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", visible=False, unit="", facts="")
-        stage, done = "", 0
-
-        def show(update: Update) -> None:
-            nonlocal stage, done
-            if update.note:
-                shown = make_printable(update.note)
-                bars.console.print(f"{update.stage:>10}  {shown}", highlight=False, markup=False)
-                return
-            if update.stage != stage or update.done < done:
-                bars.reset(task, description=update.stage, visible=True)
-            stage, done = update.stage, update.done
-            facts = " ".join(f"{name} {value}" for name, value in update.facts.items())
-            bars.update(task, completed=update.done, total=update.total, unit=update.unit, facts=facts)
-
-        yield show
+def one_command() -> Iterator[None]:
+    """Keep `be_quiet` to the command of the block."""
+    token = _quiet.set(_quiet.get())
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
 
 
-class PlainLines:
-    """A line now and then, for logs and pipes."""
+def shows_progress(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The verb with an option --quiet; `announce` may say that it has begun before its words are read."""
 
-    def __init__(self, clock: Any = time.monotonic) -> None:
-        self.clock = clock
-        self.stage = ""
-        self.started = self.shown = 0.0
-        self.first = self.done = 0
+    @wraps(verb)
+    def run(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        token = _quiet.set(bool(options.pop("quiet", False)) or _quiet.get())
+        try:
+            return verb(*arguments, **options)
+        finally:
+            clear_announcement()
+            _quiet.reset(token)
 
-    def __call__(self, update: Update) -> None:
-        """Show a note at once, counted work with the time that is left where its stage had no line for ten seconds."""
-        now = self.clock()
-        if update.note:
-            print_line(update.stage, update.note)
-            if update.stage == self.stage:
-                self.shown = now
-            return
-        # Less done than before: another engine begins the same stage.
-        if update.stage != self.stage or update.done < self.done:
-            self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
-        self.done = update.done
-        if now - self.shown < PLAIN_EVERY_S:
-            return
-        self.shown = now
-        done = update.done - self.first
-        left = (now - self.started) / done * (update.total - update.done) if done else 0
-        facts = "".join(f", {name} {value}" for name, value in update.facts.items())
-        counted = f"{update.done}/{update.total} {update.unit}"
-        print_line(update.stage, f"{counted}{facts}, {left:.0f} s left")
+    signature = inspect.signature(verb)
+    quiet = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
+    run.__annotations__ = {**verb.__annotations__, "quiet": Quiet}
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), quiet])  # type: ignore[attr-defined]
+    _showing.add(run)
+    return run
 
 
-def print_line(stage: str, text: str) -> None:
-    """A line on stderr."""
-    print(f"{stage:>10}  {make_printable(text)}", file=sys.stderr, flush=True)
+_showing: set[Callable[..., Any]] = set()
+"""The verbs that show progress."""
+
+
+def announce(app: typer.Typer, words: Sequence[str]) -> None:
+    """Say that the verb of a command line has begun, if it shows progress: to load what it needs may take seconds.
+
+    On a terminal the next line takes its place.
+    """
+    verb = _find_verb(app, [word for word in words if not word.startswith("-")])
+    if not verb or {"-q", "--quiet", "-h", "--help"} & {*words}:
+        return
+    if sys.stderr.isatty():
+        print(f"{verb:>10}  loading …", end="\r", file=sys.stderr, flush=True)
+        _stands.append(verb)
+    else:
+        print_line(verb, "begun")
+
+
+def _find_verb(app: typer.Typer, names: Sequence[str]) -> str:
+    """The name of the verb that the first words name; empty of one that shows no progress, or of none."""
+    for command in app.registered_commands if names else ():
+        callback = command.callback
+        name = command.name or (callback.__name__.replace("_", "-") if callback else "")
+        if name == names[0]:
+            return name if callback in _showing else ""
+    groups = (g.typer_instance for g in app.registered_groups if names and g.name == names[0] and g.typer_instance)
+    return next((_find_verb(group, names[1:]) for group in groups), "")
+
+
+def clear_announcement() -> None:
+    """Take away that a verb has begun, before anything else goes to the terminal."""
+    if _stands:
+        _stands.clear()
+        print("\x1b[2K", end="\r", file=sys.stderr, flush=True)
+
+
+_stands: list[str] = []
+"""What stands on the terminal for the moment."""
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress]:
+    """Show updates on stderr until the block ends."""
+    from seatrial.cli.output.receivers import show_bars, show_lines
+
+    if _quiet.get():
+        yield silent
+        return
+    clear_announcement()
+    with show_bars() if sys.stderr.isatty() else show_lines() as progress:
+        yield progress
 
 
 def print_text(text: str) -> None:
     """Finished text on stdout, in which only our own line ends are control characters."""
+    clear_announcement()
     print(make_printable(text, keep="\n"))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
     """A table on stdout; the columns in `left` are left aligned, the rest right."""
+    clear_announcement()
     print(write_columns(Grid(header, rows, left)))
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; records and dataclasses become objects."""
+    clear_announcement()
     print(json.dumps(value, indent=1, ensure_ascii=False, default=_to_plain))
 
 

@@ -1,0 +1,164 @@
+"""What shows the progress of a verb: bars on a terminal, a line now and then elsewhere."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from seatrial.cli.output.lines import print_line
+from seatrial.printable import make_printable
+from seatrial.progress import Progress, Update
+
+PLAIN_EVERY_S = 10.0
+TICK_S = 1.0
+
+
+@contextmanager
+def show_bars() -> Iterator[Progress]:
+    """A bar for the counted work of the moment, with its rate and the time left; notes stay above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Counts(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
+
+    class Left(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            counted = task.total is not None and task.time_remaining is not None and not task.finished
+            return Text(f"{write_duration(task.time_remaining)} left" if counted else "")
+
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(bar_width=24),
+        Counts(),
+        TextColumn("{task.fields[told]}", markup=False),
+        TimeElapsedColumn(),
+        Left(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=PLAIN_EVERY_S) as bars:
+        task = bars.add_task("", visible=False, told="")
+        stage, done = "", 0
+
+        def show(update: Update) -> None:
+            nonlocal stage, done
+            if update.note:
+                shown = make_printable(update.note)
+                bars.console.print(f"{update.stage:>10}  {shown}", highlight=False, markup=False)
+                return
+            if update.doing:
+                stage, done = update.stage, 0
+                bars.reset(task, description=update.stage, total=None, visible=True, told=make_printable(update.doing))
+                return
+            if update.stage != stage or update.done < done:
+                bars.reset(task, description=update.stage, total=update.total, visible=True)
+            stage, done = update.stage, update.done
+            speed = None if bars.tasks[0].speed is None else float(bars.tasks[0].speed)
+            told = " ".join([update.unit, *write_facts(update, speed)])
+            bars.update(task, completed=update.done, total=update.total, told=make_printable(told))
+
+        yield show
+
+
+@contextmanager
+def show_lines() -> Iterator[Progress]:
+    """`PlainLines`, which also tell how long something goes on that sends no updates."""
+    lines, ended = PlainLines(), threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(TICK_S):
+            lines.tick()
+
+    ticker = threading.Thread(target=tick, name="seatrial progress", daemon=True)
+    ticker.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        ticker.join()
+
+
+class PlainLines:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, clock: Any = time.monotonic) -> None:
+        self.clock = clock
+        self.stage = self.told = ""
+        self.started = self.shown = self.heard = 0.0
+        self.first = self.done = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, update: Update) -> None:
+        """Show a note at once, counted work with the time that is left where its stage had no line for ten seconds."""
+        with self.lock:
+            now = self.heard = self.clock()
+            if update.note:
+                print_line(update.stage, update.note)
+                self.told = self.told if update.stage == self.stage else ""
+                self.shown = now if update.stage == self.stage else self.shown
+            elif update.doing:
+                self._begin(update, now)
+                self.told = update.doing
+            else:
+                self._count(update, now)
+
+    def tick(self) -> None:
+        """Show how long what was told last goes on, where nothing was shown for ten seconds."""
+        with self.lock:
+            now = self.clock()
+            if self.told and now - self.shown >= PLAIN_EVERY_S:
+                self.shown = now
+                print_line(self.stage, f"{self.told}: {write_duration(now - self.heard)} so far")
+
+    def _begin(self, update: Update, now: float) -> None:
+        self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
+        self.done = update.done
+
+    def _count(self, update: Update, now: float) -> None:
+        # Less done than before: another engine begins the same stage.
+        if update.stage != self.stage or update.done < self.done:
+            self._begin(update, now)
+        self.done = update.done
+        done, elapsed = update.done - self.first, now - self.started
+        rate = done / elapsed if done and elapsed else None
+        self.told = ", ".join([f"{update.done}/{update.total} {update.unit}", *write_facts(update, rate)])
+        if update.done >= update.total > 0:
+            counted, self.told = self.told, ""  # What follows is not this.
+        else:
+            counted = self.told
+        if now - self.shown < PLAIN_EVERY_S:
+            return
+        self.shown = now
+        left = "" if rate is None else f", {write_duration((update.total - update.done) / rate)} left"
+        print_line(update.stage, counted + left)
+
+
+def write_facts(update: Update, rate: float | None) -> list[str]:
+    """The facts of counted work, and its rate where none of them is one."""
+    facts = [f"{name} {value}" for name, value in update.facts.items()]
+    told = any(name.endswith("/s") for name in update.facts)
+    return facts if told or not rate else [*facts, _write_rate(rate, update.unit)]
+
+
+def _write_rate(rate: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{rate / 1e6:.1f} MB/s"
+    if rate < 1:
+        return f"{write_duration(1 / rate)} each"
+    return f"{rate:,.{0 if rate >= 10 else 1}f} {unit.partition(' ')[0]}/s"
+
+
+_UNITS: Mapping[str, int] = {"h": 3600, "min": 60, "s": 1}
+
+
+def write_duration(seconds: float) -> str:
+    """A duration in its two largest units: 8 s, 12 min, 3 h 20 min."""
+    left = round(seconds) if seconds < 90 else 60 * round(seconds / 60)
+    parts = []
+    for unit, size in _UNITS.items():
+        count, left = divmod(left, size)
+        parts += [f"{count} {unit}"] if count else []
+    return " ".join(parts[:2]) or "0 s"
