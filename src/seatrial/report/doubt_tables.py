@@ -66,8 +66,9 @@ def describe_doubts(group: Sequence[WeighedDoubt]) -> tuple[str, str, str]:
     batches: dict[str, list[str]] = {}
     for each in group:
         batches.setdefault(each.doubt.engine, []).extend([each.doubt.batch] if each.doubt.batch else [])
-    about = [
-        f"{engine} at batch {', '.join(dict.fromkeys(sizes))}" if sizes else engine for engine, sizes in batches.items()
-    ]
+    engines: dict[str, list[str]] = {}
+    for engine, sizes in batches.items():
+        engines.setdefault(", ".join(dict.fromkeys(sizes)), []).append(engine)
+    about = [join_words(names) + (f" at batch {sizes}" if sizes else "") for sizes, names in engines.items()]
     (noticed,) = merge_doubts(strip_batch(each.doubt.text) for each in group)
     return KINDS[group[0].doubt.name].title, noticed, "; ".join(about)

@@ -58,10 +58,18 @@ def write_markdown_list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines)
 
 
+COMMAND = re.compile(r"`(seatrial [^`|]+)`")
+"""A command of ours in a sentence: code, unlike other words between backticks, which may be anybody's names."""
+
+
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
-    flat = html.escape(make_printable(" ".join(text.split())), quote=False)
-    return re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", flat)
+    """Text that Markdown shows as it is, in a table too; commands of ours are code."""
+    pieces = COMMAND.split(make_printable(" ".join(text.split())))
+    return "".join(f"`{piece}`" if place % 2 else _escape_words(piece) for place, piece in enumerate(pieces))
+
+
+def _escape_words(text: str) -> str:
+    return re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", r"\\\g<0>", html.escape(text, quote=False))
 
 
 def fence(text: str) -> str:

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from seatrial.printable import make_printable
 from seatrial.report.charts import draw_charts
+from seatrial.report.formats import COMMAND
 from seatrial.report.language import find_language
 from seatrial.report.page import make_page
 from seatrial.report.palette import ENGINES, write_variables
@@ -42,7 +43,7 @@ def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
 
 def _mark_code(text: str) -> Markup:
     """Escaped text in which our own commands between backticks are code; names may have backticks too."""
-    return Markup(re.sub(r"`(seatrial [^`]+)`", _write_code, str(escape(text))))
+    return Markup(COMMAND.sub(_write_code, str(escape(text))))
 
 
 def _write_code(found: re.Match[str]) -> str:

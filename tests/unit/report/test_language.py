@@ -74,6 +74,11 @@ def test_braces_in_a_field_stay_text() -> None:
             "b: other processes used 7 to 9% of the processors while it was measured",
             "a：测量时其他进程占用了处理器的 8%；b：测量时其他进程占用了处理器的 7 至 9%",
         ),
+        (
+            "a, b and c: other processes used 7 to 9% of the processors while it was measured",
+            "a、b 和 c：测量时其他进程占用了处理器的 7 至 9%",
+        ),
+        ("a and b at batch 1, 4; c at batch 8", "a 和 b，batch 1, 4；c，batch 8"),
         ("Every gate is met. A gate is a limit that the recipe sets.", "所有门限均已满足。门限是卡片规定的限值。"),
     ],
 )

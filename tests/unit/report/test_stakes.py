@@ -32,7 +32,7 @@ def test_a_doubt_far_from_any_other_rate_changes_nothing(tmp_path: Path) -> None
     assert write_doubts(run) == "None of the doubts about these figures could change the verdict or a ranking."
     grave, mild = make_doubts(run)
     assert grave.rows == () and mild.fold == "1 doubt that changes no conclusion"
-    assert mild.rows[0][2] == "torch at batch 1; onnxruntime at batch 1"
+    assert mild.rows[0][2] == "torch and onnxruntime at batch 1"
 
 
 def test_a_doubt_about_two_near_rates_could_swap_them(tmp_path: Path) -> None:

@@ -156,6 +156,8 @@ def test_hostile_names_of_classes_stay_text(tmp_path: Path, monkeypatch: pytest.
 def test_markdown_shows_text_as_it_is() -> None:
     assert escape("a|b <i> *x* `y` [z](u) _e_ a_b\n\\c") == (r"a\|b &lt;i&gt; \*x\* \`y\` \[z\](u) \_e\_ a_b \\c")
     assert fence("a ``` b") == "````\na ``` b\n````"
+    assert escape("*a*: `seatrial diagnose <RUN> [x]`, `rm *`") == r"\*a\*: `seatrial diagnose <RUN> [x]`, \`rm \*\`"
+    assert escape("`seatrial a|b`") == r"\`seatrial a\|b\`", "a code span ends no cell of a table"
 
 
 @pytest.mark.parametrize(
