@@ -49,7 +49,7 @@ def write_tables() -> str:
     """The page from its list of commands on; rows of the same flags share a table."""
     lines = ["| command | form | here |", "|---|---|---|"]
     for names, form, here in describe_tools(TOOLS):
-        lines.append(f"| `{names.replace(', ', '`, `')}` | `{form}` | {here} |")
+        lines.append(f"| `{names.replace(', ', '`, `')}` | {f'`{form}`' if form else '–'} | {here} |")
     by_flags: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for tool in TOOLS:
         by_flags.setdefault(tuple(describe_flags(tool)), []).append(tool.names[0])

@@ -1,5 +1,6 @@
 """Which image has which class: ImageNet's layouts read into one list, every name accounted for."""
 
+import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
@@ -227,4 +228,19 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         state = "is a file, not a folder" if folder.exists() else "is not there"
-        raise DataError(f"image folder {folder} {state}", "check its path")
+        near = None if folder.exists() else find_other_case(folder)
+        raise DataError(f"image folder {folder} {state}", f"did you mean {near}?" if near else "check its path")
+
+
+def find_other_case(path: Path) -> Path | None:
+    """What is there under the same name in other letters, large or small; None where nothing or more than one is."""
+    found = Path(path.anchor)
+    for part in path.parts[1:] if path.anchor else path.parts:
+        if not (found / part).exists():
+            names = os.listdir(found) if os.access(found, os.R_OK) and found.is_dir() else []
+            same = [name for name in names if name.casefold() == part.casefold()]
+            if len(same) != 1:
+                return None
+            part = same[0]
+        found /= part
+    return found

@@ -7,7 +7,14 @@ import pytest
 from seatrial.data.classes import Classes
 from seatrial.data.images import LabelledImage, hash_listing
 from seatrial.data.label_files import read_label_file
-from seatrial.data.labels import list_images, read_class_folders, read_image_list, read_labels
+from seatrial.data.labels import (
+    check_folder,
+    find_other_case,
+    list_images,
+    read_class_folders,
+    read_image_list,
+    read_labels,
+)
 from seatrial.errors import DataError
 
 
@@ -91,6 +98,18 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 def test_names_that_are_missing_on_either_side_are_reported(names: str, told: str, tmp_path: Path) -> None:
     images = touch(tmp_path / "val", "a.png", "b.png")
     refuse(told, images, write(tmp_path / "labels.txt", "".join(f"{name}.png 1\n" for name in names.split())))
+
+
+def test_a_folder_of_other_letters_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("imagenet/val").mkdir(parents=True)
+    for given in ("imageNet/val", "./ImageNet/VAL"):
+        with pytest.raises(DataError, match=r"is not there; did you mean imagenet/val\?"):
+            check_folder(Path(given))
+    assert find_other_case(tmp_path / "imagenet" / "Val") == tmp_path / "imagenet" / "val"
+    Path("ImageNet").mkdir()
+    assert find_other_case(Path("imageNet/val")) is None
+    assert find_other_case(Path("imagenet/train")) is None
 
 
 def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:

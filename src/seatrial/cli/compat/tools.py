@@ -1,6 +1,6 @@
 """The rows of all families; of patterns that both fit, the first counts."""
 
-from seatrial.cli.compat import atc, device, export, inference, postprocess, preprocess, training, trtexec
+from seatrial.cli.compat import atc, device, export, inference, postprocess, preprocess, setup, training, trtexec
 
 TOOLS = (
     *preprocess.TOOLS,
@@ -11,4 +11,5 @@ TOOLS = (
     *training.TOOLS,
     *trtexec.TOOLS,
     *device.TOOLS,
+    *setup.TOOLS,
 )

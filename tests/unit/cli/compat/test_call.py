@@ -8,6 +8,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.cli.compat.call import Call, Flag, Plan, Tool, find_tool, read_call
 from seatrial.cli.compat.describe import describe_flags
+from seatrial.cli.compat.run import plan_words
 from seatrial.cli.compat.tools import TOOLS
 from seatrial.errors import UsageError
 
@@ -128,3 +129,11 @@ def test_rows_are_told_apart() -> None:
         assert len(flags) == len(set(flags)), tool.names
         assert all(words for row in describe_flags(tool) for words in row), tool.names
         assert find_tool(tool.names[0].replace("*", "x"), TOOLS) is tool
+
+
+@pytest.mark.parametrize(
+    "line", ["source set_env.sh", "pip3 install x", "bash test/pth2om.sh", "python3 parse.py a.json"]
+)
+def test_what_needs_no_command_is_refused_with_the_reason(line: str) -> None:
+    with pytest.raises(UsageError, match=r"is not possible here; .+"):
+        plan_words(shlex.split(line), TOOLS)

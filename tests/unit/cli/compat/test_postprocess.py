@@ -8,6 +8,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.cli.compat.run import plan_words
 from seatrial.cli.compat.tools import TOOLS
+from seatrial.errors import UsageError
 
 RESULT = (
     '{"title": "Overall statistical evaluation", "value": [{"key": "Number of images", "value": "2"}, '
@@ -50,3 +51,11 @@ def test_the_result_is_the_scripts_to_the_byte(
     assert Path("result.json").read_text() == RESULT
     shown = capsys.readouterr()
     assert "left out of the count" in shown.err and "seatrial score ./result ./val_label.txt" in shown.err
+
+
+@pytest.mark.parametrize("place", ["./", "out", "./ ''"])
+def test_a_result_without_a_name_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    with pytest.raises(UsageError, match="the result is a file"):
+        plan_words(shlex.split(f"vision_metric_ImageNet.py result labels.txt {place}"), TOOLS)
