@@ -1,9 +1,5 @@
-"""One suite over every engine of the table: whatever is installed must keep the promises of the seam."""
+"""`seatrial.testing` over every engine of the table, and what only some of them promise."""
 
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,15 +18,16 @@ from seatrial.data.loading.batches import load_batch
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.engines import ENGINES, get_engine
-from seatrial.engines.base import EngineFile, Session, check_executed, read_engine, run_padded
+from seatrial.engines.base import check_executed, read_engine, run_padded
 from seatrial.engines.compile_process import compile_apart, compile_here
-from seatrial.engines.engine_folder import BuildSpec, build_engine
-from seatrial.engines.self_test import check_self_test
+from seatrial.engines.engine_folder import BuildSpec, build_engine, read_graph
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.graph import open_graph
 from seatrial.export.spec import ExportSpec
 from seatrial.models.checkpoint import load_network
 from seatrial.recipes import load_recipe
+from seatrial.testing import EngineCase, EngineSubject
+from seatrial.testing.checks import CHECKS
 from seatrial.workflow.export import export_checkpoint
 from seatrial.workflow.quantize import QuantizeSpec, quantize_graph
 from tiny_trial import LAYERS, TinyTrial, make_trial
@@ -80,17 +77,6 @@ def engine(request: pytest.FixtureRequest, emulate: Callable[[str], AbstractCont
 
 
 @pytest.fixture(scope="module")
-def file(engine: str, trial: TinyTrial) -> EngineFile:
-    return build_engine(trial.folder / "model.onnx", ask(engine), trial.folder / engine)
-
-
-@pytest.fixture
-def session(file: EngineFile) -> Iterator[Session]:
-    with get_engine(file.manifest.engine).open(file, file.manifest.device) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def pixels(trial: TinyTrial) -> np.ndarray:
     return load_batch(list_images(trial.images), make_pipeline(load_recipe(str(trial.card))))
 
@@ -103,165 +89,19 @@ def expected(trial: TinyTrial, pixels: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(normalise(pixels, recipe)).double()).numpy()
 
 
-def test_probe_tells_version_device_and_precision(engine: str) -> None:
-    found = get_engine(engine).probe()
-    assert found.version and ask(engine).device in found.devices and "fp32" in found.precisions
+@pytest.fixture(scope="module")
+def subject(
+    engine: str, trial: TinyTrial, other: Path, pixels: np.ndarray, expected: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> EngineSubject:  # fmt: skip
+    case = EngineCase(read_graph(trial.folder / "model.onnx"), read_graph(other), pixels, expected)
+    # Eager torch picks its kernels by batch size: equal to rounding, not to the bit.
+    return EngineSubject(ask(engine), case, tmp_path_factory.mktemp(engine), exact=engine != "torch")
 
 
-def test_logits_agree_with_float64_torch(
-    file: EngineFile, session: Session, pixels: np.ndarray, expected: np.ndarray
-) -> None:
-    logits = session.run(pixels)
-    assert logits.dtype == np.float32 and logits.shape == expected.shape
-    assert np.linalg.norm(logits - expected) <= TOLERANCE[file.manifest.precision] * np.linalg.norm(expected)
-
-
-def test_same_prediction_twice_and_kept(session: Session, pixels: np.ndarray) -> None:
-    first = session.run(pixels[:4])
-    kept = first.copy()
-    session.run(pixels[4:8])
-    np.testing.assert_array_equal(first, kept)
-    np.testing.assert_array_equal(session.run(pixels[:4]), kept)
-
-
-def test_a_batch_may_be_read_only_or_strided_and_is_left_alone(session: Session, pixels: np.ndarray) -> None:
-    expected = session.run(pixels[0:8:2].copy())
-    strided = pixels[0:8:2]
-    before = strided.copy()
-    np.testing.assert_array_equal(session.run(strided), expected)
-    locked = pixels[0:8:2].copy()
-    locked.flags.writeable = False
-    np.testing.assert_array_equal(session.run(locked), expected)
-    np.testing.assert_array_equal(strided, before)
-
-
-def test_the_prediction_does_not_depend_on_the_batch(session: Session, pixels: np.ndarray) -> None:
-    together = session.run(pixels[:12])
-    alone = np.concatenate([session.run(pixels[i : i + 1]) for i in range(12)])
-    if session.__class__.__name__ == "TorchSession":
-        # Eager torch picks its kernels by batch size: equal to rounding, not to the bit.
-        np.testing.assert_allclose(together, alone, rtol=0, atol=2e-5 * np.abs(together).max())
-    else:
-        np.testing.assert_array_equal(together, alone)
-
-
-def test_many_threads_give_the_predictions_of_one(file: EngineFile, pixels: np.ndarray) -> None:
-    with get_engine(file.manifest.engine).open(file, file.manifest.device, streams=2) as session:
-        alone = [session.run(pixels[i : i + 2]) for i in range(0, 8, 2)]
-        with ThreadPoolExecutor(2) as pool:
-            together = list(pool.map(lambda i: session.run(pixels[i : i + 2]), range(0, 8, 2)))
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * np.abs(one).max())
-
-
-@pytest.mark.parametrize(
-    ("batch", "found"),
-    [
-        (np.zeros((1, 31, 32, 3), np.uint8), "1×31×32×3"),
-        (np.zeros((1, 3, 32, 32), np.uint8), "1×3×32×32"),
-        (np.zeros((1, 32, 32, 3), np.float32), "float32"),
-    ],
-)
-def test_a_wrong_batch_is_refused(session: Session, batch: np.ndarray, found: str) -> None:
-    with pytest.raises(UsageError, match="takes uint8 N×32×32×3, not") as caught:
-        session.run(batch)
-    assert found in str(caught.value)
-
-
-def test_closing_twice_is_harmless(file: EngineFile) -> None:
-    session = get_engine(file.manifest.engine).open(file, file.manifest.device)
-    session.close()
-    session.close()
-
-
-def test_fixed_batches_are_padded(engine: str, trial: TinyTrial, pixels: np.ndarray, expected: np.ndarray) -> None:
-    spec = ask(engine, batch_sizes=(2, 4), options={})
-    built = build_engine(trial.folder / "model.onnx", spec, trial.folder / f"{engine}-4")
-    with get_engine(engine).open(built, spec.device, batch_size=3) as session:
-        assert session.input.shape[0] in (4, None)
-        logits = run_padded(session, pixels[:3])
-    assert logits.shape[0] == 3
-    assert np.linalg.norm(logits - expected[:3]) <= TOLERANCE[spec.precision] * np.linalg.norm(expected[:3])
-
-
-def test_it_reopens_in_a_new_process(file: EngineFile, pixels: np.ndarray, tmp_path: Path) -> None:
-    np.save(tmp_path / "pixels.npy", pixels[:2])
-    code = (
-        "import sys, json, numpy as np; from pathlib import Path\n"
-        "from seatrial.engines import get_engine; from seatrial.engines.base import read_engine\n"
-        "file = read_engine(Path(sys.argv[1]))\n"
-        "with get_engine(file.manifest.engine).open(file, file.manifest.device) as s:\n"
-        "    print(json.dumps(s.run(np.load(sys.argv[2])).tolist()))\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(file.folder), str(tmp_path / "pixels.npy")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    with get_engine(file.manifest.engine).open(file, file.manifest.device) as session:
-        np.testing.assert_allclose(np.array(json.loads(ran.stdout), np.float32), session.run(pixels[:2]), atol=1e-5)
-
-
-def test_an_altered_file_is_refused(file: EngineFile, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(file.folder, tmp_path / "engine"))
-    victim = folder / next(iter([*file.manifest.companions, *(m.path for m in file.manifest.files)]))
-    read_engine(folder)
-    data = bytearray(victim.read_bytes())
-    victim.unlink()
-    victim.write_bytes(bytes(data[:-1]) + bytes([data[-1] ^ 1]))
-    with pytest.raises(RefusedFile, match="altered or cut off"):
-        read_engine(folder)
-    victim.write_bytes(bytes(data[: len(data) // 2]))
-    with pytest.raises(RefusedFile, match="altered or cut off"):
-        read_engine(folder)
-
-
-def test_an_exchanged_file_is_reported_though_its_hash_was_edited(
-    engine: str, file: EngineFile, other: Path, tmp_path: Path
-) -> None:
-    """Only what it gives tells: files of another checkpoint, under the logits of this one's."""
-    built = build_engine(other, ask(engine), tmp_path / "engine")
-    kept = {model.path: model.logits for model in file.manifest.files}
-    files = tuple(model.model_copy(update={"logits": kept[model.path]}) for model in built.manifest.files)
-    with get_engine(engine).open(built, built.manifest.device) as session:
-        check_self_test(session, built)
-        exchanged = replace(built, manifest=built.manifest.model_copy(update={"files": files}))
-        with pytest.raises(RefusedFile, match="fails its self-test"):
-            check_self_test(session, exchanged)
-
-
-@pytest.mark.parametrize(("batch_size", "streams"), [(None, 1), (1, 2), (8, 3)])
-def test_a_sound_engine_is_known_again_however_it_is_opened(
-    file: EngineFile, batch_size: int | None, streams: int
-) -> None:
-    assert all(model.logits is not None for model in file.manifest.files)
-    with get_engine(file.manifest.engine).open(file, file.manifest.device, batch_size, streams) as session:
-        check_self_test(session, file, batch_size)
-
-
-def test_opening_leaves_nothing_behind_that_could_be_loaded_unseen(file: EngineFile, pixels: np.ndarray) -> None:
-    before = {path: path.stat().st_mtime_ns for path in file.folder.rglob("*")}
-    for streams in (1, 2):
-        with get_engine(file.manifest.engine).open(file, file.manifest.device, 4, streams) as session:
-            session.run(pixels[:4])
-    assert {path: path.stat().st_mtime_ns for path in file.folder.rglob("*")} == before
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "words"),
-    [
-        ({"precision": "fp8"}, EngineError, "cannot run fp8; take --precision (fp16 or )?fp32"),
-        ({"device": "tpu"}, EngineError, "has no device 'tpu' here; take --device .*(cpu|npu:0|cuda:0)"),
-        ({"options": {"thread": "2"}}, UsageError, "no option 'thread'; its options: .*(threads|gears|workspace_mb)"),
-    ],
-)
-def test_what_it_does_not_have_is_listed(
-    engine: str, trial: TinyTrial, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        build_engine(trial.folder / "model.onnx", ask(engine, **change), tmp_path / "engine")
-    assert not (tmp_path / "engine").exists()
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_engine_keeps_its_promises(check: Callable[[EngineSubject], None], subject: EngineSubject) -> None:
+    check(subject)
 
 
 def test_a_wrong_value_of_an_option_is_refused(engine: str, trial: TinyTrial, tmp_path: Path) -> None:
@@ -307,17 +147,6 @@ def test_other_precisions_and_modes_keep_the_promises(
             # ResNet-50 is the same to the bit at every batch; of this small one a sum may round otherwise at batch 1.
             alone = np.concatenate([session.run(pixels[i : i + 1]) for i in range(12)])
             np.testing.assert_allclose(alone, logits, rtol=0, atol=2e-3 * np.abs(logits).max())
-
-
-@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
-def test_a_file_of_another_version_is_refused_with_the_command_that_rebuilds_it(
-    name: str, trial: TinyTrial, tmp_path: Path
-) -> None:
-    file = build_engine(trial.folder / "model.onnx", BuildSpec(name, batch_sizes=(1, 2)), tmp_path / "engine")
-    old = replace(file, manifest=file.manifest.model_copy(update={"sdk_version": "0.1"}))
-    with pytest.raises(EngineError, match=rf"was built with {name} 0\.1 for cpu, this machine has \d") as caught:
-        get_engine(name).open(old, "cpu")
-    assert f"seatrial compile GRAPH.onnx --engine {name} --precision fp32 --batch-size" in str(caught.value.fix)
 
 
 def test_torch_runs_no_int8(trial: TinyTrial, tmp_path: Path) -> None:

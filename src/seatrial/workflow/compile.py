@@ -8,7 +8,7 @@ from typing import Any
 from seatrial.data.loading.batches import load_batch
 from seatrial.data.preprocessing.aipp import Aipp
 from seatrial.data.preprocessing.input_pipeline import describe_behind_aipp, read_pipeline
-from seatrial.engines import ENGINES, get_engine
+from seatrial.engines import ENGINES, get_engine, list_engines
 from seatrial.engines.base import (
     PRECISIONS,
     Capabilities,
@@ -19,7 +19,7 @@ from seatrial.engines.base import (
     check_usable,
 )
 from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built, read_graph
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import EngineError, SeatrialError, UsageError, first_line
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -101,7 +101,7 @@ def check_foreign(spec: BuildSpec, file: Path | str) -> None:
         UsageError: names the engines that take it.
     """
     if spec.capabilities is not None and spec.capabilities.needs_network:
-        others = ", ".join(name for name in ENGINES if name != spec.engine)
+        others = ", ".join(name for name in list_engines() if name != spec.engine)
         raise UsageError(
             f"{file} was exported elsewhere, so there is no network of its own that {spec.engine} could run",
             f"the graph itself can be run by {others}",
@@ -109,8 +109,20 @@ def check_foreign(spec: BuildSpec, file: Path | str) -> None:
 
 
 def probe_engines() -> tuple[Capabilities, ...]:
-    """What every engine of the table can do on this machine."""
-    return tuple(get_engine(name).probe() for name in ENGINES)
+    """What every engine can do on this machine; of one that cannot be loaded, why."""
+    return tuple(map(_probe_engine, list_engines()))
+
+
+def _probe_engine(name: str) -> Capabilities:
+    try:
+        return get_engine(name).probe()
+    except SeatrialError as error:
+        return Capabilities(name, None, missing=error.problem, install_hint=error.fix or "")
+    except Exception as error:
+        if name in ENGINES:
+            raise
+        problem = f"its package does not say what it can do ({type(error).__name__}: {first_line(error)})"
+        return Capabilities(name, None, missing=problem, install_hint="tell its author: `probe` must not raise")
 
 
 def compile_graph(
