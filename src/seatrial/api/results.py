@@ -31,6 +31,11 @@ class TrainResult:
         """The weights; of `performance=True` there are none."""
         return self.folder / self.record.checkpoint
 
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_training
+
+        return show_training(self.folder, self.record)
+
 
 @dataclass(frozen=True, slots=True)
 class GraphResult:
@@ -39,6 +44,11 @@ class GraphResult:
     path: Path
     manifest: "GraphManifest"
 
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_graph
+
+        return show_graph(self.path, self.manifest)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
@@ -46,6 +56,11 @@ class EngineResult:
 
     folder: Path
     manifest: "EngineManifest"
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_engine
+
+        return show_engine(self.folder, self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,11 @@ class AccuracyResult:
         """The predictions, a Parquet file."""
         return self.path.parent / self.record.predictions
 
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_accuracy
+
+        return show_accuracy(self.record, self.verdict, self.gates)
+
 
 @dataclass(frozen=True, slots=True)
 class SpeedResult:
@@ -76,6 +96,11 @@ class SpeedResult:
     guide_lines: tuple[str, ...] = ()
     """Of `loop`: what the guides' tools print."""
 
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_speed
+
+        return show_speed(self.record, self.scopes)
+
 
 @dataclass(frozen=True, slots=True)
 class ComparisonResult:
@@ -86,6 +111,11 @@ class ComparisonResult:
     found: "PredictionsComparison | Changes | SpeedTable | TrainingTable"
     verdict: "Verdict | None"
     """None where nothing was to be judged."""
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_comparison
+
+        return show_comparison(self.found, self.verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +133,11 @@ class RunResult:
     def verdict(self) -> "Verdict | None":
         """None of a run that was not judged."""
         return self.run.verdict
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_run
+
+        return show_run(self.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +158,8 @@ class Prediction:
     engine: str
     best: "tuple[ClassShare, ...]"
     """The five best classes, the best first."""
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_prediction
+
+        return show_prediction(self.image, self.engine, self.best)

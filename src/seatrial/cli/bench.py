@@ -1,6 +1,6 @@
 """`seatrial bench`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,14 +9,11 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.results.speed import Speed
-    from seatrial.store.measurement import EnergyScope, Measurement, Point, Scope
-
-HEADER = ["batch", "images/s", "95 % interval", "min ms", "mean", "median", "p90", "p95", "p99", "sd", "samples"]
+    from seatrial.store.measurement import Measurement, Point, Scope
 
 Record = Annotated[Path, typer.Option("--output", help="The record to write (.json).")]
 Images = Annotated[
@@ -113,6 +110,7 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
+    from seatrial.api.tables import list_meters, tabulate_speeds
     from seatrial.results.energy import METERS
     from seatrial.results.speed import explain_unmeasured, find_best, measure_speeds
 
@@ -120,10 +118,8 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         print(f"scope {scope}")
     speeds = measure_speeds(record, scope)
     if speeds:
-        meters = list(dict.fromkeys(meter for speed in speeds for meter in speed.joules_per_image))
-        header = [*HEADER, *(f"J/image, {meter}" for meter in meters)]
-        print_table(header, [_write_row(speed, meters) for speed in speeds])
-        for meter in meters:
+        print_grid(tabulate_speeds(speeds))
+        for meter in list_meters(speeds):
             print(f"energy of {meter}: {METERS[meter]}")
     for absent in record.unmeasured:
         if absent.scope == scope:
@@ -135,22 +131,6 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
         within = find_best(speeds, budget_ms)
         text = f"batch {within.batch}, {within.images_per_s:.1f} images/s" if within else "no batch size"
         print(f"best with 99 % of its batches within {budget_ms:g} ms: {text}")
-
-
-def _write_row(speed: "Speed", meters: "Sequence[EnergyScope]") -> list[str]:
-    from seatrial.report.numbers import write_figures
-    from seatrial.report.tables import write_interval
-
-    t, joules = speed.latency, speed.joules_per_image
-    times = (t.min_ms, t.mean_ms, t.median_ms, t.p90_ms, t.p95_ms, t.p99_ms, t.standard_deviation_ms)
-    return [
-        speed.batch,
-        f"{speed.images_per_s:.1f}",
-        write_interval(speed),
-        *(f"{ms:.2f}" for ms in times),
-        str(t.samples),
-        *(write_figures(joules[meter]) if meter in joules else "–" for meter in meters),
-    ]
 
 
 def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
-from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_text, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.records import AccuracyRecord
@@ -113,10 +113,11 @@ def print_accuracy(record: "AccuracyRecord") -> None:
     if record.fake:
         print_text(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
+    from seatrial.api.tables import tabulate_accuracy
     from seatrial.compare.predictions import describe_agreement
     from seatrial.report.numbers import write_points
 
-    print_metrics(record)
+    print_grid(tabulate_accuracy(record))
     if record.left_out:
         print_text(
             f"partial: {len(record.left_out)} images have no prediction, first: {next(iter(record.left_out.values()))}"
@@ -141,21 +142,3 @@ def print_accuracy(record: "AccuracyRecord") -> None:
         print_text(f"against {describe_agreement(record.agreement)}")
     for doubt in record.compared.doubts if record.compared is not None else ():
         print_text(f"doubt: {doubt}, so the drop may not be the engine's")
-
-
-def print_metrics(record: "AccuracyRecord") -> None:
-    """Print a table of what was measured, without labels that it was not."""
-    from seatrial.metrics.classification import METRICS
-    from seatrial.store.records import NO_LABELS
-
-    if not record.labelled:
-        print_table(["engine", "images", "top-1"], [[record.name, str(record.images), NO_LABELS]])
-        return
-    values = {
-        metric.title: f"{record.metrics[name].value:.2%}" for name, metric in METRICS.items() if name in record.metrics
-    }
-    top1 = record.metrics["top1"]
-    print_table(
-        ["engine", "images", *values, "top-1, 95 %"],
-        [[record.name, str(record.images), *values.values(), f"{top1.low:.2%} to {top1.high:.2%}"]],
-    )

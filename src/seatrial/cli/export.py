@@ -19,7 +19,7 @@ from seatrial.cli.options import (
     StripPrefix,
     WhichWeights,
 )
-from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 
@@ -77,15 +77,12 @@ def export(
             strip_prefix=strip_prefix,
             progress=progress,
         ).manifest
+    from seatrial.api.tables import tabulate_parity
+
     if as_json:
         print_json(manifest.model_dump(mode="json", by_alias=True))
         return
-    rows = [
-        [p.step, str(p.images), f"{p.relative_error:.1e}", f"{p.largest_error:.1e}", str(p.top1_disagreements)]
-        for p in manifest.parity
-    ]
-    kind = "images" if images else "synthetic images"
-    print_table(["step", kind, "relative error", "largest error", "other first class"], rows)
+    print_grid(tabulate_parity(manifest, images is None))
     if aipp and not images:
         print("AIPP was not compared with the card's own preprocessing: give --images for that")
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)

@@ -270,3 +270,15 @@ def fetch(
 
     with show_progress() as progress:
         print(fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress))
+
+
+@app.command()
+def schema(
+    name: Annotated[
+        str, typer.Argument(help="card, or a record such as accuracy, measurement, verdict or run.")
+    ] = "card",
+) -> None:
+    """Print the JSON Schema of a card or of a stored record."""
+    from seatrial.workflow.schemas import make_schema
+
+    print_json(make_schema(name))

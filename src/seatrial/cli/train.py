@@ -8,7 +8,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Classes, ImageSize, Json, Reference
-from seatrial.cli.output.progress import print_json, print_line, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_line, show_progress, shows_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
@@ -97,7 +97,8 @@ def train(
 
 
 def _print(done: api.TrainResult, guide_result: str, as_json: bool) -> None:
-    from seatrial.cli.output.training import write_epochs, write_outcome, write_speed, write_speed_result
+    from seatrial.api.tables import tabulate_epochs
+    from seatrial.cli.output.training import write_outcome, write_speed, write_speed_result
 
     record, speed = done.record, done.speed
     if speed is not None:
@@ -109,7 +110,7 @@ def _print(done: api.TrainResult, guide_result: str, as_json: bool) -> None:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         if record.epochs:
-            print(write_epochs(record.epochs))
+            print_grid(tabulate_epochs(record.epochs))
         print(write_outcome(record, done.folder))
         if guide_result:
             print(guide_result)

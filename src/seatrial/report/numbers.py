@@ -39,6 +39,12 @@ def round_half_up(value: float | Decimal, digits: int) -> str:
     return f"{Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP):f}"
 
 
+def write_ratio(value: float) -> str:
+    """Three decimals, more where a ratio that is not 1 would read 1.000: 0.9995."""
+    digits = next((d for d in range(3, 9) if value == 1 or float(round_half_up(value, d)) != 1), 9)
+    return round_half_up(value, digits)
+
+
 def write_exact(value: float | Decimal, digits: int) -> str:
     """`round_half_up` without the zeros at its end, as the guides print figures: 5246.8."""
     text = round_half_up(value, digits)

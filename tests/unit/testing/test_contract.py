@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import onnx
 import pytest
 
 from seatrial.engines.base import Session
@@ -22,10 +23,10 @@ PIXELS = draw_pixels(16)
 
 def test_the_float64_logits_are_those_of_the_graph(tmp_path: Path) -> None:
     case = make_case(tmp_path)
-    logits = open_graph(case.graph.path)(case.pixels)
+    logits = open_graph(onnx.load(case.graph.path))(case.pixels)
     assert np.linalg.norm(logits - case.expected) <= 1e-6 * np.linalg.norm(case.expected)
     assert len(set(case.expected.argmax(axis=1))) > 1
-    other = open_graph(case.other.path)(case.pixels)
+    other = open_graph(onnx.load(case.other.path))(case.pixels)
     assert np.linalg.norm(other - case.expected) > 0.1 * np.linalg.norm(case.expected)
 
 

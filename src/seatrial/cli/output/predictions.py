@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from seatrial.cli.output.gates import describe_gate
 from seatrial.cli.output.tables import Layout, write_blocks
-from seatrial.compare.predictions import Accuracy, Differences, describe_agreement
-from seatrial.metrics.classification import METRICS, Estimate
+from seatrial.compare.predictions import Differences, describe_agreement
+from seatrial.compare.result_tables import tabulate_accuracies
 from seatrial.recipes.class_names import show_class
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.numbers import write_points
@@ -16,7 +16,7 @@ from seatrial.workflow.compare.predictions import PredictionsComparison
 def write_compared(compared: PredictionsComparison, limit: int) -> str:
     """Accuracies, what flipped and where, and the verdict; at most `limit` images and classes."""
     differences, gate = compared.differences, compared.gate
-    blocks: list[str | Grid | Sequence[str]] = [_tabulate_accuracies(compared.accuracies)]
+    blocks: list[str | Grid | Sequence[str]] = [tabulate_accuracies(compared.accuracies)]
     unlabelled = [accuracy.name for accuracy in compared.accuracies if not accuracy.hits]
     if unlabelled:
         blocks.append(f"top-1 of {' and '.join(unlabelled)}: {NO_LABELS}")
@@ -43,23 +43,6 @@ def list_compared(compared: PredictionsComparison) -> dict[str, object]:
     if compared.required:
         values["gates"] = compared.required
     return values
-
-
-def _tabulate_accuracies(accuracies: Sequence[Accuracy]) -> Grid:
-    rows = [
-        [metric.title, *(_write_estimate(accuracy.metrics.get(name)) for accuracy in accuracies)]
-        for name, metric in METRICS.items()
-        if any(name in accuracy.metrics for accuracy in accuracies)
-    ]
-    return Grid([f"{accuracies[0].images} images", *(accuracy.name for accuracy in accuracies)], rows)
-
-
-def _write_estimate(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2%}"
-    return f"{estimate.value:.2%} ({100 * estimate.low:.2f} to {100 * estimate.high:.2f})"
 
 
 def _describe(differences: Differences, name: str) -> Iterator[str]:

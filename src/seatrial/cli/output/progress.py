@@ -125,6 +125,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequ
     print(write_columns(Grid(header, rows, left)))
 
 
+def print_grid(grid: Grid) -> None:
+    """A table on stdout."""
+    print(write_columns(grid))
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout; records and dataclasses become objects."""
     clear_announcement()

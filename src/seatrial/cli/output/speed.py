@@ -1,37 +1,25 @@
 """Records side by side, as text, Markdown, a guide's table or JSON."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from seatrial.cli.output.gates import describe_gate
-from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks, write_ratio
-from seatrial.compare.speed_table import RatioColumn, ShownColumn, SpeedTable
+from seatrial.cli.output.tables import BEST, RATE_DIGITS, RATIO_DIGITS, Layout, write_blocks
+from seatrial.compare.result_tables import name_columns, name_size, tabulate_rates
+from seatrial.compare.speed_table import RatioColumn, SpeedTable
 from seatrial.metrics.trust import MEASURE_AGAIN
 from seatrial.report.doubts import merge_doubts
 from seatrial.report.formats import Grid
-from seatrial.report.numbers import write_exact, write_figures
+from seatrial.report.numbers import write_exact, write_ratio
 from seatrial.results.speed import Rate
-
-UNKNOWN = "not stated"
 
 
 def write_speeds(table: SpeedTable, layout: Layout) -> str:
     """The table, what the best batch hides, the notes and the verdict of each gate."""
-    grid = _tabulate_guide(table) if layout is Layout.GUIDE else _tabulate(table)
+    grid = _tabulate_guide(table) if layout is Layout.GUIDE else tabulate_rates(table)
     lines = [*map(_describe_ratio, table.ratios), *_list_notes(table), *_list_gates(table)]
     return write_blocks(layout, grid, lines)
-
-
-def _tabulate(table: SpeedTable) -> Grid:
-    """Rates and ratios by batch size, with their intervals."""
-    rows = []
-    for size in table.sizes:
-        rates = [_write_rate(s.figures[size].rate) if size in s.figures else "–" for s in table.columns]
-        ratios = ["–" if (rate := ratio.at(size)) is None else _write_whole_ratio(rate) for ratio in table.ratios]
-        rows.append([_name_size(size), *rates, *ratios])
-    best = [*map(_write_best, table.columns), *(_write_whole_ratio(ratio.best) for ratio in table.ratios)]
-    return Grid(["batch", *_name_columns(table)], [*rows, ["best", *best]])
 
 
 def _tabulate_guide(table: SpeedTable) -> Grid:
@@ -39,11 +27,11 @@ def _tabulate_guide(table: SpeedTable) -> Grid:
     rows = []
     for size in table.sizes:
         rates = {s.column.name: s.figures[size].rate for s in table.columns if size in s.figures}
-        name = _name_size(size) if size is None else f"bs{size}"
+        name = name_size(size) if size is None else f"bs{size}"
         rows.append([name, *_list_printed(table, rates, [ratio.at(size) for ratio in table.ratios])])
     best = {s.column.name: s.best[1].rate for s in table.columns}
     rows.append([BEST, *_list_printed(table, best, [ratio.best for ratio in table.ratios])])
-    return Grid(["", *_name_columns(table)], rows)
+    return Grid(["", *name_columns(table)], rows)
 
 
 def _list_printed(table: SpeedTable, rates: Mapping[str, Rate], ratios: Sequence[Rate | None]) -> list[str]:
@@ -56,31 +44,6 @@ def _list_printed(table: SpeedTable, rates: Mapping[str, Rate], ratios: Sequence
         for ratio, rate in zip(table.ratios, ratios, strict=True)
     ]
     return [*(printed.get(s.column.name, "") for s in table.columns), *quotients]
-
-
-def _name_columns(table: SpeedTable) -> list[str]:
-    return [*(s.column.name for s in table.columns), *(f"{ratio.of}/{ratio.to}" for ratio in table.ratios)]
-
-
-def _name_size(size: int | None) -> str:
-    return UNKNOWN if size is None else str(size)
-
-
-def _write_best(shown: ShownColumn) -> str:
-    size, figure = shown.best
-    return f"{write_figures(figure.rate.value, 4)} at {_name_size(size)}"
-
-
-def _write_rate(rate: Rate) -> str:
-    return _write_bounds(rate, lambda value: write_figures(value, 4))
-
-
-def _write_whole_ratio(ratio: Rate) -> str:
-    return "withheld" if ratio.doubt else _write_bounds(ratio, write_ratio)
-
-
-def _write_bounds(rate: Rate, write: Callable[[float], str]) -> str:
-    return write(rate.value) + (f" ({' to '.join(map(write, rate.bounds))})" if rate.bounds else "")
 
 
 def _describe_ratio(ratio: RatioColumn) -> str:

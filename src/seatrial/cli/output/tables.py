@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from seatrial.printable import make_printable
 from seatrial.report.formats import Grid, align, write_columns, write_markdown_list, write_markdown_table
-from seatrial.report.numbers import round_half_up
 
 RATE_DIGITS, RATIO_DIGITS = 4, 9
 """Most decimals that the guides print of images per second and of ratios."""
@@ -19,12 +18,6 @@ class Layout(StrEnum):
     TABLE = "table"
     GUIDE = "guide"
     MARKDOWN = "markdown"
-
-
-def write_ratio(value: float) -> str:
-    """Three decimals, more where a ratio that is not 1 would read 1.000: 0.9995."""
-    digits = next((d for d in range(3, 9) if value == 1 or float(round_half_up(value, d)) != 1), 9)
-    return round_half_up(value, digits)
 
 
 def write_guide_table(grid: Grid) -> str:

@@ -5,27 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.cli.output.guides import WRONG
-from seatrial.cli.output.tables import Layout, write_blocks, write_ratio
-from seatrial.compare.training_table import Scaling, TrainingSpeedRow, TrainingTable
+from seatrial.cli.output.tables import Layout, write_blocks
+from seatrial.compare.result_tables import GUIDE_HEADER, tabulate_trainings
+from seatrial.compare.training_table import Scaling, TrainingTable
 from seatrial.metrics.rate import find_rate_interval
 from seatrial.metrics.topk import K
 from seatrial.recipes.claims import Claim, find_scalings
 from seatrial.recipes.schema import Guide, Recipe
-from seatrial.report.formats import Grid, write_columns
-from seatrial.report.numbers import write_exact
-from seatrial.store.training import Epoch, TrainingRecord, TrainingSpeedRecord, Validation
-
-GUIDE_HEADER = ("NAME", "Acc@1", "FPS", "Epochs", "AMP_Type", "Torch_Version")
-"""Header of the guides' result table."""
-
-
-def write_epochs(epochs: Sequence[Epoch]) -> str:
-    """A line for each epoch."""
-    rows = [
-        [str(e.epoch), f"{e.loss:.3f}", _share(e.train_top1), _share(e.val_top1), f"{e.images_per_s:.0f}"]
-        for e in epochs
-    ]
-    return write_columns(Grid(["epoch", "loss", "train top-1", "held-out top-1", "images/s"], rows))
+from seatrial.report.formats import Grid
+from seatrial.report.numbers import write_exact, write_ratio
+from seatrial.store.training import TrainingRecord, TrainingSpeedRecord, Validation
 
 
 def write_outcome(record: TrainingRecord, output: Path) -> str:
@@ -41,10 +30,6 @@ def write_outcome(record: TrainingRecord, output: Path) -> str:
     if record.bad_images:
         lines.append(f"left out: {len(record.bad_images)} images that could not be read, listed in the record")
     return "\n".join(lines)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2%}"
 
 
 FINAL_RESULT = "------------------ Final result ------------------"
@@ -94,31 +79,14 @@ def write_speed(speed: TrainingSpeedRecord) -> str:
 
 def write_trainings(table: TrainingTable, layout: Layout) -> str:
     """A table of trainings, how they scale, and notes."""
-    header, rows = (list(GUIDE_HEADER), list(map(_list_guide_cells, table.rows)))
-    if layout is not Layout.GUIDE:
-        header += ["batch", "devices", "interval", "waiting for images"]
-        rows = [[*cells, *_list_more_cells(row)] for cells, row in zip(rows, table.rows, strict=True)]
+    grid = tabulate_trainings(table, more=layout is not Layout.GUIDE)
     lines = [*map(_describe_scaling, table.scalings), *(f"note: {note}" for note in table.notes)]
     lines += [f"doubt: {row.name}: {doubt}" for row in table.rows for doubt in row.speed.doubts]
-    return _join(layout, header, rows, lines)
+    return _join(layout, grid.header, grid.rows, lines)
 
 
 def _join(layout: Layout, header: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[str]) -> str:
     return write_blocks(Layout.MARKDOWN if layout is Layout.GUIDE else layout, Grid(header, rows), lines)
-
-
-def _list_guide_cells(row: TrainingSpeedRow) -> list[str]:
-    speed = row.speed
-    top1 = "-" if speed.top1 is None else f"{100 * speed.top1:.3f}"
-    epochs = "-" if speed.epochs is None else str(speed.epochs)
-    return [row.name, top1, write_exact(row.rate.value, 3), epochs, speed.precision or "-", speed.torch or "-"]
-
-
-def _list_more_cells(row: TrainingSpeedRow) -> list[str]:
-    rate = row.rate
-    bounds = "–" if rate.bounds is None else " to ".join(f"{bound:.1f}" for bound in rate.bounds)
-    waiting = "–" if row.speed.data_share is None else f"{row.speed.data_share:.1%}"
-    return [str(row.speed.batch_size), str(row.speed.cards), bounds, waiting]
 
 
 def _describe_scaling(scaling: Scaling) -> str:

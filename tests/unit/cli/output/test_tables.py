@@ -2,9 +2,9 @@ from decimal import Decimal
 
 import pytest
 
-from seatrial.cli.output.tables import Layout, write_blocks, write_ratio
+from seatrial.cli.output.tables import Layout, write_blocks
 from seatrial.report.formats import Grid
-from seatrial.report.numbers import round_half_up, write_exact
+from seatrial.report.numbers import round_half_up, write_exact, write_ratio
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""Results as small tables for a notebook: escaped HTML without script or style of ours."""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from seatrial.printable import make_printable
+from seatrial.report.formats import Grid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.compare.regression import Changes
+    from seatrial.compare.speed_table import SpeedTable
+    from seatrial.compare.training_table import TrainingTable
+    from seatrial.results.run import Run
+    from seatrial.store.measurement import Measurement, Scope
+    from seatrial.store.records import AccuracyRecord, EngineManifest, GateResult, GraphManifest, Verdict
+    from seatrial.store.training import TrainingRecord
+    from seatrial.workflow.compare.predictions import PredictionsComparison
+    from seatrial.workflow.predict import ClassShare
+
+    Compared = PredictionsComparison | Changes | SpeedTable | TrainingTable
+
+Block = str | Grid
+
+
+def write_html(*blocks: Block) -> str:
+    """Paragraphs and tables; empty ones are left out."""
+    return "\n".join(_write_block(block) for block in blocks if (block if isinstance(block, str) else block.rows))
+
+
+def _write_block(block: Block) -> str:
+    if isinstance(block, str):
+        return f"<p>{_escape(block)}</p>"
+    header = "".join(_write_cell("th", cell, place in block.left) for place, cell in enumerate(block.header))
+    rows = [
+        "<tr>" + "".join(_write_cell("td", cell, place in block.left) for place, cell in enumerate(row)) + "</tr>"
+        for row in block.rows
+    ]
+    return "\n".join(["<table>", f"<thead><tr>{header}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
+
+
+def _write_cell(tag: str, text: str, left: bool) -> str:
+    return f'<{tag} style="text-align: {"left" if left else "right"}">{_escape(text)}</{tag}>'
+
+
+def _escape(text: str) -> str:
+    return html.escape(make_printable(text))
+
+
+def show_run(run: "Run") -> str:
+    """The verdict, and every engine's accuracy and speed."""
+    from seatrial.report.headline import write_verdict
+    from seatrial.report.tables import make_summary
+
+    return write_html(write_verdict(run), replace(make_summary(run).grid, left=(0,)))
+
+
+def show_verdict(verdict: "Verdict | None", gates: "Sequence[GateResult]") -> Iterator[Block]:
+    """The outcome and what decided it; nothing where nothing was judged."""
+    from seatrial.api.tables import tabulate_gates
+
+    if verdict is not None:
+        yield verdict.outcome
+        yield tabulate_gates(gates)
+
+
+def show_accuracy(record: "AccuracyRecord", verdict: "Verdict | None", gates: "Sequence[GateResult]") -> str:
+    """What was measured, what was judged, and the doubts."""
+    from seatrial.api.tables import tabulate_accuracy
+
+    if record.fake:
+        return write_html(f"{record.name}: {record.images} images, many of them the same under several names")
+    doubts = [f"doubt: {doubt}" for doubt in record.doubts]
+    return write_html(tabulate_accuracy(record), *show_verdict(verdict, gates), *doubts)
+
+
+def show_speed(record: "Measurement", scopes: "Sequence[Scope]") -> str:
+    """A table for each scope, and the doubts."""
+    from seatrial.api.tables import tabulate_speeds
+    from seatrial.report.doubts import merge_doubts
+    from seatrial.results.speed import measure_speeds
+
+    blocks: list[Block] = []
+    for scope in scopes:
+        blocks += [f"scope {scope}", tabulate_speeds(measure_speeds(record, scope))]
+    return write_html(*blocks, *(f"doubt: {doubt}" for doubt in merge_doubts(record.doubts)))
+
+
+def show_comparison(found: "Compared", verdict: "Verdict | None") -> str:
+    """What was compared, and what was judged."""
+    return write_html(*_list_compared(found), *show_verdict(verdict, verdict.gates if verdict else ()))
+
+
+def _list_compared(found: "Compared") -> Iterator[Block]:
+    from seatrial.compare.change_tables import tabulate_changes
+    from seatrial.compare.regression import Changes
+    from seatrial.compare.result_tables import tabulate_accuracies, tabulate_rates, tabulate_trainings
+    from seatrial.compare.speed_table import SpeedTable
+    from seatrial.compare.training_table import TrainingTable
+
+    if isinstance(found, Changes):
+        tables = tabulate_changes(found)
+        yield from (tables.title, tables.accuracy, tables.speed, tables.changed)
+    elif isinstance(found, SpeedTable):
+        yield tabulate_rates(found)
+        yield from (f"note: {note}" for note in found.notes)
+    elif isinstance(found, TrainingTable):
+        yield tabulate_trainings(found, more=True)
+        yield from (f"note: {note}" for note in found.notes)
+    else:
+        yield tabulate_accuracies(found.accuracies)
+
+
+def show_graph(path: "Path", manifest: "GraphManifest") -> str:
+    """Where it is, what it takes, and how far each step moved its outputs."""
+    from seatrial.api.tables import tabulate_parity
+
+    shape = "×".join("N" if size is None else str(size) for size in manifest.input.shape)
+    title = f"{path}: opset {manifest.opset}, {manifest.precision}, '{manifest.input.name}' "
+    return write_html(f"{title}{manifest.input.dtype} {shape}", tabulate_parity(manifest, synthetic=False))
+
+
+def show_engine(folder: "Path", built: "EngineManifest") -> str:
+    """What was built, and the layers by the precision that was read back."""
+    layers = Grid(["layers in", "number"], [[name, str(count)] for name, count in sorted(built.executed.items())])
+    return write_html(f"{folder}: {built.engine} {built.sdk_version} {built.precision} on {built.device}", layers)
+
+
+def show_training(folder: "Path", record: "TrainingRecord") -> str:
+    """A row for each epoch."""
+    from seatrial.api.tables import tabulate_epochs
+
+    return write_html(str(folder), tabulate_epochs(record.epochs))
+
+
+def show_prediction(image: str, engine: str, best: "Sequence[ClassShare]") -> str:
+    """The best classes and their confidences."""
+    rows = [[each.shown, f"{each.share:.1%}"] for each in best]
+    return write_html(f"{image}, by {engine}", Grid(["class", "confidence"], rows))
