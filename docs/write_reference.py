@@ -40,7 +40,7 @@ def write_reference() -> Iterator[str]:
     for name in api.__all__:
         function = getattr(api, name)
         if inspect.isfunction(function):
-            yield from (f"### {name}", "", "```python", *write_signature(name), "```", "")
+            yield from (f"### {name}", "", "```text", *write_signature(name), "```", "")
             yield from (first_paragraph(function), "")
     yield from ("### What they return", "", "| class | has | is |", "|---|---|---|")
     for name in api.__all__:

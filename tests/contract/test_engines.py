@@ -149,6 +149,17 @@ def test_other_precisions_and_modes_keep_the_promises(
             np.testing.assert_allclose(alone, logits, rtol=0, atol=2e-3 * np.abs(logits).max())
 
 
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "openvino"])
+def test_a_file_of_another_version_is_refused_with_the_command_that_rebuilds_it(
+    name: str, trial: TinyTrial, tmp_path: Path
+) -> None:
+    file = build_engine(trial.folder / "model.onnx", BuildSpec(name, batch_sizes=(1, 2)), tmp_path / "engine")
+    old = replace(file, manifest=file.manifest.model_copy(update={"sdk_version": "0.1"}))
+    with pytest.raises(EngineError, match=rf"was built with {name} 0\.1 for cpu, this machine has \d") as caught:
+        get_engine(name).open(old, "cpu")
+    assert f"seatrial compile GRAPH.onnx --engine {name} --precision fp32 --batch-size" in str(caught.value.fix)
+
+
 def test_torch_runs_no_int8(trial: TinyTrial, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="torch on this machine cannot run int8; take --precision fp32"):
         build_engine(trial.folder / "model.onnx", BuildSpec("torch", "int8"), tmp_path / "engine")

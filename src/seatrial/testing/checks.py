@@ -232,13 +232,6 @@ def check_refusals(subject: EngineSubject) -> None:
         _require(not (subject.folder / "engine-none").exists(), f"a folder was left behind for {changes}")
 
 
-def check_other_version(subject: EngineSubject) -> None:
-    """A file that another version of its SDK built is refused with the command that builds it again."""
-    old = replace(subject.file, manifest=subject.file.manifest.model_copy(update={"sdk_version": "0.0.1"}))
-    words = f"`seatrial compile GRAPH.onnx --engine {subject.spec.engine}"
-    _require_refused(EngineError, words, lambda: subject.open(old))
-
-
 CHECKS: tuple[Callable[[EngineSubject], None], ...] = (
     check_probe,
     check_logits,
@@ -255,6 +248,5 @@ CHECKS: tuple[Callable[[EngineSubject], None], ...] = (
     check_self_tests,
     check_folder,
     check_refusals,
-    check_other_version,
 )
 """Every promise."""

@@ -82,10 +82,11 @@ def make_case(folder: Path) -> EngineCase:
 
 
 def draw_pixels(count: int) -> NDArray[np.uint8]:
-    """Pictures (n, size, size, 3) of coarse blocks of random colours under fine noise."""
+    """Pictures (n, size, size, 3) of a colour each, with coarse blocks of others and fine noise."""
     rng = np.random.default_rng(7)
-    blocks = rng.integers(0, 224, (count, 4, 4, 3)).repeat(SIZE // 4, axis=1).repeat(SIZE // 4, axis=2)
-    return (blocks + rng.integers(0, 32, blocks.shape)).astype(np.uint8)
+    colours = rng.choice((0, 80, 160), (count, 1, 1, 3))
+    blocks = rng.integers(0, 64, (count, 4, 4, 3)).repeat(SIZE // 4, axis=1).repeat(SIZE // 4, axis=2)
+    return (colours + blocks + rng.integers(0, 32, blocks.shape)).astype(np.uint8)
 
 
 def draw_weights(seed: int) -> Weights:

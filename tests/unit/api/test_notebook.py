@@ -2,6 +2,7 @@
 
 import html
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,14 @@ def test_a_speed_shows_a_row_for_each_batch_size(run: Run) -> None:
     assert [row[0] for row in read_rows(shown)] == ["batch", "1", "2"]
 
 
-def test_a_comparison_shows_the_table_of_its_kind(tiny_run: Path) -> None:
+def test_a_comparison_shows_the_table_of_its_kind(tiny_run: Path, tmp_path: Path) -> None:
     files = [tiny_run / "evaluation" / f"{name}.parquet" for name in ("torch", "onnxruntime")]
     shown = compare(*files)._repr_html_()
     assert read_rows(shown)[0] == ["24 images", "torch", "onnxruntime"]
     records = [tiny_run / "bench" / f"{name}.json" for name in ("torch", "onnxruntime")]
     assert [row[0] for row in read_rows(compare(*records)._repr_html_())] == ["batch", "1", "2", "best"]
-    runs = compare(tiny_run, tiny_run)
+    later = shutil.copytree(tiny_run, tmp_path / "later", symlinks=True)
+    runs = compare(tiny_run, later)
     assert isinstance(runs, ComparisonResult) and "against" in runs._repr_html_()
 
 
