@@ -25,6 +25,7 @@ ONLY_OF_THE_COMMAND = {
     "json": "the function returns the record",
     "help": "as every function has",
     "config": "a file of keywords: run(**tomllib.load(file))",
+    "quiet": "without `progress` nothing is shown",
     "print-config": "the keywords are at hand",
     "dry-run": "prints a plan",
     "latency-budget-ms": "picks from the table that is printed",
