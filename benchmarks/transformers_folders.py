@@ -7,6 +7,8 @@ from typing import Any
 
 DEPTHS = ("num_hidden_layers", "depths", "depth", "num_blocks", "layer_depths", "num_encoder_blocks")
 """What configurations call the number of layers, or of those of each stage."""
+WHOLE = ("cvt", "poolformer", "pvt")
+"""Whose stages belong together: with other depths they do not run."""
 BACKENDS = {"pil": "", "torchvision": "Fast"}
 """The suffix by which a stored processor names its arithmetic."""
 
@@ -37,7 +39,7 @@ def make_folder(folder: Path, kind: str, name: str, backend: str) -> Path:
         return folder
     config = transformers.CONFIG_MAPPING[kind](num_labels=10)
     # The names of stages, where there are some, are of so many layers.
-    if kind != "cvt" and not hasattr(config, "stage_names"):
+    if kind not in WHOLE and not hasattr(config, "stage_names"):
         shrink(config)
     config.architectures = [name]
     processor = find_processor(kind, backend)(**fit_size(config))

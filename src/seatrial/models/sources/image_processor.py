@@ -28,6 +28,7 @@ UNSAID = {
 """Processors whose preprocessing no card can say."""
 OWN_WAY = {
     "BeitImageProcessor", "ConvNextImageProcessor", "EfficientNetImageProcessor", "LevitImageProcessor",
+    "MobileNetV2ImageProcessor",
     "MobileViTImageProcessor", "PPLCNetImageProcessor", "PoolFormerImageProcessor", "SegformerImageProcessor",
 }  # fmt: skip
 """Processors that work otherwise than their backend and are known here."""

@@ -31,6 +31,7 @@ SMALL = {
         "key_dim": [8, 8, 8],
         "num_attention_heads": [1, 2, 2],
     },
+    "mobilenet_v2": {"depth_multiplier": 0.25},
     "deit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
 }
 CLASSES = {0: "große Katze", 1: "狗", 2: "bird"}
