@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seatrial.api.results import AccuracyResult, ComparisonResult, Prediction
-from seatrial.api.values import Names, Place, find_path, list_names, list_texts
+from seatrial.api.values import Names, Place, check_numbers, find_path, list_names, list_texts
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, silent
 
@@ -38,6 +38,7 @@ def load_recipe(
     Raises:
         UsageError: there is no such card or model, or a key or value is wrong.
     """
+    check_numbers(locals())
     from seatrial.models.sources import resolve_recipe
 
     return resolve_recipe(os.fspath(recipe), image_size, like, classes)
@@ -76,6 +77,7 @@ def evaluate(
     Raises:
         SeatrialError: as `workflow.evaluate.evaluate_engine`.
     """
+    check_numbers(locals())
     from seatrial.engines.base import read_engine
     from seatrial.workflow.evaluate import EvaluateSpec, ImageSetSpec, evaluate_engine, read_set
 
@@ -182,6 +184,7 @@ def compare(
         UsageError: they are of several kinds, or an option does not apply to them.
         NotComparable: they differ in more than what is compared.
     """
+    check_numbers(locals())
     files = [Path(path) for path in paths]
     if not files:
         raise UsageError("nothing to compare is named", "give two runs, records or files of predictions")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from seatrial.api.results import SpeedResult
-from seatrial.api.values import Names, Place, Sizes, find_path, read_scopes, read_sizes
+from seatrial.api.values import Names, Place, Sizes, check_numbers, find_path, read_scopes, read_sizes
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, silent
 
@@ -45,6 +45,7 @@ def bench(
         EngineError: the engine cannot be opened here.
         ParityError: the timed work was not done.
     """
+    check_numbers(locals())
     from seatrial.bench.measure import Limits
     from seatrial.bench.sweep import SweepSpec
     from seatrial.engines.base import read_engine

@@ -11,6 +11,7 @@ from seatrial.api.values import (
     Names,
     Place,
     Sizes,
+    check_numbers,
     find_path,
     list_texts,
     read_batch,
@@ -59,6 +60,7 @@ def export(
         RefusedFile: the checkpoint is damaged, unsafe or of another network.
         ParityError: the graph computes something else.
     """
+    check_numbers(locals())
     from seatrial.data.labels import list_images, spread
     from seatrial.export.spec import OPSETS, ExportSpec
     from seatrial.models.find_weights import find_weights
@@ -122,6 +124,7 @@ def quantize(
         DataError: there are no calibration images, or some are evaluated on, too.
         ParityError: int8 computes something else.
     """
+    check_numbers(locals())
     from seatrial.data.labels import read_labels
     from seatrial.engines.engine_folder import read_graph
     from seatrial.recipes import Recipe
@@ -165,6 +168,7 @@ def compile(
         UsageError: there is no such engine or option, or the graph has no manifest.
         EngineError: the engine, its device or precision is not here, or the build is not what was asked for.
     """
+    check_numbers(locals())
     from seatrial.data.preprocessing.aipp import load_aipp
     from seatrial.engines.engine_folder import read_graph
     from seatrial.models.sources import resolve_recipe

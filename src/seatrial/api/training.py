@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.results import TrainResult
-from seatrial.api.values import Names, Place, find_path, list_names
+from seatrial.api.values import Names, Place, check_numbers, find_path, list_names
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, silent
 
@@ -46,6 +46,7 @@ def train(
     Raises:
         SeatrialError: as `workflow.train.train_recipe`.
     """
+    check_numbers(locals())
     from seatrial.workflow.train_spec import TrainSpec
 
     spec = TrainSpec(

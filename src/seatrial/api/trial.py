@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.results import ReportResult, RunResult
-from seatrial.api.values import Names, Place, Sizes, find_path, list_names, list_texts, read_reading, read_sizes
+from seatrial.api.values import (
+    Names,
+    Place,
+    Sizes,
+    check_numbers,
+    find_path,
+    list_names,
+    list_texts,
+    read_reading,
+    read_sizes,
+)
 from seatrial.errors import UsageError
 from seatrial.progress import Progress, silent
 
@@ -54,6 +64,7 @@ def run(
     Raises:
         SeatrialError: as `workflow.run.run_pipeline`; what was finished before stays.
     """
+    check_numbers(locals())
     options = {name: value for name, value in locals().items() if name != "progress"}
     from seatrial.workflow.run import run_pipeline
 

@@ -16,6 +16,48 @@ Sizes = str | int | Sequence[int]
 Names = str | Sequence[str]
 """One or several: ["openvino", "torch:fp16"] or "openvino,torch:fp16"."""
 
+LEAST: Mapping[str, float] = {
+    "actors": 1,
+    "batch_size": 1,
+    "bench_duration": 0.01,
+    "bench_samples": 1,
+    "calibration_images": 1,
+    "classes": 1,
+    "cpus_per_actor": 1,
+    "duration": 0.01,
+    "evaluate_batch_size": 1,
+    "fake_images": 1,
+    "gate_pp": 0,
+    "image_size": 1,
+    "limit": 1,
+    "loop": 1,
+    "max_drop_pp": 0,
+    "max_slower_pct": 0,
+    "min_samples": 1,
+    "nproc": 1,
+    "processes": 1,
+    "streams": 1,
+    "time_budget": 1,
+    "workers": 1,
+}
+"""The least that a number may be, by keyword; as on the command line."""
+MOST: Mapping[str, float] = {"gate_pp": 100}
+
+
+def check_numbers(options: Mapping[str, object]) -> None:
+    """Refuse a number that no option takes; texts are checked where they are read.
+
+    Raises:
+        UsageError: one is too small, too large, or no number.
+    """
+    for name, value in options.items():
+        if name not in LEAST or not isinstance(value, (int, float)):
+            continue
+        low, high = LEAST[name], MOST.get(name, float("inf"))
+        if isinstance(value, bool) or not low <= value <= high:
+            limits = f"at least {low:g}" if name not in MOST else f"from {low:g} to {high:g}"
+            raise UsageError(f"--{name.replace('_', '-')} is {value}", f"give a number, {limits}")
+
 
 def write_list(value: str | int | Iterable[object]) -> str:
     """A value as the text of an option, several with commas between them."""

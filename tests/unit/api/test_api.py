@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from seatrial import api
+from seatrial.api.values import LEAST, MOST
 from seatrial.cli.app import make_app
 from seatrial.errors import DataError, UsageError
 from seatrial.progress import Update
@@ -24,7 +25,7 @@ VERBS = ("bench", "compare", "compile", "evaluate", "export", "quantize", "repor
 ONLY_OF_THE_COMMAND = {
     "json": "the function returns the record",
     "help": "as every function has",
-    "config": "a file of keywords: run(**tomllib.load(file))",
+    "config": "a file of these keywords",
     "quiet": "without `progress` nothing is shown",
     "print-config": "the keywords are at hand",
     "dry-run": "prints a plan",
@@ -66,6 +67,26 @@ def test_every_option_is_a_keyword_with_its_default(verb: str) -> None:
         else:
             default = option.default
             assert keyword.default == (str(default) if isinstance(default, Path) else default), name
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_number_has_the_limits_of_its_option(verb: str) -> None:
+    limits = {name: option.type for name, option in list_options(verb) if hasattr(option.type, "min")}
+    own = {name: limit for name, limit in limits.items() if name not in Train.model_fields}
+    assert own or verb in ("compile", "report")
+    assert {name: limit.min for name, limit in own.items()} == {name: LEAST[name] for name in own}
+    assert {n: limit.max for n, limit in own.items() if limit.max is not None} == {n: MOST[n] for n in own if n in MOST}
+
+
+def test_a_number_beyond_them_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--batch-size is 0; give a number, at least 1"):
+        api.evaluate(tmp_path, images=tmp_path, output=tmp_path, batch_size=0)
+    with pytest.raises(UsageError, match="--gate-pp is 101; give a number, from 0 to 100"):
+        api.compare(tmp_path, gate_pp=101)
+    with pytest.raises(UsageError, match="--duration is nan"):
+        api.bench(tmp_path, output=tmp_path, duration=float("nan"))
+    with pytest.raises(UsageError, match="--nproc is True"):
+        api.train("resnet50", output=tmp_path, synthetic=True, nproc=True)
 
 
 def test_the_list_of_exceptions_names_options_that_there_are() -> None:
