@@ -10,8 +10,9 @@ from typing import Any
 from seatrial.cli.compat.call import Call, Plan, Tool, find_tool, read_call
 from seatrial.cli.compat.describe import describe_flags
 from seatrial.cli.compat.launch import strip_launchers
-from seatrial.cli.output.progress import print_line, print_table
+from seatrial.cli.output.progress import print_table, show_progress
 from seatrial.errors import UsageError
+from seatrial.progress import Update
 
 STAGE = "compat"
 HELP = {"-h", "--help"}
@@ -52,11 +53,12 @@ def run_plan(root: Any, call: Call, plan: Plan) -> int:
     Raises:
         SeatrialError: of a command.
     """
-    for note in (*call.notes, *plan.notes):
-        print_line(STAGE, f"{call.name}: {note}")
-    if plan.commands:
-        said = " && ".join(shlex.join(("seatrial", *words)) for words in plan.commands)
-        print_line(STAGE, f"{call.name} is here: {said}")
+    with show_progress() as progress:
+        for note in (*call.notes, *plan.notes):
+            progress(Update(STAGE, note=f"{call.name}: {note}"))
+        if plan.commands:
+            said = " && ".join(shlex.join(("seatrial", *words)) for words in plan.commands)
+            progress(Update(STAGE, note=f"{call.name} is here: {said}"))
     try:
         for line in plan.begin:
             print(line, flush=True)

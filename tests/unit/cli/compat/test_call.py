@@ -109,6 +109,16 @@ def test_help_behind_a_command_is_that_of_its_row(capsys: pytest.CaptureFixture[
     assert "benchmark.x86_64, benchmark.aarch64" in capsys.readouterr().out
 
 
+def test_quiet_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prep").mkdir()
+    Path("prep/a.bin").touch()
+    assert run_cli(["--quiet", "compat", "get_info.py", "bin", "prep", "x.info", "1", "1"]) == 0
+    assert capsys.readouterr() == ("x.info: 1 files\n", "")
+
+
 def test_without_a_command_the_way_to_the_list_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["compat"]) == 2
     assert run_cli(["compat", "--recipe", "resnet50"]) == 2
