@@ -47,6 +47,9 @@ def infer(
         Literal["zero", "random"], typer.Option("--pure-data-type", help="Synthetic data without --input.")
     ] = "zero",
     replace: Annotated[bool, typer.Option("--replace", help="Replace a folder of logits that is in the way.")] = False,
+    device_number: Annotated[
+        int | None, typer.Option(help="Number in the names of --layout benchmark; default: the device's own.", min=0)
+    ] = None,
     everything: Annotated[bool, typer.Option("--display-all-summary", help="Print the times of copies too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def infer(
     from seatrial.workflow.infer import infer_engine
     from seatrial.workflow.infer_output import InferSpec
 
-    spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data, replace)
+    spec = InferSpec(source, output, dirname, form, batch_size, loop, warmup, layout, pure_data, replace, device_number)
     with show_progress() as progress:
         done = infer_engine(folder, spec, progress)
     if as_json:

@@ -1,7 +1,7 @@
 """`seatrial infer`: files through an engine, a file of logits for each: the guides' `ais_bench` step on any engine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,8 @@ def open_source(file: EngineFile, spec: InferSpec, batch_size: int, progress: Pr
         note = f"no --input: the engine is fed {PURE_WORDS[spec.pure_data]}, which are no photographs"
         progress(Update("infer", note=f"{note}; some chips compute them faster, and their logits mean nothing"))
         batch = make_pure_batch(spec.pure_data, batch_size, tensor, pipeline)
-        return FileSource((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
+        made = FileSource((Path(PURE),), batch_size, tensor, lambda path, rows: np.copyto(rows, batch))
+        return replace(made, synthetic=True)
     inputs = find_inputs(spec.source)
     if inputs.are_images:
         _report_leak(graph, inputs.files, progress)

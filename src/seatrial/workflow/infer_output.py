@@ -53,6 +53,8 @@ class InferSpec:
     pure_data: PureData = "zero"
     replace: bool = False
     """A folder of logits that is in the way is replaced."""
+    device_number: int | None = None
+    """The number in the names of the layout `benchmark`; None is that of the engine's own device."""
 
     def write_command(self, folder: Path) -> list[str]:
         """The words of the command that does this with the engine in `folder`."""
@@ -69,6 +71,7 @@ class InferSpec:
             output_dirname=self.dirname,
             batch_size=self.batch_size,
             replace=self.replace,
+            device_number=self.device_number,
         )
 
 
@@ -105,6 +108,8 @@ def plan_output(spec: InferSpec, batch_size: int, device: str, model: str) -> Ou
             f"the layout {spec.layout} takes --outfmt TXT or BIN, and no --output-dirname",
             "take these, or --layout ais-bench",
         )
+    if spec.layout != "benchmark" and spec.device_number is not None:
+        raise UsageError(f"the layout {spec.layout} has no device in its names", "leave --device-number out")
     if spec.output is None:
         if spec.dirname is not None:
             raise UsageError("--output-dirname names a folder in --output", "give --output too")
@@ -154,7 +159,7 @@ def _plan_ais_bench(spec: InferSpec, output: Path, batch_size: int, device: str,
 
 def _plan_benchmark(spec: InferSpec, output: Path, batch_size: int, device: str, model: str) -> OutputPlace:
     index = device.rpartition(":")[2]
-    number = index if index.isdigit() else "0"
+    number = str(spec.device_number) if spec.device_number is not None else index if index.isdigit() else "0"
     result = output / "result"
     if spec.source is None:
         name = model.removesuffix(".om")

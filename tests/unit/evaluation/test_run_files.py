@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_one_prediction_to_everything_is_refused() -> None:
     session = FakeSession(answer=lambda batch: np.tile(np.arange(CLASSES, dtype=np.float32), (len(batch), 1)))
     with pytest.raises(ParityError, match="gives 10 images the same logits, though they differ"):
         run(session, make_source(), Repeats(4))
+
+
+def test_of_data_made_for_the_time_logits_must_be_numbers_alone() -> None:
+    """A network whose weights are drawn may give zeros the same score for every class."""
+    flat = FakeSession(answer=lambda batch: np.zeros((len(batch), CLASSES), dtype=np.float32))
+    stored, _ = run(flat, replace(make_source(), synthetic=True), Repeats(4))
+    assert len(stored) == COUNT
+    with pytest.raises(ParityError, match="NaN or infinity"):
+        run(FakeSession(answer=spoil(np.nan, 6)), replace(make_source(), synthetic=True), Repeats(4))
 
 
 def test_progress_counts_files() -> None:

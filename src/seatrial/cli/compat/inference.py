@@ -15,7 +15,7 @@ FIXED_SHAPE = "a classifier's image size is fixed: `seatrial compat atc` makes a
 ONE_BATCH = "a batch is one of those that the .om was compiled for"
 PROFILING = "`seatrial diagnose` finds what is wrong in an engine, `seatrial bench` how fast it is"
 TIMES_ONLY = "it changes how the tool copies, not what it computes"
-REPLACED = "the logits in {folder} are replaced, as the tool does"
+REPLACED = "logits of an earlier run in {folder} make room; the tool would write between them"
 
 
 def plan_ais_bench(call: Call) -> Plan:
@@ -60,9 +60,34 @@ def plan_benchmark(call: Call) -> Plan:
     words = ("infer", om, *what, *place, "--batch-size", call.need("batch_size"), *call.handed_on)
     if inputs != ["round"] and "output_binary" not in call.values:
         words += ("--outfmt", "TXT")
-    number = _read_number(_read_manifest(om).device)
+    if inputs == ["input_text_path"]:
+        _compare_sizes(call, Path(value))
+    own = _read_number(_read_manifest(om).device)
+    number = call.values.get("device_id", own)
+    if number != own:
+        words += ("--device-number", number)
     folder = None if inputs == ["round"] else Path("result") / f"dumpOutput_device{number}"
     return Plan(((*words, *_replace(folder, notes)),), tuple(notes))
+
+
+def _compare_sizes(call: Call, info: Path) -> None:
+    """Compare `-input_width` and `-input_height` with the `.info` file; `infer` compares that with the engine.
+
+    Raises:
+        UsageError: they differ.
+        DataError: it is no `.info` file.
+    """
+    if not info.is_file():
+        return  # `infer` says so.
+    from seatrial.data.bins.info_file import read_info
+
+    first = read_info(info)[0]
+    for flag, size in (("input_width", first.width), ("input_height", first.height)):
+        if call.values.get(flag, str(size)) != str(size):
+            raise UsageError(
+                f"-{flag}={call.values[flag]}, and {info} says {first.width}×{first.height} (width×height)",
+                f"give -{flag}={size}, or write the .info file anew",
+            )
 
 
 def plan_msame(call: Call) -> Plan:
@@ -111,7 +136,9 @@ def _read_manifest(om: str) -> "EngineManifest":
         )
     if not (path / MANIFEST).is_file():
         state = "is no engine folder" if path.exists() else "is not there"
-        raise UsageError(f"{om} {state}", "`seatrial compat atc … --output=NAME` makes NAME.om")
+        named = path.with_name(f"{path.name}.om")
+        fix = f"did you mean {named}?" if (named / MANIFEST).is_file() else "`compat atc … --output=NAME` makes NAME.om"
+        raise UsageError(f"{om} {state}", fix)
     return EngineManifest.load(path / MANIFEST)
 
 
@@ -122,7 +149,10 @@ def _read_number(device: str) -> str:
 
 def _replace(folder: Path | None, notes: list[str]) -> Iterator[str]:
     """The option that replaces what an earlier run left in the folder, as the tools do."""
-    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+    from seatrial.workflow.infer_output import LOGITS
+
+    names = [path.name for path in folder.iterdir()] if folder is not None and folder.is_dir() else []
+    if names and all(LOGITS.fullmatch(name) for name in names):
         notes.append(REPLACED.format(folder=folder))
         yield "--replace"
 
@@ -168,7 +198,7 @@ AIS_BENCH = (
     Flag(("perf",), takes="truth", refused="it is for --backend trtexec", unless=OFF),
     Flag(("divide_input",), takes="truth", refused="it is for several devices, and one engine runs on one", unless=OFF),
 )
-SIZES = "compared with the .info file by `infer`"
+SIZES = "must be those of the .info file"
 BENCHMARK = (
     Flag(("model_type",), choices={"vision": "vision"}, means="vision alone"),
     Flag(("om_path",), means="FOLDER of `infer`"),
@@ -177,7 +207,7 @@ BENCHMARK = (
     Flag(("input_imgFiles_path",), means="`--input FOLDER`"),
     Flag(("round",), means="`--loop N` without input"),
     Flag(("output_binary",), "--outfmt", choices={"true": "BIN", "false": "TXT"}),
-    Flag(("device_id",), means="an NPU's number; without one the engine's own device is taken and said"),
+    Flag(("device_id",), means="an NPU's number; without one `--device-number N`, the number in the files' names"),
     Flag(("input_width",), means=SIZES),
     Flag(("input_height",), means=SIZES),
     Flag(

@@ -4,6 +4,7 @@ The guides' `get_info.py` lists in the order of the file system; sorted, the fil
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from seatrial.data.preprocessing.decode import read_shown_size
 from seatrial.errors import DataError
 from seatrial.store.files import write_text
 
+LONGEST_LINE = 8192
+"""Bytes of a line that may be one of an `.info` file: twice the longest path."""
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".JPG", ".JPEG")
 """In the order in which `get_info.py` looks for them."""
 
@@ -73,6 +76,15 @@ def _write_lines(lines: Sequence[InfoLine], output: Path, indices: Sequence[int]
         raise DataError(f"{broken!r} has a line break in its name", "rename it")
     numbered = zip(indices or range(len(lines)), lines, strict=True)
     write_text(output, "".join(f"{index} {line.path} {line.width} {line.height}\n" for index, line in numbered))
+
+
+def is_info(path: Path) -> bool:
+    """Whether a file's first line is one of an `.info` file, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline(LONGEST_LINE)
+    return re.fullmatch(rb"\d+ \S.* \d+ \d+\r?\n?", first) is not None
 
 
 def read_info(path: Path) -> tuple[InfoLine, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.data.bins.info_file import InfoLine, read_info
+from seatrial.data.bins.info_file import InfoLine, is_info, read_info
 from seatrial.data.image_files import is_image_name
 from seatrial.data.labels import list_images, refuse_left_out
 from seatrial.data.names import index_unique
@@ -46,7 +46,7 @@ def find_inputs(source: str) -> Inputs:
     info: tuple[InfoLine, ...] = ()
     if whole.is_dir():
         files = _list_folder(whole)
-    elif source.endswith(".info"):
+    elif source.endswith(".info") or is_info(whole):
         info = read_info(whole)
         files = [Path(line.path) for line in info]
     else:

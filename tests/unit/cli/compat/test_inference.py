@@ -65,6 +65,10 @@ def _folder(tiny_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             "--input val --output . --layout benchmark --batch-size 4 --outfmt BIN",
         ),
         (
+            "./benchmark.x86_64 -om_path=net.om -batch_size=1 -device_id=3 -input_imgFiles_path=val",
+            "--input val --output . --layout benchmark --batch-size 1 --outfmt TXT --device-number 3",
+        ),
+        (
             "./benchmark.aarch64 -round=50 -om_path=net.om -batch_size=4 -device_id=0",
             "--loop 50 --output . --layout benchmark --batch-size 4",
         ),
@@ -107,6 +111,8 @@ def test_an_npu_is_the_one_that_it_was_compiled_for() -> None:
         ("ais_bench --model net.om --dymHW 1,2", "image size is fixed"),
         ("ais_bench --model net.om --dump true --output a", "`seatrial diagnose`"),
         ("ais_bench --model net.om --outputt a", "did you mean '--output'"),
+        ("ais_bench --model net", r"net is not there; did you mean net.om\?"),
+        ("benchmark -om_path=net.om -batch_size=1 -input_text_path=a.info -input_width=999", "a.info says 224×224"),
         ("msit profile -om net.om", "msit profile is not possible here"),
         ("benchmark -om_path=net.om -batch_size=1", "not none"),
         ("benchmark -om_path=net.om -batch_size=1 -round=1 -input_text_path=a", "not -input_text_path and -round"),
@@ -116,6 +122,7 @@ def test_an_npu_is_the_one_that_it_was_compiled_for() -> None:
 )
 def test_what_cannot_be_done_is_refused(line: str, words: str) -> None:
     Path("file.om").touch()
+    Path("a.info").write_text("0 ./prep/a.bin 224 224\n")
     Path("empty.om").mkdir()
     with pytest.raises(UsageError, match=words):
         plan(line)
@@ -130,7 +137,7 @@ def test_ais_bench_leaves_what_the_tool_leaves(tiny_trial: TinyTrial, capsys: py
     for more in ("--outfmt TXT", "--outfmt TXT --batchsize 8"):
         assert run(f"{line} {more}") == 0
     shown = capsys.readouterr()
-    assert "ais_bench: the logits in result are replaced, as the tool does" in shown.err
+    assert "logits of an earlier run in result make room; the tool would write between them" in shown.err
     assert "[INFO] throughput 1000*batchsize.mean(8)/NPU_compute_time.mean(" in shown.out
     files = sorted(Path("result").iterdir())
     assert [path.name for path in files] == [f"image_{number:03d}_0.txt" for number in range(24)]
@@ -161,6 +168,22 @@ def test_benchmark_may_be_repeated_too(tiny_trial: TinyTrial, capsys: pytest.Cap
     assert len(list(Path("result/dumpOutput_device0").glob("image_*_1.txt"))) == 24
     lines = Path("result/perf_vision_batchsize_4_device_0.txt").read_text().splitlines()
     assert [line.partition("]")[0] for line in lines] == ["[e2e", "[data read", "[preprocess", "[infer", "[post"]
+
+
+def test_another_device_number_has_its_own_files(tiny_trial: TinyTrial) -> None:
+    for number in (0, 3):
+        line = f"-om_path=net.om -batch_size=4 -device_id={number} -input_imgFiles_path={tiny_trial.images}"
+        assert run(f"./benchmark.x86_64 {line}") == 0
+    names = [f"dumpOutput_device{n}" for n in (0, 3)] + [f"perf_vision_batchsize_4_device_{n}.txt" for n in (0, 3)]
+    assert sorted(path.name for path in Path("result").iterdir()) == names
+
+
+def test_a_folder_with_other_files_is_left_alone(tiny_trial: TinyTrial, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("val").mkdir()
+    Path("val/thesis.txt").write_text("ten years")
+    assert run(f"ais_bench --model net.om --input {tiny_trial.images} --output . --output_dirname val") == 2
+    assert "make room" not in capsys.readouterr().err
+    assert [path.name for path in Path("val").iterdir()] == ["thesis.txt"]
 
 
 def test_msame_has_its_own_names_and_lines(tiny_trial: TinyTrial, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.data.bins.info_file import InfoLine, read_info, write_info
+from seatrial.data.bins.info_file import InfoLine, is_info, read_info, write_info
 from seatrial.errors import DataError
 
 
@@ -60,3 +60,21 @@ def test_an_empty_or_missing_file_is_refused(tmp_path: Path) -> None:
         read_info(tmp_path / "x.info")
     with pytest.raises(DataError, match="cannot be read"):
         read_info(tmp_path / "y.info")
+
+
+@pytest.mark.parametrize(
+    ("content", "is_one"),
+    [
+        (b"0 ./bins/a b.bin 224 224\n", True),
+        (b"12 x.bin 1 2", True),
+        (b"", False),
+        (b"a.bin 224 224\n", False),
+        (b"0 a.bin 224\n", False),
+        (bytes(range(256)) * 40, False),
+    ],
+)
+def test_an_info_file_is_known_by_its_first_line(tmp_path: Path, content: bytes, is_one: bool) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(content)
+    assert is_info(path) is is_one
+    assert not is_info(tmp_path) and not is_info(tmp_path / "absent")
