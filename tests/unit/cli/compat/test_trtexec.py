@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from emulators.tensorrt_sdk import install_tensorrt
 from onnx_graphs import write_linear
 from run_folder import MACHINE, make_point
 from seatrial.bench.vendor_logs import read_log
@@ -42,6 +43,20 @@ def test_a_graph_is_compiled_and_measured() -> None:
         f"compile net.onnx {HERE} --batch-size 8 --output S/model.engine --recipe x",
         f"bench S/model.engine --batch-size 8 {bench}",
     ]
+
+
+def test_with_tensorrt_it_is_tensorrts_in_fp16_and_on_the_devices_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_tensorrt(monkeypatch, tmp_path / "sdk")
+    made = plan_line("--onnx=net.onnx --fp16 --shapes=pixels:8x3x32x32")
+    compiling, measuring = (shlex.join(words) for words in made.commands)
+    assert "--engine tensorrt --precision fp16 --device cuda:0 --batch-size 8" in compiling
+    assert "--scope device,host" in measuring
+    assert made.notes[0] == "engine tensorrt fp16 on cuda:0"
+    # A guide's NPU is replaced by it, too.
+    atc = plan_words(shlex.split("atc --model=net.onnx --output=a --input_shape=pixels:1,3,32,32"), TOOLS, "x")[1]
+    assert "tensorrt fp16 on cuda:0 does it" in atc.notes[0]
 
 
 def test_loops_and_kept_engines() -> None:
