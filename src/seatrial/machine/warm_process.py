@@ -40,6 +40,8 @@ class WarmProcess(Closing):
             on_cpu: its memory is the machine's, so it may take no more than is free.
         """
         self._what, self._lock, self._late = what, threading.Lock(), False
+        self.done = 0
+        """Jobs that were done, or refused."""
         self._chatter: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
@@ -70,6 +72,7 @@ class WarmProcess(Closing):
                 timer.cancel()
         if not line.endswith(b"\n"):
             raise self._explain(limit_s, line)
+        self.done += 1
         try:
             return result.model_validate_json(line)
         except ValidationError:
@@ -111,8 +114,12 @@ class WarmProcess(Closing):
                     stream.close()
 
 
-def serve_jobs(handle: Callable[[Any], str]) -> int:
-    """Do the jobs that come on stdin until it is closed; `handle` gets each and returns its result as JSON."""
+def serve_jobs(begin: Callable[[], Callable[[Any], str]]) -> int:
+    """Do the jobs that come on stdin until it is closed.
+
+    Args:
+        begin: is called once, when all is set up, and returns what gets each job and returns its result as JSON.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
     channel = os.dup(1)
@@ -122,16 +129,18 @@ def serve_jobs(handle: Callable[[Any], str]) -> int:
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     with os.fdopen(channel, "w", encoding="utf-8") as output:
-        while True:
-            try:
-                answer = handle(json.loads(jobs.get()))
-            except SeatrialError as error:
-                answer = write_error(error)
-            except Exception:
-                traceback.print_exc()
-                return 1
-            output.write(answer + "\n")
-            output.flush()
+        try:
+            handle = begin()
+            while True:
+                try:
+                    answer = handle(json.loads(jobs.get()))
+                except SeatrialError as error:
+                    answer = write_error(error)
+                output.write(answer + "\n")
+                output.flush()
+        except Exception:
+            traceback.print_exc()
+            return 1
 
 
 def _read_jobs(jobs: "queue.SimpleQueue[str]") -> None:

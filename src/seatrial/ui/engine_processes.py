@@ -14,6 +14,7 @@ from seatrial.ui.predict_process import ImageJob, Prediction
 
 PREDICT: Sequence[str] = (*PYTHON, "seatrial.ui.predict_process")
 DRAW: Sequence[str] = (*PYTHON, "seatrial.ui.pictures_process")
+DRAWS = "the process that draws the steps"
 FIRST_S, NEXT_S = 180.0, 60.0
 """Seconds for the first image, with opening the engine, and for each one after it."""
 IDLE_S = 600.0
@@ -31,17 +32,21 @@ class EngineProcesses(Closing):
         """One engine runs at a time, so that they do not slow each other down."""
         self._timer: threading.Timer | None = None
 
+    def prepare(self, run: Path, names: Sequence[str]) -> None:
+        """Start the processes for the engines of these names in a run folder; they open their engines by themselves."""
+        for name in names:
+            self._find_engine(run, name)
+        self._find(run, run / "engines" / names[0], DRAW, DRAWS)
+
     def predict(self, run: Path, name: str, job: ImageJob) -> Prediction:
         """What the engine of that name in a run folder makes of an image.
 
         Raises:
             SeatrialError: the engine cannot be opened, the image cannot be read, or the process ended.
         """
-        folder = run / "engines" / name
-        device = EngineManifest.load(folder / MANIFEST).device
         with self._one_engine:
-            process, is_new = self._find(run, folder, PREDICT, f"the process of engine {name}", device == "cpu")
-            return process.call(job, Prediction, FIRST_S if is_new else NEXT_S)
+            process = self._find_engine(run, name)
+            return process.call(job, Prediction, NEXT_S if process.done else FIRST_S)
 
     def draw(self, run: Path, name: str, job: ImageJob) -> Pictures:
         """What preprocessing makes of an image for the engine of that name.
@@ -51,13 +56,16 @@ class EngineProcesses(Closing):
         """
         folder = run / "engines" / name
         EngineManifest.load(folder / MANIFEST)
-        process, is_new = self._find(run, folder, DRAW, "the process that draws the steps")
-        return process.call(job, Pictures, FIRST_S if is_new else NEXT_S)
+        process = self._find(run, folder, DRAW, DRAWS)
+        return process.call(job, Pictures, NEXT_S if process.done else FIRST_S)
 
-    def _find(
-        self, run: Path, folder: Path, command: Sequence[str], what: str, on_cpu: bool = True
-    ) -> tuple[WarmProcess, bool]:
-        """The process for an engine folder as it is now, and whether it was just started."""
+    def _find_engine(self, run: Path, name: str) -> WarmProcess:
+        folder = run / "engines" / name
+        device = EngineManifest.load(folder / MANIFEST).device
+        return self._find(run, folder, PREDICT, f"the process of engine {name}", device == "cpu")
+
+    def _find(self, run: Path, folder: Path, command: Sequence[str], what: str, on_cpu: bool = True) -> WarmProcess:
+        """The process for an engine folder as it is now, started where there is none."""
         status = (folder / MANIFEST).stat()
         key = (" ".join([*command, str(folder)]), (status.st_mtime_ns, status.st_ino))
         with self._lock:
@@ -67,11 +75,11 @@ class EngineProcesses(Closing):
             self._run = run
             known = self._running.get(key)
             if known is not None and known.is_alive:
-                return known, False
+                return known
             for other in [other for other in self._running if other[0] == key[0]]:
                 self._running.pop(other).close()
             self._running[key] = WarmProcess([*command, str(folder)], what, on_cpu)
-            return self._running[key], True
+            return self._running[key]
 
     def _arm(self) -> None:
         """Count anew how long nobody used them."""

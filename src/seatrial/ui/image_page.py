@@ -25,8 +25,12 @@ MOST_LETTERS = 100
 
 def show_image_page(request: Request) -> Response:
     """The place to drop an image on, and a place for what each engine of the run makes of it."""
-    path = get_query(request).get("run", "")
-    engines = list_engines(find_run(get_site(request).root, path))
+    site, path = get_site(request), get_query(request).get("run", "")
+    folder = find_run(site.root, path)
+    engines = list_engines(folder)
+    if engines:
+        # They are opened while the user looks for an image.
+        site.engines.prepare(folder, engines)
     return render(
         "image",
         path=path,

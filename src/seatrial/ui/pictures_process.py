@@ -6,7 +6,7 @@ It takes `ImageJob`s and returns `Pictures` for each: see `machine.warm_process`
 import base64
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,9 @@ def _handle(pipeline: InputPipeline, fields: Mapping[str, Any]) -> str:
     return draw_pictures(pipeline, ImageJob.read(fields, "the job")).model_dump_json()
 
 
+def _begin() -> Callable[[Mapping[str, Any]], str]:
+    return partial(_handle, read_pipeline(EngineManifest.load(Path(sys.argv[1]) / MANIFEST).graph))
+
+
 if __name__ == "__main__":
-    found = read_pipeline(EngineManifest.load(Path(sys.argv[1]) / MANIFEST).graph)
-    sys.exit(serve_jobs(partial(_handle, found)))
+    sys.exit(serve_jobs(_begin))

@@ -4,6 +4,7 @@ It takes `ImageJob`s and returns a `Prediction` for each: see `machine.warm_proc
 """
 
 import base64
+import contextlib
 import statistics
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from seatrial.errors import SeatrialError
 from seatrial.machine.warm_process import serve_jobs
 from seatrial.strict import Strict
 from seatrial.workflow.predict import ClassShare, OpenedEngine
@@ -56,7 +58,7 @@ class Prediction(Strict):
 
 
 class Predictor:
-    """An engine, opened with the first image."""
+    """An engine, and how long it took to open."""
 
     def __init__(self, folder: Path) -> None:
         began = time.perf_counter()
@@ -95,11 +97,13 @@ class Predictor:
 
 
 class _Server:
-    """Opens the engine when there is a job, so that what is wrong with it is the job's error."""
+    """Opens the engine at once; one that cannot be opened is tried again with each job, and is the job's error."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._predictor: Predictor | None = None
+        with contextlib.suppress(SeatrialError):
+            self._predictor = Predictor(folder)
 
     def handle(self, fields: Mapping[str, Any]) -> str:
         job = ImageJob.read(fields, "the job")
@@ -109,4 +113,4 @@ class _Server:
 
 
 if __name__ == "__main__":
-    sys.exit(serve_jobs(_Server(Path(sys.argv[1])).handle))
+    sys.exit(serve_jobs(lambda: _Server(Path(sys.argv[1])).handle))

@@ -65,7 +65,17 @@ class _Entry:
 
     def is_of(self, folder: str) -> bool:
         """Whether the records are as they were."""
-        return all(_measure(f"{folder}/{path}") == (size, ns) for path, size, ns in self.sources)
+        # Written out: of ten thousand runs these are 140,000 files.
+        for path, size, ns in self.sources:
+            try:
+                status = os.stat(f"{folder}/{path}")
+            except OSError:
+                if size is not None:
+                    return False
+                continue
+            if status.st_mtime_ns != ns or status.st_size != size:
+                return False
+        return True
 
 
 def _measure(path: str) -> tuple[int | None, int]:
@@ -102,7 +112,8 @@ class RunIndex:
         entry = self._entries.get(found.path)
         if entry is None or not entry.is_of(self._place(found)):
             return None
-        return replace(entry.row, begun_ns=found.begun_ns)
+        row = entry.row
+        return row if row.begun_ns == found.begun_ns else replace(row, begun_ns=found.begun_ns)
 
     def read(self, found: FoundRun) -> RunRow:
         """The run as it is now, from what is known of it or from its records."""

@@ -23,7 +23,7 @@ def handle(job):
     seen.append(job["text"])
     exec(job["text"])
     return json.dumps({"text": " ".join(seen)})
-sys.exit(serve_jobs(handle))
+sys.exit(serve_jobs(lambda: handle))
 """
 
 
@@ -44,6 +44,7 @@ def do(process: WarmProcess, text: str, limit_s: float = 60.0) -> str:
 
 
 def test_it_goes_on_from_job_to_job(process: WarmProcess) -> None:
+    assert process.done == 0
     assert [do(process, "1"), do(process, "2+2"), do(process, "'ä\\n'")] == ["1", "1 2+2", "1 2+2 'ä\\n'"]
 
 
@@ -51,7 +52,7 @@ def test_a_users_error_is_raised_here_and_the_process_goes_on(process: WarmProce
     with pytest.raises(DataError, match=r"^no image; bring one$") as caught:
         do(process, "raise DataError('no image', 'bring one')")
     assert caught.value.fix == "bring one"
-    assert do(process, "2").endswith(" 2") and process.is_alive
+    assert do(process, "2").endswith(" 2") and process.is_alive and process.done == 2
 
 
 @pytest.mark.parametrize(

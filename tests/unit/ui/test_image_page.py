@@ -43,8 +43,13 @@ def photo(tiny_trial: TinyTrial) -> bytes:
     return (tiny_trial.images / "image_003.JPEG").read_bytes()
 
 
-def test_the_page_offers_every_engine_the_reference_first(client: TestClient) -> None:
+def test_the_page_offers_every_engine_the_reference_first_and_opens_them(
+    client: TestClient, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[object] = []
+    monkeypatch.setattr(EngineProcesses, "prepare", lambda processes, *given: prepared.append(given))
     page = client.get("/image?run=tiny")
+    assert prepared == [(site.root / "tiny", ("torch", "onnxruntime", "openvino"))]
     assert page.status_code == 200
     places = [part.split('"')[0] for part in page.text.split('data-piece="')[1:]]
     assert [place.rpartition("engine=")[2] for place in places[:-1]] == ["torch", "onnxruntime", "openvino"]
@@ -170,6 +175,15 @@ def test_processes_are_of_one_run_and_end_with_it(
         processes.predict(tmp_path / "b", "onnxruntime", job)
         assert len(list_processes()) == len(before) + 1
     assert len(list_processes()) == len(before)
+
+
+def test_engines_are_opened_before_there_is_an_image(tiny_run: Path, photo: bytes) -> None:
+    with EngineProcesses() as processes:
+        processes.prepare(tiny_run, ("onnxruntime",))
+        started = dict(processes._running)
+        assert len(started) == 2 and all(process.is_alive for process in started.values())
+        assert processes.predict(tiny_run, "onnxruntime", ImageJob.of(photo, "x")).opened_s is not None
+        assert processes._running == started
 
 
 def test_a_process_that_takes_too_long_is_ended_and_started_again(
