@@ -55,9 +55,8 @@ class Visitor:
         return time.perf_counter() - begun, text
 
 
-def time_lists(folder: Path, count: int) -> Iterator[str]:
+def time_lists(folder: Path) -> Iterator[str]:
     """A line for each list, cold and warm."""
-    copy_runs(folder, count)
     cold = drop_caches()
     with serve_pages(folder) as address:
         visitor = Visitor(address)
@@ -103,7 +102,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     print(f"{given.runs:,} runs of 4 engines, {os.cpu_count()} cores, load {load:.1f} before", flush=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
-        for line in time_lists(Path(place) / "runs", given.runs):
+        copy_runs(Path(place) / "runs", given.runs)
+        for line in time_lists(Path(place) / "runs"):
             print(line, flush=True)
     if given.trial is not None and given.image is not None:
         print(f"an image of {given.image.stat().st_size:,} bytes on the engines of {given.trial.name}")
