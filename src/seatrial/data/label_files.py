@@ -51,6 +51,7 @@ class LabelText:
 
     @cached_property
     def known(self) -> "NameIndex":
+        """The images' names, to find one that a line gives otherwise."""
         return NameIndex(self.names)
 
     def refuse_line(self, number: int, text: str) -> DataError:

@@ -69,6 +69,7 @@ class Calls(Expressions):
         """
 
     def call(self, node: ast.Call, scope: Scope) -> Value:
+        """What a call gives: of the script's own code by following it, of a library by what is known of it."""
         name = name_of(node.func)
         base = self.evaluate(node.func.value, scope) if isinstance(node.func, ast.Attribute) else UNKNOWN
         own = self.find_called(node, base, scope)
@@ -102,6 +103,7 @@ class Calls(Expressions):
         return self.evaluate(node.func, scope) if isinstance(node.func, ast.Call | ast.Subscript) else None
 
     def append(self, function: ast.Attribute, base: Value, spread: list[Value], scope: Scope) -> Value:
+        """Take `append` and `extend` of a known list into the scope; of any other nothing becomes known."""
         if isinstance(base, Known) and isinstance(base.value, tuple) and spread:
             more = spread[0].value if function.attr == "extend" and isinstance(spread[0], Known) else (spread[0],)
             scope[name_of(function.value)] = Known((*base.value, *more), base.line)
@@ -128,6 +130,7 @@ class Calls(Expressions):
         return Known(None, 0)
 
     def construct(self, cls: ast.ClassDef, spread: Sequence[Value], named: Mapping[str, Value]) -> Value:
+        """An object of a class of the script, after its `__init__`."""
         instance = Instance(cls)
         if (start := find_method(cls, "__init__")) is not None:
             self.enter(start, [instance, *spread], named)
@@ -175,6 +178,7 @@ class Calls(Expressions):
         return Picture()
 
     def resize(self, call: LibraryCall, node: ast.Call, scope: Scope, opencv: bool = False) -> None:
+        """Note a resize of the image; one whose size or filter is not known as unclear."""
         done = read_pillow_resize(call, opencv)
         size = next((each.value for each in node.keywords if each.arg in ("size", "dsize")), None)
         place = 1 if opencv else 0
@@ -230,6 +234,7 @@ class Calls(Expressions):
         return self.call_other(call, name, node)
 
     def merge_channels(self, call: LibraryCall, parts: Known) -> Value:
+        """Note what merging split channels does to their order."""
         kinds = [getattr(each, "kind", "") for each in parts.value] if isinstance(parts.value, tuple) else []
         if kinds == ["channel 2", "channel 1", "channel 0"]:
             self.operations.append(call.make("swap"))
@@ -238,6 +243,7 @@ class Calls(Expressions):
         return Picture()
 
     def compose(self, parts: Value) -> Value:
+        """One transform of several, such as `Compose` makes; what is not known in it is unclear."""
         if not (isinstance(parts, Known) and isinstance(parts.value, tuple)):
             return UNKNOWN
         found: list[Value] = []
@@ -277,6 +283,7 @@ class Calls(Expressions):
         return self.zip_values(call)
 
     def zip_values(self, call: LibraryCall) -> Value:
+        """What `zip` and `enumerate` give for known lists."""
         tuples = [each.value for each in call.positional if isinstance(each, Known) and isinstance(each.value, tuple)]
         if len(tuples) != len(call.positional) or not tuples:
             return UNKNOWN

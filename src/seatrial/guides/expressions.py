@@ -45,6 +45,7 @@ class Expressions(ABC):
         """What a call gives."""
 
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
+        """Give a value to a name, an object's attribute, or part by part to several; other targets are passed over."""
         match target:
             case ast.Name():
                 scope[target.id] = value
@@ -60,6 +61,7 @@ class Expressions(ABC):
                 pass
 
     def unpack(self, targets: list[ast.expr], value: Value, scope: Scope) -> None:
+        """Give the parts of a value to as many targets; those of an image's size or shape are its sides."""
         parts: Sequence[Value] = [UNKNOWN] * len(targets)
         if isinstance(value, Known) and isinstance(value.value, tuple) and len(value.value) == len(targets):
             parts = value.value
@@ -156,6 +158,7 @@ class Expressions(ABC):
                 return UNKNOWN
 
     def evaluate_each(self, node: ast.ListComp | ast.GeneratorExp, scope: Scope) -> Value:
+        """What a comprehension gives that goes over a known list of at most eight."""
         many = self.evaluate(node.generators[0].iter, scope)
         if not (isinstance(many, Known) and isinstance(many.value, tuple)) or len(many.value) > 8:
             return UNKNOWN
@@ -167,6 +170,7 @@ class Expressions(ABC):
         return Known(tuple(found), node.lineno)
 
     def evaluate_attribute(self, node: ast.Attribute, scope: Scope) -> Value:
+        """What an attribute is: of a module, an object, an image, a known constant, or the script's options."""
         name = name_of(node)
         if name in self.globals:
             return self.globals[name]
@@ -181,6 +185,7 @@ class Expressions(ABC):
         return self.options.get(node.attr, UNKNOWN) if isinstance(node.value, ast.Name) else UNKNOWN
 
     def evaluate_subscript(self, node: ast.Subscript, scope: Scope) -> Value:
+        """What indexing gives: a word of the command line, a channel, a side of an image, or an element."""
         if name_of(node.value) == "sys.argv":
             place = self.evaluate(node.slice, scope)
             inside = isinstance(place, Known) and isinstance(place.value, int) and 0 < place.value <= len(self.words)
@@ -202,6 +207,7 @@ class Expressions(ABC):
         return self.pick(base, self.evaluate(node.slice, scope))
 
     def pick(self, base: Known, key: Value) -> Value:
+        """An element of a known value; the value itself where the key only adds axes or is not known."""
         if not isinstance(key, Known) or isinstance(key.value, dict):
             return base if isinstance(base.value, tuple) else UNKNOWN
         try:
@@ -211,6 +217,7 @@ class Expressions(ABC):
             return base if isinstance(base.value, tuple) and isinstance(key.value, tuple) else UNKNOWN
 
     def slice_image(self, node: ast.Subscript, scope: Scope) -> None:
+        """Note what slicing an image does to it: channels swapped, a crop, or what is unclear."""
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         # The first axis alone may be rows or channels.
         if (len(parts) > 1 or isinstance(parts[0], ast.List)) and any(

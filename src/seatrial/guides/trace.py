@@ -26,6 +26,7 @@ class Tracer(Calls):
         return self.operations
 
     def do_block(self, body: Sequence[ast.stmt], scope: Scope) -> None:
+        """Follow statements in order; of a branch whose test is not known both ways are followed, a few times."""
         for place, statement in enumerate(body):
             if isinstance(statement, ast.If):
                 test = self.judge(statement.test, scope)
@@ -38,6 +39,7 @@ class Tracer(Calls):
                 self.do(statement, scope)
 
     def do(self, statement: ast.stmt, scope: Scope) -> None:
+        """Follow one statement."""
         match statement:
             case ast.FunctionDef() | ast.ClassDef():
                 scope[statement.name] = statement
@@ -59,6 +61,7 @@ class Tracer(Calls):
                 pass
 
     def do_assignment(self, statement: ast.Assign | ast.AnnAssign | ast.AugAssign, scope: Scope) -> None:
+        """Take an assignment of any kind into the scope."""
         if isinstance(statement, ast.AugAssign):
             self.augment(statement, scope)
         elif statement.value is not None:
@@ -67,11 +70,13 @@ class Tracer(Calls):
                 self.assign(target, value, scope)
 
     def bind_item(self, item: ast.withitem, scope: Scope) -> None:
+        """Take what a `with` names into the scope."""
         value = self.evaluate(item.context_expr, scope)
         if item.optional_vars is not None:
             self.assign(item.optional_vars, value, scope)
 
     def do_loop(self, statement: ast.For, scope: Scope) -> None:
+        """Follow a loop for each element of a known list of at most eight, else once with an unknown one."""
         many = self.evaluate(statement.iter, scope)
         known = isinstance(many, Known) and isinstance(many.value, tuple) and len(many.value) <= 8
         for each in many.value if known else (UNKNOWN,):
@@ -122,6 +127,7 @@ class Tracer(Calls):
         return ([*first[0][:before], unclear], second[1], second[2])
 
     def augment(self, statement: ast.AugAssign, scope: Scope) -> None:
+        """Take an assignment such as `x -= mean` into the scope."""
         left, right = self.evaluate(statement.target, scope), self.evaluate(statement.value, scope)
         result = self.compute(statement.op, left, right, statement)
         if isinstance(statement.target, ast.Name):

@@ -97,6 +97,7 @@ def name_machine(environment: Environment) -> str:
 
 
 def read_mhz(path: Path) -> float | None:
+    """A clock rate in MHz from a file in kHz of the kernel's; None where there is no such file or number."""
     line = _read_line(path)
     return float(line) / 1000 if line is not None and line.isdecimal() else None
 
