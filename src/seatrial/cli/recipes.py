@@ -269,7 +269,8 @@ def fetch(
     from seatrial.models.sources import resolve_recipe
 
     with show_progress() as progress:
-        print(fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress))
+        fetched = fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress)
+    print(fetched)
 
 
 @app.command()

@@ -29,7 +29,7 @@ from seatrial.export.simplify import simplify
 from seatrial.export.spec import OPSETS, Exporter, ExportSpec
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
-from seatrial.models.forward import Float32Only, check_logits, check_repeatable, check_weights, refuse_images
+from seatrial.models.forward import Float32Only, check_function, check_weights, refuse_images
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
@@ -100,11 +100,8 @@ def _check_network(network: torch.nn.Module, recipe: Recipe, images: torch.Tenso
         check_weights(name, network)
     fix = "give another --image-size, or change the card's preprocess steps"
     watch = Float32Only(name, images) if of_user else contextlib.nullcontext()
-    with refuse_images(name, images.shape, fix), torch.inference_mode():
-        with watch:
-            logits = network(images)
-        check_logits(name, logits, len(images), recipe.network.classes)
-        check_repeatable(name, network, images)
+    with refuse_images(name, images.shape, fix), watch, torch.inference_mode():
+        check_function(name, network, images, recipe.network.classes)
 
 
 def _make_steps(
@@ -179,6 +176,11 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
             "try another --opset or --exporter",
         ) from None
     model = load_graph(path)
+    if not model.graph.input:
+        raise EngineError(
+            f"exporter {spec.exporter} wrote a graph that does not depend on its images",
+            "compute with torch alone in the network's forward, without NumPy, .item() and .tolist()",
+        )
     check_facts(read_facts(model), spec.opset, names, spec.batch_size)
     return model
 

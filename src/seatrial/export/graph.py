@@ -1,7 +1,7 @@
 """What an ONNX file computes in, what an exporter was to write, and its logits."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -103,10 +103,27 @@ def open_graph(
         logits = []
         for start in range(0, len(images), size):
             chunk = images[start : start + size]
-            logits.append(session.run(None, {name: pad_batch(chunk, batch_size)})[0][: len(chunk)])
+            logits.append(run_session(session, {name: pad_batch(chunk, batch_size)})[: len(chunk)])
         return np.concatenate(logits)
 
     return predict
+
+
+def run_session(session: Any, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[Any]:
+    """The first output of a graph in onnxruntime.
+
+    Raises:
+        EngineError: it does not run these images.
+    """
+    try:
+        first: NDArray[Any] = session.run(None, dict(inputs))[0]
+        return first
+    except Exception as error:  # onnxruntime's exceptions share no base but this
+        shape = " × ".join(map(str, next(iter(inputs.values())).shape))
+        raise EngineError(
+            f"the graph does not run on images {shape} ({shorten(str(error))})",
+            "a forward that counts or loops over images fits one batch: give --batch-size, or let it take any",
+        ) from None
 
 
 def _open_session(model: onnx.ModelProto, settings: Any) -> Any:

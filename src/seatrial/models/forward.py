@@ -47,8 +47,16 @@ def check_logits(name: str, logits: Any, images: int, classes: int | None = None
     Raises:
         UsageError: it is no float32 tensor of logits (n, classes), of another number of `images` or of `classes`.
     """
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        what = f"a tensor of {logits.ndim} axes" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    what = None
+    if not isinstance(logits, Tensor):
+        what = f"a {type(logits).__name__}"
+    elif logits.layout != torch.strided:
+        what = f"a tensor of layout {logits.layout}".replace("torch.", "")
+    elif logits.ndim != 2:
+        what = f"a tensor of {logits.ndim} axes"
+    elif not logits.is_floating_point():
+        what = f"{_name_dtype(logits.dtype)} numbers"
+    if what is not None:
         raise UsageError(
             f"'{name}' gives {what} for a batch of images",
             "its forward must return logits (n, classes), in training too: switch auxiliary heads off in "
@@ -58,6 +66,11 @@ def check_logits(name: str, logits: Any, images: int, classes: int | None = None
         raise UsageError(
             f"'{name}' gives logits of {len(logits)} images for {images}",
             "its forward must take a batch of any size: leave axis 0 of its tensors alone",
+        )
+    if logits.shape[1] == 1:
+        raise UsageError(
+            f"'{name}' gives one number for an image, and a classifier has two classes or more",
+            "of the score z of one class make logits of two in its forward: torch.cat([torch.zeros_like(z), z], 1)",
         )
     if classes not in (None, logits.shape[1]):
         raise UsageError(
@@ -102,14 +115,27 @@ class Float32Only(TorchFunctionMode):
         return made
 
 
-def check_repeatable(name: str, network: nn.Module, images: Tensor) -> None:
-    """Refuse a network in evaluation mode that gives the same images other logits the next time.
+def check_function(name: str, network: nn.Module, images: Tensor, classes: int | None = None) -> None:
+    """Refuse a network in evaluation mode that gives no logits, or the same images other logits the next time.
 
     Raises:
-        UsageError: it draws random numbers, or keeps a state; names what of it changes.
+        UsageError: as `check_logits`; or it draws random numbers, keeps a state, makes weights or changes its images.
     """
+    known, given = network.state_dict().keys(), images.clone()
     with _seeded(0):
         first = network(images)
+    check_logits(name, first, len(images), classes)
+    if not torch.equal(images, given):
+        raise UsageError(
+            f"'{name}' changes the images that it is given",
+            "make new ones in its forward: x = x - 0.5, not x -= 0.5",
+        )
+    made = [key for key, _ in network.named_parameters() if key not in known]
+    if made:
+        raise UsageError(
+            f"'{name}' makes weights in its forward ({', '.join(made[:SHOWN])}), which are in no checkpoint",
+            "make its layers in __init__",
+        )
     # What a first run only fills in, such as a cache, is no state that moves on.
     before = {key: value.clone() for key, value in network.named_buffers()}
     with _seeded(0):

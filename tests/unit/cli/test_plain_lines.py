@@ -131,6 +131,18 @@ def test_rates(unit: str, rate: float, written: str) -> None:
     assert write_facts(Update("stage", 1, 2, unit, {"images/s": "5"}), rate) == ["images/s 5"]
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_printed_during_the_work_is_no_result(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with show_progress():
+        sys.stdout.write("hello\n")
+    sys.stdout.write("result\n")
+    shown = capsys.readouterr()
+    assert shown.out == "result\n" and "hello" in shown.err
+
+
 def test_bars_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     started: list[str] = []
     reset = Bars.reset

@@ -244,3 +244,25 @@ def test_a_random_network_of_the_users_is_refused_before_it_is_exported(tiny_tri
     with pytest.raises(UsageError, match=r"'mine\.py:Net' is random: it gives the same images other logits each time"):
         export_checkpoint(recipe, tmp_path / "mine.pth", tmp_path / "out.onnx", ExportSpec(opset=17), ())
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_graph_that_fits_one_batch_alone_is_one_line(tmp_path: Path) -> None:
+    model = make_mean_graph()
+    shape = onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "two")
+    model.graph.initializer.append(shape)
+    model.graph.node[-1].CopyFrom(helper.make_node("Reshape", ["pooled", "two"], ["class"]))
+    assert run_graph(model, np.zeros((2, 3, 4, 4), np.float32)).shape == (2, 3)
+    with pytest.raises(EngineError, match=r"does not run on images 5 × 3 × 4 × 4 \(.*\); a forward that counts"):
+        run_graph(model, np.zeros((5, 3, 4, 4), np.float32))
+
+
+class Constant(torch.nn.Module):
+    """Leaves torch, so that what is traced is a constant."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(images.mean(dim=(2, 3)).numpy())
+
+
+def test_a_graph_without_images_says_what_its_network_does(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="a graph that does not depend on its images; compute with torch alone"):
+        to_onnx(Constant(), recipe, ExportSpec(opset=17), tmp_path / "model.onnx")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seatrial.errors import UsageError
-from seatrial.models.forward import Float32Only, check_logits, check_repeatable, check_weights, refuse_images
+from seatrial.models.forward import Float32Only, check_function, check_logits, check_weights, refuse_images
 
 IMAGES = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).reshape(2, 3, 4, 4)
 Forward = Callable[["Net", Tensor], Tensor]
@@ -75,7 +75,7 @@ def draw_of_own_seed(net: Net, means: Tensor) -> Tensor:
 )
 def test_what_gives_other_logits_the_next_time_is_named(change: Forward, told: str) -> None:
     with pytest.raises(UsageError, match=f"'mine' {told}.*; ") as raised, torch.inference_mode():
-        check_repeatable("mine", Net(change).eval(), IMAGES)
+        check_function("mine", Net(change).eval(), IMAGES)
     assert "eval()" in str(raised.value.fix)
 
 
@@ -95,7 +95,7 @@ def test_what_gives_the_same_logits_passes_and_draws_nothing_from_others(change:
     wanted = torch.rand(1), random.Random(5).random()
     torch.manual_seed(5)
     with torch.inference_mode():
-        check_repeatable("mine", Net(change).eval(), IMAGES)
+        check_function("mine", Net(change).eval(), IMAGES)
     assert (torch.rand(1), random.random()) == wanted
 
 
@@ -143,6 +143,49 @@ def test_weights_in_another_float_are_named() -> None:
         check_weights("mine", net.double())
     with pytest.raises(UsageError, match=r"'mine' has weights in float16 \(weight, bias\)"):
         check_weights("mine", nn.Linear(2, 2).half())
+
+
+def shift(net: Net, images: Tensor) -> Tensor:
+    images -= 1
+    return images.mean(dim=(2, 3))
+
+
+def add_head(net: Net, images: Tensor) -> Tensor:
+    if not hasattr(net, "head"):
+        net.head = nn.Linear(3, 2)
+    return net.head(images.mean(dim=(2, 3)))  # type: ignore[operator, no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("forward", "told"),
+    [
+        (shift, "'mine' changes the images that it is given; make new ones in its forward"),
+        (
+            add_head,
+            r"'mine' makes weights in its forward \(head\.weight, head\.bias\), which are in no checkpoint",
+        ),
+    ],
+)
+def test_what_a_forward_must_leave_alone(forward: Forward, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Net, "forward", forward)
+    with pytest.raises(UsageError, match=told), torch.no_grad():
+        check_function("mine", Net(lambda net, means: means).eval(), IMAGES.clone())
+
+
+@pytest.mark.parametrize(
+    ("logits", "told"),
+    [
+        ({"logits": torch.zeros(2, 3)}, "gives a dict for a batch of images; its forward must return logits"),
+        (torch.zeros(2), "gives a tensor of 1 axes"),
+        (torch.eye(2).to_sparse(), "gives a tensor of layout sparse_coo"),
+        (torch.zeros(2, 3, dtype=torch.int64), "gives int64 numbers"),
+        (torch.zeros(2, 1), "gives one number for an image, and a classifier has two classes or more; of the score"),
+        (torch.zeros(2, 3), "gives 3 numbers for an image, its card has 4 classes"),
+    ],
+)
+def test_what_is_no_logits_is_named(logits: object, told: str) -> None:
+    with pytest.raises(UsageError, match=f"'mine' {told}"):
+        check_logits("mine", logits, 2, 4)
 
 
 def test_logits_are_a_row_for_each_image() -> None:

@@ -4,7 +4,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -102,14 +102,15 @@ _stands: list[str] = []
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """Show updates on stderr until the block ends."""
+    """Show updates on stderr until the block ends; there goes what the user's code or a library prints meanwhile."""
     from seatrial.cli.output.receivers import show_bars, show_lines
 
     if _quiet.get():
-        yield silent
+        with redirect_stdout(sys.stderr):
+            yield silent
         return
     clear_announcement()
-    with show_bars() if sys.stderr.isatty() else show_lines() as progress:
+    with show_bars() if sys.stderr.isatty() else show_lines() as progress, redirect_stdout(sys.stderr):
         yield progress
 
 

@@ -60,7 +60,7 @@ def _count_classes(network: Network, shape: tuple[int, int, int]) -> int:
         raise
     except (Exception, SystemExit):  # What reads values cannot run without any.
         built = build_network(network).eval()
-        fix = "give --image-size, or another --like (for one channel a card with grey images)"
+        fix = "mend its forward, or give --image-size or another --like (for one channel a card with grey images)"
         with refuse_images(name, images.shape, fix), Float32Only(name, images), torch.inference_mode():
             logits = built(images)
     return check_logits(name, logits, IMAGES)

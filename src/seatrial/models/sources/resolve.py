@@ -33,6 +33,8 @@ SOURCES = {
 """What stands before the colon of a reference: the module that answers it, loaded when first used."""
 
 
+HUB_PAGE = re.compile(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?")
+"""The address of a repository of the Hugging Face hub."""
 WEIGHTS = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", ".tar")
 """Suffixes of checkpoints."""
 Transform = Callable[[Image.Image], NDArray[np.float32]]
@@ -185,9 +187,10 @@ def is_onnx(reference: str) -> bool:
 
 def _start_like(like: str, image_size: int | None) -> Draft:
     """As `_start`, of what is to say how images are prepared."""
-    if is_onnx(like):
+    if is_onnx(like) or is_python(like):
+        kind = "an ONNX" if is_onnx(like) else "a Python"
         raise UsageError(
-            f"--like {like} is an ONNX file, which does not say how images are prepared", "give --like timm:resnet50"
+            f"--like {like} is {kind} file, which does not say how images are prepared", "give --like timm:resnet50"
         )
     return _start(like, image_size)
 
@@ -294,9 +297,12 @@ def split_reference(reference: str) -> tuple[str | None, str]:
         _refuse_other_kinds(reference)
         return None, reference
     if source not in SOURCES:
-        raise UsageError(
-            f"'{reference}' begins with '{source}:', which is no origin of models", suggest(source, list(SOURCES))
-        )
+        hub = HUB_PAGE.fullmatch(reference)
+        fix = f"write hf:{hub[1]}" if hub else suggest(source.lower(), list(SOURCES))
+        raise UsageError(f"'{reference}' begins with '{source}:', which is no origin of models", fix)
+    hub = HUB_PAGE.fullmatch(name)
+    if hub:
+        raise UsageError(f"'{reference}' names a page of the hub", f"write hf:{hub[1]}")
     return source, name
 
 
@@ -304,7 +310,7 @@ def _refuse_other_kinds(reference: str) -> None:
     """Refuse what is there but is no card, with the way to give it.
 
     Raises:
-        UsageError: it is a Python file, a file of weights, or a folder.
+        UsageError: it is a Python file, a file of weights, a folder, or a name of a library's with a slash.
     """
     path = Path(reference)
     if reference in list_cards():
@@ -321,6 +327,11 @@ def _refuse_other_kinds(reference: str) -> None:
     if path.is_dir():
         raise UsageError(
             f"{reference} is a folder", f"write hf:{reference} where it has the config.json of transformers or timm"
+        )
+    origin, _, name = reference.partition("/")
+    if origin in SOURCES and name and not path.exists():
+        raise UsageError(
+            f"there is no file {reference}", f"write {origin}:{name}, or of a repository of the hub hf:{reference}"
         )
 
 

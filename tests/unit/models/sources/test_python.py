@@ -206,6 +206,8 @@ def test_how_images_are_prepared_must_be_said_once(nets: Path) -> None:
         resolve_card(f"{nets}:tiny")
     with pytest.raises(UsageError, match="--like is for a Python or an ONNX file, and resnet50 says itself"):
         resolve_card("resnet50", like=LIKE)
+    with pytest.raises(UsageError, match=r"--like .*nets\.py:tiny is a Python file, which does not say how images are"):
+        resolve_card(f"{nets}:tiny", like=f"{nets}:tiny")
     with pytest.raises(UsageError, match=r"there is no Python file .*mine\.py"):
         resolve_card("mine.py:make", like=LIKE)
     with pytest.raises(UsageError, match=r"is not FILE\.py:CALLABLE"):

@@ -32,6 +32,13 @@ def test_the_text_of_a_resolved_card_is_the_card(reference: str) -> None:
     ("reference", "refusal"),
     [
         ("tim:resnet50", "'tim:resnet50' begins with 'tim:', which is no origin of models; did you mean 'timm'"),
+        ("TIMM:resnet50", "begins with 'TIMM:', which is no origin of models; did you mean 'timm'"),
+        ("https://huggingface.co/google/vit", "begins with 'https:', .*; write hf:google/vit$"),
+        ("hf:https://huggingface.co/google/vit/", "names a page of the hub; write hf:google/vit$"),
+        (
+            "timm/resnet50.a1_in1k",
+            "no file timm/resnet50.a1_in1k; write timm:resnet50.a1_in1k, or of .* hf:timm/",
+        ),
         ("timm:resnot50", "has no pretrained model 'resnot50'; did you mean resnet50"),
         ("timm:resnet50.a9_in1k", "timm has no weights 'resnet50.a9_in1k'; it has resnet50."),
         ("timm:vit_base_patch14_dinov2", "gives features and no classes .*; train a head on it"),
