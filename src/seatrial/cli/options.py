@@ -39,7 +39,7 @@ ImageSize = Annotated[
 ]
 Classes = Annotated[
     int | None,
-    typer.Option("--classes", help="Number of your classes, of a network that was published with others.", min=2),
+    typer.Option("--classes", help="Number of your classes, of a network that was published with others.", min=1),
 ]
 Like = Annotated[
     str | None,
