@@ -41,7 +41,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
         if announcing:
             announce(app, arguments)
         with one_command():
-            code = guard(_find_command(app))(args=list(arguments), standalone_mode=False)
+            code = guard(_find_command(app))(args=list(arguments), prog_name="seatrial", standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.
         return _fail(_write_stopped(), code) if code == ExitCode.STOPPED else code if isinstance(code, int) else 0
@@ -52,6 +52,8 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     except KeyboardInterrupt:
         return _fail(_write_stopped(), ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit) as error:
+        if {"--install-completion", "--show-completion"} & {*arguments} and isinstance(error, SystemExit):
+            return error.code if isinstance(error.code, int) else 0
         # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
             return _fail("code that was run leaves with sys.exit before the work is done", ExitCode.BUG)
@@ -75,6 +77,14 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+def complete() -> int:
+    """Answer a shell that wants a command line completed (`cli.completion`)."""
+    from seatrial.cli.app import make_app
+    from seatrial.cli.completion import run_completion
+
+    return run_completion(_find_command(make_app()))
+
+
 def _write_stopped() -> str:
     """That the command was stopped, and the very one that goes on."""
     return f"{STOPPED}: {shlex.join(['seatrial', *_command])}"
@@ -83,7 +93,9 @@ def _write_stopped() -> str:
 def _find_command(app: Any) -> Any:
     from typer.main import get_command
 
-    return get_command(app)
+    from seatrial.cli.examples import add_examples
+
+    return add_examples(get_command(app))
 
 
 def _find_usage_error() -> type[Exception]:
@@ -99,7 +111,18 @@ def _fail_for_usage(error: Any) -> int:
         # Its message is the command's help, in lines.
         print(error.format_message(), file=sys.stderr)
         return ExitCode.USAGE
-    return _fail(error.format_message(), ExitCode.USAGE)
+    return _fail(_write_usage(error), ExitCode.USAGE)
+
+
+def _write_usage(error: Any) -> str:
+    """The message of wrong usage; of options that are near the one that is not there only the nearest."""
+    possible = getattr(error, "possibilities", None)
+    if not possible:
+        return str(error.format_message())
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(error.option_name, possible, n=1, cutoff=0)[0]
+    return f"{error.message}; did you mean '{nearest}'?"
 
 
 def _fail_for_storage(error: OSError) -> int:

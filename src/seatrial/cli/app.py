@@ -44,7 +44,6 @@ def make_app() -> typer.Typer:
         help=HELP,
         epilog=EXIT_CODES,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from seatrial import api
+from seatrial.cli.completion import complete_engine, complete_precision, complete_references
 from seatrial.cli.options import Json, Output
 from seatrial.cli.output.progress import print_json, show_progress, shows_progress
 
@@ -13,10 +14,16 @@ from seatrial.cli.output.progress import print_json, show_progress, shows_progre
 @shows_progress
 def compile(
     graph: Annotated[Path, typer.Argument(help="An ONNX file with the manifest that `seatrial export` wrote.")],
-    engine: Annotated[str, typer.Option(help="An engine that `seatrial doctor` lists.")],
+    engine: Annotated[
+        str, typer.Option(help="An engine that `seatrial doctor` lists.", autocompletion=complete_engine)
+    ],
     output: Output,
     precision: Annotated[
-        str | None, typer.Option(help="fp32, bf16, fp16, int8 …; default: the graph's, in which the engine can run it.")
+        str | None,
+        typer.Option(
+            help="fp32, bf16, fp16, int8 …; default: the graph's, in which the engine can run it.",
+            autocompletion=complete_precision,
+        ),
     ] = None,
     batch_size: Annotated[str, typer.Option(help="Numbers such as 1,8, one file each, or `dynamic`.")] = "dynamic",
     device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0; default: the engine's first.")] = None,
@@ -24,7 +31,11 @@ def compile(
         list[str] | None, typer.Option(help="NAME=VALUE, an option of the engine; may be repeated.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe name or card of a GRAPH that `seatrial export` did not write.")
+        str | None,
+        typer.Option(
+            help="Recipe name or card of a GRAPH that `seatrial export` did not write.",
+            autocompletion=complete_references,
+        ),
     ] = None,
     aipp: Annotated[
         Path | None, typer.Option(help="AIPP configuration to put in front of a GRAPH of floats, for any engine.")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from seatrial.cli.completion import complete_references
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Output = Annotated[Path, typer.Option("--output", help="Path of the result.")]
 Labels = Annotated[
@@ -18,7 +20,8 @@ Folder = Annotated[Path, typer.Argument(help="An engine folder that `seatrial co
 Reference = Annotated[
     str,
     typer.Argument(
-        help="Model reference: timm:…, torchvision:…, hf:…, FILE.onnx, FILE.py:CALLABLE, a recipe's name or a card."
+        help="Model reference: timm:…, torchvision:…, hf:…, FILE.onnx, FILE.py:CALLABLE, a recipe's name or a card.",
+        autocompletion=complete_references,
     ),
 ]
 Checkpoint = Annotated[
@@ -43,7 +46,11 @@ Classes = Annotated[
 ]
 Like = Annotated[
     str | None,
-    typer.Option("--like", help="Of FILE.py:CALLABLE, FILE.onnx: a reference by which images are prepared."),
+    typer.Option(
+        "--like",
+        help="Of FILE.py:CALLABLE, FILE.onnx: a reference by which images are prepared.",
+        autocompletion=complete_references,
+    ),
 ]
 Fetch = Annotated[bool, typer.Option("--fetch", help="Download the published weights if they are not stored here.")]
 Gate = Annotated[

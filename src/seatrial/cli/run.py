@@ -7,6 +7,7 @@ import typer
 
 from seatrial import api
 from seatrial.api.trial import make_run_spec
+from seatrial.cli.completion import complete_engines, complete_form, complete_language
 from seatrial.cli.options import (
     Checkpoint,
     CheckpointKey,
@@ -64,7 +65,10 @@ def run(
     checkpoint: Checkpoint = None,
     engines: Annotated[
         str,
-        typer.Option(help="NAME[:PRECISION][@DEVICE], comma separated; the reference is torch, or the ONNX file."),
+        typer.Option(
+            help="NAME[:PRECISION][@DEVICE], comma separated; the reference is torch, or the ONNX file.",
+            autocompletion=complete_engines,
+        ),
     ] = "onnxruntime,openvino",
     batch_size: Annotated[
         str | None,
@@ -133,10 +137,12 @@ def report(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Print this form: html, md, guide, card, pr, junit, csv, json or badge (docs/report.md)."
+            "--format",
+            help="Print this form: html, md, guide, card, pr, junit, csv, json or badge (docs/report.md).",
+            autocompletion=complete_form,
         ),
     ] = None,
-    language: Annotated[str, typer.Option(help="Of the sentences: en or zh.")] = "en",
+    language: Annotated[str, typer.Option(help="Of the sentences: en or zh.", autocompletion=complete_language)] = "en",
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the form to this file instead of printing it.")
     ] = None,

@@ -5,12 +5,12 @@ from functools import cache
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from seatrial.engines.base import Engine
 from seatrial.errors import EngineError, UsageError, first_line
-from seatrial.strict import check_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from seatrial.engines.base import Engine
 
 ENGINES = {
     "torch": "seatrial.engines.torch.engine:TorchEngine",
@@ -48,13 +48,15 @@ def list_engines() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ENGINES, *find_plugins()]))
 
 
-def get_engine(name: str) -> Engine:
+def get_engine(name: str) -> "Engine":
     """The engine of that name; its SDK is not touched before it is probed.
 
     Raises:
         UsageError: there is no such engine, and it lists those there are; or several packages have one of that name.
         EngineError: it is another package's, which cannot be imported.
     """
+    from seatrial.strict import check_name  # Here, as the names alone are wanted too, by who completes a command line.
+
     points = find_plugins().get(name, ())
     check_name(name, list_engines(), f"there is no engine '{name}'")
     if len(points) + (name in ENGINES) > 1:
@@ -69,7 +71,7 @@ def get_engine(name: str) -> Engine:
     return _load_plugin(points[0])
 
 
-def _load_plugin(point: "EntryPoint") -> Engine:
+def _load_plugin(point: "EntryPoint") -> "Engine":
     try:
         engine: Engine = point.load()()
     except Exception as error:  # Code of others may raise anything.

@@ -1,5 +1,6 @@
 """`seatrial compile`: a graph to an engine folder, by way of the graph that the engine wants; how engines are named."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from seatrial.errors import EngineError, SeatrialError, UsageError, first_line
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
-from seatrial.store.files import hash_file, manifest_path
+from seatrial.store.descriptions import ENGINES as KNOWN_ENGINES
+from seatrial.store.descriptions import keep_cached
+from seatrial.store.files import cache_folder, hash_file, manifest_path
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.strict import check_name
@@ -109,8 +112,14 @@ def check_foreign(spec: BuildSpec, file: Path | str) -> None:
 
 
 def probe_engines() -> tuple[Capabilities, ...]:
-    """What every engine can do on this machine; of one that cannot be loaded, why."""
-    return tuple(map(_probe_engine, list_engines()))
+    """What every engine can do on this machine; of one that cannot be loaded, why.
+
+    It is kept for who completes a command line.
+    """
+    found = tuple(map(_probe_engine, list_engines()))
+    known = {has.engine: [has.precisions, has.devices] for has in found}
+    keep_cached(cache_folder() / KNOWN_ENGINES, json.dumps(known))
+    return found
 
 
 def _probe_engine(name: str) -> Capabilities:

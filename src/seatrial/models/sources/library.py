@@ -1,22 +1,18 @@
 """What an installed library says of its models, kept under the library's version, as importing it takes seconds."""
 
-import contextlib
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from seatrial.errors import EngineError, StorageError
+from seatrial.errors import EngineError
 from seatrial.machine.environment import find_version
 from seatrial.models.sources.card import Draft
-from seatrial.store.files import cache_folder, make_folder, replacing
+from seatrial.store.descriptions import describe_place, keep_cached, read_cached
 
 Descriptions = dict[str, dict[str, Any]]
 """By the name of a model, its description in JSON."""
-LAYOUT = 2
-"""Of what is stored; another number reads none of it."""
-
 
 _HASHED = re.compile(r"-([0-9a-f]{8,})\.(?:pth|pt|pth\.tar|safetensors)$")
 
@@ -55,15 +51,11 @@ def load_descriptions(library: str, describe: Callable[[], Descriptions]) -> Des
     Raises:
         EngineError: the library is not installed.
     """
-    path = cache_folder() / f"{library}-{read_version(library)}-{LAYOUT}.json"
-    with contextlib.suppress(OSError, ValueError):
-        stored: Descriptions = json.loads(path.read_text(encoding="utf-8"))
+    path = describe_place(library, read_version(library))
+    stored: Descriptions | None = read_cached(path)
+    if stored is not None:
         return stored
     text = json.dumps(describe())
-    # Where nothing can be stored it is worked out each time.
-    with contextlib.suppress(StorageError, OSError):
-        make_folder(path.parent)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    keep_cached(path, text)
     loaded: Descriptions = json.loads(text)
     return loaded
