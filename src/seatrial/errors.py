@@ -19,6 +19,10 @@ from typing import ClassVar, Self
 
 MOST_WORDS = 300
 """Characters of another program's error that ours quotes."""
+LONGEST_PROBLEM = 1000
+"""Characters of a problem of ours, which may quote several paths, that are shown."""
+MOST_SHOWN = 80
+"""Characters of a value from a file that an error quotes."""
 
 
 class ExitCode(IntEnum):
@@ -125,6 +129,28 @@ def shorten(text: str, whole: str | None = None) -> str:
     except OSError:  # The disk may be what failed.
         return f"{line[:MOST_WORDS].rstrip()} …"
     return f"{line[:MOST_WORDS].rstrip()} … (all of it in {file.name})"
+
+
+def show_value(value: object) -> str:
+    """A value as an error quotes it: as Python writes it, and no more than its first 80 characters."""
+    try:
+        shown = repr(value)
+    except ValueError:  # A number of more digits than Python writes.
+        return f"a number of {type(value).__name__} that is too long to show"
+    except RecursionError:
+        return "a value that is nested too deep to show"
+    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
+
+
+def cut(text: str) -> str:
+    """The first 80 characters of a line or a word from a file, as an error quotes it."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def describe(error: SeatrialError) -> str:
+    """A whole error as the command shows it: a problem or a fix of more than 1000 characters is shortened."""
+    parts = [part for part in (error.problem, error.fix) if part is not None]
+    return "; ".join(part if len(part) <= LONGEST_PROBLEM else shorten(part) for part in parts)
 
 
 class NotComparable(SeatrialError):

@@ -1,5 +1,6 @@
 """Text from elsewhere, such as class and file names, as a terminal or a page may show it without coming apart."""
 
+import json
 import unicodedata
 
 JOINERS = "\u200c\u200d"
@@ -20,6 +21,17 @@ def make_printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
+
+
+def escape_json(text: str) -> str:
+    """JSON with what is no visible character written as an escape of JSON, but for the line ends between values."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _escape_in_json(char) for char in text)
+
+
+def _escape_in_json(char: str) -> str:
+    return f"\\u{ord(char):04x}" if char.isascii() else json.dumps(char)[1:-1]
 
 
 def make_name(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
 
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, cut, show_value
 
 FindLine = Callable[[tuple[int | str, ...]], int | None]
 STRICT_TYPES = ("int", "float", "bool")
@@ -69,7 +69,7 @@ def choose_first_error(error: ValidationError) -> ErrorDetails:
 
 def describe_error(model: type[BaseModel], first: ErrorDetails, count: int) -> str:
     """One error of so many, in words of the file that was read."""
-    place = ".".join(str(part) for part in first["loc"])
+    place = cut(".".join(str(part) for part in first["loc"]))
     more = f" (and {count - 1} more)" if count > 1 else ""
     if first["type"] == "extra_forbidden":
         unknown = str(first["loc"][-1])
@@ -80,7 +80,7 @@ def describe_error(model: type[BaseModel], first: ErrorDetails, count: int) -> s
     if first["type"] == "missing":
         return f"'{place}' is missing{more}"
     quoted = first["type"] in ("int_type", "float_type", "bool_type") and isinstance(first["input"], str)
-    return f"'{place}' is {first['input']!r}: {first['msg']}{', without quotes' * quoted}{more}"
+    return f"'{place}' is {show_value(first['input'])}: {first['msg']}{', without quotes' * quoted}{more}"
 
 
 def suggest(name: str, known: list[str]) -> str:

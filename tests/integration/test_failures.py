@@ -42,7 +42,7 @@ def swap(arguments: list[str], option: str, value: str) -> list[str]:
         ("--images", "/nowhere/val", 6, "image folder /nowhere/val is not there"),
         ("--labels", "/nowhere/labels.txt", 6, "label file /nowhere/labels.txt cannot be read"),
         ("--checkpoint", "/nowhere/a.pth", 2, "checkpoint /nowhere/a.pth does not exist"),
-        ("--batch-size", "1,x", 2, "--batch-size 1,x is not a list of whole numbers above 0"),
+        ("--batch-size", "1,x", 2, "--batch-size 1,x is not a list of whole numbers from 1 to"),
     ],
 )
 def test_what_is_not_there_is_named(

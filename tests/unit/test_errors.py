@@ -78,3 +78,22 @@ def test_a_long_reason_is_cut_and_kept_in_a_file(tmp_path: Path, monkeypatch: py
     assert kept.read_text() == "x " * 400 + "\nand more"
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     assert errors.shorten("y" * 301) == "y" * 300 + " …"
+
+
+def test_a_value_is_quoted_up_to_a_length() -> None:
+    assert errors.show_value("x" * 70) == repr("x" * 70)
+    assert errors.show_value(["x" * 999]) == "['" + "x" * 78 + "…"
+    assert errors.show_value(16**5000) == "a number of int that is too long to show"
+    deep: list[object] = []
+    for _ in range(9999):
+        deep = [deep]
+    assert errors.show_value(deep) == "a value that is nested too deep to show"
+
+
+def test_a_long_problem_is_shortened_and_its_fix_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shown = errors.describe(errors.UsageError("y" * 100_000, "write another"))
+    (kept,) = tmp_path.iterdir()
+    assert shown == f"{'y' * 300} … (all of it in {kept}); write another"
+    assert kept.read_text() == "y" * 100_000
+    assert errors.describe(errors.UsageError("y" * 1000)) == "y" * 1000

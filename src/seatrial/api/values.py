@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, cut
+from seatrial.foreign.parse import is_number
 from seatrial.models.reading import CheckpointReading
 
+LARGEST_BATCH = 1_000_000
 Choice = TypeVar("Choice", bound=str)
 Place = str | os.PathLike[str]
 """A path, or of model references and image sources a text that may be one."""
@@ -115,8 +117,9 @@ def read_sizes(value: Sizes) -> tuple[int, ...]:
     """
     text = write_list(value)
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--batch-size {text} is not a list of whole numbers above 0", "write it like 1,4,8")
+    if not all(is_number(part) and 0 < int(part) <= LARGEST_BATCH for part in parts):
+        problem = f"--batch-size {cut(text)} is not a list of whole numbers from 1 to {LARGEST_BATCH:,}"
+        raise UsageError(problem, "write it like 1,4,8")
     sizes = tuple(int(part) for part in parts)
     if len(set(sizes)) < len(sizes):
         raise UsageError(f"--batch-size {text} names a size twice", "name each once")

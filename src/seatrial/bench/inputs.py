@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, to_input
 from seatrial.errors import DataError
+from seatrial.foreign.files import open_regular
 from seatrial.store.records import TensorSpec
 
 ROTATED_BYTES = 64 * 2**20
@@ -26,6 +27,7 @@ def read_pixels(path: Path, pipeline: InputPipeline) -> NDArray[np.uint8]:
     """
     try:
         # A view, as rows of a memmap are each made a memmap again, which takes ten times as long.
+        open_regular(path).close()
         pixels: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"prepared images {path} cannot be read ({error})", PREPARE) from None

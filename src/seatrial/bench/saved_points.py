@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from seatrial.bench.worker import Job
 from seatrial.closing import Closing
+from seatrial.foreign.files import read_bytes
 from seatrial.store.files import hash_value, lock_file, make_folder, write_text
+from seatrial.store.json_text import read_model, write_json
 from seatrial.store.measurement import Point, SettingFields
 from seatrial.strict import Strict
 
@@ -60,15 +60,15 @@ class SavedPoints(Closing):
             )
             for number, job in enumerate(jobs)
         )
-        write_text(self._folder / PLAN, SweepPlan(points=tuple(points)).model_dump_json())
+        write_text(self._folder / PLAN, write_json(SweepPlan(points=tuple(points))))
 
     def find(self, job: Job, number: int) -> Point | None:
         """The point that an earlier attempt at the same sweep measured for this job."""
         if self._folder is None:
             return None
         try:
-            point = Point.model_validate_json(self._path(self._folder, job, number).read_bytes())
-        except (OSError, ValidationError):
+            point = read_model(Point, read_bytes(self._path(self._folder, job, number)))
+        except (OSError, ValueError):
             return None
         self.reused += 1
         return point
@@ -76,7 +76,7 @@ class SavedPoints(Closing):
     def save(self, job: Job, number: int, point: Point) -> None:
         """Store a point, whole or not at all."""
         if self._folder is not None:
-            write_text(self._path(self._folder, job, number), point.model_dump_json())
+            write_text(self._path(self._folder, job, number), write_json(point))
 
     def clear(self) -> None:
         """Delete everything: the sweep is over."""

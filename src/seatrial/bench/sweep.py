@@ -22,6 +22,7 @@ from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file
+from seatrial.store.json_text import write_json
 from seatrial.store.measurement import Measurement, Point, Scope, Setting, Unmeasured
 from seatrial.strict import Strict
 
@@ -130,7 +131,7 @@ def run_worker(job: Job) -> Point:
         EngineError: the process died; names the signal and the batch size.
     """
     what = f"the process that measured batch {job.batch_size} on {job.device}"
-    return call_child(WORKER, job.model_dump_json(by_alias=True), Point, what, on_cpu=job.device == "cpu")
+    return call_child(WORKER, write_json(job), Point, what, on_cpu=job.device == "cpu")
 
 
 class _Sweep:

@@ -33,6 +33,7 @@ from seatrial.machine.device_use import read_device_use
 from seatrial.machine.energy import EnergyMeter, watch_power
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
+from seatrial.store.json_text import write_json
 from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
 from seatrial.strict import Strict
 
@@ -69,7 +70,7 @@ def measure_job(fields: Mapping[str, Any]) -> str:
     job = Job.read(fields, "the job")
     job.file.verify()
     with explain_memory(job.batch_size, job.device):
-        return run_job(job, get_engine(job.file.manifest.engine)).model_dump_json()
+        return write_json(run_job(job, get_engine(job.file.manifest.engine)))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Arguments in, workflow calls, exit codes; the only place that prints. Results go to stdout, all else to stderr."""
 
 import atexit
+import errno
 import itertools
 import os
 import shlex
@@ -11,10 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import ExitCode, SeatrialError, cut, describe
 
 GRACE_S = 4
 """Seconds for a stopped command to clean up; finished work is on disk before."""
+NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of the operating system about a path that no file can have."""
 STOPPED = "stopped; the same command resumes"
 _command: list[str] = []
 """The words of the command that runs."""
@@ -48,7 +51,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     except _find_usage_error() as error:
         return _fail_for_usage(error)
     except SeatrialError as error:
-        return error.exit_code if error.reported else _fail(str(error), error.exit_code)
+        return error.exit_code if error.reported else _fail(describe(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail(_write_stopped(), ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit) as error:
@@ -63,17 +66,14 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     except MemoryError as error:
         fix = "give it smaller images, batches or sets, or more memory"
         return _fail(f"this does not fit into memory ({error or 'none is left'}); {fix}", ExitCode.STORAGE)
-    except OSError as error:
-        return _fail_for_storage(error)
+    except (OSError, UnicodeEncodeError) as error:
+        return _fail_for_storage(error) if isinstance(error, OSError) else _fail_for_encoding(error)
 
 
 def _fail(message: str, code: int) -> int:
-    from seatrial.cli.output.progress import clear_announcement
-    from seatrial.printable import make_printable
+    from seatrial.cli.output.progress import print_error
 
-    clear_announcement()
-    # One line, whatever a library put into its message.
-    print("seatrial: " + make_printable(" ".join(message.split())), file=sys.stderr)
+    print_error(message)
     return code
 
 
@@ -109,7 +109,7 @@ def _find_usage_error() -> type[Exception]:
 def _fail_for_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         # Its message is the command's help, in lines.
-        print(error.format_message(), file=sys.stderr)
+        sys.stderr.write(f"{error.format_message()}\n")
         return ExitCode.USAGE
     return _fail(_write_usage(error), ExitCode.USAGE)
 
@@ -128,10 +128,21 @@ def _write_usage(error: Any) -> str:
 def _fail_for_storage(error: OSError) -> int:
     from seatrial.store.files import STORAGE_ERRORS, describe_os_error
 
+    if error.errno in NO_PATH:
+        return _fail(f"{cut(os.fsdecode(error.filename or ''))} is no path ({error.strerror})", ExitCode.USAGE)
     if error.errno not in STORAGE_ERRORS:
         raise error
     failure = describe_os_error(error, Path(error.filename or "."))
     return _fail(str(failure), failure.exit_code)
+
+
+def _fail_for_encoding(error: UnicodeEncodeError) -> int:
+    """For a name that this system's encoding of file names lacks, which any UTF-8 locale has."""
+    encoding = sys.getfilesystemencoding()
+    if error.encoding.lower() != encoding or encoding == "utf-8":
+        raise error
+    fix = "set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8"
+    return _fail(f"no file here can be called '{cut(error.object)}': names are in {encoding}; {fix}", ExitCode.USAGE)
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

@@ -30,7 +30,7 @@ from seatrial.cli import (
     train,
     ui,
 )
-from seatrial.cli.output.progress import Quiet, be_quiet
+from seatrial.cli.output.progress import Quiet, be_quiet, print_lines
 from seatrial.errors import ExitCode
 
 HELP = "Put an image classifier through its sea trial: from checkpoint to engine, accuracy proved and speed measured."
@@ -68,7 +68,7 @@ def make_app() -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"seatrial {__version__}")
+        print_lines(f"seatrial {__version__}")
         raise typer.Exit
 
 

@@ -9,7 +9,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_grid, print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_lines, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def bench(
         print_json({**record.model_dump(mode="json", by_alias=True), "figures": list(_list_figures(record))})
         return
     for line in done.guide_lines:
-        print(line)
+        print_lines(line)
     _print_record(record, done.scopes, latency_budget_ms)
 
 
@@ -102,11 +102,11 @@ def _print_record(record: "Measurement", scopes: "tuple[Scope, ...]", budget_ms:
 
     for scope in scopes:
         _print_scope(record, scope, budget_ms, len(scopes) > 1)
-    print(_describe_costs(record.points, record.compile_s))
+    print_lines(_describe_costs(record.points, record.compile_s))
     for line in _describe_checks(record.points):
-        print(line)
+        print_lines(line)
     for doubt in merge_doubts(record.doubts):
-        print(f"doubt: {doubt}")
+        print_lines(f"doubt: {doubt}")
 
 
 def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None, named: bool) -> None:
@@ -115,22 +115,22 @@ def _print_scope(record: "Measurement", scope: "Scope", budget_ms: float | None,
     from seatrial.results.speed import explain_unmeasured, find_best, measure_speeds
 
     if named:
-        print(f"scope {scope}")
+        print_lines(f"scope {scope}")
     speeds = measure_speeds(record, scope)
     if speeds:
         print_grid(tabulate_speeds(speeds))
         for meter in list_meters(speeds):
-            print(f"energy of {meter}: {METERS[meter]}")
+            print_lines(f"energy of {meter}: {METERS[meter]}")
     for absent in record.unmeasured:
         if absent.scope == scope:
-            print(explain_unmeasured(absent, record))
+            print_lines(explain_unmeasured(absent, record))
     best = find_best(speeds)
     if best is not None:
-        print(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")
+        print_lines(f"best: batch {best.batch}, {best.images_per_s:.1f} images/s")
     if budget_ms is not None:
         within = find_best(speeds, budget_ms)
         text = f"batch {within.batch}, {within.images_per_s:.1f} images/s" if within else "no batch size"
-        print(f"best with 99 % of its batches within {budget_ms:g} ms: {text}")
+        print_lines(f"best with 99 % of its batches within {budget_ms:g} ms: {text}")
 
 
 def _list_figures(record: "Measurement") -> Iterator[dict[str, Any]]:

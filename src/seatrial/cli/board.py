@@ -1,7 +1,6 @@
 """`seatrial board`."""
 
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.output.progress import show_progress, shows_progress
+from seatrial.cli.output.progress import print_file, print_lines, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 Folder = Annotated[Path, typer.Argument(help="A folder with run folders in it, at any depth.")]
@@ -49,8 +48,8 @@ def board(folder: Folder, output: Output = None, form: Form = None, since: Since
     with show_progress() as progress, pausing_collection():
         text = write_board(read_board(folder, since, progress), chosen)
     if output is None:
-        sys.stdout.write(text)
+        print_file(text)
     else:
         write_text(output, text)
-        print(output)
+        print_lines(output)
     return 0

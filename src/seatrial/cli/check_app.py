@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Checkpoint, ImageSize, Json, Like, Output
-from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 app = typer.Typer(
     help="Is your program the network that passed? A kit of images, and what your program does otherwise.",
@@ -30,7 +30,7 @@ def kit(
     with show_progress() as progress:
         made = make_kit(KitSpec(source, output, checkpoint, image_size, like), progress)
     has = "pixels, tensors and logits" if made.outputs else "pixels and tensors (no logits: give --checkpoint or a run)"
-    print_text(f"{output}: {len(made.images)} images with {has}; {output / 'README.md'} says what to do")
+    print_lines(f"{output}: {len(made.images)} images with {has}; {output / 'README.md'} says what to do")
 
 
 @app.command()
@@ -62,12 +62,12 @@ def judge(
     if as_json:
         print_json(judged.model_dump(mode="json", by_alias=True))
         return judged.exit_code
-    print_text(judged.conclusion)
+    print_lines(judged.conclusion)
     if judged.changed is not None:
-        print_text(f"first classes that change: {judged.changed} of {judged.images}")
+        print_lines(f"first classes that change: {judged.changed} of {judged.images}")
     if judged.top1_before is not None and judged.top1_after is not None:
         points = 100 * (judged.top1_after - judged.top1_before)
-        print_text(
+        print_lines(
             f"top-1 on {judged.labelled} images of yours: {judged.top1_before:.2%} as the card says, "
             f"{judged.top1_after:.2%} as your program does ({points:+.2f} points)"
         )

@@ -1,10 +1,14 @@
-"""No verb writes over what it reads: checked of every command line before the verb begins."""
+"""What every command line is checked for before its verb begins: numbers, paths, and that no input is written over."""
 
+import errno
+import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, cut, show_value
+from seatrial.foreign.names import is_storable
 
 WRITTEN = ("output", "target")
 """Parameters of verbs that name what is written."""
@@ -20,11 +24,40 @@ def guard(command: Any) -> Any:
         run = command.invoke
 
         def check_and_run(context: Any) -> Any:
+            check_values(context.params)
             check_output(context.params)
             return run(context)
 
         command.invoke = check_and_run
     return command
+
+
+def check_values(parameters: Mapping[str, Any]) -> None:
+    """Refuse a number that is none, and a path that no file can have.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name, value in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{option} {value} is no finite number", "give one")
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(path, Path):
+                _check_path(path)
+                if name in WRITTEN and not is_storable(os.path.abspath(path)):
+                    problem = f"{os.path.abspath(path)} is no UTF-8, and what runs networks does not open such paths"
+                    raise UsageError(problem, "rename the folder, or choose another output")
+
+
+def _check_path(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise UsageError(f"{cut(str(path))} is no path ({error.strerror})", "give another") from None
+    except ValueError:
+        raise UsageError(f"{show_value(str(path))} has a null character, which no path has", "give another") from None
 
 
 def check_output(parameters: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ import typer
 from seatrial import api
 from seatrial.cli.completion import complete_engine, complete_precision, complete_references
 from seatrial.cli.options import Json, Output
-from seatrial.cli.output.progress import print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 
 @shows_progress
@@ -65,10 +65,10 @@ def compile(
         return
     executed = ", ".join(f"{count} in {name}" for name, count in sorted(built.executed.items())) or "as the graph"
     files = ", ".join(f"{m.path} (batch {m.batch_size or 'free'})" for m in built.files)
-    print(
+    print_lines(
         f"{output}: {built.engine} {built.sdk_version} {built.precision} on {built.device}; layers: {executed}; {files}"
     )
     if built.tuning is not None:
         from seatrial.workflow.tune import describe_trial
 
-        print(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")
+        print_lines(f"fastest of {len(built.tuning.trials)} trials: {describe_trial(built.tuning.best)}")

@@ -91,6 +91,8 @@ def complete_language(incomplete: str) -> list[str]:
 
 def run_completion(command: Any) -> int:
     """Answer a shell by typer's protocol; of bash the words are put together first, and only the last part is told."""
+    from seatrial.cli.output.progress import print_file
+
     prefix = ""
     if os.environ.get(VARIABLE) == "complete_bash":
         words, place = join_words(os.environ.get("COMP_WORDS", ""), int(os.environ.get("COMP_CWORD", "0")))
@@ -104,7 +106,7 @@ def run_completion(command: Any) -> int:
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 0
     with contextlib.suppress(BrokenPipeError):
-        print("\n".join(line.removeprefix(prefix) for line in told.getvalue().splitlines()), flush=True)
+        print_file("".join(f"{line.removeprefix(prefix)}\n" for line in told.getvalue().splitlines()))
     return code
 
 

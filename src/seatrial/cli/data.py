@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Images, Json, Labels, Output, Reference
-from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 from seatrial.errors import UsageError
-from seatrial.printable import make_printable
 
 app = typer.Typer(help="Make, prepare and check data sets.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -27,7 +26,7 @@ def make_demo(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -
 
     with show_progress() as progress:
         demo = make(folder, progress)
-    print(f"{demo.card}\n{demo.train}\n{demo.val}\n{demo.labels}\n{demo.calibration}")
+    print_lines(demo.card, demo.train, demo.val, demo.labels, demo.calibration)
 
 
 @app.command()
@@ -53,10 +52,10 @@ def check(
         print_json({"errors": errors, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            print_text(f"{finding.level}: {finding.text}")
+            print_lines(f"{finding.level}: {finding.text}")
             for example in finding.examples:
-                print_text(f"    {make_printable(example)}")
-        print(f"{images}: {errors} errors, {len(findings) - errors} warnings")
+                print_lines(f"    {example}")
+        print_lines(f"{images}: {errors} errors, {len(findings) - errors} warnings")
     return DataError.exit_code if errors else 0
 
 
@@ -76,7 +75,7 @@ def info(
         raise UsageError("--width and --height are one size", "give both for .bin files, neither for JPEG files")
     else:
         write_info(folder, output, width, height)
-    print(f"{output}: {len(read_info(output))} files")
+    print_lines(f"{output}: {len(read_info(output))} files")
 
 
 @app.command()
@@ -115,7 +114,7 @@ def pack(
         return
     rate = f" at {count / report.wall_s:.0f} images/s" if report.wall_s else ""
     shape = "x".join(map(str, index.shape))
-    print(f"{output}: {count} images{rate}, each {index.dtype} {shape}; {report.size_bytes:,} bytes")
+    print_lines(f"{output}: {count} images{rate}, each {index.dtype} {shape}; {report.size_bytes:,} bytes")
 
 
 @app.command()
@@ -140,6 +139,6 @@ def prepare(
         return
     for part, count in (("train", prepared.train_images), ("val", prepared.val_images)):
         if count is not None:
-            print(f"{output / part}: {count} images")
+            print_lines(f"{output / part}: {count} images")
     if prepared.labels is not None:
-        print(prepared.labels)
+        print_lines(prepared.labels)

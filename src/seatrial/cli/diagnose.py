@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, print_table, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.diagnosis import StageDiagnosis
@@ -42,10 +42,10 @@ def diagnose(
     print_table(header, [_write_row(stage) for stage in found.stages], (0, 3, 8))
     for stage in found.stages:
         if stage.reason and stage.stage != found.first:
-            print_text(f"{stage.stage}: {stage.reason}")
+            print_lines(f"{stage.stage}: {stage.reason}")
     for finding in found.findings:
-        print_text(f"finding: {finding}")
-    print_text(found.conclusion)
+        print_lines(f"finding: {finding}")
+    print_lines(found.conclusion)
     return found.exit_code
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table
+from seatrial.cli.output.progress import print_json, print_lines, print_table
 
 
 def doctor(as_json: Json = False) -> None:
@@ -24,7 +24,7 @@ def doctor(as_json: Json = False) -> None:
         rows.append([has.engine, has.version or "–", ", ".join(devices) or "–", ", ".join(inside) or "–", batch])
     print_table(["engine", "version", "devices", "precisions", "batch"], rows, left=(0, 1, 2, 3, 4))
     if any(has.in_graph for has in found):
-        print("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
+        print_lines("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
     for has in found:
         if has.missing:
-            print(f"{has.engine}: {has.missing}; {has.install_hint}")
+            print_lines(f"{has.engine}: {has.missing}; {has.install_hint}")

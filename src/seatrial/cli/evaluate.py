@@ -7,7 +7,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Folder, Json, Labels, NoLabels, Output
-from seatrial.cli.output.progress import print_grid, print_json, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_lines, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.records import AccuracyRecord
@@ -104,14 +104,14 @@ def evaluate(
         print_accuracy(done.record)
         for gate in done.gates:
             whose = "" if gate.engine == done.record.name else f"{gate.engine}: "
-            print_text(f"{gate.outcome}: {whose}{gate.reason}")
+            print_lines(f"{gate.outcome}: {whose}{gate.reason}")
     return done.verdict.exit_code if done.verdict else 0
 
 
 def print_accuracy(record: "AccuracyRecord") -> None:
     """Print a table, the comparison with the reference, notes and doubts."""
     if record.fake:
-        print_text(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
+        print_lines(f"{record.name}: {record.images} images, many of them the same under several names: no accuracy")
         return
     from seatrial.api.tables import tabulate_accuracy
     from seatrial.compare.predictions import describe_agreement
@@ -119,26 +119,26 @@ def print_accuracy(record: "AccuracyRecord") -> None:
 
     print_grid(tabulate_accuracy(record))
     if record.left_out:
-        print_text(
+        print_lines(
             f"partial: {len(record.left_out)} images have no prediction, first: {next(iter(record.left_out.values()))}"
         )
     if record.batch_invariant is False:
         moved = "" if record.batch_distance is None else f" (relative error {record.batch_distance:.1e}: rounding)"
-        print_text(f"note: the same image gets other logits in another batch{moved}")
+        print_lines(f"note: the same image gets other logits in another batch{moved}")
     for note in record.notes:
-        print_text(f"note: {note}")
+        print_lines(f"note: {note}")
     for doubt in record.doubts:
-        print_text(f"doubt: {doubt}")
+        print_lines(f"doubt: {doubt}")
     if record.unchecked:
-        print_text(f"note: not checked whether these predictions are plausible: {record.unchecked}")
+        print_lines(f"note: not checked whether these predictions are plausible: {record.unchecked}")
     if record.versus is not None:
         v = record.versus
         drop, low, high = map(write_points, (v.drop_pp, v.low_pp, v.high_pp))
-        print_text(
+        print_lines(
             f"against {v.reference}: drop {drop} points ({low} to {high}), "
             f"{v.lost} lost, {v.gained} gained, {v.changed} predictions changed ({v.changed / v.images:.1%})"
         )
     elif record.agreement is not None:
-        print_text(f"against {describe_agreement(record.agreement)}")
+        print_lines(f"against {describe_agreement(record.agreement)}")
     for doubt in record.compared.doubts if record.compared is not None else ():
-        print_text(f"doubt: {doubt}, so the drop may not be the engine's")
+        print_lines(f"doubt: {doubt}, so the drop may not be the engine's")

@@ -19,7 +19,7 @@ from seatrial.cli.options import (
     StripPrefix,
     WhichWeights,
 )
-from seatrial.cli.output.progress import print_grid, print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_lines, show_progress, shows_progress
 from seatrial.errors import UsageError
 
 
@@ -84,9 +84,9 @@ def export(
         return
     print_grid(tabulate_parity(manifest, images is None))
     if aipp and not images:
-        print("AIPP was not compared with the card's own preprocessing: give --images for that")
+        print_lines("AIPP was not compared with the card's own preprocessing: give --images for that")
     shape = "x".join("N" if size is None else str(size) for size in manifest.input.shape)
-    print(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
+    print_lines(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
 
 
 def simplify(
@@ -110,4 +110,4 @@ def simplify(
         ends = {"input": facts.input.model_dump(mode="json"), "output": facts.output.model_dump(mode="json")}
         print_json({"graph": str(target), "opset": facts.opset, **ends, "parity": parity.model_dump(mode="json")})
         return
-    print(f"{target}: '{facts.input.name}' {facts.input.dtype} {shape}, differs by {parity.relative_error:.1e}")
+    print_lines(f"{target}: '{facts.input.name}' {facts.input.dtype} {shape}, differs by {parity.relative_error:.1e}")

@@ -7,7 +7,7 @@ import typer
 
 from seatrial.api.values import read_sizes
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, print_table, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.imported import ImportedPoint, ReportedRecord
@@ -56,13 +56,13 @@ def print_imported(record: "ReportedRecord", output: Path) -> None:
     facts = (
         f"{record.device or NOT_STATED}, precision {record.precision or NOT_STATED}, model {record.model or NOT_STATED}"
     )
-    print(f"{output}: {record.tool}{version}; device {facts}")
+    print_lines(f"{output}: {record.tool}{version}; device {facts}")
     header = ["read from", "batch", "scope", "images/s", "a card", "mean ms", "median ms", "runs"]
     print_table(header, [_write_row(point) for point in record.points], left=(0, 2))
     for scope, because in dict.fromkeys((point.scope, point.scope_because) for point in record.points):
-        print(f"scope {scope}: {because}")
+        print_lines(f"scope {scope}: {because}")
     for doubt in record.doubts:
-        print(f"doubt: {doubt}")
+        print_lines(f"doubt: {doubt}")
 
 
 def _write_row(point: "ImportedPoint") -> list[str]:

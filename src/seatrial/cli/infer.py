@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.workflow.infer import InferResult
@@ -63,7 +63,7 @@ def infer(
     if as_json:
         print_json(describe_inferred(done))
     else:
-        print("\n".join(list_lines(done, spec, everything)))
+        print_lines(*list_lines(done, spec, everything))
 
 
 def describe_inferred(done: "InferResult") -> dict[str, Any]:

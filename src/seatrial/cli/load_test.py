@@ -9,7 +9,7 @@ from seatrial.api.values import read_sizes
 from seatrial.cli.bench import Record, Streams
 from seatrial.cli.import_log import print_imported
 from seatrial.cli.options import Folder, Json
-from seatrial.cli.output.progress import print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 if TYPE_CHECKING:
     from seatrial.store.imported import LoadTestRecord, LoadTestRun
@@ -49,7 +49,7 @@ def load_test(
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         print_imported(record, output)
-        print(f"LoadGen: {_describe_times(record, record.own)}; {_describe_validity(record.own)}")
+        print_lines(f"LoadGen: {_describe_times(record, record.own)}; {_describe_validity(record.own)}")
     return judge_load_test(record.own)
 
 

@@ -1,14 +1,12 @@
 """`seatrial package`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
-from seatrial.printable import make_printable
+from seatrial.cli.output.progress import print_error, print_json, print_lines, show_progress, shows_progress
 
 Folder = Annotated[Path, typer.Argument(help="A run folder.")]
 Engine = Annotated[str, typer.Option("--engine", help="Name of the engine in the run, such as openvino-bf16.")]
@@ -44,10 +42,10 @@ def package(
     if packaged.manifest is None:
         reasons = "; ".join(describe_open(verdict))
         text = f"{engine} did not pass, so it is not packaged: {reasons}; --unproven packages it all the same"
-        print("seatrial: " + make_printable(text), file=sys.stderr)
+        print_error(text)
         return verdict.exit_code
     if as_json:
         print_json(packaged.manifest)
     else:
-        print_text(f"{output}\npython {output / 'predict.py'} IMAGE")
+        print_lines(output, f"python {output / 'predict.py'} IMAGE")
     return 0

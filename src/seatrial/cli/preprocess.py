@@ -6,7 +6,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from seatrial.cli.options import Json, Reference
-from seatrial.cli.output.progress import print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 
 @shows_progress
@@ -39,7 +39,7 @@ def preprocess(
         return
     shape = "x".join(str(size) for size in manifest.form.shape if size > 1)
     rate = f" at {report.written / report.wall_s:.0f} images/s" if report.written else ""
-    print(
+    print_lines(
         f"{target}: {report.written} files written{rate}, {report.kept} kept; "
         f"each {manifest.dtype} {manifest.layout} {shape}, {manifest.file_bytes} bytes"
     )

@@ -7,7 +7,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Json, Labels, Output
-from seatrial.cli.output.progress import print_json, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, show_progress, shows_progress
 
 
 @shows_progress
@@ -50,10 +50,10 @@ def quantize(
         return
     made, moved = manifest.calibration, manifest.parity[-1]
     assert made is not None
-    print(
+    print_lines(
         f"{output}: opset {manifest.opset}, {made.layers} of {made.layers + made.float_layers} layers in int8, "
         f"calibrated on {made.images} images; against fp32 on {moved.images} images: relative error "
         f"{moved.relative_error:.1e}, {moved.top1_disagreements} other first classes"
     )
     if made.kept_float:
-        print(f"in float: {', '.join(made.kept_float)}")
+        print_lines(f"in float: {', '.join(made.kept_float)}")

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.options import Classes, ImageSize, Json, Like, Reference
-from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
+from seatrial.cli.output.progress import (
+    print_file,
+    print_json,
+    print_lines,
+    print_table,
+    print_text,
+    show_progress,
+    shows_progress,
+)
 from seatrial.cli.output.tables import Layout
 from seatrial.errors import ExitCode, UsageError
 
@@ -82,12 +90,12 @@ def make(
 
     text = resolve_card(recipe, image_size, like, classes).text
     if output is None:
-        print(text, end="")
+        print_file(text)
         return
     if output.exists():
         raise UsageError(f"{output} is there already", "choose another --output, or remove it")
     write_text(output, text)
-    print(output)
+    print_lines(output)
 
 
 @app.command()
@@ -109,7 +117,7 @@ def show(
         if as_json:
             print_json(card.recipe.model_dump(mode="json", exclude_none=True))
         else:
-            print(card.text, end="")
+            print_file(card.text)
         return
     settings, changes = card.recipe.train.model_dump(mode="json"), card.recipe.find_preset(preset)
     if as_json:
@@ -148,7 +156,7 @@ def check(
     if as_json:
         print_json(proof.model_dump(mode="json", by_alias=True))
     else:
-        print("\n".join(filter(None, (proof.describe(), proof.note()))))
+        print_lines(*filter(None, (proof.describe(), proof.note())))
     return ExitCode.PASS if proof.holds else ExitCode.ACCURACY
 
 
@@ -179,7 +187,7 @@ def claims(
         names = [recipe] if recipe else list_cards()
         claims = [claim for name in names for claim in check_claims(resolve_recipe(name))]
     if recipe and not claims and not as_json:
-        print(f"{recipe} has no published figures or guide to check")
+        print_lines(f"{recipe} has no published figures or guide to check")
         return
     shown = [claim for claim in claims if everything or not claim.holds]
     if as_json:
@@ -187,10 +195,10 @@ def claims(
         print_json({"claims": [{name: getattr(claim, name) for name in fields} for claim in shown]})
         return
     for number, claim in enumerate(shown, start=1):
-        print(f"{number:>3}  {claim.recipe} [{claim.kind}{', holds' if claim.holds else ''}] {claim.what}")
-        print(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
+        print_lines(f"{number:>3}  {claim.recipe} [{claim.kind}{', holds' if claim.holds else ''}] {claim.what}")
+        print_lines(f"     stated {claim.stated}; right: {claim.correct}" + (f" ({claim.note})" if claim.note else ""))
     computed = [claim for claim in claims if claim.recomputed]
-    print(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures are right")
+    print_lines(f"{sum(claim.holds for claim in computed)} of {len(computed)} recomputed figures are right")
 
 
 @app.command("import-guide")
@@ -223,7 +231,7 @@ def import_guide(
             }
         )
     else:
-        print(drafted.text if output is None else output, end="" if output is None else "\n")
+        print_lines(output) if output is not None else print_file(drafted.text)
 
 
 @app.command()
@@ -249,10 +257,10 @@ def tables(
             {"tables": [*map(list_guide, rebuilt)], "training": [list_training_guide(*each) for each in trained]}
         )
     elif recipe and not rebuilt and not trained:
-        print(f"{recipe} has no guide that prints ratios or training results")
+        print_lines(f"{recipe} has no guide that prints ratios or training results")
     else:
         written = [write_guide(table, layout) for table in rebuilt]
-        print("\n\n".join([*written, *(write_training_guide(*each, layout) for each in trained)]))
+        print_text("\n\n".join([*written, *(write_training_guide(*each, layout) for each in trained)]))
 
 
 @app.command()
@@ -270,7 +278,7 @@ def fetch(
 
     with show_progress() as progress:
         fetched = fetch_weights(resolve_recipe(recipe), output or weights_folder(), progress)
-    print(fetched)
+    print_lines(fetched)
 
 
 @app.command()

@@ -25,7 +25,7 @@ from seatrial.cli.options import (
     StripPrefix,
     WhichWeights,
 )
-from seatrial.cli.output.progress import print_json, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_file, print_json, print_lines, print_text, show_progress, shows_progress
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def report(
     if done.text is None:
         with speaking(language):
             verdict = retell(write_verdict(done.run))
-        print_text("\n".join([*map(str, done.files), verdict]))
+        print_lines(*done.files, verdict)
     elif output is None:
-        print(done.text, end="")
+        print_file(done.text)
     return ExitCode.INCONCLUSIVE if done.verdict is None else ExitCode.PASS
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.options import Json, Output
-from seatrial.cli.output.progress import print_json, print_table, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, print_table, show_progress, shows_progress
 from seatrial.errors import SeatrialError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run_many(path: List, output: Output, as_json: Json = False) -> int:
         print_json(record.model_dump(mode="json", by_alias=True))
         return record.exit_code
     print_cells(record)
-    print(board)
+    print_lines(board)
     return record.exit_code
 
 
@@ -54,6 +54,6 @@ def print_cells(record: "RunManyRecord") -> None:
     print_table(["model", "outcome", "exit code", "seconds"], rows)
     for cell in record.cells:
         if cell.reason:
-            print(f"\n{cell.name}: {cell.outcome}: {cell.reason}")
+            print_lines("", f"{cell.name}: {cell.outcome}: {cell.reason}")
         if cell.outcome not in ("PASS", "skipped"):
-            print(f"  {cell.command}")
+            print_lines(f"  {cell.command}")

@@ -8,7 +8,7 @@ import typer
 
 from seatrial import api
 from seatrial.cli.options import Classes, ImageSize, Json, Reference
-from seatrial.cli.output.progress import print_grid, print_json, print_line, show_progress, shows_progress
+from seatrial.cli.output.progress import print_grid, print_json, print_line, print_text, show_progress, shows_progress
 from seatrial.cli.train_aliases import translate
 from seatrial.cli.train_options import SettingsCommand, given_settings
 from seatrial.errors import UsageError
@@ -105,15 +105,15 @@ def _print(done: api.TrainResult, guide_result: str, as_json: bool) -> None:
         if as_json:
             print_json(speed.model_dump(mode="json", by_alias=True))
         else:
-            print(f"{guide_result or write_speed_result(speed)}\n\n{write_speed(speed)}")
+            print_text(f"{guide_result or write_speed_result(speed)}\n\n{write_speed(speed)}")
     elif as_json:
         print_json(record.model_dump(mode="json", by_alias=True))
     else:
         if record.epochs:
             print_grid(tabulate_epochs(record.epochs))
-        print(write_outcome(record, done.folder))
+        print_text(write_outcome(record, done.folder))
         if guide_result:
-            print(guide_result)
+            print_text(guide_result)
 
 
 def _find_guide_result(done: api.TrainResult, mode: Literal["train", "eval", "perf"]) -> str:

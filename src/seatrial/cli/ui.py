@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from seatrial.cli.output.progress import print_lines
 from seatrial.errors import EngineError, UsageError
 
 Runs = Annotated[Path, typer.Argument(metavar="[RUNS_DIR]", help="A folder with run folders in it, at any depth.")]
@@ -32,7 +33,7 @@ def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) 
     try:
         port = listening.getsockname()[1]
         address = f"http://{ADDRESS}:{port}/?token="
-        print(f"{address}{session.token}", flush=True)
+        print_lines(f"{address}{session.token}")
         server = PageServer(site, make_app(site, session, port))
         if not no_browser:
             _open_browser(f"{address}{session.make_once()}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import RefusedFile
+from seatrial.foreign.files import open_regular
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.rate import find_rate_interval
 from seatrial.results.speed import Rate
@@ -75,7 +76,7 @@ def load_training(path: Path) -> TrainingFacts:
         UsageError: it is another record.
         RefusedFile: it is damaged, or a log without a rate.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         is_record = file.read(64).lstrip().startswith(b"{")
     return describe_record(TrainingSpeedRecord.load(path)) if is_record else _read_log(path)
 

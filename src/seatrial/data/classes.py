@@ -11,6 +11,7 @@ from pathlib import Path
 from seatrial.data.images import LabelledImage
 from seatrial.data.names import count_names, index_unique
 from seatrial.errors import DataError
+from seatrial.foreign.parse import is_number
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import is_imagenet, load_imagenet, read_names, show_class
 
@@ -93,11 +94,6 @@ class Classes:
 
 UNKNOWN = Classes(sys.maxsize, bounded=False)
 """Of a network that nothing is known of."""
-
-
-def is_number(text: str) -> bool:
-    """Whether a label is a number as label files have it: digits alone, and no more than a number of a class has."""
-    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def _simplify(name: str) -> str:

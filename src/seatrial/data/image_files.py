@@ -7,6 +7,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 
 from seatrial.errors import cannot_read
+from seatrial.foreign.files import open_regular
 
 IMAGE_SUFFIXES = (
     *(".jpeg", ".jpg", ".jpe", ".jfif"),
@@ -72,6 +73,6 @@ def _find_others(folder: Path, prefix: str, taken: Set[str], above: Set[str]) ->
 
 
 def _begins_as_image(path: str) -> bool:
-    with contextlib.suppress(PermissionError), open(path, "rb", buffering=0) as file:
+    with contextlib.suppress(PermissionError), open_regular(path) as file:
         return is_image_head(file.read(HEAD_BYTES))
     return False

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from seatrial.data.classes import NAME_CLASSES, UNKNOWN, WNID, Classes, is_number
+from seatrial.data.classes import NAME_CLASSES, UNKNOWN, WNID, Classes
 from seatrial.data.names import read_text_lines
 from seatrial.errors import DataError
+from seatrial.foreign.files import read_bytes
+from seatrial.foreign.parse import is_number
 from seatrial.recipes.class_names import load_imagenet
 
 ANNOTATIONS = "val_annotations.txt"
@@ -270,7 +272,7 @@ def _map_devkit(text: LabelText, numbers: Sequence[str]) -> list[str]:
         )
     from seatrial.data.archives.imagenet import read_synsets
 
-    wnids = read_synsets(meta.read_bytes(), meta)
+    wnids = read_synsets(read_bytes(meta), meta)
     lines = zip(text.lines, numbers, strict=True)
     gone = next((line for (line, _), number in lines if int(number) not in wnids), None)
     if gone is not None:

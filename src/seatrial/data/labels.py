@@ -10,6 +10,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.label_files import ANNOTATIONS, read_image_labels
 from seatrial.data.names import count_names, read_text_lines
 from seatrial.errors import DataError
+from seatrial.foreign.files import is_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 
@@ -208,7 +209,7 @@ def read_image_list(path: Path) -> list[Path]:
         DataError: no such file, an empty one, or a path that is not there.
     """
     paths = [path.parent / line.strip() for line in read_text_lines(path, "image list") if line.strip()]
-    gone = next((p for p in paths if not p.is_file()), None)
+    gone = next((p for p in paths if not is_regular(p)), None)
     if gone or not paths:
         raise DataError(f"{path} names {gone}, which is not there" if gone else f"{path} is empty", "mend the list")
     return paths

@@ -1,27 +1,41 @@
 """Names of images and classes: indexed, where each is there once, and counted for a message."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from seatrial.errors import DataError
+from seatrial.foreign.files import read_text
+
+MOST_BYTES = 2**31
+"""Of a label file: some 40 for each of ImageNet-21k's 14 million images are a quarter of it."""
+LONGEST_LINE = 2**16
+MOST_FOREIGN = 0.3
+"""Share of a text's characters that may be no UTF-8, as those of Latin-1 names are."""
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 
 def read_text_lines(path: Path, what: str, fix: str = "give a text file") -> list[str]:
-    """The lines of a text file.
+    """The lines of a text file, or of a pipe, which can be read only once; names in it may be no UTF-8.
 
     Raises:
         DataError: it is not there, or not text; calls it `what`.
     """
     try:
-        # Windows editors put a byte order mark in front.
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise DataError(f"{what} {path} cannot be read ({reason})", fix) from None
+        text = read_text(path, MOST_BYTES, pipes=True, errors="surrogateescape")
+    except OSError as error:
+        raise DataError(f"{what} {path} cannot be read ({error.strerror})", fix) from None
+    lines = text.splitlines()
+    if "\0" in text or len(_NO_UTF8.findall(text)) > MOST_FOREIGN * len(text):
+        raise DataError(f"{what} {path} cannot be read (not text)", fix)
+    if len(max(lines, key=len, default="")) > LONGEST_LINE:
+        number = next(number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE)
+        raise DataError(f"{path}:{number}: a line of more than {LONGEST_LINE:,} characters", fix)
+    return lines
 
 
 def index_unique(

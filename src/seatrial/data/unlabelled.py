@@ -8,6 +8,7 @@ from seatrial.data.images import LabelledImage
 from seatrial.data.labels import check_folder, find_annotations, find_class_folders, list_by_suffix, read_labels
 from seatrial.data.sources import read_unlabelled
 from seatrial.errors import DataError, UsageError
+from seatrial.foreign.files import open_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 
@@ -59,7 +60,7 @@ def _refuse_forgotten(images: Path) -> None:
     for path in sorted(path for folder in (images, _find_parent(images)) for path in folder.iterdir()):
         if path.suffix.lower() not in TEXTS or not path.is_file() or is_image_name(path.name):
             continue
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
         if not names.isdisjoint(re.split(rb"""[\s,;:"'/\\]+""", head)):
             raise DataError(

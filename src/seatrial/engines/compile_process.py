@@ -15,6 +15,7 @@ from seatrial.engines.self_test import keep_logits
 from seatrial.errors import EngineError, SeatrialError, UsageError, shorten
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
 from seatrial.store.files import hash_file
+from seatrial.store.json_text import write_adapted, write_json
 from seatrial.store.records import EngineManifest, EngineModel
 
 _JOB = TypeAdapter(CompileJob)
@@ -27,7 +28,7 @@ def compile_apart(engine: str, job: CompileJob) -> EngineManifest:
         EngineError: as the engine's `compile`, or the process died.
         UsageError: an option that the engine does not have.
     """
-    request = _JOB.dump_json(job, by_alias=True).decode()
+    request = write_adapted(_JOB, job)
     command = (*PYTHON, "seatrial.engines.compile_process", engine)
     what = f"the process that compiled for {engine}"
     return call_child(command, request, EngineManifest, what, on_cpu=job.device == "cpu")
@@ -111,7 +112,7 @@ def _describe(has: Capabilities, job: CompileJob, built: Built) -> EngineManifes
 
 
 def _compile_job(request: Any) -> str:
-    return compile_here(sys.argv[1], _JOB.validate_python(request)).model_dump_json(by_alias=True)
+    return write_json(compile_here(sys.argv[1], _JOB.validate_python(request)))
 
 
 if __name__ == "__main__":

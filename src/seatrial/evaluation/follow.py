@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from seatrial.evaluation.ledger import SCHEMA
+from seatrial.foreign.files import open_regular
 
 RECENT_S = 10.0
 """The rate is that of so many seconds of work."""
@@ -51,7 +52,7 @@ class LedgerFollower:
     def read(self) -> EvaluationProgress | None:
         """How far it is now; None where the ledger is gone, or nothing was added to it yet."""
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 status = os.fstat(file.fileno())
                 # Another evaluation writes a new header over what was there.
                 if status.st_ino != self._inode or status.st_size < self._offset or not self._has_header(file):

@@ -18,6 +18,7 @@ from seatrial.data.label_files import read_label_file
 from seatrial.data.names import index_unique
 from seatrial.errors import DataError, ParityError
 from seatrial.evaluation.parity import DIAGNOSE, check_finite, check_logits
+from seatrial.foreign.files import open_regular, read_bytes
 from seatrial.metrics.topk import K, TopK, rank_top
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
@@ -170,21 +171,21 @@ def read_prediction(path: Path) -> NDArray[np.float32]:
 
 
 def _read_text(path: Path) -> NDArray[np.float32]:
-    lines = [line for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+    lines = [line for line in read_bytes(path).decode("ascii").splitlines() if line.strip()]
     if len(lines) > 1:
         raise ValueError(f"{len(lines)} rows where one image has one")
     return np.array([float(word) for line in lines for word in line.split()], dtype=np.float32)
 
 
 def _read_floats(path: Path) -> NDArray[np.float32]:
-    data = path.read_bytes()
+    data = read_bytes(path)
     if len(data) % 4:
         raise ValueError(f"{len(data)} bytes are not whole float32 numbers")
     return np.frombuffer(data, dtype="<f4").astype(np.float32)
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
     if array.dtype.kind not in "fiu" or array.size != max(array.shape, default=0):
         raise ValueError(f"{array.dtype} numbers of shape {array.shape} are not one row")

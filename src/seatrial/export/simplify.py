@@ -18,6 +18,7 @@ from seatrial.export.graph import run_graph
 from seatrial.machine.isolated_process import PYTHON, Limits, call_child, serve_job
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
 from seatrial.store.files import hash_value, manifest_path, refuse_other_kind, replacing
+from seatrial.store.json_text import write_json
 from seatrial.store.records import GraphManifest, StepParity
 from seatrial.strict import Strict
 
@@ -69,7 +70,7 @@ def simplify_apart(
     job = SimplifyJob(source=source, output=output, shape=shape, output_name=output_name)
     command = (*PYTHON, "seatrial.export.simplify")
     try:
-        return call_child(command, job.model_dump_json(), Simplified, f"simplifying {source}", limits=LIMITS)
+        return call_child(command, write_json(job), Simplified, f"simplifying {source}", limits=LIMITS)
     except LostProcess as error:
         raise RefusedFile(error.problem, "export the classifier alone, without what it computes besides") from None
 
@@ -172,7 +173,7 @@ def _draw_noise(facts: GraphFacts) -> NDArray[np.generic]:
 def _simplify_job(request: Any) -> str:
     job = SimplifyJob.model_validate(request)
     facts, parity = simplify_file(job.source, job.output, job.shape, job.output_name)
-    return Simplified(facts=facts, parity=parity).model_dump_json()
+    return write_json(Simplified(facts=facts, parity=parity))
 
 
 if __name__ == "__main__":

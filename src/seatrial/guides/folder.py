@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seatrial.data.preprocessing.aipp import Aipp, parse_aipp
 from seatrial.errors import UsageError
+from seatrial.foreign.files import read_text
 from seatrial.guides.network import FoundNetwork, read_network
 from seatrial.guides.readme import Command, Readme, read_readme
 from seatrial.guides.script import FoundStep, FoundSteps, read_steps
@@ -90,7 +91,7 @@ def _read_text(path: Path) -> str | None:
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
             return None
-        return path.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+        return read_text(path, errors="replace").replace("\r\n", "\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "give a folder whose files can be read") from None
 

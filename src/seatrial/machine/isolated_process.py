@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psutil
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from seatrial import errors
 from seatrial.errors import EngineError, LostProcess, SeatrialError
+from seatrial.store.json_text import parse_stored, read_model
 
 # -P: a file called numpy.py in the user's folder is no numpy.
 PYTHON = (sys.executable, "-P", "-m")
@@ -71,8 +72,8 @@ def call_child(
             raise LostProcess(f"{what} was stopped after {limits.processor_s} s of processor time")
         raise read_error(what, child.returncode, output, chatter.decode(errors="replace"))
     try:
-        return result.model_validate_json(output)
-    except ValidationError:
+        return read_model(result, output)
+    except ValueError:
         raise EngineError(f"{what} returned no result but {output[:80]!r}") from None
 
 
@@ -84,7 +85,7 @@ def serve_job(handle: Callable[[Any], str]) -> int:
     os.dup2(2, 1)
     with os.fdopen(channel, "w", encoding="utf-8") as output:
         try:
-            job = json.load(sys.stdin)
+            job = parse_stored(sys.stdin.buffer.read())
             if os.environ.get("SEATRIAL_ON_CPU") == "1":
                 restrict_memory(int(os.environ.get("SEATRIAL_MEMORY_BYTES", sys.maxsize)))
             _restrict_time(int(os.environ.get("SEATRIAL_PROCESSOR_S", "0")))

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from seatrial.closing import Closing
 from seatrial.errors import EngineError, SeatrialError
 from seatrial.machine.isolated_process import read_error, restrict_memory, write_error
+from seatrial.store.json_text import read_model, write_json
 
 GRACE_S = 5.0
 Result = TypeVar("Result", bound=BaseModel)
@@ -67,14 +68,14 @@ class WarmProcess(Closing):
             timer = threading.Timer(limit_s, self._end_late)
             timer.start()
             try:
-                line = self._exchange(job.model_dump_json().encode() + b"\n")
+                line = self._exchange(write_json(job).encode() + b"\n")
             finally:
                 timer.cancel()
         if not line.endswith(b"\n"):
             raise self._explain(limit_s, line)
         self.done += 1
         try:
-            return result.model_validate_json(line)
+            return read_model(result, line)
         except ValidationError:
             raise read_error(self._what, 1, line, f"it returned no result but {line[:80]!r}") from None
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
 
+LONGEST_TEXT = 500
+
 
 class Arithmetic(Protocol):
     """What can be added, multiplied and negated: float, Decimal, a unit."""
@@ -31,8 +33,10 @@ def parse_arithmetic(text: str) -> ast.expr:
     """The expression, on however many lines it stands.
 
     Raises:
-        ValueError: it is no expression.
+        ValueError: it is no expression, or so long that it could be nested too deep.
     """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"it is longer than {LONGEST_TEXT} characters")
     try:
         return ast.parse(" ".join(text.split()), mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:

@@ -148,6 +148,6 @@ def _read_term(quantity: str, words: str | None) -> Term:
     engine, comma, batch = (part.strip() for part in words.partition(","))
     if not engine or (comma and not batch):
         raise ValueError(f"{quantity}() takes an engine, and a batch size after a comma")
-    if comma and (not batch.isdecimal() or int(batch) < 1):
+    if comma and not re.fullmatch("[1-9][0-9]{0,9}", batch):
         raise ValueError(f"'{batch}' in {quantity}({words}) is no batch size")
     return Term(quantity, engine, int(batch) if comma else None)

@@ -22,6 +22,7 @@ from urllib.request import (
 )
 
 from seatrial.errors import DataError, RefusedFile, StorageError, UsageError
+from seatrial.foreign.files import open_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Recipe, Weights
 from seatrial.store.files import lock_file
@@ -115,7 +116,7 @@ def _expected(weights: Weights) -> dict[str, str]:
 def read_digests(path: Path) -> dict[str, str]:
     """The `md5` and the `sha256` of a file, in hexadecimal, of one reading."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             md5.update(chunk)
             sha256.update(chunk)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.foreign.files import read_bytes
 from seatrial.models.user_code import contain, describe_failure
 from seatrial.recipes.schema import Network
 from seatrial.store.files import hash_file, hash_value
@@ -48,7 +49,7 @@ def _list_local(path: Path, folder: Path, seen: set[Path]) -> Iterator[tuple[str
     seen.add(path)
     yield str(path.relative_to(folder)), path
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_bytes(path))
     except (SyntaxError, ValueError):
         return  # Running it says what is wrong.
     for node in ast.walk(tree):

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.foreign.files import open_regular
 
 Format = Literal["safetensors", "torch zip", "torch pickle"]
 
@@ -69,7 +70,7 @@ def read_content(path: Path) -> Content:
         RefusedFile: it is damaged, no checkpoint, or would need code from the file to be run.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         raise UsageError(f"there is no checkpoint {path}", "give --checkpoint FILE") from None
     except IsADirectoryError:

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from seatrial.errors import UsageError
+from seatrial.foreign.files import read_text
 from seatrial.printable import make_name
 from seatrial.recipes.schema import IMAGENET, Recipe
 
@@ -30,7 +31,7 @@ def read_name_file(path: Path) -> tuple[str, ...]:
         UsageError: it is not there, or no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"labels.names: {path} cannot be read ({reason})", "name a text file") from None

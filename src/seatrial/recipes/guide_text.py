@@ -7,6 +7,7 @@ from decimal import Decimal, localcontext
 from pathlib import Path
 
 from seatrial.errors import UsageError
+from seatrial.foreign.files import read_text
 from seatrial.metrics.arithmetic import evaluate, parse_arithmetic
 from seatrial.recipes.claims import Claim, check_trainings, compare_figure
 from seatrial.recipes.schema import TrainingRow
@@ -46,7 +47,7 @@ def check_guide_file(path: Path) -> tuple[Claim, ...]:
         UsageError: there is no such file, or it is no text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"{path} cannot be read ({reason})", "give the README of a guide, or a recipe") from None

@@ -1,12 +1,14 @@
 """Find a card by name or path and read it."""
 
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import UsageError
+from seatrial.foreign.files import is_regular, read_text
+from seatrial.foreign.names import change_texts, restore_name
+from seatrial.foreign.parse import Unparsable, parse_toml
 from seatrial.recipes.schema import Recipe
 from seatrial.recipes.toml_lines import find_line
 from seatrial.strict import suggest
@@ -28,7 +30,7 @@ def find_card(name: str) -> Path:
     cards = list_cards()
     if name in cards:
         return cards[name]
-    if path.is_file():
+    if is_regular(path):
         return path
     if path.suffix == ".toml" or path.parent != Path():
         raise UsageError(f"there is no recipe file {path}", "`seatrial recipes` lists those that come with seatrial")
@@ -65,9 +67,9 @@ def read_card(path: Path) -> tuple[str, dict[str, Any]]:
         UsageError: it cannot be read, or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return text, tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = read_text(path)
+        return text, change_texts(parse_toml(text), restore_name)
+    except (Unparsable, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}", "mend that line") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its path and permissions") from None

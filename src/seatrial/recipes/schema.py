@@ -21,6 +21,8 @@ from seatrial.recipes.steps import (
 from seatrial.recipes.training import Fraction, Presets
 from seatrial.strict import StrictNumbers, suggest
 
+MOST_CLASSES = 10_000_000
+"""Far more than any data set has: a number beyond is a slip, and would fill the memory."""
 Batch = Annotated[str, Field(pattern=r"^[1-9][0-9]*$")]
 """A batch size as a key of a TOML table."""
 BatchOrBest = Annotated[str, Field(pattern=r"^([1-9][0-9]*|best)$")]
@@ -43,7 +45,7 @@ class Network(StrictNumbers):
     """Who defines the network: a library, a Python file of the user's, our own `models`; an ONNX file is one itself."""
     name: str
     """The builder's name for it, such as `resnet50`; of a Python file `FILE.py:CALLABLE`, of an ONNX file its path."""
-    classes: PositiveInt
+    classes: Annotated[int, Field(gt=0, le=MOST_CLASSES)]
     parameters: PositiveInt | None = None
     """Learned numbers, as a check on what was built."""
     arguments: dict[str, Argument] = Field(default_factory=dict)
@@ -61,7 +63,7 @@ class Labels(StrictNumbers):
 
     names: tuple[str, ...] | str | None = None
     """In the order of the classes: a list, a text file with a name a line, or `imagenet-1k`."""
-    offset: int = 0
+    offset: Annotated[int, Field(ge=-MOST_CLASSES, le=MOST_CLASSES)] = 0
     """What is added to a label in front of the network's class."""
 
 

@@ -9,14 +9,16 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.strict import StrictNumbers
 
 PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 """A number for each channel that the network takes: red, green, blue, or one for grey."""
-Size = tuple[PositiveInt, PositiveInt]
+Side = Annotated[int, Field(gt=0, lt=2**16)]
+"""Of an image, in pixels; no JPEG has a longer one."""
+Size = tuple[Side, Side]
 """Height, width."""
 Level = Annotated[int, Field(ge=0, le=255)]
 Colour = tuple[Level, Level, Level]
@@ -59,11 +61,11 @@ class Resize(PixelStep):
     """Resize: to one side, whose other side keeps the aspect ratio, or to a size as it is."""
 
     step: Literal["resize"]
-    short_side: PositiveInt | None = None
+    short_side: Side | None = None
     """The short side becomes this; the long side is truncated to a whole number (torchvision's rule)."""
-    max_size: PositiveInt | None = None
+    max_size: Side | None = None
     """With `short_side`: where the long side would exceed this it becomes this, and the short side is truncated."""
-    long_side: PositiveInt | None = None
+    long_side: Side | None = None
     """The long side becomes this; the short side is truncated to a whole number."""
     cover: Size | None = None
     """The smallest size of the image's aspect ratio that covers this one, rounded (timm's ResizeKeepRatio)."""

@@ -4,6 +4,8 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+_CLOSINGS = ("]", "}", '"""', "'''")
+"""One of them is in every line in which a value ends that began in an earlier one."""
 Place = tuple[str | int, ...]
 """Keys and indices from the top of a document to a value."""
 
@@ -32,7 +34,11 @@ def _list_keys(text: str) -> Iterator[tuple[Place, int]]:
     counts: dict[Place, int] = {}
     statement, begun = "", 1
     for number, line in enumerate(text.splitlines(), start=1):
-        statement, begun = (statement + "\n" + line, begun) if statement else (line, number)
+        goes_on = bool(statement)
+        statement, begun = (statement + "\n" + line, begun) if goes_on else (line, number)
+        # Else a list of a line for each of many classes would be read again with each of them.
+        if goes_on and not any(closing in line for closing in _CLOSINGS):
+            continue
         try:
             parsed = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

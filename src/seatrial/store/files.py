@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from seatrial.errors import RunInUse, SeatrialError, StorageError, UsageError
+from seatrial.foreign.files import open_regular
 from seatrial.store.unfinished import exchange_folders, make_unfinished
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -149,9 +150,9 @@ def refuse_other_kind(path: Path, suffix: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` so that `path` is whole or unchanged."""
+    """Write `text` so that `path` is whole or unchanged; a name in it that is no UTF-8 has the bytes of its file."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def remove_file(path: Path) -> None:
@@ -173,7 +174,7 @@ def manifest_path(path: Path) -> Path:
 
 def hash_file(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

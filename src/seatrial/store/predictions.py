@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seatrial.errors import DataError, NotComparable, RefusedFile, UsageError
+from seatrial.foreign.names import restore_name, store_name
 from seatrial.metrics.calibration import SUM_TOLERANCE
 from seatrial.store.files import hash_value, replacing
 
@@ -146,7 +147,7 @@ def write_parts(path: Path, parts: Iterable[Predictions], names: Sequence[str] =
 
 
 def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
-    columns: dict[str, Any] = {"id": pa.array(part.ids, pa.string())}
+    columns: dict[str, Any] = {"id": pa.array(map(store_name, part.ids), pa.string())}
     if part.labels is not None:
         columns[LABEL] = pa.array(part.labels, pa.int32())
     metadata: dict[str, dict[bytes | str, bytes | str]] = (
@@ -157,7 +158,7 @@ def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
     if part.log_denominators is not None:
         columns[DENOMINATOR] = pa.array(part.log_denominators, pa.float32())
     if names:
-        coded = pa.DictionaryArray.from_arrays(part.classes.ravel(), pa.array(names, pa.string()))
+        coded = pa.DictionaryArray.from_arrays(part.classes.ravel(), pa.array(map(store_name, names), pa.string()))
         columns[NAMES] = _to_lists(coded.cast(pa.string()), part.classes.shape[1])
     if part.logits is not None:
         columns["logits"] = _to_lists(pa.array(part.logits.ravel()), part.logits.shape[1])
@@ -192,7 +193,7 @@ def _from_table(table: pa.Table) -> Predictions:
     ids, classes, scores = (table[name] for name in COLUMNS)
     content = next((name for name in CONTENT if name in table.column_names), None)
     predictions = Predictions(
-        tuple(map(str, ids.cast(pa.string()).to_pylist())),
+        tuple(restore_name(str(image)) for image in ids.cast(pa.string()).to_pylist()),
         _read_column(table, LABEL, pa.int32()),
         _to_matrix(classes, pa.int32()),
         _to_matrix(scores, pa.float32()),
@@ -288,7 +289,7 @@ def load_names(path: Path) -> dict[int, str]:
     columns: list[Any] = [table[name].combine_chunks() for name in ("classes", NAMES)]
     classes, names = (column.flatten() for column in columns)
     known, first = np.unique(classes.to_numpy(zero_copy_only=False), return_index=True)
-    return dict(zip(known.tolist(), names.take(pa.array(first)).to_pylist(), strict=True))
+    return dict(zip(known.tolist(), map(restore_name, names.take(pa.array(first)).to_pylist()), strict=True))
 
 
 def restrict(reference: Predictions, ids: Sequence[str]) -> Predictions:

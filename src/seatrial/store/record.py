@@ -14,7 +14,11 @@ from typing import Any, Self
 from pydantic import Field
 
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.foreign.files import open_regular, read_bytes
+from seatrial.foreign.names import change_texts, restore_name
+from seatrial.foreign.parse import Unparsable, parse_json
 from seatrial.store.files import hash_value, write_text
+from seatrial.store.json_text import write_json
 from seatrial.strict import Strict
 
 _TAIL_BYTES = 128
@@ -30,7 +34,7 @@ class Record(Strict):
 
     def save(self, path: Path) -> None:
         """Write the record as JSON with a checksum of its content, whole or not at all."""
-        text = self.model_dump_json(by_alias=True, indent=1)
+        text = write_json(self, indent=1)
         checksum = find_checksum(json.loads(text))
         write_text(path, text.removesuffix("\n}") + f',\n "{CHECKSUM}": "{checksum}"\n}}\n')
 
@@ -42,7 +46,7 @@ class Record(Strict):
             UsageError: there is no such file, it may not be read, or it is a record of another kind.
             RefusedFile: the file is not JSON, or does not match its checksum, so it is damaged or edited.
         """
-        data = cls.upgrade(_take_checksum(read_json(path), path))
+        data = cls.upgrade(change_texts(_take_checksum(read_json(path), path), restore_name))
         expected = cls.model_fields["schema_"].default
         if data.get("schema") != expected:
             kind = data.get("schema", "file without a schema")
@@ -57,7 +61,7 @@ class Record(Strict):
         """
         kind = str(cls.model_fields["schema_"].default).rpartition("/")[0]
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 return f'"schema": "{kind}/'.encode() in file.read(64)
         except OSError:
             return False
@@ -110,21 +114,19 @@ def read_checksum(path: Path | str) -> str:
 def read_json(
     path: Path, get: str = "run the stage that writes it", mend: str = "delete it and run the stage again"
 ) -> dict[str, Any]:
-    """The JSON object in `path`, under the conditions of `Record.load`.
+    """The JSON object in `path`, under the conditions of `Record.load`; names in it as they are stored.
 
     Args:
         get: what to do where there is no such file.
         mend: what to do where it is damaged.
     """
     try:
-        if path.is_fifo():  # It would be waited for.
-            raise RefusedFile(f"{path} is no regular file", mend)
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no {path}", get) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
-    except (ValueError, RecursionError) as error:
+    except Unparsable as error:
         raise RefusedFile(f"{path} is damaged ({error})", mend) from None
     if not isinstance(data, dict):
         raise RefusedFile(f"{path} is no JSON object", mend)

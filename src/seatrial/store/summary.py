@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_core import from_json
 
+from seatrial.foreign.files import read_bytes
+from seatrial.store.json_text import parse_stored
 from seatrial.store.measurement import Scope
 from seatrial.store.record import CHECKSUM, Record, read_checksum
 from seatrial.store.records import Outcome
@@ -134,8 +135,7 @@ class RunSummary(Record):
         Not `load`: its own checksum takes as long as all else, and what is wrong with it is that it is of others.
         """
         try:
-            with open(f"{folder}/{SUMMARY}", "rb") as file:
-                data = from_json(file.read())
+            data = parse_stored(read_bytes(f"{folder}/{SUMMARY}"))
             found = cls.model_validate({key: value for key, value in dict(data).items() if key != CHECKSUM})
         except (OSError, ValueError, TypeError):  # There is none, or one of another version.
             return None

@@ -20,6 +20,7 @@ from seatrial.data.preprocessing.yuv import decode_ycbcr
 from seatrial.engines.base import MANIFEST
 from seatrial.machine.warm_process import serve_jobs
 from seatrial.recipes.steps import TensorStep
+from seatrial.store.json_text import write_json
 from seatrial.store.records import EngineManifest
 from seatrial.strict import Strict
 from seatrial.ui.predict_process import ImageJob
@@ -96,7 +97,7 @@ def _draw(words: str, image: Image.Image) -> Picture:
 
 
 def _handle(pipeline: InputPipeline, fields: Mapping[str, Any]) -> str:
-    return draw_pictures(pipeline, ImageJob.read(fields, "the job")).model_dump_json()
+    return write_json(draw_pictures(pipeline, ImageJob.read(fields, "the job")))
 
 
 def _begin() -> Callable[[Mapping[str, Any]], str]:

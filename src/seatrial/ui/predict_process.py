@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seatrial.errors import SeatrialError
 from seatrial.machine.warm_process import serve_jobs
+from seatrial.store.json_text import write_json
 from seatrial.strict import Strict
 from seatrial.workflow.predict import ClassShare, OpenedEngine
 
@@ -109,7 +110,7 @@ class _Server:
         job = ImageJob.read(fields, "the job")
         if self._predictor is None:
             self._predictor = Predictor(self._folder)
-        return self._predictor.predict(job).model_dump_json()
+        return write_json(self._predictor.predict(job))
 
 
 if __name__ == "__main__":

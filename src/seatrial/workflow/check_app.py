@@ -17,6 +17,7 @@ from seatrial.diagnosis.app.predictions import read_predictions
 from seatrial.diagnosis.app.program import make_sound, make_tensors
 from seatrial.diagnosis.app.write_kit import Network, NetworkOfKit, write_kit
 from seatrial.errors import RefusedFile, SeatrialError, UsageError
+from seatrial.foreign.files import read_bytes
 from seatrial.models.sources import resolve_recipe
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
@@ -121,7 +122,7 @@ def _open_kit(folder: Path) -> tuple[AppKit, OpenKit]:
         if not is_inside(name) or not (folder / name).is_file() or hash_file(folder / name) != sha256:
             raise RefusedFile(f"{folder / name} is missing, edited or damaged", "make the kit again")
     recipe = Recipe.read(record.recipe, str(folder / KIT))
-    files = [(Path(image.file).name, (folder / image.file).read_bytes()) for image in record.images]
+    files = [(Path(image.file).name, read_bytes(folder / image.file)) for image in record.images]
     tensors = np.stack([np.load(folder / image.tensor, allow_pickle=False) for image in record.images])
     outputs: Mapping[str, NDArray[np.float32]] = {}
     if record.outputs:
@@ -195,7 +196,7 @@ def _measure_top1(
     for each in (sound, program):
         found = []
         for done, image in enumerate(chosen):
-            data = image.path.read_bytes()
+            data = image.read()
             found.append(int(network(make_tensors(each, [(image.id, data)])).argmax()))
             progress(Update("check-app", done + 1, len(chosen), "images"))
         right.append(float((np.array(found) == truth).mean()))

@@ -14,6 +14,7 @@ from seatrial.engines.base import MANIFEST as ENGINE_MANIFEST
 from seatrial.engines.base import EngineFile, list_files, read_engine
 from seatrial.engines.runtime import Packable, Runtime
 from seatrial.errors import EngineError, ParityError, UsageError
+from seatrial.foreign.files import read_bytes
 from seatrial.machine.environment import find_version, name_machine
 from seatrial.metrics.noise_floor import find_same_floor
 from seatrial.printable import make_name
@@ -248,7 +249,7 @@ def _find_images(folder: Path, predictions: Predictions, rows: Sequence[int]) ->
     assert predictions.contents is not None
     for row in rows:
         path = folder / predictions.ids[row]
-        if path.is_file() and hash_content(path.read_bytes()) == int(predictions.contents[row]):
+        if path.is_file() and hash_content(read_bytes(path)) == int(predictions.contents[row]):
             yield row, path
 
 

@@ -13,6 +13,7 @@ from seatrial.engines.base import MANIFEST, read_engine, run_padded
 from seatrial.engines.self_test import check_self_test
 from seatrial.errors import RefusedFile, UsageError, cannot_read
 from seatrial.evaluation.parity import check_finite
+from seatrial.foreign.files import read_bytes
 from seatrial.metrics.calibration import are_distributions, log_sum_exp
 from seatrial.metrics.topk import K, rank_top
 from seatrial.recipes.class_names import read_names, show_class
@@ -109,7 +110,7 @@ class OpenedEngine(Closing):
             ParityError: a logit is not a number.
         """
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except OSError as error:
             raise cannot_read(str(path), error) from None
         return self.rank(self.run(self.prepare(data, path.name)), path.name)

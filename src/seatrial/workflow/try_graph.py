@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from seatrial.errors import LostProcess, RefusedFile, StorageError, first_line
 from seatrial.machine.isolated_process import PYTHON, Limits, call_child, serve_job
 from seatrial.store.files import cache_folder, hash_value, write_text
+from seatrial.store.json_text import write_json
 from seatrial.store.records import TensorSpec
 from seatrial.strict import Strict
 
@@ -61,7 +62,7 @@ def try_graph(trial: GraphTrial, sha256: str, data: Sequence[str] = ()) -> None:
     weights = 4 * sum(trial.graph.with_name(name).stat().st_size for name in (trial.graph.name, *data))
     limits = replace(LIMITS, memory_bytes=LIMITS.memory_bytes + weights)
     try:
-        given = call_child(command, trial.model_dump_json(), RowsGiven, f"a run of {trial.graph}", limits=limits)
+        given = call_child(command, write_json(trial), RowsGiven, f"a run of {trial.graph}", limits=limits)
     except LostProcess as error:
         raise RefusedFile(error.problem, "export the classifier alone, without what it computes besides") from None
     if given.rows not in (None, given.images):
@@ -107,7 +108,7 @@ def draw_images(spec: TensorSpec) -> NDArray[Any]:
 
 
 def _try_job(request: Any) -> str:
-    return run_trial(GraphTrial.model_validate(request)).model_dump_json()
+    return write_json(run_trial(GraphTrial.model_validate(request)))
 
 
 if __name__ == "__main__":

@@ -17,10 +17,12 @@ from seatrial.bench.sweep import run_worker
 from seatrial.bench.worker import Job
 from seatrial.engines.base import EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec, build_engine, find_built
+from seatrial.foreign.files import read_bytes
 from seatrial.machine.cpu import count_cores
 from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
+from seatrial.store.json_text import write_adapted
 from seatrial.store.records import Setting, Trial, Tuning
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
@@ -92,7 +94,7 @@ class Tuner:
 
     def __init__(self, engine: EngineFile, duration_s: float, ledger: Path, progress: Progress) -> None:
         self._engine, self._duration_s, self._ledger, self._progress = engine, duration_s, ledger, progress
-        self.trials: list[Trial] = list(_TRIALS.validate_json(ledger.read_bytes())) if ledger.exists() else []
+        self.trials: list[Trial] = list(_TRIALS.validate_json(read_bytes(ledger))) if ledger.exists() else []
         if self.trials:
             progress(Update("tune", note=f"already tried: {len(self.trials)} settings"))
 
@@ -118,7 +120,7 @@ class Tuner:
             **dict(zip(Setting.model_fields, wanted[:3], strict=True)), duration_s=duration_s, images_per_s=rate
         )
         self.trials.append(trial)
-        write_text(self._ledger, _TRIALS.dump_json(tuple(self.trials), indent=1).decode())
+        write_text(self._ledger, write_adapted(_TRIALS, tuple(self.trials), indent=1))
         self._progress(Update("tune", note=describe_trial(trial)))
         return trial
 

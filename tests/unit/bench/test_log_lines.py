@@ -96,7 +96,7 @@ def test_json_that_is_none_names_its_line(tmp_path: Path) -> None:
     log = make_log(tmp_path, '{\n "a": 1,\n')
     with pytest.raises(RefusedFile, match="line 3 is no JSON"):
         log.parse_json(log.text)
-    with pytest.raises(RefusedFile, match="nested too deep"):
+    with pytest.raises(RefusedFile, match="nested deeper than 100 levels"):
         log.parse_json("[" * 100_000)
 
 

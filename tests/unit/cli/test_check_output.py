@@ -36,3 +36,23 @@ def test_what_is_read_stays_as_it_is(words: str, said: str, place: Path, capsys:
     assert run_cli(words.split()) == 2
     assert said in capsys.readouterr().err
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("bench engine --output b.json --duration inf", "--duration inf is no finite number; give one"),
+        ("bench engine --output b.json --duration 1e999", "--duration inf is no finite number; give one"),
+        ("run net.onnx --images images --output r --batch-size " + "9" * 5000, "9… is not a list of whole numbers"),
+        ("run net.onnx --images images --output r --batch-size ٣", "--batch-size ٣ is not a list of whole numbers"),
+        ("export card.toml --output kaf\udce9/net.onnx", "kaf\\udce9/net.onnx is no UTF-8, and what runs networks"),
+        ("preprocess card.toml images kaf\udce9", "kaf\\udce9 is no UTF-8, and what runs networks"),
+    ],
+)
+def test_values_that_nothing_bears_are_wrong_usage(
+    words: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(words.split()) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.count("\n") == 1

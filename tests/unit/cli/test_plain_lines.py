@@ -1,12 +1,14 @@
+import io
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
-from seatrial.cli.output.progress import print_json, print_table, show_progress
+from seatrial.cli.output.progress import print_error, print_json, print_lines, print_table, show_progress
 from seatrial.cli.output.receivers import PlainLines, write_duration, write_facts
 from seatrial.progress import Update
 
@@ -174,3 +176,23 @@ def test_results_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "engine    images/s\ntorch          7.5\nopenvino     120.0\n"
     print_json({"name": "näher", "hits": [1, 2]})
     assert json.loads(capsys.readouterr().out) == {"name": "näher", "hits": [1, 2]}
+
+
+def test_a_name_on_stdout_begins_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_lines("a\nPASS: all fine", Path("b\x1b[2J"))
+    assert capsys.readouterr().out == "a\\nPASS: all fine\nb\\x1b[2J\n"
+    print_error("one\ntwo\x07")
+    assert capsys.readouterr().err == "seatrial: one two\\x07\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_on_stdout_is_the_same_values_and_shows_no_control_character(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding=encoding, write_through=True))
+    value = {"a\n\x1b": ["\x9b1m", "\x7f", "\u202e", "\udce9", "− 漢 \U0001f600", "\U000e0001"]}
+    print_json(value)
+    shown = buffer.getvalue().decode(encoding)
+    assert json.loads(shown) == value
+    assert "".join(shown.split("\n")).isprintable()

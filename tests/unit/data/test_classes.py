@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from class_cards import make_recipe
-from seatrial.data.classes import Classes, check_classes, is_number, name_by_folders, number_folders
+from seatrial.data.classes import Classes, check_classes, name_by_folders, number_folders
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import list_images, read_labels
 from seatrial.data.sources import read_images
 from seatrial.data.sources.training_set import read_training_set
 from seatrial.errors import DataError
+from seatrial.foreign.parse import is_number
 from seatrial.progress import Update
 from seatrial.recipes.class_names import load_imagenet
 

@@ -185,3 +185,15 @@ def test_a_million_lines_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(label_files.NameIndex, "find", lambda self, name: looked.append(name) or find(self, name))
     assert read_image_labels(path, images, IMAGENET) == {image: i % 1000 for i, image in enumerate(images)}
     assert len(looked) <= count + 2 * 2 * label_files.SAMPLE
+
+
+def test_a_line_that_no_label_has_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a.jpg 1\n" + "a " * 99_999)
+    with pytest.raises(DataError, match=r"labels.txt:2: a line of more than 65,536 characters"):
+        read_label_file(tmp_path / "labels.txt", ["a.jpg"], Classes(4))
+
+
+def test_names_that_are_no_utf_8_are_labelled(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"im\xe9ge_0.jpg 1\nimage_1.jpg 2\n")
+    names = ["im\udce9ge_0.jpg", "image_1.jpg"]
+    assert read_label_file(tmp_path / "labels.txt", names, Classes(4)) == dict(zip(names, (1, 2), strict=True))

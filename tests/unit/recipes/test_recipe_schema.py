@@ -1,6 +1,7 @@
 """What a card may say, and how a wrong one is refused."""
 
 import re
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from seatrial.errors import UsageError
 from seatrial.models.sources import resolve_recipe
 from seatrial.recipes import Recipe, list_cards, load_recipe
+from tiny_trial import CARD
 
 OWN_CARD = Path(__file__).parents[3] / "docs" / "own-card.md"
 
@@ -193,3 +195,33 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text('base = "resnet50"\n[train]\nepochs = "3"\n')
     with pytest.raises(UsageError, match=r"mine\.toml:3: 'train\.epochs' is '3': Input should be a valid integer"):
         resolve_recipe(str(path))
+
+
+HUGE = {
+    "classes = 4": ("classes = " + "9" * 5000, "is not TOML: line 5: a number of 5000 digits; mend that line"),
+    "size = [32, 32]": ("size = [9999999999, 32]", "'preprocess.1.center_crop.size.0' is 9999999999: "),
+    "epochs = 2": ("epochs = [" + "[" * 3000 + "]" * 3000 + "]", "is not TOML: line 22: nested deeper than 100 levels"),
+    "batch_size = 8": ("batch_size = " + "9" * 30, "the number at 'train.batch_size' does not fit into 64 bits"),
+    "plausible = false": ("plausible = 0x" + "f" * 4000, "the number at 'gates.plausible' does not fit"),
+    "[train]": ("[labels]\noffset = -99999999999\n[train]", "'labels.offset' is -99999999999: "),
+    "[gates]": ("[" + "k" * 5000 + "]\n[gates]", f"unknown key '{'k' * 80}…'"),
+}
+
+
+@pytest.mark.parametrize("line", HUGE)
+def test_numbers_and_nesting_that_nothing_bears_are_named_with_their_place(line: str, tmp_path: Path) -> None:
+    text, said = HUGE[line]
+    (tmp_path / "card.toml").write_text(CARD.replace(line, text, 1))
+    with pytest.raises(UsageError) as raised:
+        load_recipe(str(tmp_path / "card.toml"))
+    assert said in str(raised.value)
+    assert len(str(raised.value)) < 600
+
+
+def test_a_wrong_card_with_many_classes_is_refused_at_once(tmp_path: Path) -> None:
+    names = "".join(f'  "class {number}",\n' for number in range(5000))
+    (tmp_path / "card.toml").write_text(f"{CARD}[labels]\nnames = [\n{names}]\noffset = 'x'\n")
+    begun = time.process_time()
+    with pytest.raises(UsageError, match=r"card.toml:\d+: 'labels.offset'"):
+        load_recipe(str(tmp_path / "card.toml"))
+    assert time.process_time() - begun < 5

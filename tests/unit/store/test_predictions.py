@@ -312,3 +312,11 @@ def test_lists_of_one_length_do_whatever_arrow_calls_them(tmp_path: Path) -> Non
         table = table.set_column(table.column_names.index(name), name, lists)
     pq.write_table(table, tmp_path / "lists.parquet")
     assert_equal(Predictions.load(tmp_path / "lists.parquet"), saved)
+
+
+def test_ids_and_names_that_are_no_utf_8_come_back(tmp_path: Path) -> None:
+    ids, names = ("kaf\udce9/a\udcff.jpg", "b\uefff.jpg"), ("\udce9", "b", "c")
+    given = Predictions(ids, None, *rank_top(np.float32([[3, 2, 1], [1, 3, 2]]), 2))
+    write_parts(tmp_path / "p.parquet", [given], names)
+    assert set(Predictions.load(tmp_path / "p.parquet").ids) == set(ids)
+    assert load_names(tmp_path / "p.parquet") == dict(enumerate(names))

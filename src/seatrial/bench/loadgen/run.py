@@ -21,6 +21,7 @@ from seatrial.machine.environment import DEFAULT, read_environment
 from seatrial.machine.isolated_process import PYTHON, call_child
 from seatrial.store.files import make_folder, replacing
 from seatrial.store.imported import ImportedPoint, LoadTestRecord, LoadTestRun
+from seatrial.store.json_text import write_json
 from seatrial.store.measurement import Environment
 
 WORKER: tuple[str, ...] = (*PYTHON, "seatrial.bench.loadgen.worker")
@@ -65,7 +66,7 @@ def run_loadgen(file: EngineFile, job: LoadTestJob) -> LoadTestRecord:
 
 def _run_worker(job: LoadTestJob) -> LoadTestResult:
     what = f"the process that LoadGen ran in ({job.scenario} on {job.device})"
-    return call_child(WORKER, job.model_dump_json(by_alias=True), LoadTestResult, what, on_cpu=job.device == "cpu")
+    return call_child(WORKER, write_json(job), LoadTestResult, what, on_cpu=job.device == "cpu")
 
 
 def _read_record(

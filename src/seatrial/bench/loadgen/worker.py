@@ -29,6 +29,7 @@ from seatrial.engines import get_engine
 from seatrial.engines.base import Engine, Session, run_padded
 from seatrial.engines.self_test import check_self_test
 from seatrial.machine.isolated_process import serve_job
+from seatrial.store.json_text import write_json
 
 SAMPLED = 64
 """Predictions that LoadGen records during the run."""
@@ -53,7 +54,7 @@ def run_job(fields: Mapping[str, Any]) -> str:
     job = LoadTestJob.read(fields, "the job")
     job.file.verify()
     with explain_memory(job.batch_size, job.device):
-        return load_test(job, get_engine(job.file.manifest.engine)).model_dump_json()
+        return write_json(load_test(job, get_engine(job.file.manifest.engine)))
 
 
 def load_test(job: LoadTestJob, engine: Engine) -> LoadTestResult:

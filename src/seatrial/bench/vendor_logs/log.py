@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import RefusedFile, UsageError
+from seatrial.foreign.files import open_regular
+from seatrial.foreign.parse import Unparsable, parse_json
 from seatrial.store.imported import LogFile
 
 LARGEST_BYTES = 64 * 2**20
+LONGEST_LINE = 10_000
+"""Characters of a line in which templates are looked for: on longer ones they would take minutes."""
 AS_PRINTED = "give the log as the tool wrote it"
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -167,14 +170,10 @@ class LogText:
             RefusedFile: it is none; names the line.
         """
         try:
-            return json.loads(text)
-        except RecursionError:
-            raise RefusedFile(f"{self.name} is no JSON: nested too deep", "give the file that the tool wrote") from None
-        except ValueError as error:
-            line = first_line + getattr(error, "lineno", 1) - 1
-            raise RefusedFile(
-                f"{self.name} line {line} is no JSON ({getattr(error, 'msg', error)})", "give the complete file"
-            ) from None
+            return parse_json(text, finite=False)
+        except Unparsable as error:
+            place = f"{self.name} line {first_line + error.line - 1}"
+            raise RefusedFile(f"{place} is no JSON ({error.reason})", "give the complete file") from None
 
 
 @functools.cache
@@ -210,7 +209,7 @@ def load_log(path: Path) -> LogText:
     rows = text.split("\n")
     # A terminal shows what follows the last carriage return: progress bars are written over.
     shown = _strip_stamps([_CONTROL.sub("", row.rstrip("\r").rpartition("\r")[2]) for row in rows])
-    lines = [LogLine(number, row) for number, row in enumerate(shown, 1)]
+    lines = [LogLine(number, row[:LONGEST_LINE]) for number, row in enumerate(shown, 1)]
     last = lines.pop()
     cut = bool(_CUT_SHORT.search(last.text.rstrip()))
     if last.text and not cut:
@@ -230,7 +229,7 @@ def _strip_stamps(rows: list[str]) -> list[str]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, pipes=True) as file:
             content = file.read(LARGEST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no file {path}", "give the path of a log") from None

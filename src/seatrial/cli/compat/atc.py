@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from seatrial.cli.compat.call import Call, Flag, Plan, Tool
 from seatrial.cli.compat.engines import NPU, Chosen, choose_engine
 from seatrial.cli.compat.graphs import name_recipe, pin_batch, read_input
+from seatrial.cli.output.progress import print_lines
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def plan_atc(call: Call) -> Plan:
     words = ("compile", str(graph), *chosen.options, "--batch-size", batches, "--output", name)
     compiling = (*words, *recipe, *_write_options(call, chosen, len(sizes)))
     notes = (chosen.note, *left_out, *reason)
-    return Plan((*pinning, compiling), notes, (BEGIN,), lambda: print(END), is_quiet=True)
+    return Plan((*pinning, compiling), notes, (BEGIN,), lambda: print_lines(END), is_quiet=True)
 
 
 def _read_sizes(call: Call, spec: "TensorSpec") -> tuple[int, ...]:

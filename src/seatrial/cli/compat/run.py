@@ -10,7 +10,7 @@ from typing import Any
 from seatrial.cli.compat.call import Call, Plan, Tool, find_tool, read_call
 from seatrial.cli.compat.describe import describe_flags
 from seatrial.cli.compat.launch import strip_launchers
-from seatrial.cli.output.progress import print_table, show_progress
+from seatrial.cli.output.progress import print_lines, print_table, show_progress
 from seatrial.errors import UsageError
 from seatrial.progress import Update
 
@@ -41,7 +41,7 @@ def plan_words(
 
 
 def _print_help(tool: Tool) -> None:
-    print(f"{tool.names[0]} {tool.usage}\nhere: {tool.ours}\n")
+    print_lines(f"{tool.names[0]} {tool.usage}", f"here: {tool.ours}", "")
     rows = list(describe_flags(tool))
     if rows:
         print_table(["flag", "here"], rows, left=(0, 1))
@@ -61,7 +61,7 @@ def run_plan(root: Any, call: Call, plan: Plan) -> int:
             progress(Update(STAGE, note=f"{call.name} is here: {said}"))
     try:
         for line in plan.begin:
-            print(line, flush=True)
+            print_lines(line)
         for words in plan.commands:
             with contextlib.redirect_stdout(sys.stderr) if plan.is_quiet else contextlib.nullcontext():
                 code = root.main(args=list(words), prog_name="seatrial", standalone_mode=False)

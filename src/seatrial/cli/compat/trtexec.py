@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from seatrial.cli.compat.call import Call, Flag, Plan, Tool
 from seatrial.cli.compat.engines import choose_engine
 from seatrial.cli.compat.graphs import Words, name_recipe, pin_batch, read_input
+from seatrial.cli.output.progress import print_lines
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def plan_trtexec(call: Call) -> Plan:
 
     def show() -> None:
         lines = write_log(record, Path(made.folder), source, "batch" in call.values)
-        print("\n".join((*lines, f"&&&& PASSED seatrial.trtexec # {line}")))
+        print_lines(*lines, f"&&&& PASSED seatrial.trtexec # {line}")
 
     return Plan(
         (*made.commands, (*measuring, *_write_limits(call))),

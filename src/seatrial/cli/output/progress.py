@@ -14,7 +14,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from seatrial.cli.output.lines import print_line as print_line
-from seatrial.printable import make_printable
+from seatrial.printable import escape_json, make_printable
 from seatrial.progress import Progress, silent
 from seatrial.report.formats import Grid, write_columns
 
@@ -114,27 +114,53 @@ def show_progress() -> Iterator[Progress]:
         yield progress
 
 
+def print_error(message: str) -> None:
+    """The one line on stderr that says why a command failed, whatever a library put into its message."""
+    clear_announcement()
+    print("seatrial: " + make_printable(" ".join(message.split())), file=sys.stderr)
+
+
+def print_lines(*lines: object) -> None:
+    """Lines on stdout, none of which has a line end of its own: what a file is called begins no line."""
+    clear_announcement()
+    print("\n".join(make_printable(str(line)) for line in lines), flush=True)
+
+
 def print_text(text: str) -> None:
     """Finished text on stdout, in which only our own line ends are control characters."""
     clear_announcement()
     print(make_printable(text, keep="\n"))
 
 
+def print_file(text: str) -> None:
+    """The content of a text file on stdout, as it is but for control characters."""
+    clear_announcement()
+    print(make_printable(text, keep="\n\t"), end="")
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> None:
     """A table on stdout; the columns in `left` are left aligned, the rest right."""
-    clear_announcement()
-    print(write_columns(Grid(header, rows, left)))
+    print_grid(Grid(header, rows, left))
 
 
 def print_grid(grid: Grid) -> None:
     """A table on stdout."""
+    clear_announcement()
     print(write_columns(grid))
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; records and dataclasses become objects."""
+    """One JSON document on stdout; records and dataclasses become objects.
+
+    What a terminal would not show, or its encoding lacks, is written as an escape of JSON.
+    """
     clear_announcement()
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=_to_plain))
+    shown = json.dumps(value, indent=1, ensure_ascii=not _takes_unicode(), default=_to_plain)
+    print(escape_json(shown))
+
+
+def _takes_unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def _to_plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from seatrial.data.archives.tar_stream import FETCH_AGAIN, TarStream, copy_out, read_members, read_whole
 from seatrial.errors import DataError, RefusedFile, UsageError
+from seatrial.foreign.files import open_regular, read_bytes
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_value, locked, make_folder, write_text
 from seatrial.store.record import Record
@@ -134,7 +135,7 @@ def _fill(
     """Unpack into `folder`; returns how many images there are and the archive's md5, if it was to be verified."""
     digest = hashlib.md5(usedforsecurity=False) if verify else None
     size, images = archive.stat().st_size, 0
-    with archive.open("rb") as file:
+    with open_regular(archive) as file:
         stream = TarStream(file.read, str(archive), MOST_BYTES[part], None if digest is None else digest.update)
         for images in _copy_val(stream, folder) if part == "val" else _copy_train(stream, folder):
             if images > MOST_IMAGES[part]:
@@ -233,7 +234,7 @@ def _find_in_devkit(path: Path, verify: bool, names: Sequence[str]) -> list[byte
     size = path.stat().st_size
     if size > MOST_BYTES["devkit"]:
         raise RefusedFile(f"{path} is no devkit: it has {size:,} bytes", "give ILSVRC2012_devkit_t12.tar.gz")
-    data = path.read_bytes()
+    data = read_bytes(path)
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if verify and digest != MD5["devkit"]:
         raise _wrong_md5(path, digest, "devkit")

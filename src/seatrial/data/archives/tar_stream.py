@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from seatrial.errors import RefusedFile, SeatrialError, cannot_read
+from seatrial.foreign.files import open_regular
 from seatrial.store.files import describe_os_error
 
 BLOCK = 512
@@ -144,7 +145,7 @@ def read_index(path: Path) -> Iterator[tuple[str, int, int]]:
         RefusedFile: it is compressed, damaged or cut off, or a member is a link, sparse or absolute; names it.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _check_compression(path, file.read(8))
             file.seek(0)
             size_bytes = path.stat().st_size

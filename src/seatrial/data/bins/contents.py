@@ -13,6 +13,7 @@ from pathlib import Path
 from seatrial.data.fast_hash import hash_prepared
 from seatrial.data.names import count_names
 from seatrial.errors import DataError
+from seatrial.foreign.files import read_bytes
 from seatrial.store.files import hash_bytes, write_text
 
 CONTENTS = "bins.contents"
@@ -57,7 +58,7 @@ def read_contents(folder: Path) -> dict[str, BinContent]:
     path = folder / CONTENTS
     if not path.is_file():
         return {}
-    lines = path.read_bytes().decode(errors="surrogateescape").split("\n")
+    lines = read_bytes(path).decode(errors="surrogateescape").split("\n")
     matches = (match for line in lines if (match := _LINE.fullmatch(line)))
     return {match[4]: BinContent(int(match[1], 16), match[2], int(match[3])) for match in matches}
 

@@ -13,6 +13,8 @@ from seatrial.data.labels import check_folder
 from seatrial.data.names import read_text_lines
 from seatrial.data.preprocessing.decode import read_shown_size
 from seatrial.errors import DataError
+from seatrial.foreign.files import open_regular
+from seatrial.foreign.parse import is_number
 from seatrial.store.files import write_text
 
 LONGEST_LINE = 8192
@@ -82,7 +84,7 @@ def is_info(path: Path) -> bool:
     """Whether a file's first line is one of an `.info` file, whatever its name."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         first = file.readline(LONGEST_LINE)
     return re.fullmatch(rb"\d+ \S.* \d+ \d+\r?\n?", first) is not None
 
@@ -105,6 +107,6 @@ def _parse_lines(path: Path) -> Iterator[InfoLine]:
             continue
         index, _, rest = line.strip().partition(" ")
         parts = rest.rsplit(" ", 2)
-        if len(parts) != 3 or not parts[0].strip() or not all(p.isascii() and p.isdigit() for p in (index, *parts[1:])):
+        if len(parts) != 3 or not parts[0].strip() or not all(map(is_number, (index, *parts[1:]))):
             raise DataError(f"{path}:{number}: '{line[:80]}' is not `INDEX PATH WIDTH HEIGHT`", "mend the line")
         yield InfoLine(parts[0], int(parts[1]), int(parts[2]))

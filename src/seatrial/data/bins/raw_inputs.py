@@ -15,6 +15,7 @@ from seatrial.data.image_files import is_image_name
 from seatrial.data.labels import list_images, refuse_left_out
 from seatrial.data.names import index_unique
 from seatrial.errors import DataError, UsageError, cannot_read
+from seatrial.foreign.files import open_regular
 from seatrial.store.records import TensorSpec
 
 ARRAYS = (".npy", ".NPY")
@@ -122,7 +123,7 @@ def read_images(path: Path, rows: NDArray[Any]) -> None:
     """
     if path.suffix not in ARRAYS:
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 whole = file.readinto(rows.data) == rows.nbytes and not file.read(1)
         except OSError as error:
             raise cannot_read(str(path), error) from None
@@ -156,6 +157,7 @@ def _list_folder(folder: Path) -> list[Path]:
 
 def _open_array(path: Path) -> NDArray[Any]:
     try:
+        open_regular(path).close()
         array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} is no .npy file that can be read ({error})", "write it with numpy.save") from None

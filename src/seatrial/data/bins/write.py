@@ -31,6 +31,7 @@ from seatrial.data.preprocessing.input_pipeline import decode_pixels
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.data.preprocessing.yuv import PixelFormat, hash_pixels, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
+from seatrial.foreign.files import read_bytes
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Mode
 from seatrial.recipes.steps import dump_steps
@@ -232,7 +233,7 @@ def _find_kept(
 
     def is_same(name: str) -> bool:
         try:
-            return BinContent.of((target / name).read_bytes(), wanted[name].read_bytes()) == contents[name]
+            return BinContent.of(read_bytes(target / name), read_bytes(wanted[name])) == contents[name]
         except OSError:
             return False  # Reading it raises the error.
 

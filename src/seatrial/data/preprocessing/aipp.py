@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from seatrial.data.preprocessing import decode, yuv
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, cut
+from seatrial.foreign.files import read_text
+from seatrial.foreign.parse import LONGEST_NUMBER
 from seatrial.recipes.normalisation import find_impossible
 from seatrial.recipes.steps import Step, dump_steps
 from seatrial.store.files import hash_value
@@ -214,7 +216,7 @@ def load_aipp(path: Path) -> Aipp:
     """
     try:
         # Fields are ASCII; comments may be in any encoding.
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        text = read_text(path, errors="replace")
     except OSError as error:
         raise UsageError(f"AIPP configuration {path} cannot be read ({error.strerror})", "check --aipp") from None
     return parse_aipp(text, str(path))
@@ -253,7 +255,8 @@ def _read_fields(text: str, source: str) -> Iterator[tuple[str, Any, int]]:
     opening = _OPENING.match(text)
     at = opening.end() if opening else 0
     while opening and (field := _FIELD.match(text, at)):
-        yield field[1], _read_value(field[2]), text.count("\n", 0, field.start()) + 1
+        line = text.count("\n", 0, field.start()) + 1
+        yield cut(field[1]), _read_value(field[2], f"{source} line {line}: {cut(field[1])}"), line
         at = field.end()
     rest = text[at:].strip()
     if opening and rest == "}":
@@ -265,15 +268,17 @@ def _read_fields(text: str, source: str) -> Iterator[tuple[str, Any, int]]:
             f"{place}: something follows the aipp_op block", "remove it: one block is supported, for one input"
         )
     wanted = "'field : value' or '}'" if opening else "'aipp_op {'"
-    there = f"'{rest.splitlines()[0].strip()}'" if rest else "the end of the file"
+    there = f"'{cut(rest.splitlines()[0].strip())}'" if rest else "the end of the file"
     fix = "that colon is a full-width one, write ':'" if "：" in there else None
     raise UsageError(f"{place}: {wanted} is expected, and there is {there}", fix)
 
 
-def _read_value(text: str) -> Any:
+def _read_value(text: str, place: str) -> Any:
     if text in ("true", "false"):
         return text == "true"
-    if re.fullmatch(r"[+-]?\d+", text):
+    if re.fullmatch(r"[+-]?[0-9]+", text):
+        if len(text) > LONGEST_NUMBER:
+            raise UsageError(f"{place} is a number of {len(text)} characters", "mend that line")
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text.strip('"')
 

@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPL
 
 from seatrial.data.preprocessing.damage import JPEG, PNG, UNCHECKED, decode_strictly, find_png_damage, read_frame
 from seatrial.errors import DataError, cannot_read
+from seatrial.foreign.files import read_bytes
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 """What Pillow may try: container formats with a history of holes are left out."""
@@ -45,7 +46,7 @@ def read_file(path: Path) -> bytes:
         DataError: it is missing or unreadable.
     """
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise cannot_read(f"image {path}", error) from None
 

@@ -17,6 +17,7 @@ from seatrial.data.sources.pack_file import MAGIC, read_packed
 from seatrial.data.sources.request import Request, label_images, require_labels
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
+from seatrial.foreign.files import open_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 
@@ -90,7 +91,7 @@ def _read_kind(request: Request) -> ImageListing:
 
 def _read_head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(512)
     except OSError as error:
         raise DataError(f"images {path} cannot be read ({error.strerror})", KINDS) from None

@@ -10,6 +10,7 @@ from seatrial.data.names import count_names, index_unique, read_text_lines
 from seatrial.data.sources.bin_files import BIN, add_contents, find_form, name_bins_by_id
 from seatrial.data.sources.request import PARTIAL, Request, label_images, require_labels
 from seatrial.errors import DataError
+from seatrial.foreign.files import is_regular
 from seatrial.recipes.steps import Size
 
 
@@ -76,14 +77,14 @@ def _label_by_name(
 
 def _leave_out_class(line: str, folder: Path) -> str:
     """The path of a line `PATH` or `PATH CLASS`."""
-    pair = None if (folder / line).is_file() else split_label_line(line)
+    pair = None if is_regular(folder / line) else split_label_line(line)
     return line if pair is None else pair[0]
 
 
 def _label(
     paths: Mapping[str, Path], by_id: Mapping[str, int], request: Request, size: Size | None = None
 ) -> ImageListing:
-    gone = {image for image, path in paths.items() if not path.is_file()}
+    gone = {image for image, path in paths.items() if not is_regular(path)}
     if gone and (not request.allow_partial or len(gone) == len(paths)):
         shown = count_names("files that are not there", sorted(str(paths[image]) for image in gone))
         raise DataError(f"{request.source} names {shown}", PARTIAL if len(gone) < len(paths) else None)

@@ -29,8 +29,10 @@ from seatrial.data.names import count_names
 from seatrial.data.preprocessing.input_pipeline import InputPipeline
 from seatrial.data.sources.request import Request, match_ids
 from seatrial.errors import DataError, RefusedFile, SeatrialError, StorageError, UsageError
+from seatrial.foreign.files import is_regular, open_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_bytes, replacing
+from seatrial.store.json_text import read_model, write_json
 from seatrial.store.record import Record
 
 MAGIC = b"seatrial"
@@ -107,9 +109,9 @@ def write_pack(
 
 def is_pack(path: Path) -> bool:
     """Whether a path is a file that begins as packs do."""
-    if not path.is_file():
+    if not is_regular(path):
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
@@ -119,7 +121,7 @@ def open_pack(path: Path) -> PackIndex:
     Raises:
         RefusedFile: it is cut off or damaged, or no pack at all.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         page = file.read(PAGE)
         if len(page) == PAGE and not any(page[FRONT.size :]):
             _, offset, length, digest = FRONT.unpack_from(page)
@@ -178,7 +180,7 @@ def _compare_labels(images: Sequence[LabelledImage], labels: Path, request: Requ
 
 def _parse_index(data: bytes, offset: int, path: Path) -> PackIndex:
     try:
-        index = PackIndex.model_validate_json(data)
+        index = read_model(PackIndex, data)
     except ValueError:
         raise RefusedFile(f"pack {path} was written by another version of seatrial", _again(path)) from None
     counts = {len(column) for column in (index.ids, index.labels, index.source_bytes, index.source_sha256, index.crc32)}
@@ -268,7 +270,7 @@ def _describe(listing: ImageListing, source_hash: str, pipeline: InputPipeline, 
 
 def _write_index(file: BinaryIO, index: PackIndex) -> None:
     offset = file.tell()
-    data = index.model_dump_json(by_alias=True).encode()
+    data = write_json(index).encode()
     file.write(data)
     file.seek(0)
     file.write(FRONT.pack(MAGIC, offset, len(data), hashlib.sha256(data).digest()))

@@ -1,7 +1,6 @@
 """Images in tar archives, in WebDataset's naming or in class folders; they stay there and are read by offset."""
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,8 @@ from seatrial.data.labels import LEFT_OUT
 from seatrial.data.names import count_names, index_unique
 from seatrial.data.sources.request import Request, label_images
 from seatrial.errors import DataError
+from seatrial.foreign.files import open_regular
+from seatrial.foreign.parse import Unparsable, is_number, parse_json
 from seatrial.progress import Update
 
 LONGEST_LABEL = {"cls": 64, "json": 1 << 20}
@@ -96,7 +97,7 @@ def read_shards(paths: Sequence[Path], request: Request) -> ImageListing:
 
 def _read_shard(path: Path, contents: Contents, with_classes: bool) -> None:
     """Take in what an archive holds; hidden members, and what is neither image nor class, are passed over."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for name, offset, size_bytes in read_index(path):
             folder, _, base = name.rpartition("/")
             stem, _, rest = base.partition(".")
@@ -164,15 +165,15 @@ def _read_class(data: bytes, suffix: str, member: str) -> int | None:
     is_long = len(data) > LONGEST_LABEL[suffix]
     if suffix == "json":
         return None if is_long else _parse_json(data)
-    if is_long or not data.strip().isdigit():
+    if is_long or not is_number(data.strip().decode("ascii", "replace")):
         raise DataError(f"{member} is not a class in digits", FIX)
     return int(data)
 
 
 def _parse_json(data: bytes) -> int | None:
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
+        content = parse_json(data)
+    except Unparsable:
         return None
     label = content.get("label") if isinstance(content, dict) else None
     return label if type(label) is int and label >= 0 else None

@@ -1,7 +1,6 @@
 """What a user's program wrote for the images of a kit: tensors, logits, or the best classes."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 
 from seatrial.data.preprocessing.steps import normalise
 from seatrial.errors import DataError, ParityError, UsageError
+from seatrial.foreign.files import open_regular, read_bytes, read_text
+from seatrial.foreign.parse import Unparsable, parse_json
 from seatrial.recipes.schema import Recipe
 from seatrial.store.app_kit import AppKit
 
@@ -68,7 +69,8 @@ def _find(folder: Path, name: str) -> Path:
 
 def _load_npy(path: Path) -> NDArray[Any]:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
+        with open_regular(path) as file:
+            return np.asarray(np.load(file, allow_pickle=False))
     except (ValueError, EOFError) as error:
         raise DataError(f"{path} is no .npy file of numbers ({str(error).splitlines()[0]})", FORMS) from None
 
@@ -100,7 +102,7 @@ def _split(path: Path, kit: AppKit, recipe: Recipe) -> AppPredictions:
 
 def _read_raw(path: Path, count: int, kit: AppKit, recipe: Recipe) -> NDArray[Any]:
     """Numbers of `count` images without a header: their size says what they are."""
-    data, (channels, height, width) = path.read_bytes(), kit.shape
+    data, (channels, height, width) = read_bytes(path), kit.shape
     shapes: list[tuple[tuple[int, ...], Any]] = [
         (kit.shape, np.dtype("<f4")),
         ((recipe.network.classes,), np.dtype("<f4")),
@@ -155,8 +157,8 @@ def _name(values: NDArray[Any]) -> AppPredictions:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        data = parse_json(read_bytes(path), finite=False)
+    except Unparsable as error:
         raise DataError(f"{path} is no JSON ({error})", FORMS) from None
     if not isinstance(data, dict):
         raise DataError(f"{path} is no JSON object of image names", FORMS)
@@ -166,7 +168,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 def _read_csv(path: Path) -> Mapping[str, Any]:
     rows: dict[str, Any] = {}
     try:
-        lines = [line for line in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if line]
+        lines = [line for line in csv.reader(read_text(path, None).splitlines()) if line]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no CSV ({error})", FORMS) from None
     for number, line in enumerate(lines):

@@ -10,6 +10,7 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from seatrial.errors import UsageError
+from seatrial.foreign.names import store_name
 from seatrial.recipes.schema import Recipe
 
 Path = tuple[str, ...]
@@ -94,7 +95,7 @@ class Draft:
                 document.add(key, self._write_table(value, (key,)))
             elif isinstance(value, list):
                 document.add(key, self._write_steps(value, (key,)))
-        return tomlkit.dumps(document)
+        return store_name(tomlkit.dumps(document))
 
     def _write_table(self, values: Mapping[str, Any], at: Path) -> Table:
         table = tomlkit.table()

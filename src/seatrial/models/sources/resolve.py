@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from seatrial.errors import UsageError
+from seatrial.foreign.files import is_regular
 from seatrial.models.build import refuse_graph
 from seatrial.models.sources import onnx, python
 from seatrial.models.sources.card import PUBLISHED_GATES, Draft
@@ -293,7 +294,7 @@ def split_reference(reference: str) -> tuple[str | None, str]:
         UsageError: it has a colon, is no file, and what stands before it is no source.
     """
     source, colon, name = reference.partition(":")
-    if not colon or reference in list_cards() or Path(reference).is_file():
+    if not colon or reference in list_cards() or is_regular(reference):
         _refuse_other_kinds(reference)
         return None, reference
     if source not in SOURCES:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seatrial.foreign.files import open_regular
+
 CURVE = 400
 """Steps of the curve are thinned out when there are twice as many."""
 PART = 2**22
@@ -39,7 +41,7 @@ class TrainingFollower:
     def read(self) -> TrainingProgress | None:
         """How far it is now; None where there is no such file."""
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 status = os.fstat(file.fileno())
                 # A resumed training cuts the file back to its snapshot.
                 if status.st_ino != self._inode or status.st_size < self._offset:

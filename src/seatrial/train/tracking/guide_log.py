@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from seatrial.errors import RefusedFile
+from seatrial.foreign.files import read_text
 from seatrial.store.files import write_text
 from seatrial.store.training import Epoch, TrainingRecord, Validation
 from seatrial.train.tracking.events import Listener, Step
@@ -212,7 +213,7 @@ def read_case(path: Path) -> dict[str, str]:
     Raises:
         RefusedFile: it is none.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, errors="replace")
     facts = dict(re.findall(r"^(\w+) = ?(.*?)\s*$", text, re.MULTILINE))
     if not {"Network", "RankSize", "BatchSize", "CaseName"} <= facts.keys():
         raise RefusedFile(f"{path} is no log of the training guide", "give a {CaseName}.log, as its scripts write it")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from seatrial.errors import UsageError
+from seatrial.foreign.files import open_regular
 from seatrial.store.imported import SPEED_RECORDS
 from seatrial.store.record import read_json, read_kind
 
@@ -49,7 +50,7 @@ def _detect_one(path: Path) -> Comparable:
     if path.is_dir():
         return _detect_folder(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(64)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None

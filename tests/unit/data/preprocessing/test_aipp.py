@@ -239,3 +239,12 @@ def test_description_of_swaps_and_borders() -> None:
     )
     source = "src_image_size_h : 4 src_image_size_w : 6"
     assert describe_aipp(parse("input_format : YUV400_U8", source, "padding : true")) == "YUV400_U8 4×6, border"
+
+
+def test_numbers_and_words_of_any_length_are_named_with_their_line() -> None:
+    assert refuse("src_image_size_w: " + "9" * 5000) == (
+        "x.config line 3: src_image_size_w is a number of 5000 characters; mend that line"
+    )
+    assert refuse("input_format: YUV400_U8", "min_chn_0: 1e999").startswith("x.config line 4: 'min_chn_0' is inf: ")
+    assert f"line 3: unknown field '{'x' * 80}…'" in refuse("x" * 9999 + ": 1")
+    assert "x.config line 3: 'field : value' or '}' is expected, and there is '" + "{" * 80 in refuse("{" * 9999)
