@@ -1,12 +1,13 @@
 """What takes seconds to find out and is kept in the cache, where those who must be quick read it."""
 
 import contextlib
-import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import StorageError
+from seatrial.foreign.files import read_bytes
+from seatrial.foreign.parse import parse_json
 from seatrial.store.files import cache_folder, make_folder, replacing
 
 LAYOUT = 2
@@ -33,7 +34,7 @@ def read_described(library: str) -> dict[str, dict[str, Any]]:
 def read_cached(path: Path) -> Any:
     """JSON out of the cache; None where there is none."""
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_bytes(path))
     return None
 
 
