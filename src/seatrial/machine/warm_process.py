@@ -9,7 +9,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import traceback
@@ -123,12 +122,15 @@ def serve_jobs(begin: Callable[[], Callable[[Any], str]]) -> int:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Libraries print banners to stdout, some of them from C: give them stderr, and keep the channel.
-    channel = os.dup(1)
+    channel, source = os.dup(1), os.dup(0)
     os.dup2(2, 1)
+    # A library may fork, and a fork closes stdin: nobody may be waiting for it then, so jobs are read elsewhere.
+    with open(os.devnull, encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), 0)
     if os.environ.get("SEATRIAL_ON_CPU") == "1":
         restrict_memory()
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(source, jobs), daemon=True).start()
     with os.fdopen(channel, "w", encoding="utf-8") as output:
         try:
             handle = begin()
@@ -144,8 +146,9 @@ def serve_jobs(begin: Callable[[], Callable[[Any], str]]) -> int:
             return 1
 
 
-def _read_jobs(jobs: "queue.SimpleQueue[str]") -> None:
+def _read_jobs(source: int, jobs: "queue.SimpleQueue[str]") -> None:
     """Pass jobs on; when whoever gives them has gone, end at once, also in the middle of one."""
-    for line in sys.stdin:
-        jobs.put(line)
-    os._exit(0)
+    with os.fdopen(source, encoding="utf-8") as lines:
+        for line in lines:
+            jobs.put(line)
+        os._exit(0)

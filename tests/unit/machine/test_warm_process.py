@@ -102,3 +102,20 @@ def test_closing_ends_it_at_once(process: WarmProcess) -> None:
     process.close()
     process.close()
     assert not psutil.pid_exists(pid)
+
+
+FORK = """
+import multiprocessing
+fork = multiprocessing.get_context("fork").Process(target=int)
+fork.start()
+fork.join(5)
+code = fork.exitcode
+fork.kill()
+assert code == 0, f"the fork hangs: {code}"
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is forked by default")
+def test_a_library_that_forks_does_not_leave_a_process_behind(process: WarmProcess) -> None:
+    """OpenVINO does so when it is imported; a fork closes stdin, which must not be locked by who waits for jobs."""
+    assert do(process, FORK) == FORK
