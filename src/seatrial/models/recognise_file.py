@@ -1,5 +1,7 @@
 """Whose weights a checkpoint has, judged by the names and shapes in it."""
 
+import difflib
+import os
 from pathlib import Path
 
 from seatrial.errors import UsageError
@@ -17,7 +19,10 @@ def list_fitting_cards(path: Path) -> list[str]:
         EngineError: torch or timm is not installed.
     """
     if not path.is_file():
-        raise UsageError(f"there is no checkpoint {path}", "check its path")
+        names = os.listdir(path.parent) if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, names, n=1)
+        fix = f"did you mean {path.with_name(near[0])}?" if near else "check its path"
+        raise UsageError(f"there is no checkpoint {path}", fix)
     sketches = {name: sketch_network(load_recipe(name).network).state_dict() for name in list_cards()}
     from seatrial.models.account import find_difference
     from seatrial.models.fit_names import fit_names

@@ -29,6 +29,11 @@ def test_other_weights_are_nobodys(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_no_answer(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no checkpoint"):
         list_fitting_cards(tmp_path / "gone.pth")
+    (tmp_path / "checkpoint.pth.tar").touch()
+    with pytest.raises(
+        UsageError, match=r"there is no checkpoint \S+/checkpoint\.pth; did you mean \S+/checkpoint\.pth\.tar\?"
+    ):
+        list_fitting_cards(tmp_path / "checkpoint.pth")
     (tmp_path / "a.pth").write_bytes(b"<html>")
     with pytest.raises(RefusedFile):
         list_fitting_cards(tmp_path / "a.pth")

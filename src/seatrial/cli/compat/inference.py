@@ -137,8 +137,9 @@ def _read_manifest(om: str) -> "EngineManifest":
     if not (path / MANIFEST).is_file():
         state = "is no engine folder" if path.exists() else "is not there"
         named = path.with_name(f"{path.name}.om")
-        fix = f"did you mean {named}?" if (named / MANIFEST).is_file() else "`compat atc … --output=NAME` makes NAME.om"
-        raise UsageError(f"{om} {state}", fix)
+        here = ", ".join(sorted(str(each.parent) for each in Path().glob(f"*.om/{MANIFEST}")))
+        made = "`seatrial compat atc … --output=NAME` makes NAME.om" + (f"; here are {here}" if here else "")
+        raise UsageError(f"{om} {state}", f"did you mean {named}?" if (named / MANIFEST).is_file() else made)
     return EngineManifest.load(path / MANIFEST)
 
 

@@ -104,7 +104,7 @@ def test_an_npu_is_the_one_that_it_was_compiled_for() -> None:
     ("line", "words"),
     [
         ("ais_bench --input a", "needs --model"),
-        ("ais_bench --model gone.om", r"gone.om is not there; .*--output=NAME. makes NAME.om"),
+        ("ais_bench --model gone.om", r"gone.om is not there; .*--output=NAME. makes NAME.om; here are net.om, npu.om"),
         ("ais_bench --model file.om", "file.om is a file, and here an .om is an engine folder"),
         ("ais_bench --model empty.om", "empty.om is no engine folder"),
         ("ais_bench --model net.om --batchsize 1 --dymBatch 2", "give two batch sizes"),
