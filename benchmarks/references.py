@@ -110,7 +110,7 @@ def list_architectures(source: str, folder: Path) -> Iterator[tuple[str, str]]:
     """Family and reference: the smallest of each timm module, each torchvision classifier, each transformers class."""
     if source == "transformers":
         for name, backend, made in make_folders(folder):
-            if backend == "pil" or "PPLCNet" in name:  # That one has no backend but torchvision's.
+            if backend == ("torchvision" if "PPLCNet" in name else "pil"):  # That one has no other backend.
                 yield name, f"hf:{made}" if isinstance(made, Path) else f"{name}: {made}"
         return
     if source == "torchvision":
