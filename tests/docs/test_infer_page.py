@@ -43,7 +43,7 @@ def test_both_layouts_score_the_same() -> None:
 
 
 def test_the_page_names_the_files_that_there_are() -> None:
-    named = re.findall(r"OUTPUT/(\S+)", PAGE)
+    named = re.findall(r"^OUTPUT/(\S+)", PAGE, re.MULTILINE)
     assert [name.replace("NAME", "image_000") for name in named] == [
         "result/image_000_0.txt",
         "result_summary.json",

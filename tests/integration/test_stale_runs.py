@@ -15,6 +15,7 @@ from seatrial.models.build import build_network
 from seatrial.recipes import load_recipe
 from seatrial.report.terminal import describe_run
 from seatrial.results.run_folder import Run, read_run
+from seatrial.store import unfinished
 from seatrial.store.files import hash_file
 from seatrial.store.records import AccuracyRecord, RunManifest
 from seatrial.workflow.run import run_pipeline
@@ -65,17 +66,27 @@ def read_all(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def kill_after(run: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], bool]], None]:
     """Kill the process once a file or folder of the run is in its place, and a predicate of its name says so."""
-    rename = Path.rename
+    rename, exchange = Path.rename, unfinished._exchange
 
     def arm(strikes: Callable[[str], bool]) -> None:
-        def watched(self: Path, target: Path) -> Path:
-            moved = rename(self, target)
+        def strike(target: Path) -> None:
             place = Path(target).relative_to(run) if Path(target).is_relative_to(run) else Path(".")
             if not any(part.startswith(".") for part in place.parts) and place.parts and strikes(str(place)):
                 raise Killed(str(place))
+
+        def watched(self: Path, target: Path) -> Path:
+            moved = rename(self, target)
+            strike(target)
             return moved
 
+        def watched_exchange(one: Path, other: Path) -> bool:
+            exchanged = exchange(one, other)
+            if exchanged:
+                strike(other)
+            return exchanged
+
         monkeypatch.setattr(Path, "rename", watched)
+        monkeypatch.setattr(unfinished, "_exchange", watched_exchange)
 
     return arm
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from seatrial.bench.saved_points import PLAN, PlannedPoint, SweepPlan
 from seatrial.foreign.files import read_bytes
 from seatrial.metrics.latency import Latency
@@ -32,7 +30,7 @@ class SweepFollower:
         """All planned points, in the order in which they are measured; None where the sweep is over or has no plan."""
         try:
             plan = read_model(SweepPlan, read_bytes(self._folder / PLAN))
-        except (OSError, ValidationError):
+        except (OSError, ValueError):
             return None
         return [FollowedPoint(point, self._read_rate(point.file)) for point in plan.points]
 
@@ -40,7 +38,7 @@ class SweepFollower:
         if name not in self._known:
             try:
                 point = read_model(Point, read_bytes(self._folder / Path(name).name))
-            except (OSError, ValidationError):
+            except (OSError, ValueError):
                 return None
             self._known[name] = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s
         return self._known[name]

@@ -12,6 +12,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "recipes claims": ("recipes claims resnet50", "recipes claims README.md"),
     "recipes import-guide": ("recipes import-guide SPNASNet-100 --output spnasnet.toml",),
     "recipes tables": ("recipes tables spnasnet_100 --format guide",),
+    "recipes schema": ("recipes schema card",),
     "recipes fetch": ("recipes fetch torchvision:resnet50",),
     "data make-demo": ("data make-demo digits",),
     "data check": ("data check resnet50 --images imagenet/val --labels val_label.txt --expect 50000",),

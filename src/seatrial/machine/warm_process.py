@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import IO, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from seatrial.closing import Closing
 from seatrial.errors import EngineError, SeatrialError
@@ -75,7 +75,7 @@ class WarmProcess(Closing):
         self.done += 1
         try:
             return read_model(result, line)
-        except ValidationError:
+        except ValueError:
             raise read_error(self._what, 1, line, f"it returned no result but {line[:80]!r}") from None
 
     def _exchange(self, line: bytes) -> bytes:
