@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
-    "doctor": ("doctor", "doctor --json"),
+    "doctor": ("doctor", "doctor openvino:bf16", "doctor --images imagenet/val --labels val_label.txt"),
     "recipes list": ("recipes list 'timm:resnet50*'", "recipes list 'torchvision:*'"),
     "recipes make": ("recipes make timm:resnet50.a1_in1k --output card.toml",),
     "recipes show": ("recipes show resnet50", "recipes show resnet50 --preset guide-8p"),
@@ -12,7 +12,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "recipes claims": ("recipes claims resnet50", "recipes claims README.md"),
     "recipes import-guide": ("recipes import-guide SPNASNet-100 --output spnasnet.toml",),
     "recipes tables": ("recipes tables spnasnet_100 --format guide",),
-    "recipes schema": ("recipes schema card",),
+    "recipes schema": ("recipes schema", "recipes schema verdict"),
     "recipes fetch": ("recipes fetch torchvision:resnet50",),
     "data make-demo": ("data make-demo digits",),
     "data check": ("data check resnet50 --images imagenet/val --labels val_label.txt --expect 50000",),

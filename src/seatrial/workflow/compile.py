@@ -45,11 +45,7 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> Bu
         UsageError: there is no such engine.
         EngineError: it is not installed, or has no such device or precision.
     """
-    wanted, at, device = text.strip().partition("@")
-    name, colon, precision = wanted.partition(":")
-    if (colon and not precision) or (at and not device):
-        missing = "device after the @" if at and not device else "precision after the colon"
-        raise UsageError(f"engine '{text.strip()}' names no {missing}", "write it like openvino:bf16 or torch@cuda:0")
+    name, precision, device = split_engine(text)
     probed = {} if probed is None else probed
     has = probed[name] if name in probed else probed.setdefault(name, get_engine(name).probe())
     check_usable(has)
@@ -58,6 +54,20 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> Bu
     )
     check_engine(chosen)
     return chosen
+
+
+def split_engine(text: str) -> tuple[str, str, str]:
+    """The parts of `NAME[:PRECISION][@DEVICE]`, empty where one is left out.
+
+    Raises:
+        UsageError: a colon or an @ has nothing behind it.
+    """
+    wanted, at, device = text.strip().partition("@")
+    name, colon, precision = wanted.partition(":")
+    if (colon and not precision) or (at and not device):
+        missing = "device after the @" if at and not device else "precision after the colon"
+        raise UsageError(f"engine '{text.strip()}' names no {missing}", "write it like openvino:bf16 or torch@cuda:0")
+    return name, precision, device
 
 
 def label_engine(text: str) -> str:
