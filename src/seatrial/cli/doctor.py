@@ -5,15 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-<<<<<<< Updated upstream
-from seatrial.cli.options import Json
-from seatrial.cli.output.progress import print_json, print_lines, print_table
-=======
 import typer
 
 from seatrial.cli.completion import complete_engines, complete_references
 from seatrial.cli.options import Json, Labels
-from seatrial.cli.output.progress import print_json, print_table, print_text, show_progress, shows_progress
+from seatrial.cli.output.progress import print_json, print_lines, print_table, show_progress, shows_progress
 from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ Recipe = Annotated[
     typer.Option(help="Model reference whose classes --labels are; default: any.", autocompletion=complete_references),
 ]
 Network = Annotated[bool, typer.Option("--network", help="Ask the hosts of published weights whether they answer.")]
->>>>>>> Stashed changes
 
 
 @shows_progress
@@ -84,21 +79,14 @@ def print_engines(found: "Sequence[Capabilities]") -> None:
         rows.append([has.engine, has.version or "–", ", ".join(devices) or "–", ", ".join(inside) or "–", batch])
     print_table(["engine", "version", "devices", "precisions", "batch"], rows, left=(0, 1, 2, 3, 4))
     if any(has.in_graph for has in found):
-<<<<<<< Updated upstream
         print_lines("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
     for has in found:
         if has.missing:
             print_lines(f"{has.engine}: {has.missing}; {has.install_hint}")
-=======
-        print_text("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
-    for has in found:
-        if has.missing:
-            print_text(f"{has.engine}: {has.missing}; {has.install_hint}")
 
 
 def print_checks(checks: "Iterable[Check]") -> None:
     """Print a line for each check, with what mends one that fails."""
     for check in checks:
         state = "ok" if check.ok else "no"
-        print_text(f"{state}  {check.topic:>12}  {check.found}{f'; {check.fix}' if check.fix else ''}")
->>>>>>> Stashed changes
+        print_lines(f"{state}  {check.topic:>12}  {check.found}{f'; {check.fix}' if check.fix else ''}")

@@ -145,7 +145,7 @@ def test_a_verb_may_be_quiet_whatever_it_calls(capsys: pytest.CaptureFixture[str
         ("run x -q", ""),
         ("--quiet run x", ""),
         ("run --help", ""),
-        ("doctor", ""),
+        ("recipes show x", ""),
         ("recipes list", ""),
         ("nothing", ""),
         ("--version", ""),
