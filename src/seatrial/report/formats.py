@@ -62,10 +62,15 @@ COMMAND = re.compile(r"`(seatrial [^`|]+)`")
 """A command of ours in a sentence: code, unlike other words between backticks, which may be anybody's names."""
 
 
+_BLOCK = re.compile(r"\A(#{1,6}(?=\s|\Z)|[-+](?=\s)|=+\Z|-{3,}\Z)")
+"""What a paragraph begins with that Markdown takes for a heading, a list or a line."""
+
+
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, in a table too; commands of ours are code."""
     pieces = COMMAND.split(make_printable(" ".join(text.split())))
-    return "".join(f"`{piece}`" if place % 2 else _escape_words(piece) for place, piece in enumerate(pieces))
+    shown = "".join(f"`{piece}`" if place % 2 else _escape_words(piece) for place, piece in enumerate(pieces))
+    return _BLOCK.sub(r"\\\1", shown)
 
 
 def _escape_words(text: str) -> str:

@@ -43,7 +43,7 @@ def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
 
 def _mark_code(text: str) -> Markup:
     """Escaped text in which our own commands between backticks are code; names may have backticks too."""
-    return Markup(COMMAND.sub(_write_code, str(escape(text))))
+    return Markup(COMMAND.sub(_write_code, str(escape(make_printable(text)))))
 
 
 def _write_code(found: re.Match[str]) -> str:

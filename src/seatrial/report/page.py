@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from seatrial.printable import make_printable
 from seatrial.report import provenance, tables
 from seatrial.report.confidence import make_confidence
 from seatrial.report.costs import make_costs
@@ -91,7 +92,7 @@ def make_page(run: Run) -> Page:
                 (provenance.make_model(run), provenance.make_graph(run), provenance.make_machine(run)),
             ),
         ),
-        command=run.manifest.command,
+        command=make_printable(run.manifest.command),
         version=run.manifest.environment.versions.get("seatrial", ""),
     )
 

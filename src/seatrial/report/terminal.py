@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from seatrial.printable import make_printable
 from seatrial.report.doubt_tables import write_doubts
 from seatrial.report.formats import Grid, write_columns
 from seatrial.report.headline import gates_of, write_speed, write_verdict
@@ -20,17 +21,18 @@ def describe_run(run: Run) -> str:
         blocks.append("Images/s by batch size\n" + write_columns(speeds))
     open_gates = [gate for gate in gates_of(run) if gate.outcome != "PASS"]
     blocks += [
-        f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}" for gate in open_gates
+        make_printable(f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}")
+        for gate in open_gates
     ]
     if (run.folder / "report.html").exists():
-        blocks.append(f"report: {run.folder / 'report.html'}")
+        blocks.append(make_printable(f"report: {run.folder / 'report.html'}"))
     doubts = write_doubts(run)
     if doubts:
-        blocks.append(doubts.replace("see Doubts.", "see Doubts in the report."))
+        blocks.append(make_printable(doubts.replace("see Doubts.", "see Doubts in the report.")))
     words = describe_reference(run.recipe)
     if words:
-        blocks.append(f"reference: {words}")
-    blocks.append(f"{write_speed(run)}\n{write_verdict(run)}")
+        blocks.append(make_printable(f"reference: {words}"))
+    blocks.append("\n".join(map(make_printable, (write_speed(run), write_verdict(run)))))
     return "\n\n".join(blocks)
 
 

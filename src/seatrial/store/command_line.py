@@ -1,8 +1,25 @@
 """The `seatrial` command line that gives a result again, from the values it was made with."""
 
+import os
 import re
+import shlex
+from collections.abc import Iterable
 
 from seatrial.errors import UsageError
+
+
+def join_words(words: Iterable[str]) -> str:
+    r"""A command line that a shell takes apart into these words, without control characters: `$'a\nb'`."""
+    return " ".join(shlex.quote(word) if word.isprintable() else _quote_bytes(word) for word in words)
+
+
+def _quote_bytes(word: str) -> str:
+    """A word in bash's form for any bytes, those of ASCII letters and the like as they are."""
+    plain = (
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\x{byte:02x}" for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(plain)}'"
+
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")

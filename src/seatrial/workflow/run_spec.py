@@ -1,6 +1,5 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress
 from seatrial.recipes import Recipe
-from seatrial.store.command_line import write_duration, write_words
+from seatrial.store.command_line import join_words, write_duration, write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
 from seatrial.workflow.compile import check_engine, check_foreign, label_engine, parse_engine
@@ -135,7 +134,7 @@ def describe_command(spec: RunSpec) -> str:
         time_budget=None if spec.time_budget_s is None else write_duration(spec.time_budget_s),
         output=spec.output,
     )
-    return shlex.join(words)
+    return join_words(words)
 
 
 def check_run(spec: RunSpec, progress: Progress, find: FindWeights = find_weights) -> CheckedRun:

@@ -1,9 +1,11 @@
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from seatrial.errors import UsageError
-from seatrial.store.command_line import read_duration, write_duration, write_words
+from seatrial.store.command_line import join_words, read_duration, write_duration, write_words
 
 
 def test_options_are_written_as_their_values_are() -> None:
@@ -32,3 +34,11 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match=f"'{text}' is no duration; write it like 90s, 10m or 1h30m"):
         read_duration(text)
+
+
+@pytest.mark.parametrize("word", ["plain", "it's", "a\nPASS: all fine", "\x1b[2J", "im\udce9ge", "\u202e'\\\\", "漢\n"])
+def test_a_shell_takes_a_line_apart_into_its_words(word: str) -> None:
+    line = join_words(["seatrial", word])
+    assert line.isprintable()
+    out = subprocess.run(["bash", "-c", f'f() {{ printf %s "$2"; }}; f {line}'], capture_output=True, check=True)
+    assert out.stdout == os.fsencode(word)

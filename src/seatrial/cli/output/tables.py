@@ -43,4 +43,4 @@ def _write_block(layout: Layout, block: str | Grid | Sequence[str]) -> str:
         return block
     if isinstance(block, Grid):
         return _TABLES[layout](block) if block.rows else ""
-    return "\n".join(block) if layout is Layout.TABLE else write_markdown_list(block)
+    return "\n".join(map(make_printable, block)) if layout is Layout.TABLE else write_markdown_list(block)

@@ -2,6 +2,7 @@
 
 from pathlib import PurePath
 
+from seatrial.printable import make_printable
 from seatrial.report.formats import escape, fence, write_markdown_list, write_markdown_table
 from seatrial.report.forms.doubts import list_doubts
 from seatrial.report.forms.yaml import Value, write_yaml
@@ -41,7 +42,7 @@ def write_card(run: Run) -> str:
         f"## {say('Limits')}",
         write_markdown_list(doubts) if doubts else say("The measurements noticed nothing against themselves."),
         f"## {say('How to reproduce it')}",
-        fence(run.manifest.command),
+        fence(make_printable(run.manifest.command)),
     ]
     return "\n\n".join(blocks) + "\n"
 

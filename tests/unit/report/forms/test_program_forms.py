@@ -93,7 +93,7 @@ def test_junit_has_a_suite_for_each_engine_and_a_case_for_each_gate(tmp_path: Pa
     ]
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("3", "1", "1")
     (error,) = root.iter("error")
-    assert error.get("message") == error.text == "<b a='1'>&\"]]>|=cmd()"
+    assert error.get("message") == error.text == "<b a='1'>&\"]]>\\x01\\x0b\\ufffe|=cmd()"
     assert error.get("type") == "INCONCLUSIVE"
     (failure,) = root.iter("failure")
     assert failure.get("type") == "FAIL"
@@ -108,9 +108,12 @@ def test_a_run_without_gates_is_an_error_in_junit(tmp_path: Path) -> None:
     assert error.text == "NOT JUDGED: this run has no verdict." and root.get("errors") == "1"
 
 
-def test_xml_keeps_what_it_may() -> None:
-    assert write_text("a\x00\x08\x0c\x1f\ud7ff\ufffd𝄞\tb") == "a\ud7ff\ufffd𝄞\tb"
-    assert ElementTree.fromstring(f"<x y={quote(EVIL + chr(10) + chr(9))}/>").get("y") == "<b a='1'>&\"]]>|=cmd()\n\t"
+def test_xml_shows_what_it_may_not_have_as_escapes() -> None:
+    assert write_text("a\x00\x08\x0c\x1f\ud7ff\ufffd𝄞\tb") == "a\\x00\\x08\\x0c\\x1f\\ud7ff\ufffd𝄞\\tb"
+    assert (
+        ElementTree.fromstring(f"<x y={quote(EVIL + chr(10) + chr(9))}/>").get("y")
+        == "<b a='1'>&\"]]>\\x01\\x0b\\ufffe|=cmd()\\n\\t"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from seatrial.printable import make_printable
 from seatrial.report.formats import escape, fence
 from seatrial.report.forms.guide.blocks import NOTHING, number_steps, tabulate
 from seatrial.report.language import retell, say
@@ -63,7 +64,7 @@ def write_inference_steps(run: Run) -> list[str]:
     if run.recipe.network.builder == "onnx":
         conversion = say("No conversion: the graph is a copy of the ONNX file, which is the reference in onnxruntime.")
     steps = [
-        [say("Run the whole trial. This is the command that was run:"), fence(run.manifest.command)],
+        [say("Run the whole trial. This is the command that was run:"), fence(make_printable(run.manifest.command))],
         [conversion, *_write_graph(run)],
         [say("Each engine is compiled from the graph, and reads back what it was built as."), *_write_engines(run)],
         [escape(_describe_sizes(run))],
