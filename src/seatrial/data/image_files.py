@@ -64,11 +64,11 @@ def _find_others(folder: Path, prefix: str, taken: Set[str], above: Set[str]) ->
             name = prefix + entry.name
             if entry.name.startswith(".") or name in taken:
                 continue
-            if entry.is_dir():
+            if os.path.isdir(entry):  # `entry.is_dir` raises of a link that leads to itself.
                 # A link to a folder that it lies in would never end.
                 if not entry.is_symlink() or os.path.realpath(entry) not in above:
                     yield from _find_others(Path(entry.path), f"{name}/", taken, above)
-            elif is_image_name(entry.name) or (entry.is_file() and _begins_as_image(entry.path)):
+            elif is_image_name(entry.name) or (os.path.isfile(entry) and _begins_as_image(entry.path)):
                 yield name
 
 

@@ -1,22 +1,28 @@
 """Files that are whole or absent, locked by one process, and identified by their content."""
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from seatrial.errors import RunInUse, SeatrialError, StorageError, UsageError
-from seatrial.foreign.files import open_regular
+from seatrial.foreign.files import open_regular, read_bytes
+from seatrial.store.command_line import join_words
 from seatrial.store.unfinished import exchange_folders, make_unfinished
 
+_HOLDER_BYTES = 1000
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG)
@@ -282,5 +288,28 @@ def locked(folder: Path) -> Iterator[None]:
         RunInUse: another process has locked it.
     """
     lock = make_folder(folder) / ".lock"
-    with lock_file(lock, f"another process works in {folder}", "wait for it, or choose another --output"):
+    try:
+        file = lock_file(lock, "")
+    except RunInUse:
+        busy = f"another process works in {folder}{_read_holder(lock)}"
+        raise RunInUse(busy, "wait for it, or choose another --output") from None
+    with file:
+        _write_holder(file)
         yield
+
+
+def _write_holder(file: FileIO) -> None:
+    """Say in a lock file whose it is, for those who find it locked; where the disk is full it says nothing."""
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    holder = f": process {os.getpid()} on {platform.node()} since {since}, {join_words(sys.argv)[:_HOLDER_BYTES]}"
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(holder.encode())
+
+
+def _read_holder(lock: Path) -> str:
+    """What the holder of a lock file wrote into it; empty where it wrote nothing."""
+    try:
+        return read_bytes(lock, 2 * _HOLDER_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from full_disk import limited_files
 from seatrial.errors import RefusedFile, RunInUse, StorageError
 from seatrial.store import files, unfinished
+from seatrial.store.command_line import join_words
 from seatrial.store.files import (
     describe_os_error,
     hash_file,
@@ -230,7 +232,7 @@ def test_a_held_folder_is_in_use_until_its_holder_dies(tmp_path: Path) -> None:
         [sys.executable, "-c", hold, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        with pytest.raises(RunInUse, match=r"another process works in \S+/run; wait for it"), locked(tmp_path / "run"):
+        with pytest.raises(RunInUse, match=rf"/run: process {holder.pid} on .*; wait for it"), locked(tmp_path / "run"):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait(timeout=30)
@@ -314,3 +316,13 @@ def test_an_error_names_the_place_that_the_user_chose(tmp_path: Path) -> None:
         raise RefusedFile(f"the engine does not load {temporary / 'model.xml'}", f"remove {temporary}")
     assert caught.value.problem == f"the engine does not load {tmp_path / 'e' / 'model.xml'}"
     assert caught.value.fix == f"remove {tmp_path / 'e'}"
+
+
+def test_a_folder_in_use_names_who_works_in_it(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(RunInUse) as raised, locked(tmp_path):
+        pass
+    said = str(raised.value)
+    assert f"another process works in {tmp_path}: process {os.getpid()} on {platform.node()} since 2" in said
+    assert join_words(sys.argv)[:40] in said
+    with locked(tmp_path):
+        pass

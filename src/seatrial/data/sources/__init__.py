@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from seatrial.data.sources.pack_file import MAGIC, read_packed
 from seatrial.data.sources.request import Request, label_images, require_labels
 from seatrial.data.sources.shards import expand_braces, read_shards
 from seatrial.errors import DataError
-from seatrial.foreign.files import open_regular
+from seatrial.foreign.files import is_regular, open_regular
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 
@@ -109,7 +110,7 @@ def read_folder(request: Request) -> ImageListing:
     bins = any(name.lower().endswith(BIN) for name in names)
     archives = sorted(request.source / name for name in names if TAR.search(name))
     has_images = any(is_image_name(name) for name in names)
-    has_classes = request.labels is None and any(entry.is_dir() for entry in entries)
+    has_classes = request.labels is None and any(os.path.isdir(entry) for entry in entries)
     if has_images or has_classes or not (bins or archives):
         return _read_images(request)
     if bins and archives:
@@ -123,9 +124,21 @@ def _read_images(request: Request) -> ImageListing:
     if not request.unlabelled and request.labels is None:
         request = replace(request, labels=find_annotations(request.source, request.progress))
         if request.labels is None:
-            return ImageListing(read_class_folders(request.source, request.classes, notify, request.progress))
+            images = read_class_folders(request.source, request.classes, notify, request.progress)
+            gone = _find_gone({image.id: image.path for image in images}, request)
+            there = tuple(image for image in images if image.id not in gone)
+            return ImageListing(there, tuple(sorted(gone)))
     have = name_images(request.source, list_images(request.source, notify))
     images = (LabelledImage(name, path, UNLABELLED) for name, path in have.items())
     if request.unlabelled and not have:
         raise DataError(f"{request.source} holds no images", KINDS)
-    return label_images(images, require_labels(request, "a folder of images", have.keys()), request)
+    by_id = require_labels(request, "a folder of images", have.keys())
+    return label_images(images, by_id, request, _find_gone(have, request))
+
+
+def _find_gone(paths: Mapping[str, Path], request: Request) -> frozenset[str]:
+    """Of a set that may be partial, the ids of what is a link to nothing or to itself, or no file; not if all are."""
+    if not request.allow_partial:
+        return frozenset()
+    gone = frozenset(image for image, path in paths.items() if not is_regular(path))
+    return gone if len(gone) < len(paths) else frozenset()

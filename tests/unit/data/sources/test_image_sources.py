@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.data.images import LabelledImage
 from seatrial.data.labels import read_labels
-from seatrial.data.sources import read_images
+from seatrial.data.sources import read_images, read_unlabelled
 from seatrial.errors import DataError, SeatrialError
 
 
@@ -175,3 +175,21 @@ def test_a_pipe_is_no_image(here: Path) -> None:
     os.mkfifo(here / "pipe.jpg")
     with pytest.raises(DataError, match=r"pipe\.jpg is no regular file"):
         LabelledImage("pipe.jpg", here / "pipe.jpg", 0).read()
+
+
+@pytest.mark.parametrize("layout", ["labels", "classes", "nothing"])
+def test_a_partial_set_leaves_out_links_to_nothing(layout: str, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    parts = ["a", "b"] if layout == "classes" else ["."]
+    for part in parts:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        (folder / part / f"{len(part)}{part.strip('.')}.jpg").write_bytes(b"image")
+    (folder / parts[0] / "dangling.jpg").symlink_to("nowhere")
+    (folder / parts[0] / "loop.jpg").symlink_to("loop.jpg")
+    names = sorted(path.name for path in folder.rglob("*.jpg"))
+    (tmp_path / "labels.txt").write_text("".join(f"{name} 1\n" for name in names))
+    labels = tmp_path / "labels.txt" if layout == "labels" else None
+    read = read_unlabelled(folder, True) if layout == "nothing" else read_images(folder, labels, 2, allow_partial=True)
+    assert [image.path.name for image in read.images] == [name for name in names if name[0].isdigit()]
+    assert [name.rpartition("/")[2] for name in read.missing] == ["dangling.jpg", "loop.jpg"]
+    read.identify()
