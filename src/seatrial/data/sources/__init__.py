@@ -124,9 +124,9 @@ def _read_images(request: Request) -> ImageListing:
     if not request.unlabelled and request.labels is None:
         request = replace(request, labels=find_annotations(request.source, request.progress))
         if request.labels is None:
-            images = read_class_folders(request.source, request.classes, notify, request.progress)
-            gone = _find_gone({image.id: image.path for image in images}, request)
-            there = tuple(image for image in images if image.id not in gone)
+            found = read_class_folders(request.source, request.classes, notify, request.progress)
+            gone = _find_gone({image.id: image.path for image in found}, request)
+            there = tuple(image for image in found if image.id not in gone)
             return ImageListing(there, tuple(sorted(gone)))
     have = name_images(request.source, list_images(request.source, notify))
     images = (LabelledImage(name, path, UNLABELLED) for name, path in have.items())
