@@ -14,10 +14,12 @@ from seatrial.engines.layers import choose_others
 from seatrial.engines.self_test import keep_logits
 from seatrial.errors import EngineError, SeatrialError, UsageError, shorten
 from seatrial.machine.isolated_process import PYTHON, call_child, serve_job
-from seatrial.store.files import hash_file
+from seatrial.store.files import check_room, hash_file
 from seatrial.store.json_text import write_adapted, write_json
 from seatrial.store.records import EngineManifest, EngineModel
 
+ENGINE_SIZE = 2
+"""An engine's files, and what its SDK writes meanwhile, seldom take more than this many times the graph's bytes."""
 _JOB = TypeAdapter(CompileJob)
 
 
@@ -40,6 +42,7 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     Raises:
         EngineError: SDK, device or precision is not there; lists what there is; or the SDK does not take the graph.
         UsageError: it takes no images of that size.
+        StorageError: it failed, and the disk has no room for an engine.
         SeatrialError: as the engine's `compile` and `open`.
     """
     runtime = get_engine(engine)
@@ -53,8 +56,15 @@ def compile_here(engine: str, job: CompileJob) -> EngineManifest:
     except UsageError:
         raise
     except Exception as error:  # What SDKs raise shares no base.
+        # Most of them hide a full disk behind an error about the graph, or leave a file that is cut off.
+        _check_room(job)
         _explain(capabilities, job, error)
         raise
+
+
+def _check_room(job: CompileJob) -> None:
+    paths = (job.graph, *(job.graph.parent / name for name in job.manifest.data))
+    check_room(job.output, ENGINE_SIZE * sum(path.stat().st_size for path in paths))
 
 
 def _explain(has: Capabilities, job: CompileJob, error: Exception) -> None:

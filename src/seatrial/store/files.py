@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,22 @@ def caches_folder() -> Path:
 def cache_folder() -> Path:
     """`$XDG_CACHE_HOME/seatrial`: what seatrial keeps there."""
     return caches_folder() / "seatrial"
+
+
+def check_room(folder: Path, size_bytes: int) -> None:
+    """Check that a file of so many bytes can be stored in a folder, by taking the room for one.
+
+    Raises:
+        StorageError: it cannot; says how many bytes are free.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(1, size_bytes))
+        except OSError as error:
+            if error.errno in STORAGE_ERRORS:
+                free = shutil.disk_usage(folder).free
+                problem = f"{size_bytes:,} bytes cannot be written to {folder} ({error.strerror}; {free:,} bytes free)"
+                raise StorageError(problem, "make room, or choose another --output") from None
 
 
 def make_folder(path: Path) -> Path:

@@ -16,6 +16,7 @@ from seatrial.errors import RefusedFile, RunInUse, StorageError
 from seatrial.store import files, unfinished
 from seatrial.store.command_line import join_words
 from seatrial.store.files import (
+    check_room,
     describe_os_error,
     hash_file,
     hash_value,
@@ -326,3 +327,13 @@ def test_a_folder_in_use_names_who_works_in_it(tmp_path: Path) -> None:
     assert join_words(sys.argv)[:40] in said
     with locked(tmp_path):
         pass
+
+
+def test_room_for_a_file_is_taken_to_know_it(tmp_path: Path) -> None:
+    with limited_files(10_000):
+        check_room(tmp_path, 10_000)
+        with pytest.raises(
+            StorageError, match=rf"10,001 bytes cannot be written to {tmp_path} \(File too large; [\d,]+ b"
+        ):
+            check_room(tmp_path, 10_001)
+    assert list(tmp_path.iterdir()) == []
