@@ -15,7 +15,7 @@ from seatrial.errors import EngineError, LostProcess, RefusedFile, UsageError
 from seatrial.evaluation.parity import check_logits, check_parity, measure_parity
 from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import run_graph
-from seatrial.machine.isolated_process import PYTHON, Limits, call_child, serve_job
+from seatrial.machine.isolated_process import PYTHON, ProcessLimits, call_child, serve_job
 from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
 from seatrial.store.files import hash_value, manifest_path, refuse_other_kind, replacing
 from seatrial.store.json_text import write_json
@@ -23,7 +23,7 @@ from seatrial.store.records import GraphManifest, StepParity
 from seatrial.strict import Strict
 
 CHECK_IMAGES = 64
-LIMITS = Limits(processor_s=180, memory_bytes=16 << 30)
+LIMITS = ProcessLimits(processor_s=180, memory_bytes=16 << 30)
 """A classifier of ordinary size takes seconds and a few times its size."""
 
 

@@ -28,7 +28,7 @@ Result = TypeVar("Result", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """What a process may take."""
 
     processor_s: int
@@ -42,7 +42,7 @@ def call_child(
     result: type[Result],
     what: str,
     on_cpu: bool = True,
-    limits: Limits | None = None,
+    limits: ProcessLimits | None = None,
 ) -> Result:
     """Do `job` in the process that `command` starts, and return its result; the process never outlives this one.
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.errors import LostProcess, RefusedFile, StorageError, first_line
-from seatrial.machine.isolated_process import PYTHON, Limits, call_child, serve_job
+from seatrial.machine.isolated_process import PYTHON, ProcessLimits, call_child, serve_job
 from seatrial.store.files import cache_folder, hash_value, write_text
 from seatrial.store.json_text import write_json
 from seatrial.store.records import TensorSpec
 from seatrial.strict import Strict
 
-LIMITS = Limits(processor_s=60, memory_bytes=8 << 30)
+LIMITS = ProcessLimits(processor_s=60, memory_bytes=8 << 30)
 """Beside the weights. A classifier takes seconds for the two images."""
 IMAGES = 2
 """One more than one, so that a graph that gives one row for all is seen."""
