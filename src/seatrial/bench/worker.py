@@ -18,7 +18,6 @@ from pydantic import PositiveInt
 
 from seatrial.bench.inputs import make_batches, make_fresh, make_random_pixels, read_pixels
 from seatrial.bench.measure import Clock, Limits, Samples, keep_running, measure
-from seatrial.bench.memory import is_out_of_memory
 from seatrial.bench.output_checks import OutputCheck, OutputComparison, time_pairs
 from seatrial.bench.timed_work import FileWork, RunBatch, TimedOutput, TimedWork, make_run_batch
 from seatrial.data.labels import list_images
@@ -33,6 +32,7 @@ from seatrial.machine.device_use import read_device_use
 from seatrial.machine.energy import EnergyMeter, watch_power
 from seatrial.machine.isolated_process import serve_job
 from seatrial.machine.nvidia import find_gpu
+from seatrial.machine.out_of_memory import is_out_of_memory
 from seatrial.store.json_text import write_json
 from seatrial.store.measurement import ClockRates, Point, Scope, SettingFields
 from seatrial.strict import Strict

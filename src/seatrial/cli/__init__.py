@@ -63,11 +63,8 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
         # Whoever read our stdout has seen enough; nothing may be written at exit.
         sys.stdout = None
         return 0
-    except MemoryError as error:
-        fix = "give it smaller images, batches or sets, or more memory"
-        return _fail(f"this does not fit into memory ({error or 'none is left'}); {fix}", ExitCode.STORAGE)
-    except (OSError, UnicodeEncodeError) as error:
-        return _fail_for_storage(error) if isinstance(error, OSError) else _fail_for_encoding(error)
+    except Exception as error:
+        return _fail_for_system(error)
 
 
 def _fail(message: str, code: int) -> int:
@@ -134,6 +131,23 @@ def _fail_for_storage(error: OSError) -> int:
         raise error
     failure = describe_os_error(error, Path(error.filename or "."))
     return _fail(str(failure), failure.exit_code)
+
+
+def _fail_for_system(error: Exception) -> int:
+    """For what the operating system refused, whatever a library made of it; anything else is a bug of ours."""
+    from seatrial.machine.out_of_memory import describe_limit, is_out_of_memory
+
+    if is_out_of_memory(error):
+        from seatrial.errors import first_line
+
+        fix = "give it smaller images, batches or sets, or more memory"
+        reason = f"{first_line(error)}{describe_limit()}"
+        return _fail(f"this does not fit into memory ({reason}); {fix}", ExitCode.STORAGE)
+    if isinstance(error, OSError):
+        return _fail_for_storage(error)
+    if isinstance(error, UnicodeEncodeError):
+        return _fail_for_encoding(error)
+    raise error
 
 
 def _fail_for_encoding(error: UnicodeEncodeError) -> int:

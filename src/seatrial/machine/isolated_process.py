@@ -19,7 +19,8 @@ import psutil
 from pydantic import BaseModel
 
 from seatrial import errors
-from seatrial.errors import EngineError, LostProcess, SeatrialError
+from seatrial.errors import EngineError, LostProcess, SeatrialError, StorageError
+from seatrial.machine.out_of_memory import describe_limit, says_out_of_memory
 from seatrial.store.json_text import parse_stored, read_model
 
 # -P: a file called numpy.py in the user's folder is no numpy.
@@ -137,8 +138,10 @@ def read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialErr
         return kind(report["problem"], report["fix"])
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # It died before it could report.
-    if code < 0:
+    if code < 0 and not says_out_of_memory(chatter):
         fix = "memory may have run out: try a smaller batch" if -code == signal.SIGKILL else None
         return LostProcess(f"{what} was killed by {signal.Signals(-code).name}", fix)
+    if says_out_of_memory(chatter):
+        return StorageError(f"{what} does not fit into memory{describe_limit()}", "give it more, or a smaller batch")
     last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it wrote no error")
     return LostProcess(f"{what} ended with exit code {code}: {last}")

@@ -9,6 +9,8 @@ import pytest
 
 import run_folder
 from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
+from seatrial.report import charts
+from seatrial.report.charts import RENDERER_BYTES
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
 from seatrial.report.write import write_report
@@ -204,3 +206,16 @@ def test_reasons_of_several_outcomes_say_which_they_are_of(tmp_path: Path) -> No
 def test_inconclusive_is_explained(tmp_path: Path) -> None:
     text = write_markdown(read_run(build_run(tmp_path, Trial(ships=(TORCH, INT8), gate_pp=3.0))))
     assert "INCONCLUSIVE is neither PASS nor FAIL" in text
+
+
+def test_charts_that_a_limit_forbids_are_left_out_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_run(tmp_path)
+    monkeypatch.setattr(charts.resource, "getrlimit", lambda kind: (RENDERER_BYTES - 1, -1))
+    page = write_report(tmp_path)[0].read_text(encoding="utf-8")
+    assert "<svg" not in page
+    assert "The charts are left out: drawing them takes 72 GiB of addresses" in page
+    monkeypatch.setattr(charts.resource, "getrlimit", lambda kind: (RENDERER_BYTES, -1))
+    page = write_report(tmp_path)[0].read_text(encoding="utf-8")
+    assert "<svg" in page and "left out: drawing" not in page

@@ -332,8 +332,6 @@ def test_a_folder_in_use_names_who_works_in_it(tmp_path: Path) -> None:
 def test_room_for_a_file_is_taken_to_know_it(tmp_path: Path) -> None:
     with limited_files(10_000):
         check_room(tmp_path, 10_000)
-        with pytest.raises(
-            StorageError, match=rf"10,001 bytes cannot be written to {tmp_path} \(File too large; [\d,]+ b"
-        ):
+        with pytest.raises(StorageError, match=r"^10,001 bytes cannot be written to .* \(File too large; [\d,]+ b"):
             check_room(tmp_path, 10_001)
     assert list(tmp_path.iterdir()) == []

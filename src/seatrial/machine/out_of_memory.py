@@ -1,7 +1,8 @@
-"""Whether an error means that memory ran out: an illegal access to memory is a crash."""
+"""Whether an error means that memory, or the addresses that `ulimit -v` leaves, ran out: an illegal access is a crash."""
 
 import errno
 import re
+import resource
 
 TYPES = ("MemoryError", "OutOfMemoryError")
 """Names of classes: Python's and numpy's, and torch's for CUDA and other accelerators."""
@@ -15,6 +16,8 @@ CODES = re.compile(
     r"|CL_MEM_OBJECT_ALLOCATION_FAILURE|CL_OUT_OF_HOST_MEMORY|Exceeded max size of memory object allocation"  # openvino
     r"|ACL_ERROR_RT_MEMORY_ALLOCATION|\b207001\b"  # Ascend's runtime
     r"|Cannot allocate memory"  # strerror(ENOMEM)
+    r"|failed to map segment from shared object|cannot allocate memory in static TLS"  # ld.so
+    r"|can't start new thread|[Tt]hread creation failed|pthread_create failed"
 )
 """What libraries write that raise a class of their own for everything."""
 CRASHED = re.compile(r"illegal memory access|illegal address|misaligned address|device-side assert", re.IGNORECASE)
@@ -22,10 +25,21 @@ CRASHED = re.compile(r"illegal memory access|illegal address|misaligned address|
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch might do."""
+    """Whether a smaller batch, or more memory, might do."""
     if CRASHED.search(str(error)):
         return False
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     named = any(kind.__name__ in TYPES for kind in type(error).__mro__)
     return named or CODES.search(str(error)) is not None
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether the last words of a process that died say so."""
+    return CRASHED.search(text) is None and (CODES.search(text) is not None or "MemoryError" in text)
+
+
+def describe_limit() -> str:
+    """The limit on this process's address space, in words; empty where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f"; `ulimit -v` leaves it {limit / 2**30:.1f} GiB of addresses"

@@ -1,0 +1,59 @@
+"""What libraries raise where memory, or the addresses that a limit leaves, ran out."""
+
+import errno
+import resource
+
+import pytest
+
+from seatrial.cli import run_cli
+from seatrial.errors import LostProcess, StorageError
+from seatrial.machine import out_of_memory
+from seatrial.machine.isolated_process import read_error
+from seatrial.machine.out_of_memory import describe_limit, is_out_of_memory
+
+MAPPING = "libtorch_cpu.so: failed to map segment from shared object"
+SHORT = [
+    MemoryError(),
+    ImportError(MAPPING),
+    RuntimeError("can't start new thread"),
+    RuntimeError("std::bad_alloc"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", SHORT, ids=repr)
+def test_a_command_that_does_not_fit_says_so(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    assert is_out_of_memory(error)
+    monkeypatch.setattr("seatrial.workflow.board.read_board", fail)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**31, 2**31))
+    assert run_cli(["board", "."]) == 9
+    shown = capsys.readouterr().err
+    assert shown.startswith("seatrial: this does not fit into memory (") and shown.count("\n") == 1
+    assert "`ulimit -v` leaves it 2.0 GiB of addresses" in shown
+
+
+def test_other_errors_stay_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ImportError("no module")
+
+    monkeypatch.setattr("seatrial.workflow.board.read_board", fail)
+    with pytest.raises(ImportError, match="no module"):
+        run_cli(["board", "."])
+
+
+@pytest.mark.parametrize(("code", "words"), [(1, f"Traceback\nImportError: {MAPPING}"), (-6, "what(): std::bad_alloc")])
+def test_a_process_that_died_of_it_does_not_fit(code: int, words: str) -> None:
+    error = read_error("the process that compiled", code, b"", words)
+    assert isinstance(error, StorageError)
+    assert error.problem.startswith("the process that compiled does not fit into memory")
+    assert isinstance(read_error("it", code, b"", "another end"), LostProcess)
+
+
+def test_a_limit_is_described_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out_of_memory.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, 0))
+    assert describe_limit() == ""
