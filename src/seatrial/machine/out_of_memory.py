@@ -1,4 +1,4 @@
-"""Whether an error means that memory, or the addresses that `ulimit -v` leaves, ran out: an illegal access is a crash."""
+"""Whether an error means that memory, or the addresses that `ulimit -v` leaves, ran out; a crash is no such error."""
 
 import errno
 import re
