@@ -27,7 +27,7 @@ from seatrial.store.records import Verdict
 from tiny_trial import CARD
 
 SEED = int(os.environ.get("SEATRIAL_BATTERY_SEED", "1"))
-QUICK, ALL = 120, 10_000
+QUICK, ALL = 1000, 10_000
 AIPP = LOGS.parent / "aipp"
 IMAGES = [f"image_{number}.jpg" for number in range(6)]
 VERDICT = Verdict(recipe="tiny", outcome="PASS", exit_code=0, gates=(), run="a" * 64)
