@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # A file's tests share what they make. In the order of names the files with long tests come first.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-lowest check format clean
+.PHONY: demo test test-all test-lowest battery check format clean
 
 demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
@@ -18,6 +18,10 @@ test: .venv/installed
 
 test-all: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "slow or not slow"
+
+# Thousands of attacks on what is promised, some 40 minutes; ARGS=--all takes hours and leaves nothing to chance.
+battery: .venv/installed
+	$(BIN)/python benchmarks/battery.py $(ARGS)
 
 # The oldest versions that pyproject.toml allows. They warn of newer ones that they depend on.
 test-lowest: .venv-lowest/installed
