@@ -20,7 +20,7 @@ class NameIndex:
         """The id that is meant; None where there is none, or there are several."""
         if name in self._ids:
             return name
-        base = name.replace("\\", "/").rpartition("/")[2]
+        base = name.replace("\\", "/").rpartition("/")[2] if "/" in name or "\\" in name else name
         if self._has_folders:
             return self._others.get(name) or (base if base in self._ids else self._others.get(base))
         return base if base in self._ids else self._find_longer(base)
@@ -33,8 +33,13 @@ class NameIndex:
         """The only id that is this and a suffix."""
         if len(self._suffixes) > MOST_SUFFIXES:
             return self._others.get(stem)
-        found = [stem + suffix for suffix in self._suffixes if stem + suffix in self._ids]
-        return found[0] if len(found) == 1 else None
+        found = None
+        for suffix in self._suffixes:
+            if stem + suffix in self._ids:
+                if found is not None:
+                    return None
+                found = stem + suffix
+        return found
 
     @cached_property
     def _suffixes(self) -> Set[str]:
