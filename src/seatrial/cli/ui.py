@@ -20,7 +20,7 @@ def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
     try:
-        from seatrial.ui.guard import Session
+        from seatrial.ui.guard import PageAccess
         from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
         from seatrial.ui.site import open_site
     except ModuleNotFoundError as error:
@@ -28,7 +28,7 @@ def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) 
         if package not in ("starlette", "uvicorn"):
             raise
         raise EngineError(f"{package} is not installed", "pip install 'seatrial[ui]'") from None
-    session, listening = Session(), open_socket(port)
+    session, listening = PageAccess(), open_socket(port)
     site = open_site(folder)
     try:
         port = listening.getsockname()[1]

@@ -31,7 +31,7 @@ TITLES = {"evaluation": "Evaluation of {}", "measurement": "Measurement of {}", 
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Curve:
     """A line of figures."""
 
     title: str
@@ -56,7 +56,7 @@ class WorkView:
     unit: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     note: str = ""
-    charts: tuple[Chart, ...] = ()
+    charts: tuple[Curve, ...] = ()
     points: tuple[tuple[str, ...], ...] = ()
     """Of a measurement: scope, batch size, streams and images/s."""
 
@@ -144,7 +144,7 @@ def _find_pairs(lines: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[f
     return [(a, b) for a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
 
 
-def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Chart]:
+def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Curve]:
     """A chart of at least two figures, (x, y)."""
     if len(figures) < 2:
         return
@@ -153,7 +153,7 @@ def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Chart]
     across, up = (xs[-1] - xs[0]) or 1, (high - low) or 1
     places = (f"{WIDTH * (x - xs[0]) / across:.1f},{HEIGHT * (high - y) / up:.1f}" for x, y in figures)
     words = f"{title}: {write_figures(ys[0])} at first, {write_figures(ys[-1])} now"
-    yield Chart(title, " ".join(places), write_figures(low), write_figures(high), words)
+    yield Curve(title, " ".join(places), write_figures(low), write_figures(high), words)
 
 
 def _describe_measurement(title: str, state: str, is_running: bool, points: Sequence[FollowedPoint]) -> WorkView:

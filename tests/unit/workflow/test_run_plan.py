@@ -12,7 +12,7 @@ from seatrial.errors import UsageError
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Update, silent
 from seatrial.store.records import RunManifest
-from seatrial.store.stage_times import StageTime, StageTimes
+from seatrial.store.stage_times import LatestStageTimes, StageTime
 from seatrial.workflow.run_plan import PlannedStage, RunPlan, plan_run
 from seatrial.workflow.run_spec import RunSpec, check_run
 from seatrial.workflow.time_budget import fit_budget
@@ -77,7 +77,7 @@ def test_nothing_is_written(spec: RunSpec, tmp_path: Path) -> None:
 
 def write_times(output: Path, machine: str | None = None, network: str | None = None) -> None:
     """Times of a run beside another: each stage took ten seconds, of 48 images and of 2 points of 3 s each."""
-    known = StageTimes.load(output / "times.json")
+    known = LatestStageTimes.load(output / "times.json")
     stages = [StageTime(stage="copy", seconds=10)]
     for name in ENGINES:
         stages += [
@@ -85,7 +85,7 @@ def write_times(output: Path, machine: str | None = None, network: str | None = 
             StageTime(stage="evaluate", engine=name, seconds=10, images=48),
             StageTime(stage="bench", engine=name, seconds=10, points=2, duration_s=3),
         ]
-    StageTimes(
+    LatestStageTimes(
         network=network or known.network, machine=machine or machine_hash(read_environment()), stages=tuple(stages)
     ).save(output / "times.json")
 
