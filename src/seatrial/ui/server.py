@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.1"
 """Of this machine alone; there is no option for another."""
 CONNECTIONS = 64
 GRACE_S = 2
-"""For answers under way when the server is told to end."""
+"""For requests under way when the server ends."""
 
 
 def make_app(site: Site, session: PageAccess, port: int) -> Guard:
@@ -87,7 +87,7 @@ def open_socket(port: int) -> socket.socket:
 
 
 class PageServer(uvicorn.Server):
-    """A server that tells its site to end when it is told to itself."""
+    """A server that ends its site when it ends itself."""
 
     def __init__(self, site: Site, app: Guard) -> None:
         super().__init__(

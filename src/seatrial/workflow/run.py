@@ -90,8 +90,8 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         written = write_report(run, progress)[2]
     taken_s = time.perf_counter() - began
     if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
-        told = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
-        progress(Update("budget", note=f"the run took {told}; the next one knows how long its stages take"))
+        length = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
+        progress(Update("budget", note=f"the run took {length}; the next one knows how long its stages take"))
     return written
 
 
