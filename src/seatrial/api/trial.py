@@ -18,12 +18,14 @@ from seatrial.api.values import (
     read_sizes,
 )
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
     from seatrial.workflow.run_spec import RunSpec
 
 
+@naming_extras()
 def run(
     recipe: Place,
     *,
@@ -106,6 +108,7 @@ def make_run_spec(options: Mapping[str, Any]) -> "RunSpec":
     )
 
 
+@naming_extras()
 def report(
     folder: Place,
     *,
