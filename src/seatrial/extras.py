@@ -74,6 +74,19 @@ def naming_extras(purpose: str = "") -> Iterator[None]:
         raise explain_missing(library, purpose) from None
 
 
-def has_extra(extra: str) -> bool:
-    """Whether all libraries of an extra are installed; imports none of them."""
-    return all(find_spec(name) is not None for name, (_, owner) in LIBRARIES.items() if owner == extra)
+def list_missing(*extras: str) -> list[str]:
+    """The distributions of these extras that are not installed; imports none of them."""
+    return [name for module, (name, extra) in LIBRARIES.items() if extra in extras and find_spec(module) is None]
+
+
+def check_demo() -> None:
+    """Refuse to begin the demo where a library is missing that it comes to after minutes; charts it can do without.
+
+    Raises:
+        EngineError: names them all and the extra `demo`, which brings them.
+    """
+    if missing := list_missing("trial", "cpu", "torch", "openvino", "demo"):
+        raise EngineError(
+            f"the demo needs {', '.join(missing)}, not installed here",
+            f"{write_install('demo')}, or for once: uvx --from 'seatrial[demo]' seatrial demo",
+        )

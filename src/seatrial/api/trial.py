@@ -115,6 +115,7 @@ def report(
     format: str | None = None,
     language: str = "en",
     output: Place | None = None,
+    progress: Progress | None = None,
 ) -> ReportResult:
     """Write report.html and report.md of a run, or make another form of it.
 
@@ -136,7 +137,7 @@ def report(
         raise UsageError("--output is for one form, and --format names none", "give --format, such as --format html")
     if format is None:
         with speaking(language):
-            html, markdown, found = write_report(Path(folder))
+            html, markdown, found = write_report(Path(folder), progress or silent)
         return ReportResult(found, (html, markdown), None)
     check_form(format, target)
     found = read_run(Path(folder))

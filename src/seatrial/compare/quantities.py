@@ -6,8 +6,6 @@ from functools import partial
 from typing import Literal
 
 from seatrial.compare.speed_column import TIMES, SpeedFigure
-from seatrial.evaluation.exact_drop import images_to_settle
-from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS, Estimate, name_top_k
 from seatrial.metrics.intervals import exact_bounds, images_to_part
 from seatrial.metrics.latency import count_samples
@@ -104,6 +102,10 @@ def _explain_absence(evidence: Evidence, title: str) -> str:
 
 
 def _read_drop(evidence: Evidence, batch_size: int | None) -> Amount | str:
+    # Here, as a bare install, which has no scipy, reads the gates of a card, and so this file.
+    from seatrial.evaluation.exact_drop import images_to_settle
+    from seatrial.evaluation.statistics import Paired
+
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)

@@ -163,11 +163,14 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
     Raises:
         UsageError: the folder is no run.
     """
+    from seatrial.report.drawable import explain_no_charts
     from seatrial.report.write import write_report as write
 
     written = html, markdown, found = write(run)
     summarise(found).save(run / SUMMARY)
     progress(Update("report", note=f"{html} and {markdown.name}"))
+    if no_charts := explain_no_charts():
+        progress(Update("report", note=no_charts))
     return written
 
 
