@@ -127,11 +127,21 @@ def _describe_training(title: str, state: str, is_running: bool, found: Training
     facts = [(words, _write(figures[name])) for name, words in STEP_FIGURES if name in figures]
     tops = [(epoch, 100 * top1) for epoch, top1 in _find_pairs(found.epochs, "epoch", "val_top1")]
     if tops:
-        facts.append(("Validation top-1, %", f"{tops[-1][1]:.2f} after epoch {tops[-1][0]:g}"))
+        counts = dict(_find_pairs(found.epochs, "epoch", "val_images"))
+        facts.append(("Validation top-1, %", _write_validation(*tops[-1], int(counts.get(tops[-1][0], 0)))))
     losses = _find_pairs(found.curve, "step", "loss")
     charts = (*_draw("Loss by step", losses), *_draw("Validation top-1 by epoch, %", tops))
     done, total = int(figures.get("step", 0)), int(figures.get("steps", 0))
     return WorkView(title, state, is_running, done, total, "steps", tuple(facts), charts=charts)
+
+
+def _write_validation(epoch: float, top1_percent: float, images: int) -> str:
+    """An epoch's accuracy, with its interval where the images are known (0: they are not)."""
+    share = write_percent(top1_percent / 100)
+    if images > 0:
+        low, high = wilson_interval(round(top1_percent / 100 * images), images)
+        share = f"{share} ({write_percent(low)} to {write_percent(high)})"
+    return f"{share} after epoch {epoch:g}"
 
 
 def _write(figure: float) -> str:
