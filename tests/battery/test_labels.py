@@ -138,6 +138,7 @@ def find_failure(name: str, folder: Path) -> str:
     return f"{name}: no error"
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices are those of POSIX")
 def test_every_defect_is_named_with_file_and_place(tmp_path: Path) -> None:
     failures = []

@@ -65,11 +65,13 @@ def list_failures(folder: Path) -> Iterator[str]:
         yield find_failure(name, lambda path=path: read_image(path), "cannot be read")  # type: ignore[misc]
 
 
+@pytest.mark.whole
 def test_every_kind_is_decoded_or_refused_by_its_name(tmp_path: Path) -> None:
     failures = [failure for failure in list_failures(tmp_path) if failure]
     record_figures(5, "kinds of odd images", len(KINDS) + len(PLANTED), failures)
 
 
+@pytest.mark.whole
 def test_every_refused_kind_is_counted_by_data_check(tmp_path: Path) -> None:
     refused = 0
     for number, (make, outcome) in enumerate(KINDS.values()):

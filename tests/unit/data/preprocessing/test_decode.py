@@ -283,7 +283,7 @@ def test_what_pillow_warns_of_is_noted_or_a_warning_that_names_the_image() -> No
 def test_a_tiff_whose_tags_are_cut_off_is_damaged() -> None:
     """Pillow only warns of it, and then has no strips, or those that were there before."""
     data = encode(draw(40, 30), "TIFF", compression="tiff_lzw")
-    at = data.index(struct.pack("<HHI", 258, 3, 3)) + 8
+    at = data.index(struct.pack("<HHI", 279, 4, 1)) + 4
     with pytest.raises(DataError, match=r"^image x is damaged \(Tag data larger than file"):
         decode_image(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :], "x")
 
