@@ -56,7 +56,7 @@ def run_battery(tests: Sequence[str], figures: Path, seed: int, everything: bool
         "-c",
         "pyproject.toml",
         "-m",
-        "battery or whole",
+        "battery",
         "-p",
         "no:cacheprovider",
         *tests,

@@ -4,6 +4,7 @@ A case that hangs, eats the memory or kills its process harms nothing else.
 """
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import multiprocessing.connection
@@ -163,11 +164,17 @@ def _serve(connection: Connection) -> None:
     _fork_what_cases_start()
     named, limits = connection.recv()
     function = named.load()
-    try:
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            connection.send(_run_in_fork(function, connection.recv_bytes(), limits))
-    except (EOFError, BrokenPipeError):
-        return
+            outcome, loaded = _run_in_fork(function, connection.recv_bytes(), limits)
+            connection.send(outcome)
+            for name in loaded:  # So that the next case need not.
+                importlib.import_module(name)
+            if loaded:
+                gc.collect()
+                gc.freeze()  # Collecting garbage in a fork would copy all that it shares.
 
 
 def _fork_what_cases_start() -> None:
@@ -178,7 +185,8 @@ def _fork_what_cases_start() -> None:
         isolated_process.subprocess = forked_processes  # type: ignore[assignment]
 
 
-def _run_in_fork(function: Callable[[Any], Any], case: bytes, limits: _Limits) -> Outcome:
+def _run_in_fork(function: Callable[[Any], Any], case: bytes, limits: _Limits) -> tuple[Outcome, list[str]]:
+    """What became of a case, and the modules of ours that it imported."""
     with tempfile.TemporaryFile() as result, tempfile.TemporaryFile() as said:
         began = time.perf_counter()
         pid = os.fork()
@@ -189,14 +197,14 @@ def _run_in_fork(function: Callable[[Any], Any], case: bytes, limits: _Limits) -
         said.seek(0)
         text = said.read().decode(errors="replace")
         if status is None:
-            return Outcome(timed_out=True, said=text, seconds=seconds)
+            return Outcome(timed_out=True, said=text, seconds=seconds), []
         code = os.waitstatus_to_exitcode(status)
         if code:
             name = signal.Signals(-code).name if code < 0 else ""
-            return Outcome(signal=name, exit_code=max(0, code), said=text, seconds=seconds)
+            return Outcome(signal=name, exit_code=max(0, code), said=text, seconds=seconds), []
         result.seek(0)
-        value, error = pickle.load(result)
-        return Outcome(value, error, said=text, seconds=seconds)
+        value, error, loaded = pickle.load(result)
+        return Outcome(value, error, said=text, seconds=seconds), loaded
 
 
 def _await(pid: int, end: float) -> int | None:
@@ -225,12 +233,15 @@ def _call(function: Callable[[Any], Any], case: bytes, limits: _Limits, result: 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory_bytes, hard))
+        value, error, before = None, "", set(sys.modules)
         try:
-            stored = pickle.dumps((function(pickle.loads(case)), ""))
+            value = function(pickle.loads(case))
         except BaseException:
             _lift_limits()
-            stored = pickle.dumps((None, traceback.format_exc()))
+            error = traceback.format_exc()
         _lift_limits()
+        loaded = [name for name in sys.modules if name.startswith("seatrial.") and name not in before]
+        stored = pickle.dumps((value, error, loaded))
         sys.stdout.flush()
         sys.stderr.flush()
         with os.fdopen(result, "wb", closefd=False) as file:
@@ -255,5 +266,10 @@ def _load_module(name: str, path: str) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    packages = name.split(".")[:-1]
+    for place in range(len(packages)):  # Which pytest makes up too.
+        package = ModuleType(".".join(packages[: place + 1]))
+        package.__path__ = []
+        sys.modules.setdefault(package.__name__, package)
     spec.loader.exec_module(module)
     return module

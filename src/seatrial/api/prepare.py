@@ -21,14 +21,12 @@ from seatrial.api.values import (
     read_sizes,
 )
 from seatrial.errors import DataError, UsageError
-from seatrial.extras import naming_extras
 from seatrial.progress import Progress, Update, silent
 
 if TYPE_CHECKING:
     from seatrial.data.preprocessing.aipp import Aipp
 
 
-@naming_extras()
 def export(
     recipe: Place,
     *,
@@ -107,7 +105,6 @@ def _read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | Non
     return config
 
 
-@naming_extras()
 def quantize(
     graph: Place,
     *,
@@ -148,7 +145,6 @@ def quantize(
     return GraphResult(Path(output), quantize_graph(source, spec, Path(output), notify))
 
 
-@naming_extras()
 def compile(
     graph: Place,
     *,

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Literal
 
 from seatrial.compare.speed_column import TIMES, SpeedFigure
+from seatrial.evaluation.exact_drop import images_to_settle
+from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS, Estimate, name_top_k
 from seatrial.metrics.intervals import exact_bounds, images_to_part
 from seatrial.metrics.latency import count_samples
@@ -39,7 +41,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Reading:
     """A quantity's value, in its unit."""
 
     value: float
@@ -51,7 +53,7 @@ class Amount:
     """How many more images part it from a limit: `metrics.intervals.images_to_part`."""
 
 
-Read = Callable[[Evidence, int | None], Amount | str]
+Read = Callable[[Evidence, int | None], Reading | str]
 """From what is known of an engine and a batch size, None where none is given; a text says why it decides nothing."""
 
 
@@ -73,7 +75,7 @@ class Quantity:
     """It is judged by its value alone, by its definition, so that no result says so."""
 
 
-def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Amount | str:
+def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Reading | str:
     if not evidence.images or not evidence.hits:
         return _explain_absence(evidence, METRICS[name_top_k(k)].title)
     if k > len(evidence.hits):
@@ -81,18 +83,18 @@ def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Amount | 
     return _count_share(evidence.hits[k - 1], evidence.images)
 
 
-def _count_share(count: int, images: int) -> Amount:
-    return Amount(
+def _count_share(count: int, images: int) -> Reading:
+    return Reading(
         count / images, exact_bounds(count, images), images, lambda limit: images_to_part(count, images, limit)
     )
 
 
-def _read_metric(name: str, evidence: Evidence, batch_size: int | None) -> Amount | str:
+def _read_metric(name: str, evidence: Evidence, batch_size: int | None) -> Reading | str:
     estimate = evidence.metrics.get(name)
     if estimate is None:
         return _explain_absence(evidence, METRICS[name].title)
     bounds = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
-    return Amount(estimate.value, bounds, evidence.images)
+    return Reading(estimate.value, bounds, evidence.images)
 
 
 def _explain_absence(evidence: Evidence, title: str) -> str:
@@ -101,11 +103,7 @@ def _explain_absence(evidence: Evidence, title: str) -> str:
     return f"{title} of '{evidence.name}' is {NO_LABELS}" if not evidence.hits else f"no {title}: evaluate again"
 
 
-def _read_drop(evidence: Evidence, batch_size: int | None) -> Amount | str:
-    # Here, as a bare install, which has no scipy, reads the gates of a card, and so this file.
-    from seatrial.evaluation.exact_drop import images_to_settle
-    from seatrial.evaluation.statistics import Paired
-
+def _read_drop(evidence: Evidence, batch_size: int | None) -> Reading | str:
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)
@@ -113,7 +111,7 @@ def _read_drop(evidence: Evidence, batch_size: int | None) -> Amount | str:
         return f"the drop of '{evidence.name}' is {NO_LABELS}; agreement and changed_share need none"
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired, confidence = Paired(versus.both_right, versus.lost, versus.gained, both_wrong), versus.confidence
-    return Amount(
+    return Reading(
         versus.drop_pp,
         (versus.low_pp, versus.high_pp),
         versus.images,
@@ -121,7 +119,7 @@ def _read_drop(evidence: Evidence, batch_size: int | None) -> Amount | str:
     )
 
 
-def _read_changes(same: bool, evidence: Evidence, batch_size: int | None) -> Amount | str:
+def _read_changes(same: bool, evidence: Evidence, batch_size: int | None) -> Reading | str:
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)
@@ -146,12 +144,12 @@ def _find_figure(evidence: Evidence, batch_size: int | None) -> SpeedFigure | st
     return figures[size] if doubt is None else f"'{evidence.name}' is in doubt: {doubt}; {MEASURE_AGAIN}"
 
 
-def _read_rate(certain: bool, evidence: Evidence, batch_size: int | None) -> Amount | str:
+def _read_rate(certain: bool, evidence: Evidence, batch_size: int | None) -> Reading | str:
     found = _find_figure(evidence, batch_size)
-    return found if isinstance(found, str) else Amount(found.rate.value, found.rate.bounds if certain else None)
+    return found if isinstance(found, str) else Reading(found.rate.value, found.rate.bounds if certain else None)
 
 
-def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Amount | str:
+def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Reading | str:
     found = _find_figure(evidence, batch_size)
     if isinstance(found, str):
         return found
@@ -163,10 +161,10 @@ def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Amount 
             f"{found.samples} samples of '{evidence.name}' are too few to state a {percent}th percentile, "
             f"which takes {count_samples(int(percent))}"
         )
-    return Amount(found.times_ms[name])
+    return Reading(found.times_ms[name])
 
 
-def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence, size: int | None) -> Amount | str:
+def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence, size: int | None) -> Reading | str:
     """The most at a batch size, without one at any; work of others makes neither larger."""
     figures = evidence.figures
     if not figures:
@@ -175,12 +173,12 @@ def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence
         return f"'{evidence.name}' was not measured at batch {size}"
     chosen = figures.values() if size is None else [figures[size]]
     values = [value for figure in chosen if (value := getattr(figure, field_name)) is not None]
-    return Amount(float(max(values))) if values else f"the record of '{evidence.name}' has no {field_name}"
+    return Reading(float(max(values))) if values else f"the record of '{evidence.name}' has no {field_name}"
 
 
-def _read_cost(field_name: Literal["size_bytes", "compile_s"], evidence: Evidence, size: int | None) -> Amount | str:
+def _read_cost(field_name: Literal["size_bytes", "compile_s"], evidence: Evidence, size: int | None) -> Reading | str:
     value = getattr(evidence, field_name)
-    return f"nothing says {field_name} of '{evidence.name}'" if value is None else Amount(float(value))
+    return f"nothing says {field_name} of '{evidence.name}'" if value is None else Reading(float(value))
 
 
 EXACT = "exact"
