@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # A file's tests share what they make. In the order of names the files with long tests come first.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-lowest battery check format clean
+.PHONY: demo test test-all test-lowest battery check format docs clean
 
 demo: .venv/installed
 	$(BIN)/seatrial demo --output demo-run
@@ -16,7 +16,7 @@ demo: .venv/installed
 test: .venv/installed
 	SEATRIAL_TEST_FILE_CPU_S=120 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest $(SPREAD) --durations=40
 
-test-all: .venv/installed
+test-all: .venv/installed .venv-docs/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(SPREAD) -m "slow or not slow"
 
 # Thousands of attacks on what is promised, some 40 minutes; ARGS=--all takes hours and leaves nothing to chance.
@@ -38,8 +38,12 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The manual as a site that opens from disk, in .site/html.
+docs: .venv-docs/installed
+	.venv-docs/bin/python docs/build_site.py
+
 clean:
-	rm -rf .venv .venv-lowest demo-run
+	rm -rf .venv .venv-lowest .venv-docs .site demo-run
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python >= 3.11; this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
@@ -51,4 +55,10 @@ clean:
 .venv-lowest/installed: pyproject.toml .venv/installed
 	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
 	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev --editable '.[cpu,torch,openvino,hf,ray,demo,ui]'
+	touch $@
+
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	.venv-docs/bin/uv pip install --quiet --python .venv-docs/bin/python --constraint constraints.txt --group docs
 	touch $@

@@ -56,7 +56,7 @@ def run_battery(tests: Sequence[str], figures: Path, seed: int, everything: bool
         "-c",
         "pyproject.toml",
         "-m",
-        "battery",
+        "battery or whole",
         "-p",
         "no:cacheprovider",
         *tests,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from seatrial.ui.guard import Session
+from seatrial.ui.guard import PageAccess
 from seatrial.ui.server import make_app
 from seatrial.ui.site import Site, open_site
 
@@ -14,7 +14,7 @@ HOST = f"http://127.0.0.1:{PORT}"
 
 def open_client(root: Path, site: Site | None = None) -> TestClient:
     """A client that has been let in."""
-    session = Session()
+    session = PageAccess()
     client = TestClient(make_app(site or open_site(root), session, PORT), base_url=HOST)
     assert client.get("/", params={"token": session.token}).status_code == 200
     return client

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seatrial.ui.guard import Session
+from seatrial.ui.guard import PageAccess
 from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
 from seatrial.ui.site import open_site
 
@@ -13,7 +13,7 @@ from seatrial.ui.site import open_site
 @contextmanager
 def serve_pages(root: Path) -> Iterator[str]:
     """The address of the first page of a folder of runs, its token in it."""
-    site, session, listening = open_site(root), Session(), open_socket(0)
+    site, session, listening = open_site(root), PageAccess(), open_socket(0)
     port = listening.getsockname()[1]
     server = PageServer(site, make_app(site, session, port))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from seatrial.api.results import AccuracyResult, ComparisonResult, Prediction
 from seatrial.api.values import Names, Place, check_numbers, find_path, list_names, list_texts
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _TAKES = {
 """The options of `compare` that apply, by what is compared."""
 
 
+@naming_extras()
 def load_recipe(
     recipe: Place, *, image_size: int | None = None, like: str | None = None, classes: int | None = None
 ) -> "Recipe":
@@ -44,6 +46,7 @@ def load_recipe(
     return resolve_recipe(os.fspath(recipe), image_size, like, classes)
 
 
+@naming_extras()
 def evaluate(
     folder: Place,
     *,
@@ -142,6 +145,7 @@ def _choose_gate(
     return own if gate_pp is None else gate_pp
 
 
+@naming_extras()
 def predict(run: Place, image: Place, *, engine: str | None = None) -> Prediction:
     """The five best classes of an image, as a run's engine gives them.
 
@@ -157,6 +161,7 @@ def predict(run: Place, image: Place, *, engine: str | None = None) -> Predictio
     return predict_all(run, [image], engine=engine)[0]
 
 
+@naming_extras()
 def predict_all(run: Place, images: Iterable[Place], *, engine: str | None = None) -> tuple[Prediction, ...]:
     """As `predict`, of several images with the engine opened once; one after the other."""
     from seatrial.workflow.predict import OpenedEngine, find_engine
@@ -166,6 +171,7 @@ def predict_all(run: Place, images: Iterable[Place], *, engine: str | None = Non
         return tuple(Prediction(os.fspath(file), folder.name, opened.predict_file(Path(file))) for file in images)
 
 
+@naming_extras()
 def compare(
     *paths: Place,
     baseline: Names | None = None,

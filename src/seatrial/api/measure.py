@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from seatrial.api.results import SpeedResult
 from seatrial.api.values import Names, Place, Sizes, check_numbers, find_path, read_scopes, read_sizes
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ WARM_UP_S = 10.0
 """At most; as long as the timing where that is longer."""
 
 
+@naming_extras()
 def bench(
     folder: Place,
     *,

@@ -21,12 +21,14 @@ from seatrial.api.values import (
     read_sizes,
 )
 from seatrial.errors import DataError, UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, Update, silent
 
 if TYPE_CHECKING:
     from seatrial.data.preprocessing.aipp import Aipp
 
 
+@naming_extras()
 def export(
     recipe: Place,
     *,
@@ -105,6 +107,7 @@ def _read_aipp(path: Path | None, fuse: bool, progress: Progress) -> "Aipp | Non
     return config
 
 
+@naming_extras()
 def quantize(
     graph: Place,
     *,
@@ -145,6 +148,7 @@ def quantize(
     return GraphResult(Path(output), quantize_graph(source, spec, Path(output), notify))
 
 
+@naming_extras()
 def compile(
     graph: Place,
     *,

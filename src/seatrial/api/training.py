@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.api.results import TrainResult
 from seatrial.api.values import Names, Place, check_numbers, find_path, list_names
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ PERFORMANCE = {"epochs": 1, "max_train_steps": 1001, "max_eval_steps": 51}
 """Defaults of `performance`: where the guides' train_performance_1p.sh stops."""
 
 
+@naming_extras()
 def train(
     recipe: Place,
     *,

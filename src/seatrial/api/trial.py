@@ -18,12 +18,14 @@ from seatrial.api.values import (
     read_sizes,
 )
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
     from seatrial.workflow.run_spec import RunSpec
 
 
+@naming_extras()
 def run(
     recipe: Place,
     *,
@@ -106,12 +108,14 @@ def make_run_spec(options: Mapping[str, Any]) -> "RunSpec":
     )
 
 
+@naming_extras()
 def report(
     folder: Place,
     *,
     format: str | None = None,
     language: str = "en",
     output: Place | None = None,
+    progress: Progress | None = None,
 ) -> ReportResult:
     """Write report.html and report.md of a run, or make another form of it.
 
@@ -133,7 +137,7 @@ def report(
         raise UsageError("--output is for one form, and --format names none", "give --format, such as --format html")
     if format is None:
         with speaking(language):
-            html, markdown, found = write_report(Path(folder))
+            html, markdown, found = write_report(Path(folder), progress or silent)
         return ReportResult(found, (html, markdown), None)
     check_form(format, target)
     found = read_run(Path(folder))

@@ -34,6 +34,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     from seatrial.cli.app import make_app
     from seatrial.cli.check_output import guard
     from seatrial.cli.output.progress import announce, one_command
+    from seatrial.extras import naming_extras
 
     _command[:] = arguments
     # Also where a shell that starts jobs in the background had Ctrl-C ignored.
@@ -43,7 +44,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
         app = make_app()
         if announcing:
             announce(app, arguments)
-        with one_command():
+        with one_command(), naming_extras():
             code = guard(_find_command(app))(args=list(arguments), prog_name="seatrial", standalone_mode=False)
         sys.stdout.flush()
         # typer turns Ctrl-C into this code without a word.

@@ -90,7 +90,7 @@ def complete_language(incomplete: str) -> list[str]:
 
 
 def run_completion(command: Any) -> int:
-    """Answer a shell by typer's protocol; of bash the words are put together first, and only the last part is told."""
+    """Answer a shell by typer's protocol; bash's words are joined first, and only the last part is printed."""
     from seatrial.cli.output.progress import print_file
 
     prefix = ""
@@ -99,14 +99,14 @@ def run_completion(command: Any) -> int:
         os.environ |= {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(place)}
         last = words[place] if place < len(words) else ""
         prefix = last[: max(last.rfind(each) for each in BREAKS) + 1]
-    told, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(told):
+    printed, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(printed):
         try:
             command.main(args=[], prog_name="seatrial", complete_var=VARIABLE)
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 0
     with contextlib.suppress(BrokenPipeError):
-        print_file("".join(f"{line.removeprefix(prefix)}\n" for line in told.getvalue().splitlines()))
+        print_file("".join(f"{line.removeprefix(prefix)}\n" for line in printed.getvalue().splitlines()))
     return code
 
 

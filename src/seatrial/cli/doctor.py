@@ -50,21 +50,21 @@ def doctor(
     from seatrial.workflow.compile import probe_engines
     from seatrial.workflow.doctor import check_disk, check_engine_here, check_network, check_set, check_versions
 
-    asked: list[Check] = []
+    requested: list[Check] = []
     with show_progress() as progress:
-        asked += check_engine_here(engine) if engine is not None else ()
-        asked += check_set(images, labels, recipe, progress) if images is not None else ()
-        asked += check_network() if network else ()
+        requested += check_engine_here(engine) if engine is not None else ()
+        requested += check_set(images, labels, recipe, progress) if images is not None else ()
+        requested += check_network() if network else ()
     everything = engine is None and images is None and not network
     found = probe_engines() if everything else ()
-    checks = [*asked, *check_versions(), *check_disk()]
+    checks = [*requested, *check_versions(), *check_disk()]
     if as_json:
         print_json({**({"engines": [asdict(has) for has in found]} if everything else {}), "checks": checks})
     else:
         if everything:
             print_engines(found)
         print_checks(checks if not everything else [check for check in checks if not check.ok])
-    return next((check.code for check in asked if not check.ok), ExitCode.PASS)
+    return next((check.code for check in requested if not check.ok), ExitCode.PASS)
 
 
 def print_engines(found: "Sequence[Capabilities]") -> None:

@@ -151,8 +151,8 @@ def report(
     from seatrial.report.headline import write_verdict
     from seatrial.report.language import retell, speaking
 
-    with show_progress():
-        done = api.report(folder, format=form, language=language, output=output)
+    with show_progress() as progress:
+        done = api.report(folder, format=form, language=language, output=output, progress=progress)
     if done.text is None:
         with speaking(language):
             verdict = retell(write_verdict(done.run))
@@ -169,6 +169,9 @@ def demo(
     as_json: Json = False,
 ) -> int:
     """Run the whole trial on handwritten digits: make data, train, export, compile, evaluate, bench, report."""
+    from seatrial.extras import check_demo
+
+    check_demo()
     from seatrial.workflow.demo import run_demo
 
     with show_progress() as progress:

@@ -60,9 +60,9 @@ def _read_value(name: str, kind: Any, value: Any, folder: Path) -> Any:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise ValueError('a list of texts, such as ["…"]')
         return value
-    types, told = _TYPES[kinds[0]]
+    types, expected = _TYPES[kinds[0]]
     if not isinstance(value, types) or (isinstance(value, bool) and kinds[0] is not bool):
-        raise ValueError(told)
+        raise ValueError(expected)
     if kinds[0] is Path:
         return _join(folder, value)
     return place_reference(value, folder) if name in REFERENCES else value

@@ -46,7 +46,7 @@ Translator = Callable[[str, CommandLine], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class TrainFlag:
     """A flag of theirs."""
 
     names: tuple[str, ...]
@@ -97,9 +97,9 @@ def translate(words: Sequence[str], launched: bool = False) -> Translation:
     return Translation((*recipes, *rest, *options), tuple(notes))
 
 
-def _split(words: Sequence[str]) -> tuple[list[tuple[Flag, str, str]], tuple[str, ...]]:
+def _split(words: Sequence[str]) -> tuple[list[tuple[TrainFlag, str, str]], tuple[str, ...]]:
     """Their flags as (flag, spelling, value), and the other words."""
-    flags: list[tuple[Flag, str, str]] = []
+    flags: list[tuple[TrainFlag, str, str]] = []
     rest: list[str] = []
     queue = list(words)
     while queue:
@@ -220,56 +220,58 @@ def _refuse_benchmark(value: str, line: CommandLine) -> tuple[str, ...]:
 DROP = _replace()
 ONE_MACHINE = "torchrun connects several machines; one needs nothing"
 FLAGS = (
-    Flag(("-a", "--arch"), "RECIPE", lambda value, line: (value,)),
-    Flag(("-b", "--batch_size"), "--batch-size N", _rename("--batch-size")),
-    Flag(("-j",), "--workers N, counted for each process", _divide_workers),
-    Flag(("-p",), "--print-freq N", _rename("--print-freq")),
-    Flag(("-e", "--evaluate"), "--evaluate", _evaluate, MAYBE_VALUE, TRUTHS),
-    Flag(("--lr",), "--learning-rate X", _rename("--learning-rate")),
-    Flag(("--wd",), "--weight-decay X", _rename("--weight-decay")),
-    Flag(("--mom",), "--momentum X", _rename("--momentum")),
-    Flag(("--warmup",), "--warmup-epochs N", _rename("--warmup-epochs")),
-    Flag(("--data_path",), "--data DIR", _rename("--data")),
-    Flag(("--save_ckpt_path", "--workspace"), "--output DIR", _rename("--output")),
-    Flag(("--checkpoint",), "--resume FILE", _rename("--resume")),
-    Flag(("--start-epoch",), "the epoch is in --resume FILE", None),
-    Flag(("--gpu",), "--device cuda:N", _rename("--device", "cuda:")),
-    Flag(("--npu", "--device_id"), "--device npu:N", _rename("--device", "npu:")),
-    Flag(("--device",), "--device cpu, cuda or npu", _name_device),
-    Flag(("--amp",), "--amp fp16, without a value", _replace("--amp", "fp16"), MAYBE_VALUE),
-    Flag(("--fp16",), "--amp fp16", _replace("--amp", "fp16"), NO_VALUE),
-    Flag(
+    TrainFlag(("-a", "--arch"), "RECIPE", lambda value, line: (value,)),
+    TrainFlag(("-b", "--batch_size"), "--batch-size N", _rename("--batch-size")),
+    TrainFlag(("-j",), "--workers N, counted for each process", _divide_workers),
+    TrainFlag(("-p",), "--print-freq N", _rename("--print-freq")),
+    TrainFlag(("-e", "--evaluate"), "--evaluate", _evaluate, MAYBE_VALUE, TRUTHS),
+    TrainFlag(("--lr",), "--learning-rate X", _rename("--learning-rate")),
+    TrainFlag(("--wd",), "--weight-decay X", _rename("--weight-decay")),
+    TrainFlag(("--mom",), "--momentum X", _rename("--momentum")),
+    TrainFlag(("--warmup",), "--warmup-epochs N", _rename("--warmup-epochs")),
+    TrainFlag(("--data_path",), "--data DIR", _rename("--data")),
+    TrainFlag(("--save_ckpt_path", "--workspace"), "--output DIR", _rename("--output")),
+    TrainFlag(("--checkpoint",), "--resume FILE", _rename("--resume")),
+    TrainFlag(("--start-epoch",), "the epoch is in --resume FILE", None),
+    TrainFlag(("--gpu",), "--device cuda:N", _rename("--device", "cuda:")),
+    TrainFlag(("--npu", "--device_id"), "--device npu:N", _rename("--device", "npu:")),
+    TrainFlag(("--device",), "--device cpu, cuda or npu", _name_device),
+    TrainFlag(("--amp",), "--amp fp16, without a value", _replace("--amp", "fp16"), MAYBE_VALUE),
+    TrainFlag(("--fp16",), "--amp fp16", _replace("--amp", "fp16"), NO_VALUE),
+    TrainFlag(
         ("--opt-level",),
         "--amp fp16, for O0 --amp off",
         _look_up("--amp", {"O0": "off", "O1": "fp16", "O2": "fp16", "O3": "fp16"}),
     ),
-    Flag(
+    TrainFlag(
         ("--precision_mode",),
         "--amp fp16, for must_keep_origin_dtype --amp off",
         _look_up("--amp", {"allow_mix_precision": "fp16", "must_keep_origin_dtype": "off"}),
     ),
-    Flag(("--static-loss-scale",), "--loss-scale N", _rename("--loss-scale")),
-    Flag(("--dynamic-loss-scale",), "--loss-scale dynamic", _replace("--loss-scale", "dynamic"), NO_VALUE),
-    Flag(("--optimizer-batch-size",), "--batch-size counts all images of a step, --accumulate its parts", _accumulate),
-    Flag(("-bm", "--benchmark"), "--accumulate N", _refuse_benchmark),
-    Flag(("--graph_mode",), "--compile", _replace("--compile"), NO_VALUE),
-    Flag(("--ND",), "give --channels-last or --no-channels-last", None, NO_VALUE),
-    Flag(("--device-list",), "--nproc N", _count_processes),
-    Flag(("--multiprocessing-distributed",), "--nproc N", _need_processes, NO_VALUE),
-    Flag(("--nnodes", "--world-size", "--linux_num"), ONE_MACHINE, _keep_to_one_machine),
-    Flag(("--node_rank", "--rank", "--server_index"), ONE_MACHINE, DROP),
-    Flag(("--master_addr", "--addr", "--one_node_ip"), ONE_MACHINE, DROP),
-    Flag(("--master_port",), ONE_MACHINE, DROP),
-    Flag(("--local_addr", "--fix_node_ip"), ONE_MACHINE, DROP),
-    Flag(("--dist-url",), ONE_MACHINE, DROP),
-    Flag(("--conf_path",), "use `torchrun --nnodes N --node-rank R --master-addr HOST`", None),
-    Flag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", DROP),
-    Flag(("--checkpoint-nameprefix",), "--guide-format writes checkpoint.pth.tar and model_best.pth.tar", None),
-    Flag(("--raport-file",), "--dllogger writes dllogger.json into --output", None),
-    Flag(("--num_classes", "--num-classes"), "--classes N", _rename("--classes")),
-    Flag(("-c", "--model-config"), "set the card's [network]", None),
-    Flag(("--bn-weight-decay",), "--weight-decay never applies to BatchNorm and biases", None, NO_VALUE),
-    Flag(("--pretrained",), "give weights to start from with --resume FILE", None, NO_VALUE),
-    Flag(("-t", "--fine-tuning"), "all layers are trained; --classifier-rate slows the last one", None, NO_VALUE),
+    TrainFlag(("--static-loss-scale",), "--loss-scale N", _rename("--loss-scale")),
+    TrainFlag(("--dynamic-loss-scale",), "--loss-scale dynamic", _replace("--loss-scale", "dynamic"), NO_VALUE),
+    TrainFlag(
+        ("--optimizer-batch-size",), "--batch-size counts all images of a step, --accumulate its parts", _accumulate
+    ),
+    TrainFlag(("-bm", "--benchmark"), "--accumulate N", _refuse_benchmark),
+    TrainFlag(("--graph_mode",), "--compile", _replace("--compile"), NO_VALUE),
+    TrainFlag(("--ND",), "give --channels-last or --no-channels-last", None, NO_VALUE),
+    TrainFlag(("--device-list",), "--nproc N", _count_processes),
+    TrainFlag(("--multiprocessing-distributed",), "--nproc N", _need_processes, NO_VALUE),
+    TrainFlag(("--nnodes", "--world-size", "--linux_num"), ONE_MACHINE, _keep_to_one_machine),
+    TrainFlag(("--node_rank", "--rank", "--server_index"), ONE_MACHINE, DROP),
+    TrainFlag(("--master_addr", "--addr", "--one_node_ip"), ONE_MACHINE, DROP),
+    TrainFlag(("--master_port",), ONE_MACHINE, DROP),
+    TrainFlag(("--local_addr", "--fix_node_ip"), ONE_MACHINE, DROP),
+    TrainFlag(("--dist-url",), ONE_MACHINE, DROP),
+    TrainFlag(("--conf_path",), "use `torchrun --nnodes N --node-rank R --master-addr HOST`", None),
+    TrainFlag(("--checkpoint-freq",), "every epoch ends with a snapshot, --checkpoint-every N writes more", DROP),
+    TrainFlag(("--checkpoint-nameprefix",), "--guide-format writes checkpoint.pth.tar and model_best.pth.tar", None),
+    TrainFlag(("--raport-file",), "--dllogger writes dllogger.json into --output", None),
+    TrainFlag(("--num_classes", "--num-classes"), "--classes N", _rename("--classes")),
+    TrainFlag(("-c", "--model-config"), "set the card's [network]", None),
+    TrainFlag(("--bn-weight-decay",), "--weight-decay never applies to BatchNorm and biases", None, NO_VALUE),
+    TrainFlag(("--pretrained",), "give weights to start from with --resume FILE", None, NO_VALUE),
+    TrainFlag(("-t", "--fine-tuning"), "all layers are trained; --classifier-rate slows the last one", None, NO_VALUE),
 )  # fmt: skip
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}

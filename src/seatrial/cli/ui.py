@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seatrial.cli.output.progress import print_lines
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import UsageError
 
 Runs = Annotated[Path, typer.Argument(metavar="[RUNS_DIR]", help="A folder with run folders in it, at any depth.")]
 Port = Annotated[int, typer.Option(help="Port on this machine; default: any that is free.", min=0, max=65535)]
@@ -19,16 +19,11 @@ def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) 
     """Serve a local page: list, compare and follow runs, read reports, try an image; Ctrl-C ends it."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
-    try:
-        from seatrial.ui.guard import Session
-        from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
-        from seatrial.ui.site import open_site
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("starlette", "uvicorn"):
-            raise
-        raise EngineError(f"{package} is not installed", "pip install 'seatrial[ui]'") from None
-    session, listening = Session(), open_socket(port)
+    from seatrial.ui.guard import PageAccess
+    from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
+    from seatrial.ui.site import open_site
+
+    session, listening = PageAccess(), open_socket(port)
     site = open_site(folder)
     try:
         port = listening.getsockname()[1]

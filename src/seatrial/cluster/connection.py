@@ -34,6 +34,7 @@ from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.executor import Evaluation, Observations
 from seatrial.evaluation.pipeline import PredictionSource
 from seatrial.evaluation.stream import PredictionBatch
+from seatrial.extras import explain_missing
 from seatrial.machine.environment import find_version, read_environment
 from seatrial.progress import Progress, Update
 from seatrial.report.numbers import count_of
@@ -79,7 +80,7 @@ class RayExecutor(Closing):
         self, device: str, address: str = "auto", actors: int | None = None, cpus_per_actor: int | None = None
     ) -> None:
         if find_version("ray") is None:
-            raise EngineError("Ray is not installed", "pip install 'seatrial[ray]'")
+            raise explain_missing("ray")
         self._address, self._resource = address, find_resource(device)
         try:
             self._connect()

@@ -25,6 +25,7 @@ from seatrial.cluster.placement import LANES
 from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, SeatrialError, shorten
+from seatrial.extras import write_install
 from seatrial.machine.environment import read_environment
 
 WATCH_S = 1.0
@@ -57,7 +58,7 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     except SeatrialError as error:
         channel.send(error)
     except ImportError as error:
-        channel.send(EngineError(f"Ray cannot be used here ({error})", "pip install 'seatrial[ray]'"))
+        channel.send(EngineError(f"Ray cannot be used here ({error})", write_install("ray")))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # The receiving process has ended.
     except Exception:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from seatrial.compare.quantities import QUANTITIES, SHARE, Evidence, Reading
+from seatrial.compare.quantities import QUANTITIES, SHARE, Amount, Evidence
 from seatrial.errors import UsageError
 from seatrial.metrics.inequality import EACH, Inequality, Term, parse_inequality
 from seatrial.metrics.units import NUMBER, Unit
@@ -165,7 +165,7 @@ class _Sides:
 def judge_bound(gate: Inequality, evidence: Mapping[str, Evidence], engine: str, name: str = "require") -> GateResult:
     """Judge a gate that names its engines; `engine` is the one that the result is of, empty where it is of several."""
     readings = {place: _read(term, evidence) for place, term in gate.terms.items()}
-    known = {place: reading for place, reading in readings.items() if isinstance(reading, Reading)}
+    known = {place: reading for place, reading in readings.items() if isinstance(reading, Amount)}
     missing = [reading for reading in readings.values() if isinstance(reading, str)]
     sides = None
     try:
@@ -188,7 +188,7 @@ def judge_bound(gate: Inequality, evidence: Mapping[str, Evidence], engine: str,
     return result.model_copy(update={"outcome": outcome, "reason": reason, **facts})
 
 
-def _read(term: Term, evidence: Mapping[str, Evidence]) -> Reading | str:
+def _read(term: Term, evidence: Mapping[str, Evidence]) -> Amount | str:
     if term.engine not in evidence:
         return f"'{term.engine}' was not measured (there is {', '.join(evidence) or 'nothing'})"
     return QUANTITIES[term.quantity].read(evidence[term.engine], term.batch_size)
@@ -199,7 +199,7 @@ def _find_kind(gate: Inequality) -> GateKind:
     return next(kind for kind in KINDS if kind in kinds)
 
 
-def _weigh(gate: Inequality, readings: Mapping[str, Reading]) -> _Sides:
+def _weigh(gate: Inequality, readings: Mapping[str, Amount]) -> _Sides:
     values = {place: reading.value for place, reading in readings.items()}
     left, right = gate.evaluate(float, values)
     below = above = 0.0
@@ -237,7 +237,7 @@ def _write_bytes(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _list_remarks(gate: Inequality, readings: Mapping[str, Reading], evidence: Mapping[str, Evidence]) -> Iterator[str]:
+def _list_remarks(gate: Inequality, readings: Mapping[str, Amount], evidence: Mapping[str, Evidence]) -> Iterator[str]:
     """What a reader must know of the figures."""
     plain = dict.fromkeys(gate.terms[place].quantity for place, reading in readings.items() if reading.bounds is None)
     silent = [name for name in plain if not QUANTITIES[name].silent]
@@ -253,7 +253,7 @@ def _list_remarks(gate: Inequality, readings: Mapping[str, Reading], evidence: M
             yield f"partial: {evidence[name].left_out} images have no prediction"
 
 
-def _advise(gate: Inequality, readings: Mapping[str, Reading], sides: _Sides) -> Iterator[str]:
+def _advise(gate: Inequality, readings: Mapping[str, Amount], sides: _Sides) -> Iterator[str]:
     """What would settle a gate that stays open."""
     settle = next(iter(readings.values())).settle
     bare = isinstance(gate.left, ast.Name) and not gate.names_on(gate.right)

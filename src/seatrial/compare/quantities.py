@@ -6,8 +6,6 @@ from functools import partial
 from typing import Literal
 
 from seatrial.compare.speed_column import TIMES, SpeedFigure
-from seatrial.evaluation.exact_drop import images_to_settle
-from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.classification import METRICS, Estimate, name_top_k
 from seatrial.metrics.intervals import exact_bounds, images_to_part
 from seatrial.metrics.latency import count_samples
@@ -41,7 +39,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Amount:
     """A quantity's value, in its unit."""
 
     value: float
@@ -53,7 +51,7 @@ class Reading:
     """How many more images part it from a limit: `metrics.intervals.images_to_part`."""
 
 
-Read = Callable[[Evidence, int | None], Reading | str]
+Read = Callable[[Evidence, int | None], Amount | str]
 """From what is known of an engine and a batch size, None where none is given; a text says why it decides nothing."""
 
 
@@ -75,7 +73,7 @@ class Quantity:
     """It is judged by its value alone, by its definition, so that no result says so."""
 
 
-def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Amount | str:
     if not evidence.images or not evidence.hits:
         return _explain_absence(evidence, METRICS[name_top_k(k)].title)
     if k > len(evidence.hits):
@@ -83,18 +81,18 @@ def _read_top_k(k: int, evidence: Evidence, batch_size: int | None) -> Reading |
     return _count_share(evidence.hits[k - 1], evidence.images)
 
 
-def _count_share(count: int, images: int) -> Reading:
-    return Reading(
+def _count_share(count: int, images: int) -> Amount:
+    return Amount(
         count / images, exact_bounds(count, images), images, lambda limit: images_to_part(count, images, limit)
     )
 
 
-def _read_metric(name: str, evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_metric(name: str, evidence: Evidence, batch_size: int | None) -> Amount | str:
     estimate = evidence.metrics.get(name)
     if estimate is None:
         return _explain_absence(evidence, METRICS[name].title)
     bounds = None if estimate.low is None or estimate.high is None else (estimate.low, estimate.high)
-    return Reading(estimate.value, bounds, evidence.images)
+    return Amount(estimate.value, bounds, evidence.images)
 
 
 def _explain_absence(evidence: Evidence, title: str) -> str:
@@ -103,7 +101,11 @@ def _explain_absence(evidence: Evidence, title: str) -> str:
     return f"{title} of '{evidence.name}' is {NO_LABELS}" if not evidence.hits else f"no {title}: evaluate again"
 
 
-def _read_drop(evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_drop(evidence: Evidence, batch_size: int | None) -> Amount | str:
+    # Here, as a bare install, which has no scipy, reads the gates of a card, and so this file.
+    from seatrial.evaluation.exact_drop import images_to_settle
+    from seatrial.evaluation.statistics import Paired
+
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)
@@ -111,7 +113,7 @@ def _read_drop(evidence: Evidence, batch_size: int | None) -> Reading | str:
         return f"the drop of '{evidence.name}' is {NO_LABELS}; agreement and changed_share need none"
     both_wrong = versus.images - versus.both_right - versus.lost - versus.gained
     paired, confidence = Paired(versus.both_right, versus.lost, versus.gained, both_wrong), versus.confidence
-    return Reading(
+    return Amount(
         versus.drop_pp,
         (versus.low_pp, versus.high_pp),
         versus.images,
@@ -119,7 +121,7 @@ def _read_drop(evidence: Evidence, batch_size: int | None) -> Reading | str:
     )
 
 
-def _read_changes(same: bool, evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_changes(same: bool, evidence: Evidence, batch_size: int | None) -> Amount | str:
     versus = evidence.compared
     if versus is None:
         return _explain_alone(evidence)
@@ -144,12 +146,12 @@ def _find_figure(evidence: Evidence, batch_size: int | None) -> SpeedFigure | st
     return figures[size] if doubt is None else f"'{evidence.name}' is in doubt: {doubt}; {MEASURE_AGAIN}"
 
 
-def _read_rate(certain: bool, evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_rate(certain: bool, evidence: Evidence, batch_size: int | None) -> Amount | str:
     found = _find_figure(evidence, batch_size)
-    return found if isinstance(found, str) else Reading(found.rate.value, found.rate.bounds if certain else None)
+    return found if isinstance(found, str) else Amount(found.rate.value, found.rate.bounds if certain else None)
 
 
-def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Reading | str:
+def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Amount | str:
     found = _find_figure(evidence, batch_size)
     if isinstance(found, str):
         return found
@@ -161,10 +163,10 @@ def _read_time(name: str, evidence: Evidence, batch_size: int | None) -> Reading
             f"{found.samples} samples of '{evidence.name}' are too few to state a {percent}th percentile, "
             f"which takes {count_samples(int(percent))}"
         )
-    return Reading(found.times_ms[name])
+    return Amount(found.times_ms[name])
 
 
-def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence, size: int | None) -> Reading | str:
+def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence, size: int | None) -> Amount | str:
     """The most at a batch size, without one at any; work of others makes neither larger."""
     figures = evidence.figures
     if not figures:
@@ -173,12 +175,12 @@ def _read_most(field_name: Literal["memory_bytes", "load_s"], evidence: Evidence
         return f"'{evidence.name}' was not measured at batch {size}"
     chosen = figures.values() if size is None else [figures[size]]
     values = [value for figure in chosen if (value := getattr(figure, field_name)) is not None]
-    return Reading(float(max(values))) if values else f"the record of '{evidence.name}' has no {field_name}"
+    return Amount(float(max(values))) if values else f"the record of '{evidence.name}' has no {field_name}"
 
 
-def _read_cost(field_name: Literal["size_bytes", "compile_s"], evidence: Evidence, size: int | None) -> Reading | str:
+def _read_cost(field_name: Literal["size_bytes", "compile_s"], evidence: Evidence, size: int | None) -> Amount | str:
     value = getattr(evidence, field_name)
-    return f"nothing says {field_name} of '{evidence.name}'" if value is None else Reading(float(value))
+    return f"nothing says {field_name} of '{evidence.name}'" if value is None else Amount(float(value))
 
 
 EXACT = "exact"

@@ -11,7 +11,7 @@ from typing import Literal
 
 from seatrial.data.classes import Classes, number_folders
 from seatrial.data.image_files import find_left_out
-from seatrial.data.label_files import NameIndex, read_image_labels, split_label_line
+from seatrial.data.label_files import read_image_labels, split_label_line
 from seatrial.data.labels import (
     check_folder,
     find_annotations,
@@ -21,6 +21,7 @@ from seatrial.data.labels import (
     name_images,
 )
 from seatrial.data.loading.prefetch import load_ahead
+from seatrial.data.name_index import NameIndex
 from seatrial.data.names import read_text_lines
 from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.errors import DataError

@@ -230,5 +230,5 @@ def check_classes(labels: Iterable[tuple[str, int]], classes: Classes | int, sou
             "`offset = -1` under `[labels]` of the card"
         )
     else:
-        fix = "is this the right recipe?"
+        fix = f"'{example[wrong]}' is one of them: is this the right recipe?"
     raise DataError(shown, fix)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.errors import EngineError, UsageError
+from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.machine.environment import find_version
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import hash_file, hash_value, replacing
@@ -168,11 +169,7 @@ def _draw_list(trained: Sequence[str]) -> list[str]:
 
 
 def _load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    try:
+    with naming_extras("has the demo's digits"):
         from sklearn.datasets import load_digits
-    except ImportError:
-        raise EngineError(
-            "the demo's digits come with scikit-learn, which is not installed", "pip install 'seatrial[demo]'"
-        ) from None
     loaded = load_digits()
     return loaded.images, loaded.target

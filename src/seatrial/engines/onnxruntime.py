@@ -29,6 +29,7 @@ from seatrial.engines.base import (
 from seatrial.engines.layers import count_layers
 from seatrial.engines.runtime import Runtime
 from seatrial.errors import EngineError, RefusedFile, UsageError, shorten
+from seatrial.extras import write_install
 from seatrial.machine.cpu import count_threads, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -69,7 +70,7 @@ class OnnxRuntimeEngine:
         """What is installed, and which of its providers have a device here."""
         found = find_version("onnxruntime") or find_version("onnxruntime-gpu")
         if found is None:
-            hint = "pip install 'seatrial[cpu]'"
+            hint = write_install("cpu")
             return Capabilities("onnxruntime", None, missing="onnxruntime is not installed", install_hint=hint)
         devices = _list_devices()
         precisions = ("fp32", "fp16", "int8") if len(devices) > 1 else ("fp32", "int8")

@@ -24,6 +24,7 @@ from seatrial.engines.base import (
 from seatrial.engines.layers import count_layers
 from seatrial.engines.runtime import Runtime
 from seatrial.errors import RefusedFile, UsageError, shorten
+from seatrial.extras import write_install
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.store.files import hash_value
@@ -51,7 +52,7 @@ class OpenVinoEngine:
         """What is installed, which devices it sees, and what they compute in."""
         found = find_version("openvino")
         if found is None:
-            hint = "pip install 'seatrial[openvino]'"
+            hint = write_install("openvino")
             return Capabilities("openvino", None, missing="openvino is not installed", install_hint=hint)
         devices, precisions = _read_devices()
         return Capabilities("openvino", found, devices, precisions, in_graph=("int8",), free_batch=True)

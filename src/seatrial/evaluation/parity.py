@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
 
 from seatrial.errors import ParityError
 from seatrial.store.records import StepParity
@@ -180,6 +179,9 @@ def fit_labels(digests: NDArray[np.uint64], first_class: NDArray[np.int32], labe
         first_class: (n,), its best class.
         labels: (n,)
     """
+    # Here, as a bare install, which has no scipy, scores predictions, and so reads this file.
+    from scipy.special import bdtrc
+
     _, first_of, group = np.unique(digests, return_index=True, return_inverse=True)
     first = first_of[group]
     later = np.flatnonzero(first != np.arange(len(digests)))

@@ -21,6 +21,7 @@ from seatrial.export.derived_graph import (
     store_derived_graph,
 )
 from seatrial.export.split_preprocessing import cut_body
+from seatrial.extras import naming_extras
 from seatrial.models.onnx_file import load_graph, read_facts
 from seatrial.store.records import GraphManifest
 
@@ -113,9 +114,8 @@ def sort_nodes(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
 def _load_converter() -> Any:
     path = list(sys.path)
     try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-    except ImportError:
-        raise EngineError("onnxruntime, which makes fp16, is not installed", "pip install 'seatrial[cpu]'") from None
+        with naming_extras("makes fp16"):
+            from onnxruntime.transformers.float16 import convert_float_to_float16
     finally:
         # The package puts its own folder there, full of modules with everyday names.
         sys.path[:] = path

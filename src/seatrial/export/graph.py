@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seatrial.engines.base import LEAST_SHARE, pad_batch
 from seatrial.engines.node_types import count_precisions
 from seatrial.errors import EngineError, shorten
+from seatrial.extras import naming_extras
 from seatrial.models.onnx_file import GraphFacts
 from seatrial.store.records import GraphPrecision
 
@@ -83,10 +84,8 @@ def open_graph(
     Raises:
         EngineError: onnxruntime is not installed, or does not take the graph.
     """
-    try:
+    with naming_extras("checks graphs"):
         import onnxruntime
-    except ImportError:
-        raise EngineError("onnxruntime, which checks graphs, is not installed", "pip install 'seatrial[cpu]'") from None
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -21,6 +21,7 @@ from seatrial.errors import EngineError, first_line
 from seatrial.evaluation.parity import measure_parity
 from seatrial.export.derived_graph import WEIGHTED, check_ends, is_preprocessing
 from seatrial.export.graph import run_graph
+from seatrial.extras import naming_extras
 from seatrial.models.onnx_file import read_facts
 
 MIN_OPSET = 13
@@ -157,11 +158,7 @@ def _load_nncf() -> Any:
     os.environ.setdefault("NNCF_CI", "1")
     # Through it NNCF warns of a missing CUDA, which is not needed here.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    try:
+    with naming_extras("quantises graphs"):
         import nncf
-    except ImportError:
-        raise EngineError(
-            "nncf, which quantises graphs, is not installed", "pip install 'seatrial[openvino]'"
-        ) from None
     logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf

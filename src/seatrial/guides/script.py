@@ -137,7 +137,7 @@ def read_steps(text: str, file: str, words: Sequence[str] = (), line: int = 0) -
 def order_steps(file: str, operations: Sequence[Operation]) -> FoundSteps:
     """Operations as steps: pixels first, then one normalisation of all that is subtracted and divided."""
     found = FoundSteps(file)
-    tail = Scaling()
+    tail = PixelScaling()
     swapped = False
     for each in drop_repeated(operations):
         where = f"{each.file} line {each.line}"
@@ -196,7 +196,7 @@ def drop_repeated(operations: Sequence[Operation]) -> list[Operation]:
     return [*head, *first, Operation("unclear", {"why": why}, first[0].file, first[0].line)]
 
 
-class Scaling:
+class PixelScaling:
     """What is subtracted and divided, on the scale 0..255, with the lines that say so."""
 
     def __init__(self) -> None:

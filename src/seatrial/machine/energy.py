@@ -18,9 +18,9 @@ from seatrial.store.measurement import Energy, EnergyScope
 POWERCAP = Path("/sys/class/powercap")
 """Where Linux has the counters of Intel's and AMD's processors (Documentation/power/powercap)."""
 LEAST_S = 1.0
-"""Counters move in steps of up to a tenth of a second: what takes less than this is not told by them."""
+"""Counters move in steps of up to a tenth of a second: work shorter than this is not measured."""
 MOST_W = 1000.0
-"""No package draws more; a span in which one that did might have wrapped its counter around twice is not told."""
+"""No package draws more; a span in which one that did might have wrapped its counter around twice is not measured."""
 POWER_READINGS = 3
 _PACKAGE = re.compile(r"intel-rapl:\d+")
 """AMD's processors have that name too; further numbers are of parts of a package."""
@@ -145,7 +145,7 @@ class EnergyMeter:
 def watch_power(device: str, keep_running: Callable[[Callable[[], bool]], None]) -> list[float]:
     """Watts of an NPU under a load, by some readings; none on other devices.
 
-    npu-smi takes about as long as many runs, so it is asked after the measurement, while the same work goes on.
+    npu-smi takes about as long as many runs, so it is run after the measurement, while the same work goes on.
 
     Args:
         keep_running: does the work until the function that it is given is true.

@@ -16,7 +16,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from seatrial.metrics.latency import Latency
 
@@ -64,6 +63,9 @@ def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> Bound
 
 def half_width(values: NDArray[np.float64]) -> float:
     """Half of Student's interval for the mean of independent values."""
+    # Here, as a bare install, which has no scipy, reads cards, and so this file.
+    from scipy.special import stdtrit
+
     count = len(values)
     quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
     return quantile * float(values.std(ddof=1)) / math.sqrt(count)

@@ -9,7 +9,8 @@ from pkgutil import resolve_name
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from seatrial.errors import EngineError, SeatrialError, UsageError, first_line
+from seatrial.errors import SeatrialError, UsageError, first_line
+from seatrial.extras import naming_extras
 from seatrial.recipes.schema import Argument, Network
 from seatrial.strict import check_name
 
@@ -73,20 +74,14 @@ def count_parameters(built: "nn.Module") -> int:
     return sum(parameter.numel() for parameter in built.parameters())
 
 
-def import_extra(name: str, extra: str = "torch") -> ModuleType:
-    """Import a module of an extra.
+def import_extra(name: str) -> ModuleType:
+    """Import a module that networks and checkpoints need, of an extra.
 
     Raises:
         EngineError: it is not installed.
     """
-    try:
+    with naming_extras("networks and checkpoints need"):
         return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision", "timm", "transformers"):
-            raise
-        raise EngineError(
-            f"networks and checkpoints need {error.name}, which is not installed", f"pip install 'seatrial[{extra}]'"
-        ) from None
 
 
 def _build_ours(network: Network) -> "nn.Module":
@@ -136,7 +131,7 @@ def _build_torchvision(network: Network) -> "nn.Module":
 
 
 def _build_transformers(network: Network) -> "nn.Module":
-    transformers = import_extra("transformers", "hf")
+    transformers = import_extra("transformers")
     built: nn.Module = getattr(transformers, network.name)(_read_config(transformers, network))
     own, size = type(built), find_size(built.config, "image_size")
     # Classes that pass on what they do not name themselves have the parameter below.

@@ -1,4 +1,4 @@
-"""A board of many runs as one HTML file: it opens offline, and its one script is held by its hash."""
+"""A board of many runs as one HTML file: it opens offline, and its one script is allowed by its hash."""
 
 import base64
 import hashlib

@@ -1,7 +1,6 @@
 """Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
 
 import math
-import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +15,6 @@ from seatrial.report.speed import all_speeds, find_common_batch
 from seatrial.report.tradeoff import Rival, find_front, find_ties, list_rivals
 from seatrial.results.run_folder import Run
 
-RENDERER_BYTES = 72 * 2**30
-"""Of addresses, of which vl-convert's JavaScript engine reserves 65 GiB; its memory is a tenth of one."""
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 _INK, _MUTED, _PALE, _RULE, _GATE = (PALETTE[name][0] for name in ("ink", "muted", "pale", "rule", "fail"))
 _FONT = "Helvetica, Arial, sans-serif"
@@ -34,12 +31,6 @@ class Chart:
     title: str
     caption: str
     svg: str
-
-
-def are_drawable() -> bool:
-    """Whether the renderer's addresses are to be had: without them it does not fail, but ends the process."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return limit == resource.RLIM_INFINITY or limit >= RENDERER_BYTES
 
 
 def draw_charts(run: Run) -> list[Chart]:

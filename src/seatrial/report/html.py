@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
 from seatrial.printable import make_printable
-from seatrial.report.charts import are_drawable, draw_charts
+from seatrial.report.drawable import explain_no_charts
 from seatrial.report.formats import COMMAND
-from seatrial.report.language import find_language, say
+from seatrial.report.language import find_language
 from seatrial.report.page import make_page
 from seatrial.report.palette import ENGINES, write_variables
 from seatrial.report.template import make_environment
 from seatrial.report.translate import retell_markup, retell_values
 from seatrial.results.run_folder import Run
+
+if TYPE_CHECKING:
+    from seatrial.report.charts import Chart
 
 
 def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
@@ -24,15 +28,14 @@ def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
     """
     environment = make_environment()
     environment.filters |= {"mark_code": _mark_code, "keep_units": _keep_units}
-    # The SVG comes from vl-convert, which escapes the names in it.
-    figures = [(figure, Markup(figure.svg)) for figure in (draw_charts(run) if are_drawable() else ())]
+    no_charts = explain_no_charts()
     colours = {name: f"var(--{ENGINES[place % len(ENGINES)]})" for place, name in enumerate(run.engines)}
     light, dark = (Markup(write_variables(is_dark)) for is_dark in (False, True))
     template = environment.get_template("report.html.j2")
     shown = template.render(
         page=retell_values(make_page(run)),
-        figures=figures,
-        no_charts="" if are_drawable() else _explain_no_charts(),
+        figures=() if no_charts else _draw_figures(run),
+        no_charts=no_charts,
         colours=colours,
         light=light,
         dark=dark,
@@ -42,11 +45,11 @@ def write_html(run: Run, links: Sequence[tuple[str, str]] = ()) -> str:
     return retell_markup(make_printable(shown, keep="\n\t"))
 
 
-def _explain_no_charts() -> str:
-    return say(
-        "The charts are left out: drawing them takes 72 GiB of addresses, and a limit (ulimit -v) leaves this process "
-        "fewer."
-    )
+def _draw_figures(run: Run) -> "list[tuple[Chart, Markup]]":
+    """The charts with their SVG, which comes from vl-convert; it escapes the names in it."""
+    from seatrial.report.charts import draw_charts
+
+    return [(chart, Markup(chart.svg)) for chart in draw_charts(run)]
 
 
 def _mark_code(text: str) -> Markup:

@@ -18,7 +18,7 @@ ENGLISH = "en"
 LANGUAGES = {ENGLISH: "English", "zh": "中文"}
 """Languages by their code, each but English with a catalogue `phrases.CODE.json`."""
 
-SAID, TOLD = "said", "told"
+SAID, RETOLD = "said", "told"
 """The two groups of a catalogue: phrases that `say` takes, and sentences that `retell` finds."""
 
 _speaking: ContextVar[str] = ContextVar("language of the report", default=ENGLISH)
@@ -78,7 +78,7 @@ _SENTENCES = re.compile(r"(?<=\.) (?=[A-Z`])")
 _JOINTS = {" · ": " · ", "; ": "；"}
 """Between parts of a sentence, with what stands there instead."""
 _LONGEST = 1000
-"""Most characters that are held against patterns: no sentence of ours has as many, and hostile ones take no time."""
+"""Most characters that are matched against patterns: no sentence of ours has as many, and hostile ones take no time."""
 
 
 @lru_cache(maxsize=10_000)
@@ -103,7 +103,7 @@ def _retell(language: str, text: str) -> str:
 @cache
 def _read_patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
     """Phrases with fields as patterns: first those that begin with words of their own, and that have the most."""
-    phrases = [phrase for phrase in read_groups(language)[TOLD] if _FIELD.search(phrase)]
+    phrases = [phrase for phrase in read_groups(language)[RETOLD] if _FIELD.search(phrase)]
     phrases.sort(key=lambda phrase: (phrase[0] == "{", -len(_FIELD.sub("", phrase))))
     return [(re.compile(_make_pattern(phrase), re.DOTALL), phrase) for phrase in phrases]
 
@@ -127,12 +127,12 @@ def find_language() -> str:
 def read_catalogue(language: str) -> Mapping[str, str]:
     """Phrases of that language by the English ones: those that `say` takes, and those of finished sentences."""
     groups = read_groups(language)
-    return groups[TOLD] | groups[SAID]
+    return groups[RETOLD] | groups[SAID]
 
 
 @cache
 def read_groups(language: str) -> Mapping[str, dict[str, str]]:
-    """A catalogue by its two groups, `SAID` and `TOLD`; a phrase may be in both."""
+    """A catalogue by its two groups, `SAID` and `RETOLD`; a phrase may be in both."""
     path = resources.files("seatrial.report") / f"phrases.{language}.json"
     groups: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
     return groups

@@ -23,7 +23,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """One engine, to be held against others."""
+    """One engine, to be compared with others."""
 
     name: str
     accuracy: Figure

@@ -20,7 +20,7 @@ _KEPT = ("kind", "outcome", "command", "version")
 
 
 def retell_values(value: Value) -> Value:
-    """A dataclass, tuple, list or text with every text in it told in the language; all else as it is."""
+    """A dataclass, tuple, list or text with every text in it in the language; all else as it is."""
     return value if find_language() == ENGLISH else _retell(value)
 
 
@@ -36,7 +36,7 @@ def _retell(value: Any) -> Any:
 
 
 def retell_markup(markup: str) -> str:
-    """HTML with its texts and labels told in the language, but for styles and code."""
+    """HTML with its texts and labels in the language, but for styles and code."""
     if find_language() == ENGLISH:
         return markup
     pieces = _VERBATIM.split(markup)

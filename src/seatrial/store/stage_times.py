@@ -32,7 +32,7 @@ class StageTime(Strict):
     """Least time of timing that was requested of each point."""
 
 
-class StageTimes(Record):
+class LatestStageTimes(Record):
     """The latest time of every stage."""
 
     schema_: Literal["seatrial/stage-times/1"] = Field(default="seatrial/stage-times/1", alias="schema")
@@ -51,9 +51,9 @@ class StageClock:
 
     def __init__(self, path: Path, network: str, machine: str) -> None:
         self._path = path
-        self._times = StageTimes(network=network, machine=machine)
+        self._times = LatestStageTimes(network=network, machine=machine)
         with suppress(SeatrialError):
-            stored = StageTimes.load(path)
+            stored = LatestStageTimes.load(path)
             if (stored.network, stored.machine) == (network, machine):
                 self._times = stored
 

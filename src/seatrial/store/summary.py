@@ -35,7 +35,7 @@ class SpeedSummary(Strict):
 
 
 class EngineSummary(Strict):
-    """One engine of a run: what was asked, and what came of it."""
+    """One engine of a run: what was requested, and what came of it."""
 
     name: str
     engine: str = ""

@@ -21,6 +21,8 @@ class Epoch(Strict):
     """None without held-out images."""
     val_top5: float | None = None
     val_loss: float | None = None
+    val_images: int | None = None
+    """Held-out images that were counted; None too where an older version did not store it."""
     learning_rate: float
     """Learning rate of the last step."""
     images_per_s: float

@@ -260,7 +260,8 @@ class Trainer:
             self.check_weights()
         if self.job.val:
             val = self.validate()
-            epoch = epoch.model_copy(update={"val_top1": val.top1, "val_top5": val.top5, "val_loss": val.loss})
+            figures = {"val_top1": val.top1, "val_top5": val.top5, "val_loss": val.loss, "val_images": val.images}
+            epoch = epoch.model_copy(update=figures)
             self.state.best_top1 = max(self.state.best_top1, val.top1)
             part = f" of {val.images:,} in {val.of_images:,}" if val.is_partial else ""
             held_out = f", held-out top-1 {val.top1:.2%}{part}"

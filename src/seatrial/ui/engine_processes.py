@@ -10,7 +10,7 @@ from seatrial.machine.isolated_process import PYTHON
 from seatrial.machine.warm_process import WarmProcess
 from seatrial.store.records import EngineManifest
 from seatrial.ui.pictures_process import Pictures
-from seatrial.ui.predict_process import ImageJob, Prediction
+from seatrial.ui.predict_process import EnginePrediction, ImageJob
 
 PREDICT: Sequence[str] = (*PYTHON, "seatrial.ui.predict_process")
 DRAW: Sequence[str] = (*PYTHON, "seatrial.ui.pictures_process")
@@ -38,7 +38,7 @@ class EngineProcesses(Closing):
             self._find_engine(run, name)
         self._find(run, run / "engines" / names[0], DRAW, DRAWS)
 
-    def predict(self, run: Path, name: str, job: ImageJob) -> Prediction:
+    def predict(self, run: Path, name: str, job: ImageJob) -> EnginePrediction:
         """What the engine of that name in a run folder makes of an image.
 
         Raises:
@@ -46,7 +46,7 @@ class EngineProcesses(Closing):
         """
         with self._one_engine:
             process = self._find_engine(run, name)
-            return process.call(job, Prediction, NEXT_S if process.done else FIRST_S)
+            return process.call(job, EnginePrediction, NEXT_S if process.done else FIRST_S)
 
     def draw(self, run: Path, name: str, job: ImageJob) -> Pictures:
         """What preprocessing makes of an image for the engine of that name.

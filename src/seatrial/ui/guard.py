@@ -34,7 +34,7 @@ WELCOME += '<title>seatrial</title><p><a href="{url}">Open the page</a></p>'
 """Not a redirect: a browser that came from elsewhere would not send the cookie along with one."""
 
 
-class Session:
+class PageAccess:
     """Who gets in: by a token in the first address, by a cookie from then on."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def read_query(scope: Scope) -> dict[str, str]:
 class Guard:
     """An ASGI application that lets requests through to another one, or refuses them."""
 
-    def __init__(self, app: ASGIApp, session: Session, port: int) -> None:
+    def __init__(self, app: ASGIApp, session: PageAccess, port: int) -> None:
         self._app, self._session, self._port = app, session, port
         self._hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
         self._name = f"seatrial-{port}"

@@ -14,7 +14,7 @@ from seatrial.store.command_line import write_words
 from seatrial.store.records import NO_LABELS
 from seatrial.ui.folders import make_address
 from seatrial.ui.pages import get_query, render
-from seatrial.ui.run_index import Figure, RunRow, find_running
+from seatrial.ui.run_index import EngineFigure, RunRow, find_running
 from seatrial.ui.select_runs import MOST_CHOICES, ORDERS, OUTCOMES, RunQuery, Selection, name_outcome, select_runs
 from seatrial.ui.site import Site, get_site
 from seatrial.ui.work import find_work
@@ -137,7 +137,7 @@ def list_cells(row: RunRow, is_unread: bool, is_running: bool) -> dict[str, obje
     }
 
 
-def _write(figure: Figure | None, write: Callable[[float], str], absent: str = NOTHING) -> tuple[str, str]:
+def _write(figure: EngineFigure | None, write: Callable[[float], str], absent: str = NOTHING) -> tuple[str, str]:
     """A figure and its interval."""
     if figure is None:
         return absent, ""
@@ -146,5 +146,5 @@ def _write(figure: Figure | None, write: Callable[[float], str], absent: str = N
     return write(figure.value), f"({write(figure.low)} to {write(figure.high)})"
 
 
-def _name_engine(figure: Figure | None, is_one_of_several: bool = True) -> str:
+def _name_engine(figure: EngineFigure | None, is_one_of_several: bool = True) -> str:
     return figure.engine if figure is not None and is_one_of_several else ""

@@ -29,7 +29,7 @@ SHOWN_PIXELS = 512
 """Longest side of a picture; what is larger is shown smaller."""
 
 
-class Picture(Strict):
+class StepPicture(Strict):
     """An image after a step."""
 
     words: str
@@ -43,7 +43,7 @@ class Picture(Strict):
 class Pictures(Strict):
     """An image on its way to the network."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[StepPicture, ...]
     """As decoded, then after each step on pixels."""
     then: tuple[str, ...]
     """What follows, in words: it gives no picture."""
@@ -84,7 +84,7 @@ def _list_rest(pipeline: InputPipeline) -> list[str]:
     return [step.describe() for step in pipeline.recipe.preprocess if isinstance(step, TensorStep)]
 
 
-def _draw(words: str, image: Image.Image) -> Picture:
+def _draw(words: str, image: Image.Image) -> StepPicture:
     size = image.size
     shown = image.convert("RGB") if image.mode == "YCbCr" else image
     if max(size) > SHOWN_PIXELS:
@@ -93,7 +93,7 @@ def _draw(words: str, image: Image.Image) -> Picture:
     stream = io.BytesIO()
     shown.save(stream, "PNG", compress_level=1)
     png = base64.b64encode(stream.getvalue()).decode("ascii")
-    return Picture(words=words, width=size[0], height=size[1], png=png)
+    return StepPicture(words=words, width=size[0], height=size[1], png=png)
 
 
 def _handle(pipeline: InputPipeline, fields: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The process that keeps one engine open: `python -m seatrial.ui.predict_process ENGINE_FOLDER`.
 
-It takes `ImageJob`s and returns a `Prediction` for each: see `machine.warm_process`.
+It takes `ImageJob`s and returns an `EnginePrediction` for each: see `machine.warm_process`.
 """
 
 import base64
@@ -42,7 +42,7 @@ class ImageJob(Strict):
         return base64.b64decode(self.image)
 
 
-class Prediction(Strict):
+class EnginePrediction(Strict):
     """What an engine makes of an image."""
 
     best: tuple[ClassShare, ...]
@@ -66,7 +66,7 @@ class Predictor:
         self._engine = OpenedEngine(folder)
         self._opened_s: float | None = time.perf_counter() - began
 
-    def predict(self, job: ImageJob) -> Prediction:
+    def predict(self, job: ImageJob) -> EnginePrediction:
         """The five best classes of an image.
 
         Raises:
@@ -79,7 +79,7 @@ class Predictor:
         best = self._engine.rank(self._engine.run(batch), job.name)
         times_ms = self._time(batch)
         opened_s, self._opened_s = self._opened_s, None
-        return Prediction(
+        return EnginePrediction(
             best=best,
             prepare_ms=prepare_ms,
             run_ms=statistics.median(times_ms),

@@ -25,7 +25,7 @@ PATIENCE_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class EngineFigure:
     """What one engine reached, with its interval where there is one."""
 
     engine: str
@@ -45,11 +45,11 @@ class RunRow:
     model: str = ""
     outcome: Outcome | None = None
     engines: tuple[str, ...] = ()
-    top1: Figure | None = None
+    top1: EngineFigure | None = None
     """Of the engine that the others are compared with, as a fraction."""
-    drop_pp: Figure | None = None
+    drop_pp: EngineFigure | None = None
     """The largest, in points."""
-    images_per_s: Figure | None = None
+    images_per_s: EngineFigure | None = None
     """The best rate of all engines."""
     has_labels: bool = True
     reason: str = ""
@@ -201,14 +201,16 @@ def _make_row(found: FoundRun, summary: RunSummary) -> RunRow:
     rows = list_rows(found.path, summary)
     reference = next((row.engine for row in rows if row.engine.name == summary.reference), None)
     drops = [
-        Figure(row.engine.name, row.engine.drop_pp, row.engine.drop_low_pp, row.engine.drop_high_pp)
+        EngineFigure(row.engine.name, row.engine.drop_pp, row.engine.drop_low_pp, row.engine.drop_high_pp)
         for row in rows
         if row.engine.drop_pp is not None
     ]
-    rates = [Figure(row.engine.name, best.images_per_s, best.low, best.high) for row in rows if (best := row.best)]
+    rates = [
+        EngineFigure(row.engine.name, best.images_per_s, best.low, best.high) for row in rows if (best := row.best)
+    ]
     top1 = None
     if reference is not None and reference.top1 is not None:
-        top1 = Figure(reference.name, reference.top1, reference.top1_low, reference.top1_high)
+        top1 = EngineFigure(reference.name, reference.top1, reference.top1_low, reference.top1_high)
     return RunRow(
         path=found.path,
         begun_ns=found.begun_ns,

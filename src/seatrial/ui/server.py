@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.ui.compare_page import show_comparison
-from seatrial.ui.guard import Guard, Session
+from seatrial.ui.guard import Guard, PageAccess
 from seatrial.ui.image_page import show_image_page, show_prediction, show_steps
 from seatrial.ui.list_page import show_list
 from seatrial.ui.pages import make_style, show_error, show_refusal
@@ -26,10 +26,10 @@ ADDRESS = "127.0.0.1"
 """Of this machine alone; there is no option for another."""
 CONNECTIONS = 64
 GRACE_S = 2
-"""For answers under way when the server is told to end."""
+"""For requests under way when the server ends."""
 
 
-def make_app(site: Site, session: Session, port: int) -> Guard:
+def make_app(site: Site, session: PageAccess, port: int) -> Guard:
     """The pages of a site, behind their guard."""
     routes: Sequence[tuple[str, Callable[[Request], Response]]] = (
         ("/", show_list),
@@ -87,7 +87,7 @@ def open_socket(port: int) -> socket.socket:
 
 
 class PageServer(uvicorn.Server):
-    """A server that tells its site to end when it is told to itself."""
+    """A server that ends its site when it ends itself."""
 
     def __init__(self, site: Site, app: Guard) -> None:
         super().__init__(

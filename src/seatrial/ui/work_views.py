@@ -31,7 +31,7 @@ TITLES = {"evaluation": "Evaluation of {}", "measurement": "Measurement of {}", 
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Curve:
     """A line of figures."""
 
     title: str
@@ -56,7 +56,7 @@ class WorkView:
     unit: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     note: str = ""
-    charts: tuple[Chart, ...] = ()
+    charts: tuple[Curve, ...] = ()
     points: tuple[tuple[str, ...], ...] = ()
     """Of a measurement: scope, batch size, streams and images/s."""
 
@@ -127,11 +127,21 @@ def _describe_training(title: str, state: str, is_running: bool, found: Training
     facts = [(words, _write(figures[name])) for name, words in STEP_FIGURES if name in figures]
     tops = [(epoch, 100 * top1) for epoch, top1 in _find_pairs(found.epochs, "epoch", "val_top1")]
     if tops:
-        facts.append(("Validation top-1, %", f"{tops[-1][1]:.2f} after epoch {tops[-1][0]:g}"))
+        counts = dict(_find_pairs(found.epochs, "epoch", "val_images"))
+        facts.append(("Validation top-1, %", _write_validation(*tops[-1], int(counts.get(tops[-1][0], 0)))))
     losses = _find_pairs(found.curve, "step", "loss")
     charts = (*_draw("Loss by step", losses), *_draw("Validation top-1 by epoch, %", tops))
     done, total = int(figures.get("step", 0)), int(figures.get("steps", 0))
     return WorkView(title, state, is_running, done, total, "steps", tuple(facts), charts=charts)
+
+
+def _write_validation(epoch: float, top1_percent: float, images: int) -> str:
+    """An epoch's accuracy, with its interval where the images are known (0: they are not)."""
+    share = write_percent(top1_percent / 100)
+    if images > 0:
+        low, high = wilson_interval(round(top1_percent / 100 * images), images)
+        share = f"{share} ({write_percent(low)} to {write_percent(high)})"
+    return f"{share} after epoch {epoch:g}"
 
 
 def _write(figure: float) -> str:
@@ -144,7 +154,7 @@ def _find_pairs(lines: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[f
     return [(a, b) for a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
 
 
-def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Chart]:
+def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Curve]:
     """A chart of at least two figures, (x, y)."""
     if len(figures) < 2:
         return
@@ -153,7 +163,7 @@ def _draw(title: str, figures: Sequence[tuple[float, float]]) -> Iterator[Chart]
     across, up = (xs[-1] - xs[0]) or 1, (high - low) or 1
     places = (f"{WIDTH * (x - xs[0]) / across:.1f},{HEIGHT * (high - y) / up:.1f}" for x, y in figures)
     words = f"{title}: {write_figures(ys[0])} at first, {write_figures(ys[-1])} now"
-    yield Chart(title, " ".join(places), write_figures(low), write_figures(high), words)
+    yield Curve(title, " ".join(places), write_figures(low), write_figures(high), words)
 
 
 def _describe_measurement(title: str, state: str, is_running: bool, points: Sequence[FollowedPoint]) -> WorkView:

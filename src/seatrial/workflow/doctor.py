@@ -18,6 +18,7 @@ from seatrial.data.labels import check_folder, find_annotations, find_class_fold
 from seatrial.engines import get_engine
 from seatrial.engines.base import PRECISIONS, Capabilities
 from seatrial.errors import ExitCode, SeatrialError
+from seatrial.extras import write_install
 from seatrial.machine.cpu import count_cores, has_fast_bf16
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -103,7 +104,7 @@ def _explain_device(device: str, has: Capabilities) -> Check:
         return _fail("device", f"the driver lists {gpus} GPUs, and none of them is '{device}': {there}", fix)
     builds = {
         "torch": "install a build of torch with CUDA: https://pytorch.org/get-started",
-        "onnxruntime": "pip uninstall onnxruntime && pip install 'seatrial[gpu]'",
+        "onnxruntime": f"pip uninstall onnxruntime && {write_install('gpu')}",
     }
     built = f"the driver lists {gpus} GPUs, but this build of {has.engine} {has.version} uses none"
     return _fail("device", built, builds.get(has.engine, fix))

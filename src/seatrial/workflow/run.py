@@ -90,8 +90,8 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         written = write_report(run, progress)[2]
     taken_s = time.perf_counter() - began
     if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
-        told = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
-        progress(Update("budget", note=f"the run took {told}; the next one knows how long its stages take"))
+        length = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
+        progress(Update("budget", note=f"the run took {length}; the next one knows how long its stages take"))
     return written
 
 
@@ -163,11 +163,14 @@ def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Ru
     Raises:
         UsageError: the folder is no run.
     """
+    from seatrial.report.drawable import explain_no_charts
     from seatrial.report.write import write_report as write
 
     written = html, markdown, found = write(run)
     summarise(found).save(run / SUMMARY)
     progress(Update("report", note=f"{html} and {markdown.name}"))
+    if no_charts := explain_no_charts():
+        progress(Update("report", note=no_charts))
     return written
 
 

@@ -1,4 +1,4 @@
-"""What each stage of a run is asked for: the same when it is done and when it is only looked for."""
+"""What each stage of a run is given: the same when it is done and when it is only looked for."""
 
 from pathlib import Path
 

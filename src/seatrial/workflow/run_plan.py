@@ -17,7 +17,7 @@ from seatrial.progress import Progress, silent
 from seatrial.recipes import Recipe
 from seatrial.store.records import AccuracyRecord
 from seatrial.store.stage_cache import watching
-from seatrial.store.stage_times import TIMES, StageTime, StageTimes
+from seatrial.store.stage_times import TIMES, LatestStageTimes, StageTime
 from seatrial.workflow.bench import find_measured
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.evaluate import prepare_evaluation
@@ -227,7 +227,7 @@ def read_estimates(output: Path, network: str) -> Estimates:
     paths = sorted(beside, key=lambda path: path.stat().st_mtime, reverse=True)[:MOST_RUNS]
     for path in [output / TIMES, *paths]:
         with suppress(SeatrialError):
-            times = StageTimes.load(path)
+            times = LatestStageTimes.load(path)
             if (times.network, times.machine) == (network, machine):
                 for stage in times.stages:
                     found.setdefault((stage.stage, stage.engine), (stage, str(output.parent / path.parent.name)))

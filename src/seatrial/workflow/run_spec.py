@@ -146,6 +146,9 @@ def check_run(spec: RunSpec, progress: Progress, find: FindWeights = find_weight
     Raises:
         SeatrialError: what is wrong.
     """
+    if spec.labels is not None and spec.labels.is_fifo():
+        shown = f"--labels {spec.labels} is a pipe, which can be read once, and a run reads its labels again"
+        raise UsageError(shown, "write them to a file and give that")
     card = resolve_card(spec.recipe, spec.image_size, spec.like, spec.classes)
     engines = _choose_engines(spec, card.recipe)
     card = name_trained(card, spec.checkpoint)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.cli.train_aliases import FLAGS, NO_VALUE, Flag, translate
+from seatrial.cli.train_aliases import FLAGS, NO_VALUE, TrainFlag, translate
 from seatrial.errors import UsageError
 
 ONE_CARD = "--data /data --npu 0 -j 64 -b 512 --lr 0.2 --warmup 5 --label-smoothing=0.1"
@@ -182,7 +182,7 @@ def test_what_has_no_meaning_is_refused_with_what_does_it(words: str, message: s
 
 
 @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.names[0])
-def test_no_row_leaves_a_flag_of_theirs_in_the_line(flag: Flag) -> None:
+def test_no_row_leaves_a_flag_of_theirs_in_the_line(flag: TrainFlag) -> None:
     for name in flag.names:
         value = {"--device-list": "0", "--opt-level": "O2", "--precision_mode": "allow_mix_precision"}.get(name, "1")
         words = [name] if flag.takes == NO_VALUE or name == "--amp" else [name, value]

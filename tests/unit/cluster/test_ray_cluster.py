@@ -335,7 +335,7 @@ def test_without_ray_it_is_told_what_brings_it(monkeypatch: pytest.MonkeyPatch) 
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", find_nothing)
-    with pytest.raises(EngineError, match=r"^Ray is not installed; pip install 'seatrial\[ray\]'$"):
+    with pytest.raises(EngineError, match=r"^ray is not installed; pip install 'seatrial\[ray\]'$"):
         RayExecutor("cpu")
 
 

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from run_folder import BF16, TORCH, Trial, build_run
 from seatrial.compare.gates import gather_evidence
-from seatrial.compare.quantities import QUANTITIES, Evidence, Reading
+from seatrial.compare.quantities import QUANTITIES, Amount, Evidence
 from seatrial.compare.speed_column import SpeedFigure
 from seatrial.results.run_folder import read_records
 from seatrial.results.speed import Rate
@@ -62,18 +62,18 @@ EXPECTED: Mapping[str, float] = {
 def test_a_quantity_is_read(name: str, evidence: dict[str, Evidence]) -> None:
     size = 4 if QUANTITIES[name].batch == "required" else None
     found = QUANTITIES[name].read(evidence[NAME], size)
-    assert isinstance(found, Reading)
+    assert isinstance(found, Amount)
     assert found.value == pytest.approx(EXPECTED[name], abs=1e-6)
     assert (found.bounds is not None) == bool(QUANTITIES[name].interval)
 
 
 @pytest.mark.parametrize(("name", "samples"), [("p90_ms", 44), ("p95_ms", 90), ("p99_ms", 459)])
 def test_few_samples_state_no_percentile(name: str, samples: int) -> None:
-    def read(count: int) -> Reading | str:
+    def read(count: int) -> Amount | str:
         figure = SpeedFigure(Rate(100), 1, times_ms={name: 9.0}, samples=count)
         return QUANTITIES[name].read(Evidence("npu", figures={1: figure}), None)
 
-    assert read(samples) == Reading(9.0)
+    assert read(samples) == Amount(9.0)
     assert str(read(samples - 1)).startswith(f"{samples - 1} samples of 'npu' are too few to state a ")
 
 
@@ -86,13 +86,13 @@ def test_a_quantity_of_nothing_says_why(name: str) -> None:
 def test_shares_have_exact_bounds(evidence: dict[str, Evidence]) -> None:
     exact = binomtest(516, 540).proportion_ci(0.9, "exact")
     found = QUANTITIES["top1"].read(evidence[NAME], None)
-    assert isinstance(found, Reading) and found.bounds == pytest.approx((exact.low, exact.high))
+    assert isinstance(found, Amount) and found.bounds == pytest.approx((exact.low, exact.high))
 
 
 def test_a_batch_size_may_be_named(evidence: dict[str, Evidence]) -> None:
     rate, time = (QUANTITIES[name].read(evidence[NAME], 1) for name in ("images_per_s", "p50_ms"))
-    assert isinstance(rate, Reading) and rate.value == pytest.approx(125)
-    assert isinstance(time, Reading) and time.value == pytest.approx(8)
+    assert isinstance(rate, Amount) and rate.value == pytest.approx(125)
+    assert isinstance(time, Amount) and time.value == pytest.approx(8)
     for name in ("images_per_s", "p99_ms", "memory_bytes", "load_s"):
         assert QUANTITIES[name].read(evidence[NAME], 2) == f"'{NAME}' was not measured at batch 2"
 

@@ -9,9 +9,10 @@ import pytest
 from scipy.io import savemat
 
 from class_cards import make_recipe
-from seatrial.data import label_files
+from seatrial.data import label_files, label_tables
 from seatrial.data.classes import UNKNOWN, Classes
 from seatrial.data.label_files import match_names, read_image_labels, read_label_file
+from seatrial.data.name_index import NameIndex
 from seatrial.errors import DataError
 from seatrial.recipes.class_names import load_imagenet
 
@@ -171,7 +172,13 @@ def test_the_devkits_numbers_are_refused_unless_its_meta_is_there(
 def test_a_name_that_several_images_could_be_is_none() -> None:
     ids = ["x/a.png", "y/a.png", "b.png", "b.jpg", "c.v1.png"]
     names = {"x/a.png": 0, "a.png": 1, "b": 2, "c.v1": 3, "b.png": 4}
-    assert match_names(names, ids, Path("l")) == {"x/a.png": 0, "a.png": 1, "b": 2, "c.v1.png": 3, "b.png": 4}
+    assert match_names(names, NameIndex(ids), Path("l")) == {
+        "x/a.png": 0,
+        "a.png": 1,
+        "b": 2,
+        "c.v1.png": 3,
+        "b.png": 4,
+    }
 
 
 def test_a_million_lines_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +188,10 @@ def test_a_million_lines_are_read_in_one_pass(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "labels.csv"
     path.write_text("".join(f"{index:06d},{WNIDS[index % 1000]}\n" for index in range(count)))
     looked = []
-    find = label_files.NameIndex.find
-    monkeypatch.setattr(label_files.NameIndex, "find", lambda self, name: looked.append(name) or find(self, name))
+    find = NameIndex.find
+    monkeypatch.setattr(NameIndex, "find", lambda self, name: looked.append(name) or find(self, name))
     assert read_image_labels(path, images, IMAGENET) == {image: i % 1000 for i, image in enumerate(images)}
-    assert len(looked) <= count + 2 * 2 * label_files.SAMPLE
+    assert len(looked) <= count + 2 * 2 * label_tables.SAMPLE
 
 
 def test_a_line_that_no_label_has_is_refused_at_once(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_folder_without_images_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a.png 9\nb.png 12\n", r"has class 12 \(1 images\), the network has classes 0\.\.9; is this the right recipe"),
+        ("a.png 9\nb.png 12\n", r"has class 12 \(1 images\), the network has classes 0\.\.9; 'b\.png' is one of them"),
         (
             "a.png 1\nb.png 10\n",
             r"has class 10 \(1 images\), .* 0\.\.9; labels count from 0 and these from 1: 'b\.png' is no class "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 import run_folder
 from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
-from seatrial.report import charts
-from seatrial.report.charts import RENDERER_BYTES
+from seatrial.cli import run_cli
+from seatrial.report import drawable
+from seatrial.report.drawable import RENDERER_BYTES
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
 from seatrial.report.write import write_report
@@ -212,10 +214,25 @@ def test_charts_that_a_limit_forbids_are_left_out_and_the_page_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_run(tmp_path)
-    monkeypatch.setattr(charts.resource, "getrlimit", lambda kind: (RENDERER_BYTES - 1, -1))
+    monkeypatch.setattr(drawable.resource, "getrlimit", lambda kind: (RENDERER_BYTES - 1, -1))
     page = write_report(tmp_path)[0].read_text(encoding="utf-8")
     assert "<svg" not in page
     assert "The charts are left out: drawing them takes 72 GiB of addresses" in page
-    monkeypatch.setattr(charts.resource, "getrlimit", lambda kind: (RENDERER_BYTES, -1))
+    monkeypatch.setattr(drawable.resource, "getrlimit", lambda kind: (RENDERER_BYTES, -1))
     page = write_report(tmp_path)[0].read_text(encoding="utf-8")
     assert "<svg" in page and "left out: drawing" not in page
+
+
+def test_a_page_without_what_draws_charts_says_so_and_so_does_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_run(tmp_path)
+    for name in ("altair", "vl_convert"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "seatrial.report.charts", raising=False)
+    assert run_cli(["report", str(tmp_path)]) == 0
+    said = "The charts are left out: what draws them is not installed. pip install 'seatrial[report]' adds it"
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "charts" in line)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert said in line and said in Page(html).text
+    assert "<svg" not in html and "Top-1, %" in Page(html).text

@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.store import stage_times
 from seatrial.store.stage_cache import CachedStage
-from seatrial.store.stage_times import StageClock, StageTime, StageTimes
+from seatrial.store.stage_times import LatestStageTimes, StageClock, StageTime
 
 STAGE = CachedStage("bake", "bake/3", "baked")
 
@@ -38,7 +38,7 @@ def test_what_was_done_has_a_time(clock: StageClock, tmp_path: Path) -> None:
         look(found=True)
     with clock.time(bake(), anew=True):
         pass
-    stored = StageTimes.load(tmp_path / "times.json")
+    stored = LatestStageTimes.load(tmp_path / "times.json")
     assert stored.find("bake", "oven") == StageTime(stage="bake", engine="oven", seconds=2, images=24)
     assert stored.find("bake", "pan") is None and stored.find("bake", "") is not None
     assert (stored.network, stored.machine) == ("resnet50", "here")
@@ -52,7 +52,7 @@ def test_the_latest_time_counts_and_others_stay(clock: StageClock, tmp_path: Pat
     again = StageClock(tmp_path / "times.json", "resnet50", "here")
     with again.time(bake("grill"), anew=True):
         pass
-    stages = StageTimes.load(tmp_path / "times.json").stages
+    stages = LatestStageTimes.load(tmp_path / "times.json").stages
     assert [(stage.engine, stage.images) for stage in stages] == [("oven", 20), ("pan", 20), ("grill", 0)]
 
 
@@ -71,4 +71,4 @@ def test_times_of_another_network_or_machine_go(other: tuple[str, str], clock: S
         pass
     with StageClock(tmp_path / "times.json", *other).time(bake("pan"), anew=True):
         pass
-    assert [stage.engine for stage in StageTimes.load(tmp_path / "times.json").stages] == ["pan"]
+    assert [stage.engine for stage in LatestStageTimes.load(tmp_path / "times.json").stages] == ["pan"]

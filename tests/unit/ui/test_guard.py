@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from page_client import HOST, PORT, open_client
 from run_folder import Trial, build_run
-from seatrial.ui.guard import Session
+from seatrial.ui.guard import PageAccess
 from seatrial.ui.server import make_app
 from seatrial.ui.site import open_site
 
@@ -22,12 +22,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session()
+def session() -> PageAccess:
+    return PageAccess()
 
 
 @pytest.fixture
-def stranger(root: Path, session: Session) -> TestClient:
+def stranger(root: Path, session: PageAccess) -> TestClient:
     """A client without the cookie."""
     return TestClient(make_app(open_site(root), session, PORT), base_url=HOST)
 
@@ -45,7 +45,7 @@ def test_a_wrong_token_is_refused(stranger: TestClient, token: str) -> None:
     assert not stranger.cookies
 
 
-def test_the_token_gives_a_cookie_that_only_this_site_may_use(stranger: TestClient, session: Session) -> None:
+def test_the_token_gives_a_cookie_that_only_this_site_may_use(stranger: TestClient, session: PageAccess) -> None:
     answer = stranger.get(f"/report?token={session.token}&run=%FFa%26b")
     assert answer.status_code == 200 and "set-cookie" in answer.headers
     flags = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
@@ -56,17 +56,17 @@ def test_the_token_gives_a_cookie_that_only_this_site_may_use(stranger: TestClie
     assert stranger.get("/").status_code == 200
 
 
-def test_the_address_to_go_on_to_is_of_this_host(stranger: TestClient, session: Session) -> None:
+def test_the_address_to_go_on_to_is_of_this_host(stranger: TestClient, session: PageAccess) -> None:
     answer = stranger.get(f"{HOST}//evil.example/?token={session.token}")
     assert 'url=/evil.example/"' in answer.text
 
 
 def test_the_cookie_of_another_session_does_not_do(stranger: TestClient) -> None:
-    stranger.cookies.set(f"seatrial-{PORT}", Session().cookie)
+    stranger.cookies.set(f"seatrial-{PORT}", PageAccess().cookie)
     assert stranger.get("/").status_code == 401
 
 
-def test_a_token_for_a_browser_is_good_once(root: Path, session: Session) -> None:
+def test_a_token_for_a_browser_is_good_once(root: Path, session: PageAccess) -> None:
     app = make_app(open_site(root), session, PORT)
     once = session.make_once()
     answers = [TestClient(app, base_url=HOST).get(f"/?token={once}").status_code for _ in range(2)]
@@ -129,7 +129,7 @@ def test_every_answer_forbids_what_is_not_of_this_page(root: Path, page: str, ho
 
 def test_an_error_of_ours_has_the_headers_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seatrial.ui.site.RunIndex.find", lambda index: 1 / 0)
-    session = Session()
+    session = PageAccess()
     app = make_app(open_site(root), session, PORT)
     client = TestClient(app, base_url=HOST, raise_server_exceptions=False)
     client.get("/", params={"token": session.token})

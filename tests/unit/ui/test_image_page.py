@@ -156,7 +156,7 @@ def test_processes_are_of_one_run_and_end_with_it(
     tiny_run: Path, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_processes, "PREDICT", engine_processes.DRAW)
-    monkeypatch.setattr(engine_processes, "Prediction", engine_processes.Pictures)
+    monkeypatch.setattr(engine_processes, "EnginePrediction", engine_processes.Pictures)
     for name in ("a", "b"):
         shutil.copytree(tiny_run / "engines", tmp_path / name / "engines")
     before, job = list_processes(), ImageJob.of(photo, "x")

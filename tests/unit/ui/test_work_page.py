@@ -57,13 +57,13 @@ def test_a_training_shows_its_curve(tmp_path: Path) -> None:
     steps = [
         {"event": "step", "step": n, "steps": 40, "epoch": 1 + n // 10, "loss": 2 / n, "lr": 0.1} for n in range(1, 21)
     ]
-    epochs = [{"event": "epoch", "epoch": n, "val_top1": n / 10} for n in (1, 2)]
+    epochs = [{"event": "epoch", "epoch": n, "val_top1": n / 10, "val_images": 100} for n in (1, 2)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(each) + "\n" for each in (*steps, *epochs)))
     with locked(tmp_path):
         page = open_client(tmp_path).get("/work?folder=.").text
     text = find_text(page)
     assert "running" in text and "20 of 40 steps" in text and "Loss of the last step 0.100" in text
-    assert "Validation top-1, % 20.00 after epoch 2" in text
+    assert "Validation top-1, % 20.00 (13.34 to 28.88) after epoch 2" in text
     assert 'aria-label="Loss by step: 2.00 at first, 0.100 now"' in page
     # The first step is on the left at the top, the last on the right at the bottom.
     points = page.partition('<polyline points="')[2].partition('"')[0].split()

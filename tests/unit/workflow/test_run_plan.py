@@ -1,5 +1,6 @@
 """What a run would do: nothing is done, and every time is one that this machine stored."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,11 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.errors import UsageError
 from seatrial.machine.environment import machine_hash, read_environment
-from seatrial.progress import Update
+from seatrial.progress import Update, silent
 from seatrial.store.records import RunManifest
-from seatrial.store.stage_times import StageTime, StageTimes
+from seatrial.store.stage_times import LatestStageTimes, StageTime
 from seatrial.workflow.run_plan import PlannedStage, RunPlan, plan_run
-from seatrial.workflow.run_spec import RunSpec
+from seatrial.workflow.run_spec import RunSpec, check_run
 from seatrial.workflow.time_budget import fit_budget
 from tiny_trial import TinyTrial
 
@@ -76,7 +77,7 @@ def test_nothing_is_written(spec: RunSpec, tmp_path: Path) -> None:
 
 def write_times(output: Path, machine: str | None = None, network: str | None = None) -> None:
     """Times of a run beside another: each stage took ten seconds, of 48 images and of 2 points of 3 s each."""
-    known = StageTimes.load(output / "times.json")
+    known = LatestStageTimes.load(output / "times.json")
     stages = [StageTime(stage="copy", seconds=10)]
     for name in ENGINES:
         stages += [
@@ -84,7 +85,7 @@ def write_times(output: Path, machine: str | None = None, network: str | None = 
             StageTime(stage="evaluate", engine=name, seconds=10, images=48),
             StageTime(stage="bench", engine=name, seconds=10, points=2, duration_s=3),
         ]
-    StageTimes(
+    LatestStageTimes(
         network=network or known.network, machine=machine or machine_hash(read_environment()), stages=tuple(stages)
     ).save(output / "times.json")
 
@@ -237,3 +238,10 @@ def test_a_run_notes_what_its_budget_was(
     assert manifest.spec["time_budget"] == [3600.0, [1], 0.01, 2]
     assert "--time-budget 1h" in manifest.command
     assert run_cli([*words, "--time-budget", "1h"]) == 0 and "longer than" not in capsys.readouterr().err
+
+
+def test_labels_through_a_pipe_are_refused_before_any_work(spec: RunSpec, tmp_path: Path) -> None:
+    """A pipe can be read once, and `run` hashes its labels besides, and reads them again when it goes on."""
+    os.mkfifo(tmp_path / "labels")
+    with pytest.raises(UsageError, match="labels is a pipe, which can be read once"):
+        check_run(replace(spec, labels=tmp_path / "labels"), silent)

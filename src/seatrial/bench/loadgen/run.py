@@ -15,6 +15,7 @@ from seatrial.bench.vendor_logs.mlperf import ONE_SYSTEM, read_unmet
 from seatrial.bench.vendor_logs.reading import LogHints, Reading
 from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
+from seatrial.extras import write_install
 from seatrial.machine.conditions import read_conditions
 from seatrial.machine.device_use import read_device_use
 from seatrial.machine.environment import DEFAULT, read_environment
@@ -37,7 +38,7 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("mlperf_loadgen") is not None:
         return
-    fix = "pip install 'seatrial[mlperf]'"
+    fix = write_install("mlperf")
     if sys.version_info >= (3, 14):
         fix += f" on Python 3.13 or older: it has no wheels for {sys.version_info.major}.{sys.version_info.minor}"
     raise EngineError("MLPerf's LoadGen is not installed", fix)

@@ -11,7 +11,7 @@ FIXED_BATCH = "16"
 OFFICIAL = "resnet50_official.onnx"
 """What its pth2onnx.py writes, whatever it reads."""
 NVIDIA_WEIGHTS, NVIDIA_GRAPH = "resnet50checkpoint.pth.tar", "resnet50_npu_16.onnx"
-"""What its pthtar2onx.py reads unless it is told, and writes."""
+"""What its pthtar2onx.py reads and writes where no other file is given."""
 PLAIN = ("--no-fuse-preprocess", "--no-simplify")
 """The guides' graphs take normalised floats, and are as the exporter writes them."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seatrial.store.records import TensorSpec
 
 DURATION_S, ITERATIONS = "3", "10"
-"""What trtexec measures at least unless it is told."""
+"""trtexec's defaults of the least time and number of runs."""
 DEVICE_TIMED = ("tensorrt", "ascend")
 """Engines that time copies and computing apart, on any of their devices."""
 SHAPE = re.compile(r"(?:(?P<name>[^:]+):)?(?P<sizes>\d+(?:x\d+)*)")

@@ -35,12 +35,12 @@ def show_bars() -> Iterator[Progress]:
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=24),
         Counts(),
-        TextColumn("{task.fields[told]}", markup=False),
+        TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
         Left(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=PLAIN_EVERY_S) as bars:
-        task = bars.add_task("", visible=False, told="")
+        task = bars.add_task("", visible=False, text="")
         stage, done = "", 0
 
         def show(update: Update) -> None:
@@ -51,14 +51,14 @@ def show_bars() -> Iterator[Progress]:
                 return
             if update.doing:
                 stage, done = update.stage, 0
-                bars.reset(task, description=update.stage, total=None, visible=True, told=make_printable(update.doing))
+                bars.reset(task, description=update.stage, total=None, visible=True, text=make_printable(update.doing))
                 return
             if update.stage != stage or update.done < done:
                 bars.reset(task, description=update.stage, total=update.total, visible=True)
             stage, done = update.stage, update.done
             speed = None if bars.tasks[0].speed is None else float(bars.tasks[0].speed)
-            told = " ".join([update.unit, *write_facts(update, speed)])
-            bars.update(task, completed=update.done, total=update.total, told=make_printable(told))
+            text = " ".join([update.unit, *write_facts(update, speed)])
+            bars.update(task, completed=update.done, total=update.total, text=make_printable(text))
 
         yield show
 
@@ -86,7 +86,7 @@ class PlainLines:
 
     def __init__(self, clock: Any = time.monotonic) -> None:
         self.clock = clock
-        self.stage = self.told = ""
+        self.stage = self.latest = ""
         self.started = self.shown = self.heard = 0.0
         self.first = self.done = 0
         self.lock = threading.Lock()
@@ -97,21 +97,21 @@ class PlainLines:
             now = self.heard = self.clock()
             if update.note:
                 print_line(update.stage, update.note)
-                self.told = self.told if update.stage == self.stage else ""
+                self.latest = self.latest if update.stage == self.stage else ""
                 self.shown = now if update.stage == self.stage else self.shown
             elif update.doing:
                 self._begin(update, now)
-                self.told = update.doing
+                self.latest = update.doing
             else:
                 self._count(update, now)
 
     def tick(self) -> None:
-        """Show how long what was told last goes on, where nothing was shown for ten seconds."""
+        """Show how long the latest work has gone on, where nothing was shown for ten seconds."""
         with self.lock:
             now = self.clock()
-            if self.told and now - self.shown >= PLAIN_EVERY_S:
+            if self.latest and now - self.shown >= PLAIN_EVERY_S:
                 self.shown = now
-                print_line(self.stage, f"{self.told}: {write_duration(now - self.heard)} so far")
+                print_line(self.stage, f"{self.latest}: {write_duration(now - self.heard)} so far")
 
     def _begin(self, update: Update, now: float) -> None:
         self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
@@ -124,11 +124,11 @@ class PlainLines:
         self.done = update.done
         done, elapsed = update.done - self.first, now - self.started
         rate = done / elapsed if done and elapsed else None
-        self.told = ", ".join([f"{update.done}/{update.total} {update.unit}", *write_facts(update, rate)])
+        self.latest = ", ".join([f"{update.done}/{update.total} {update.unit}", *write_facts(update, rate)])
         if update.done >= update.total > 0:
-            counted, self.told = self.told, ""  # What follows is not this.
+            counted, self.latest = self.latest, ""  # What follows is not this.
         else:
-            counted = self.told
+            counted = self.latest
         if now - self.shown < PLAIN_EVERY_S:
             return
         self.shown = now
@@ -139,8 +139,8 @@ class PlainLines:
 def write_facts(update: Update, rate: float | None) -> list[str]:
     """The facts of counted work, and its rate where none of them is one."""
     facts = [f"{name} {value}" for name, value in update.facts.items()]
-    told = any(name.endswith("/s") for name in update.facts)
-    return facts if told or not rate else [*facts, _write_rate(rate, update.unit)]
+    has_rate = any(name.endswith("/s") for name in update.facts)
+    return facts if has_rate or not rate else [*facts, _write_rate(rate, update.unit)]
 
 
 def _write_rate(rate: float, unit: str) -> str:

@@ -1,6 +1,7 @@
 """Bytes of an image file to RGB pixels, or a data error that names the file."""
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -25,6 +26,11 @@ MEND = "mend or remove it, and run again"
 DEEPEN = "convert it to 8 or 16 unsigned bits a sample, so that its black is 0 and its white the highest, and run again"
 EXIF_ORIENTATION, ACROSS = 0x0112, (5, 6, 7, 8)
 """The tag, and its values that turn an image by a quarter."""
+
+JPEG_IN_TIFF = ("jpeg", "tiff_jpeg")
+"""Pillow's names of compressions whose damage libtiff passes over."""
+_CUT_OFF = re.compile("Tag data larger than file|Truncated File Read|Corrupt EXIF data")
+"""Pillow's warnings of tags that are not there; of a TIFF these say where its pixels are."""
 
 _OPENING = threading.Lock()
 """Warning filters belong to the whole process, so only one thread may change them at a time."""
@@ -75,13 +81,14 @@ def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     libjpeg's warnings; all else goes through Pillow.
 
     Args:
-        notes: gets what does no harm, but should be known of a data set (`damage.SURPLUS`, `damage.UNCHECKED`).
+        notes: gets what does no harm, but should be known of a data set (`damage.SURPLUS`, `damage.UNCHECKED`), and
+            what Pillow warns of; without it these are warnings that name the image.
 
     Raises:
         DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
     """
     pixels = decode_jpeg(data, name, notes)
-    return _decode_other(data, name) if pixels is None else Image.fromarray(pixels)
+    return _decode_other(data, name, notes) if pixels is None else Image.fromarray(pixels)
 
 
 def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -113,13 +120,15 @@ def decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArr
     return None if frame.colorspace == "CMYK" else pixels
 
 
-def _decode_other(data: bytes, name: str) -> Image.Image:
+def _decode_other(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image:
     damage = find_png_damage(data) if data.startswith(PNG) else None
     if damage is not None:
         raise DataError(f"image {name} is damaged ({damage})", MEND)
     try:
-        with _open(data) as image:
+        said: list[str] = []
+        with _open(data, said) as image:
             _check_depth(image, name)
+            _check_said(image, name, said, notes)
             image.load()
             return _to_rgb(image)
     except UnidentifiedImageError:
@@ -130,11 +139,37 @@ def _decode_other(data: bytes, name: str) -> Image.Image:
         raise DataError(f"image {name} is refused ({error})", MEND) from None
 
 
-def _open(data: bytes) -> Image.Image:
-    """Read the header; more pixels than Pillow thinks sane are refused here, before any is decoded."""
-    with _OPENING, warnings.catch_warnings():
+def _open(data: bytes, said: list[str] | None = None) -> Image.Image:
+    """Read the header; more pixels than Pillow thinks sane are refused here, before any is decoded.
+
+    Args:
+        said: gets what Pillow warns of.
+    """
+    with _OPENING, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    for warning in caught:
+        if "PIL" not in Path(warning.filename).parts:  # Of another thread, for the time of this one.
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif said is not None:
+            said.append(str(warning.message).strip())
+    return image
+
+
+def _check_said(image: Image.Image, name: str, said: list[str], notes: list[str] | None) -> None:
+    """Refuse a TIFF that ends before its tags do; whatever else Pillow warns of is noted, or a warning with a name."""
+    if isinstance(image, TiffImageFile):
+        cut = next(filter(_CUT_OFF.match, said), None)
+        if cut is not None:
+            raise DataError(f"image {name} is damaged ({cut})", MEND)
+        if image.info.get("compression") in JPEG_IN_TIFF and notes is not None:
+            notes.append(UNCHECKED)
+    for text in said:
+        if notes is None:
+            warnings.warn(f"image {name}: {text}", stacklevel=2)
+        else:
+            notes.append(f"what Pillow warns of ({text})")
 
 
 def _check_depth(image: Image.Image, name: str) -> None:

@@ -44,7 +44,7 @@ def decode_ycbcr(data: bytes, name: str, notes: list[str] | None = None) -> Imag
                     return image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
         pass  # No JPEG, a damaged one, or one that stores RGB: the usual decoder reads it or says what is wrong.
-    return decode_image(data, name).convert("YCbCr")
+    return decode_image(data, name, notes).convert("YCbCr")
 
 
 def hash_pixels(steps: Sequence[Step], form: PixelFormat) -> str:

@@ -21,6 +21,7 @@ from seatrial.engines.tensorrt.layers import count_layers
 from seatrial.engines.tensorrt.options import Settings, read_settings
 from seatrial.engines.tensorrt.session import TensorRtSession, sizes
 from seatrial.errors import EngineError
+from seatrial.extras import write_install
 from seatrial.machine.environment import find_version
 from seatrial.store.files import write_text
 from seatrial.store.record import read_json
@@ -29,7 +30,7 @@ from seatrial.strict import Strict
 DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
 OLDEST = (8, 6, 0)
 """The first version with named tensors and profiles that execution contexts share."""
-INSTALL = "pip install 'seatrial[tensorrt]'"
+INSTALL = write_install("tensorrt")
 DEVICE = "device.json"
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seatrial.engines.base import StageTimes
 from seatrial.errors import EngineError
+from seatrial.extras import write_install
 
 OUT_OF_MEMORY = 2
 """cudaErrorMemoryAllocation."""
@@ -38,7 +39,7 @@ def list_cuda_devices() -> tuple[CudaDevice, ...]:
     try:
         from cuda.bindings import runtime
     except (ImportError, OSError, RuntimeError) as error:
-        raise EngineError(f"cuda-bindings does not load: {error}", "pip install 'seatrial[tensorrt]'") from None
+        raise EngineError(f"cuda-bindings does not load: {error}", write_install("tensorrt")) from None
     gpus = []
     for index in range(call(runtime.cudaGetDeviceCount)):
         facts = call(runtime.cudaGetDeviceProperties, index)

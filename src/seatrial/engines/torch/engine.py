@@ -19,6 +19,7 @@ from seatrial.engines.base import (
 from seatrial.engines.runtime import Runtime
 from seatrial.engines.torch.plan import OPTIONS, TorchPlan, make_plan
 from seatrial.errors import EngineError, RefusedFile, UsageError, first_line
+from seatrial.extras import write_install
 from seatrial.machine.cpu import has_fast_bf16, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
@@ -43,7 +44,7 @@ class TorchEngine:
         """What is installed; GPUs are counted by their driver, so that nothing is imported."""
         found = find_version("torch")
         if found is None or find_version("timm") is None:
-            missing, hint = f"{'timm' if found else 'torch'} is not installed", "pip install 'seatrial[torch]'"
+            missing, hint = f"{'timm' if found else 'torch'} is not installed", write_install("torch")
             return Capabilities("torch", None, missing=missing, install_hint=hint)
         count = 0 if found.endswith("+cpu") else count_gpus()
         gpus = tuple(f"cuda:{index}" for index in range(count))

@@ -96,7 +96,7 @@ def _resolve_transformers(folder: HubFolder, config: dict[str, Any], image_size:
     name = folder.name
     architecture = _check_architecture(name, config)
     processor = load_processor(name, folder.path)
-    draft = _start(folder, f"transformers {read_version('transformers', 'hf')}")
+    draft = _start(folder, f"transformers {read_version('transformers')}")
     configuration = import_transformers().AutoConfig.from_pretrained(folder.path)
     names = _read_names(name, config, architecture)
     draft.put("network.builder", "transformers")
@@ -179,7 +179,7 @@ def fetch(name: str) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    read_version("huggingface_hub", "hf")
+    read_version("huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -207,7 +207,7 @@ def _find_folder(name: str) -> HubFolder:
         raise UsageError(f"hf:{name}: there is no folder {name}", "give a folder as save_pretrained writes it")
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", repository):
         raise UsageError(f"hf:{name} is no folder and no ORG/NAME", "write it like hf:google/vit-base-patch16-224")
-    read_version("huggingface_hub", "hf")
+    read_version("huggingface_hub")
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, "config.json", revision=revision or None)

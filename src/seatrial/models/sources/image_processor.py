@@ -40,7 +40,7 @@ def import_transformers() -> ModuleType:
     Raises:
         EngineError: it is not installed.
     """
-    read_version("transformers", "hf")
+    read_version("transformers")
     import transformers
 
     return transformers

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from seatrial.errors import EngineError
+from seatrial.extras import explain_missing
 from seatrial.machine.environment import find_version
 from seatrial.models.sources.card import Draft
 from seatrial.store.descriptions import describe_place, keep_cached, read_cached
@@ -32,7 +32,7 @@ def put_weights(draft: Draft, url: str, here: str) -> None:
         draft.put("weights.sha256_prefix", stated, "the digits in its name (torch.hub's rule)")
 
 
-def read_version(library: str, extra: str = "torch") -> str:
+def read_version(library: str) -> str:
     """The version of an installed library.
 
     Raises:
@@ -40,8 +40,7 @@ def read_version(library: str, extra: str = "torch") -> str:
     """
     found = find_version(library)
     if found is None:
-        fix = f"pip install 'seatrial[{extra}]'"
-        raise EngineError(f"{library}, which describes this model, is not installed", fix)
+        raise explain_missing(library, "describes this model")
     return found
 
 

@@ -4,11 +4,9 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 
-from seatrial.errors import EngineError
+from seatrial.extras import naming_extras
 from seatrial.store.training import Epoch
 from seatrial.train.tracking.events import Listener, LogJob, Step
-
-INSTALL = "pip install 'seatrial[track]'"
 
 
 def name_step(step: Step) -> dict[str, float]:
@@ -54,10 +52,8 @@ class TensorBoard(Tracker):
 
     def __init__(self, job: LogJob) -> None:
         super().__init__(job)
-        try:
+        with naming_extras():
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise EngineError("TensorBoard is not installed", INSTALL) from None
         self.writer = SummaryWriter(str(job.output / "tensorboard"), purge_step=job.step + 1)
 
     def add(self, values: Mapping[str, float]) -> None:
@@ -82,14 +78,12 @@ class MLflow(Tracker):
         super().__init__(job)
         # MLflow sends usage data to its makers by default.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        try:
+        with naming_extras():
             from mlflow import MlflowClient
 
             # A database file, as newer versions refuse folders of text.
             uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{job.output.absolute() / 'mlflow.db'}"
             self.client = MlflowClient(tracking_uri=uri)
-        except ImportError:
-            raise EngineError("MLflow is not installed", INSTALL) from None
         self.run = self._open_run(job)
 
     def add(self, values: Mapping[str, float]) -> None:

@@ -42,7 +42,7 @@ class PredictionsComparison:
 
     @property
     def gates(self) -> tuple[GateResult, ...]:
-        """Everything that was judged; without a gate suspicions are told, and judge nothing."""
+        """Everything that was judged; without a gate suspicions are shown, and judge nothing."""
         judged = (*((self.gate,) if self.gate else ()), *self.required)
         return (*judged, *self.suspected) if judged else ()
 

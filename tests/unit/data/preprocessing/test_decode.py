@@ -9,6 +9,7 @@ import pytest
 import simplejpeg
 from PIL import Image
 
+from seatrial.data.preprocessing.damage import UNCHECKED
 from seatrial.data.preprocessing.decode import decode_image, read_image
 from seatrial.errors import DataError
 
@@ -266,3 +267,40 @@ def test_damaged_bytes_raise_nothing_but_data_errors() -> None:
         except DataError:
             refused += 1
     assert 100 < refused < 600
+
+
+def test_what_pillow_warns_of_is_noted_or_a_warning_that_names_the_image() -> None:
+    """An EXIF that is cut off is nothing to the pixels; Python would show such a warning once, for all images."""
+    cmyk = encode(draw(40, 30).convert("CMYK"), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0")
+    notes: list[str] = []
+    assert decode_image(cmyk, "x.jpg", notes).size == (40, 30)
+    assert [note.partition("(")[0] for note in notes] == ["what Pillow warns of "]
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"^image x\.jpg: Corrupt EXIF data"):
+            decode_image(cmyk, "x.jpg")
+
+
+def test_a_tiff_whose_tags_are_cut_off_is_damaged() -> None:
+    """Pillow only warns of it, and then has no strips, or those that were there before."""
+    data = encode(draw(40, 30), "TIFF", compression="tiff_lzw")
+    at = data.index(struct.pack("<HHI", 279, 4, 1)) + 4
+    with pytest.raises(DataError, match=r"^image x is damaged \(Tag data larger than file"):
+        decode_image(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :], "x")
+
+
+def test_a_jpeg_in_a_tiff_is_noted_as_not_checked() -> None:
+    notes: list[str] = []
+    decode_image(encode(draw(40, 30), "TIFF", compression="jpeg"), "x", notes)
+    assert notes == [UNCHECKED]
+
+
+def test_warnings_of_other_code_stay_theirs() -> None:
+    """For the time of opening an image its filters are those of every thread."""
+
+    def open_and_warn(*_: object, **__: object) -> Image.Image:
+        warnings.warn_explicit("mine", UserWarning, "other.py", 1)
+        return draw(8, 8)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.warns(UserWarning, match="^mine$"):
+        patch.setattr(Image, "open", open_and_warn)
+        decode_image(PNG, "x", [])

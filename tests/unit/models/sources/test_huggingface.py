@@ -290,7 +290,7 @@ def test_a_repository_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkey
     with pytest.raises(UsageError, match="hf:thing is no folder and no ORG/NAME"):
         resolve_recipe("hf:thing")
     monkeypatch.setattr("seatrial.models.sources.library.find_version", lambda name: None)
-    with pytest.raises(EngineError, match=r"huggingface_hub, .* is not installed; pip install 'seatrial\[hf\]'"):
+    with pytest.raises(EngineError, match=r"huggingface-hub, .* is not installed; pip install 'seatrial\[hf\]'"):
         resolve_recipe("hf:some/thing")
 
 

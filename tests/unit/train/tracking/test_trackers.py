@@ -28,7 +28,7 @@ def play(job: LogJob, first: int, last: int, **changes: Any) -> None:
         listener.close()
 
 
-@pytest.mark.parametrize(("tracker", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")])
+@pytest.mark.parametrize(("tracker", "module"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")])
 def test_a_tracker_that_is_not_installed_names_the_extra(
     tracker: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
