@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seatrial.data.images import LabelledImage
 from seatrial.errors import DataError, UsageError
 from seatrial.evaluation.ledger import Tally
-from seatrial.evaluation.sequential import judge_look, plan_looks, visit_order
+from seatrial.evaluation.sequential import ALPHA, judge_look, plan_looks, visit_order
 from seatrial.evaluation.statistics import Paired
 from seatrial.store.predictions import Predictions
 from seatrial.store.records import EarlyStopping
@@ -33,12 +33,14 @@ def stop_early(
     reference: Predictions,
     limit_pp: float,
     predict: Callable[[NDArray[np.int64]], Tally],
+    alpha: float = ALPHA,
 ) -> EarlyStopping:
     """Run images, look by look, until the drop against the reference is certain to be below or above a limit.
 
     Args:
         reference: it has all of the images.
         predict: runs the images of some indices, and returns the results so far.
+        alpha: the chance of a false PASS, and that of a false FAIL.
 
     Raises:
         DataError: an image cannot be read, so the look that it belongs to cannot be taken.
@@ -46,7 +48,7 @@ def stop_early(
     first_of = dict(zip(reference.ids, reference.classes[:, 0], strict=True))
     expected = np.array([first_of[image.id] for image in images])
     labels = np.array([image.label for image in images])
-    looks = plan_looks(len(images))
+    looks = plan_looks(len(images), alpha)
     order = np.array(visit_order([image.id for image in images]), dtype=np.int64)
     for look in looks:
         seen = order[: look.images]

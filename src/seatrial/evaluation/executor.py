@@ -19,6 +19,7 @@ from seatrial.evaluation.pipeline import (
     PredictionSource,
 )
 from seatrial.evaluation.reference import ReferencePredictions
+from seatrial.evaluation.sequential import ALPHA
 from seatrial.evaluation.statistics import Paired
 from seatrial.evaluation.stream import StreamPlan, stream_predictions
 from seatrial.machine.cpu import count_cores
@@ -58,6 +59,8 @@ class EvaluateSpec:
     until_pp: float | None = None
     """Take images in a random order, and stop as soon as it is certain that the drop of top-1 against the reference is
     below or above this, in points."""
+    until_alpha: float = ALPHA
+    """The chance that this is wrong, on each side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,16 @@ class Look:
     """The chance of error that each of its two bounds, `drop_interval(…, 1 - level)`, may take."""
 
 
-def plan_looks(total: int) -> tuple[Look, ...]:
-    """The looks at a set of `total` images: at 100, 200, 300, 500, 1,000 … and at its end."""
+def plan_looks(total: int, alpha: float = ALPHA) -> tuple[Look, ...]:
+    """The looks at a set of `total` images: at 100, 200, 300, 500, 1,000 … and at its end.
+
+    Args:
+        alpha: what they may spend together.
+    """
     sizes = [r * 10**power for power in range(2, len(str(total)) + 1) for r in ROUND_NUMBERS if r * 10**power < total]
     if not sizes:
-        return (Look(total, ALPHA),)
-    return (*(Look(size, ALPHA / 2 / len(sizes)) for size in sizes), Look(total, ALPHA / 2))
+        return (Look(total, alpha),)
+    return (*(Look(size, alpha / 2 / len(sizes)) for size in sizes), Look(total, alpha / 2))
 
 
 def judge_look(paired: Paired, gate_drop: float, look: Look) -> Literal["PASS", "FAIL", "CONTINUE"]:

@@ -29,6 +29,7 @@ from seatrial.evaluation.pipeline import (
 from seatrial.evaluation.plausibility import judge_tally
 from seatrial.evaluation.reference import ReferencePredictions, check_reference, compare_with
 from seatrial.evaluation.select import repeat_images, select_images
+from seatrial.evaluation.sequential import ALPHA
 from seatrial.evaluation.stream import StreamPlan
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.classification import measure_all
@@ -238,7 +239,8 @@ def _predict(
         predict_some(ledger.todo)
         return None
     assert evaluation.reference is not None
-    return stop_early(spec.images, evaluation.reference.predictions, spec.until_pp, predict_some)
+    predictions = evaluation.reference.predictions
+    return stop_early(spec.images, predictions, spec.until_pp, predict_some, spec.until_alpha)
 
 
 def _evaluation_key(
@@ -257,10 +259,17 @@ def _evaluation_key(
             "batch_size": batch_size,
             "logits": spec.keep_logits,
             "fake": spec.fake,
-            "until": None if spec.until_pp is None or reference is None else [spec.until_pp, reference.sha256],
+            "until": _describe_until(spec, reference),
             "machine": machine,
         }
     )
+
+
+def _describe_until(spec: EvaluateSpec, reference: ReferencePredictions | None) -> list[float | str] | None:
+    if spec.until_pp is None or reference is None:
+        return None
+    level = [] if spec.until_alpha == ALPHA else [spec.until_alpha]
+    return [spec.until_pp, reference.sha256, *level]
 
 
 def _describe(

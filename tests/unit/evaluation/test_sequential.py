@@ -54,6 +54,13 @@ def test_the_looks_share_five_percent(total: int) -> None:
     assert len({look.level for look in looks[:-1]}) <= 1
 
 
+def test_the_looks_share_what_they_are_given() -> None:
+    looks = plan_looks(5000, 0.01)
+    assert sum(look.level for look in looks) == pytest.approx(0.01)
+    assert [look.images for look in looks] == [look.images for look in plan_looks(5000)]
+    assert plan_looks(80, 0.01) == (Look(80, 0.01),)
+
+
 def test_what_is_clear_is_said_at_once() -> None:
     assert judge_look(Paired(60, 30, 0, 10), GATE, Look(100, 0.002)) == "FAIL"
     assert judge_look(Paired(900, 0, 0, 100), GATE, Look(1000, 0.002)) == "PASS"  # 0.99^1000 is 4e-5.

@@ -197,6 +197,9 @@ def test_it_stops_as_soon_as_the_verdict_is_certain(
     right = make_reference(tmp_path / "right.parquet", many, lambda index: many[index].label)
     failed = evaluate_engine(engine, replace(spec, reference=right), tmp_path / "fail")
     assert failed.early_stopping is not None and failed.early_stopping.outcome == "FAIL" and failed.images == 100
+    surer = evaluate_engine(engine, replace(spec, until_alpha=0.001), tmp_path / "surer")
+    assert surer.early_stopping is not None and surer.key != record.key
+    assert surer.early_stopping.confidence > record.early_stopping.confidence and surer.images >= record.images
 
 
 def test_a_verdict_that_falls_early_needs_every_image_and_a_reference(
