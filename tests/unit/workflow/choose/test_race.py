@@ -1,0 +1,177 @@
+"""The race on a made-up machine, whose times are a formula with noise: what is under test is who is measured and dropped."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from seatrial.errors import EngineError
+from seatrial.metrics.race import ALPHA
+from seatrial.progress import silent
+from seatrial.workflow.choose.race import (
+    LATENCY_NUMBER,
+    LEAST_REPEATED,
+    LEAST_ROUNDS,
+    ROUNDS,
+    Contender,
+    Judged,
+    LatencyLimit,
+    Race,
+    Samples,
+)
+
+PASS, FAIL, OPEN = Judged("PASS", "kept"), Judged("FAIL", "lost"), Judged("INCONCLUSIVE", "few images")
+
+
+@dataclass
+class MadeUpTrack:
+    """Times of an image in ms by setting, times noise of each process and of the machine in each round."""
+
+    image_ms: dict[Contender, float]
+    verdicts: dict[str, Judged] = field(default_factory=dict)
+    noise: float = 0.02
+    seed: int = 0
+    quiet: bool = True
+    most: int = 10**9
+    """Measurements until the time is up."""
+    joins: dict[str, Sequence[Contender]] = field(default_factory=dict)
+    broken: frozenset[Contender] = frozenset()
+    tail: Callable[[np.random.Generator, int], np.ndarray] = lambda rng, count: np.ones(count)
+    measured: list[tuple[Contender, int]] = field(default_factory=list)
+    judged: list[str] = field(default_factory=list)
+
+    def measure(self, contender: Contender, number: int, least: int) -> Samples:
+        if contender in self.broken:
+            raise EngineError("no memory for it")
+        self.measured.append((contender, number))
+        machine = np.random.default_rng([self.seed, number]).normal(0, 0.2)
+        rng = np.random.default_rng([self.seed, number, zlib.crc32(str(contender).encode())])
+        scale = np.exp(machine + rng.normal(0, self.noise))
+        batch_ms = self.image_ms[contender] * contender.batch_size * contender.streams * scale
+        return Samples(tuple((batch_ms * self.tail(rng, max(5, least))).tolist()), self.quiet)
+
+    def judge(self, candidate: str) -> Judged:
+        self.judged.append(candidate)
+        return self.verdicts.get(candidate, PASS)
+
+    def replace(self, candidate: str) -> Sequence[Contender]:
+        return self.joins.get(candidate, ())
+
+    def is_over(self) -> bool:
+        return len(self.measured) >= self.most
+
+
+def enter(**image_ms: float) -> dict[Contender, float]:
+    """A setting of each of these candidates."""
+    return {Contender(name, 1, 1): ms for name, ms in image_ms.items()}
+
+
+def run(track: MadeUpTrack, limit: LatencyLimit | None = None) -> tuple[Race, str | None]:
+    race = Race(
+        list(set(track.image_ms) - {each for some in track.joins.values() for each in some}), track, silent, limit
+    )
+    race.racing.sort(key=str)
+    best = race.run()
+    return race, None if best is None else best.candidate
+
+
+def test_the_fastest_that_passes_wins_and_what_it_beats_is_never_evaluated() -> None:
+    track = MadeUpTrack(enter(fast=1, lossy=0.5, slow=2, slower=3, slowest=9), {"lossy": FAIL})
+    race, best = run(track)
+    assert best == "fast" and race.complete
+    assert track.judged == ["lossy", "fast"]
+    kinds = {each.candidate: drop.kind for each, drop in race.dropped.items()}
+    assert kinds == {"lossy": "accuracy", "slow": "slower", "slower": "slower", "slowest": "slower"}
+    assert "times as long an image as fast at batch 1, 1 stream" in race.dropped[Contender("slow", 1, 1)].reason
+
+
+def test_what_is_far_behind_is_measured_once() -> None:
+    track = MadeUpTrack(enter(a=1, b=1.1, c=1.2, d=1.3, **{f"far{i}": 5.0 + i for i in range(10)}))
+    race, best = run(track)
+    times = Counter(contender.candidate for contender, _ in track.measured)
+    assert best == "a" and all(times[f"far{i}"] == 1 for i in range(10))
+    assert [number for _, number in track.measured].count(1) == LEAST_REPEATED
+    assert race.count_rounds(Contender("a", 1, 1)) >= 2
+
+
+def test_beside_other_work_one_measurement_drops_nothing() -> None:
+    track = MadeUpTrack(enter(a=1, b=1.1, c=1.2, d=1.3, far=5), quiet=False)
+    run(track)
+    assert Counter(contender.candidate for contender, _ in track.measured)["far"] == 2
+
+
+def test_those_that_cannot_be_told_apart_are_all_left_and_all_evaluated() -> None:
+    track = MadeUpTrack(enter(a=1, b=1, c=1.001, d=4), noise=0.05)
+    race, best = run(track)
+    assert {each.candidate for each in race.racing} == {"a", "b", "c"} and best in {"a", "b", "c"}
+    assert sorted(track.judged) == ["a", "b", "c"] and len(race.rounds) == ROUNDS
+
+
+def test_what_replaces_a_lossy_candidate_joins_and_may_win() -> None:
+    mixed = Contender("mixed", 1, 1)
+    track = MadeUpTrack({**enter(lossy=0.5, slow=3, slower=4), mixed: 0.8}, {"lossy": FAIL}, joins={"lossy": (mixed,)})
+    race, best = run(track)
+    assert best == "mixed" and mixed in race.entered
+    assert race.count_rounds(mixed) >= 2
+    assert race.dropped[Contender("slow", 1, 1)].kind == "slower"
+
+
+@pytest.mark.parametrize(("judged", "kind"), [(FAIL, "accuracy"), (OPEN, "accuracy open")])
+def test_without_a_candidate_that_passes_nobody_wins(judged: Judged, kind: str) -> None:
+    race, best = run(MadeUpTrack(enter(a=1, b=2), {"a": judged, "b": judged}))
+    assert best is None and race.complete
+    assert {drop.kind for drop in race.dropped.values()} == {kind}
+
+
+def test_a_setting_that_cannot_be_run_is_dropped_with_the_reason() -> None:
+    broken = Contender("a", 1, 1)
+    race, best = run(MadeUpTrack(enter(a=1, b=2), broken=frozenset({broken})))
+    assert best == "b" and race.dropped[broken].reason == "no memory for it"
+
+
+def test_as_the_time_is_up_the_fastest_that_passed_is_chosen_if_there_is_one() -> None:
+    early, nobody = run(MadeUpTrack(enter(a=1, b=2, c=3), most=2))
+    assert nobody is None and not early.complete and len(early.racing) == 3
+    race, best = run(MadeUpTrack(enter(a=1, b=1, c=1), most=3 * LEAST_ROUNDS + 1, noise=0.05))
+    assert best in {"a", "b", "c"} and not race.complete
+
+
+def test_a_latency_is_proved_by_many_batches_and_missed_by_few() -> None:
+    # Large batches give more images and take 16 and 4 ms.
+    settings = {Contender("a", 16, 1): 1.0, Contender("a", 4, 1): 1.2, Contender("a", 1, 1): 2.0}
+    track = MadeUpTrack(settings, noise=0.001)
+    race, _ = run(track, LatencyLimit(10, 99))
+    assert race.dropped[Contender("a", 16, 1)].kind == "latency"
+    assert race.in_time == {Contender("a", 4, 1)}
+    assert len(race.list_durations(Contender("a", 4, 1))) > 500
+    assert max(number for contender, number in track.measured if contender.batch_size == 16) < LATENCY_NUMBER
+
+
+def test_a_tail_that_is_too_long_misses_the_latency() -> None:
+    def long(rng: np.random.Generator, count: int) -> np.ndarray:
+        return np.where(rng.random(count) < 0.05, 30.0, 1.0)
+
+    race, best = run(MadeUpTrack(enter(a=1), noise=0.001, tail=long), LatencyLimit(10, 99))
+    assert best is None and race.dropped[Contender("a", 1, 1)].kind == "latency"
+
+
+def test_a_tail_at_the_limit_stays_open() -> None:
+    def long(rng: np.random.Generator, count: int) -> np.ndarray:
+        return np.where(np.arange(count) % 100 == 50, 30.0, 1.0)
+
+    race, best = run(MadeUpTrack(enter(a=1), noise=0.001, tail=long), LatencyLimit(10, 99))
+    assert best is None and race.dropped[Contender("a", 1, 1)].kind == "latency open"
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_few_races_drop_the_fastest(noise: float) -> None:
+    races = 60
+    image_ms = enter(best=1, next=1.02, **{f"s{i}": 1.1 + 0.15 * i for i in range(10)})
+    lost = 0
+    for seed in range(races):
+        race, _ = run(MadeUpTrack(image_ms, noise=noise, seed=seed))
+        lost += Contender("best", 1, 1) in race.dropped
+    assert lost / races <= ALPHA
