@@ -95,6 +95,19 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
     return written
 
 
+def begin_run(spec: RunSpec, progress: Progress = silent) -> None:
+    """Check a run, and make its graph and nothing else: for verbs that go on otherwise than `seatrial run`.
+
+    Raises:
+        SeatrialError: as `run_pipeline`.
+    """
+    checked = check_run(spec, progress)
+    spec = choose_batches(spec, checked.described)
+    with locked(spec.output):
+        clock = StageClock(spec.output / TIMES, checked.recipe.network.name, machine_hash(read_environment()))
+        _make_graph(spec, checked, clock, progress)
+
+
 def _make_graph(
     spec: RunSpec, checked: CheckedRun, clock: StageClock, progress: Progress
 ) -> tuple[RunManifest, GraphFile]:

@@ -1,1 +1,1 @@
-"""`seatrial choose`: the engine, precision and setting to deploy, found by a race among those that keep the accuracy."""
+"""`seatrial choose`: the engine, precision and setting to deploy, by a race among those that keep the accuracy."""

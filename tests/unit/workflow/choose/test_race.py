@@ -1,4 +1,4 @@
-"""The race on a made-up machine, whose times are a formula with noise: what is under test is who is measured and dropped."""
+"""The race on a made-up machine, whose times are a formula with noise: who is measured, evaluated and dropped."""
 
 import zlib
 from collections import Counter
