@@ -5,11 +5,13 @@ called with each `seatrial.progress.Update`. What the command ends with an exit 
 `seatrial.errors`. Importing this loads no framework; a function loads what it needs.
 """
 
+from seatrial.api.choose import choose
 from seatrial.api.judge import compare, evaluate, load_recipe, predict, predict_all
 from seatrial.api.measure import bench
 from seatrial.api.prepare import compile, export, quantize
 from seatrial.api.results import (
     AccuracyResult,
+    ChoiceResult,
     ComparisonResult,
     EngineResult,
     GraphResult,
@@ -26,6 +28,7 @@ from seatrial.progress import Update
 
 __all__ = [
     "AccuracyResult",
+    "ChoiceResult",
     "ComparisonResult",
     "EngineResult",
     "GraphResult",
@@ -37,6 +40,7 @@ __all__ = [
     "TrainResult",
     "Update",
     "bench",
+    "choose",
     "compare",
     "compile",
     "evaluate",

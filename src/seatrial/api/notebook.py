@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from seatrial.compare.speed_table import SpeedTable
     from seatrial.compare.training_table import TrainingTable
     from seatrial.results.run import Run
+    from seatrial.store.choice import Choice
     from seatrial.store.measurement import Measurement, Scope
     from seatrial.store.records import AccuracyRecord, EngineManifest, GateResult, GraphManifest, Verdict
     from seatrial.store.training import TrainingRecord
@@ -48,6 +49,13 @@ def _write_cell(tag: str, text: str, left: bool) -> str:
 
 def _escape(text: str) -> str:
     return html.escape(make_printable(text))
+
+
+def show_choice(choice: "Choice") -> str:
+    """What to deploy, and what became of every candidate."""
+    from seatrial.report.choice import conclude, tabulate
+
+    return write_html(" ".join(conclude(choice)), tabulate(choice))
 
 
 def show_run(run: "Run") -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from seatrial.compare.speed_table import SpeedTable
     from seatrial.compare.training_table import TrainingTable
     from seatrial.results.run import Run
+    from seatrial.store.choice import Choice
     from seatrial.store.measurement import Measurement, Scope
     from seatrial.store.records import AccuracyRecord, EngineManifest, GateResult, GraphManifest, Verdict
     from seatrial.store.training import TrainingRecord, TrainingSpeedRecord
@@ -138,6 +139,20 @@ class RunResult:
         from seatrial.api.notebook import show_run
 
         return show_run(self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceResult:
+    """What to deploy."""
+
+    path: Path
+    """The record."""
+    record: "Choice"
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import show_choice
+
+        return show_choice(self.record)
 
 
 @dataclass(frozen=True, slots=True)

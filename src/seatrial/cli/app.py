@@ -9,6 +9,7 @@ from seatrial.cli import (
     bench,
     board,
     check_app,
+    choose,
     compare,
     compat,
     compile,
@@ -58,8 +59,9 @@ def make_app() -> typer.Typer:
     prepare = (export.export, export.simplify, quantize.quantize, compile.compile)
     judge = (infer.infer, evaluate.evaluate, score.score, diagnose.diagnose)
     measure = (bench.bench, load_test.load_test, import_log.import_log)
-    together = (compare.compare, board.board, ui.ui, run.report, run.run, run_many.run_many, package.package, run.demo)
-    for verb in (*prepare, *judge, *measure, *together):
+    together = (compare.compare, board.board, ui.ui, run.report, run.run, run_many.run_many)
+    deploy = (choose.choose, package.package, run.demo)
+    for verb in (*prepare, *judge, *measure, *together, *deploy):
         app.command()(verb)
     # What follows a guide's command is the command's, whatever it looks like.
     app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(compat.compat)

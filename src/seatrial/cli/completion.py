@@ -75,6 +75,11 @@ def complete_precision(incomplete: str) -> list[str]:
     return sorted({precision for precision in found if precision and precision.startswith(incomplete)})
 
 
+def complete_goal(incomplete: str) -> list[str]:
+    """Goals of a choice that begin so."""
+    return [goal for goal in ("throughput", "latency=10ms@p99", "size") if goal.startswith(incomplete)]
+
+
 def complete_form(incomplete: str) -> list[str]:
     """Forms of a report that begin so."""
     from seatrial.report.forms import FORMS

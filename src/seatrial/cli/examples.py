@@ -70,6 +70,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "run --config run.toml --dry-run",
     ),
     "run-many": ("run-many list.toml --output trials",),
+    "choose": (
+        "choose trial --goal throughput --max-drop-pp 0.5",
+        "choose timm:resnet50.a1_in1k --goal latency=10ms@p99 --images imagenet/val --labels val_label.txt "
+        "--calibration imagenet/train --time-budget 10m --output trial",
+    ),
     "package": ("package trial --engine openvino-bf16 --output bundle",),
     "demo": ("demo", "demo --output demo-run --force"),
     "compat": ("compat --list", "compat --engine onnxruntime python imagenet_torch_preprocess.py resnet val prep"),

@@ -87,7 +87,7 @@ def fit_layout(rounds: Sequence[Mapping[Key, float]]) -> Layout[Key]:
     design[places, [entry[0] for entry in entries]] = 1
     design[places, [len(keys) + entry[1] for entry in entries]] = 1
     values = np.array([entry[2] for entry in entries])
-    inverse = np.linalg.pinv(design.T @ design, hermitian=True)
+    inverse: NDArray[np.float64] = np.linalg.pinv(design.T @ design, hermitian=True).astype(np.float64)
     found = inverse @ design.T @ values
     residuals = values - design @ found
     freedom = len(entries) - int(np.linalg.matrix_rank(design))

@@ -22,6 +22,7 @@ SCHEMAS = {
     "verdict": "seatrial.store.records:Verdict",
     "summary": "seatrial.store.summary:RunSummary",
     "diagnosis": "seatrial.store.diagnosis:Diagnosis",
+    "choice": "seatrial.store.choice:Choice",
     "package": "seatrial.store.package:PackageManifest",
     "run-many": "seatrial.store.run_many:RunManyRecord",
 }

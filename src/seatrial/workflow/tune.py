@@ -89,6 +89,14 @@ def describe_trial(trial: Trial) -> str:
     return f"{trial.images_per_s:.1f} images/s at batch {trial.batch_size} on {trial.streams} streams{threads}"
 
 
+def set_threads(engine: EngineFile, threads: int | None) -> EngineFile:
+    """The same engine, opened with so many threads; None leaves them as they are."""
+    if threads is None:
+        return engine
+    options = {**engine.manifest.options, "threads": str(threads)}
+    return replace(engine, manifest=engine.manifest.model_copy(update={"options": options}))
+
+
 class Tuner:
     """Measures settings of one engine folder, each in a fresh process, and remembers them in a file."""
 
@@ -138,9 +146,6 @@ class Tuner:
         return tried
 
     def _make_job(self, setting: Setting, duration_s: float) -> Job:
-        manifest = self._engine.manifest
-        threads = {} if setting.threads is None else {"threads": str(setting.threads)}
-        tried = manifest.model_copy(update={"options": {**manifest.options, **threads}})
         limits = Limits(
             warmup_runs=2,
             warmup_s=0.1 * duration_s,
@@ -149,8 +154,8 @@ class Tuner:
             min_samples=3,
         )
         return Job(
-            file=replace(self._engine, manifest=tried),
-            device=manifest.device,
+            file=set_threads(self._engine, setting.threads),
+            device=self._engine.manifest.device,
             batch_size=setting.batch_size,
             streams=setting.streams,
             limits=limits,

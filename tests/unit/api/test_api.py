@@ -21,7 +21,7 @@ from seatrial.store.predictions import Predictions
 from seatrial.store.records import AccuracyRecord, Verdict
 from tiny_trial import CLASSES, TinyTrial
 
-VERBS = ("bench", "compare", "compile", "evaluate", "export", "quantize", "report", "run", "train")
+VERBS = ("bench", "choose", "compare", "compile", "evaluate", "export", "quantize", "report", "run", "train")
 ONLY_OF_THE_COMMAND = {
     "json": "the function returns the record",
     "help": "as every function has",

@@ -8,7 +8,7 @@ from seatrial.data.images import LabelledImage, are_labelled
 from seatrial.data.labels import spread
 from seatrial.engines.base import EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec
-from seatrial.errors import SeatrialError
+from seatrial.errors import EngineError, ParityError, SeatrialError
 from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.executor import EvaluateSpec, LocalExecutor
 from seatrial.evaluation.find_evaluated import load_evaluated
@@ -99,14 +99,22 @@ class Candidates:
         return sum(self._is_mixable(each) for each in self.by_name.values())
 
     def judge(self, name: str) -> Judged:
-        """Whether a candidate keeps the accuracy, evaluated no further than that takes."""
+        """Whether a candidate keeps the accuracy, evaluated no further than that takes.
+
+        One whose outputs are wrong does not, and of one that fails to run nothing is known.
+
+        Raises:
+            SeatrialError: the reference or an image is not as it must be.
+        """
         candidate, subject = self.by_name[name], self._subject
         assert candidate.file is not None
         reference = self._evaluate_reference()
-        if candidate.reference and reference.record is not None:
-            record = reference.record
-        else:
+        try:
             record = self._evaluate(candidate, candidate.file, reference)
+        except ParityError as error:
+            return Judged("FAIL", error.problem)
+        except EngineError as error:
+            return Judged("INCONCLUSIVE", error.problem)
         self.records[name] = record
         return judge_candidate(subject.recipe, record, reference.record, subject.limit_pp, self._alpha)
 
@@ -208,6 +216,8 @@ class Candidates:
     def _evaluate(self, candidate: Candidate, file: EngineFile, reference: ReferencePredictions) -> AccuracyRecord:
         subject = self._subject
         images = subject.images
+        if candidate.reference and reference.record is not None:
+            return reference.record
         if candidate.mixed and isinstance(self._mixed, tuple):
             images = self._mixed[1]
         job = EvaluateSpec(images, subject.evaluate_batch_size, reference)

@@ -45,8 +45,10 @@ def parse_goal(text: str) -> Goal:
     Raises:
         UsageError: it is none of them.
     """
-    if text == "throughput" or text == "size":
-        return Goal(text, text)
+    plain: tuple[GoalKind, ...] = ("throughput", "size")
+    kind = next((each for each in plain if each == text), None)
+    if kind is not None:
+        return Goal(kind, text)
     found = _LATENCY.fullmatch(text)
     if found is None:
         raise UsageError(f"--goal {text} is no goal", FORMS)

@@ -1,0 +1,90 @@
+"""What was chosen to be deployed, as a table and sentences."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from seatrial.errors import ExitCode
+from seatrial.report.formats import Grid, write_columns
+from seatrial.store.choice import CandidateResult, Choice, SettingResult
+
+_OF_SETTING = ("batch", "streams", "threads", "images/s", "95 % interval")
+HEADER = ("candidate", "accuracy", "images", "MiB", *_OF_SETTING, "outcome")
+NONE = "–"
+MOST_LISTED = 8
+"""Settings that are listed as fast as the one chosen; all are in the record."""
+_NONE_CHOSEN = {
+    ExitCode.ACCURACY: "nothing to deploy: no candidate keeps the accuracy",
+    ExitCode.SPEED: "nothing to deploy: no setting that keeps the accuracy keeps the latency",
+    ExitCode.INCONCLUSIVE: "nothing to deploy yet: of no candidate it is certain that it keeps what it must",
+}
+
+
+def describe_choice(choice: Choice, path: Path) -> str:
+    """A row for each candidate at its best setting, then what to deploy, what is as good, and how to build it."""
+    doubts = [f"doubt: {doubt}" for doubt in choice.doubts]
+    blocks = [write_columns(tabulate(choice)), *("\n".join(lines) for lines in ([*conclude(choice)], doubts) if lines)]
+    if choice.command:
+        blocks.append("\n".join(("it is built by", *(f"  {line}" for line in choice.command))))
+    return "\n\n".join((*blocks, f"choice: {path}"))
+
+
+def tabulate(choice: Choice) -> Grid:
+    """A row for each candidate at its best setting."""
+    return Grid(HEADER, [_write_row(choice, candidate) for candidate in choice.candidates], left=(0, 1, 9))
+
+
+def _write_row(choice: Choice, candidate: CandidateResult) -> list[str]:
+    setting = find_best_setting(choice, candidate.name)
+    size = NONE if candidate.size_bytes is None else f"{candidate.size_bytes / 2**20:.1f}"
+    facts = [candidate.name, candidate.outcome or NONE, _write_count(candidate.images), size]
+    if setting is None or choice.goal == "size":
+        chosen = choice.chosen is not None and choice.chosen.candidate == candidate.name
+        return [*facts, *[NONE] * len(_OF_SETTING), "chosen" if chosen else candidate.reason or "larger"]
+    interval = NONE if setting.low is None or setting.high is None else f"{setting.low:,.1f} to {setting.high:,.1f}"
+    threads = "all" if setting.threads is None else str(setting.threads)
+    rate = NONE if setting.images_per_s is None else f"{setting.images_per_s:,.1f}"
+    outcome = setting.state if setting.state in ("chosen", "as fast") else f"{setting.state}: {setting.reason}"
+    return [*facts, str(setting.batch_size), str(setting.streams), threads, rate, interval, outcome]
+
+
+def _write_count(number: int | None) -> str:
+    """A number, or that there is none."""
+    return NONE if number is None else f"{number:,}"
+
+
+def find_best_setting(choice: Choice, name: str) -> SettingResult | None:
+    """The setting of a candidate that came furthest: the one chosen, else one as fast, else the fastest."""
+    own = [each for each in choice.settings if each.candidate == name]
+    order = {"chosen": 2, "as fast": 1}
+    return max(own, key=lambda each: (order.get(each.state, 0), each.images_per_s or 0), default=None)
+
+
+def describe_setting(setting: SettingResult) -> str:
+    """A setting in words."""
+    threads = "" if setting.threads is None else f", {setting.threads} threads"
+    streams = f"{setting.streams} stream{'s' if setting.streams > 1 else ''}"
+    return f"{setting.candidate} at batch {setting.batch_size}, {streams}{threads}"
+
+
+def conclude(choice: Choice) -> Iterator[str]:
+    """What to deploy, or why nothing, and what cannot be told from it."""
+    chosen = choice.chosen
+    if chosen is None:
+        yield _NONE_CHOSEN[choice.exit_code]
+    elif choice.goal == "size":
+        size = next(each.size_bytes or 0 for each in choice.candidates if each.name == chosen.candidate)
+        yield f"deploy {chosen.candidate}: {size:,} bytes, the smallest that certainly keep the accuracy"
+    else:
+        within = "" if chosen.low is None else f" ({chosen.low:,.1f} to {chosen.high:,.1f})"
+        yield f"deploy {describe_setting(chosen)}: {chosen.images_per_s:,.1f} images/s{within}"
+    as_fast = choice.as_fast
+    if chosen is not None and as_fast:
+        yield f"cannot be told from it after {choice.rounds} rounds:"
+        for setting in as_fast[:MOST_LISTED]:
+            low, high = setting.times_low or 0, setting.times_high
+            upper = "" if high is None else f" to {high:.2f}"
+            yield f"  {describe_setting(setting)}: {low:.2f}{upper} times as long an image"
+        if len(as_fast) > MOST_LISTED:
+            yield f"  and {len(as_fast) - MOST_LISTED} more, in choice.json"
+    if not choice.complete:
+        yield "the time was up before the rest was certain; the same command goes on"
