@@ -10,7 +10,7 @@ from pages import read_commands, read_page
 from seatrial.cli import run_cli
 from seatrial.metrics.race import ALPHA
 from seatrial.store.choice import Choice
-from seatrial.workflow.choose import measuring
+from seatrial.workflow.choose import measuring, race
 from seatrial.workflow.choose.candidates import MIXED_LIMIT, MIXED_SHARE
 from seatrial.workflow.choose.race import LEAST_ROUNDS, MOST_ROUNDS, NEAR, ROUNDS
 from seatrial.workflow.run_spec import BATCH_SIZES
@@ -31,6 +31,8 @@ def place(tiny_trial: TinyTrial, tiny_run: Path, tmp_path_factory: pytest.TempPa
         patch.chdir(folder)
         patch.setattr(measuring, "DURATION_S", 0.01)
         patch.setattr(measuring, "CONFIRM_S", 0.01)
+        for name in ("ROUNDS", "LEAST_ROUNDS"):
+            patch.setattr(race, name, 2)
         yield folder
 
 

@@ -52,7 +52,7 @@ def conclude(
         run=subject.manifest.identity,
         goal=spec.goal.text,
         max_drop_pp=subject.limit_pp,
-        exit_code=ExitCode.PASS if chosen is not None else _explain_none(settings, results),
+        exit_code=ExitCode.PASS if chosen is not None else explain_none(settings, results),
         complete=conclusion.complete,
         chosen=chosen,
         candidates=results,
@@ -135,7 +135,7 @@ def _describe(
     )
 
 
-def _explain_none(settings: tuple[SettingResult, ...], results: tuple[CandidateResult, ...]) -> ExitCode:
+def explain_none(settings: tuple[SettingResult, ...], results: tuple[CandidateResult, ...]) -> ExitCode:
     """Why nothing was chosen: something is open, no latency is kept, or no accuracy."""
     states = {each.state for each in settings}
     compiled = [each for each in results if each.size_bytes is not None]

@@ -78,10 +78,8 @@ def test_another_build_is_measured_anew(file: EngineFile, asked: list[Job], tmp_
 
 
 def test_two_cannot_measure_into_one_folder(file: EngineFile, asked: list[Job], tmp_path: Path) -> None:
-    with (
-        Measuring(tmp_path / "points", tmp_path / "i.npy") as first,
-        Measuring(tmp_path / "points", tmp_path / "i.npy") as second,
-    ):
+    images = tmp_path / "images.npy"
+    with Measuring(tmp_path / "points", images) as first, Measuring(tmp_path / "points", images) as second:
         first.measure(Contender("a", 1, 1), file, 0)
         with pytest.raises(RunInUse):
             second.measure(Contender("a", 1, 1), file, 0)

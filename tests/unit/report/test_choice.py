@@ -1,0 +1,88 @@
+"""What is said of a choice."""
+
+from pathlib import Path
+
+import pytest
+
+from run_folder import MACHINE
+from seatrial.api.notebook import show_choice
+from seatrial.errors import ExitCode
+from seatrial.report.choice import MOST_LISTED, conclude, describe_choice, tabulate
+from seatrial.store.choice import CandidateResult, Choice, ChoiceTimes, SettingResult, SettingState
+
+
+def make_candidate(name: str, outcome: str | None = "PASS", size: int | None = 2**20) -> CandidateResult:
+    facts = {"name": name, "engine": name, "precision": "fp32", "device": "cpu", "graph": "model.onnx"}
+    return CandidateResult.model_validate({**facts, "outcome": outcome, "size_bytes": size, "reason": "it fell"})
+
+
+def make_setting(name: str, state: SettingState, rate: float, batch_size: int = 1, **facts: float) -> SettingResult:
+    setting = SettingResult(
+        candidate=name, batch_size=batch_size, streams=2, threads=None, state=state, images_per_s=rate, rounds=3
+    )
+    return setting.model_copy(update=facts)
+
+
+def make_choice(
+    settings: tuple[SettingResult, ...],
+    candidates: tuple[CandidateResult, ...],
+    goal: str = "throughput",
+    code: ExitCode = ExitCode.PASS,
+) -> Choice:
+    return Choice(
+        key="k", run="r", goal=goal, max_drop_pp=1, exit_code=code, candidates=candidates, settings=settings,
+        chosen=next((each for each in settings if each.state == "chosen"), None), rounds=6, error_rate=0.05,
+        times=ChoiceTimes(), environment=MACHINE, command=("seatrial compile model.onnx",), doubts=("it was hot",),
+    )  # fmt: skip
+
+
+CANDIDATES = (make_candidate("fast"), make_candidate("lossy", "FAIL"), make_candidate("slow", None))
+SETTINGS = (
+    make_setting("fast", "slower", 900.0),
+    make_setting("fast", "chosen", 1000.0, 8, low=980.0, high=1020.0),
+    make_setting("fast", "as fast", 995.0, 16, times_low=0.98, times_high=1.04),
+    make_setting("lossy", "accuracy", 2000.0).model_copy(update={"reason": "it fell"}),
+    make_setting("slow", "slower", 300.0).model_copy(update={"reason": "at least 2 times"}),
+)
+
+
+def test_each_candidate_is_shown_at_its_best_setting() -> None:
+    rows = [list(row) for row in tabulate(make_choice(SETTINGS, CANDIDATES)).rows]
+    assert rows[0] == ["fast", "PASS", "–", "1.0", "8", "2", "all", "1,000.0", "980.0 to 1,020.0", "chosen"]
+    assert rows[1][1] == "FAIL" and rows[1][-1] == "accuracy: it fell"
+    assert rows[2][1] == "–" and rows[2][-1] == "slower: at least 2 times"
+
+
+def test_the_choice_is_said_with_what_cannot_be_told_from_it() -> None:
+    choice = make_choice(SETTINGS, CANDIDATES)
+    assert [*conclude(choice)] == [
+        "deploy fast at batch 8, 2 streams: 1,000.0 images/s (980.0 to 1,020.0)",
+        "cannot be told from it after 6 rounds:",
+        "  fast at batch 16, 2 streams: 0.98 to 1.04 times as long an image",
+    ]
+    text = describe_choice(choice, Path("trial/choice.json"))
+    assert "doubt: it was hot" in text and "  seatrial compile model.onnx" in text
+    assert "deploy fast" in show_choice(choice) and "<td" in show_choice(choice)
+
+
+def test_of_many_that_are_as_fast_some_are_named_and_the_rest_counted() -> None:
+    many = tuple(make_setting("fast", "as fast", 990.0, size) for size in range(2, 2 + MOST_LISTED + 3))
+    assert [*conclude(make_choice((*SETTINGS[1:2], *many), CANDIDATES))][-1] == "  and 3 more, in choice.json"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(ExitCode.ACCURACY, "no candidate keeps the accuracy"), (ExitCode.SPEED, "latency"), (7, "nothing to deploy yet")],
+)
+def test_without_a_choice_it_is_said_why(code: ExitCode, words: str) -> None:
+    choice = make_choice(SETTINGS[3:], CANDIDATES, code=ExitCode(code))
+    assert words in next(iter(conclude(choice)))
+
+
+def test_the_smallest_is_said_by_its_size() -> None:
+    chosen = SettingResult(candidate="fast", state="chosen", batch_size=1, streams=1, threads=None)
+    choice = make_choice((), CANDIDATES, goal="size").model_copy(update={"chosen": chosen, "complete": False})
+    first, second = conclude(choice)
+    assert first == "deploy fast: 1,048,576 bytes, the smallest that certainly keep the accuracy"
+    assert second == "the time was up before the rest was certain; the same command goes on"
+    assert [row[-1] for row in tabulate(choice).rows] == ["chosen", "it fell", "it fell"]
