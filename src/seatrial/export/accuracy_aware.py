@@ -64,11 +64,7 @@ def quantize_within(
     too_few, enough = 0, 0
     while best.drop_pp > max_drop_pp:
         if enough == spare:
-            raise ParityError(
-                f"int8 drops top-1 by {write_points(best.drop_pp)} points with {enough} of {len(ranked)} layers in "
-                f"float, and {max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
-                "allow more, or stay with fp16 or bf16",
-            )
+            raise _refuse_more(best, len(ranked), max_drop_pp)
         too_few, enough = enough, min(max(1, 2 * enough), spare)
         best = attempt(ranked[:enough])
     while enough - too_few > 1:
@@ -79,6 +75,14 @@ def quantize_within(
         else:
             too_few = middle
     return best
+
+
+def _refuse_more(best: WithinBudget, layers: int, max_drop_pp: float) -> ParityError:
+    return ParityError(
+        f"int8 drops top-1 by {write_points(best.drop_pp)} points with {len(best.keep)} of {layers} layers in "
+        f"float, and {max_drop_pp:g} are allowed; with more in float it would be no int8 graph",
+        "allow more, or stay with fp16 or bf16",
+    )
 
 
 def count_spare(model: onnx.ModelProto, ranked: Sequence[str]) -> int:

@@ -94,14 +94,7 @@ def simplify_file(
     refuse_other_kind(output, ".onnx")
     own = read_graph(source).manifest if GraphManifest.stands_at(manifest_path(source)) else None
     _refuse_described(output, own)
-    model = load_graph(source)
-    ends = read_facts(model, output_name)
-    if output_name not in (None, ends.output.name):
-        raise UsageError(f"{source} has no output '{output_name}'", f"it has '{ends.output.name}'")
-    if len(model.graph.output) > 1:
-        model = onnx.utils.Extractor(model).extract_model([ends.input.name], [ends.output.name])
-    if shape is not None:
-        pin_input(model, shape)
+    model = _load_classifier(source, shape, output_name)
     slim = simplify(model)
     facts = read_facts(slim)
     noise = _draw_noise(facts)
@@ -121,6 +114,19 @@ def simplify_file(
     }
     store_derived_graph(slim, job, {**pinned, "simplified": True, "parity": (*own.parity, parity)})
     return facts, parity
+
+
+def _load_classifier(source: Path, shape: tuple[int, ...] | None, output_name: str | None) -> onnx.ModelProto:
+    """The graph with its one input and the output to keep, and with the shape that it is to have."""
+    model = load_graph(source)
+    ends = read_facts(model, output_name)
+    if output_name not in (None, ends.output.name):
+        raise UsageError(f"{source} has no output '{output_name}'", f"it has '{ends.output.name}'")
+    if len(model.graph.output) > 1:
+        model = onnx.utils.Extractor(model).extract_model([ends.input.name], [ends.output.name])
+    if shape is not None:
+        pin_input(model, shape)
+    return model
 
 
 def _refuse_described(output: Path, own: GraphManifest | None) -> None:

@@ -52,15 +52,7 @@ def quantize_graph(
         NotComparable: the float graph's predictions cannot be believed, so that their accuracy cannot drop.
     """
     path = graph.path if isinstance(graph, GraphFile) else graph
-    refuse_other_kind(output, ".onnx")
-    if output.resolve() == path.resolve():
-        raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
-    if spec.max_drop_pp is not None and not spec.images:
-        raise UsageError("--max-drop-pp is measured on labelled images, and there are none", "give --images")
-    manifest = read_graph(graph).manifest
-    if manifest.precision != "fp32":
-        fix = "quantise the fp32 graph that it was made from"
-        raise UsageError(f"{path} computes in {manifest.precision} already", fix)
+    manifest = _read_float_graph(graph, path, spec, output)
     paths = read_calibration(spec.calibration, spec.count)
     contents = hash_contents(paths)
     check_apart(contents, spec.images)
@@ -86,6 +78,20 @@ def quantize_graph(
     )
     progress(Update("quantize", doing=f"{path.name}, calibrated on {len(paths)} images"))
     return make_int8(job, progress)
+
+
+def _read_float_graph(graph: Path | GraphFile, path: Path, spec: QuantizeSpec, output: Path) -> GraphManifest:
+    """The manifest of a graph that can be quantised to `output`."""
+    refuse_other_kind(output, ".onnx")
+    if output.resolve() == path.resolve():
+        raise UsageError(f"{output} would overwrite the graph itself", "choose another --output")
+    if spec.max_drop_pp is not None and not spec.images:
+        raise UsageError("--max-drop-pp is measured on labelled images, and there are none", "give --images")
+    manifest = read_graph(graph).manifest
+    if manifest.precision != "fp32":
+        fix = "quantise the fp32 graph that it was made from"
+        raise UsageError(f"{path} computes in {manifest.precision} already", fix)
+    return manifest
 
 
 def check_leak(
