@@ -36,6 +36,22 @@ LIBRARIES = {
 """By the name that is imported: the distribution, as pyproject.toml has it, and the extra that brings it."""
 
 
+DEMO = (
+    "onnx",
+    "onnxslim",
+    "pyarrow",
+    "scipy",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+    "timm",
+    "safetensors",
+    "openvino",
+    "sklearn",
+)
+"""What `seatrial demo` comes to, some of it after minutes; charts it can do without."""
+
+
 def write_install(extra: str) -> str:
     """The command that adds an extra."""
     command = f"pip install 'seatrial[{extra}]'"
@@ -74,18 +90,18 @@ def naming_extras(purpose: str = "") -> Iterator[None]:
         raise explain_missing(library, purpose) from None
 
 
-def list_missing(*extras: str) -> list[str]:
-    """The distributions of these extras that are not installed; imports none of them."""
-    return [name for module, (name, extra) in LIBRARIES.items() if extra in extras and find_spec(module) is None]
+def has_extra(extra: str) -> bool:
+    """Whether all libraries of an extra are installed; imports none of them."""
+    return all(find_spec(module) is not None for module, (_, owner) in LIBRARIES.items() if owner == extra)
 
 
 def check_demo() -> None:
-    """Refuse to begin the demo where a library is missing that it comes to after minutes; charts it can do without.
+    """Refuse to begin the demo where it could not end.
 
     Raises:
-        EngineError: names them all and the extra `demo`, which brings them.
+        EngineError: names all that is missing and the extra `demo`, which brings it.
     """
-    if missing := list_missing("trial", "cpu", "torch", "openvino", "demo"):
+    if missing := [LIBRARIES[module][0] for module in DEMO if find_spec(module) is None]:
         raise EngineError(
             f"the demo needs {', '.join(missing)}, not installed here",
             f"{write_install('demo')}, or for once: uvx --from 'seatrial[demo]' seatrial demo",

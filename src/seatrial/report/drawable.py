@@ -2,7 +2,7 @@
 
 import resource
 
-from seatrial.extras import list_missing, write_install
+from seatrial.extras import has_extra, write_install
 from seatrial.report.language import say
 
 RENDERER_BYTES = 72 * 2**30
@@ -11,7 +11,7 @@ RENDERER_BYTES = 72 * 2**30
 
 def explain_no_charts() -> str:
     """Why a page has no charts, as it says it itself; empty where they can be drawn."""
-    if list_missing("report"):
+    if not has_extra("report"):
         return say(
             "The charts are left out: what draws them is not installed. {command} adds it, and `seatrial report RUN` "
             "writes the page anew.",
