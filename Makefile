@@ -5,12 +5,16 @@ export UV_LINK_MODE ?= hardlink
 # Without it every process that a test starts compiles torch's sources anew.
 export PYTHONDONTWRITEBYTECODE =
 
+# Every extra that works on a machine without an accelerator and that tests cannot do without.
+EXTRAS := demo,hf,ray,ui
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
 # A file's tests share what they make. In the order of names the files with long tests come first.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all test-lowest battery check format docs clean
 
-demo: .venv/installed
+demo: .venv/demo-installed
 	$(BIN)/seatrial demo --output demo-run
 
 test: .venv/installed
@@ -45,16 +49,24 @@ docs: .venv-docs/installed
 clean:
 	rm -rf .venv .venv-lowest .venv-docs .site demo-run
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/made: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python >= 3.11; this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --group dev --editable '.[cpu,torch,openvino,hf,ray,demo,ui]'
 	touch $@
+
+# What the demo needs and no more: a part of what the tests need.
+.venv/demo-installed: pyproject.toml constraints.txt .venv/made
+	$(INSTALL) --editable '.[demo]'
+	touch $@
+
+.venv/installed: pyproject.toml constraints.txt .venv/made
+	$(INSTALL) --group dev --editable '.[$(EXTRAS)]'
+	touch $@ .venv/demo-installed
 
 .venv-lowest/installed: pyproject.toml .venv/installed
 	$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
-	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev --editable '.[cpu,torch,openvino,hf,ray,demo,ui]'
+	$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev --editable '.[$(EXTRAS)]'
 	touch $@
 
 .venv-docs/installed: pyproject.toml constraints.txt
