@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seatrial.errors import ExitCode
+from seatrial.printable import make_printable
 from seatrial.report.formats import Grid, write_columns
 from seatrial.store.choice import CandidateResult, Choice, SettingResult
 
@@ -22,10 +23,11 @@ _NONE_CHOSEN = {
 def describe_choice(choice: Choice, path: Path) -> str:
     """A row for each candidate at its best setting, then what to deploy, what is as good, and how to build it."""
     doubts = [f"doubt: {doubt}" for doubt in choice.doubts]
-    blocks = [write_columns(tabulate(choice)), *("\n".join(lines) for lines in ([*conclude(choice)], doubts) if lines)]
+    lines = ([*list_reasons(choice)], [*conclude(choice)], doubts)
+    blocks = [write_columns(tabulate(choice)), *("\n".join(map(make_printable, some)) for some in lines if some)]
     if choice.command:
         blocks.append("\n".join(("it is built by", *(f"  {line}" for line in choice.command))))
-    return "\n\n".join((*blocks, f"choice: {path}"))
+    return "\n\n".join((*blocks, make_printable(f"choice: {path}")))
 
 
 def tabulate(choice: Choice) -> Grid:
@@ -33,17 +35,39 @@ def tabulate(choice: Choice) -> Grid:
     return Grid(HEADER, [_write_row(choice, candidate) for candidate in choice.candidates], left=(0, 1, 9))
 
 
+def list_reasons(choice: Choice) -> Iterator[str]:
+    """Why each candidate is not the one."""
+    for candidate in choice.candidates:
+        setting = find_best_setting(choice, candidate.name)
+        reason = candidate.reason if setting is None or setting.state.startswith("accuracy") else setting.reason
+        if reason and name_outcome(choice, candidate) not in ("chosen", "as fast", "as small"):
+            yield f"{candidate.name}: {reason}"
+
+
+def name_outcome(choice: Choice, candidate: CandidateResult) -> str:
+    """What came of a candidate, in a word or two."""
+    if choice.chosen is not None and choice.chosen.candidate == candidate.name:
+        return "chosen"
+    if candidate.size_bytes is None:
+        return "not compiled"
+    setting = find_best_setting(choice, candidate.name)
+    if setting is not None:
+        return setting.state
+    if candidate.outcome is None:
+        return "larger" if choice.complete else "not evaluated"
+    return "as small" if candidate.outcome == "PASS" else "accuracy" if candidate.outcome == "FAIL" else "accuracy open"
+
+
 def _write_row(choice: Choice, candidate: CandidateResult) -> list[str]:
     setting = find_best_setting(choice, candidate.name)
     size = NONE if candidate.size_bytes is None else f"{candidate.size_bytes / 2**20:.1f}"
     facts = [candidate.name, candidate.outcome or NONE, _write_count(candidate.images), size]
-    if setting is None or choice.goal == "size":
-        chosen = choice.chosen is not None and choice.chosen.candidate == candidate.name
-        return [*facts, *[NONE] * len(_OF_SETTING), "chosen" if chosen else candidate.reason or "larger"]
+    outcome = name_outcome(choice, candidate)
+    if setting is None:
+        return [*facts, *[NONE] * len(_OF_SETTING), outcome]
     interval = NONE if setting.low is None or setting.high is None else f"{setting.low:,.1f} to {setting.high:,.1f}"
     threads = "all" if setting.threads is None else str(setting.threads)
     rate = NONE if setting.images_per_s is None else f"{setting.images_per_s:,.1f}"
-    outcome = setting.state if setting.state in ("chosen", "as fast") else f"{setting.state}: {setting.reason}"
     return [*facts, str(setting.batch_size), str(setting.streams), threads, rate, interval, outcome]
 
 

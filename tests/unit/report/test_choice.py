@@ -7,7 +7,7 @@ import pytest
 from run_folder import MACHINE
 from seatrial.api.notebook import show_choice
 from seatrial.errors import ExitCode
-from seatrial.report.choice import MOST_LISTED, conclude, describe_choice, tabulate
+from seatrial.report.choice import MOST_LISTED, conclude, describe_choice, list_reasons, tabulate
 from seatrial.store.choice import CandidateResult, Choice, ChoiceTimes, SettingResult, SettingState
 
 
@@ -49,8 +49,9 @@ SETTINGS = (
 def test_each_candidate_is_shown_at_its_best_setting() -> None:
     rows = [list(row) for row in tabulate(make_choice(SETTINGS, CANDIDATES)).rows]
     assert rows[0] == ["fast", "PASS", "–", "1.0", "8", "2", "all", "1,000.0", "980.0 to 1,020.0", "chosen"]
-    assert rows[1][1] == "FAIL" and rows[1][-1] == "accuracy: it fell"
-    assert rows[2][1] == "–" and rows[2][-1] == "slower: at least 2 times"
+    assert rows[1][1] == "FAIL" and rows[1][-1] == "accuracy"
+    assert rows[2][1] == "–" and rows[2][-1] == "slower"
+    assert [*list_reasons(make_choice(SETTINGS, CANDIDATES))] == ["lossy: it fell", "slow: at least 2 times"]
 
 
 def test_the_choice_is_said_with_what_cannot_be_told_from_it() -> None:
@@ -85,4 +86,7 @@ def test_the_smallest_is_said_by_its_size() -> None:
     first, second = conclude(choice)
     assert first == "deploy fast: 1,048,576 bytes, the smallest that certainly keep the accuracy"
     assert second == "the time was up before the rest was certain; the same command goes on"
-    assert [row[-1] for row in tabulate(choice).rows] == ["chosen", "it fell", "it fell"]
+    assert [row[-1] for row in tabulate(choice).rows] == ["chosen", "accuracy", "not evaluated"]
+    others = (CANDIDATES[0], make_candidate("same"), make_candidate("big", None), make_candidate("broken", None, None))
+    whole = make_choice((), others, goal="size").model_copy(update={"chosen": chosen})
+    assert [row[-1] for row in tabulate(whole).rows] == ["chosen", "as small", "larger", "not compiled"]

@@ -108,7 +108,7 @@ class Candidates:
         """
         candidate, subject = self.by_name[name], self._subject
         assert candidate.file is not None
-        reference = self._evaluate_reference()
+        reference = self.evaluate_reference()
         try:
             record = self._evaluate(candidate, candidate.file, reference)
         except ParityError as error:
@@ -119,9 +119,9 @@ class Candidates:
         return judge_candidate(subject.recipe, record, reference.record, subject.limit_pp, self._alpha)
 
     def mix(self, name: str) -> Candidate | None:
-        """The same engine with a graph of which some layers stay in float; None where there is none."""
+        """The same engine with a graph of which some layers stay in float; None where that would not help."""
         candidate = self.by_name[name]
-        if not self._is_mixable(candidate):
+        if not self._is_mixable(candidate) or not may_mend(self.records.get(name), self._subject.limit_pp):
             return None
         mixed = self._make_mixed()
         if mixed is None:
@@ -195,13 +195,20 @@ class Candidates:
             path = self._own / MIXED
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._mixed = (GraphFile(path, quantize_graph(subject.graph, job, path, self._progress)), others)
+                made = quantize_graph(subject.graph, job, path, self._progress)
+                kept = made.calibration is not None and made.calibration.kept_float
+                self._mixed = (GraphFile(path, made), others) if kept else "int8 needs no layer in float"
             except SeatrialError as error:
                 self._mixed = error.problem
                 self._progress(Update("quantize", note=f"no int8 with layers in float: {error.problem}"))
         return None if isinstance(self._mixed, str) else self._mixed[0]
 
-    def _evaluate_reference(self) -> ReferencePredictions:
+    def evaluate_reference(self) -> ReferencePredictions:
+        """The predictions that all others are compared with, evaluated where a run has not done it.
+
+        Raises:
+            SeatrialError: as compiling and evaluating.
+        """
         if self._reference is None:
             subject = self._subject
             reference = choose_reference(subject.recipe).probed()
@@ -237,6 +244,12 @@ class Candidates:
             if found is not None and evaluation.reference is not None:
                 return compare_with(evaluation.reference, found[1], found[0])
         return None
+
+
+def may_mend(record: AccuracyRecord | None, limit_pp: float) -> bool:
+    """Whether layers in float may make up for what int8 lost: not where it lost little and too few images prove it."""
+    versus = None if record is None else record.versus
+    return versus is None or versus.drop_pp > MIXED_LIMIT * limit_pp
 
 
 def split_images(
