@@ -27,12 +27,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from networks import NETWORKS, make_checkpoint, make_pictures
+from networks import draw_weights, make_pictures
+from safetensors.torch import save_file
 
 from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.engines.base import EngineFile
 from seatrial.evaluation.executor import EvaluateSpec
 from seatrial.machine.cpu import count_cores
+from seatrial.models.build import build_network
+from seatrial.models.sources import resolve_card
 from seatrial.progress import silent
 from seatrial.results.speed import Speed, measure_speeds
 from seatrial.store.choice import Choice
@@ -44,6 +47,8 @@ from seatrial.workflow.evaluate import evaluate_engine
 from seatrial.workflow.run_jobs import LEAST_WARMUP_S
 from seatrial.workflow.run_spec import RunSpec
 
+NETWORKS = ("resnet18", "mobilenetv3_small_100", "spnasnet_100", "regnety_004", "efficientnet_b0")
+"""Of timm."""
 LIMIT_PP = 20.0
 MOST_MISSED, MOST_TIME = 0.05, 0.25
 Place = tuple[str, int, int]
@@ -149,12 +154,22 @@ def keep_busy(processes: int) -> Iterator[None]:
             process.wait()
 
 
+def make_checkpoint(name: str, asked: argparse.Namespace) -> Path:
+    """The network's weights."""
+    path: Path = asked.folder / f"{name}.safetensors"
+    if not path.exists():
+        network = resolve_card(f"timm:{name}", asked.image_size, None, None).recipe.network
+        state = build_network(network).state_dict()
+        save_file({key: draw_weights(key, tensor.shape) for key, tensor in state.items()}, path)
+    return path
+
+
 def prepare(name: str, asked: argparse.Namespace) -> tuple[Path, ChooseSpec]:
     """A run of which engines are compiled and the reference is evaluated, and nothing else."""
     folder = asked.folder / f"{name}-prepared"
     begin = RunSpec(
-        recipe=name,
-        checkpoint=make_checkpoint(name, asked.folder),
+        recipe=f"timm:{name}",
+        checkpoint=make_checkpoint(name, asked),
         images=make_pictures(asked.folder / "pictures")[0].parent,
         labels=None,
         unlabelled=True,
@@ -237,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=2)
     parser.add_argument("--batch-size", default="1,4,8,16")
     parser.add_argument("--engines", default="onnxruntime,openvino")
-    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--duration", type=float, default=10.0)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="Begin no trial after so long.")
