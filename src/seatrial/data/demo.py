@@ -133,7 +133,8 @@ def _is_made(folder: Path) -> bool:
 
 def _stamp(folder: Path) -> str:
     """What the data set is: the versions and the card that it follows from, and a hash of every file in it."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != DemoData(folder).stamp)
+    stamp = DemoData(folder).stamp
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != stamp)
     hashes = {str(path.relative_to(folder)): hash_file(path) for path in files}
     versions = {name: find_version(name) for name in ("scikit-learn", "pillow", "numpy")}
     return hash_value({"seed": SEED, "card": CARD, "versions": versions, "files": hashes}) + "\n"

@@ -212,7 +212,13 @@ def _from_table(table: pa.Table) -> Predictions:
 
 
 def _read_column(table: pa.Table, name: str, kind: Any) -> NDArray[Any] | None:
-    return table[name].cast(kind).to_numpy() if name in table.column_names else None
+    return _to_array(table[name], kind) if name in table.column_names else None
+
+
+def _to_array(values: Any, kind: Any) -> NDArray[Any]:
+    """Numbers of a column, none of them null; pyarrow's own `to_numpy` loads pandas where it is installed."""
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.from_dlpack(whole.cast(kind))
 
 
 def _read_metadata(table: pa.Table, column: str, key: str) -> str:
@@ -230,7 +236,7 @@ def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
     width, values = lengths[0], column.combine_chunks().flatten()
     if values.null_count:
         raise ValueError("a list lacks a value")
-    return values.cast(kind).to_numpy(zero_copy_only=False).reshape(-1, width)  # type: ignore[no-any-return]
+    return _to_array(values, kind).reshape(-1, width)
 
 
 def _check_predictions(predictions: Predictions, path: Path, classes: int | None) -> None:
@@ -288,7 +294,7 @@ def load_names(path: Path) -> dict[int, str]:
     table = pq.read_table(path, columns=["classes", NAMES])
     columns: list[Any] = [table[name].combine_chunks() for name in ("classes", NAMES)]
     classes, names = (column.flatten() for column in columns)
-    known, first = np.unique(classes.to_numpy(zero_copy_only=False), return_index=True)
+    known, first = np.unique(_to_array(classes, classes.type), return_index=True)
     return dict(zip(known.tolist(), map(restore_name, names.take(pa.array(first)).to_pylist()), strict=True))
 
 

@@ -105,6 +105,15 @@ class SummarySource(Strict):
         return bool(self.checksum) and (same or read_checksum(path) == self.checksum)
 
 
+class WrittenPages(Strict):
+    """The pages of a run, and what they were written from."""
+
+    inputs: str
+    """Hash of the run's records, of the code and of the libraries that draw: `report.write.describe_pages`."""
+    files: dict[str, str]
+    """The sha256 of each page, by its name."""
+
+
 class RunSummary(Record):
     """A run in brief."""
 
@@ -122,6 +131,8 @@ class RunSummary(Record):
     engines: tuple[EngineSummary, ...]
     sources: dict[str, SummarySource]
     """Each record that it was made of, by path in the run folder."""
+    pages: WrittenPages | None = None
+    """The report beside it; None in older summaries."""
 
     def is_of(self, folder: Path) -> bool:
         """Whether the records in a run folder are still those that this was made of."""

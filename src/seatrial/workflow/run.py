@@ -27,7 +27,7 @@ from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
 from seatrial.store.records import AccuracyRecord, CheckpointManifest, GateResult, RunManifest
 from seatrial.store.stage_times import TIMES, StageClock, StageTime
-from seatrial.store.summary import SUMMARY
+from seatrial.store.summary import SUMMARY, RunSummary
 from seatrial.workflow.bench import bench_engine, contradict, prepare_pixels
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.evaluate import EvaluateSpec, evaluate_engine
@@ -87,7 +87,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         words = describe_reference(checked.recipe)
         facts = {"run": manifest.identity, "evidence": _hash_evidence(run, checked), "reference": words}
         judged.model_copy(update=facts).save(run / VERDICT)
-        written = write_report(run, progress)[2]
+        written = write_report(run, progress, anew=False)[2]
     taken_s = time.perf_counter() - began
     if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
         length = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
@@ -170,17 +170,22 @@ def _prove_card(recipe: Recipe, images: Sequence[Path], output: Path, progress: 
         progress(Update("preprocess", note=note))
 
 
-def write_report(run: Path, progress: Progress = silent) -> tuple[Path, Path, Run]:
+def write_report(run: Path, progress: Progress = silent, anew: bool = True) -> tuple[Path, Path, Run]:
     """Write `report.html`, `report.md` and `summary.json` of a run folder; returns the first two and the run.
+
+    Args:
+        anew: also where the pages of the same records are there.
 
     Raises:
         UsageError: the folder is no run.
     """
     from seatrial.report.drawable import explain_no_charts
+    from seatrial.report.write import describe_pages
     from seatrial.report.write import write_report as write
 
-    written = html, markdown, found = write(run)
-    summarise(found).save(run / SUMMARY)
+    before = None if anew else RunSummary.find(run)
+    written = html, markdown, found = write(run, None if before is None else before.pages)
+    summarise(found).model_copy(update={"pages": describe_pages(found)}).save(run / SUMMARY)
     progress(Update("report", note=f"{html} and {markdown.name}"))
     if no_charts := explain_no_charts():
         progress(Update("report", note=no_charts))

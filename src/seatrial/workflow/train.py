@@ -12,7 +12,7 @@ from seatrial.store.training import TrainingRecord
 from seatrial.train.distributed.launch import launch
 from seatrial.train.distributed.rank import read_rank
 from seatrial.train.input.sampler import check_parts
-from seatrial.workflow.train_spec import TrainSpec, choose_settings
+from seatrial.workflow.train_spec import CHECKPOINT, TrainSpec, choose_settings, find_trained
 
 
 def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord:
@@ -34,6 +34,10 @@ def train_recipe(spec: TrainSpec, progress: Progress = silent) -> TrainingRecord
     recipe = choose_settings(card, spec.preset, spec.settings)
     for name in find_idle(recipe.train, spec.settings):
         progress(Update("train", note=f"--{name.replace('_', '-')} has no effect with the other settings"))
+    done = find_trained(spec, recipe, progress)
+    if done is not None:
+        progress(Update("train", note=f"already trained: {spec.output / CHECKPOINT}"))
+        return done
     if spec.nproc <= 1:
         return _run_rank(spec, recipe, progress)
     if read_rank().launched:

@@ -13,11 +13,13 @@ from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.data.preprocessing.steps import hash_steps
 from seatrial.data.sources.training_set import read_held_out, read_training_set
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.progress import Progress, silent
+from seatrial.machine.environment import machine_hash, read_environment
+from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.recipes.training import Train
-from seatrial.store.files import hash_file, hash_value
+from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.training import TrainingRecord
+from seatrial.train.distributed.rank import read_rank
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
 VALIDATION = "validation.json"
@@ -113,6 +115,39 @@ def find_done(output: Path, key: str) -> TrainingRecord | None:
         if record.key == key and weights.is_file() and hash_file(weights) == record.checkpoint_sha256:
             return record
     return None
+
+
+def find_trained(spec: TrainSpec, recipe: Recipe, progress: Progress = silent) -> TrainingRecord | None:
+    """The record of this training if it is done, found without torch; None where only torch can tell.
+
+    Raises:
+        SeatrialError: as `read_images`.
+        RunInUse: another process trains into the same folder.
+    """
+    if spec.force or spec.evaluate_only or spec.performance or spec.resume != "auto" or read_rank().launched:
+        return None
+    record = None
+    with contextlib.suppress(SeatrialError):
+        record = TrainingRecord.load(spec.output / RECORD)
+    precision = None if record is None else _recall_precision(record, recipe.train)
+    if record is None or precision is None:
+        return None
+    progress(Update("train", doing="looking for the images"))
+    images = None if spec.synthetic else [image for part in read_images(spec, recipe, progress) for image in part]
+    if identify_training(recipe, precision, images)[0] != record.key:
+        return None
+    with locked(spec.output):
+        return find_done(spec.output, record.key)
+
+
+def _recall_precision(record: TrainingRecord, settings: Train) -> str | None:
+    """The precision of settings; where torch chooses it, what it chose for the record if it would choose it again."""
+    if settings.amp != "auto":
+        return "fp32" if settings.amp == "off" else settings.amp
+    # It chooses by machine, device and network; the network, and the version of torch, are in the training's key.
+    same_device = record.settings.get("device") == settings.device
+    same_machine = machine_hash(record.environment) == machine_hash(read_environment())
+    return record.precision if same_device and same_machine else None
 
 
 def choose_key(output: Path, keys: Sequence[str]) -> str:

@@ -13,10 +13,12 @@ from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
 from seatrial.cli import run_cli
 from seatrial.report import drawable
 from seatrial.report.drawable import RENDERER_BYTES
+from seatrial.report import write as report_pages
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
-from seatrial.report.write import write_report
+from seatrial.report.write import describe_pages, write_report
 from seatrial.results.run_folder import read_run
+from seatrial.store.measurement import Throughput
 from seatrial.store.records import GateResult
 
 EVIL = "<script>alert('1')</script>| `x` \"q\" **b**"
@@ -236,3 +238,26 @@ def test_a_page_without_what_draws_charts_says_so_and_so_does_the_terminal(
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert said in line and said in Page(html).text
     assert "<svg" not in html and "Top-1, %" in Page(html).text
+def test_pages_of_the_same_records_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = build_run(tmp_path / "run", Trial((TORCH, BF16)))
+    run = write_report(folder)[2]
+    known = describe_pages(run)
+    drawn: list[Path] = []
+    monkeypatch.setattr(report_pages, "_write_pages", lambda run: drawn.append(run.folder) or ("anew", "anew"))
+    write_report(folder, known)
+    assert not drawn and "anew" not in (folder / "report.html").read_text(encoding="utf-8")
+
+    (folder / "report.md").write_text("edited")
+    write_report(folder, known)
+    assert len(drawn) == 1, "a page that was changed is written again"
+    known = describe_pages(run)
+    write_report(folder, known)
+    assert len(drawn) == 1
+    record = Throughput.load(folder / "evaluation" / "torch.throughput.json")
+    record.model_copy(update={"wall_s": 2 * record.wall_s}).save(folder / "evaluation" / "torch.throughput.json")
+    write_report(folder, known)
+    assert len(drawn) == 2, "another record gives other pages"
+    known = describe_pages(run)
+    monkeypatch.setattr(report_pages, "_hash_code", lambda: "of another version")
+    write_report(folder, known)
+    assert len(drawn) == 3, "and so does other code"
