@@ -89,6 +89,7 @@ def export(
     print_lines(f"{output}: opset {manifest.opset}, '{manifest.input.name}' {manifest.input.dtype} {shape}")
 
 
+@shows_progress
 def simplify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],

@@ -42,6 +42,7 @@ def list_recipes(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command("list")
+@shows_progress
 def list_models(
     pattern: Annotated[
         str | None, typer.Argument(help="Shell pattern of model references, such as 'timm:convnext*'.")
@@ -75,6 +76,7 @@ def list_models(
 
 
 @app.command()
+@shows_progress
 def make(
     recipe: Reference,
     output: Annotated[
@@ -132,6 +134,7 @@ def show(
 
 
 @app.command()
+@shows_progress
 def check(
     recipe: Reference,
     images: Annotated[
