@@ -4,7 +4,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import seatrial
 from seatrial.errors import RefusedFile
 from seatrial.report.drawable import explain_no_charts
 from seatrial.report.language import find_language
@@ -84,6 +83,6 @@ def _find_version(distribution: str) -> str:
 @cache
 def _hash_code() -> str:
     """Of this package as it is installed: its version says nothing while it is worked on."""
-    root = Path(seatrial.__file__).parent
+    root = Path(__file__).parent.parent
     files = sorted(path for path in root.rglob("*") if path.suffix in CODE)
     return hash_value([[str(path.relative_to(root)), hash_file(path)] for path in files])

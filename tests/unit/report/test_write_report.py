@@ -12,8 +12,8 @@ import run_folder
 from run_folder import BF16, INT8, TORCH, Trial, build_run, write_verdict
 from seatrial.cli import run_cli
 from seatrial.report import drawable
-from seatrial.report.drawable import RENDERER_BYTES
 from seatrial.report import write as report_pages
+from seatrial.report.drawable import RENDERER_BYTES
 from seatrial.report.formats import escape, fence
 from seatrial.report.markdown import write_markdown
 from seatrial.report.write import describe_pages, write_report
@@ -238,6 +238,8 @@ def test_a_page_without_what_draws_charts_says_so_and_so_does_the_terminal(
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert said in line and said in Page(html).text
     assert "<svg" not in html and "Top-1, %" in Page(html).text
+
+
 def test_pages_of_the_same_records_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = build_run(tmp_path / "run", Trial((TORCH, BF16)))
     run = write_report(folder)[2]
