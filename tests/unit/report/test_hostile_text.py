@@ -12,7 +12,7 @@ import pytest
 from run_folder import BF16, ORT, TORCH, Trial, build_run
 from seatrial.cli.output.board import FORMS as BOARD_FORMS
 from seatrial.cli.output.board import write_board
-from seatrial.report import html
+from seatrial.report import charts
 from seatrial.report.forms import FORMS, write_form
 from seatrial.report.terminal import describe_run
 from seatrial.results.run_folder import read_run
@@ -47,7 +47,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, b
     harmless = tuple(f"word {chr(0x4E00 + number)}" for number in range(len(INJECTIONS)))
     folders = {hostile: make_run(base / str(hostile), INJECTIONS if hostile else harmless) for hostile in (True, False)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(html, "draw_charts", lambda run: [])
+        patch.setattr(charts, "draw_charts", lambda run: [])
         yield lambda form, hostile: show(folders[hostile], form)
 
 
