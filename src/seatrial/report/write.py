@@ -5,10 +5,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from seatrial.errors import RefusedFile
+from seatrial.report.costs import find_size
 from seatrial.report.drawable import explain_no_charts
 from seatrial.report.language import find_language
 from seatrial.results.run_folder import Run, read_run
-from seatrial.results.summarise import measure_size
 from seatrial.store.files import hash_file, hash_value, remove_file, write_text
 from seatrial.store.summary import SUMMARY, WrittenPages
 
@@ -63,7 +63,7 @@ def describe_pages(run: Run) -> WrittenPages:
     records = {path for pattern in RECORDS for path in folder.glob(pattern) if path.is_file()}
     inputs = {
         "records": {str(path.relative_to(folder)): hash_file(path) for path in records - {folder / SUMMARY}},
-        "sizes": {name: measure_size(folder / "engines" / name, built) for name, built in run.built.items()},
+        "sizes": {name: find_size(run, name, built) for name, built in run.built.items()},
         "language": find_language(),
         "no_charts": explain_no_charts(),
         "code": _hash_code(),
