@@ -154,8 +154,6 @@ def _share_out(cases: Sequence[Any], workers: Sequence[_Worker]) -> list[Outcome
 
 
 def _serve_on(descriptor: int) -> None:
-    for name in forked_processes.PRELOADED:
-        importlib.import_module(name)
     _serve(Connection(descriptor))
 
 

@@ -1,0 +1,136 @@
+"""Every verb that writes files, as a command on small inputs, for attacks on what it writes and reads.
+
+A command runs in a folder that has `input`, a link to what `link_inputs` gathered, and writes below `out`.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden_logs import LOGS
+from seatrial.cli import run_cli
+from tiny_trial import TinyTrial
+
+_IMAGES = ("--images", "input/val")
+_LABELED = (*_IMAGES, "--labels", "input/val_label.txt")
+_SHORT = ("--batch-size", "1", "--bench-duration", "0.01", "--bench-samples", "2")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command."""
+
+    words: tuple[str, ...]
+    run: bool = False
+    """It works in a run folder, of which it gets a copy as `out/run`."""
+    children: bool = False
+    """It starts processes of its own, which takes seconds."""
+
+    def prepare(self, folder: Path, inputs: Path) -> None:
+        """Make the folder that the command runs in."""
+        folder.mkdir(parents=True)
+        (folder / "input").symlink_to(inputs)
+        (folder / "out").mkdir()
+        if self.run:
+            shutil.copytree(inputs / "run", folder / "out" / "run", symlinks=True)
+
+
+SIMPLE = ("preprocess", "pack", "info", "import-log")
+"""They read no more than a trial."""
+VERBS: Mapping[str, Verb] = {
+    "preprocess": Verb(("preprocess", "input/tiny.toml", "input/val", "out/bins")),
+    "export": Verb(
+        ("export", "input/tiny.toml", "--checkpoint", "input/tiny.pth", *_IMAGES, "--output", "out/model.onnx")
+    ),
+    "simplify": Verb(("simplify", "input/model.onnx", "out/simple.onnx")),
+    "quantize": Verb(
+        ("quantize", "input/model.onnx", "--calibration", "input/calibration", "--output", "out/int8.onnx")
+    ),
+    "compile": Verb(
+        ("compile", "input/model.onnx", "--engine", "onnxruntime", "--output", "out/engine"), children=True
+    ),
+    "infer": Verb(("infer", "input/engine", "--input", "input/val", "--output", "out", "--output-dirname", "logits")),
+    "evaluate": Verb(("evaluate", "input/engine", *_LABELED, "--output", "out/accuracy")),
+    "score": Verb(("score", "input/logits", "input/val_label.txt", "out", "result.json")),
+    "pack": Verb(("data", "pack", "input/tiny.toml", "input/val", *_LABELED[2:], "--output", "out/val.pack")),
+    "info": Verb(("data", "info", "input/val", "--output", "out/val.info")),
+    "import-log": Verb(("import-log", "trtexec", "input/trtexec.log", "--device", "T4", "--output", "out/T4.json")),
+    "junit": Verb(("report", "input/run", "--format", "junit", "--output", "out/junit.xml")),
+    "report": Verb(("report", "out/run"), run=True),
+    "diagnose": Verb(("diagnose", "out/run"), run=True, children=True),
+    "package": Verb(("package", "input/run", "--engine", "onnxruntime", "--output", "out/bundle"), children=True),
+    "board": Verb(("board", "input", "--output", "out/board.html")),
+    "train": Verb(
+        (
+            "train",
+            "input/tiny.toml",
+            "--data",
+            "input/data",
+            "--output",
+            "out/trained",
+            "--amp",
+            "off",
+            "--checkpoint-every",
+            "1",
+            "--workers",
+            "1",
+        ),
+        children=True,
+    ),
+    "run": Verb(
+        (
+            "run",
+            "input/tiny.toml",
+            "--checkpoint",
+            "input/tiny.pth",
+            *_LABELED,
+            "--engines",
+            "onnxruntime",
+            *_SHORT,
+            "--output",
+            "out/trial",
+        ),
+        children=True,
+    ),
+}
+
+
+def link_trial(folder: Path, trial: TinyTrial) -> None:
+    """What is enough for the verbs of `SIMPLE`."""
+    for path in trial.folder.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "calibration").symlink_to(trial.folder / "train")
+    (folder / "data").mkdir()
+    for part in ("train", "val"):
+        (folder / "data" / part).symlink_to(trial.folder / "train")
+    shutil.copy(LOGS / "trtexec-11.1.log", folder / "trtexec.log")
+
+
+def link_inputs(folder: Path, trial: TinyTrial, engines: Path, run: Path) -> None:
+    """What all verbs read: a graph, an engine, its logits and a run besides."""
+    link_trial(folder, trial)
+    for path in engines.glob("model.onnx*"):
+        (folder / path.name).symlink_to(path)
+    (folder / "engine").symlink_to(engines / "engines" / "onnxruntime")
+    (folder / "run").symlink_to(run)
+    images = str(trial.images)
+    words = ["infer", f"{folder}/engine", "--input", images, "--output", str(folder), "--output-dirname", "logits"]
+    assert run_cli([*words, "-q"]) == 0
+
+
+def run_verb(name: str, folder: Path) -> int:
+    """Run a command in its folder, and return its exit code."""
+    os.chdir(folder)
+    return run_cli([*VERBS[name].words, "-q"])
+
+
+def list_files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes, links and folders with none."""
+    found = {}
+    for root, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(root, name)
+            found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() else b""
+    return found
