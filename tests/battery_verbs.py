@@ -28,6 +28,9 @@ class Verb:
     children: bool = False
     """It starts processes of its own, which takes seconds."""
 
+    quiet: bool = True
+    """It has the option `-q`."""
+
     def prepare(self, folder: Path, inputs: Path) -> None:
         """Make the folder that the command runs in."""
         folder.mkdir(parents=True)
@@ -44,7 +47,7 @@ VERBS: Mapping[str, Verb] = {
     "export": Verb(
         ("export", "input/tiny.toml", "--checkpoint", "input/tiny.pth", *_IMAGES, "--output", "out/model.onnx")
     ),
-    "simplify": Verb(("simplify", "input/model.onnx", "out/simple.onnx")),
+    "simplify": Verb(("simplify", "input/model.onnx", "out/simple.onnx"), quiet=False),
     "quantize": Verb(
         ("quantize", "input/model.onnx", "--calibration", "input/calibration", "--output", "out/int8.onnx")
     ),
@@ -55,7 +58,7 @@ VERBS: Mapping[str, Verb] = {
     "evaluate": Verb(("evaluate", "input/engine", *_LABELED, "--output", "out/accuracy")),
     "score": Verb(("score", "input/logits", "input/val_label.txt", "out", "result.json")),
     "pack": Verb(("data", "pack", "input/tiny.toml", "input/val", *_LABELED[2:], "--output", "out/val.pack")),
-    "info": Verb(("data", "info", "input/val", "--output", "out/val.info")),
+    "info": Verb(("data", "info", "input/val", "--output", "out/val.info"), quiet=False),
     "import-log": Verb(("import-log", "trtexec", "input/trtexec.log", "--device", "T4", "--output", "out/T4.json")),
     "junit": Verb(("report", "input/run", "--format", "junit", "--output", "out/junit.xml")),
     "report": Verb(("report", "out/run"), run=True),
@@ -123,7 +126,8 @@ def link_inputs(folder: Path, trial: TinyTrial, engines: Path, run: Path) -> Non
 def run_verb(name: str, folder: Path) -> int:
     """Run a command in its folder, and return its exit code."""
     os.chdir(folder)
-    return run_cli([*VERBS[name].words, "-q"])
+    verb = VERBS[name]
+    return run_cli([*verb.words, "-q"] if verb.quiet else verb.words)
 
 
 def list_files(folder: Path) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """What every command line is checked for before its verb begins: numbers, paths, and that no input is written over."""
 
+import contextlib
 import errno
 import math
 import os
@@ -9,6 +10,7 @@ from typing import Any
 
 from seatrial.errors import UsageError, cut, show_value
 from seatrial.foreign.names import is_storable
+from seatrial.store.unfinished import sweep
 
 WRITTEN = ("output", "target")
 """Parameters of verbs that name what is written."""
@@ -26,6 +28,7 @@ def guard(command: Any) -> Any:
         def check_and_run(context: Any) -> Any:
             check_values(context.params)
             check_output(context.params)
+            sweep_output(context.params)
             return run(context)
 
         command.invoke = check_and_run
@@ -66,8 +69,8 @@ def check_output(parameters: Mapping[str, Any]) -> None:
     Raises:
         UsageError: names both.
     """
-    output = next((parameters[name] for name in WRITTEN if parameters.get(name) is not None), None)
-    if not isinstance(output, str | Path):
+    output = _find_output(parameters)
+    if output is None:
         return
     place = Path(output).resolve()
     for name, value in parameters.items():
@@ -77,6 +80,20 @@ def check_output(parameters: Mapping[str, Any]) -> None:
             if name in IMAGES and path.is_dir() and place.is_relative_to(path.resolve()):
                 problem = f"{output} lies in {path}, a folder of images, which would no longer be images alone"
                 raise UsageError(problem, "choose another output")
+
+
+def sweep_output(parameters: Mapping[str, Any]) -> None:
+    """Remove what killed commands left beside the output and in it, also where the work is done and nothing is written."""
+    output = _find_output(parameters)
+    for folder in () if output is None else (Path(output), Path(output).parent):
+        with contextlib.suppress(OSError):  # It is not there, or no folder.
+            sweep(folder)
+
+
+def _find_output(parameters: Mapping[str, Any]) -> str | Path | None:
+    """What the command line says of where to write."""
+    output = next((parameters[name] for name in WRITTEN if parameters.get(name) is not None), None)
+    return output if isinstance(output, str | Path) else None
 
 
 def _list_paths(value: Any) -> Iterator[Path]:

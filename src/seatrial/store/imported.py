@@ -4,7 +4,6 @@ Logs that were only read, and load tests of our engines, of which MLPerf's LoadG
 """
 
 import contextlib
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from seatrial.errors import SeatrialError, StorageError, UsageError
 from seatrial.store.files import describe_os_error, make_folder
 from seatrial.store.measurement import Environment, Measurement, Scope
 from seatrial.store.record import Record, read_json, read_kind
+from seatrial.store.unfinished import make_unfinished
 from seatrial.strict import Strict
 
 
@@ -178,7 +178,7 @@ def check_output(path: Path) -> None:
         raise StorageError(f"{path} is a folder, the record needs a file", "choose another --output")
     make_folder(path.parent)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent):
+        with make_unfinished(path):
             occupied = path.exists() and path.stat().st_size > 0
     except OSError as error:
         error.filename = None  # The temporary name means nothing to a user.

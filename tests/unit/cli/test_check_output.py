@@ -6,6 +6,8 @@ import pytest
 
 from onnx_graphs import write_linear
 from seatrial.cli import run_cli
+from seatrial.cli.check_output import sweep_output
+from seatrial.store.unfinished import SUFFIX
 
 
 @pytest.fixture
@@ -56,3 +58,16 @@ def test_values_that_nothing_bears_are_wrong_usage(
     shown = capsys.readouterr().err
     assert said in shown
     assert shown.count("\n") == 1
+
+
+def test_what_a_killed_command_left_goes_where_the_work_is_done_too(place: Path) -> None:
+    kept = place / "kept"
+    for folder in (place, kept):
+        left = folder / f".model.onnx.killed{SUFFIX}"
+        left.mkdir(parents=True)
+        (left / "in-use.lock").touch()
+        (left / "model.onnx").write_text("half")
+    sweep_output({"output": kept})
+    assert not list(place.rglob(f"*{SUFFIX}"))
+    sweep_output({"output": place / "new" / "model.onnx"})
+    assert not (place / "new").exists()

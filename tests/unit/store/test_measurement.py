@@ -8,6 +8,7 @@ import pytest
 
 from run_folder import make_point
 from seatrial.errors import StorageError, UsageError
+from seatrial.store import unfinished
 from seatrial.store.imported import check_output
 from seatrial.store.measurement import Measurement, Point
 
@@ -100,3 +101,15 @@ def test_where_no_file_can_stand_is_known_before_the_work(tmp_path: Path) -> Non
         check_output(tmp_path / "file" / "a.json")
     with pytest.raises(StorageError, match=r"^/proc(/a\.json)? "):
         check_output(Path("/proc/a.json"))
+
+
+def test_a_check_that_is_killed_leaves_what_the_next_command_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(unfinished, "_remove", lambda folder: seen.append(folder.name))
+    check_output(tmp_path / "a.json")
+    monkeypatch.undo()
+    assert seen and all(name.endswith(unfinished.SUFFIX) for name in seen)
+    check_output(tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
