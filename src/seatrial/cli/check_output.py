@@ -83,7 +83,7 @@ def check_output(parameters: Mapping[str, Any]) -> None:
 
 
 def sweep_output(parameters: Mapping[str, Any]) -> None:
-    """Remove what killed commands left beside the output and in it, also where the work is done and nothing is written."""
+    """Remove what killed commands left beside the output and in it, also where nothing is written."""
     output = _find_output(parameters)
     for folder in () if output is None else (Path(output), Path(output).parent):
         with contextlib.suppress(OSError):  # It is not there, or no folder.
