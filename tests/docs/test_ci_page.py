@@ -1,4 +1,4 @@
-"""What the page on CI says is run, on a small network, and it says what the action, the hook and the Dockerfile take."""
+"""What the page on CI says is run on a small network, and it says what the action, the hook and the image take."""
 
 import re
 from collections.abc import Iterator
