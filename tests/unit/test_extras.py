@@ -1,5 +1,6 @@
 """Without an optional library a verb ends in one line with exit code 5, which names the extra that brings it."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import seatrial
+from seatrial import api
 from seatrial.errors import EngineError
 from seatrial.extras import LIBRARIES, naming_extras
 from tiny_trial import TinyTrial
@@ -155,3 +157,11 @@ def test_the_api_says_the_same() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     *_, last = done.stderr.splitlines()
     assert last.startswith("seatrial.errors.EngineError: pyarrow is not installed; pip install 'seatrial[trial]'")
+
+
+@pytest.mark.parametrize("name", [name for name in api.__all__ if inspect.isfunction(getattr(api, name))])
+def test_every_function_of_the_api_does(name: str) -> None:
+    function = getattr(api, name)
+    assert inspect.getsource(inspect.unwrap(function)).startswith("@naming_extras()") and hasattr(
+        function, "__wrapped__"
+    )
