@@ -155,8 +155,8 @@ def test_what_may_not_comment_leaves_a_warning_and_the_verdict(runner: Runner, t
 
 def test_no_input_is_code(runner: Runner) -> None:
     assert all("${{" not in step.get("run", "") for step in STEPS)
-    runner.inputs["output"] = '"; touch mine; echo "'
-    runner.run()
+    runner.inputs |= {"output": '"; touch mine; echo "', "config": "$(touch mine).toml"}
+    assert runner.run() == 2, runner.shown
     assert not (runner.folder / "mine").exists()
 
 

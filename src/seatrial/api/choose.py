@@ -9,12 +9,14 @@ from seatrial.api.results import ChoiceResult
 from seatrial.api.trial import make_run_spec
 from seatrial.api.values import Names, Place, Sizes, check_numbers, find_path, list_names, read_sizes
 from seatrial.errors import UsageError
+from seatrial.extras import naming_extras
 from seatrial.progress import Progress, silent
 
 if TYPE_CHECKING:
     from seatrial.workflow.run_spec import RunSpec
 
 
+@naming_extras()
 def choose(
     target: Place,
     *,
