@@ -1,6 +1,7 @@
 """An ONNX file of an image classifier: its nodes and weights read whole, its two ends, what it must not be."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -11,7 +12,8 @@ import onnx.external_data_helper as external
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
-from seatrial.errors import RefusedFile, UsageError, first_line
+from seatrial.errors import RefusedFile, UsageError, cut, first_line
+from seatrial.foreign.files import is_regular
 from seatrial.store.files import hash_graph, is_inside
 from seatrial.store.records import TensorSpec
 
@@ -116,15 +118,29 @@ def find_data(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
     stated = (external.ExternalDataInfo(tensor) for tensor in _list_tensors(model.graph))
     names = tuple(sorted({info.location for info in stated if info.location}))
     for name in names:
-        if not is_inside(name):
+        shown = cut(name)
+        # onnx follows no link; who hashes or copies the file would.
+        if not is_inside(name) or _leads_outside(path.parent / name, path):
             raise RefusedFile(
-                f"{path} keeps weights in {name!r}, which is outside its folder", "export it with its weights beside it"
+                f"{path} keeps weights in {shown!r}, which is outside its folder",
+                "export it with its weights beside it",
             )
-        if not (path.parent / name).is_file():
+        if not is_regular(path.parent / name):
             raise RefusedFile(
-                f"{path} keeps weights in {name}, which is missing", f"put {name} beside it, or export it again"
+                f"{path} keeps weights in {shown}, which is missing", f"put {shown} beside it, or export it again"
             )
     return names
+
+
+def _leads_outside(data: Path, graph: Path) -> bool:
+    """Whether a file is, after any links, neither in the graph's folder nor in that of the file that it is a link to.
+
+    A download's cache has a graph and its weights as links into one folder.
+    """
+    if not is_regular(data):
+        return False
+    folders = os.path.realpath(graph.parent), os.path.dirname(os.path.realpath(graph))
+    return not any(os.path.commonpath([folder, os.path.realpath(data)]) == folder for folder in folders)
 
 
 def hash_onnx(path: Path) -> str:
