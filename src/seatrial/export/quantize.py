@@ -6,7 +6,6 @@ Weights are symmetric int8 with a scale for each output channel, activations uin
 import contextlib
 import io
 import logging
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -154,8 +153,6 @@ def _check_scales(layer: onnx.NodeProto, source: onnx.NodeProto, weights: dict[s
 
 
 def _load_nncf() -> Any:
-    # Otherwise it reports its use to its makers; it looks for this only while it is imported.
-    os.environ.setdefault("NNCF_CI", "1")
     # Through it NNCF warns of a missing CUDA, which is not needed here.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     with naming_extras("quantises graphs"):

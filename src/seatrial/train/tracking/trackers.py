@@ -76,8 +76,6 @@ class MLflow(Tracker):
 
     def __init__(self, job: LogJob) -> None:
         super().__init__(job)
-        # MLflow sends usage data to its makers by default.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         with naming_extras():
             from mlflow import MlflowClient
 

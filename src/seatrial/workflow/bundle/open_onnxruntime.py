@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 def open_engine(path: Path, runtime: Mapping[str, Any], output: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The graph, with the rewrites that were measured."""
     os.environ.setdefault("ORT_LOGGING_LEVEL", "3")
+    # It would report its use to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()

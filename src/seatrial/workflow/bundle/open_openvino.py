@@ -1,5 +1,6 @@
 """Open the engine file of a package in OpenVINO, without seatrial."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 def open_engine(path: Path, runtime: Mapping[str, Any], output: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """The model, compiled in the precision that was measured."""
+    # Its import would report its use to its makers.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     settings = dict(runtime["settings"])
