@@ -1,4 +1,4 @@
-"""Writes what the pages take from the code: the reference in docs/api.md, and docs/schemas/*.json.
+"""Writes what the pages take from the code: docs/cli.md, docs/records.md, docs/schemas, the reference in docs/api.md.
 
 `python docs/write_reference.py` from the tree's root; a test says when it must be run again.
 """
@@ -7,12 +7,24 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from seatrial import api
+from seatrial.cli.app import make_app
+from seatrial.cli.examples import EXAMPLES
+from seatrial.errors import ExitCode
 from seatrial.store.files import write_text
 from seatrial.workflow.schemas import SCHEMAS, make_schema
 
 DOCS = Path(__file__).parent
+EXIT_CODES = ("## Exit codes", "", "| code | meaning |", "|---|---|")
+RECORDS = """\
+What a card may say and what each stored file holds, as JSON Schemas (draft 2020-12). A record's file has besides these
+keys a `checksum`, the sha256 of all else; its `schema` names its version, and older versions are still read.
+`seatrial recipes schema NAME` prints the same.
+"""
 MARK = "<!-- made by docs/write_reference.py -->\n"
 
 
@@ -32,7 +44,56 @@ def make_files() -> dict[Path, str]:
         DOCS / "schemas" / f"{name}.json": json.dumps(make_schema(name), indent=1, ensure_ascii=False) + "\n"
         for name in SCHEMAS
     }
-    return {page: before + MARK + "\n" + "\n".join(write_reference()) + "\n", **schemas}
+    return {
+        page: before + MARK + "\n" + "\n".join(write_reference()) + "\n",
+        DOCS / "cli.md": "\n".join(write_commands()) + "\n",
+        DOCS / "records.md": "\n".join(write_records()) + "\n",
+        **schemas,
+    }
+
+
+def write_commands() -> Iterator[str]:
+    """The page on the command line: exit codes, then each command with its options, groups before their commands."""
+    app: Any = typer.main.get_command(make_app())
+    yield from ("# The command line", "", MARK)
+    yield "Every command with its arguments, options and defaults, as `--help` has them, and what an exit code says."
+    yield from ("", *EXIT_CODES)
+    yield from (f"| {code.value} | {escape(code.meaning)} |" for code in ExitCode)
+    yield from ("", "What to do about each: [AGENTS.md](../AGENTS.md#exit-codes).", "")
+    yield from write_command("seatrial", app)
+    for name, command in app.commands.items():
+        yield from write_command(f"seatrial {name}", command)
+        for inner, each in getattr(command, "commands", {}).items():
+            yield from write_command(f"seatrial {name} {inner}", each)
+
+
+def write_command(name: str, command: Any) -> Iterator[str]:
+    """The section of one command: what it does, then a table of its arguments and options."""
+    context = typer.Context(command)
+    yield from (f"## {name}", "", escape(command.help), "")
+    rows = [parameter.get_help_record(context) for parameter in command.get_params(context)]
+    yield from ("| argument or option | |", "|---|---|")
+    yield from (f"| `{row[0]}` | {escape(row[1])} |" for row in rows if row is not None)
+    examples = [f"seatrial {words}" for words in EXAMPLES.get(name.removeprefix("seatrial "), ())]
+    yield from ("", "```sh", *examples, "```", "") if examples else ("",)
+
+
+def write_records() -> Iterator[str]:
+    """The page on stored files: a row for each schema."""
+    yield from ("# Cards and records", "", MARK)
+    yield from (RECORDS, "| schema | of | keys |", "|---|---|---|")
+    for name in SCHEMAS:
+        made = make_schema(name)
+        keys = ", ".join(f"`{key}`" for key in made["properties"] if key not in ("schema", "checksum"))
+        yield f"| [{name}](schemas/{name}.json) | {escape(made['description'])} | {keys} |"
+
+
+def escape(text: str) -> str:
+    """A text in one line of a table."""
+    line = " ".join(text.split())
+    for sign in "|*_<":
+        line = line.replace(sign, "&lt;" if sign == "<" else f"\\{sign}")
+    return line
 
 
 def write_reference() -> Iterator[str]:

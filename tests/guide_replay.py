@@ -64,6 +64,11 @@ def lay_out(folder: Path, guide: Mapping[str, Any], weights: str) -> torch.nn.Mo
 def follow(commands: Sequence[str], **values: object) -> None:
     """Run a guide's lines as they are printed, variables filled in, with the two words in front."""
     for line in commands:
-        for name, value in values.items():
-            line = line.replace(f"${{{name}}}", str(value))
-        assert run_cli(["compat", *shlex.split(line)]) == 0, line
+        assert run_cli(["compat", *shlex.split(fill_in(line, **values))]) == 0, line
+
+
+def fill_in(line: str, **values: object) -> str:
+    """A command with its variables filled in."""
+    for name, value in values.items():
+        line = line.replace(f"${{{name}}}", str(value))
+    return line

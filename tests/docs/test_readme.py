@@ -33,7 +33,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-PAGES = ("README.md", "docs/step-by-step.md", "docs/guide-formats.md", "docs/foreign-graphs.md", "docs/models.md")
+PAGES = (
+    "README.md",
+    "docs/step-by-step.md",
+    "docs/guides.md",
+    "docs/guide-formats.md",
+    "docs/foreign-graphs.md",
+    "docs/models.md",
+)
 COMMANDS = [words for page in PAGES for words in read_commands(page)]
 
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from guide_replay import GOLDEN, GUIDES, NAMES, follow, lay_out, prove_little
+from guide_replay import GOLDEN, GUIDES, NAMES, fill_in, follow, lay_out, prove_little
+from pages import read_page
 from seatrial.cli import run_cli
 
 WEIGHTS = "random.pth.tar"
@@ -107,6 +108,13 @@ def replay(guide: Mapping[str, Any], folder: Path, sizes: tuple[int, ...], loop:
         follow(guide["measure"], bs=size, loop=loop)
 
 
+def read_table(name: str) -> list[tuple[str, str]]:
+    """The guide's commands and ours on the page that retells the guides."""
+    section = read_page("docs/guides.md").split("\n## ")[list(GUIDES).index(name) + 1]
+    return re.findall(r"^\| `(.+)` \| `(seatrial .+)` \|$", section, re.MULTILINE)
+
+
+PARTS = ("prepare", "infer", "judge", "measure")
 FAST = {"seresnext101": 1, "resnext50": 1}
 """Batch sizes of the replays that `make test` can afford; 2 for the others, so that the third image is padded."""
 MEASURED = ("spnasnet_100",)
@@ -122,8 +130,12 @@ def test_a_guide_is_followed_to_its_result(
     replay(guide, tmp_path, (FAST.get(name, 2),), 2)
     assert run_cli(["recipes", "tables", guide["network"]]) == 0
     shown = capsys.readouterr()
-    commands = sum(len(guide[part]) for part in ("prepare", "infer", "judge", "measure"))
-    assert len(re.findall(r" is here: seatrial ", shown.err)) == commands
+    theirs, ours = zip(*read_table(name), strict=True)
+    size = FAST.get(name, 2)
+    assert list(theirs) == [line for part in PARTS for line in GUIDES[name][part]]
+    said = re.findall(r" is here: (seatrial .*)", re.sub(r"/\S+/seatrial-trtexec-[0-9a-f]+/", "FOLDER/", shown.err))
+    assert len(said) == sum(len(guide[part]) for part in PARTS)
+    assert said == [fill_in(line, bs=size, loop=2, weights=WEIGHTS) for line in ours[: len(said)]]
     assert "ATC run success, welcome to the next use.\n" in shown.out
 
 
