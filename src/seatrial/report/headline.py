@@ -98,7 +98,7 @@ def write_speed(run: Run) -> str:
     why = "their intervals overlap"
     why += "" if all(best[name].rate.bounds for name in (fastest, *tied)) else " or are not known"
     doubt = f"; it cannot be told from {join_words(tied)}, as {why}" if tied else ""
-    return f"{found}{doubt}.{_write_withheld(run, best, fastest)}"
+    return f"{found}{doubt}.{_write_withheld(run, best, fastest)}{_write_vain(run, best)}"
 
 
 def _name_fastest(of_all: bool, is_tied: bool) -> str:
@@ -113,6 +113,20 @@ def _write_withheld(run: Run, best: Mapping[str, Speed], fastest: str) -> str:
     if fastest == run.reference or run.reference not in best or not doubts:
         return ""
     return f" The ratio to {run.reference} is withheld ({doubts}); {MEASURE_RUN_AGAIN}."
+
+
+def _write_vain(run: Run, best: Mapping[str, Speed]) -> str:
+    """Each int8 engine that is certainly slower than a float one of the same runtime and device."""
+    made = {name: run.measurements[name] for name in best}
+    slower = []
+    for name, int8 in made.items():
+        _, high = best[name].rate.bounds or (0.0, float("inf"))
+        for other, plain in made.items():
+            low, _ = best[other].rate.bounds or (0.0, 0.0)
+            alike = (plain.engine, plain.device) == (int8.engine, int8.device)
+            if int8.precision == "int8" != plain.precision and alike and high < low:
+                slower.append(f" {name} is slower than {other}: int8 gains nothing there.")
+    return "".join(slower)
 
 
 def _write_failed(run: Run) -> list[str]:

@@ -1,5 +1,6 @@
 """The sentences at the top of a report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,18 @@ def test_a_fastest_engine_that_chance_may_have_made_is_named_with_its_rivals(tmp
     assert write_speed(read_run(tmp_path)) == (f"{said}it cannot be told from onnxruntime, as their intervals overlap.")
     write_verdict(tmp_path, [_gate("torch", "FAIL")])
     assert write_speed(read_run(tmp_path)).startswith("Measured as the fastest that does not fail is openvino-bf16: ")
+
+
+def test_an_int8_engine_that_is_slower_than_its_float_one_is_named(tmp_path: Path) -> None:
+    slow = replace(INT8, batch_ms={1: (16.0, 16.2, 15.8, 16.0), 4: (60.0, 61.0)})
+    vain = "openvino-int8 is slower than openvino-bf16: int8 gains nothing there."
+    assert write_speed(read_run(build_run(tmp_path / "slow", Trial(ships=(TORCH, ORT, BF16, slow))))).endswith(
+        f" {vain}"
+    )
+    assert vain not in write_speed(read_run(build_run(tmp_path / "fast", Trial(ships=(TORCH, ORT, BF16, INT8)))))
+    other = replace(slow, engine="onnxruntime", name="onnxruntime-int8")
+    said = write_speed(read_run(build_run(tmp_path / "other", Trial(ships=(TORCH, BF16, other)))))
+    assert "int8 gains nothing" not in said
 
 
 def test_a_rate_without_an_interval_is_certain_of_nothing(tmp_path: Path) -> None:
