@@ -22,6 +22,7 @@ LEAST: Mapping[str, float] = {
     "actors": 1,
     "batch_size": 1,
     "bench_duration": 0.01,
+    "bench_precision": 0,
     "bench_samples": 1,
     "calibration_images": 1,
     "classes": 1,
@@ -43,7 +44,7 @@ LEAST: Mapping[str, float] = {
     "workers": 1,
 }
 """The least that a number may be, by keyword; as on the command line."""
-MOST: Mapping[str, float] = {"gate_pp": 100}
+MOST: Mapping[str, float] = {"bench_precision": 100, "gate_pp": 100}
 
 
 def check_numbers(options: Mapping[str, object]) -> None:

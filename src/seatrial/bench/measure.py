@@ -1,18 +1,29 @@
 """Times a callable without knowing what it does: warm-up until steady, then every sample is kept."""
 
 import itertools
+import math
 import statistics
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from seatrial.metrics.latency import count_samples
+from seatrial.metrics.rate import find_half_width
 from seatrial.strict import Strict
 
+PRECISE_SAMPLES = count_samples(99)
+"""With fewer no width ends the timing: what happens once in a hundred runs is in hardly any of them."""
+PRECISE_S = 1.0
+"""Nor before so many seconds, as what else a machine does comes and goes."""
+LOOK_AFTER = 1.25
+"""The width is looked at again when there are so many times as many samples: each look is a chance to end too soon."""
+Stop = Literal["precision", "duration"]
+"""What ended the timing: the width of the interval, or that the time and the samples requested were there."""
 Clock = Callable[[], float]
 """Seconds from any fixed moment."""
 Output = TypeVar("Output")
@@ -40,9 +51,12 @@ class Limits(Strict):
     warmup_budget_s: NonNegativeFloat = 10.0
     """Warm-up is over after this long, steady or not."""
     duration_s: NonNegativeFloat = 5.0
-    """Least time of timing."""
+    """Time of timing: the least, and with `precision` also the most, unless samples are lacking."""
     min_samples: PositiveInt = 50
     """Least number of samples; 459 carry a 99th percentile, see `bench.spread`."""
+    precision: PositiveFloat | None = None
+    """Timing ends once half the rate's interval (`metrics.rate.find_half_width`) is within this share of the rate, over
+    `PRECISE_SAMPLES` and `PRECISE_S` at least; None takes the whole `duration_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,7 @@ class Samples:
     """Every run before the first sample, in the order of their ends."""
     steady: bool
     """Whether warm-up ended because times had settled, not because its budget was spent."""
+    stopped: Stop = "duration"
 
 
 def measure(
@@ -137,6 +152,9 @@ class Recorder:
         self._in_flight = 0
         self._enough = False
         self._stopped = False
+        self._look_at = PRECISE_SAMPLES
+        """Samples at which the width is looked at next."""
+        self._cause: Stop = "duration"
 
     def begin(self) -> tuple[int, bool] | None:
         """The number of the next run and whether it is a sample; None when it is time to stop."""
@@ -178,6 +196,7 @@ class Recorder:
             durations_ms=tuple(round(1000 * duration, 6) for _, duration in ordered),
             warmup_ms=tuple(round(1000 * duration, 6) for duration in self._warmup_s),
             steady=self._steady,
+            stopped=self._cause,
         )
 
     def _start_span(self) -> None:
@@ -193,8 +212,19 @@ class Recorder:
 
     def _has_enough(self, now: float) -> bool:
         assert self._timed_from is not None
-        long_enough = now - self._timed_from >= self._limits.duration_s
-        return long_enough and len(self._samples) >= self._limits.min_samples
+        elapsed, limits = now - self._timed_from, self._limits
+        if len(self._samples) < limits.min_samples:
+            return False
+        if elapsed < limits.duration_s and self._is_precise(elapsed):
+            self._cause = "precision"
+        return self._cause == "precision" or elapsed >= limits.duration_s
+
+    def _is_precise(self, elapsed: float) -> bool:
+        count = len(self._samples)
+        if self._limits.precision is None or count < self._look_at or elapsed < PRECISE_S:
+            return False
+        self._look_at = math.ceil(LOOK_AFTER * count)
+        return find_half_width([duration for _, duration in sorted(self._samples)]) <= self._limits.precision
 
     def _is_warm(self, now: float) -> bool:
         elapsed = now - self._began

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
 
 from seatrial.bench.measure import Clock
 from seatrial.errors import ParityError
@@ -21,6 +20,8 @@ from seatrial.store.measurement import Point
 
 LEAST_REFERENCES = 2
 """Batches whose untimed outputs are always recorded, whatever the budget; these twice."""
+MOST_REFERENCES = 64
+"""Twice as many as there are timed outputs to compare with them."""
 REFERENCE_ONE_IN = 8
 """Only some of many inputs have a reference: one of them comes this often, so that a short run has some to compare."""
 MOST_KEPT = 32
@@ -77,7 +78,7 @@ class OutputCheck:
         order = self._random.sample(range(inputs), inputs)
         began = clock()
         for count, index in enumerate(order):
-            if count >= LEAST_REFERENCES and clock() - began >= budget_s:
+            if count >= MOST_REFERENCES or (count >= LEAST_REFERENCES and clock() - began >= budget_s):
                 break
             self._references[index] = run(index).copy()
         for index in order[:LEAST_REFERENCES]:
@@ -185,6 +186,8 @@ def check_caching(engine: str, points: Iterable[Point]) -> None:
         pairs = list(zip(point.fresh_ms, point.repeated_ms, strict=True))
         for kind in (point.setting, None):
             groups.setdefault(kind, []).extend(pairs)
+    from scipy.special import bdtrc  # Here, as a process that measures does not judge.
+
     for pairs in groups.values():
         faster = sum(fresh > FASTER * repeated for fresh, repeated in pairs)
         if faster and float(bdtrc(faster - 1, len(pairs), 0.5)) < SIGNIFICANCE:

@@ -168,6 +168,8 @@ class _Bench:
             warmup=len(samples.warmup_ms) + 1,
             warmup_ms=samples.warmup_ms,
             steady=samples.steady,
+            precision=job.limits.precision,
+            stopped=samples.stopped,
             starts_s=samples.starts_s,
             **self._read_times(samples),
             **checked,

@@ -74,7 +74,13 @@ def run(
         str | None,
         typer.Option(help="Batch sizes to measure; default: 1,4,8,16, or that of an ONNX file with a fixed one."),
     ] = None,
-    bench_duration: Annotated[float, typer.Option(help="Least seconds to measure each point.", min=0.01)] = 10.0,
+    bench_duration: Annotated[float, typer.Option(help="Most seconds to time each point.", min=0.01)] = 10.0,
+    bench_precision: Annotated[
+        float,
+        typer.Option(
+            help="Stop timing a point when half its interval is within so many % of its rate; 0: never.", min=0, max=100
+        ),
+    ] = 2.5,
     bench_samples: Annotated[int, typer.Option(help="Least samples of each point.", min=1)] = 50,
     evaluate_batch_size: Annotated[int, typer.Option(help="Batch size of the evaluation.", min=1)] = 16,
     opset: Annotated[int | None, typer.Option(help="ONNX opset; default: the card's.")] = None,

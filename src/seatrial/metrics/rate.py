@@ -6,7 +6,9 @@ come anew with each. So the interval is Student's over the logarithms of the pro
 carries its samples' noise in it, correlated or not, so nothing has to be assumed of them. A bootstrap of five
 processes cannot do it: resampling five values loses a fifth of their variance and ignores the tails of Student's t.
 One process alone shows only its own noise: then the same interval is over the means of `BLOCKS` blocks of
-consecutive samples, each long enough to be nearly independent of its neighbours.
+consecutive samples, each long enough to be nearly independent of its neighbours. Where timing ends as soon as that
+interval is narrow enough (Chow and Robbins, "On the asymptotic theory of fixed-width sequential confidence intervals
+for the mean", 1965), it ends sooner where the interval is too narrow by chance: for that it is widened by `SEQUENTIAL`.
 `benchmarks/bench_statistics.py` simulates both beside three bootstraps.
 """
 
@@ -24,17 +26,24 @@ Sample = TypeVar("Sample")
 CONFIDENCE = 0.95
 BLOCKS = 10
 """Fewer would widen the interval by Student's t, more would make the blocks too short to be independent."""
+SEQUENTIAL = 1.2
+"""How much wider an interval is whose own width ends the timing: `benchmarks/bench_statistics.py` has the coverage."""
+BLOCKS_QUANTILE = 2.2621571627409915
+"""Student's t of `BLOCKS` values for `CONFIDENCE`: with it a process that measures needs no scipy."""
 
 
 Bounds = tuple[float, float]
 """Where a rate lies with `CONFIDENCE`, in images per second; one of one process does not cover how much they differ."""
 
 
-def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1) -> Bounds | None:
+def find_interval(
+    processes: Sequence[Sequence[float]], batch_size: int, streams: int = 1, sequential: bool = False
+) -> Bounds | None:
     """The interval of the rate of all streams together.
 
     Args:
         processes: samples in milliseconds, each of one batch, by process and in the order of their starts.
+        sequential: timing was to end by `find_half_width` of the samples.
 
     Returns:
         None where nothing repeats: one process with fewer samples than two blocks.
@@ -43,8 +52,18 @@ def find_interval(processes: Sequence[Sequence[float]], batch_size: int, streams
     if len(repeats) < 2:
         return None
     half = half_width(np.log([float(np.mean(repeat)) for repeat in repeats]))
+    half *= SEQUENTIAL if sequential and len(processes) == 1 else 1
     pooled = Latency.of([ms for samples in processes for ms in samples], batch_size, streams).images_per_s
     return pooled * math.exp(-half), pooled * math.exp(half)
+
+
+def find_half_width(samples: Sequence[float]) -> float:
+    """Half the interval of the rate of one process whose timing may end by it, as a share of the rate.
+
+    Args:
+        samples: times of any unit, in the order of their starts; at least two for each of `BLOCKS`.
+    """
+    return SEQUENTIAL * half_width(np.log([float(np.mean(block)) for block in split_blocks(samples)]))
 
 
 def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> Bounds | None:
@@ -63,12 +82,16 @@ def find_rate_interval(images: Sequence[int], seconds: Sequence[float]) -> Bound
 
 def half_width(values: NDArray[np.float64]) -> float:
     """Half of Student's interval for the mean of independent values."""
+    count = len(values)
+    quantile = BLOCKS_QUANTILE if count == BLOCKS else _find_quantile(count - 1)
+    return quantile * float(values.std(ddof=1)) / math.sqrt(count)
+
+
+def _find_quantile(degrees: int) -> float:
     # Here, as a bare install, which has no scipy, reads cards, and so this file.
     from scipy.special import stdtrit
 
-    count = len(values)
-    quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
-    return quantile * float(values.std(ddof=1)) / math.sqrt(count)
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
 def split_blocks(samples: Sequence[Sample]) -> list[Sequence[Sample]]:

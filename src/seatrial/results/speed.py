@@ -35,7 +35,9 @@ def measure_latency(points: Sequence[Point]) -> Latency:
 def measure_rate(points: Sequence[Point], latency: Latency | None = None) -> Rate:
     """The rate of points of one batch size and number of streams, with its interval; `latency` is theirs, if known."""
     latency = latency or measure_latency(points)
-    interval = find_interval([point.durations_ms for point in points], points[0].batch_size, points[0].streams)
+    samples = [point.durations_ms for point in points]
+    sequential = any(point.precision is not None for point in points)
+    interval = find_interval(samples, points[0].batch_size, points[0].streams, sequential)
     return Rate(latency.images_per_s, interval, doubt_rate(interval, [point.others_busy for point in points]))
 
 
@@ -94,6 +96,12 @@ def measure_speeds(measurement: Measurement, scope: Scope | None = "host") -> tu
 def find_memory(points: Sequence[Point]) -> int:
     """The most bytes that one of their processes took: on the accelerator where its driver reports that."""
     return max(point.device_memory_bytes or point.peak_rss_bytes for point in points)
+
+
+def find_timed_s(measurement: Measurement) -> float:
+    """Mean seconds from a point's first sample to the end of its last."""
+    lengths = [p.starts_s[-1] + p.durations_ms[-1] / 1000 for p in measurement.points if p.durations_ms]
+    return sum(lengths) / len(lengths) if lengths else 0.0
 
 
 def find_best(speeds: Sequence[Speed], budget_ms: float | None = None) -> Speed | None:

@@ -120,6 +120,10 @@ class Point(SettingFields):
     """All of these but the first, whose time is `first_inference_ms`; older records have only their number."""
     steady: bool = True
     """Whether warm-up ended because times had settled, not because its time was up."""
+    precision: PositiveFloat | None = None
+    """Half the rate's interval, as a share of the rate, at which timing was to end; None: it had a fixed time."""
+    stopped: Literal["precision", "duration"] = "duration"
+    """What ended the timing: that the interval was as narrow, or that the time and samples requested were there."""
     starts_s: tuple[float, ...]
     """Start of each sample after the first one's start."""
     durations_ms: tuple[PositiveFloat, ...]

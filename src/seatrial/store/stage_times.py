@@ -29,7 +29,19 @@ class StageTime(Strict):
     points: int = 0
     """That were measured; 0 of another stage."""
     duration_s: float = 0.0
-    """Least time of timing that was requested of each point."""
+    """Time of timing that was requested of each point."""
+    timed_s: float = 0.0
+    """That it took, in the mean, where it may have ended sooner; 0 of older records, where it could not."""
+
+    @property
+    def overhead_s(self) -> float:
+        """Seconds that a point took beside its timing: its process, its warm-up, its checks."""
+        return max(0.0, self.seconds / self.points - (self.timed_s or self.duration_s))
+
+    def estimate_point(self, duration_s: float) -> float:
+        """Seconds of a point that is timed for so long at most: what ended before its time will again."""
+        ended_early = 0 < self.timed_s < self.duration_s
+        return self.overhead_s + (min(duration_s, self.timed_s) if ended_early else duration_s)
 
 
 class LatestStageTimes(Record):
@@ -58,7 +70,7 @@ class StageClock:
                 self._times = stored
 
     @contextmanager
-    def time(self, stage: StageTime, begun: Path | None = None, anew: bool = False) -> Iterator[None]:
+    def time(self, stage: StageTime, begun: Path | None = None, anew: bool = False) -> Iterator[dict[str, float]]:
         """Note how long the block takes, if a stage in it is done.
 
         Args:
@@ -66,14 +78,18 @@ class StageClock:
             begun: what an attempt leaves that was stopped; where it is there, this one goes on and its time says
                 little.
             anew: it is done without looking for its result.
+
+        Yields:
+            Facts of the stage that are known only when it is done; the block fills them in.
         """
+        facts: dict[str, float] = {}
         work: list[str] = [stage.stage] if anew else []
         resumed = begun is not None and begun.exists()
         start = time.perf_counter()
         with watching(lambda name, found: None if found else work.append(name)):
-            yield
+            yield facts
         if work and not resumed:
-            self._note(stage.model_copy(update={"seconds": time.perf_counter() - start}))
+            self._note(stage.model_copy(update={"seconds": time.perf_counter() - start, **facts}))
 
     def _note(self, stage: StageTime) -> None:
         others = (each for each in self._times.stages if (each.stage, each.engine) != (stage.stage, stage.engine))

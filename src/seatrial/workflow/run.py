@@ -20,6 +20,7 @@ from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
+from seatrial.results.speed import find_timed_s
 from seatrial.results.summarise import measure_size, summarise
 from seatrial.store.command_line import write_duration
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
@@ -203,6 +204,7 @@ def _describe_run(spec: RunSpec, checked: CheckedRun, sha256: str) -> RunManifes
         "engines": list(spec.engines),
         "batch_sizes": list(spec.batch_sizes),
         "bench_duration_s": spec.bench_duration_s,
+        "bench_precision_pct": spec.bench_precision_pct,
         "bench_min_samples": spec.bench_min_samples,
         "evaluate_batch_size": spec.evaluate_batch_size,
         "opset": spec.opset or checked.recipe.graph.opset,
@@ -306,8 +308,9 @@ def _bench_all(
     for label, file in engines.items():
         place = spec.output / "bench" / f"{label}.json"
         stage = StageTime(stage="bench", engine=label, seconds=0, points=points, duration_s=duration_s)
-        with clock.time(stage, place.with_name(f".{label}.points"), spec.measure_again):
+        with clock.time(stage, place.with_name(f".{label}.points"), spec.measure_again) as facts:
             first = bench_engine(file, job, place, progress, spec.measure_again, listing)
+            facts["timed_s"] = find_timed_s(first)
         measured[label] = contradict(first, spec.output / "evaluation" / f"{label}.throughput.json")
         if measured[label] != first:
             measured[label].save(place)

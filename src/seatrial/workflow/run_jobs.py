@@ -48,11 +48,16 @@ def make_sweep(spec: RunSpec, pixels: Path) -> SweepSpec:
     limits = Limits(
         duration_s=spec.bench_duration_s,
         min_samples=spec.bench_min_samples,
+        precision=spec.bench_precision_pct / 100 or None,
         # On a busy machine a short measurement would otherwise spend most of its time waiting for calm.
-        warmup_budget_s=max(LEAST_WARMUP_S, spec.bench_duration_s),
+        warmup_budget_s=limit_warmup(spec.bench_duration_s),
     )
     return SweepSpec(batch_sizes=spec.batch_sizes, images=pixels, limits=limits)
 
 
-LEAST_WARMUP_S = 2.0
-"""Most seconds of warm-up where a point is measured for no longer."""
+LEAST_WARMUP_S, WARMUP_SHARE = 2.0, 0.3
+
+
+def limit_warmup(duration_s: float) -> float:
+    """Most seconds of warm-up of a point that is timed for so long at most."""
+    return max(LEAST_WARMUP_S, WARMUP_SHARE * duration_s)

@@ -206,7 +206,8 @@ class _Finder:
     def _plan_measurements(self, built: Mapping[str, EngineFile | None]) -> Iterator[PlannedStage]:
         pixels, sizes = self._run / PIXELS, self._spec.batch_sizes
         job = make_sweep(self._spec, pixels)
-        what = f"batch {', '.join(map(str, sizes))} for {self._spec.bench_duration_s:g} s each"
+        most = "up to " if self._spec.bench_precision_pct else ""
+        what = f"batch {', '.join(map(str, sizes))} for {most}{self._spec.bench_duration_s:g} s each"
         for choice in self._checked.engines:
             file, done = built.get(choice.label), False
             if file is not None and pixels.is_file() and not self._spec.measure_again:
@@ -245,10 +246,5 @@ def _estimate(stage: PlannedStage, spec: RunSpec, checked: CheckedRun, estimates
     if time.images:
         seconds *= stage.repeats * len(checked.images) / time.images
     if time.points:
-        seconds = len(spec.batch_sizes) * (find_overhead(time) + spec.bench_duration_s)
+        seconds = len(spec.batch_sizes) * time.estimate_point(spec.bench_duration_s)
     return replace(stage, seconds=seconds, source=source)
-
-
-def find_overhead(time: StageTime) -> float:
-    """Seconds that a point took beside the least time of timing: its process, its warm-up, its last samples."""
-    return max(0.0, time.seconds / time.points - time.duration_s)

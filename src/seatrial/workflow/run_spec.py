@@ -46,6 +46,9 @@ class RunSpec:
     batch_sizes: tuple[int, ...] = ()
     """To measure; empty takes `BATCH_SIZES`, or the batch that an ONNX file is fixed to."""
     bench_duration_s: float = 10.0
+    """Most seconds of timing a point, unless samples are lacking."""
+    bench_precision_pct: float = 2.5
+    """Timing a point ends once half its rate's interval is within so many percent of it; 0 takes the whole time."""
     bench_min_samples: int = 50
     evaluate_batch_size: int = 16
     opset: int | None = None
@@ -120,6 +123,7 @@ def describe_command(spec: RunSpec) -> str:
         engines=spec.engines,
         batch_size=spec.batch_sizes,
         bench_duration=spec.bench_duration_s,
+        bench_precision=spec.bench_precision_pct,
         bench_samples=spec.bench_min_samples,
         evaluate_batch_size=spec.evaluate_batch_size,
         opset=spec.opset,

@@ -11,8 +11,8 @@ from seatrial.errors import SeatrialError, UsageError
 from seatrial.progress import Progress, Update
 from seatrial.store.command_line import write_duration
 from seatrial.store.records import RunManifest
-from seatrial.workflow.run_jobs import LEAST_WARMUP_S
-from seatrial.workflow.run_plan import Estimates, RunPlan, find_overhead, read_estimates
+from seatrial.workflow.run_jobs import limit_warmup
+from seatrial.workflow.run_plan import Estimates, RunPlan, read_estimates
 from seatrial.workflow.run_spec import RunSpec
 
 DURATIONS_S = (10.0, 5.0, 3.0, 2.0, 1.0)
@@ -105,7 +105,7 @@ def _measure_cost(choice: _Choice, plan: RunPlan, estimates: Estimates) -> float
     total = 0.0
     for engine in plan.checked.engines:
         found = estimates.get(("bench", engine.label))
-        beside_s = max(LEAST_WARMUP_S, choice.duration_s) if found is None else find_overhead(found[0])
+        beside_s = limit_warmup(choice.duration_s) if found is None else found[0].overhead_s
         total += len(choice.batch_sizes) * (beside_s + choice.duration_s)
     return total
 

@@ -1,11 +1,13 @@
 import itertools
+import math
 import threading
 from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
 
-from seatrial.bench.measure import Limits, Recorder, Samples, keep_running, measure
+from seatrial.bench.measure import LOOK_AFTER, PRECISE_SAMPLES, Limits, Recorder, Samples, keep_running, measure
+from seatrial.metrics.rate import find_half_width
 
 
 class Stopwatch:
@@ -67,6 +69,39 @@ def test_warmup_that_never_settles_ends_with_its_budget() -> None:
 def test_timing_lasts_its_seconds_and_its_samples() -> None:
     assert len(time_script(lambda i: 1.0, duration_s=4.5)[0].durations_ms) == 5
     assert len(time_script(lambda i: 1.0, duration_s=4.5, min_samples=9)[0].durations_ms) == 9
+
+
+def test_timing_ends_when_the_interval_is_narrow_enough_and_never_before_its_least_samples() -> None:
+    even = time_script(lambda i: 0.01, duration_s=60, precision=0.02)[0]
+    assert (len(even.durations_ms), even.stopped) == (PRECISE_SAMPLES, "precision")
+    # Of fast runs as many as take a second.
+    fast = time_script(lambda i: 2.0**-10, duration_s=60, precision=0.02)[0]
+    assert (len(fast.durations_ms), fast.stopped) == (2**10, "precision")
+    wanted = time_script(lambda i: 0.01, duration_s=60, precision=0.02, min_samples=1000)[0]
+    assert (len(wanted.durations_ms), wanted.stopped) == (1000, "precision")
+
+
+def test_an_interval_that_stays_wide_takes_the_whole_time() -> None:
+    def drift(index: int) -> float:
+        return 0.01 * 1.001**index
+
+    wide = time_script(drift, duration_s=20, precision=0.02)[0]
+    assert wide.stopped == "duration" and sum(wide.durations_ms) >= 20_000
+    assert find_half_width(wide.durations_ms) > 0.02
+    plain = time_script(lambda i: 0.01, duration_s=20)[0]
+    assert plain.stopped == "duration" and len(plain.durations_ms) >= 2000
+
+
+def test_the_width_is_looked_at_each_time_there_are_a_quarter_more_samples() -> None:
+    # The first 459 scatter from block to block, those that follow do not: the next looks are at 574, 718, ...
+    samples = time_script(
+        lambda i: 0.01 * (1 + 0.05 * (i // 46 % 2)) if i < 463 else 0.01, duration_s=60, precision=0.02
+    )[0]
+    count, looks = len(samples.durations_ms), [PRECISE_SAMPLES]
+    while looks[-1] < count:
+        looks.append(math.ceil(LOOK_AFTER * looks[-1]))
+    assert looks[-1] == count > PRECISE_SAMPLES and samples.stopped == "precision"
+    assert find_half_width(samples.durations_ms) <= 0.02 < find_half_width(samples.durations_ms[: looks[-2]])
 
 
 class NotedSpan:

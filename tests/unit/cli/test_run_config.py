@@ -33,7 +33,11 @@ def print_config(capsys: pytest.CaptureFixture[str], *words: str, file: str = "r
 
 
 def test_a_file_is_taken_and_printed_with_all_that_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert print_config(capsys) == tomllib.loads(CONFIG) | {"bench-samples": 50, "evaluate-batch-size": 16}
+    assert print_config(capsys) == tomllib.loads(CONFIG) | {
+        "bench-precision": 2.5,
+        "bench-samples": 50,
+        "evaluate-batch-size": 16,
+    }
 
 
 def test_what_is_printed_gives_the_same_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,20 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from seatrial.metrics.latency import Latency
-from seatrial.metrics.rate import BLOCKS, find_interval, find_rate_interval, half_width, split_blocks
+from seatrial.metrics.rate import (
+    BLOCKS,
+    BLOCKS_QUANTILE,
+    CONFIDENCE,
+    SEQUENTIAL,
+    find_half_width,
+    find_interval,
+    find_rate_interval,
+    half_width,
+    split_blocks,
+)
 
 T_4 = 2.7764451  # Student's two-sided 95 % with four degrees of freedom, from any table
 RUNS = 300
@@ -41,6 +52,21 @@ def test_one_process_is_cut_into_blocks_of_consecutive_samples() -> None:
     # Samples that alternate differ, their blocks of ten do not.
     found = find_interval([[9.0, 11.0] * 50], 1)
     assert found == pytest.approx((100, 100))
+
+
+def test_students_t_of_the_blocks_is_scipys() -> None:
+    assert stdtrit(BLOCKS - 1, (1 + CONFIDENCE) / 2) == pytest.approx(BLOCKS_QUANTILE, rel=1e-10)
+
+
+def test_an_interval_that_ended_its_own_timing_is_wider() -> None:
+    samples = [10.0 + 0.01 * (i % 7) + 0.02 * (i // 50) for i in range(500)]
+    plain, sequential = find_interval([samples], 1), find_interval([samples], 1, sequential=True)
+    assert plain is not None and sequential is not None
+    widths = [math.log(high / low) / 2 for low, high in (plain, sequential)]
+    assert widths[1] == pytest.approx(SEQUENTIAL * widths[0])
+    assert find_half_width(samples) == pytest.approx(widths[1])
+    # Among several processes each is one value, and none of them ended the others.
+    assert find_interval([samples, samples[1:]], 1, True) == find_interval([samples, samples[1:]], 1)
 
 
 def test_without_repetition_there_is_no_interval() -> None:

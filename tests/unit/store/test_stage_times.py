@@ -72,3 +72,10 @@ def test_times_of_another_network_or_machine_go(other: tuple[str, str], clock: S
     with StageClock(tmp_path / "times.json", *other).time(bake("pan"), anew=True):
         pass
     assert [stage.engine for stage in LatestStageTimes.load(tmp_path / "times.json").stages] == ["pan"]
+
+
+def test_what_is_known_when_a_stage_is_done_is_noted_with_its_time(clock: StageClock, tmp_path: Path) -> None:
+    with clock.time(bake("oven", points=4, duration_s=10), anew=True) as facts:
+        facts["timed_s"] = 1.5
+    stored = LatestStageTimes.load(tmp_path / "times.json").find("bake", "oven")
+    assert stored is not None and (stored.seconds, stored.timed_s) == (2, 1.5)

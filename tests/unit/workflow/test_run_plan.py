@@ -102,6 +102,16 @@ def test_times_are_those_of_runs_beside_it(spec: RunSpec, tmp_path: Path) -> Non
     assert found.seconds == pytest.approx(10 + 2 * (10 + 5 + 6))
 
 
+def test_a_point_that_ended_before_its_time_will_again() -> None:
+    time = StageTime(stage="bench", seconds=14, points=4, duration_s=10)
+    assert (time.overhead_s, time.estimate_point(10)) == (0, 10), "of records that do not say, as they are"
+    early = time.model_copy(update={"timed_s": 1.5})
+    assert early.overhead_s == pytest.approx(2)
+    assert [early.estimate_point(most) for most in (10, 20, 1)] == pytest.approx([3.5, 3.5, 3])
+    late = time.model_copy(update={"seconds": 48.0, "timed_s": 10.2})
+    assert late.estimate_point(20) == pytest.approx(21.8), "a wider limit is used up"
+
+
 @pytest.mark.parametrize("other", [{"machine": "another"}, {"network": "another"}])
 def test_times_of_another_machine_or_network_say_nothing(other: dict[str, str], spec: RunSpec, tmp_path: Path) -> None:
     write_times(spec.output, **other)
