@@ -45,6 +45,6 @@ def hold_engine() -> int:
 
 def err(folder: Path) -> None:
     """What a type checker must find."""
-    api.bench(folder, batch_size="1", min_samples="many")  # type: ignore[arg-type]
+    api.bench(folder, output=folder, min_samples="many")  # type: ignore[arg-type]
     _ = api.run("net.onnx", images="photos", output=folder).verdikt  # type: ignore[attr-defined]
     api.compile(folder, output=folder)  # type: ignore[call-arg]

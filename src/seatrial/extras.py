@@ -104,5 +104,5 @@ def check_demo() -> None:
     if missing := [LIBRARIES[module][0] for module in DEMO if find_spec(module) is None]:
         raise EngineError(
             f"the demo needs {', '.join(missing)}, not installed here",
-            f"{write_install('demo')}, or for once: uvx --from 'seatrial[demo]' seatrial demo",
+            f"{write_install('demo')}, or for once: uvx --from 'seatrial[demo]' seatrial demo (in a clone: '.[demo]')",
         )
