@@ -52,4 +52,9 @@ def test_a_card_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
     assert commit(good).returncode == 0
     refused = commit(good, bad)
-    assert refused.returncode == 2 and "top1 >> 0.7" in refused.stderr and refused.stdout == ""
+    assert (
+        refused.returncode == 2
+        and "top1 >> 0.7" in refused.stderr
+        and refused.stderr.endswith(f"in {bad}\n")
+        and refused.stdout == ""
+    )
