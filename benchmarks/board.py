@@ -26,9 +26,9 @@ from seatrial.store.summary import SUMMARY
 def copy_runs(folder: Path, count: int) -> None:
     """`count` runs of four engines each, in groups of a hundred."""
     first = build_run(folder / "first", Trial(ships=(TORCH, ORT, BF16, INT8)))
-    summarise(read_records(first)).save(first / SUMMARY)
-    for path in [*first.rglob("*.parquet"), *first.rglob("*.html")]:
+    for path in first.rglob("*.html"):
         path.unlink()
+    summarise(read_records(first)).save(first / SUMMARY)
     for index in range(count - 1):
         shutil.copytree(first, folder / f"group-{index // 100:03d}" / f"run-{index:05d}")
 

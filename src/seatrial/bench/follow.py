@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.bench.saved_points import PLAN, PlannedPoint, SweepPlan
-from seatrial.foreign.files import read_bytes
+from seatrial.foreign.files import TEXT_BYTES, read_bytes
 from seatrial.metrics.latency import Latency
 from seatrial.store.json_text import read_model
 from seatrial.store.measurement import Point
@@ -29,7 +29,7 @@ class SweepFollower:
     def read(self) -> Sequence[FollowedPoint] | None:
         """All planned points, in the order in which they are measured; None where the sweep is over or has no plan."""
         try:
-            plan = read_model(SweepPlan, read_bytes(self._folder / PLAN))
+            plan = read_model(SweepPlan, read_bytes(self._folder / PLAN, TEXT_BYTES))
         except (OSError, ValueError):
             return None
         return [FollowedPoint(point, self._read_rate(point.file)) for point in plan.points]
@@ -37,7 +37,7 @@ class SweepFollower:
     def _read_rate(self, name: str) -> float | None:
         if name not in self._known:
             try:
-                point = read_model(Point, read_bytes(self._folder / Path(name).name))
+                point = read_model(Point, read_bytes(self._folder / Path(name).name, TEXT_BYTES))
             except (OSError, ValueError):
                 return None
             self._known[name] = Latency.of(point.durations_ms, point.batch_size, point.streams).images_per_s

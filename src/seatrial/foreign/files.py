@@ -63,7 +63,10 @@ def read_bytes(path: Path | str, most: int | None = None, pipes: bool = False) -
     with open_regular(path, pipes) as file:
         if most is None:
             return file.read()
-        data = _read_pipe(file, most, path) if pipes else file.read(most + 1)
+        if os.fstat(file.fileno()).st_size > most:
+            # Not even as much as it may have is read: there may be many such files.
+            raise UnfitFile(f"it has more than {most:,} bytes", path)
+        data = _read_pipe(file, most, path) if pipes else file.read()
     if len(data) > most:
         raise UnfitFile(f"it has more than {most:,} bytes", path)
     return data

@@ -5,15 +5,20 @@ from pathlib import Path
 
 from seatrial.machine.environment import machine_hash
 from seatrial.metrics.intervals import exact_bounds
+from seatrial.results.recount import find_predictions
 from seatrial.results.run import ACCURACY, ENGINE, SPEED, VERDICT, Run
 from seatrial.results.speed import find_memory, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, EngineManifest
-from seatrial.store.summary import EngineSummary, RunSummary, SpeedSummary, SummarySource
+from seatrial.store.summary import EVALUATION, EngineSummary, RunSummary, SpeedSummary, SummarySource
 
 
 def summarise(run: Run) -> RunSummary:
-    """A run's engines with the figures that lists of runs show."""
+    """A run's engines with the figures that lists of runs show.
+
+    Raises:
+        RefusedFile: a file of predictions is not the one that its record was counted from.
+    """
     paths = ["run.json", VERDICT]
     paths += [place.format(name) for place in (ENGINE, ACCURACY, SPEED) for name in run.engines]
     return RunSummary(
@@ -24,8 +29,16 @@ def summarise(run: Run) -> RunSummary:
         outcome=None if run.verdict is None else run.verdict.outcome,
         stale=len(run.stale),
         engines=tuple(_summarise_engine(run, name) for name in run.engines),
-        sources={path: SummarySource.of(run.folder / path) for path in paths},
+        sources={path: SummarySource.of(run.folder / path) for path in paths} | dict(_list_predictions(run)),
     )
+
+
+def _list_predictions(run: Run) -> Iterator[tuple[str, SummarySource]]:
+    """The files of predictions by path, each compared with its record; one that was deleted is none."""
+    for record in run.accuracy.values():
+        path = find_predictions(run.folder / EVALUATION, record)
+        source = SummarySource(checksum="") if path is None else SummarySource.of(path, record.predictions_sha256)
+        yield f"{EVALUATION}/{record.predictions}", source
 
 
 def _summarise_engine(run: Run, name: str) -> EngineSummary:

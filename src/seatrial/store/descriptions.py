@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import StorageError
-from seatrial.foreign.files import read_bytes
+from seatrial.foreign.files import TEXT_BYTES, read_bytes
 from seatrial.foreign.parse import parse_json
 from seatrial.store.files import cache_folder, make_folder, replacing
 
@@ -34,7 +34,7 @@ def read_described(library: str) -> dict[str, dict[str, Any]]:
 def read_cached(path: Path) -> Any:
     """JSON out of the cache; None where there is none."""
     with contextlib.suppress(OSError, ValueError):
-        return parse_json(read_bytes(path))
+        return parse_json(read_bytes(path, TEXT_BYTES))
     return None
 
 

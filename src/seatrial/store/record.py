@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from seatrial.errors import RefusedFile, UsageError
-from seatrial.foreign.files import open_regular, read_bytes
+from seatrial.foreign.files import TEXT_BYTES, UnfitFile, open_regular, read_bytes
 from seatrial.foreign.names import change_texts, restore_name
 from seatrial.foreign.parse import Unparsable, parse_json
 from seatrial.store.files import hash_value, write_text
@@ -111,6 +111,16 @@ def read_checksum(path: Path | str) -> str:
     return found[1].decode() if found else "?"
 
 
+def verify_checksum(path: Path | str) -> str:
+    """The checksum of the record at a path, if its content is of that checksum; else empty, as of one without any."""
+    try:
+        data = parse_json(read_bytes(path, TEXT_BYTES))
+        stated = str(data.get(CHECKSUM, ""))
+        return stated if stated == find_checksum(data) else ""
+    except (OSError, ValueError, AttributeError):  # There is none, or it is no JSON object.
+        return ""
+
+
 def read_json(
     path: Path, get: str = "run the stage that writes it", mend: str = "delete it and run the stage again"
 ) -> dict[str, Any]:
@@ -121,9 +131,11 @@ def read_json(
         mend: what to do where it is damaged.
     """
     try:
-        data = parse_json(read_bytes(path))
+        data = parse_json(read_bytes(path, TEXT_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"there is no {path}", get) from None
+    except UnfitFile as error:
+        raise RefusedFile(f"{path} is no record ({error.strerror})", mend) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})", "check its permissions") from None
     except Unparsable as error:

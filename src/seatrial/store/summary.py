@@ -1,6 +1,7 @@
 """What a list of many runs needs of one: `summary.json`, so that none of its samples and predictions are read again.
 
-It names the checksum of every record that it was made of, so whether it is still theirs is known without reading them.
+It names every record and every file of predictions that it was made of, with checksum, size and time of change: whether
+it is still theirs is known without reading them, and of a copy, whose times differ, by reading them.
 """
 
 import os
@@ -9,10 +10,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from seatrial.foreign.files import read_bytes
-from seatrial.store.json_text import parse_stored
+from seatrial.foreign.files import TEXT_BYTES, read_bytes
+from seatrial.foreign.parse import parse_json
+from seatrial.store.files import hash_file
+from seatrial.store.json_text import restore_names
 from seatrial.store.measurement import Scope
-from seatrial.store.record import CHECKSUM, Record, read_checksum
+from seatrial.store.record import CHECKSUM, Record, find_checksum, read_checksum, verify_checksum
 from seatrial.store.records import Outcome
 from seatrial.strict import Strict
 
@@ -78,31 +81,42 @@ class EngineSummary(Strict):
 
 
 class SummarySource(Strict):
-    """A record that a summary was made of."""
+    """A record, or a file of predictions, that a summary was made of."""
 
     checksum: str
-    """Empty where there was no record."""
+    """A record's own, of predictions the sha256 of the file; empty where there was none."""
     size_bytes: int = 0
     changed_ns: int = 0
     """Time of the file's last change."""
 
     @classmethod
-    def of(cls, path: Path) -> "SummarySource":
-        """The record at a path, without reading all of it."""
-        checksum = read_checksum(path)
+    def of(cls, path: Path, checksum: str | None = None) -> "SummarySource":
+        """What is at a path; without a checksum it is a record that was read, which is not read again."""
+        checksum = read_checksum(path) if checksum is None else checksum
         if not checksum:
             return cls(checksum="")
         status = path.stat()
         return cls(checksum=checksum, size_bytes=status.st_size, changed_ns=status.st_mtime_ns)
 
     def is_at(self, path: str) -> bool:
-        """Whether it is still the record at a path: by size and time of change, else, as of a copy, by its checksum."""
+        """Whether it is still what is at a path: by size and time of change, else, as of a copy, by its content."""
         try:
             status = os.stat(path)
         except OSError:
             return not self.checksum
-        same = (status.st_size, status.st_mtime_ns) == (self.size_bytes, self.changed_ns)
-        return bool(self.checksum) and (same or read_checksum(path) == self.checksum)
+        if not self.checksum or self.size_bytes not in (0, status.st_size):
+            return False
+        if self.size_bytes and status.st_mtime_ns == self.changed_ns:
+            return True
+        return self.checksum == (verify_checksum(path) if path.endswith(".json") else _hash(path))
+
+
+def _hash(path: str) -> str:
+    """The sha256 of a file; empty where it cannot be read."""
+    try:
+        return hash_file(Path(path))
+    except OSError:
+        return ""
 
 
 class WrittenPages(Strict):
@@ -130,28 +144,38 @@ class RunSummary(Record):
     """Records that are of other inputs and left out."""
     engines: tuple[EngineSummary, ...]
     sources: dict[str, SummarySource]
-    """Each record that it was made of, by path in the run folder."""
+    """Each record and file of predictions that it was made of, by path in the run folder."""
     pages: WrittenPages | None = None
     """The report beside it; None in older summaries."""
+
+    def list_sources(self) -> dict[str, SummarySource]:
+        """What it was made of, by path in the run folder; older versions left out the predictions."""
+        found = {
+            f"{EVALUATION}/{engine.predictions}": SummarySource(checksum=engine.predictions_sha256)
+            for engine in self.engines
+            if engine.predictions
+        }
+        return found | self.sources
 
     def is_of(self, folder: Path) -> bool:
         """Whether the records in a run folder are still those that this was made of."""
         # As text: building so many paths takes longer than looking at the files.
-        return all(source.is_at(f"{folder}/{path}") for path, source in self.sources.items())
+        return all(source.is_at(f"{folder}/{path}") for path, source in self.list_sources().items())
 
     @classmethod
     def find(cls, folder: Path) -> "RunSummary | None":
-        """The summary in a run folder, if it is one of the records there.
-
-        Not `load`: its own checksum takes as long as all else, and what is wrong with it is that it is of others.
-        """
+        """The summary in a run folder, if it is whole and one of the records there."""
         try:
-            data = parse_stored(read_bytes(f"{folder}/{SUMMARY}"))
-            found = cls.model_validate({key: value for key, value in dict(data).items() if key != CHECKSUM})
+            data = dict(parse_json(text := read_bytes(f"{folder}/{SUMMARY}", TEXT_BYTES)))
+            if CHECKSUM in data and data.pop(CHECKSUM) != find_checksum(data):
+                return None
+            found = cls.model_validate(restore_names(data, text))
         except (OSError, ValueError, TypeError):  # There is none, or one of another version.
             return None
         return found if found.is_of(folder) else None
 
 
+EVALUATION = "evaluation"
+"""The folder of the predictions in a run folder."""
 SUMMARY = "summary.json"
 """Its path in a run folder."""

@@ -1,6 +1,8 @@
 """Folders that a request names: under the folder of runs, and nothing in them that leads out of it."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlencode
 
@@ -48,11 +50,23 @@ def check_links(folder: Path, root: Path) -> None:
     Raises:
         RefusedFile: names it.
     """
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(place, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise RefusedFile(f"{path} is a link that leads out of {root}", "the page opens nothing out of it")
+    for link in _find_links(str(folder)):
+        # Of a link that leads in a circle `resolve` gives a path inside, which cannot be opened.
+        if not Path(link).resolve().is_relative_to(root):
+            raise RefusedFile(f"{link} is a link that leads out of {root}", "the page opens nothing out of it")
+
+
+def _find_links(folder: str) -> Iterator[str]:
+    """Every link in a folder, at any depth; as text, as a list does this for every run that it shows."""
+    todo = [folder]
+    while todo:
+        # What cannot be listed cannot be opened either.
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    yield entry.path
+                elif entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
 
 
 def make_address(place: str, /, **query: object) -> str:

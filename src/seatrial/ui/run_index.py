@@ -1,7 +1,8 @@
 """The runs under a folder: found anew at each request, their figures kept in memory and checked before they are shown.
 
-What is kept of a run names size and time of change of each record that it is of, as `summary.json` does. Where a record
-has changed, or is there or gone, the run is read again: what is shown is never of records that are no longer there.
+What is kept of a run names size and time of change of each record and file of predictions that it is of, as
+`summary.json` does. Where one has changed, or is there or gone, the run is read again: what is shown is never of
+records that are no longer there.
 """
 
 import os
@@ -12,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seatrial.compare.board import list_rows
-from seatrial.errors import SeatrialError
+from seatrial.errors import RefusedFile, SeatrialError
 from seatrial.machine.file_locks import is_locked, read_locks
 from seatrial.results.find_runs import FoundRun, RunFinder
 from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
 from seatrial.store.records import Outcome
 from seatrial.store.summary import RunSummary
+from seatrial.ui.folders import check_links
 
 PATIENCE_S = 0.4
 """Time for reading runs within one request; what is left is read meanwhile, and the page says how many."""
@@ -121,16 +123,29 @@ class RunIndex:
         if known is not None:
             return known
         folder = self._place(found)
-        row, summary = _read_row(found, Path(folder))
+        row, summary = _read_row(found, Path(folder), self._root)
         if summary is None:
             # It is kept too, until anything in its folder changes; read once more, as it may have been mended just now.
             entry = _Entry(row, tuple(list_files(folder)))
-            row, summary = _read_row(found, Path(folder))
+            row, summary = _read_row(found, Path(folder), self._root)
         else:
-            entry = _Entry(row, tuple((path, *_measure(f"{folder}/{path}")) for path in summary.sources))
+            entry = _Entry(row, tuple((path, *_measure(f"{folder}/{path}")) for path in summary.list_sources()))
         # Looked at after it was measured, so that what changed in between is not taken for what was read.
         if entry.row == row and (summary is None or summary.is_of(Path(folder))):
             self._entries[found.path] = entry
+        return row
+
+    def check(self, row: RunRow) -> RunRow:
+        """The row as it may be shown: without figures where a link in the run leads out of the folder of runs.
+
+        Asked for those that are shown alone: a link that was put there since changes neither size nor time of a record.
+        """
+        if row.reason:
+            return row
+        try:
+            check_links(self._root / row.path, self._root)
+        except RefusedFile as error:
+            return RunRow(row.path, row.begun_ns, reason=str(error))
         return row
 
     def read_within(self, wanted: Sequence[FoundRun]) -> dict[str, RunRow]:
@@ -185,9 +200,10 @@ def list_files(folder: str) -> Iterator[tuple[str, int | None, int]]:
             yield path, *_measure(f"{folder}/{path}")
 
 
-def _read_row(found: FoundRun, folder: Path) -> tuple[RunRow, RunSummary | None]:
+def _read_row(found: FoundRun, folder: Path, root: Path) -> tuple[RunRow, RunSummary | None]:
     """A run's row and what it was made of; only why where it cannot be read."""
     try:
+        check_links(folder, root)
         summary = RunSummary.find(folder) or summarise(read_records(folder))
         return _make_row(found, summary), summary
     except SeatrialError as error:

@@ -108,6 +108,7 @@ def select_runs(index: RunIndex, found: Sequence[FoundRun], query: RunQuery) -> 
         read = index.read_within([by_path[row.path] for row in shown])
         unread = frozenset(row.path for row in shown if row.path not in read)
         shown = [read.get(row.path, row) for row in shown]
+    shown = [index.check(row) for row in shown]
     waiting = len(found) - len(known) if query.needs_figures else 0
     return Selection(tuple(shown), unread, len(rows), len(found), page, pages, waiting)
 

@@ -104,11 +104,22 @@ def test_a_summary_counts_only_as_long_as_the_records_are_its_own(runs: Path, tm
     record = run / "evaluation" / "torch.json"
     text = record.read_text()
     record.write_text(text.replace('"hits"', '"hots"'))
-    os.utime(record, ns=(0, 0))
-    assert RunSummary.find(run) == known  # Only its end is read.
+    assert RunSummary.find(run) is None  # Its end, with the checksum, is as it was.
     record.write_text(text[:-90])
     assert RunSummary.find(run) is None and read_rows((tmp_path, "run", ""))[0].reason
     record.write_text(text)
+    assert RunSummary.find(run) == known
+    predictions = run / "evaluation" / "torch.parquet"
+    whole = predictions.read_bytes()
+    for junk in (b"junk", b"PAR1" + whole[4:-1] + b"?"):
+        predictions.write_bytes(junk)
+        assert RunSummary.find(run) is None
+        assert "torch.parquet is altered" in read_rows((tmp_path, "run", ""))[0].reason
+    predictions.write_bytes(whole)
+    summary = (run / SUMMARY).read_text()
+    (run / SUMMARY).write_text(summary.replace('"images": 540', '"images": 541'))
+    assert RunSummary.find(run) is None and "541" in (run / SUMMARY).read_text()
+    (run / SUMMARY).write_text(summary)
     (run / "verdict.json").unlink()
     assert RunSummary.find(run) is None and read_rows((tmp_path, "run", ""))[0].run_outcome is None
     for damaged in ("{}", "[]", "", '{"schema": "seatrial/summary/1"'):

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tracemalloc
 from html import unescape
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from page_client import open_client
 from run_folder import BF16, INT8, ORT, TORCH, Trial, build_run
 from sealed import edit_record
+from seatrial.report.tables import NOTHING
 from seatrial.results.find_runs import FoundRun
 from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
@@ -143,6 +145,48 @@ def test_figures_of_changed_records_are_not_shown(root: Path, tmp_path: Path) ->
     assert list_paths(client, "/?outcome=not+judged") == ["good"]
     shutil.rmtree(tmp_path / "good")
     assert list_paths(client, "/?order=top1") == ["other"]
+
+
+@pytest.mark.parametrize("order", ["top1", "begun"])
+def test_no_figure_is_shown_that_the_files_no_longer_hold(root: Path, tmp_path: Path, order: str) -> None:
+    def list_reasons(client: TestClient) -> dict[str, str]:
+        rows = list_rows(client, f"/?order={order}")
+        assert all(row["Outcome"] == "not read" and row["Top-1, %"] == NOTHING for row in rows)
+        return {row["run"].split()[0]: row["run"] for row in rows}
+
+    for name in ("edited", "junk", "link"):
+        shutil.copytree(root / "new" / "good", tmp_path / "runs" / name)
+    client = open_client(tmp_path / "runs")
+    assert [row["Outcome"] for row in list_rows(client, f"/?order={order}")] == ["PASS"] * 3
+    record = tmp_path / "runs" / "edited" / "evaluation" / "torch.json"
+    # Its last line, with the checksum, is as it was, and so is its size.
+    record.write_text(record.read_text().replace("{", "[", 1))
+    (tmp_path / "runs" / "junk" / "evaluation" / "onnxruntime.parquet").write_bytes(b"junk")
+    link = tmp_path / "runs" / "link" / "evaluation" / "torch.json"
+    link.rename(tmp_path / "torch.json")
+    # A record's size and time are as they were.
+    link.symlink_to(tmp_path / "torch.json")
+    for asked in (client, open_client(tmp_path / "runs")):
+        reasons = list_reasons(asked)
+        assert "torch.json is damaged" in reasons["edited"]
+        assert "onnxruntime.parquet is altered" in reasons["junk"]
+        assert "leads out of" in reasons["link"]
+
+
+@pytest.mark.parametrize("name", ["run.json", SUMMARY, "evaluation/torch.json", "verdict.json"])
+def test_a_huge_record_is_refused_without_being_read(root: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(root / "new" / "good", tmp_path / "a")
+    os.truncate(tmp_path / "a" / name, 3 * 2**30)
+    tracemalloc.start()
+    try:
+        (row,) = list_rows(open_client(tmp_path), "/?order=top1")
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+    if name == SUMMARY:  # The records say the same.
+        assert row["Outcome"] == "PASS"
+    else:
+        assert f"{name} is no record (it has more than 67,108,864 bytes)" in row["run"]
 
 
 def test_a_run_that_was_mended_is_read_again(root: Path, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ class TrainingFollower:
                 file.seek(self._offset)
                 while part := file.read(PART):
                     self._offset += len(part)
-                    *lines, self._rest = (self._rest + part).split(b"\n")
+                    *lines, rest = (self._rest + part).split(b"\n")
+                    # No line of ours is as long: what has no end is not gathered.
+                    self._rest = rest if len(rest) <= PART else b""
                     self._take(lines)
         except OSError:
             return None

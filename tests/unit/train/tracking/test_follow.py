@@ -4,6 +4,9 @@ import itertools
 import json
 from pathlib import Path
 
+import pytest
+
+from seatrial.train.tracking import follow
 from seatrial.train.tracking.follow import CURVE, TrainingFollower
 
 
@@ -56,6 +59,18 @@ def test_a_long_curve_is_thinned_out_evenly(tmp_path: Path) -> None:
     steps = [each["step"] for each in found.curve]
     assert CURVE <= len(steps) < 2 * CURVE and steps[0] == 1 and found.last == json.loads(step(total))
     assert {b - a for a, b in itertools.pairwise(steps)} == {16}
+
+
+def test_a_line_without_an_end_is_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "PART", 200)
+    (tmp_path / "train.jsonl").write_text("0" * 10_000 + "\n" + step(1))
+    follower = TrainingFollower(tmp_path / "train.jsonl")
+    found = follower.read()
+    assert found is not None and found.last is not None and found.last["step"] == 1
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write("0" * 10_000)
+    follower.read()
+    assert len(follower._rest) <= 200
 
 
 def test_lines_of_anything_else_are_passed_over(tmp_path: Path) -> None:
