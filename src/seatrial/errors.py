@@ -14,6 +14,8 @@ SeatrialError
 └── Interrupted           stopped by the user; the same command resumes
 """
 
+import errno
+import resource
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -169,6 +171,16 @@ class StorageError(SeatrialError):
     """The disk is full or may not be written."""
 
     exit_code = ExitCode.STORAGE
+
+
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+"""Errors of the operating system when no further file can be open."""
+
+
+def too_many_open() -> StorageError:
+    """The error where this process may have no further file open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return StorageError(f"too many files are open: this process may have {limit:,}", "raise it with `ulimit -n 4096`")
 
 
 class TrainingDiverged(SeatrialError):

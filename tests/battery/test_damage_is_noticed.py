@@ -31,8 +31,8 @@ from tiny_trial import TinyTrial
 
 QUICK, ALL, AT_A_TIME = 10, 1000, 50
 MEMORY = 8 << 30
-MENTIONED = ("damaged", "checksum", "altered", "is not whole", "cut off")
-"""Where what is read tells of damage and goes on, it has one of these words."""
+MENTIONED = ("damaged", "checksum", "altered", "is not whole", "cut off", "left out; run it again", "unknown key")
+"""Where a report goes on it has one of these, as has its error: also a key that flips, and a verdict that is withheld."""
 
 
 @dataclass(frozen=True)

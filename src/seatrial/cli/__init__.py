@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -136,6 +137,11 @@ def _fail_for_storage(error: OSError) -> int:
 
 def _fail_for_system(error: Exception) -> int:
     """For what the operating system refused, whatever a library made of it; anything else is a bug of ours."""
+    from seatrial.errors import NO_DESCRIPTORS, too_many_open
+
+    if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+        traceback.clear_frames(error.__traceback__)  # They hold open files, and what follows imports modules.
+        return _fail(str(too_many_open()), ExitCode.STORAGE)
     from seatrial.machine.out_of_memory import describe_limit, is_out_of_memory
 
     if is_out_of_memory(error):

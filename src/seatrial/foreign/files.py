@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from seatrial.errors import NO_DESCRIPTORS, too_many_open
+
 TEXT_BYTES = 64 * 2**20
 """The most of a text that people or small tools write, such as a card, a configuration or a record."""
 _KINDS = (
@@ -34,9 +36,15 @@ def open_regular(path: Path | str, pipes: bool = False) -> io.BufferedReader:
         IsADirectoryError: it is a folder.
         UnfitFile: it is no regular file.
         OSError: there is none, or it may not be read.
+        StorageError: this process has too many files open; whoever says why a file cannot be read would blame the file.
     """
     # Without O_NONBLOCK a pipe that nobody writes to is waited for.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in NO_DESCRIPTORS:
+            raise too_many_open() from None
+        raise
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -5,6 +5,7 @@ fields of an error that a user can mend.
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -19,7 +20,7 @@ import psutil
 from pydantic import BaseModel
 
 from seatrial import errors
-from seatrial.errors import EngineError, LostProcess, SeatrialError, StorageError
+from seatrial.errors import EngineError, LostProcess, SeatrialError, StorageError, too_many_open
 from seatrial.machine.out_of_memory import describe_limit, says_out_of_memory
 from seatrial.store.json_text import parse_stored, read_model
 
@@ -143,5 +144,7 @@ def read_error(what: str, code: int, output: bytes, chatter: str) -> SeatrialErr
         return LostProcess(f"{what} was killed by {signal.Signals(-code).name}", fix)
     if says_out_of_memory(chatter):
         return StorageError(f"{what} does not fit into memory{describe_limit()}", "give it more, or a smaller batch")
+    if code > 0 and os.strerror(errno.EMFILE) in chatter:
+        return too_many_open()
     last = next((line.strip() for line in reversed(chatter.splitlines()) if line.strip()), "it wrote no error")
     return LostProcess(f"{what} ended with exit code {code}: {last}")

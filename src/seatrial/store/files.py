@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
-from seatrial.errors import RunInUse, SeatrialError, StorageError, UsageError
+from seatrial.errors import NO_DESCRIPTORS, RunInUse, SeatrialError, StorageError, UsageError, too_many_open
 from seatrial.foreign.files import open_regular, read_bytes
 from seatrial.store.command_line import join_words
 from seatrial.store.unfinished import exchange_folders, make_unfinished
@@ -26,13 +26,15 @@ from seatrial.store.unfinished import exchange_folders, make_unfinished
 _HOLDER_BYTES = 1000
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
-STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG)
+STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG, *NO_DESCRIPTORS)
 """Errors of the operating system when a file cannot be stored."""
 
 
 def describe_os_error(error: OSError, path: Path) -> StorageError:
     """The storage error for a user, from what the operating system refused at `path`."""
     where = error.filename or path
+    if error.errno in NO_DESCRIPTORS:
+        return too_many_open()
     if error.errno in NO_SPACE:
         usage = shutil.disk_usage(next(p for p in (path, *path.absolute().parents) if p.exists()))
         return StorageError(f"no space left to write {where} ({usage.free:,} bytes free)", "make room and run again")

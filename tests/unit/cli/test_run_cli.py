@@ -1,5 +1,6 @@
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import typer
 
 from seatrial import __version__, errors
 from seatrial.cli import app, run_cli
-from seatrial.errors import SeatrialError
+from seatrial.errors import SeatrialError, StorageError
+from seatrial.foreign.files import read_bytes
+from seatrial.machine.isolated_process import read_error
+from seatrial.store.files import describe_os_error
 
 HEAVY = [
     "torch",
@@ -137,6 +141,25 @@ def test_a_full_disk_anywhere_is_a_storage_error_with_the_room_that_it_has(
     raising[:] = [OSError(*full)]
     assert run(["fail"], capsys) == (9, "no space left to write . (1,234 bytes free); make room and run again")
     assert measured == [tmp_path, Path()]
+
+
+def test_too_many_open_files_are_a_storage_error_wherever_they_are_met(
+    raising: list[BaseException], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    words = f"too many files are open: this process may have {limit:,}; raise it with `ulimit -n 4096`"
+    full = OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")
+    raising.append(full)
+    assert run(["fail"], capsys) == (9, words)
+    died = read_error("the process", 1, b"", f"Traceback\nOSError: [Errno 24] {os.strerror(errno.EMFILE)}: 'x'")
+    assert str(died) == str(describe_os_error(full, tmp_path)) == words
+
+    def refuse(*_: object) -> int:
+        raise full
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match="too many files are open"):
+        read_bytes(tmp_path / "x")
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("ours"), FileNotFoundError(errno.ENOENT, "ours", "x")])
