@@ -32,7 +32,7 @@ from tiny_trial import TinyTrial
 QUICK, ALL, AT_A_TIME = 10, 1000, 50
 MEMORY = 8 << 30
 MENTIONED = ("damaged", "checksum", "altered", "is not whole", "cut off", "left out; run it again", "unknown key")
-"""Where a report goes on it has one of these, as has its error: also a key that flips, and a verdict that is withheld."""
+"""Where a report goes on it has one of these, as has its error: also of a key that flips and a verdict left out."""
 
 
 @dataclass(frozen=True)
