@@ -19,6 +19,7 @@ ASSETS = {".png", ".json", ".txt", ".diff", ".ipynb"}
 """Endings of the files that are copied beside the pages that link to them."""
 SITE = Path(__file__).parent / "site"
 """What the site has of its own: scripts, styles."""
+HEAVIEST_IMAGE_BYTES = 300_000
 PAGES = ("*.md", "docs/**/*.md", "examples/**/*.md")
 """What must be in the navigation."""
 
@@ -117,6 +118,8 @@ def find_link_faults(page: str, match: re.Match[str], pages: list[str]) -> Itera
         return
     name, _, anchor = link.partition("#")
     target = resolve_link(page, name)
+    if target is not None and match["image"] and (ROOT / target).stat().st_size > HEAVIEST_IMAGE_BYTES:
+        yield f"the image {link} has more than {HEAVIEST_IMAGE_BYTES} bytes"
     if target is None:
         yield f"links to {link}, which is not there"
     elif target.endswith(".md") and target not in pages:

@@ -32,9 +32,11 @@ def test_what_is_wrong_with_pages_is_found(site: ModuleType, tmp_path: Path, mon
     (tmp_path / "README.md").write_text(
         "# One: `a`\n\n[good](docs/a.md#two-words) [self](#one-a) [out](https://example.org) `[code](none.md)`\n"
         "[](docs/a.md) [gone](docs/b.md) [no heading](docs/a.md#three) ![far](https://example.org/a.png)\n"
-        "[unlisted](docs/c.md) [by name][n]\n\n```\n[fenced](none.md)\n```\n\n[n]: docs/none.txt\n"
+        "[unlisted](docs/c.md) ![heavy](docs/heavy.png)\n"
+        "[by name][n]\n\n```\n[fenced](none.md)\n```\n\n[n]: docs/none.txt\n"
     )
     (tmp_path / "docs" / "a.md").write_text('## Two *words*\n\n<a name="here"></a> [named](#here)\n')
+    (tmp_path / "docs" / "heavy.png").write_bytes(bytes(300_001))
     (tmp_path / "docs" / "c.md").write_text("# C\n")
     assert site.find_faults(["README.md", "docs/a.md", "docs/a.md", "docs/d.md"]) == [
         "zensical.toml: nav lacks docs/c.md",
@@ -45,6 +47,7 @@ def test_what_is_wrong_with_pages_is_found(site: ModuleType, tmp_path: Path, mon
         "README.md: links to docs/a.md#three, but docs/a.md has no such heading",
         "README.md: the image https://example.org/a.png is not in the tree",
         "README.md: links to docs/c.md, which is not in the navigation",
+        "README.md: the image docs/heavy.png has more than 300000 bytes",
         "README.md: links to docs/none.txt, which is not there",
     ]
 
