@@ -20,6 +20,8 @@ GRACE_S = 4
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 """Errors of the operating system about a path that no file can have."""
 STOPPED = "stopped; the same command resumes"
+WITHOUT_RESULT = {"ui": "stopped; the page is closed"}
+"""What is said instead of verbs that leave nothing to resume."""
 _command: list[str] = []
 """The words of the command that runs."""
 _end_at_once = os._exit
@@ -86,6 +88,9 @@ def complete() -> int:
 
 def _write_stopped() -> str:
     """That the command was stopped, and the very one that goes on."""
+    verb = next((word for word in _command if not word.startswith("-")), "")
+    if verb in WITHOUT_RESULT:
+        return WITHOUT_RESULT[verb]
     return f"{STOPPED}: {shlex.join(['seatrial', *_command])}"
 
 

@@ -19,24 +19,26 @@ def ui(folder: Runs = Path("."), port: Port = 0, no_browser: NoBrowser = False) 
     """Serve a local page: list, compare and follow runs, read reports, try an image; Ctrl-C ends it."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
+    # The other library of the extra: what is missing is said before an address is.
+    import uvicorn  # noqa: F401
+
     from seatrial.ui.guard import PageAccess
-    from seatrial.ui.server import ADDRESS, PageServer, make_app, open_socket
-    from seatrial.ui.site import open_site
+    from seatrial.ui.listen import ADDRESS, open_socket
 
     session, listening = PageAccess(), open_socket(port)
+    port = listening.getsockname()[1]
+    address = f"http://{ADDRESS}:{port}/?token="
+    print_lines(f"{address}{session.token}")
+    if not no_browser:
+        _open_browser(f"{address}{session.make_once()}")
+    # Whoever comes from now on waits while the pages are loaded.
+    from seatrial.ui.server import make_app, serve
+    from seatrial.ui.site import open_site
+
     site = open_site(folder)
-    try:
-        port = listening.getsockname()[1]
-        address = f"http://{ADDRESS}:{port}/?token="
-        print_lines(f"{address}{session.token}")
-        server = PageServer(site, make_app(site, session, port))
-        if not no_browser:
-            _open_browser(f"{address}{session.make_once()}")
-        server.run(sockets=[listening])
-    finally:
-        site.close()
-        listening.close()
-    return 0
+    with serve(site, make_app(site, session, port), listening) as thread:
+        thread.join()
+    raise RuntimeError("the server ended by itself")
 
 
 def _open_browser(address: str) -> None:

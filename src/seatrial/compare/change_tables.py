@@ -9,7 +9,7 @@ from seatrial.compare.regression import Changes, EngineChange, write_change
 from seatrial.compare.speed_table import doubt_intervals
 from seatrial.report.formats import Grid
 from seatrial.report.numbers import write_figures, write_points
-from seatrial.store.records import NO_LABELS
+from seatrial.store.records import NO_LABELS, GateResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,19 @@ class ChangeTables:
     speed: Grid
     changed: Grid
     """What else is different."""
-    lines: tuple[str, ...]
-    """What only one run has, notes, and gates; what there is to say where none of these is."""
+    notes: tuple[str, ...]
+    """What only one run has, and what else there is to know."""
+    gates: tuple[str, ...]
+    """What decided the verdict, in the order of the engines."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Notes and gates; what there is to say where none of these is."""
+        return (*self.notes, *self.gates) or ("nothing was judged: no gate, or nothing to compare",)
 
 
 def tabulate_changes(changes: Changes) -> ChangeTables:
     """Accuracy, speed, what else is different, and what decided the verdict."""
-    gates = [
-        f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}"
-        for gate in changes.verdict.gates
-    ]
     only = [f"only in {name}: {', '.join(engines)}" for name, engines in changes.only.items()]
     notes = [f"note: {note}" for note in _list_notes(changes)]
     return ChangeTables(
@@ -39,8 +42,14 @@ def tabulate_changes(changes: Changes) -> ChangeTables:
         _tabulate_accuracy(changes.engines),
         _tabulate_speed(changes.engines),
         _tabulate_changed(changes),
-        (*only, *notes, *gates) or ("nothing was judged: no gate, or nothing to compare",),
+        (*only, *notes),
+        tuple(write_gate(gate) for gate in changes.verdict.gates),
     )
+
+
+def write_gate(gate: GateResult) -> str:
+    """A gate's result on a line."""
+    return f"{' '.join(filter(None, (gate.outcome, gate.engine, gate.gate)))}: {gate.reason}"
 
 
 def _tabulate_accuracy(engines: Sequence[EngineChange]) -> Grid:

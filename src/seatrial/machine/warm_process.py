@@ -56,6 +56,11 @@ class WarmProcess(Closing):
         """Whether it takes jobs."""
         return self._process.poll() is None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for a job."""
+        return self._lock.locked()
+
     def call(self, job: BaseModel, result: type[Result], limit_s: float) -> Result:
         """Do a job; blocks until it is done, or ends the process when its time is up.
 

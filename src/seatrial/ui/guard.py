@@ -95,7 +95,7 @@ class Guard:
         """The answer to a request that does not get through; None where it does."""
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
-            return _refuse(403, f"this page is at {self._hosts[0]} only")
+            return _refuse(403, f"this page is at {self._hosts[0]} and {self._hosts[1]} only")
         if scope["method"] not in METHODS:
             return _refuse(405, "GET, HEAD and POST are what there is")
         if not self._is_own(scope, headers):

@@ -6,12 +6,13 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from seatrial import __version__
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import DataError, ExitCode, SeatrialError
 from seatrial.printable import make_printable
 from seatrial.report.palette import write_variables
 from seatrial.report.template import make_environment
@@ -31,9 +32,18 @@ def get_query(request: Request) -> dict[str, str]:
 def _make_templates() -> Environment:
     environment = make_environment("seatrial.ui", "templates")
     environment.filters["printable"] = make_printable
+    environment.filters["code"] = mark_code
     environment.globals["address"] = make_address
     environment.globals["version"] = __version__
     return environment
+
+
+def mark_code(text: str) -> Markup:
+    """A text in which what stands in backticks is shown as code."""
+    parts = [make_printable(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # One stands alone.
+        return escape("`".join(parts))
+    return Markup().join(Markup("<code>{}</code>").format(part) if odd % 2 else part for odd, part in enumerate(parts))
 
 
 def list_links(path: str) -> tuple[tuple[str, str], ...]:
@@ -61,18 +71,21 @@ def render_text(template: str, **values: Any) -> str:
 def show_error(request: Request, error: Exception) -> Response:
     """The page for an error that is the user's to mend."""
     assert isinstance(error, SeatrialError)
-    return _answer(request, STATUS.get(error.exit_code, 422), str(error))
+    # Of an image, which is all data that these pages are given, what the command would say to do makes no sense here.
+    text = f"{error.problem}; choose another file" if isinstance(error, DataError) else str(error)
+    return _answer(request, STATUS.get(error.exit_code, 422), text, isinstance(error, DataError))
 
 
 def show_refusal(request: Request, error: Exception) -> Response:
     """The page for a request that asks for nothing that there is."""
-    return _answer(request, getattr(error, "status_code", 400), str(getattr(error, "detail", "")))
+    status = getattr(error, "status_code", 400)
+    return _answer(request, status, str(getattr(error, "detail", "")), status in (413, 422))
 
 
-def _answer(request: Request, status: int, text: str) -> Response:
+def _answer(request: Request, status: int, text: str, is_of_image: bool) -> Response:
     # A script of ours puts pieces of pages into pages.
     piece = Headers(scope=request.scope).get("x-piece") == "1"
-    return render("error_piece" if piece else "error", status, text=text)
+    return render("error_piece" if piece else "error", status, text=text, is_of_image=is_of_image)
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from seatrial.data.preprocessing.decode import decode_image
+from seatrial.data.preprocessing.decode import decode_image, read_orientation
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, read_pipeline
 from seatrial.data.preprocessing.steps import to_pixels, trace_pixel_steps
 from seatrial.data.preprocessing.yuv import decode_ycbcr
@@ -63,6 +63,9 @@ def draw_pictures(pipeline: InputPipeline, job: ImageJob) -> Pictures:
     notes: list[str] = []
     decode = decode_ycbcr if pipeline.is_yuv else decode_image
     image = decode(job.data, job.name, notes)
+    turned = read_orientation(job.data)
+    if turned != 1:
+        notes.append(f"orientation {turned} in its EXIF, which is not applied, as in an evaluation and in training")
     pictures = [_draw("decoded, RGB" if image.mode == "RGB" else f"decoded, {image.mode}", image)]
     for step, made in trace_pixel_steps(image, pipeline.steps):
         pictures.append(_draw(step.describe(), made))

@@ -1,9 +1,10 @@
 """The server of the local page: its routes, and the process that answers on the loopback interface alone."""
 
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
-from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seatrial.errors import SeatrialError, UsageError
+from seatrial.errors import SeatrialError
 from seatrial.ui.compare_page import show_comparison
 from seatrial.ui.guard import Guard, PageAccess
 from seatrial.ui.image_page import show_image_page, show_prediction, show_steps
@@ -22,8 +23,6 @@ from seatrial.ui.report_page import show_report
 from seatrial.ui.site import Site
 from seatrial.ui.work_page import show_work, stream_work
 
-ADDRESS = "127.0.0.1"
-"""Of this machine alone; there is no option for another."""
 CONNECTIONS = 64
 GRACE_S = 2
 """For requests under way when the server ends."""
@@ -66,49 +65,34 @@ def _send_nothing(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def open_socket(port: int) -> socket.socket:
-    """A socket that listens on this machine alone; port 0 takes a free one.
+@contextmanager
+def serve(site: Site, app: Guard, listening: socket.socket) -> Iterator[threading.Thread]:
+    """A thread that answers requests to a socket; when the block is left, by Ctrl-C too, it ends, and its site with it.
 
-    Raises:
-        UsageError: the port is taken, or needs rights that are not there.
+    Not this thread: uvicorn would take Ctrl-C for itself, wait for requests under way, and log each that it breaks off.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((ADDRESS, port))
-        # From now on connections wait until they are served.
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise UsageError(
-            f"--port {port} cannot be used ({error.strerror})", "give another one, or none for any that is free"
-        ) from None
-    return listening
-
-
-class PageServer(uvicorn.Server):
-    """A server that ends its site when it ends itself."""
-
-    def __init__(self, site: Site, app: Guard) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                interface="asgi3",
-                lifespan="off",
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                limit_concurrency=CONNECTIONS,
-                timeout_graceful_shutdown=GRACE_S,
-            )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            interface="asgi3",
+            lifespan="off",
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
         )
-        self._site = site
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End answers that go on and on, then the server."""
-        self._site.stopping.set()
-        super().handle_exit(sig, frame)
+    )
+    # A request that goes on for longer ends with this process.
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        site.close()
+        server.should_exit = True
+        thread.join(GRACE_S)
+        listening.close()

@@ -1,22 +1,25 @@
 "use strict";
 
-// Commands to copy.
-for (const button of document.querySelectorAll(".copy")) {
-  button.hidden = !navigator.clipboard;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
-    button.textContent = "Copied";
-  });
+// Commands to copy; those in pieces that come later, too.
+function offerCopies(place) {
+  for (const button of place.querySelectorAll(".copy")) button.hidden = !navigator.clipboard;
 }
+offerCopies(document);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
+  button.textContent = "Copied";
+});
 
 // An image to try: each piece of the page is asked for in turn, so that engines do not slow each other down.
 const drop = document.querySelector("#drop");
 
-async function fetchPiece(place, file, signal) {
-  place.innerHTML = '<p class="note">Under way … The first image takes longer, as engines are opened for it.</p>';
+async function fetchPiece(place, file, data, signal) {
+  place.innerHTML = '<p class="note">Under way … The first image takes longer, as engines are opened for it. They run one at a time, and wait for those that another page uses.</p>';
   place.setAttribute("aria-busy", "true");
   const address = `${place.dataset.piece}&name=${encodeURIComponent(file.name)}`;
-  const answer = await fetch(address, { method: "POST", body: file, headers: { "X-Piece": "1" }, signal });
+  const answer = await fetch(address, { method: "POST", body: data, headers: { "X-Piece": "1" }, signal });
   place.innerHTML = await answer.text();
   place.removeAttribute("aria-busy");
 }
@@ -35,28 +38,63 @@ function compareFirst(places) {
   return missing.length ? `${found} Nothing from ${missing.join(", ")}.` : found;
 }
 
+// A line about the image, with the stripe that goes with it: plain, good, bad, or none of these where engines differ.
+function say(text, kind) {
+  const summary = document.querySelector("#summary");
+  summary.textContent = text;
+  summary.className = `banner ${kind}`;
+  document.querySelector("#results").hidden = kind === "bad";
+}
+
+function clear(places) {
+  for (const place of places) {
+    place.replaceChildren();
+    place.removeAttribute("aria-busy");
+  }
+}
+
 let running = new AbortController();
 async function tryImage(file) {
   running.abort();
   const { signal } = (running = new AbortController());
   const places = [...document.querySelectorAll("[data-piece]")];
-  const summary = document.querySelector("#summary");
   document.querySelector("#tried").hidden = false;
-  for (const place of places) place.replaceChildren();
+  clear(places);
   if (file.size > drop.dataset.mostMib * 2 ** 20) {
     // The server refuses it too, but its answer would be lost while the file is being sent.
-    summary.textContent = `${file.name} is larger than ${drop.dataset.mostMib} MiB, the most that is taken here.`;
+    return say(`${file.name} is larger than ${drop.dataset.mostMib} MiB, the most that is taken here.`, "bad");
+  }
+  say(`Trying ${file.name} …`, "plain");
+  let data;
+  try {
+    data = await file.arrayBuffer();
+  } catch (error) {
+    if (!signal.aborted) say(`${file.name} cannot be read (${error.message}): choose another file.`, "bad");
     return;
   }
-  summary.textContent = `Trying ${file.name} …`;
+  if (!signal.aborted) await sendImage(file, data, signal, places);
+}
+
+async function sendImage(file, data, signal, places) {
   const engines = places.filter((place) => place.dataset.engine);
   try {
-    const steps = places.filter((place) => !place.dataset.engine).map((place) => fetchPiece(place, file, signal));
-    for (const place of engines) await fetchPiece(place, file, signal);
-    await Promise.all(steps);
-    summary.textContent = `${file.name}: ${compareFirst(engines)}`;
+    for (const place of places.filter((each) => !each.dataset.engine)) {
+      await fetchPiece(place, file, data, signal);
+      const refused = place.querySelector("[data-choose]");
+      // No engine would take it either: it is said once.
+      if (refused) {
+        say(refused.textContent, "bad");
+        return clear(places);
+      }
+    }
+    for (const place of engines) await fetchPiece(place, file, data, signal);
+    const firsts = engines.map((place) => place.querySelector("[data-first]")?.dataset.first);
+    const same = firsts[0] && firsts.every((first) => first === firsts[0]);
+    say(`${file.name}: ${compareFirst(engines)}`, same ? "good" : "");
   } catch (error) {
-    if (!signal.aborted) summary.textContent = `${file.name} could not be sent: ${error.message}`;
+    if (signal.aborted) return;
+    clear(places.filter((place) => place.ariaBusy));
+    say(`${file.name} could not be sent (${error.message}): is seatrial ui still running?`, "bad");
   }
 }
 
@@ -79,8 +117,27 @@ if (drop) {
 
 // Work that is followed: the server sends the piece anew whenever it has changed.
 const followed = document.querySelector("[data-events]");
-if (followed) {
+let lostSince = null;
+
+function follow() {
+  const lost = document.querySelector("#lost");
   const events = new EventSource(followed.dataset.events);
-  events.addEventListener("message", (event) => { followed.innerHTML = event.data; });
+  events.addEventListener("open", () => {
+    lostSince = null;
+    lost.hidden = true;
+  });
+  events.addEventListener("message", (event) => {
+    followed.innerHTML = event.data;
+    offerCopies(followed);
+  });
   events.addEventListener("over", () => events.close());
+  events.addEventListener("error", () => {
+    lostSince ??= new Date().toLocaleTimeString("en-GB");
+    lost.textContent = `Connection lost since ${lostSince}, trying again: what is shown below is of then. ` +
+      "If seatrial ui was started anew, open the address that it printed.";
+    lost.hidden = false;
+    // Some browsers give up where nobody listens.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+  });
 }
+if (followed) follow();

@@ -2,11 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -16,7 +19,7 @@ import pytest
 from seatrial.cli import run_cli
 from seatrial.cli import ui as verb
 from seatrial.machine.isolated_process import PYTHON
-from seatrial.ui.server import open_socket
+from seatrial.ui.listen import open_socket
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -41,8 +44,40 @@ def test_it_prints_one_address_serves_there_alone_and_ends_like_other_commands(
             process.send_signal(number)
             assert process.wait(20) == 130
             assert process.stdout.read() == ""
-            resumes = f"seatrial ui {tmp_path} --no-browser"
-            assert process.stderr.read() == f"seatrial: stopped; the same command resumes: {resumes}\n"
+            assert process.stderr.read() == "seatrial: stopped; the page is closed\n"
+        finally:
+            process.kill()
+
+
+def test_it_ends_in_one_line_while_an_image_is_on_its_way(tmp_path: Path, tiny_run: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "tiny")
+    begun = tmp_path / "begun"
+    # An engine that takes its time: the process in its place never returns.
+    (tmp_path / "slow.py").write_text(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(600)\n")
+    program = (
+        "import sys; from seatrial.ui import engine_processes\n"
+        f"engine_processes.PREDICT = (sys.executable, {str(tmp_path / 'slow.py')!r})\n"
+        "from seatrial.cli import run_cli; sys.exit(run_cli(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, "ui", str(tmp_path), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            address = process.stdout.readline().strip()
+            home = address.partition("/?")[0]
+            with httpx2.Client(headers={"Origin": home}, timeout=60) as client, ThreadPoolExecutor() as pool:
+                assert client.get(address).status_code == 200
+                page = f"{home}/image/engine?run={run.name}&engine=onnxruntime&name=x"
+                sent = [pool.submit(client.post, page, content=b"\xff\xd8") for _ in range(3)]
+                while not begun.exists():
+                    time.sleep(0.05)
+                children = psutil.Process(process.pid).children()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 130
+                for each in sent:
+                    each.exception()  # Answered or not, it is over.
+            assert process.stderr.read() == "seatrial: stopped; the page is closed\n"
+            assert children and psutil.wait_procs(children, 10)[1] == []
         finally:
             process.kill()
 
@@ -69,7 +104,9 @@ def test_without_the_extra_it_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     assert run_cli(["ui", str(tmp_path)]) == 5
-    assert capsys.readouterr().err == f"seatrial: {module} is not installed; pip install 'seatrial[ui]'\n"
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == f"seatrial: {module} is not installed; pip install 'seatrial[ui]'\n"
 
 
 def test_a_port_that_was_just_left_can_be_taken_again() -> None:

@@ -1,6 +1,7 @@
 """Two runs side by side: the figures of `seatrial compare`, its refusals, and its command."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,13 @@ from starlette.testclient import TestClient
 from page_client import open_client
 from pages_shown import find_text
 from run_folder import INT8, ORT, TORCH, Ship, Trial, build_run
-from sealed import replace_in_record
+from sealed import edit_json, replace_in_record
 from seatrial.cli import run_cli
+from seatrial.compare.verdict import reach_verdict
+from seatrial.store.records import GateResult
+from seatrial.ui import compare_page
+from seatrial.ui.pages import mark_code
+from seatrial.workflow.compare.runs import ChangeSpec
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,58 @@ def test_it_judges_as_the_command_does(client: TestClient, root: Path, capsys: p
     assert printed[-1].startswith("FAIL: ")
     for line in printed[-6:-1]:
         assert " ".join(line.split()) in shown, line
+
+
+def test_the_worst_comes_first_and_what_failed_is_what_is_said(tmp_path: Path) -> None:
+    slow = {size: tuple(2 * sample for sample in samples) for size, samples in ORT.batch_ms.items()}
+    build_run(tmp_path / "a", Trial(ships=(TORCH, ORT)))
+    build_run(tmp_path / "b", Trial(ships=(TORCH, Ship("onnxruntime", "onnxruntime", wrong=ORT.wrong, batch_ms=slow))))
+    shown = find_text(open_client(tmp_path).get("/compare?before=a&after=b").text)
+    assert "An engine is surely slower than is allowed." in shown and "more accuracy" not in shown
+    outcomes = [shown.find(f"{outcome} ") for outcome in ("FAIL onnxruntime", "PASS")]
+    assert 0 < outcomes[0] < outcomes[1]
+
+
+def test_what_is_open_for_several_engines_is_folded_and_commands_are_for_this_run(
+    client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = compare_page.compare_runs([root / "before", root / "deep" / "after"], ChangeSpec())
+    doubt = "one class takes all; `seatrial diagnose RUN` names the stage"
+    doubts = tuple(
+        GateResult(gate="plausible", engine=name, outcome="INCONCLUSIVE", kind="accuracy", reason=f"{whose}: {doubt}")
+        for name in ("torch", "onnxruntime")
+        for whose in (found.before, found.after)
+    )
+    verdict = reach_verdict("digits", (*doubts, *found.verdict.gates))
+    monkeypatch.setattr(compare_page, "compare_runs", lambda *given: replace(found, verdict=verdict))
+    page = client.get("/compare?before=before&after=deep/after").text
+    assert page.count("<details>") == page.count("3 more like it") == 1
+    assert page.index("FAIL onnxruntime") < page.index("INCONCLUSIVE torch plausible") < page.index("PASS")
+    for run in ("before", "deep/after"):
+        assert page.count(f"<code>seatrial diagnose {root / run}</code>") == 2
+    assert "diagnose RUN" not in page and "`" not in page
+
+
+def test_runs_of_two_models_come_with_the_command_that_compares_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        build_run(tmp_path / name, Trial(ships=(TORCH,), images=60))
+    edit_json(tmp_path / "b" / "run.json", lambda data: data["recipe"]["network"].update(name="resnet18"))
+    answer = open_client(tmp_path).get("/compare?before=a&after=b")
+    assert answer.status_code == 409 and "--allow model compares them" in answer.text
+    assert f"seatrial compare {tmp_path}/a {tmp_path}/b --allow model</code>" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("run `a b` or `c`", "run <code>a b</code> or <code>c</code>"),
+        ("`<b>`", "<code>&lt;b&gt;</code>"),
+        ("a ` alone <b>", "a ` alone &lt;b&gt;"),
+        ("plain & simple", "plain &amp; simple"),
+    ],
+)
+def test_what_stands_in_backticks_is_code(text: str, shown: str) -> None:
+    assert mark_code(text) == shown
 
 
 def test_it_can_be_turned_round(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 """An image that is brought: what may be sent, what comes of it, and the processes behind it."""
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from bomb_image import make_bomb
@@ -72,7 +74,7 @@ def test_steps_and_classes_come_as_pieces(client: TestClient, photo: bytes) -> N
 BAD = {
     "text": (b"just some text", 422, "is no image (14 bytes that begin with 6a 75 73 74)"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", 422, "it holds a web page or XML"),
-    "bomb": (make_bomb(), 422, "is refused (Image size (900000000 pixels) exceeds limit"),
+    "bomb": (make_bomb(), 422, "is refused (it has 900,000,000 pixels; 89,478,485 are the most); choose another file"),
     "empty": (b"", 422, "The file is empty"),
     "large": (b"\xff\xd8" + bytes(2**18), 413, "larger than 0 MiB"),
     "cut off": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", 422, ""),
@@ -90,7 +92,20 @@ def test_what_is_no_image_is_refused_in_a_line(
     assert answer.status_code == status
     assert message in find_text(answer.text) and "<b>x" not in answer.text
     # A piece is put into a page: it must be no page itself.
-    assert answer.text.startswith('<p class="error"') and "<svg" not in answer.text
+    assert answer.text.startswith('<p class="error" role="alert" data-choose>') and "run again" not in answer.text
+    assert "<svg" not in answer.text
+
+
+def test_an_image_that_is_not_turned_as_its_exif_says_is_so_named(client: TestClient, photo: bytes) -> None:
+    with Image.open(io.BytesIO(photo)) as image:
+        wide = image.convert("RGB").resize((60, 40))
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    wide.save(stream, "JPEG", exif=exif)
+    shown = find_text(client.post(STEPS + "&name=a.jpg", content=stream.getvalue(), headers=FROM_HERE).text)
+    assert "The file has orientation 6 in its EXIF, which is not applied" in shown
+    assert "60 × 40 (width × height)" in shown
+    assert "EXIF" not in client.post(STEPS + "&name=a.jpg", content=photo, headers=FROM_HERE).text
 
 
 def test_a_body_that_does_not_say_its_size_is_cut_off(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +167,7 @@ def list_processes() -> list[str]:
     return [line[-1].rpartition("/")[2] for line in lines if any("_process" in word for word in line)]
 
 
-def test_processes_are_of_one_run_and_end_with_it(
+def test_processes_are_those_of_engine_folders_as_they_are_and_end_with_them(
     tiny_run: Path, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_processes, "PREDICT", engine_processes.DRAW)
@@ -172,9 +187,38 @@ def test_processes_are_of_one_run_and_end_with_it(
         os.utime(path, ns=(1, 1))
         processes.predict(tmp_path / "a", "torch", job)
         assert len(list_processes()) == len(before) + 2 and processes._running.keys() != known.keys()
-        processes.predict(tmp_path / "b", "onnxruntime", job)
-        assert len(list_processes()) == len(before) + 1
     assert len(list_processes()) == len(before)
+    with pytest.raises(EngineError, match="has been closed"):
+        processes.predict(tmp_path / "a", "torch", job)
+
+
+def test_a_few_runs_stay_open_and_the_one_of_the_oldest_use_gives_way(
+    tiny_run: Path, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_processes, "MOST_RUNS", 2)
+    monkeypatch.setattr(engine_processes, "has_room", lambda: True)
+    for name in ("a", "b", "c"):
+        shutil.copytree(tiny_run / "engines" / "torch", tmp_path / name / "engines" / "torch")
+    job = ImageJob.of(photo, "x")
+
+    def list_open() -> set[str]:
+        return {run.name for run, *_ in processes._running}
+
+    with EngineProcesses() as processes:
+        for name in ("a", "b", "a"):
+            processes.draw(tmp_path / name, "torch", job)
+        first = dict(processes._running)
+        processes.draw(tmp_path / "b", "torch", job)
+        assert processes._running == first, "going back and forth opens nothing again"
+        processes.draw(tmp_path / "c", "torch", job)
+        assert list_open() == {"b", "c"}
+        (used,) = (process for key, process in processes._running.items() if key[0].name == "b")
+        with used._lock:  # As while an image is on its way.
+            processes.draw(tmp_path / "a", "torch", job)
+            assert list_open() == {"a", "b"}
+        monkeypatch.setattr(engine_processes, "has_room", lambda: False)
+        processes.draw(tmp_path / "c", "torch", job)
+        assert list_open() == {"c"}
 
 
 def test_engines_are_opened_before_there_is_an_image(tiny_run: Path, photo: bytes) -> None:

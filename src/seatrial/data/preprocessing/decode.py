@@ -136,7 +136,22 @@ def _decode_other(data: bytes, name: str, notes: list[str] | None = None) -> Ima
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise DataError(f"image {name} is damaged ({error})", MEND) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"image {name} is refused ({error})", MEND) from None
+        raise DataError(f"image {name} is refused ({_count_pixels(error)})", MEND) from None
+
+
+def _count_pixels(error: Warning | Exception) -> str:
+    """Why an image is too large, from what Pillow says; its limits are two, and ours is the lower one of them."""
+    found = re.search(r"(\d+) pixels", str(error))
+    return f"it has {int(found[1]):,} pixels; {Image.MAX_IMAGE_PIXELS:,} are the most" if found else str(error)
+
+
+def read_orientation(data: bytes) -> int:
+    """How an image's EXIF says that it is to be turned, from 1, not at all, to 8; 1 too where it says nothing."""
+    try:
+        with _open(data, []) as image:
+            return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombWarning):
+        return 1
 
 
 def _open(data: bytes, said: list[str] | None = None) -> Image.Image:
