@@ -39,7 +39,8 @@ class WarmProcess(Closing):
             what: names it in errors, such as "the process of engine torch".
             on_cpu: its memory is the machine's, so it may take no more than is free.
         """
-        self._what, self._lock, self._late = what, threading.Lock(), False
+        self._what, self._lock = what, threading.Lock()
+        self._late = self._closed = False
         self.done = 0
         """Jobs that were done, or refused."""
         self._chatter: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -88,9 +89,9 @@ class WarmProcess(Closing):
         try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
+            return self._process.stdout.readline()
         except (OSError, ValueError):  # It has ended, or was closed.
             return b""
-        return self._process.stdout.readline()
 
     def _end_late(self) -> None:
         self._late = True
@@ -98,6 +99,8 @@ class WarmProcess(Closing):
 
     def _explain(self, limit_s: float, line: bytes) -> SeatrialError:
         """Why there was no whole line."""
+        if self._closed:
+            return EngineError(f"{self._what} was ended", "try again")
         # Its stdout is closed, so it is about to end, perhaps still writing why.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
@@ -110,6 +113,7 @@ class WarmProcess(Closing):
 
     def close(self) -> None:
         """End it, whatever it does."""
+        self._closed = True
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._chatter):

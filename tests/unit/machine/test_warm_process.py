@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -46,6 +47,19 @@ def do(process: WarmProcess, text: str, limit_s: float = 60.0) -> str:
 def test_it_goes_on_from_job_to_job(process: WarmProcess) -> None:
     assert process.done == 0
     assert [do(process, "1"), do(process, "2+2"), do(process, "'ä\\n'")] == ["1", "1 2+2", "1 2+2 'ä\\n'"]
+
+
+def test_whoever_waits_while_it_is_closed_learns_that_it_was_ended(process: WarmProcess) -> None:
+    do(process, "1")
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(do, process, "time.sleep(600)") for _ in range(2)]
+        while not process.is_busy:
+            time.sleep(0.01)
+        process.close()
+        for each in waiting:
+            with pytest.raises(EngineError, match=r"^the process that tried was ended; try again$"):
+                each.result(60)
+    assert not process.is_busy
 
 
 def test_a_users_error_is_raised_here_and_the_process_goes_on(process: WarmProcess) -> None:

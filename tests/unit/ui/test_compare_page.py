@@ -16,7 +16,7 @@ from seatrial.compare.verdict import reach_verdict
 from seatrial.store.records import GateResult
 from seatrial.ui import compare_page
 from seatrial.ui.pages import mark_code
-from seatrial.workflow.compare.runs import ChangeSpec
+from seatrial.workflow.compare.runs import ChangeSpec, compare_runs
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_worst_comes_first_and_what_failed_is_what_is_said(tmp_path: Path) -
 def test_what_is_open_for_several_engines_is_folded_and_commands_are_for_this_run(
     client: TestClient, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = compare_page.compare_runs([root / "before", root / "deep" / "after"], ChangeSpec())
+    found = compare_runs([root / "before", root / "deep" / "after"], ChangeSpec())
     doubt = "one class takes all; `seatrial diagnose RUN` names the stage"
     doubts = tuple(
         GateResult(gate="plausible", engine=name, outcome="INCONCLUSIVE", kind="accuracy", reason=f"{whose}: {doubt}")
