@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from seatrial.evaluation.parity import measure_parity
 from seatrial.store.diagnosis import Distance
@@ -65,7 +65,7 @@ def count_chance_flips(reference: NDArray[np.floating], floor: float) -> int:
     scores = reference.astype(np.float64)
     first = scores.argmax(axis=1)[:, None]
     gaps = np.take_along_axis(scores, first, axis=1) - scores
-    chances = ndtr(-gaps / (deviation * math.sqrt(2)))
+    chances = scipy.special.ndtr(-gaps / (deviation * math.sqrt(2)))
     np.put_along_axis(chances, first, 0.0, axis=1)
     chance = np.minimum(chances.sum(axis=1), 1.0)
     return math.floor(float(chance.sum()) + SIGMAS * math.sqrt(float((chance * (1 - chance)).sum())))

@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, gammaln, ndtri, xlog1py, xlogy
 
 from seatrial.evaluation.statistics import Paired, score_statistic
 from seatrial.metrics.intervals import CONFIDENCE
@@ -69,7 +69,7 @@ def images_to_settle(paired: Paired, gate_drop: float, confidence: float = CONFI
         return 0
     # Tango's statistic grows with the root of the number of images when the shares of flips stay.
     statistic = float(score_statistic(paired.count, lost, gained, gate))
-    normal = math.ceil(paired.count * (float(ndtri(confidence)) / statistic) ** 2)
+    normal = math.ceil(paired.count * (float(scipy.special.ndtri(confidence)) / statistic) ** 2)
     if normal > MANY:
         return normal - paired.count
     low, high = paired.count, max(normal, paired.count + 1)
@@ -139,12 +139,12 @@ def _bound_above(paired: Paired, level: float) -> float:
     def exceed(drop: float) -> float:
         """Above zero while the tail's chance is above the level: in standard deviations."""
         chance = min(max(tail.find_chance(drop), 1e-300), 1 - 1e-15)
-        return float(ndtri(chance) - ndtri(level * (1 - NUISANCE)))
+        return float(scipy.special.ndtri(chance) - scipy.special.ndtri(level * (1 - NUISANCE)))
 
     low = high = start
     above = below = exceed(start)
     # A guess of the bound, and then some, so that it lies between.
-    step = 1.1 * (start - paired.drop) * max(abs(above), 1e-4) / -float(ndtri(level))
+    step = 1.1 * (start - paired.drop) * max(abs(above), 1e-4) / -float(scipy.special.ndtri(level))
     while below > 0 and high < 1:
         low, above, high = high, below, min(1.0, high + step)
         below, step = exceed(high), 4 * step
@@ -170,7 +170,7 @@ def _bound_by_score(count: int, lost: float, gained: float, level: float) -> flo
     low, high = (lost - gained) / count, 1.0
     for _ in range(12):  # 33 sections each time: 2 to the 60th in all.
         drops = np.linspace(low, high, 34)
-        kept = int((score_statistic(count, lost, gained, drops) > ndtri(level)).sum())
+        kept = int((score_statistic(count, lost, gained, drops) > scipy.special.ndtri(level)).sum())
         low, high = float(drops[max(kept - 1, 0)]), float(drops[min(kept, 33)])
     return (low + high) / 2
 
@@ -178,11 +178,13 @@ def _bound_by_score(count: int, lost: float, gained: float, level: float) -> flo
 def _list_tail(count: int, gained: float, bound: float, level: float) -> _Tail:
     """The tables whose Tango bound is at most `bound`: those whose statistic is, against that drop."""
     alpha = NUISANCE * level / 2
-    low = 0.0 if gained <= 0 else float(betaincinv(gained, count - gained + 1, alpha))
-    high = 1.0 if gained >= count else float(betaincinv(gained + 1, count - gained, 1 - alpha))
+    low = 0.0 if gained <= 0 else float(scipy.special.betaincinv(gained, count - gained + 1, alpha))
+    high = 1.0 if gained >= count else float(scipy.special.betaincinv(gained + 1, count - gained, 1 - alpha))
     first, last = _find_window(count, np.array([low, high]))
     numbers = np.arange(first[0], last[1] + 1)
-    return _Tail(count, (low, high), int(first[0]), _most_lost(count, numbers, bound, float(ndtri(level))))
+    return _Tail(
+        count, (low, high), int(first[0]), _most_lost(count, numbers, bound, float(scipy.special.ndtri(level)))
+    )
 
 
 def _find_window(count: int, gains: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -204,11 +206,11 @@ def _most_lost(count: int, gained: NDArray[np.int64], drop: float, statistic: fl
 
 def _binomial(k: NDArray[np.int64], n: int, p: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(X = k)."""
-    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return np.exp(ways + xlogy(k, p) + xlog1py(n - k, -p))
+    ways = scipy.special.gammaln(n + 1) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(n - k + 1)
+    return np.exp(ways + scipy.special.xlogy(k, p) + scipy.special.xlog1py(n - k, -p))
 
 
 def _binomial_up_to(k: NDArray[np.int64], n: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(X <= k), also for k of -1."""
-    inside = betainc(np.maximum(n - k, 1), np.maximum(k + 1, 1), 1 - p)
+    inside = scipy.special.betainc(np.maximum(n - k, 1), np.maximum(k + 1, 1), 1 - p)
     return np.where(k < 0, 0.0, np.where(k >= n, 1.0, inside))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def mcnemar_p(lost: int, gained: int) -> float:
     if n == 0:
         return 1.0
     # The binomial's distribution function: P(X <= k) = I_{1/2}(n - k, k + 1).
-    return min(1.0, 2 * float(betainc(n - k, k + 1, 0.5)))
+    return min(1.0, 2 * float(scipy.special.betainc(n - k, k + 1, 0.5)))
 
 
 def gain_p(lost: int, gained: int) -> float:
     """Exact one-sided p-value of McNemar's test that no more is gained than lost: P(X >= gained), X of chance 1/2."""
-    return float(betainc(gained, lost + 1, 0.5)) if gained else 1.0
+    return float(scipy.special.betainc(gained, lost + 1, 0.5)) if gained else 1.0

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv
 
 LEVEL = 0.05
 """The chance that any class is called worse where none is."""
@@ -37,7 +37,7 @@ class ClassPair:
 
     def find_p(self) -> NDArray[np.float64]:
         """Exact one-sided p-value of McNemar's test in each class that no more is lost than gained."""
-        tail = betainc(np.maximum(self.lost, 1), self.gained + 1, 0.5)
+        tail = scipy.special.betainc(np.maximum(self.lost, 1), self.gained + 1, 0.5)
         return np.where(self.lost > 0, tail, 1.0)
 
     def find_least_drop(self, level: float = LEVEL) -> NDArray[np.float64]:
@@ -47,7 +47,7 @@ class ClassPair:
         of the level.
         """
         flips, each = self.lost + self.gained, level / max(1, len(self.classes))
-        share = betaincinv(np.maximum(self.lost, 1), self.gained + 1, each)
+        share = scipy.special.betaincinv(np.maximum(self.lost, 1), self.gained + 1, each)
         return np.where(self.lost > 0, (2 * share - 1) * flips / self.images, -self.gained / self.images)
 
 

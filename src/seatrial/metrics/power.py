@@ -1,8 +1,8 @@
 """What a paired comparison of two accuracies could have found, had it been there."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc, gammaln, xlog1py, xlogy
 
 LEVEL = 0.05
 """Of the one-sided test."""
@@ -30,12 +30,15 @@ def find_power(count: int, gain: float, drop: float, level: float = LEVEL) -> fl
         return 0.0
     spread = 7 * np.sqrt(count * flips * (1 - min(flips, 1.0))) + 20
     numbers = np.arange(max(0, int(count * flips - spread)), min(count, int(count * flips + spread)) + 1)
-    ways = gammaln(count + 1) - gammaln(numbers + 1) - gammaln(count - numbers + 1)
-    chances = np.exp(ways + xlogy(numbers, flips) + xlog1py(count - numbers, -flips))
-    critical = _find_critical(numbers, level)
-    found = np.where(
-        critical > numbers, 0.0, betainc(np.maximum(critical, 1), np.maximum(numbers - critical + 1, 1), loss / flips)
+    ways = (
+        scipy.special.gammaln(count + 1)
+        - scipy.special.gammaln(numbers + 1)
+        - scipy.special.gammaln(count - numbers + 1)
     )
+    chances = np.exp(ways + scipy.special.xlogy(numbers, flips) + scipy.special.xlog1py(count - numbers, -flips))
+    critical = _find_critical(numbers, level)
+    tail = scipy.special.betainc(np.maximum(critical, 1), np.maximum(numbers - critical + 1, 1), loss / flips)
+    found = np.where(critical > numbers, 0.0, tail)
     return float((chances * found).sum())
 
 
@@ -45,7 +48,7 @@ def _find_critical(flips: NDArray[np.int64], level: float) -> NDArray[np.int64]:
     while (high - low > 1).any():
         middle = (low + high) // 2
         # P(X >= k) of the binomial with chance 1/2.
-        tail = betainc(np.maximum(middle, 1), np.maximum(flips - middle + 1, 1), 0.5)
+        tail = scipy.special.betainc(np.maximum(middle, 1), np.maximum(flips - middle + 1, 1), 0.5)
         rejects = (middle > 0) & (tail <= level)
         low, high = np.where(rejects, low, middle), np.where(rejects, middle, high)
     return high

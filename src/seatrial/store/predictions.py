@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -147,23 +146,23 @@ def write_parts(path: Path, parts: Iterable[Predictions], names: Sequence[str] =
 
 
 def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
-    columns: dict[str, Any] = {"id": pa.array(map(store_name, part.ids), pa.string())}
+    columns: dict[str, Any] = {"id": _from_texts(part.ids)}
     if part.labels is not None:
-        columns[LABEL] = pa.array(part.labels, pa.int32())
+        columns[LABEL] = _from_array(part.labels, np.int32)
     metadata: dict[str, dict[bytes | str, bytes | str]] = (
         {"scores": {_KIND: _PROBABILITIES}} if part.of_probabilities else {}
     )
     for name, matrix in {"classes": part.classes, "scores": part.scores}.items():
-        columns[name] = _to_lists(pa.array(matrix.ravel()), matrix.shape[1])
+        columns[name] = _to_lists(_from_array(matrix, matrix.dtype), matrix.shape[1])
     if part.log_denominators is not None:
-        columns[DENOMINATOR] = pa.array(part.log_denominators, pa.float32())
+        columns[DENOMINATOR] = _from_array(part.log_denominators, np.float32)
     if names:
-        coded = pa.DictionaryArray.from_arrays(part.classes.ravel(), pa.array(map(store_name, names), pa.string()))
+        coded = pa.DictionaryArray.from_arrays(_from_array(part.classes, np.int32), _from_texts(names))
         columns[NAMES] = _to_lists(coded.cast(pa.string()), part.classes.shape[1])
     if part.logits is not None:
-        columns["logits"] = _to_lists(pa.array(part.logits.ravel()), part.logits.shape[1])
+        columns["logits"] = _to_lists(_from_array(part.logits, np.float32), part.logits.shape[1])
     if part.contents is not None:
-        columns[CONTENT[part.of_prepared]] = pa.array(part.contents, pa.uint64())
+        columns[CONTENT[part.of_prepared]] = _from_array(part.contents, np.uint64)
         if part.form:
             metadata[CONTENT[part.of_prepared]] = {_FORM: part.form}
     table = pa.table(columns)
@@ -172,6 +171,19 @@ def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
         place = schema.get_field_index(name)
         schema = schema.set(place, schema.field(place).with_metadata(words))
     return table.cast(schema) if metadata else table
+
+
+def _from_array(values: NDArray[Any], kind: Any) -> pa.Array:
+    """All numbers of an array in one column; pyarrow's own `array` loads pandas where it is installed."""
+    flat = np.ascontiguousarray(values, dtype=kind).ravel()
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
+
+
+def _from_texts(texts: Sequence[str]) -> pa.Array:
+    """Names as a column, for the same reason."""
+    encoded = [store_name(text).encode() for text in texts]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def _to_lists(values: Any, width: int) -> Any:
@@ -230,13 +242,19 @@ def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
     fixed = pa.types.is_fixed_size_list(column.type)
     if not fixed and not pa.types.is_list(column.type):
         raise ValueError(f"{column.type} where lists of one length belong")
-    lengths = [column.type.list_size] if fixed else pc.list_value_length(column).unique().to_pylist()
+    lengths = [column.type.list_size] if fixed else _measure_lists(column)
     if len(lengths) != 1 or not lengths[0]:
         raise ValueError(f"lists of {len(lengths)} lengths where those of one belong")
     width, values = lengths[0], column.combine_chunks().flatten()
     if values.null_count:
         raise ValueError("a list lacks a value")
     return _to_array(values, kind).reshape(-1, width)
+
+
+def _measure_lists(column: Any) -> list[Any]:
+    import pyarrow.compute as pc  # Seldom needed: what we write has lists of one length by its type.
+
+    return pc.list_value_length(column).unique().to_pylist()
 
 
 def _check_predictions(predictions: Predictions, path: Path, classes: int | None) -> None:
