@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -320,3 +322,16 @@ def test_ids_and_names_that_are_no_utf_8_come_back(tmp_path: Path) -> None:
     write_parts(tmp_path / "p.parquet", [given], names)
     assert set(Predictions.load(tmp_path / "p.parquet").ids) == set(ids)
     assert load_names(tmp_path / "p.parquet") == dict(enumerate(names))
+
+
+def test_neither_writing_nor_reading_loads_pandas(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    draw_predictions().save(tmp_path / "before.parquet")
+    again = (
+        "import sys; from pathlib import Path; from seatrial.store.predictions import Predictions; "
+        "read = Predictions.load(Path(sys.argv[1])); read.save(Path(sys.argv[2])); print('pandas' in sys.modules)"
+    )
+    paths = [str(tmp_path / name) for name in ("before.parquet", "after.parquet")]
+    done = subprocess.run([sys.executable, "-c", again, *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+    assert Path(paths[0]).read_bytes() == Path(paths[1]).read_bytes()
