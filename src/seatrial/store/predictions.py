@@ -173,17 +173,17 @@ def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
     return table.cast(schema) if metadata else table
 
 
-def _from_array(values: NDArray[Any], kind: Any) -> pa.Array:
+def _from_array(values: NDArray[Any], kind: Any) -> Any:
     """All numbers of an array in one column; pyarrow's own `array` loads pandas where it is installed."""
     flat = np.ascontiguousarray(values, dtype=kind).ravel()
-    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(pa.from_numpy_dtype(flat.dtype), len(flat), [None, pa.py_buffer(flat.data)])
 
 
-def _from_texts(texts: Sequence[str]) -> pa.Array:
+def _from_texts(texts: Sequence[str]) -> Any:
     """Names as a column, for the same reason."""
     encoded = [store_name(text).encode() for text in texts]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends.data), pa.py_buffer(b"".join(encoded)))
 
 
 def _to_lists(values: Any, width: int) -> Any:
@@ -254,7 +254,8 @@ def _to_matrix(column: Any, kind: Any) -> NDArray[Any]:
 def _measure_lists(column: Any) -> list[Any]:
     import pyarrow.compute as pc  # Seldom needed: what we write has lists of one length by its type.
 
-    return pc.list_value_length(column).unique().to_pylist()
+    lengths: list[Any] = pc.list_value_length(column).unique().to_pylist()
+    return lengths
 
 
 def _check_predictions(predictions: Predictions, path: Path, classes: int | None) -> None:
