@@ -82,6 +82,8 @@ def main(words: Sequence[str] | None = None) -> int:
         new = [{**json.loads(line), **about} for line in path.read_text(encoding="utf-8").splitlines()]
     merged = merge(old, new)
     asked.json.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if asked.json == RESULTS:
+        subprocess.run([sys.executable, ROOT / "docs" / "write_reference.py"], cwd=ROOT, check=True)
     print(f"{len(new)} figures into {asked.json}; {sum(figures['failed'] for figures in new)} cases failed")
     return code
 

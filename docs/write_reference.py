@@ -1,5 +1,7 @@
 """Writes what the pages take from the code: docs/cli.md, docs/records.md, docs/schemas, the reference in docs/api.md.
 
+And of results: the figures in docs/promises.md.
+
 `python docs/write_reference.py` from the tree's root; a test says when it must be run again.
 """
 
@@ -19,6 +21,7 @@ from seatrial.store.files import write_text
 from seatrial.workflow.schemas import SCHEMAS, make_schema
 
 DOCS = Path(__file__).parent
+BATTERY = DOCS.parent / "benchmarks" / "results" / "battery.json"
 EXIT_CODES = ("## Exit codes", "", "| code | meaning |", "|---|---|")
 RECORDS = """\
 What a card may say and what each stored file holds, as JSON Schemas (draft 2020-12). A record's file has besides these
@@ -38,14 +41,14 @@ def main() -> None:
 
 def make_files() -> dict[Path, str]:
     """What each file should have in it."""
-    page = DOCS / "api.md"
-    before = page.read_text(encoding="utf-8").partition(MARK)[0]
+    parts = {DOCS / "api.md": write_reference(), DOCS / "promises.md": write_figures()}
+    before = {page: page.read_text(encoding="utf-8").partition(MARK)[0] for page in parts}
     schemas = {
         DOCS / "schemas" / f"{name}.json": json.dumps(make_schema(name), indent=1, ensure_ascii=False) + "\n"
         for name in SCHEMAS
     }
     return {
-        page: before + MARK + "\n" + "\n".join(write_reference()) + "\n",
+        **{page: before[page] + MARK + "\n" + "\n".join(lines) + "\n" for page, lines in parts.items()},
         DOCS / "cli.md": "\n".join(write_commands()) + "\n",
         DOCS / "records.md": "\n".join(write_records()) + "\n",
         **schemas,
@@ -110,6 +113,17 @@ def write_reference() -> Iterator[str]:
             properties = [key for key, value in inspect.getmembers(kind) if isinstance(value, property)]
             names = dict.fromkeys([*kind.__dataclass_fields__, *properties])
             yield f"| `{name}` | {', '.join(f'`{each}`' for each in names)} | {first_paragraph(kind)} |"
+
+
+def write_figures() -> Iterator[str]:
+    """A row for each attack of the battery, and where they were made."""
+    figures = json.loads(BATTERY.read_text(encoding="utf-8"))
+    yield from ("| | attack | cases | failed | seconds | seed | commit | |", "|---|---|--:|--:|--:|--:|---|---|")
+    for each in figures:
+        seed = "–" if each["seed"] is None else each["seed"]
+        counts = f"{each['cases']:,} | {each['failed']:,} | {each['seconds']:.0f} | {seed} | {each['commit']}"
+        yield f"| {each['promise']} | {escape(each['name'])} | {counts} | {escape(each['notes'])} |"
+    yield from ("", f"Measured on: {'; '.join(sorted({each['machine'] for each in figures}))}.")
 
 
 def write_signature(name: str) -> Iterator[str]:
