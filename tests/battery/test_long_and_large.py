@@ -28,7 +28,7 @@ from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
 from seatrial.store.summary import SUMMARY
 
-QUICK_IMAGES, ALL_IMAGES, BATCH = 60_000, 1_000_000, 500
+QUICK_IMAGES, ALL_IMAGES, BATCH = 30_000, 1_000_000, 500
 ROWS = 1000
 """Different images: each is there many times, in one file."""
 SIZE = (4, 6)
