@@ -89,6 +89,9 @@ def _list_notes(changes: Changes) -> Iterator[str]:
                 yield f"{engine.name}: against {describe_agreement(found.agreement)}"
         if engine.speed is None:
             continue
+        for where, sizes in engine.speed.lone_sizes.items():
+            were = "was" if len(sizes) == 1 else "were"
+            yield f"{engine.name}: batch {', '.join(map(str, sizes))} {were} measured in {where} only"
         allowed = (item for item in engine.speed.unlike.items() if item[0] not in engine.speed.refused)
         yield from (f"{engine.name}: not alike, but allowed: {describe_unlike(*item)}" for item in allowed)
         doubts = doubt_intervals((engine.speed.before, engine.speed.after))

@@ -30,6 +30,16 @@ class SpeedChange:
     refused: tuple[Kind, ...]
     """What of it was not allowed: then no conclusion is drawn."""
 
+    @property
+    def lone_sizes(self) -> dict[str, tuple[int, ...]]:
+        """Batch sizes that only one of the two was measured at, by its name; none where both have the same."""
+        both = ((self.before, self.after), (self.after, self.before))
+        lone = {
+            of.column.name: tuple(size for size in of.figures if size is not None and size not in other.figures)
+            for of, other in both
+        }
+        return {name: sizes for name, sizes in lone.items() if sizes}
+
 
 @dataclass(frozen=True, slots=True)
 class AccuracyChange:

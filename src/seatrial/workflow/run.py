@@ -301,11 +301,11 @@ def _bench_all(
 ) -> dict[str, Measurement]:
     pipeline = read_pipeline(next(iter(engines.values())).manifest.graph)
     pixels = prepare_pixels([i.path for i in checked.images], pipeline, spec.output / PIXELS)
-    job = make_sweep(spec, pixels)
     measured = {}
     listing = hash_listing(checked.images)
-    points, duration_s = len(spec.batch_sizes), spec.bench_duration_s
     for label, file in engines.items():
+        job = make_sweep(spec.of_engine(label), pixels)
+        points, duration_s = len(job.batch_sizes), job.limits.duration_s or 0.0
         place = spec.output / "bench" / f"{label}.json"
         stage = StageTime(stage="bench", engine=label, seconds=0, points=points, duration_s=duration_s)
         with clock.time(stage, place.with_name(f".{label}.points"), spec.measure_again) as facts:

@@ -32,7 +32,7 @@ def list_sizes(spec: RunSpec, checked: CheckedRun, choice: BuildSpec) -> tuple[i
     if choice.capabilities is not None and choice.capabilities.free_batch:
         return ()
     gate = checked.recipe.gates.same_at_batches
-    return tuple(sorted({*spec.batch_sizes, spec.evaluate_batch_size, *gate}))
+    return tuple(sorted({*spec.of_engine(choice.label).batch_sizes, spec.evaluate_batch_size, *gate}))
 
 
 def make_evaluation(spec: RunSpec, checked: CheckedRun, reference: ReferencePredictions | None) -> EvaluateSpec:

@@ -204,11 +204,12 @@ class _Finder:
         return None
 
     def _plan_measurements(self, built: Mapping[str, EngineFile | None]) -> Iterator[PlannedStage]:
-        pixels, sizes = self._run / PIXELS, self._spec.batch_sizes
-        job = make_sweep(self._spec, pixels)
-        most = "up to " if self._spec.bench_precision_pct else ""
-        what = f"batch {', '.join(map(str, sizes))} for {most}{self._spec.bench_duration_s:g} s each"
+        pixels = self._run / PIXELS
         for choice in self._checked.engines:
+            spec = self._spec.of_engine(choice.label)
+            job = make_sweep(spec, pixels)
+            most = "up to " if spec.bench_precision_pct else ""
+            what = f"batch {', '.join(map(str, spec.batch_sizes))} for {most}{spec.bench_duration_s:g} s each"
             file, done = built.get(choice.label), False
             if file is not None and pixels.is_file() and not self._spec.measure_again:
                 with suppress(_NotDone), _looking():

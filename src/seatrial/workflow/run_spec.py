@@ -1,7 +1,7 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seatrial.compare.gate_expression import GateScope, check_gates, read_gate
@@ -75,6 +75,12 @@ class RunSpec:
     """Measure at so many of the batch sizes, and for so long of `bench_duration_s`, that the run takes no longer."""
     before_budget: "RunSpec | None" = None
     """As it was requested, where a budget shortened it."""
+    measured_as: Mapping[str, "RunSpec"] = field(default_factory=dict)
+    """What an engine was measured by that is measured already and no less; a budget keeps such records."""
+
+    def of_engine(self, label: str) -> "RunSpec":
+        """The batch sizes and times that an engine is measured by."""
+        return self.measured_as.get(label, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Only measuring is shortened: fewer batch sizes, and less time for each. What proves the accuracy is always done whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from seatrial.progress import Progress, Update
 from seatrial.store.command_line import write_duration
 from seatrial.store.records import RunManifest
 from seatrial.workflow.run_jobs import limit_warmup
-from seatrial.workflow.run_plan import Estimates, RunPlan, read_estimates
+from seatrial.workflow.run_plan import Estimates, RunPlan, plan_checked, read_estimates
 from seatrial.workflow.run_spec import RunSpec
 
 DURATIONS_S = (10.0, 5.0, 3.0, 2.0, 1.0)
@@ -29,11 +29,21 @@ class _Choice:
     batch_sizes: tuple[int, ...]
     duration_s: float
 
+    @classmethod
+    def of(cls, spec: RunSpec) -> "_Choice":
+        """What a spec measures."""
+        return cls(spec.batch_sizes, spec.bench_duration_s)
+
+    def covers(self, other: "_Choice") -> bool:
+        """Whether it measures all that the other does, for no less time."""
+        return {*other.batch_sizes} <= {*self.batch_sizes} and other.duration_s <= self.duration_s
+
 
 def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
     """The spec of a plan with the batch sizes and times of measuring that its budget allows; all as it is without one.
 
-    A run that was begun with the same budget goes on with what it chose.
+    A run that was begun with the same budget goes on with what it chose. An engine that is measured already, and no
+    less, costs nothing and keeps its record, so that a run that is done needs nothing.
 
     Raises:
         UsageError: what is known to be left takes longer than the budget.
@@ -41,19 +51,21 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
     spec = plan.spec
     if spec.time_budget_s is None:
         return spec
-    before = _find_choice(spec)
-    if before is not None:
-        return before
+    stored = _find_choice(spec)
+    measured = _find_measured(plan, stored)
+    if stored is not None and _is_for_the_same(spec, stored):
+        return replace(stored, measured_as=_keep(measured, _Choice.of(stored)))
     estimates = read_estimates(spec.output, plan.checked.recipe.network.name)
     rest = [stage for stage in plan.stages if stage.stage != "bench"]
     known_s = sum(stage.seconds or 0.0 for stage in rest)
     unknown = [f"{stage.stage} {stage.engine}".strip() for stage in rest if stage.seconds is None]
     left_s = spec.time_budget_s - known_s
     available_s = left_s * (1 - UNKNOWN_SHARE) if unknown else left_s
-    choices = [*_list_choices(plan)]
-    chosen = next((c for c in choices if _measure_cost(c, plan, estimates) <= available_s), None)
+    choices = [c for c in _list_choices(plan) if all(one.covers(c) or c.covers(one) for one in _choices_of(measured))]
+    costs_s = [_measure_cost(choice, plan, estimates, measured) for choice in choices]
+    chosen = next((c for c, cost_s in zip(choices, costs_s, strict=True) if cost_s <= available_s), None)
     if chosen is None:
-        shortest_s = _measure_cost(choices[-1], plan, estimates)
+        shortest_s = min(costs_s)
         least_s = known_s + (shortest_s / (1 - UNKNOWN_SHARE) if unknown else shortest_s)
         rest_words = _describe_rest(known_s, unknown)
         raise UsageError(
@@ -61,16 +73,18 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
             f"measurement makes it {least_s / 60:.1f} min",
             f"give --time-budget {write_duration(60 * -(-least_s // 60))} or more",
         )
-    for note in _describe(spec, chosen, known_s, unknown, len(plan.checked.images)):
-        progress(Update("budget", note=note))
-    return _apply(spec, chosen)
+    kept = _keep(measured, chosen)
+    if len(kept) < len(plan.checked.engines):
+        for note in _describe(spec, chosen, known_s, unknown, len(plan.checked.images)):
+            progress(Update("budget", note=note))
+    return replace(_apply(spec, chosen), measured_as=kept)
 
 
 def _find_choice(spec: RunSpec) -> RunSpec | None:
-    """What a run in this folder chose for the same budget, engines and batch sizes."""
+    """What a run in this folder chose from the same batch sizes and times, for whichever budget and engines."""
     with suppress(SeatrialError):
         stored = RunManifest.load(spec.output / "run.json").spec
-        if stored.get("time_budget") == describe_budget(spec) and stored["engines"] == list(spec.engines):
+        if stored.get("time_budget", [])[1:] == describe_budget(spec)[1:]:
             return replace(
                 spec,
                 before_budget=spec,
@@ -79,6 +93,26 @@ def _find_choice(spec: RunSpec) -> RunSpec | None:
                 bench_min_samples=stored["bench_min_samples"],
             )
     return None
+
+
+def _is_for_the_same(spec: RunSpec, stored: RunSpec) -> bool:
+    manifest = RunManifest.load(spec.output / "run.json").spec
+    return manifest["time_budget"] == describe_budget(spec) and manifest["engines"] == list(spec.engines)
+
+
+def _find_measured(plan: RunPlan, stored: RunSpec | None) -> dict[str, RunSpec]:
+    """The engines whose measurement is done, as requested or as an earlier budget chose, and what it was done by."""
+    plans = [plan] if stored is None else [plan_checked(stored, plan.checked), plan]
+    return {stage.engine: each.spec for each in plans for stage in each.stages if stage.stage == "bench" and stage.done}
+
+
+def _choices_of(measured: Mapping[str, RunSpec]) -> Iterator[_Choice]:
+    return (_Choice.of(spec) for spec in measured.values())
+
+
+def _keep(measured: Mapping[str, RunSpec], chosen: _Choice) -> dict[str, RunSpec]:
+    """The engines that are measured no less than was chosen."""
+    return {label: spec for label, spec in measured.items() if _Choice.of(spec).covers(chosen)}
 
 
 def describe_budget(spec: RunSpec) -> list[object]:
@@ -100,10 +134,15 @@ def _list_choices(plan: RunPlan) -> Iterator[_Choice]:
         yield from (_Choice(sizes, duration) for duration in durations)
 
 
-def _measure_cost(choice: _Choice, plan: RunPlan, estimates: Estimates) -> float:
-    """Seconds to measure every engine: what a point took beside its timing, else as long as its warm-up may take."""
-    total = 0.0
+def _measure_cost(choice: _Choice, plan: RunPlan, estimates: Estimates, measured: Mapping[str, RunSpec]) -> float:
+    """Seconds to measure every engine that is not measured so already.
+
+    That is what a point took beside its timing, else as long as its warm-up may take.
+    """
+    total, kept = 0.0, _keep(measured, choice)
     for engine in plan.checked.engines:
+        if engine.label in kept:
+            continue
         found = estimates.get(("bench", engine.label))
         beside_s = limit_warmup(choice.duration_s) if found is None else found[0].overhead_s
         total += len(choice.batch_sizes) * (beside_s + choice.duration_s)

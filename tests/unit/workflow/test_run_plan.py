@@ -250,6 +250,38 @@ def test_a_run_notes_what_its_budget_was(
     assert run_cli([*words, "--time-budget", "1h"]) == 0 and "longer than" not in capsys.readouterr().err
 
 
+def test_a_budget_needs_nothing_for_what_is_measured(spec: RunSpec) -> None:
+    """A run that was done at two batch sizes once measured again for a budget, and kept one of them."""
+    write_times(spec.output)
+    told: list[Update] = []
+    found = fit_budget(plan_run(replace(spec, time_budget_s=1.0)), told.append)
+    assert (found.batch_sizes, [*found.measured_as], told) == ((1,), [*ENGINES], [])
+    assert list_open(plan_run(found)) == []
+    # One engine's record is not there: only that one is planned, and the other keeps its own.
+    (spec.output / "bench" / "openvino.json").unlink()
+    long = replace(spec, time_budget_s=0.5)
+    with pytest.raises(UsageError, match="is not enough: what else is left takes 0.0 min"):
+        fit_budget(plan_run(long), silent)
+    found = fit_budget(plan_run(replace(spec, time_budget_s=2.5)), told.append)
+    assert [*found.measured_as] == ["onnxruntime"] and "measures batch 1 for 0.01 s" in told[0].note
+    assert list_open(plan_run(found)) == [("bench", "openvino")]
+
+
+def test_a_smaller_budget_keeps_what_a_larger_one_measured(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_times(spec.output)
+    monkeypatch.setattr("seatrial.workflow.time_budget.DURATIONS_S", (3.0, 0.01))
+    asked = replace(spec, bench_duration_s=10.0, bench_min_samples=50)
+    chosen = {"batch_sizes": [1], "bench_duration_s": 0.01, "bench_min_samples": 2, "engines": list(ENGINES)}
+    manifest = RunManifest.load(spec.output / "run.json")
+    budget = {"time_budget": [6.0, [1], 10.0, 50]}
+    manifest.model_copy(update={"spec": {**chosen, **budget}}).save(spec.output / "run.json")
+    small = fit_budget(plan_run(replace(asked, time_budget_s=1.0)), silent)
+    assert ([*small.measured_as], small.bench_duration_s) == ([*ENGINES], 0.01)
+    assert list_open(plan_run(small)) == []
+    large = fit_budget(plan_run(replace(asked, time_budget_s=12.0)), silent)
+    assert ([*large.measured_as], large.bench_duration_s) == ([], 3.0)
+
+
 def test_labels_through_a_pipe_are_refused_before_any_work(spec: RunSpec, tmp_path: Path) -> None:
     """A pipe can be read once, and `run` hashes its labels besides, and reads them again when it goes on."""
     os.mkfifo(tmp_path / "labels")

@@ -48,6 +48,7 @@ def _list_engine(engine: EngineChange) -> dict[str, Any]:
         facts["speed"] = {
             "ratios": {str(size): list_ratio(rate) for size, rate in ratio.by_size.items()},
             "best": list_ratio(ratio.best),
+            "only": engine.speed.lone_sizes,
             "unlike": engine.speed.unlike,
         }
     return facts
