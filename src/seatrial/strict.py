@@ -1,6 +1,7 @@
 """The base of everything that is read from a file: frozen, typed, and an unknown key names the nearest known one."""
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
@@ -79,14 +80,45 @@ def describe_error(model: type[BaseModel], first: ErrorDetails, count: int) -> s
         return f"{place}{': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{more}"
     if first["type"] == "missing":
         return f"'{place}' is missing{more}"
+    if first["type"] in ("tuple_type", "list_type"):
+        return f"'{place}' is {show_value(first['input'])}: it takes a list, in square brackets{more}"
+    if first["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        return f"'{place}' is {show_value(first['input'])}: it takes a table of keys{more}"
     quoted = first["type"] in ("int_type", "float_type", "bool_type") and isinstance(first["input"], str)
     return f"'{place}' is {show_value(first['input'])}: {first['msg']}{', without quotes' * quoted}{more}"
 
 
 def suggest(name: str, known: list[str]) -> str:
     """The known name nearest to `name`, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(sorted(known))
+    near = find_near(name, known, 1)
+    return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(sorted({*known}))
+
+
+def find_near(name: str, known: Collection[str], most: int, cutoff: float = 0.5) -> list[str]:
+    """The known names nearest to `name`.
+
+    First those that differ in case and punctuation alone, then those with the same characters in another order, then
+    those with other digits, then by their likeness.
+    """
+    plain = {each: _strip_signs(each) for each in known}
+    own = _strip_signs(name)
+
+    def rank(each: str) -> tuple[bool, bool, bool, float, str]:
+        other = plain[each]
+        family = _DIGITS.search(own) is not None and _DIGITS.sub("", other) == _DIGITS.sub("", own)
+        likeness = difflib.SequenceMatcher(None, other, own).ratio()
+        return other == own, sorted(other) == sorted(own), family, likeness, each
+
+    ranked = sorted(map(rank, plain), reverse=True)
+    return [each for *alike, likeness, each in ranked if any(alike) or likeness >= cutoff][:most]
+
+
+_DIGITS = re.compile(r"\d+")
+
+
+def _strip_signs(name: str) -> str:
+    """A name in lower case, without punctuation; as it is where it is nothing else."""
+    return re.sub(r"[\W_]+", "", name.casefold()) or name
 
 
 def check_name(name: str, known: Collection[str], problem: str) -> None:

@@ -4,7 +4,20 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from seatrial.errors import UsageError
-from seatrial.strict import Strict, StrictNumbers, suggest
+from seatrial.strict import Strict, StrictNumbers, find_near, suggest
+
+
+def test_the_nearest_name_is_the_one_that_is_meant() -> None:
+    assert suggest("TOP1", ["top1", "top5"]) == "did you mean 'top1'?"
+    assert suggest("top-1", ["top5", "top1", "p50_ms"]) == "did you mean 'top1'?"
+    assert suggest("zzz", ["torch", "onnxruntime", "onnxruntime"]) == "known: onnxruntime, torch"
+    assert find_near("resnet81", ["resnet50", "resnest14", "resnet18", "resnet101", "vit_b"], 3)[0] == "resnet18"
+    assert {*find_near("resnet81", ["resnest81", "resnet50", "resnet101", "vit_b"], 2)} == {"resnet50", "resnet101"}
+
+
+def test_a_text_in_the_place_of_a_list_is_said_plainly() -> None:
+    assert refuse(drives="sail") == "ship.toml: 'drives' is 'sail': it takes a list, in square brackets"
+    assert refuse(crew=3) == "ship.toml: 'crew' is 3: it takes a table of keys"
 
 
 class Sail(Strict):

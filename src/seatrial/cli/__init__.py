@@ -22,6 +22,7 @@ NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 STOPPED = "stopped; the same command resumes"
 WITHOUT_RESULT = {"ui": "stopped; the page is closed"}
 """What is said instead of verbs that leave nothing to resume."""
+COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 _command: list[str] = []
 """The words of the command that runs."""
 _end_at_once = os._exit
@@ -36,6 +37,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     """
     from seatrial.cli.app import make_app
     from seatrial.cli.check_output import guard
+    from seatrial.cli.completion import prepare_completion
     from seatrial.cli.output.progress import announce, one_command
     from seatrial.extras import naming_extras
 
@@ -45,6 +47,8 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app = make_app()
+        if COMPLETION_OPTIONS & {*arguments}:
+            prepare_completion(arguments)
         if announcing:
             announce(app, arguments)
         with one_command(), naming_extras():
@@ -59,7 +63,7 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     except KeyboardInterrupt:
         return _fail(_write_stopped(), ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit) as error:
-        if {"--install-completion", "--show-completion"} & {*arguments} and isinstance(error, SystemExit):
+        if COMPLETION_OPTIONS & {*arguments} and isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else 0
         # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
         if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):

@@ -2,18 +2,19 @@
 
 Nothing here loads a library: references come from the lists that `seatrial recipes list` has left in the cache, the
 precisions and devices of engines from what `seatrial doctor` found. The verbs, the options and the protocol itself are
-typer's, whose script `--install-completion` writes.
+typer's, and so are the scripts that `--install-completion` writes, but for bash's.
 """
 
 import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import seatrial
+from seatrial.errors import UsageError
 
 VARIABLE = "_SEATRIAL_COMPLETE"
 """Of the environment: set by a shell that wants a command line completed."""
@@ -37,7 +38,8 @@ def _list_classifiers(library: str) -> Iterator[str]:
     from seatrial.store.descriptions import read_described
 
     for name, described in sorted(read_described(library).items()):
-        if described.get("num_classes", 1):
+        # timm counts the classes, torchvision names them.
+        if described.get("num_classes", 1) and described.get("categories", True):
             yield name
 
 
@@ -98,7 +100,7 @@ def run_completion(command: Any) -> int:
     """Answer a shell by typer's protocol; bash's words are joined first, and only the last part is printed."""
     from seatrial.cli.output.progress import print_file
 
-    prefix = ""
+    prefix, words, place = "", [""], 0
     if os.environ.get(VARIABLE) == "complete_bash":
         words, place = join_words(os.environ.get("COMP_WORDS", ""), int(os.environ.get("COMP_CWORD", "0")))
         os.environ |= {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(place)}
@@ -110,9 +112,88 @@ def run_completion(command: Any) -> int:
             command.main(args=[], prog_name="seatrial", complete_var=VARIABLE)
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 0
+    lines = printed.getvalue().splitlines()
+    if ENDS in os.environ:
+        if not lines and last_takes_no_file(words, place):
+            return NO_FILES
+        lines = [line if may_go_on(line, words[:place]) else f"{line} " for line in lines]
     with contextlib.suppress(BrokenPipeError):
-        print_file("".join(f"{line.removeprefix(prefix)}\n" for line in printed.getvalue().splitlines()))
+        print_file("".join(f"{line.removeprefix(prefix)}\n" for line in lines))
     return code
+
+
+ENDS = "_SEATRIAL_COMPLETE_ENDS"
+"""Of the environment: set by a script that takes a blank behind what is complete, and `NO_FILES`."""
+NO_FILES = 3
+"""Exit code: nothing fits, and no file would."""
+BASH = r"""
+%(complete_func)s() {
+    local IFS=$'\n'
+    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
+                   COMP_CWORD=$COMP_CWORD _SEATRIAL_COMPLETE_ENDS=1 \
+                   %(autocomplete_var)s=complete_bash $1 ) )
+    [[ $? -eq 3 ]] && compopt +o default 2>/dev/null
+    [[ ${#COMPREPLY[@]} -gt 0 ]] && compopt -o nospace 2>/dev/null
+    return 0
+}
+
+complete -o default -F %(complete_func)s %(prog_name)s
+"""
+"""typer's script; but what may go on, such as `timm:`, gets no blank behind it, and no file is put in its place."""
+
+
+def use_own_script() -> None:
+    """Let `--install-completion` and `--show-completion` take our script for bash; a typer without it keeps its own."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from typer import _completion_shared
+
+        _completion_shared._completion_scripts["bash"] = BASH
+
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+def prepare_completion(arguments: Sequence[str]) -> None:
+    """Check the shell of `--install-completion` or `--show-completion` before typer does, and take our script.
+
+    Raises:
+        UsageError: there is no completion for it, or none is named and none can be found.
+    """
+    use_own_script()
+    place = next(place for place, word in enumerate(arguments) if word in ("--install-completion", "--show-completion"))
+    shell = "".join(arguments[place + 1 : place + 2])
+    if shell:
+        # typer takes a name only where it does not look for the shell itself.
+        os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+    else:
+        shell = _find_shell()
+    if shell not in SHELLS:
+        problem = f"there is no completion for '{shell}'" if shell else "the shell that runs this is not known"
+        raise UsageError(problem, f"name one of {', '.join(SHELLS)}, such as seatrial {arguments[place]} bash")
+
+
+def _find_shell() -> str:
+    """The shell that runs this command, as typer finds it; empty where that is not known."""
+    with contextlib.suppress(ImportError):
+        from typer._completion_shared import _get_shell_name
+
+        return _get_shell_name() or ""
+    return ""
+
+
+def may_go_on(word: str, before: list[str]) -> bool:
+    """Whether more may follow a completed word: behind a colon, an `=` or an `@`, and in a list of engines."""
+    listed = word.startswith("--engines=") or before[-1:] == ["--engines"]
+    return word[-1:] in (*BREAKS, "/") or listed
+
+
+def last_takes_no_file(words: list[str], place: int) -> bool:
+    """Whether the word to complete is one of ours with a colon, such as `openvino:`, and so no path."""
+    from seatrial.engines import ENGINES
+
+    last = words[place] if place < len(words) else ""
+    head, colon, _ = last.rpartition(",")[2].rpartition("=")[2].partition(":")
+    return bool(colon) and head in (*LIBRARIES, *ENGINES)
 
 
 _WORD = re.compile(r"""(?:"[^"]*"?|'[^']*'?|\\.|[^\s"'\\])+""")

@@ -110,11 +110,11 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Put a checkpoint or an ONNX file through the whole trial: graph, engines, accuracy, speed, verdict, report."""
-    from seatrial.cli.run_config import settle_opposites, write_config
+    from seatrial.cli.run_config import list_config, settle_opposites, write_config
 
     values = settle_opposites(context)
     if print_config:
-        print_text(write_config(values).rstrip())
+        print_json(list_config(values)) if as_json else print_text(write_config(values).rstrip())
         return ExitCode.PASS
     if dry_run:
         return print_plan(make_run_spec(values), as_json)

@@ -3,6 +3,7 @@
 Its values take the place of the options' defaults, so that they are checked like options and give way to them.
 """
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, cut
 
 NOT_OF_A_RUN = ("config", "print_config", "dry_run", "as_json", "quiet", "help")
 """Parameters that say what to do with a run, not which run it is."""
@@ -34,19 +35,30 @@ def take_config(context: typer.Context, path: Path | None, verb: Callable[..., A
     from seatrial.recipes.load import read_card
     from seatrial.strict import suggest
 
-    types = {name: kind for name, kind in get_type_hints(verb).items() if name not in NOT_OF_A_RUN}
-    values = {}
+    hints = get_type_hints(verb)
+    types = {name: hints[name] for name in _list_options(context)}
+    values: dict[str, Any] = {}
     for key, value in read_card(path)[1].items():
         name = key.replace("-", "_")
         if name not in types:
             known = [known.replace("_", "-") for known in types]
             raise UsageError(f"{path}: there is no option '{key}'", suggest(key, known))
+        if name in values:
+            raise UsageError(
+                f"{path}: {name.replace('_', '-')} is there twice, once as {name}", "leave one of them out"
+            )
         try:
             values[name] = _read_value(name, types[name], value, path.parent)
         except ValueError as error:
-            raise UsageError(f"{path}: {key} is {value!r}, and it takes {error}") from None
+            shown = cut(json.dumps(value, default=str, ensure_ascii=False))
+            raise UsageError(f"{path}: {key} is {shown}, and it takes {error}") from None
     context.default_map = values
     return path
+
+
+def _list_options(context: typer.Context) -> list[str]:
+    """The options and arguments of the verb that say which run it is."""
+    return [each.name for each in context.command.params if each.name is not None and each.name not in NOT_OF_A_RUN]
 
 
 def _read_value(name: str, kind: Any, value: Any, folder: Path) -> Any:
@@ -55,6 +67,10 @@ def _read_value(name: str, kind: Any, value: Any, folder: Path) -> Any:
         if not all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in value):
             raise ValueError("a list of names or numbers")
         return ",".join(map(str, value))
+    if name in LISTS:
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise ValueError("a name, a number or a list of them")
+        return str(value)
     kinds = [part for part in get_args(kind) or (kind,) if part is not NoneType]
     if get_origin(kinds[0]) is list:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -97,8 +113,7 @@ def place_reference(reference: str, folder: Path) -> str:
 
 def settle_opposites(context: typer.Context) -> dict[str, Any]:
     """The parameters of a run, without what of the file an option on the command line settles otherwise."""
-    names = [p.name for p in context.command.params if p.name is not None and p.name not in NOT_OF_A_RUN]
-    values = {name: context.params[name] for name in names}
+    values = {name: context.params[name] for name in _list_options(context)}
     for name, other in OPPOSITES.items():
         sources = [getattr(context.get_parameter_source(each), "name", "") for each in (name, other)]
         if sources == ["COMMANDLINE", "DEFAULT_MAP"]:
@@ -112,11 +127,19 @@ def write_config(values: Mapping[str, Any]) -> str:
 
     document = tomlkit.document()
     document.add(tomlkit.comment(f"seatrial run --config FILE; paths are taken from the file's folder: {Path.cwd()}"))
+    for name, value in list_config(values).items():
+        document.add(name, value)
+    return tomlkit.dumps(document)
+
+
+def list_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a file that gives a run again, with every option that has a value."""
+    listed: dict[str, Any] = {}
     for name, value in values.items():
         if value is None or value is False or value == []:
             continue
         if name in LISTS:
             parts = [part.strip() for part in str(value).split(",")]
             value = [int(part) if part.isdecimal() else part for part in parts]
-        document.add(name.replace("_", "-"), str(value) if isinstance(value, Path) else value)
-    return tomlkit.dumps(document)
+        listed[name.replace("_", "-")] = str(value) if isinstance(value, Path) else value
+    return listed

@@ -7,7 +7,10 @@ measures", Statistics in Medicine 27).
 """
 
 import ast
+import contextlib
+import itertools
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,6 +38,8 @@ class GateScope:
     """That are measured; empty where nobody knows."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other names for the engines, such as `openvino:bf16`."""
+    measured_by: str = "--batch-size is"
+    """What says which batch sizes there are, before their list."""
     kinds: tuple[GateKind, ...] = KINDS
     """Of quantities that there can be figures of."""
 
@@ -49,16 +54,30 @@ class GateScope:
             raise ValueError(f"there is no {term.quantity} in what is compared; there can be {known}")
         name = self.aliases.get(term.engine, term.engine)
         if name != EACH and name not in self.engines:
-            raise ValueError(f"there is no engine '{name}' here; {suggest(name, [*self.engines, *self.aliases])}")
+            raise ValueError(f"there is no engine '{name}' here; {suggest(name, list(self.engines))}")
         if self.batch_sizes and term.batch_size not in (None, *self.batch_sizes):
             measured = ", ".join(map(str, self.batch_sizes))
-            raise ValueError(f"batch {term.batch_size} is not measured; --batch-size is {measured}")
+            raise ValueError(f"batch {term.batch_size} is not measured; {self.measured_by} {measured}")
         return replace(term, engine=name)
 
     def choose(self, gate: Inequality) -> tuple[str, ...]:
         """The engines that take the place of `*`: all but the reference and those that the gate names."""
         named = {term.engine for term in gate.terms.values()} | {self.reference}
         return tuple(name for name in self.engines if name not in named)
+
+
+def list_aliases(builds: Mapping[str, tuple[str, str, str]]) -> dict[str, str]:
+    """Every way to request an engine of a run by which no other of them can be meant, and its name in the run.
+
+    Args:
+        builds: engine, precision and device by the name in the run.
+    """
+    spelled: dict[str, set[str]] = {}
+    for name, (engine, precision, device) in builds.items():
+        full = [f"{engine}:{precision}", f"{engine}-{precision}", *([engine] if precision == "fp32" else [])]
+        for words in (*full, *(f"{each}@{device}" for each in full)):
+            spelled.setdefault(words, set()).add(name)
+    return {words: min(names) for words, names in spelled.items() if len(names) == 1 and words not in builds}
 
 
 def read_gate(text: str) -> Inequality:
@@ -70,8 +89,9 @@ def read_gate(text: str) -> Inequality:
     try:
         gate = parse_inequality(text)
         for term in gate.terms.values():
-            _check_term(term)
+            _check_term(term, text)
         _check_units(gate)
+        _check_range(gate)
     except ValueError as error:
         raise UsageError(f"gate '{text}': {error}", EXAMPLE) from None
     return gate
@@ -100,10 +120,13 @@ def _check_gate(gate: Inequality, scope: GateScope) -> Inequality:
     return found if found.terms == gate.terms else replace(found, text=str(found))
 
 
-def _check_term(term: Term) -> None:
+def _check_term(term: Term, text: str) -> None:
     row = QUANTITIES.get(term.quantity)
     if row is None:
-        raise ValueError(f"there is no quantity '{term.quantity}'; {suggest(term.quantity, list(QUANTITIES))}")
+        # `top-1` reads as top minus 1.
+        whole = re.search(rf"\b{term.quantity}\s*-\s*\d+", text)
+        written = whole[0] if whole else term.quantity
+        raise ValueError(f"there is no quantity '{written}'; {suggest(written, list(QUANTITIES))}")
     if row.batch == "none" and term.batch_size is not None:
         raise ValueError(f"{term.quantity}() takes an engine alone, as it is of no batch size")
     if row.batch == "required" and term.batch_size is None:
@@ -121,6 +144,27 @@ def _check_units(gate: Inequality) -> None:
             limit = gate.evaluate(float, dict.fromkeys(gate.terms, math.nan))[other is gate.right]
             if not 0 <= limit <= 1:
                 raise ValueError(f"a share lies between 0 and 1, and {limit:g} does not; 76 % is 0.76")
+
+
+_EXTREMES: Mapping[str, tuple[float, ...]] = {SHARE: (0.0, 1e-30, 1.0), "points": (-100.0, -1e-30, 0.0, 1e-30, 100.0)}
+"""The ends of what a figure can be, by its unit; 0 with what is next to it, as it may be divided by."""
+_ABOVE_ZERO = (1e-30, 1.0, 1e30)
+MOST_TERMS = 4
+"""A gate of more terms is not checked for whether anything can pass it."""
+
+
+def _check_range(gate: Inequality) -> None:
+    """Refuse a gate that no figures can pass, as sums and products are largest where their parts are at an end."""
+    units = [QUANTITIES[term.quantity].unit for term in gate.terms.values()]
+    if len(units) > MOST_TERMS:
+        return
+    for ends in itertools.product(*(_EXTREMES.get(unit, _ABOVE_ZERO) for unit in units)):
+        with contextlib.suppress(ArithmeticError):
+            if gate.holds(*gate.evaluate(float, dict(zip(gate.terms, ends, strict=True)))):
+                return
+    ranges = {SHARE: "a share lies between 0 and 1", "points": "points lie between -100 and 100"}
+    known = dict.fromkeys(ranges.get(unit, "no figure is 0 or below") for unit in units)
+    raise ValueError(f"nothing can pass it: {', and '.join(known)}")
 
 
 def find_unit(gate: Inequality) -> str:

@@ -108,7 +108,14 @@ def make_table(
     if baselines and set(names) <= set(baselines):
         raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
     reference = (*baselines, *names)[0] if len(names) > 1 else ""
-    of_gates = GateScope(tuple(names), reference, kinds=("speed", "resources"))
+    known = {size for column in columns for figures in column.figures.values() for size in figures}
+    of_gates = GateScope(
+        tuple(names),
+        reference,
+        () if None in known else tuple(sorted(size for size in known if size is not None)),
+        kinds=("speed", "resources"),
+        measured_by="the records have",
+    )
     checked = check_gates(gates, of_gates)
     bases = choose_basis(columns, scope, per)
     unlike = find_unlike(columns, bases)

@@ -58,6 +58,8 @@ def get_engine(name: str) -> "Engine":
     from seatrial.strict import check_name  # Here, as the names alone are wanted too, by who completes a command line.
 
     points = find_plugins().get(name, ())
+    if name not in list_engines():
+        _suggest_precision(name)
     check_name(name, list_engines(), f"there is no engine '{name}'")
     if len(points) + (name in ENGINES) > 1:
         owners = [*(["seatrial"] if name in ENGINES else []), *map(_name_package, points)]
@@ -69,6 +71,19 @@ def get_engine(name: str) -> "Engine":
         engine: Engine = resolve_name(ENGINES[name])()
         return engine
     return _load_plugin(points[0])
+
+
+def _suggest_precision(name: str) -> None:
+    """Refuse the name that an engine has in a run, such as openvino-bf16, with how it is requested.
+
+    Raises:
+        UsageError: it is such a name.
+    """
+    from seatrial.engines.base import PRECISIONS
+
+    engine, _, precision = name.casefold().rpartition("-")
+    if engine in list_engines() and precision in PRECISIONS:
+        raise UsageError(f"there is no engine '{name}'", f"did you mean '{engine}:{precision}'?")
 
 
 def _load_plugin(point: "EntryPoint") -> "Engine":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from seatrial.metrics.arithmetic import Number, evaluate, parse_arithmetic
+from seatrial.metrics.expression_faults import find_fault
 
 EACH = "*"
 """In the place of an engine's name."""
@@ -99,8 +100,11 @@ def parse_inequality(text: str) -> Inequality:
     """Read an inequality.
 
     Raises:
-        ValueError: the text is none.
+        ValueError: the text is none; says where and why.
     """
+    fault = find_fault(text)
+    if fault is not None:
+        raise ValueError(fault)
     terms: dict[str, Term] = {}
     node = parse_arithmetic("".join(_name_terms(text, terms)))
     if not isinstance(node, ast.Compare) or len(node.ops) > 1 or type(node.ops[0]) not in _SIGNS:

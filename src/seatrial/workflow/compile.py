@@ -25,7 +25,7 @@ from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
 from seatrial.store.descriptions import ENGINES as KNOWN_ENGINES
-from seatrial.store.descriptions import keep_cached
+from seatrial.store.descriptions import keep_cached, read_cached
 from seatrial.store.files import cache_folder, hash_file, manifest_path
 from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
@@ -124,11 +124,15 @@ def check_foreign(spec: BuildSpec, file: Path | str) -> None:
 def probe_engines() -> tuple[Capabilities, ...]:
     """What every engine can do on this machine; of one that cannot be loaded, why.
 
-    It is kept for who completes a command line.
+    It is kept for who completes a command line; of an engine that cannot be used now, what was found before.
     """
     found = tuple(map(_probe_engine, list_engines()))
-    known = {has.engine: [has.precisions, has.devices] for has in found}
-    keep_cached(cache_folder() / KNOWN_ENGINES, json.dumps(known))
+    place = cache_folder() / KNOWN_ENGINES
+    before = read_cached(place)
+    usable = {has.engine: [has.precisions, has.devices] for has in found if has.precisions and has.missing is None}
+    known = {**(before if isinstance(before, dict) else {}), **usable}
+    if usable:
+        keep_cached(place, json.dumps(known))
     return found
 
 

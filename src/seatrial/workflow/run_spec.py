@@ -1,10 +1,11 @@
 """What `seatrial run` is to do, and the checks that need no work, so that what is wrong is an error before all else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from seatrial.compare.gate_expression import GateScope, check_gates, read_gate
+from seatrial.compare.gate_expression import GateScope, check_gates, list_aliases, read_gate
 from seatrial.data.calibration import check_apart, hash_contents, read_calibration
 from seatrial.data.images import LabelledImage
 from seatrial.data.unlabelled import read_folder_set
@@ -12,12 +13,14 @@ from seatrial.engines.base import Capabilities
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.export.spec import ExportSpec, check_opset
+from seatrial.foreign.files import is_regular
 from seatrial.metrics.inequality import Inequality
 from seatrial.models.find_weights import find_weights
 from seatrial.models.reading import AS_IT_IS, CheckpointReading
 from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress
 from seatrial.recipes import Recipe
+from seatrial.recipes.load import read_card
 from seatrial.store.command_line import join_words, write_duration, write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
@@ -251,13 +254,33 @@ def _check_gates(
     Raises:
         UsageError: one cannot be read, or names what the run does not have.
     """
-    for text in recipe.gates.speed:
-        read_gate(text)
+    for text in (*recipe.gates.speed, *recipe.gates.require):
+        with _naming_card(spec.recipe, text):
+            read_gate(text)
     names = tuple(choice.label for choice in engines)
     # What is not among them is the reference in other words, such as torch:fp32.
-    aliases = {text: label if (label := label_engine(text)) in names else names[0] for text in spec.engines}
+    aliases = list_aliases({each.label: (each.engine, each.precision, each.device) for each in engines})
+    aliases |= {text: label if (label := label_engine(text)) in names else names[0] for text in spec.engines}
     scope = GateScope(names, names[0], choose_batches(spec, described).batch_sizes, aliases)
-    return check_gates((*recipe.gates.require, *spec.gates), scope)
+    required: list[Inequality] = []
+    for text in recipe.gates.require:
+        with _naming_card(spec.recipe, text):
+            required += check_gates([text], scope)
+    return (*required, *check_gates(spec.gates, scope))
+
+
+@contextmanager
+def _naming_card(reference: str, gate: str) -> Iterator[None]:
+    """Say of a gate that is refused which card it is in, and on which line."""
+    try:
+        yield
+    except UsageError as error:
+        card = Path(reference)
+        if not is_regular(card):
+            raise UsageError(f"card {reference}: {error.problem}", error.fix) from None
+        lines = read_card(card)[0].splitlines()
+        line = next((f":{number}" for number, text in enumerate(lines, start=1) if gate in text), "")
+        raise UsageError(f"{card}{line}: {error.problem}", error.fix) from None
 
 
 def _name_kind(choice: BuildSpec) -> tuple[str, str, str]:

@@ -147,6 +147,30 @@ def test_json_holds_everything(here: Path, capsys: pytest.CaptureFixture[str]) -
     assert (told["outcome"], told["exit_code"]) == ("FAIL", 4)
 
 
+def test_a_batch_size_of_one_run_only_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_pair(here, BEFORE[0], replace(ORT, batch_ms={4: (20.0,) * 4, 8: (40.0,) * 4, 16: (80.0,) * 4}))
+    assert run_line("compare monday tuesday") == 0
+    told = capsys.readouterr().out
+    assert "note: onnxruntime: batch 1 was measured in monday only\n" in told
+    assert "note: onnxruntime: batch 8, 16 were measured in tuesday only\n" in told
+    assert run_line("compare monday tuesday --json") == 0
+    engines = json.loads(capsys.readouterr().out)["engines"]
+    assert engines["onnxruntime"]["speed"]["only"] == {"monday": [1], "tuesday": [8, 16]}
+    assert engines["torch"]["speed"]["only"] == {}
+
+
+@pytest.mark.parametrize(
+    "what", ["monday tuesday", "monday/bench/onnxruntime.json tuesday/bench/onnxruntime.json --allow machine"]
+)
+def test_a_gate_on_a_batch_that_nobody_measured_is_usage(
+    what: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pair(here, *BEFORE[:2])
+    assert run_cli(["compare", *what.split(), "--gate", "p50_ms(*, 7) <= 5"]) == 2
+    assert "batch 7 is not measured; " in capsys.readouterr().err
+    assert run_cli(["compare", *what.split(), "--gate", "p50_ms(*, 4) <= 5000"]) == 0
+
+
 def test_other_images_leave_the_accuracy_open(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_pair(here, *BEFORE[:2], images=530)
     assert run_line("compare monday tuesday") == 7

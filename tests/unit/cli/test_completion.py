@@ -13,7 +13,10 @@ import pytest
 
 from seatrial import cli
 from seatrial.cli.completion import join_words
+from seatrial.engines.base import Capabilities
+from seatrial.models.sources.library import load_descriptions
 from seatrial.store import descriptions
+from seatrial.workflow import compile
 
 Complete = Callable[[str, int], list[str]]
 HEAVY = ("torch", "timm", "torchvision", "numpy", "onnx", "onnxruntime", "openvino", "PIL")
@@ -80,6 +83,69 @@ def complete(
 def test_bash(words: str, place: int, found: list[str], complete: Complete) -> None:
     completed = complete(words, place)
     assert [word for word in completed if "@" not in word or any("@" in each for each in found)] == found
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "shown"),
+    [
+        ("seatrial run ti", 2, "timm:\n"),
+        ("seatrial run timm : resnet18", 4, "resnet18.a1_in1k \n"),
+        ("seatrial eva", 1, "evaluate \n"),
+        ("seatrial run x --engines tens", 4, "tensorrt\n"),
+        ("seatrial doctor tens", 2, "tensorrt \n"),
+    ],
+)
+def test_what_may_go_on_gets_no_blank(
+    words: str, place: int, shown: str, complete: Complete, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    complete(words, place)
+    monkeypatch.setenv("_SEATRIAL_COMPLETE_ENDS", "1")
+    assert cli.complete() == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_no_file_is_in_the_place_of_an_engine(complete: Complete, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete("seatrial doctor ascend :", 3)
+    monkeypatch.setenv("_SEATRIAL_COMPLETE_ENDS", "1")
+    assert cli.complete() == 3
+    monkeypatch.setenv("COMP_WORDS", "seatrial run x --images va")
+    assert cli.complete() == 0
+
+
+def test_torchvision_is_completed_though_it_states_a_figure_that_is_none(
+    complete: Complete, environment: dict[str, str]
+) -> None:
+    """acc@1 of vgg16's features is NaN, which once made the whole list unreadable."""
+    facts = {"categories": ["cat"], "metrics": {"acc@1": float("nan")}}
+    described = {"resnet18/V1": facts, "resnet18/FEATURES": {"categories": [], "metrics": None}}
+    load_descriptions("torchvision", lambda: described)
+    assert load_descriptions("torchvision", dict)["resnet18/V1"]["metrics"] == {"acc@1": None}
+    assert complete("seatrial run torchvision : resnet1", 4) == ["resnet18/V1"]
+
+
+def test_an_engine_that_cannot_be_used_now_keeps_what_was_found(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", environment["XDG_CACHE_HOME"])
+    path = Path(environment["XDG_CACHE_HOME"]) / "seatrial" / descriptions.ENGINES
+    before = json.loads(path.read_text())
+    monkeypatch.setattr(compile, "_probe_engine", lambda name: Capabilities(name, None, missing="no such module"))
+    compile.probe_engines()
+    assert json.loads(path.read_text()) == before
+    found = Capabilities("torch", "2.9", ("cpu",), ("fp32", "bf16"))
+    monkeypatch.setattr(compile, "_probe_engine", lambda name: found if name == "torch" else Capabilities(name, None))
+    compile.probe_engines()
+    assert json.loads(path.read_text()) == before | {"torch": [["fp32", "bf16"], ["cpu"]]}
+
+
+def test_a_shell_without_completion_is_usage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert cli.run_cli(["--install-completion", "sh"]) == 2
+    told = "seatrial: there is no completion for 'sh'; name one of bash, zsh, fish, powershell, pwsh, such as seatrial"
+    assert capsys.readouterr().err.startswith(told)
 
 
 def test_what_is_not_in_the_cache_is_not_looked_for(
@@ -152,4 +218,9 @@ def test_the_script_that_is_installed_completes_in_bash(environment: dict[str, s
     asked = subprocess.run(
         ["bash", "--norc", "-c", f". {script}; {ask}"], env=environment, capture_output=True, text=True, check=True
     )
-    assert asked.stdout == "resnet50.a1_in1k\n"
+    assert asked.stdout == "resnet50.a1_in1k \n"
+    ask = "COMP_WORDS=(seatrial doctor ascend :); COMP_CWORD=3; _seatrial_completion seatrial; echo ${#COMPREPLY[*]}"
+    asked = subprocess.run(
+        ["bash", "--norc", "-c", f". {script}; {ask}"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (asked.stdout, asked.stderr) == ("0\n", "")

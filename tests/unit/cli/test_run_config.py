@@ -1,5 +1,6 @@
 """`seatrial run --config`, `--print-config`: what a file says, and what goes before it."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ def test_the_command_line_goes_first(capsys: pytest.CaptureFixture[str]) -> None
     assert (found["bench-duration"], found["images"]) == (1, "val")
 
 
+def test_a_bare_number_is_a_list_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run.toml").write_text(CONFIG.replace("[1, 8]", "2"))
+    assert print_config(capsys)["batch-size"] == [2]
+
+
+def test_the_configuration_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["run", "--config", "run.toml", "--print-config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == tomllib.loads(CONFIG) | {
+        "bench-samples": 50,
+        "evaluate-batch-size": 16,
+    }
+
+
 def test_labels_of_the_command_line_settle_that_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
     found = print_config(capsys, "--labels", "labels.txt")
     assert found["labels"] == "labels.txt" and "no-labels" not in found
@@ -100,16 +114,21 @@ def test_a_reference_may_have_a_path(reference: str, placed: str) -> None:
         ("batchsize = 3", "run.toml: there is no option 'batchsize'; did you mean 'batch-size'?"),
         ("config = 3", "there is no option 'config'"),
         ("dry-run = true", "there is no option 'dry-run'"),
-        ("opset = '17'", "run.toml: opset is '17', and it takes a whole number"),
-        ("opset = true", "opset is True, and it takes a whole number"),
+        ("opset = '17'", 'run.toml: opset is "17", and it takes a whole number'),
+        ("opset = true", "opset is true, and it takes a whole number"),
         ("bench-samples = 2.5", "bench-samples is 2.5, and it takes a whole number"),
         ("fetch = 1", "fetch is 1, and it takes true or false"),
         ("labels = 7", "labels is 7, and it takes a path"),
         ("like = [1]", "like is [1], and it takes a text"),
-        ("engines = [true]", "engines is [True], and it takes a list of names or numbers"),
-        ("gate = 'top1 > 0'", "gate is 'top1 > 0', and it takes a list of texts"),
+        ("engines = [true]", "engines is [true], and it takes a list of names or numbers"),
+        ("gate = 'top1 > 0'", 'gate is "top1 > 0", and it takes a list of texts'),
         ("bench-samples = 0", "Invalid value for '--bench-samples'"),
         ("opset = ", "run.toml is not TOML"),
+        ("context = 3", "there is no option 'context'; known: batch-size, bench-duration"),
+        ("return = 1", "there is no option 'return'"),
+        ("labels = false", "labels is false, and it takes a path"),
+        ("batch-size = true", "batch-size is true, and it takes a name, a number or a list of them"),
+        ("bench_duration = 3", "run.toml: bench-duration is there twice, once as bench_duration; leave one"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_line(line: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from seatrial.compare.gate_expression import (
     find_exceptions,
     find_unit,
     judge_gate,
+    list_aliases,
     read_gate,
 )
 from seatrial.compare.gates import gather_evidence
@@ -45,7 +46,13 @@ def make_rates(rates: Mapping[str, Mapping[int | None, float]], doubt: str | Non
         ("p99_ms < best(310P)", "it sets ms against images/s"),
         ("size_bytes + best < 3", "it sets bytes against images/s"),
         ("best(310P)", "it takes one of < <= > >=, once"),
-        ("310P >= 3", "it cannot be read"),
+        ("310P >= 3", "column 4: 'P' follows the number 310 with no sign between them; an engine stands in par"),
+        ("TOP1 >= 0.7", "there is no quantity 'TOP1'; did you mean 'top1'?"),
+        ("top-1 >= 0.7", "there is no quantity 'top-1'; did you mean 'top1'?"),
+        ("top1 > 1", "nothing can pass it: a share lies between 0 and 1"),
+        ("1 - top1 < 0", "nothing can pass it: a share lies between 0 and 1"),
+        ("drop_pp > 100", "nothing can pass it: points lie between -100 and 100"),
+        ("p99_ms < 0", "nothing can pass it: no figure is 0 or below"),
         ("1.2 * (2 + 3) >= 6", "it names no quantity"),
     ],
 )
@@ -84,6 +91,31 @@ SCOPE = GateScope(("torch", "openvino-bf16", "310P"), "torch", (1, 8), {"openvin
 def test_what_is_not_in_a_run_is_reported(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=rf"^gate '.*': {told}"):
         check_gates([text], SCOPE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["top1 >= 1", "agreement > 0", "top1(a) / top1(b) > 1.01", "best(a) / best(b) > 2", "drop_pp < -0.5", "5 > p50_ms"],
+)
+def test_what_some_figures_pass_is_a_gate(text: str) -> None:
+    assert read_gate(text).text == text
+
+
+def test_an_engine_may_be_requested_in_any_way_that_means_no_other() -> None:
+    builds = {
+        "torch": ("torch", "fp32", "cpu"),
+        "openvino": ("openvino", "fp32", "cpu"),
+        "openvino-bf16": ("openvino", "bf16", "cpu"),
+        "onnxruntime-fp32": ("onnxruntime", "fp32", "cpu"),
+        "one": ("tensorrt", "fp16", "cuda:0"),
+        "other": ("tensorrt", "fp16", "cuda:1"),
+    }
+    aliases = list_aliases(builds)
+    wanted = {"openvino:fp32": "openvino", "onnxruntime": "onnxruntime-fp32", "openvino:bf16@cpu": "openvino-bf16"}
+    assert wanted.items() <= aliases.items() and aliases["tensorrt:fp16@cuda:1"] == "other"
+    assert not {"tensorrt:fp16", "tensorrt", "openvino"} & {*aliases}
+    (found,) = check_gates(["top1(openvino:fp32) > 0.5"], GateScope(tuple(builds), "torch", aliases=aliases))
+    assert found.text == "top1(openvino) > 0.5"
 
 
 def test_an_alias_gives_way_to_the_name() -> None:

@@ -1,6 +1,7 @@
 """What an installed library says of its models, kept under the library's version, as importing it takes seconds."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,15 @@ def read_version(library: str) -> str:
     return found
 
 
+def _drop_nan(value: Any) -> Any:
+    """A value with null for each number that is none, which JSON does not have, and so what reads it refuses."""
+    if isinstance(value, dict):
+        return {key: _drop_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_drop_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def load_descriptions(library: str, describe: Callable[[], Descriptions]) -> Descriptions:
     """What `describe` says of the installed `library`, or said before.
 
@@ -54,7 +64,7 @@ def load_descriptions(library: str, describe: Callable[[], Descriptions]) -> Des
     stored: Descriptions | None = read_cached(path)
     if stored is not None:
         return stored
-    text = json.dumps(describe())
+    text = json.dumps(_drop_nan(describe()), allow_nan=False)
     keep_cached(path, text)
     loaded: Descriptions = json.loads(text)
     return loaded

@@ -1,6 +1,5 @@
 """From a model reference to a card: `timm:…`, `torchvision:…`, `hf:…`, `FILE.py:CALLABLE`, `FILE.onnx` or a card."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -20,11 +19,12 @@ from seatrial.models.build import refuse_graph
 from seatrial.models.sources import onnx, python
 from seatrial.models.sources.card import PUBLISHED_GATES, Draft
 from seatrial.models.sources.listing import Listed
+from seatrial.models.sources.own_card import find_own_card
 from seatrial.recipes import Recipe
 from seatrial.recipes.class_names import name_classes, read_name_file
 from seatrial.recipes.load import check_card, find_card, list_cards, read_card
 from seatrial.recipes.schema import IMAGENET
-from seatrial.strict import suggest
+from seatrial.strict import find_near, suggest
 
 SOURCES = {
     "timm": "seatrial.models.sources.timm",
@@ -153,7 +153,7 @@ def _draft_file(reference: str, image_size: int | None, like: str | None) -> Dra
 
 def _read_own_card(reference: str) -> ResolvedCard:
     """A card as it is written; where it has a base or a file of names, with what these say in its place."""
-    path = find_card(reference)
+    path = find_own_card(reference)
     text, data = read_card(path)
     if not _read_names(data, path) and "base" not in data:
         return ResolvedCard(check_card(data, text, path), text)
@@ -210,7 +210,7 @@ def _start(reference: str, image_size: int | None = None) -> Draft:
             f"--image-size is for model references, and {reference} is a card, which states its size",
             "change the card's preprocess steps",
         )
-    path = find_card(reference)
+    path = find_own_card(reference)
     _, data = read_card(path)
     _read_names(data, path)
     return _overlay_base(data, path) if "base" in data else Draft(reference, values=data)
@@ -360,7 +360,7 @@ def list_references(pattern: str) -> list[Listed]:
         )
     everything = [each.reference for kind in sources for each in load_source(kind).list_references("*")]
     known = {re.split(r"[./]", reference.partition(":")[2])[0]: reference.partition(":")[0] for reference in everything}
-    near = difflib.get_close_matches(re.split(r"[./]", name)[0].strip("*?"), known, n=3, cutoff=0.5)
+    near = find_near(re.split(r"[./]", name)[0].strip("*?"), known, 3)
     words = " or ".join(f"'{known[each]}:{each}*'" for each in near)
     fix = f"did you mean {words}?" if near else "a pattern such as 'timm:*resnet*' finds more"
     raise UsageError(f"no model reference fits '{pattern}'", fix)

@@ -20,6 +20,7 @@ from seatrial.models.sources.card import Draft, check_channels
 from seatrial.models.sources.library import Descriptions, find_stated_hash, load_descriptions, put_weights, read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.schema import Recipe
+from seatrial.strict import find_near
 
 if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform
@@ -187,7 +188,7 @@ def _find_name(name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
         # The nearest tags first.
         near = difflib.get_close_matches(name, of_same, n=8, cutoff=0)
         raise UsageError(f"timm has no weights '{name}'", f"it has {', '.join(near)}")
-    near = difflib.get_close_matches(name, configs, n=3, cutoff=0.5)
+    near = find_near(architecture, {tag.partition(".")[0] for tag in configs}, 3)
     known = f"did you mean {' or '.join(near)}?" if near else "`seatrial recipes list 'timm:*'` lists them"
     raise UsageError(f"timm {read_version('timm')} has no pretrained model '{name}'", known)
 

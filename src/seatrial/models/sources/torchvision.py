@@ -3,7 +3,6 @@
 The steps are those of `torchvision.transforms._presets.ImageClassification` on a PIL image. Nothing is downloaded.
 """
 
-import difflib
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from seatrial.models.sources.library import Descriptions, load_descriptions, put
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.class_names import is_imagenet
 from seatrial.recipes.schema import IMAGENET, Recipe
+from seatrial.strict import find_near
 
 if TYPE_CHECKING:
     from seatrial.models.sources.resolve import Transform
@@ -119,7 +119,7 @@ def _find_name(name: str, described: Descriptions) -> str:
     model, _, weights = name.partition("/")
     of_same = [known for known in described if known.partition("/")[0] == model]
     if not of_same:
-        near = difflib.get_close_matches(model, {known.partition("/")[0] for known in described}, n=3, cutoff=0.5)
+        near = find_near(model, {known.partition("/")[0] for known in described}, 3)
         fix = f"did you mean {' or '.join(near)}?" if near else "`seatrial recipes list 'torchvision:*'` lists them"
         raise UsageError(f"torchvision {read_version('torchvision')} has no classifier '{model}'", fix)
     if weights in ("", "DEFAULT"):

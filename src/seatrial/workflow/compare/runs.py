@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.compare.gate_expression import GateScope, check_gates, judge_gate
+from seatrial.compare.gate_expression import GateScope, check_gates, judge_gate, list_aliases
 from seatrial.compare.gates import gather_evidence, judge_drop
 from seatrial.compare.regression import (
     MAX_SLOWER_PCT,
@@ -65,7 +65,7 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         raise NotComparable(
             f"{names[0]} and {names[1]} have no engine in common ({there})", "run both with the same --engines"
         )
-    required = check_gates(spec.gates, GateScope(after.engines, after.reference))
+    required = check_gates(spec.gates, find_scope(after, names[1]))
     limit_pp = after.recipe.gates.reference_drop_pp if spec.gate_pp is None else spec.gate_pp
     changed = find_changes(*(_run_facts(run) for run in (before, after)))
     engines: list[EngineChange] = []
@@ -85,6 +85,15 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
     verdict = reach_verdict(after.recipe.name, gates)
     return Changes(
         names[0], names[1], tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict
+    )
+
+
+def find_scope(run: Run, name: str) -> GateScope:
+    """What gates may name in a run that is done."""
+    builds = {each: (built.engine, built.precision, built.device) for each, built in run.built.items()}
+    sizes = {point.batch_size for measured in run.measurements.values() for point in measured.points}
+    return GateScope(
+        run.engines, run.reference, tuple(sorted(sizes)), list_aliases(builds), measured_by=f"{name} was measured at"
     )
 
 
