@@ -27,3 +27,8 @@ Progress = Callable[[Update], None]
 
 def silent(update: Update) -> None:
     """Show nothing."""
+
+
+def write_length(seconds: float) -> str:
+    """How long something takes that nobody knows to the second: 12 s, 1.3 min."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else f"{seconds / 60:.1f} min"

@@ -67,6 +67,10 @@ def doctor(
     return next((check.code for check in requested if not check.ok), ExitCode.PASS)
 
 
+MADE_BY = {"fp16": "`seatrial compile` converts to fp16", "int8": "`seatrial quantize` makes int8"}
+"""What brings a precision into a graph."""
+
+
 def print_engines(found: "Sequence[Capabilities]") -> None:
     """Print a table of engines, and what is missing of those that cannot be used."""
     rows = []
@@ -78,8 +82,10 @@ def print_engines(found: "Sequence[Capabilities]") -> None:
         inside = [f"{name}*" if name in has.in_graph else name for name in has.precisions]
         rows.append([has.engine, has.version or "–", ", ".join(devices) or "–", ", ".join(inside) or "–", batch])
     print_table(["engine", "version", "devices", "precisions", "batch"], rows, left=(0, 1, 2, 3, 4))
-    if any(has.in_graph for has in found):
-        print_lines("* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` to int8")
+    marked = {name for has in found for name in has.precisions if name in has.in_graph}
+    ways = [words for name, words in MADE_BY.items() if name in marked]
+    if ways:
+        print_lines(f"* in the graph: {', '.join(ways)}")
     for has in found:
         if has.missing:
             print_lines(f"{has.engine}: {has.missing}; {has.install_hint}")

@@ -80,12 +80,19 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "compat": ("compat --list", "compat --engine onnxruntime python imagenet_torch_preprocess.py resnet val prep"),
 }
 """By the verb; each the words after `seatrial`."""
+IN_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "recipes": ("recipes list", "recipes make", "recipes check"),
+    "data": ("data make-demo", "data check", "data prepare"),
+    "check-app": ("check-app kit", "check-app judge"),
+}
+"""By the group of verbs, those whose first example its own help has."""
 
 
 def add_examples(command: Any, name: str = "") -> Any:
     """The command, each of its verbs with its examples at the end of its help."""
     for word, verb in getattr(command, "commands", {}).items():
         add_examples(verb, f"{name} {word}".strip())
-    if name in EXAMPLES:
-        command.epilog = "\n".join(["\b", "Examples:", *(f"  seatrial {words}" for words in EXAMPLES[name])])
+    examples = EXAMPLES.get(name, [EXAMPLES[verb][0] for verb in IN_GROUPS.get(name, ())])
+    if examples:
+        command.epilog = "\n".join(["\b", "Examples:", *(f"  seatrial {words}" for words in examples)])
     return command

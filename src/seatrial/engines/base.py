@@ -1,7 +1,7 @@
 """The seam that every engine fits: probe, compile to a folder, open for running."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -291,15 +291,18 @@ def check_one_output(job: CompileJob) -> None:
         )
 
 
-def check_precision(precision: str, has: Capabilities) -> None:
+def check_precision(precision: str, has: Capabilities, start: str = "--precision ") -> None:
     """Refuse a precision that is not there.
+
+    Args:
+        start: what stands before another where it is requested.
 
     Raises:
         EngineError: lists the precisions there are.
     """
     if precision not in has.precisions:
         raise EngineError(
-            f"{has.engine} on this machine cannot run {precision}", "take --precision " + " or ".join(has.precisions)
+            f"{has.engine} on this machine cannot run {precision}", f"take {_offer(start, has.precisions)}"
         )
 
 
@@ -313,15 +316,23 @@ def check_usable(has: Capabilities) -> None:
         raise EngineError(f"engine '{has.engine}' cannot be used: {has.missing}", has.install_hint)
 
 
-def check_device(device: str, has: Capabilities) -> None:
+def _offer(start: str, names: Sequence[str]) -> str:
+    """`--precision fp32 or bf16`, or `openvino:fp32 or openvino:bf16`."""
+    return start + (" or " if start.endswith(" ") else f" or {start}").join(names)
+
+
+def check_device(device: str, has: Capabilities, start: str = "--device ") -> None:
     """Refuse a device that is not there.
+
+    Args:
+        start: what stands before another where it is requested.
 
     Raises:
         EngineError: lists the devices there are.
     """
     check_usable(has)
     if device not in has.devices:
-        raise EngineError(f"{has.engine} has no device '{device}' here", "take --device " + " or ".join(has.devices))
+        raise EngineError(f"{has.engine} has no device '{device}' here", f"take {_offer(start, has.devices)}")
 
 
 def check_place(file: EngineFile, device: str, has: Capabilities) -> None:

@@ -35,11 +35,12 @@ from seatrial.workflow.export import PARITY_IMAGES, draw_inputs, find_graph, loa
 COMPILE = CachedStage("compile", "compile/2", "compiled")
 
 
-def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> BuildSpec:
+def parse_engine(text: str, probed: dict[str, Capabilities] | None = None, options: bool = False) -> BuildSpec:
     """Read `NAME[:PRECISION][@DEVICE]`, as in `torch:fp16@cuda:1`; what is left out is the first that the engine has.
 
     Args:
         probed: what engines can do here, by name; one that is not in it is probed and added.
+        options: the parts were requested with --precision and --device, as errors then say.
 
     Raises:
         UsageError: there is no such engine.
@@ -52,7 +53,7 @@ def parse_engine(text: str, probed: dict[str, Capabilities] | None = None) -> Bu
     chosen = BuildSpec(
         name, precision or has.precisions[0], device or has.devices[0], capabilities=has, label=label_engine(text)
     )
-    check_engine(chosen)
+    check_engine(chosen, options)
     return chosen
 
 
@@ -91,11 +92,15 @@ def choose_engine(graph: Path | GraphFile, engine: str, precision: str | None, d
             f"{graph.path} computes in {own}, which {engine} cannot run here", "compile the fp32 graph it came from"
         )
     wanted = precision or (own if own != "fp32" else None)
-    return parse_engine(engine + (f":{wanted}" if wanted else "") + (f"@{device}" if device else ""), {engine: has})
+    text = engine + (f":{wanted}" if wanted else "") + (f"@{device}" if device else "")
+    return parse_engine(text, {engine: has}, options=True)
 
 
-def check_engine(spec: BuildSpec) -> None:
+def check_engine(spec: BuildSpec, options: bool = True) -> None:
     """Refuse an engine that is not installed, or a device or precision that it has not here, before any work is done.
+
+    Args:
+        options: as for `parse_engine`.
 
     Raises:
         UsageError: no engine has such a precision.
@@ -103,8 +108,8 @@ def check_engine(spec: BuildSpec) -> None:
     """
     check_name(spec.precision, PRECISIONS, f"there is no precision '{spec.precision}'")
     has = spec.capabilities or get_engine(spec.engine).probe()
-    check_device(spec.device, has)
-    check_precision(spec.precision, has)
+    check_device(spec.device, has, "--device " if options else f"{spec.engine}@")
+    check_precision(spec.precision, has, "--precision " if options else f"{spec.engine}:")
 
 
 def check_foreign(spec: BuildSpec, file: Path | str) -> None:

@@ -93,8 +93,12 @@ def _explain_device(device: str, has: Capabilities) -> Check:
     """Why a device is not there: no such hardware or driver, or an SDK that was built without it."""
     there = f"{has.engine} {has.version} has {', '.join(has.devices)}"
     fix = f"take {' or '.join(f'{has.engine}@{known}' for known in has.devices)}"
-    if device.partition(":")[0] not in ("cuda", "tensorrt"):
-        return _fail("device", f"there is no device '{device}': {there}", fix)
+    kind = device.casefold().partition(":")[0]
+    if (has.engine, kind) in DRIVERS:
+        return _fail("device", f"{_find_cause(has, kind)}, so there is no '{device}'", DRIVERS[has.engine, kind])
+    if kind not in ("cuda", "tensorrt"):
+        near = f"take {has.engine}@{device.casefold()}" if device.casefold() in has.devices else fix
+        return _fail("device", f"there is no device '{device}': {there}", near)
     gpus = count_gpus()
     if gpus == 0:
         return _fail(
@@ -110,10 +114,31 @@ def _explain_device(device: str, has: Capabilities) -> Check:
     return _fail("device", built, builds.get(has.engine, fix))
 
 
+DRIVERS = {
+    ("torch", "npu"): "install the torch_npu that fits this torch and CANN; `npu-smi info` must list the NPU",
+    ("openvino", "gpu"): "install Intel's driver for GPU computing (compute-runtime); `clinfo` must list the GPU",
+    ("openvino", "npu"): "install Intel's NPU driver (linux-npu-driver); /dev/accel must have it",
+}
+"""What brings a kind of device to an engine."""
+
+
+def _find_cause(has: Capabilities, kind: str) -> str:
+    """Why an engine has no device of a kind, or not the one of that number."""
+    there = [name for name in has.devices if name.partition(":")[0] == kind]
+    if there:
+        return f"{has.engine} {has.version} has {', '.join(there)}"
+    if has.engine == "torch" and find_version("torch_npu") is None:
+        return "torch_npu, which brings NPUs to torch, is not installed"
+    return f"{has.engine} {has.version} finds no {kind.upper()}: there is none, or its driver is missing"
+
+
 def _explain_precision(precision: str, device: str, has: Capabilities) -> Check:
     fix = f"take {' or '.join(f'{has.engine}:{known}' for known in has.precisions)}"
     if precision == "bf16" and device == "cpu" and not has_fast_bf16():
         return _fail("precision", "this CPU has no bf16 arithmetic (avx512_bf16, amx_bf16 or Arm's bf16)", fix)
+    if precision == "fp16" and has.engine == "openvino":
+        found = f"openvino {has.version} computes in fp16 on no device here; a CPU does with avx512_fp16"
+        return _fail("precision", found, fix)
     if precision == "int8" and has.engine == "torch":
         return _fail("precision", "torch runs no int8 here", "take onnxruntime:int8 or openvino:int8")
     return _fail("precision", f"{has.engine} {has.version} runs no {precision} on this machine", fix)
@@ -138,13 +163,20 @@ def check_set(images: Path, labels: Path | None, recipe: str | None, progress: P
         recipe: whose classes the labels are; None: any.
     """
     try:
+        if labels is None and _is_flat(images):
+            found = f"{images} has images and no class folders, and nothing says what they show"
+            yield Check("data", False, found, "give --labels FILE (docs/data.md has its forms)", ExitCode.DATA)
+            return
         classes = _count_classes(images, labels) if recipe is None else Classes.of(resolve_recipe(recipe))
         findings = check_data(images, labels, classes, decode_workers=count_cores(), progress=progress)
     except SeatrialError as error:
         yield Check("data", False, error.problem, error.fix or "", error.exit_code)
         return
+    given = f"--images {images}{f' --labels {labels}' if labels else ''}"
     words = (
-        f"`seatrial data check {recipe or 'REF'} --images {images}{f' --labels {labels}' if labels else ''}` has all"
+        "give --recipe, the model reference, and the command that lists all is here"
+        if recipe is None
+        else f"`seatrial data check {recipe} {given}` has all"
     )
     for finding in findings:
         shown = f"{finding.text}{f', such as {finding.examples[0]}' if finding.examples else ''}"
@@ -152,6 +184,13 @@ def check_set(images: Path, labels: Path | None, recipe: str | None, progress: P
         yield Check("data", not wrong, shown, words if wrong else "", ExitCode.DATA if wrong else ExitCode.PASS)
     if not findings:
         yield Check("data", True, f"every image of {images} can be read, and has a label")
+
+
+def _is_flat(images: Path) -> bool:
+    """Whether a folder has images of its own, and neither class folders nor a label file among them."""
+    if not images.is_dir() or find_annotations(images, silent) is not None:
+        return False
+    return not find_class_folders(images)[1] and bool(list_images(images, notify=lambda line: None))
 
 
 def _count_classes(images: Path, labels: Path | None) -> Classes:

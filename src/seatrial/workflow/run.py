@@ -17,7 +17,7 @@ from seatrial.errors import ParityError, SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.models.sources.onnx import describe_inside
-from seatrial.progress import Progress, Update, silent
+from seatrial.progress import Progress, Update, silent, write_length
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.results.speed import find_timed_s
@@ -91,7 +91,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         written = write_report(run, progress, anew=False)[2]
     taken_s = time.perf_counter() - began
     if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
-        length = f"{taken_s / 60:.1f} min, longer than --time-budget {write_duration(spec.time_budget_s)}"
+        length = f"{write_length(taken_s)}, longer than --time-budget {write_duration(spec.time_budget_s)}"
         progress(Update("budget", note=f"the run took {length}; the next one knows how long its stages take"))
     return written
 

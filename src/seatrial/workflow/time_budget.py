@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.progress import Progress, Update
+from seatrial.progress import Progress, Update, write_length
 from seatrial.store.command_line import write_duration
 from seatrial.store.records import RunManifest
 from seatrial.workflow.run_jobs import limit_warmup
@@ -70,13 +70,15 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
         rest_words = _describe_rest(known_s, unknown)
         raise UsageError(
             f"--time-budget {write_duration(spec.time_budget_s)} is not enough: {rest_words}, and the shortest "
-            f"measurement makes it {least_s / 60:.1f} min",
+            f"measurement makes it {write_length(least_s)}",
             f"give --time-budget {write_duration(60 * -(-least_s // 60))} or more",
         )
     kept = _keep(measured, chosen)
     if len(kept) < len(plan.checked.engines):
         for note in _describe(spec, chosen, known_s, unknown, len(plan.checked.images)):
             progress(Update("budget", note=note))
+    else:
+        progress(Update("budget", note=f"{write_duration(spec.time_budget_s)}: all that it allows is measured already"))
     return replace(_apply(spec, chosen), measured_as=kept)
 
 
@@ -173,7 +175,7 @@ def _describe(spec: RunSpec, chosen: _Choice, known_s: float, unknown: Sequence[
 
 
 def _describe_rest(known_s: float, unknown: Sequence[str]) -> str:
-    known = f"what else is left takes {known_s / 60:.1f} min"
+    known = f"what else is left takes {write_length(known_s)}"
     if not unknown:
         return known
     return f"{known} and, as nothing on this machine says how long, {', '.join(unknown)}"

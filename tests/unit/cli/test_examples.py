@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from seatrial.cli import run_cli
 from seatrial.cli.app import make_app
-from seatrial.cli.examples import EXAMPLES
+from seatrial.cli.examples import EXAMPLES, IN_GROUPS
 
 
 def list_verbs(command: Any, name: str = "") -> Iterator[str]:
@@ -37,6 +37,15 @@ def test_an_example_can_be_read(verb: str, example: str) -> None:
         context = command.make_context(name, list(words), parent=context, resilient_parsing="--config" in words)
         words = [*context._protected_args, *context.args] if hasattr(command, "commands") else []
     assert context.params
+
+
+def test_every_group_has_some_of_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = {name for name, each in get_command(make_app()).commands.items() if hasattr(each, "commands")}  # type: ignore[attr-defined]
+    assert set(IN_GROUPS) == groups
+    for name, verbs in IN_GROUPS.items():
+        assert run_cli([name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert all(f"  seatrial {EXAMPLES[verb][0]}\n" in shown for verb in verbs)
 
 
 def test_they_are_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.cli import run_cli
+from seatrial.cli.doctor import print_engines
 from seatrial.engines.base import Capabilities
 from seatrial.errors import EngineError, UsageError
 from seatrial.workflow import doctor
@@ -56,7 +57,9 @@ def test_what_is_not_installed_is_named(fake: type[FakeEngine], monkeypatch: pyt
     [
         (0, "torch@cuda:0", "the driver lists no NVIDIA GPU", "`nvidia-smi` must list one"),
         (2, "torch@cuda:0", "the driver lists 2 GPUs, but this build of torch 2.15.0 uses none", "with CUDA"),
-        (0, "torch@npu:0", "there is no device 'npu:0': torch 2.15.0 has cpu", "take torch@cpu"),
+        (0, "torch@npu:0", "torch_npu, which brings NPUs to torch, is not installed", "install the torch_npu"),
+        (0, "torch@CPU", "there is no device 'CPU': torch 2.15.0 has cpu", "take torch@cpu"),
+        (0, "torch@tpu:0", "there is no device 'tpu:0': torch 2.15.0 has cpu", "take torch@cpu"),
         (0, "torch:int8", "torch runs no int8 here", "take onnxruntime:int8 or openvino:int8"),
         (0, "torch:fp16", "torch 2.15.0 runs no fp16 on this machine", "take torch:fp32 or torch:bf16"),
     ],
@@ -107,7 +110,43 @@ def test_a_set_is_looked_through(tiny_trial: TinyTrial, tmp_path: Path) -> None:
     short.write_text("\n".join(tiny_trial.labels.read_text().splitlines()[:-1]))
     wrong = [check for check in check_set(tiny_trial.images, short, None) if not check.ok]
     assert wrong[0].code == 6 and "1 images are there but not labelled" in wrong[0].found
-    assert wrong[0].fix.startswith("`seatrial data check REF --images ")
+    assert wrong[0].fix.startswith("give --recipe")
+    named = [check for check in check_set(tiny_trial.images, short, str(tiny_trial.card)) if not check.ok]
+    assert named[0].fix.startswith(f"`seatrial data check {tiny_trial.card} --images ")
+    (flat,) = check_set(tiny_trial.images, None, None)
+    assert not flat.ok and flat.code == 6 and flat.fix.startswith("give --labels FILE")
+
+
+@pytest.mark.parametrize("device", ["GPU", "gpu:1", "npu"])
+def test_a_device_of_openvino_that_is_not_there_is_explained(
+    device: str, fake: type[FakeEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "has", Capabilities("openvino", "2026", ("cpu",), ("fp32",)))
+    check = last(f"openvino@{device}")
+    kind = device.upper()[:3]
+    assert (
+        check.found
+        == f"openvino 2026 finds no {kind}: there is none, or its driver is missing, so there is no '{device}'"
+    )
+    assert "install Intel's " in check.fix and kind in check.fix
+    monkeypatch.setattr(fake, "has", Capabilities("openvino", "2026", ("cpu", "gpu:0", "npu:0"), ("fp32",)))
+    assert f"openvino 2026 has {kind.lower()}:0, so" in last(f"openvino@{kind.lower()}:7").found
+
+
+def test_a_cpu_without_fp16_is_the_reason(fake: type[FakeEngine], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "has", Capabilities("openvino", "2026", ("cpu",), ("fp32", "bf16")))
+    check = last("openvino:fp16")
+    assert "a CPU does with avx512_fp16" in check.found and "openvino:bf16" in check.fix
+
+
+def test_the_footnote_is_of_what_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    print_engines([Capabilities("openvino", "2026", ("cpu",), ("fp32", "int8"), in_graph=("int8",))])
+    assert "* in the graph: `seatrial quantize` makes int8\n" in capsys.readouterr().out
+    print_engines([Capabilities("x", "1", ("cpu",), ("fp16", "int8"), in_graph=("fp16", "int8"))])
+    told = "* in the graph: `seatrial compile` converts to fp16, `seatrial quantize` makes int8\n"
+    assert told in capsys.readouterr().out
+    print_engines([Capabilities("x", "1", ("cpu",), ("fp32",), in_graph=("fp16",))])
+    assert "* in the graph" not in capsys.readouterr().out
 
 
 def test_little_space_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from seatrial.progress import write_length
 from seatrial.report.formats import Grid, write_columns
 from seatrial.workflow.run_plan import PlannedStage, RunPlan
 
@@ -13,14 +14,14 @@ def write_plan(plan: RunPlan) -> str:
         [stage.stage, stage.engine or "–", "done" if stage.done else "to do", _write_time(stage), stage.what]
         for stage in plan.stages
     ]
-    grid = Grid(["stage", "engine", "state", "minutes", "what"], rows, left=(0, 1, 2, 4))
+    grid = Grid(["stage", "engine", "state", "time", "what"], rows, left=(0, 1, 2, 4))
     return "\n".join([write_columns(grid), "", *_sum_up(plan)])
 
 
 def _write_time(stage: PlannedStage) -> str:
     if stage.done:
         return "–"
-    return "unknown" if stage.seconds is None else f"{stage.seconds / 60:.1f}"
+    return "unknown" if stage.seconds is None else write_length(stage.seconds)
 
 
 def _sum_up(plan: RunPlan) -> list[str]:
@@ -30,7 +31,7 @@ def _sum_up(plan: RunPlan) -> list[str]:
     sources = dict.fromkeys(stage.source for stage in left if stage.source)
     lines = [f"{len(left)} of {len(plan.stages)} stages are to do"]
     if sources:
-        lines.append(f"{plan.seconds / 60:.1f} min, as long as they took on this machine in {', '.join(sources)}")
+        lines.append(f"{write_length(plan.seconds)}, as long as they took on this machine in {', '.join(sources)}")
     if plan.unknown:
         names = ", ".join(f"{stage.stage} {stage.engine}".strip() for stage in plan.unknown)
         lines.append(f"unknown, as no run on this machine took their time: {names}")

@@ -111,7 +111,8 @@ class PlainLines:
             now = self.clock()
             if self.latest and now - self.shown >= PLAIN_EVERY_S:
                 self.shown = now
-                print_line(self.stage, f"{self.latest}: {write_duration(now - self.heard)} so far")
+                quiet_s = now - self.heard
+                print_line(self.stage, self.latest + (f": {write_duration(quiet_s)} so far" if quiet_s >= 1 else ""))
 
     def _begin(self, update: Update, now: float) -> None:
         self.stage, self.started, self.shown, self.first = update.stage, now, now, update.done
