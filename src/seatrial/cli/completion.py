@@ -112,7 +112,8 @@ def run_completion(command: Any) -> int:
             command.main(args=[], prog_name="seatrial", complete_var=VARIABLE)
         except SystemExit as left:
             code = left.code if isinstance(left.code, int) else 0
-    lines = printed.getvalue().splitlines()
+    # typer prints an empty line where nothing fits.
+    lines = [line for line in printed.getvalue().splitlines() if line]
     if ENDS in os.environ:
         if not lines and last_takes_no_file(words, place):
             return NO_FILES

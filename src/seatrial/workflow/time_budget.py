@@ -99,7 +99,7 @@ def _find_choice(spec: RunSpec) -> RunSpec | None:
 
 def _is_for_the_same(spec: RunSpec, stored: RunSpec) -> bool:
     manifest = RunManifest.load(spec.output / "run.json").spec
-    return manifest["time_budget"] == describe_budget(spec) and manifest["engines"] == list(spec.engines)
+    return bool(manifest["time_budget"] == describe_budget(spec) and manifest["engines"] == list(spec.engines))
 
 
 def _find_measured(plan: RunPlan, stored: RunSpec | None) -> dict[str, RunSpec]:

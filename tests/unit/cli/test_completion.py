@@ -214,7 +214,9 @@ def test_the_script_that_is_installed_completes_in_bash(environment: dict[str, s
     assert str(script) in ran.stdout and str(script) in (tmp_path / ".bashrc").read_text()
     shown = subprocess.run([str(program), "--show-completion", "bash"], env=environment, capture_output=True, text=True)
     assert (shown.returncode, shown.stdout.strip()) == (0, script.read_text().strip())
-    ask = "COMP_WORDS=(seatrial run timm : resnet5); COMP_CWORD=4; _seatrial_completion seatrial; echo ${COMPREPLY[*]}"
+    ask = (
+        'COMP_WORDS=(seatrial run timm : resnet5); COMP_CWORD=4; _seatrial_completion seatrial; echo "${COMPREPLY[*]}"'
+    )
     asked = subprocess.run(
         ["bash", "--norc", "-c", f". {script}; {ask}"], env=environment, capture_output=True, text=True, check=True
     )
