@@ -292,10 +292,7 @@ def check_one_output(job: CompileJob) -> None:
 
 
 def check_precision(precision: str, has: Capabilities, start: str = "--precision ") -> None:
-    """Refuse a precision that is not there.
-
-    Args:
-        start: what stands before another where it is requested.
+    """Refuse a precision that is not there; `start` stands before another where it is requested.
 
     Raises:
         EngineError: lists the precisions there are.
@@ -322,10 +319,7 @@ def _offer(start: str, names: Sequence[str]) -> str:
 
 
 def check_device(device: str, has: Capabilities, start: str = "--device ") -> None:
-    """Refuse a device that is not there.
-
-    Args:
-        start: what stands before another where it is requested.
+    """Refuse a device that is not there; `start` as for `check_precision`.
 
     Raises:
         EngineError: lists the devices there are.
