@@ -140,6 +140,16 @@ def test_a_dry_run_finds_what_a_run_would_find_wrong(spec: RunSpec) -> None:
         plan_run(replace(spec, gates=("p99_ms(openvino, 8) < 5",)))
 
 
+def test_a_gate_of_a_card_is_named_with_its_line(spec: RunSpec, tiny_trial: TinyTrial, tmp_path: Path) -> None:
+    card = tmp_path / "card.toml"
+    written = '[gates]\nrequire = [\n  "top1 > 0.1",\n  "top1 => 0.2",\n]\n'
+    card.write_text(tiny_trial.card.read_text().replace("[gates]\n", written))
+    line = card.read_text().splitlines().index('  "top1 => 0.2",') + 1
+    of_card = replace(spec, recipe=str(card), like=None, checkpoint=tiny_trial.checkpoint, unlabelled=True)
+    with pytest.raises(UsageError, match=rf"card.toml:{line}: gate 'top1 => 0.2': column 6: '=>' is no comparison"):
+        plan_run(of_card)
+
+
 def test_weights_that_are_not_there_are_to_be_fetched(
     spec: RunSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
