@@ -41,11 +41,11 @@ def test_the_name_in_a_run_is_answered_with_how_it_is_requested() -> None:
 
 def test_another_precision_is_offered_as_it_was_requested() -> None:
     has = {"x": Capabilities("x", "1", ("cpu", "npu:0"), ("fp32", "bf16"))}
-    with pytest.raises(EngineError, match="x on this machine cannot run fp16; take x:fp32 or x:bf16$"):
+    with pytest.raises(EngineError, match=r"x on this machine cannot run fp16; take x:fp32 or x:bf16$"):
         parse_engine("x:fp16", has)
-    with pytest.raises(EngineError, match="x has no device 'npu:7' here; take x@cpu or x@npu:0$"):
+    with pytest.raises(EngineError, match=r"x has no device 'npu:7' here; take x@cpu or x@npu:0$"):
         parse_engine("x@npu:7", has)
-    with pytest.raises(EngineError, match="take --precision fp32 or bf16$"):
+    with pytest.raises(EngineError, match=r"take --precision fp32 or bf16$"):
         parse_engine("x:fp16", has, options=True)
 
 

@@ -22,11 +22,11 @@ def fake_library(path: str) -> SimpleNamespace:
 
 def test_a_name_that_a_library_has_is_answered_with_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_card, "import_module", fake_library)
-    with pytest.raises(UsageError, match="there is no recipe 'resnet18'; write timm:resnet18$"):
+    with pytest.raises(UsageError, match=r"there is no recipe 'resnet18'; write timm:resnet18$"):
         find_own_card("resnet18")
     # Digits of the same kind first, where no library has it either.
-    with pytest.raises(UsageError, match="there is no recipe 'resnet51'; did you mean 'resnet50'?"):
+    with pytest.raises(UsageError, match=r"there is no recipe 'resnet51'; did you mean 'resnet50'?"):
         find_own_card("resnet51")
-    with pytest.raises(UsageError, match="there is no recipe '.*'; "):
+    with pytest.raises(UsageError, match=r"there is no recipe '.*'; "):
         find_own_card("*")
     assert find_own_card("resnet50").name == "resnet50.toml"
