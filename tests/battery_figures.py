@@ -34,8 +34,9 @@ def record_figures(
         failures: a line for each case that broke the promise.
         seed: what chose the cases, if chance did.
     """
-    figures = {"promise": promise, "name": name, "cases": cases, "failed": len(failures)}
+    figures: dict[str, object] = {"promise": promise, "name": name, "cases": cases, "failed": len(failures)}
     figures |= {"seconds": round(time.perf_counter() - _began_s, 1), "seed": seed, "notes": notes}
+    figures |= {"first": list(failures[:_SHOWN])} if failures else {}
     if path := os.environ.get(VARIABLE):
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{json.dumps(figures, ensure_ascii=False)}\n")

@@ -20,7 +20,7 @@ from battery_server import Outcome
 from battery_verbs import SIMPLE, VERBS
 from seatrial.errors import ExitCode
 
-QUICK, DRAWN, COSTLY = 4, 12, 4
+QUICK, DRAWN, COSTLY = 4, 8, 4
 """Cases of a sample, of each verb, and of one that starts processes, which takes seconds."""
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 LIMITS = ("file size", "addresses", "descriptors")
