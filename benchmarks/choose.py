@@ -49,7 +49,7 @@ from seatrial.workflow.run_spec import RunSpec
 
 NETWORKS = ("resnet18", "mobilenetv3_small_100", "spnasnet_100", "regnety_004", "efficientnet_b0")
 """Of timm."""
-LIMIT_PP = 20.0
+LIMIT_PP = 30.0
 MOST_MISSED, MOST_TIME = 0.05, 0.25
 Place = tuple[str, int, int]
 """Candidate, batch size and streams."""
@@ -115,10 +115,15 @@ def search_exhaustively(subject: Subject, candidates: Candidates, folder: Path, 
     began = time.perf_counter()
     passing = []
     for name, candidate in candidates.by_name.items():
-        if candidate.file is not None and not candidate.reference:
+        if candidate.file is None:
+            print(f"  {name}: {candidate.problem}", flush=True)
+            continue
+        if not candidate.reference:
             job = EvaluateSpec(subject.images, subject.evaluate_batch_size)
             evaluate_engine(candidate.file, job, folder / "evaluation", silent)
-        if candidate.file is not None and candidates.judge(name).outcome == "PASS":
+        judged = candidates.judge(name)
+        print(f"  {name}: {judged.outcome}: {judged.reason}", flush=True)
+        if judged.outcome == "PASS":
             passing.append(candidate.file)
     speeds: dict[Place, Speed] = {}
     settings = 0
@@ -154,28 +159,30 @@ def keep_busy(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def make_checkpoint(name: str, asked: argparse.Namespace) -> Path:
-    """The network's weights."""
+def make_model(name: str, asked: argparse.Namespace) -> tuple[Path, Path]:
+    """The network's card and weights; what it predicts is not plausible, and need not be."""
+    card: Path = asked.folder / f"{name}.toml"
     path: Path = asked.folder / f"{name}.safetensors"
+    resolved = resolve_card(f"timm:{name}", asked.image_size, None, None)
+    card.write_text(f"{resolved.text}\n[gates]\nplausible = false\n", encoding="utf-8")
     if not path.exists():
-        network = resolve_card(f"timm:{name}", asked.image_size, None, None).recipe.network
-        state = build_network(network).state_dict()
+        state = build_network(resolved.recipe.network).state_dict()
         save_file({key: draw_weights(key, tensor.shape) for key, tensor in state.items()}, path)
-    return path
+    return card, path
 
 
 def prepare(name: str, asked: argparse.Namespace) -> tuple[Path, ChooseSpec]:
     """A run of which engines are compiled and the reference is evaluated, and nothing else."""
     folder = asked.folder / f"{name}-prepared"
+    card, checkpoint = make_model(name, asked)
     begin = RunSpec(
-        recipe=f"timm:{name}",
-        checkpoint=make_checkpoint(name, asked),
+        recipe=str(card),
+        checkpoint=checkpoint,
         images=make_pictures(asked.folder / "pictures")[0].parent,
         labels=None,
         unlabelled=True,
         engines=(),
         output=folder,
-        image_size=asked.image_size,
     )
     sizes = tuple(map(int, asked.batch_size.split(",")))
     engines = tuple(asked.engines.split(","))

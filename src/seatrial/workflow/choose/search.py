@@ -135,9 +135,9 @@ def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Wat
     pixels = prepare_pixels([image.path for image in subject.images], pipeline, own / "images.npy")
     with Measuring(own / "points", pixels) as measuring:
         track = _Track(subject, candidates, measuring, watch)
-        entered = [each for name in candidates.by_name for each in track.enter(name)]
-        late = candidates.can_mix * (len(entered) // max(1, len(candidates.by_name)))
-        race = Race(entered, track, progress, spec.goal.limit, late)
+        settings = [track.enter(name) for name in candidates.by_name]
+        late = candidates.can_mix * max(map(len, settings))
+        race = Race([each for some in settings for each in some], track, progress, spec.goal.limit, late)
         best = race.run()
         if best is not None:
             track.confirm(best)
