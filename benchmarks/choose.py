@@ -17,6 +17,7 @@ N processes busy beside both. What the machine did besides is printed as its loa
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -39,6 +40,7 @@ from seatrial.models.sources import resolve_card
 from seatrial.progress import silent
 from seatrial.results.speed import Speed, measure_speeds
 from seatrial.store.choice import Choice
+from seatrial.store.measurement import Measurement
 from seatrial.workflow.choose.candidates import Candidates
 from seatrial.workflow.choose.measuring import list_contenders
 from seatrial.workflow.choose.search import choose_deployment
@@ -110,6 +112,22 @@ def judge_trial(choice: Choice, found: Exhaustive, best: Place | None) -> str:
     return "touches" if ours and theirs and ours[1] >= theirs[0] else "missed"
 
 
+def read_exhaustive(folder: Path) -> Exhaustive | None:
+    """An exhaustive search that an earlier run of this benchmark finished."""
+    done = folder / "exhaustive.json"
+    if not done.exists():
+        return None
+    stored = json.loads(done.read_text(encoding="utf-8"))
+    speeds = {name: read_speeds(Measurement.load(folder / f"{name}.json"), name) for name in stored["candidates"]}
+    passing = {place: speed for name in stored["passing"] for place, speed in speeds[name].items()}
+    return Exhaustive(passing, stored["seconds"], sum(map(len, speeds.values())))
+
+
+def read_speeds(measured: Measurement, name: str) -> dict[Place, Speed]:
+    """Every setting of a record."""
+    return {(name, s.latency.batch_size, s.streams): s for s in measure_speeds(measured)}
+
+
 def search_exhaustively(subject: Subject, candidates: Candidates, folder: Path, duration_s: float) -> Exhaustive:
     """Evaluate and measure everything."""
     began = time.perf_counter()
@@ -125,17 +143,19 @@ def search_exhaustively(subject: Subject, candidates: Candidates, folder: Path, 
         print(f"  {name}: {judged.outcome}: {judged.reason}", flush=True)
         if judged.outcome == "PASS":
             passing.append(candidate.file)
-    speeds: dict[Place, Speed] = {}
-    settings = 0
     files = [each.file for each in candidates.by_name.values() if each.file is not None]
     for file in files:
-        measured = measure_all(subject, file, folder, duration_s)
-        settings += len(measured)
-        speeds |= measured if file in passing else {}
-    return Exhaustive(speeds, time.perf_counter() - began, settings)
+        measure_all(subject, file, folder, duration_s)
+    seconds = time.perf_counter() - began
+    names, kept = ([file.folder.name for file in some] for some in (files, passing))
+    stored = {"seconds": seconds, "candidates": names, "passing": kept}
+    (folder / "exhaustive.json").write_text(json.dumps(stored), encoding="utf-8")
+    found = read_exhaustive(folder)
+    assert found is not None
+    return found
 
 
-def measure_all(subject: Subject, file: EngineFile, folder: Path, duration_s: float) -> dict[Place, Speed]:
+def measure_all(subject: Subject, file: EngineFile, folder: Path, duration_s: float) -> None:
     """Every setting of an engine, as `seatrial run` measures."""
     own = list_contenders(file.folder.name, file.manifest.device, subject.batch_sizes, count_cores())
     spec = SweepSpec(batch_sizes=subject.batch_sizes, streams=tuple(dict.fromkeys(each.streams for each in own)))
@@ -144,7 +164,6 @@ def measure_all(subject: Subject, file: EngineFile, folder: Path, duration_s: fl
     )
     measured = sweep(file, spec.model_copy(update={"limits": limits}), silent)
     measured.save(folder / f"{file.folder.name}.json")
-    return {(file.folder.name, s.latency.batch_size, s.streams): s for s in measure_speeds(measured)}
 
 
 @contextmanager
@@ -200,12 +219,13 @@ def run_network(name: str, asked: argparse.Namespace, total: Total, over: float)
     prepared, spec = prepare(name, asked)
     subject = open_subject(spec, silent)
     scratch = asked.folder / f"{name}-exhaustive"
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.copytree(prepared, scratch)
-    candidates = Candidates(open_subject(move(spec, scratch), silent), silent)
-    candidates.compile(list_candidates(spec.engines, False, False, silent))
-    load = os.getloadavg()[0]
-    found = search_exhaustively(subject, candidates, scratch, asked.duration)
+    load, found = os.getloadavg()[0], read_exhaustive(scratch)
+    if found is None:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(prepared, scratch)
+        candidates = Candidates(open_subject(move(spec, scratch), silent), silent)
+        candidates.compile(list_candidates(spec.engines, False, False, silent))
+        load, found = os.getloadavg()[0], search_exhaustively(subject, candidates, scratch, asked.duration)
     print(f"{name}: exhaustive {found.seconds:.0f} s, {found.settings} settings, load {load:.1f}", flush=True)
     limit_ms = found.find_limit()
     for goal, limit in (("throughput", None), (f"latency={limit_ms:g}ms@p99", limit_ms)):

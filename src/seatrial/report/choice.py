@@ -6,11 +6,17 @@ from pathlib import Path
 from seatrial.errors import ExitCode
 from seatrial.printable import make_printable
 from seatrial.report.formats import Grid, write_columns
+from seatrial.report.tables import Column, Table, numbers
+from seatrial.results.run import Run
 from seatrial.store.choice import CandidateResult, Choice, SettingResult
 
 _OF_SETTING = ("batch", "streams", "threads", "images/s", "95 % interval")
 HEADER = ("candidate", "accuracy", "images", "MiB", *_OF_SETTING, "outcome")
 NONE = "–"
+_WORDS = {"accuracy": "accuracy lost", "latency": "latency missed"}
+"""States that say more in other words."""
+_BY_OUTCOME = {"PASS": "as small", "FAIL": "accuracy lost", "INCONCLUSIVE": "accuracy open"}
+"""What comes of a candidate where nothing is measured."""
 MOST_LISTED = 8
 """Settings that are listed as fast as the one chosen; all are in the record."""
 _NONE_CHOSEN = {
@@ -35,6 +41,26 @@ def tabulate(choice: Choice) -> Grid:
     return Grid(HEADER, [_write_row(choice, candidate) for candidate in choice.candidates], left=(0, 1, 9))
 
 
+def make_choice(run: Run) -> tuple[Table, ...]:
+    """What of a run is to be deployed; nothing where nobody chose."""
+    choice = run.choice
+    if choice is None:
+        return ()
+    verb = f"`seatrial choose --goal {choice.goal}`"
+    note = (
+        f"By {verb}, with a drop of top-1 of certainly less than {choice.max_drop_pp:g} points. "
+        "Each candidate is shown at its best setting. Where no accuracy is shown, it did not have to be known."
+    )
+    columns = (
+        Column("Candidate", "engine"),
+        Column("Accuracy"),
+        *numbers("Images", "MiB", "Batch size", "Streams", "Threads", "Images/s", "Interval"),
+        Column("What came of it"),
+    )
+    rows = tuple(tuple(row) for row in tabulate(choice).rows)
+    return (Table("What to deploy", note, columns, rows, "No candidate was compiled."),)
+
+
 def list_reasons(choice: Choice) -> Iterator[str]:
     """Why each candidate is not the one."""
     for candidate in choice.candidates:
@@ -52,10 +78,10 @@ def name_outcome(choice: Choice, candidate: CandidateResult) -> str:
         return "not compiled"
     setting = find_best_setting(choice, candidate.name)
     if setting is not None:
-        return setting.state
+        return _WORDS.get(setting.state, setting.state)
     if candidate.outcome is None:
         return "larger" if choice.complete else "not evaluated"
-    return "as small" if candidate.outcome == "PASS" else "accuracy" if candidate.outcome == "FAIL" else "accuracy open"
+    return _BY_OUTCOME[candidate.outcome]
 
 
 def _write_row(choice: Choice, candidate: CandidateResult) -> list[str]:

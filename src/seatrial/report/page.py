@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from seatrial.printable import make_printable
 from seatrial.report import provenance, tables
+from seatrial.report.choice import make_choice
 from seatrial.report.confidence import make_confidence
 from seatrial.report.costs import make_costs
 from seatrial.report.doubt_tables import make_doubts, write_doubts
@@ -82,7 +83,7 @@ def make_page(run: Run) -> Page:
             _accuracy(run),
             PageSection(
                 "Speed and cost",
-                (make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)),
+                (*make_choice(run), *_speed(run)),
             ),
             PageSection(
                 "How it was made", (*_training(run), tables.make_parity(run), tables.make_built(run), make_layers(run))
@@ -95,6 +96,10 @@ def make_page(run: Run) -> Page:
         command=make_printable(run.manifest.command),
         version=run.manifest.environment.versions.get("seatrial", ""),
     )
+
+
+def _speed(run: Run) -> tuple[Table, ...]:
+    return make_costs(run), tables.make_speed(run), tables.make_ratios(run), make_time_spent(run)
 
 
 def _accuracy(run: Run) -> PageSection:

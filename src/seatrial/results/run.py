@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.recipes.schema import Recipe
+from seatrial.store.choice import Choice
 from seatrial.store.flips import FlipsRecord
 from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.predictions import Predictions
@@ -20,7 +21,7 @@ from seatrial.store.records import (
 from seatrial.store.training import TrainingRecord
 
 WEIGHTS, GRAPH, TRAINING, VERDICT = "checkpoint.safetensors.json", "model.onnx.json", "train/train.json", "verdict.json"
-PREPROCESSING = "preprocessing.json"
+PREPROCESSING, CHOICE = "preprocessing.json", "choice.json"
 """Paths of records in a run folder."""
 ENGINE, ACCURACY = "engines/{}/engine.json", "evaluation/{}.json"
 THROUGHPUT, SPEED = "evaluation/{}.throughput.json", "bench/{}.json"
@@ -54,6 +55,8 @@ class Run:
     """By engine name, of those with predictions that were compared: the gravest flips, with pictures."""
     preprocessing: PreprocessingProof | None = None
     """Of the recipe's steps, where a library described the model."""
+    choice: Choice | None = None
+    """What of it is to be deployed."""
     stale: Mapping[str, str] = field(default_factory=dict)
     """Records left out because they are of other inputs: which, by path."""
 

@@ -10,6 +10,7 @@ from seatrial.recipes.schema import Recipe
 from seatrial.results.recount import check_counts, check_file_name, check_versus
 from seatrial.results.run import (
     ACCURACY,
+    CHOICE,
     ENGINE,
     GRAPH,
     PREPROCESSING,
@@ -21,6 +22,7 @@ from seatrial.results.run import (
 )
 from seatrial.results.run import Run as Run
 from seatrial.results.stale import find_stale
+from seatrial.store.choice import Choice
 from seatrial.store.flips import load_flips
 from seatrial.store.measurement import Measurement, Throughput
 from seatrial.store.preprocessing_proof import PreprocessingProof
@@ -91,6 +93,7 @@ def read_records(folder: Path) -> Run:
         throughput=_load_each(Throughput, folder, names, THROUGHPUT),
         measurements=_load_each(Measurement, folder, names, SPEED),
         preprocessing=_load(PreprocessingProof, folder / PREPROCESSING),
+        choice=_load_choice(folder, manifest),
     )
     return _leave_out(whole, find_stale(whole))
 
@@ -110,6 +113,12 @@ def _leave_out(run: Run, stale: Mapping[str, str]) -> Run:
         preprocessing=None if PREPROCESSING in stale else run.preprocessing,
         stale=stale,
     )
+
+
+def _load_choice(folder: Path, manifest: RunManifest) -> Choice | None:
+    """The choice of these inputs; one of others is as none."""
+    found = _load(Choice, folder / CHOICE)
+    return found if found is not None and found.run == manifest.identity else None
 
 
 def _load(kind: type[AnyRecord], path: Path) -> AnyRecord | None:

@@ -19,7 +19,7 @@ from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.models.sources.onnx import describe_inside
 from seatrial.progress import Progress, Update, silent, write_length
 from seatrial.recipes import Recipe
-from seatrial.results.run import ACCURACY, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
+from seatrial.results.run import ACCURACY, CHOICE, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.results.speed import find_timed_s
 from seatrial.results.summarise import measure_size, summarise
 from seatrial.store.command_line import write_duration
@@ -52,7 +52,7 @@ from seatrial.workflow.time_budget import describe_budget, fit_budget
 
 CARD = "card.toml"
 """The card that the model reference led to."""
-RESULTS = (VERDICT, "report.html", "report.md", "diagnosis.json", SUMMARY)
+RESULTS = (VERDICT, CHOICE, "report.html", "report.md", "diagnosis.json", SUMMARY)
 """Conclusions from a run's records: they are deleted first when the run's inputs change."""
 
 

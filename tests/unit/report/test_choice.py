@@ -4,52 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from run_folder import MACHINE
+from made_choice import CANDIDATES, SETTINGS, make_candidate, make_choice, make_setting
+from run_folder import TORCH, Trial, build_run
 from seatrial.api.notebook import show_choice
 from seatrial.errors import ExitCode
 from seatrial.report.choice import MOST_LISTED, conclude, describe_choice, list_reasons, tabulate
-from seatrial.store.choice import CandidateResult, Choice, ChoiceTimes, SettingResult, SettingState
-
-
-def make_candidate(name: str, outcome: str | None = "PASS", size: int | None = 2**20) -> CandidateResult:
-    facts = {"name": name, "engine": name, "precision": "fp32", "device": "cpu", "graph": "model.onnx"}
-    return CandidateResult.model_validate({**facts, "outcome": outcome, "size_bytes": size, "reason": "it fell"})
-
-
-def make_setting(name: str, state: SettingState, rate: float, batch_size: int = 1, **facts: float) -> SettingResult:
-    setting = SettingResult(
-        candidate=name, batch_size=batch_size, streams=2, threads=None, state=state, images_per_s=rate, rounds=3
-    )
-    return setting.model_copy(update=facts)
-
-
-def make_choice(
-    settings: tuple[SettingResult, ...],
-    candidates: tuple[CandidateResult, ...],
-    goal: str = "throughput",
-    code: ExitCode = ExitCode.PASS,
-) -> Choice:
-    return Choice(
-        key="k", run="r", goal=goal, max_drop_pp=1, exit_code=code, candidates=candidates, settings=settings,
-        chosen=next((each for each in settings if each.state == "chosen"), None), rounds=6, error_rate=0.05,
-        times=ChoiceTimes(), environment=MACHINE, command=("seatrial compile model.onnx",), doubts=("it was hot",),
-    )  # fmt: skip
-
-
-CANDIDATES = (make_candidate("fast"), make_candidate("lossy", "FAIL"), make_candidate("slow", None))
-SETTINGS = (
-    make_setting("fast", "slower", 900.0),
-    make_setting("fast", "chosen", 1000.0, 8, low=980.0, high=1020.0),
-    make_setting("fast", "as fast", 995.0, 16, times_low=0.98, times_high=1.04),
-    make_setting("lossy", "accuracy", 2000.0).model_copy(update={"reason": "it fell"}),
-    make_setting("slow", "slower", 300.0).model_copy(update={"reason": "at least 2 times"}),
-)
+from seatrial.report.choice import make_choice as make_choice_table
+from seatrial.report.markdown import write_markdown
+from seatrial.results.run_folder import read_records
+from seatrial.store.choice import SettingResult
+from seatrial.store.records import RunManifest
 
 
 def test_each_candidate_is_shown_at_its_best_setting() -> None:
     rows = [list(row) for row in tabulate(make_choice(SETTINGS, CANDIDATES)).rows]
     assert rows[0] == ["fast", "PASS", "–", "1.0", "8", "2", "all", "1,000.0", "980.0 to 1,020.0", "chosen"]
-    assert rows[1][1] == "FAIL" and rows[1][-1] == "accuracy"
+    assert rows[1][1] == "FAIL" and rows[1][-1] == "accuracy lost"
     assert rows[2][1] == "–" and rows[2][-1] == "slower"
     assert [*list_reasons(make_choice(SETTINGS, CANDIDATES))] == ["lossy: it fell", "slow: at least 2 times"]
 
@@ -86,7 +56,20 @@ def test_the_smallest_is_said_by_its_size() -> None:
     first, second = conclude(choice)
     assert first == "deploy fast: 1,048,576 bytes, the smallest that certainly keep the accuracy"
     assert second == "the time was up before the rest was certain; the same command goes on"
-    assert [row[-1] for row in tabulate(choice).rows] == ["chosen", "accuracy", "not evaluated"]
+    assert [row[-1] for row in tabulate(choice).rows] == ["chosen", "accuracy lost", "not evaluated"]
     others = (CANDIDATES[0], make_candidate("same"), make_candidate("big", None), make_candidate("broken", None, None))
     whole = make_choice((), others, goal="size").model_copy(update={"chosen": chosen})
     assert [row[-1] for row in tabulate(whole).rows] == ["chosen", "as small", "larger", "not compiled"]
+
+
+def test_the_report_shows_the_choice_of_its_own_inputs(tmp_path: Path) -> None:
+    folder = build_run(tmp_path, Trial(ships=(TORCH,)))
+    assert make_choice_table(read_records(folder)) == ()
+    choice = make_choice(SETTINGS, CANDIDATES)
+    choice.save(folder / "choice.json")
+    assert read_records(folder).choice is None  # It is of a run with other inputs.
+    own = choice.model_copy(update={"run": RunManifest.load(folder / "run.json").identity})
+    own.save(folder / "choice.json")
+    (table,) = make_choice_table(read_records(folder))
+    assert table.title == "What to deploy" and [row[-1] for row in table.rows] == ["chosen", "accuracy lost", "slower"]
+    assert "1,000.0" in write_markdown(read_records(folder))

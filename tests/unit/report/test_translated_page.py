@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from made_choice import CANDIDATES, SETTINGS, make_choice
 from run_folder import BF16, INT8, MACHINE, ORT, TORCH, Trial, build_run, write_verdict
 from seatrial.compare.gate_expression import read_gate
 from seatrial.compare.gates import judge_agreement, judge_drop
@@ -71,6 +72,10 @@ def list_runs(base: Path) -> Iterator[Path]:
     required = build_run(base / "required", Trial(ships=(TORCH, ORT, INT8), title=TITLE))
     write_verdict(required, judge_expressions(required))
     yield required
+    chosen = build_run(base / "chosen", Trial(ships=(TORCH, ORT), title=TITLE))
+    identity = RunManifest.load(chosen / "run.json").identity
+    make_choice(SETTINGS, CANDIDATES).model_copy(update={"run": identity}).save(chosen / "choice.json")
+    yield chosen
     yield from (
         forget_labels(build_run(base / f"no-labels-{n}", Trial(ships=(TORCH, ORT), title=TITLE)), n) for n in (0, 9)
     )

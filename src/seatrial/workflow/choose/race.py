@@ -185,7 +185,25 @@ class Race:
         if len(self.racing) == 1 and self._passes(self.racing[0]) and self.count_rounds(self.racing[0]) > 1:
             return False
         short = any(self.count_rounds(each) < LEAST_ROUNDS for each in self.racing)
+        if not short and self._is_settled():
+            return False
         return len(self.rounds) < ROUNDS or (short and len(self.rounds) < MOST_ROUNDS)
+
+    def _is_settled(self) -> bool:
+        """Whether nothing that is left would be dropped by the last round either, if the estimates stay as they are.
+
+        Bounds narrow with the root of the number of rounds. To stop then drops nothing, so it adds no error.
+        """
+        layout = self.layout
+        leader = layout.find_fastest(self.racing)
+        for contender in self.racing if self._passes(leader) else ():
+            low, high = layout.compare(contender, leader, self.level)
+            if low <= 0 or math.isinf(high):
+                continue
+            behind, width = math.log(high * low) / 2, math.log(high / low) / 2
+            if contender != leader and behind > width * math.sqrt(self.count_rounds(contender) / ROUNDS):
+                return False
+        return self._passes(leader)
 
     def _has_time(self) -> bool:
         self.complete = self.complete and not self._track.is_over()

@@ -11,6 +11,7 @@ from seatrial.errors import EngineError
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.progress import Progress, Update, silent
+from seatrial.results.run import CHOICE
 from seatrial.store.choice import Choice
 from seatrial.store.files import locked
 from seatrial.store.stage_cache import CachedStage
@@ -21,7 +22,6 @@ from seatrial.workflow.choose.measuring import Measuring, list_contenders
 from seatrial.workflow.choose.race import Contender, Judged, Race, Samples
 from seatrial.workflow.choose.spec import ChooseSpec, Subject, list_candidates, open_subject
 
-CHOICE = "choice.json"
 CHOOSE = CachedStage("choose", "choose/1", "chosen")
 
 
