@@ -58,9 +58,9 @@ def make_files() -> dict[Path, str]:
 def write_commands() -> Iterator[str]:
     """The page on the command line: exit codes, then each command with its options, groups before their commands."""
     app: Any = typer.main.get_command(make_app())
-    yield from ("# The command line", "", MARK)
+    yield from ("# The command line", "")
     yield "Every command with its arguments, options and defaults, as `--help` has them, and what an exit code says."
-    yield from ("", *EXIT_CODES)
+    yield from ("", MARK, *EXIT_CODES)
     yield from (f"| {code.value} | {escape(code.meaning)} |" for code in ExitCode)
     yield from ("", "What to do about each: [AGENTS.md](../AGENTS.md#exit-codes).", "")
     yield from write_command("seatrial", app)
@@ -83,8 +83,7 @@ def write_command(name: str, command: Any) -> Iterator[str]:
 
 def write_records() -> Iterator[str]:
     """The page on stored files: a row for each schema."""
-    yield from ("# Cards and records", "", MARK)
-    yield from (RECORDS, "| schema | of | keys |", "|---|---|---|")
+    yield from ("# Cards and records", "", RECORDS, MARK, "| schema | of | keys |", "|---|---|---|")
     for name in SCHEMAS:
         made = make_schema(name)
         keys = ", ".join(f"`{key}`" for key in made["properties"] if key not in ("schema", "checksum"))
