@@ -66,7 +66,7 @@ def match_names(by_name: dict[str, int], index: NameIndex, path: Path) -> dict[s
     """
     if all(name in index for name in by_name):
         return by_name
-    images = [index.find(name) or name for name in by_name]
+    images = index.find_all(by_name)
     matched = dict(zip(images, by_name.values(), strict=True))
     if len(matched) == len(by_name):
         return matched

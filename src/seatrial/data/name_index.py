@@ -1,6 +1,6 @@
 """Ids of images by what others call them."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from functools import cached_property
 
 MOST_SUFFIXES = 16
@@ -24,6 +24,15 @@ class NameIndex:
         if self._has_folders:
             return self._others.get(name) or (base if base in self._ids else self._others.get(base))
         return base if base in self._ids else self._find_longer(base)
+
+    def find_all(self, names: Iterable[str]) -> list[str]:
+        """The ids that are meant, or, where `find` has none, the names as they are."""
+        ids, find = self._ids, self.find
+        if self._has_folders or len(self._suffixes) != 1:
+            return [find(name) or name for name in names]
+        # Of a million names a call for each takes most of a second.
+        (suffix,) = self._suffixes
+        return [n if n in ids else longer if (longer := n + suffix) in ids else find(n) or n for n in names]
 
     @cached_property
     def _has_folders(self) -> bool:

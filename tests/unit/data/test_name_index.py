@@ -39,3 +39,12 @@ def test_a_name_is_found_by_suffixes_or_by_a_table_alike(
 ) -> None:
     monkeypatch.setattr(name_index, "MOST_SUFFIXES", most)
     assert NameIndex(ids).find(name) == found
+
+
+@pytest.mark.parametrize(
+    "ids", [("a.jpg", "b.c.jpg"), ("a.jpg", "b.png"), ("a.jpg", "x/b.jpg"), ("a", "b"), FLAT, FOLDERS]
+)
+def test_all_names_are_found_as_one_by_one(ids: Sequence[str]) -> None:
+    index = NameIndex(ids)
+    names = ["a", "a.jpg", "val/a", "b", "b.c", "x\\\\b", "d", "none", "", *ids]
+    assert index.find_all(names) == [index.find(name) or name for name in names]
