@@ -170,7 +170,7 @@ def _to_table(part: Predictions, names: Sequence[str]) -> pa.Table:
     for name, words in metadata.items():
         place = schema.get_field_index(name)
         schema = schema.set(place, schema.field(place).with_metadata(words))
-    return table.cast(schema) if metadata else table
+    return pa.Table.from_arrays(table.columns, schema=schema)
 
 
 def _from_array(values: NDArray[Any], kind: Any) -> Any:
@@ -205,7 +205,7 @@ def _from_table(table: pa.Table) -> Predictions:
     ids, classes, scores = (table[name] for name in COLUMNS)
     content = next((name for name in CONTENT if name in table.column_names), None)
     predictions = Predictions(
-        tuple(restore_name(str(image)) for image in ids.cast(pa.string()).to_pylist()),
+        tuple(restore_name(str(image)) for image in _cast(ids, pa.string()).to_pylist()),
         _read_column(table, LABEL, pa.int32()),
         _to_matrix(classes, pa.int32()),
         _to_matrix(scores, pa.float32()),
@@ -230,7 +230,12 @@ def _read_column(table: pa.Table, name: str, kind: Any) -> NDArray[Any] | None:
 def _to_array(values: Any, kind: Any) -> NDArray[Any]:
     """Numbers of a column, none of them null; pyarrow's own `to_numpy` loads pandas where it is installed."""
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return np.from_dlpack(whole.cast(kind))
+    return np.from_dlpack(_cast(whole, kind))
+
+
+def _cast(values: Any, kind: Any) -> Any:
+    """Values of a type; casting loads all of pyarrow's functions, and what we wrote has the type."""
+    return values if values.type == kind else values.cast(kind)
 
 
 def _read_metadata(table: pa.Table, column: str, key: str) -> str:
