@@ -75,7 +75,7 @@ def draw_errors(case: Case, count: int, rng: random.Random) -> Iterator[Case]:
 
 
 def draw_limits(case: Case, count: int, rng: random.Random) -> Iterator[Case]:
-    """Limits, some of which suffice."""
+    """Limits, some of which suffice; below 8 MiB of addresses Python itself cannot import."""
     assert case.clean is not None
     largest = max(map(len, case.clean.files.values()), default=0) + 100
     for place in range(count):
@@ -83,7 +83,7 @@ def draw_limits(case: Case, count: int, rng: random.Random) -> Iterator[Case]:
         if kind == "file size":
             yield replace(case, limit=(resource.RLIMIT_FSIZE, rng.randrange(largest)))
         elif kind == "addresses":
-            yield replace(case, limit=(resource.RLIMIT_AS, int(2 ** rng.uniform(18, 32))))
+            yield replace(case, limit=(resource.RLIMIT_AS, int(2 ** rng.uniform(23, 32))))
         else:
             yield replace(case, limit=(resource.RLIMIT_NOFILE, rng.randrange(8, 40)))
 
