@@ -32,7 +32,8 @@ class NameIndex:
             return [find(name) or name for name in names]
         # Of a million names a call for each takes most of a second.
         (suffix,) = self._suffixes
-        return [n if n in ids else longer if (longer := n + suffix) in ids else find(n) or n for n in names]
+        bases = ((name, name[name.rfind("/") + 1 :]) for name in names)
+        return [b if b in ids else longer if (longer := b + suffix) in ids else find(n) or n for n, b in bases]
 
     @cached_property
     def _has_folders(self) -> bool:
