@@ -60,13 +60,13 @@ def _find_links(folder: str) -> Iterator[str]:
     """Every link in a folder, at any depth; as text, as a list does this for every run that it shows."""
     todo = [folder]
     while todo:
-        # What cannot be listed cannot be opened either.
-        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    yield entry.path
-                elif entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
+        # What cannot be listed cannot be opened either. It is closed before anything is yielded: whoever takes no more
+        # leaves the rest to the garbage collector.
+        entries: list[os.DirEntry[str]] = []
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as listing:
+            entries += listing
+        yield from (entry.path for entry in entries if entry.is_symlink())
+        todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def make_address(place: str, /, **query: object) -> str:

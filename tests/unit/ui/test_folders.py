@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from page_client import open_client
 from run_folder import Trial, build_run
+from seatrial.ui import folders
 from seatrial.ui.folders import make_address
 from seatrial.ui.guard import read_query
 
@@ -61,6 +63,14 @@ def test_a_run_with_a_link_that_leads_outside_is_refused(root: Path, place: str)
     answer = open_client(root).get("/report", params={"run": "a"})
     assert answer.status_code == 422
     assert "leads out of" in answer.text and "Inside" not in answer.text
+
+
+def test_no_folder_stays_open_when_a_link_was_found(root: Path) -> None:
+    (root / "a" / "out").symlink_to(root.parent / "outside")
+    links = folders._find_links(str(root / "a"))
+    before = psutil.Process().num_fds()
+    assert next(links) == str(root / "a" / "out")
+    assert psutil.Process().num_fds() == before
 
 
 def test_a_link_that_stays_inside_is_followed(root: Path) -> None:
