@@ -98,7 +98,7 @@ def find_near(name: str, known: Collection[str], most: int, cutoff: float = 0.5)
     """The known names nearest to `name`.
 
     First those that differ in case and punctuation alone, then those with the same characters in another order, then
-    those with other digits, then by their likeness.
+    those with other digits, then by how much they share.
     """
     plain = {each: _strip_signs(each) for each in known}
     own = _strip_signs(name)
@@ -106,11 +106,11 @@ def find_near(name: str, known: Collection[str], most: int, cutoff: float = 0.5)
     def rank(each: str) -> tuple[bool, bool, bool, float, str]:
         other = plain[each]
         family = _DIGITS.search(own) is not None and _DIGITS.sub("", other) == _DIGITS.sub("", own)
-        likeness = difflib.SequenceMatcher(None, other, own).ratio()
-        return other == own, sorted(other) == sorted(own), family, likeness, each
+        similarity = difflib.SequenceMatcher(None, other, own).ratio()
+        return other == own, sorted(other) == sorted(own), family, similarity, each
 
     ranked = sorted(map(rank, plain), reverse=True)
-    return [each for *alike, likeness, each in ranked if any(alike) or likeness >= cutoff][:most]
+    return [each for *alike, similarity, each in ranked if any(alike) or similarity >= cutoff][:most]
 
 
 _DIGITS = re.compile(r"\d+")

@@ -32,7 +32,7 @@ Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout(Generic[Key]):
+class TwoWayFit(Generic[Key]):
     """Settings in rounds, taken apart into settings, rounds and noise."""
 
     keys: tuple[Key, ...]
@@ -69,7 +69,7 @@ def _exp(value: float) -> float:
     return math.inf if value > 700 else math.exp(value)
 
 
-def fit_layout(rounds: Sequence[Mapping[Key, float]]) -> Layout[Key]:
+def fit_layout(rounds: Sequence[Mapping[Key, float]]) -> TwoWayFit[Key]:
     """Take the logarithms of times apart, by round and setting.
 
     Every round must have a setting in common with another, as it has where the fastest so far is in all of them.
@@ -97,7 +97,7 @@ def fit_layout(rounds: Sequence[Mapping[Key, float]]) -> Layout[Key]:
     share = freedom / len(entries)
     squares = of_setting.T @ residuals**2
     own = np.where(counts >= OWN_ROUNDS, squares / np.maximum(counts * share, 1e-12), 0.0)
-    return Layout(
+    return TwoWayFit(
         keys=keys,
         effects=found[: len(keys)],
         spread=inverse[: len(keys), : len(keys)],

@@ -19,7 +19,7 @@ BUSY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
+class SearchResult:
     """How the search ended."""
 
     verdicts: Mapping[str, Judged] = field(default_factory=dict)
@@ -38,7 +38,7 @@ def conclude(
     spec: ChooseSpec,
     subject: Subject,
     candidates: Candidates,
-    conclusion: Conclusion,
+    conclusion: SearchResult,
     spent_s: Mapping[str, float],
 ) -> Choice:
     """The record of a choice."""
@@ -74,7 +74,7 @@ def _find_smallest(candidates: Candidates, verdicts: Mapping[str, Judged]) -> Se
     return SettingResult(candidate=best, state="chosen", batch_size=1, streams=1, threads=None)
 
 
-def _list_settings(conclusion: Conclusion) -> Iterator[SettingResult]:
+def _list_settings(conclusion: SearchResult) -> Iterator[SettingResult]:
     race = conclusion.race
     assert race is not None
     for contender in race.entered:
@@ -117,7 +117,7 @@ def _describe_setting(race: Race, contender: Contender, best: Contender | None) 
 
 
 def _describe(
-    subject: Subject, candidates: Candidates, candidate: Candidate, conclusion: Conclusion
+    subject: Subject, candidates: Candidates, candidate: Candidate, conclusion: SearchResult
 ) -> CandidateResult:
     judged, record = conclusion.verdicts.get(candidate.name), candidates.records.get(candidate.name)
     build = candidate.build
@@ -171,7 +171,7 @@ def write_commands(subject: Subject, candidate: Candidate, setting: SettingResul
         yield join_words(measured)
 
 
-def _find_doubts(conclusion: Conclusion) -> Iterator[str]:
+def _find_doubts(conclusion: SearchResult) -> Iterator[str]:
     race = conclusion.race
     if race is None:
         return

@@ -13,7 +13,7 @@ from seatrial.engines.base import EngineFile
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.store.files import hash_value
 from seatrial.store.measurement import Point
-from seatrial.workflow.choose.race import Contender, Samples
+from seatrial.workflow.choose.race import Contender, RoundSamples
 from seatrial.workflow.tune import set_threads
 
 DURATION_S = 0.3
@@ -59,7 +59,7 @@ class Measuring(Closing):
         """Measurements of earlier attempts."""
         return sum(saved.reused for saved in self._saved.values())
 
-    def measure(self, contender: Contender, file: EngineFile, number: int, least: int = 0) -> Samples:
+    def measure(self, contender: Contender, file: EngineFile, number: int, least: int = 0) -> RoundSamples:
         """The durations of one process.
 
         Args:
@@ -78,7 +78,7 @@ class Measuring(Closing):
         )
         point = self._find_or_run(contender, file, number, limits, check=False)
         busy = point.others_busy
-        return Samples(point.durations_ms, quiet=busy is not None and busy <= BUSY)
+        return RoundSamples(point.durations_ms, quiet=busy is not None and busy <= BUSY)
 
     def confirm(self, contender: Contender, file: EngineFile) -> None:
         """Measure a setting once more, its timed outputs compared with untimed ones.

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from seatrial.errors import EngineError
 from seatrial.metrics.race import (
     ALPHA,
-    Layout,
+    TwoWayFit,
     count_needed,
     fit_layout,
     judge_percentile,
@@ -63,7 +63,7 @@ class LatencyLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class RoundSamples:
     """What one process measured of a setting."""
 
     durations_ms: tuple[float, ...]
@@ -93,7 +93,7 @@ class Drop:
 class Track(Protocol):
     """What a race is run on."""
 
-    def measure(self, contender: Contender, number: int, least: int) -> Samples:
+    def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
         """Measure a setting in a fresh process, or find it measured.
 
         Args:
@@ -136,7 +136,7 @@ class Race:
         self.dropped: dict[Contender, Drop] = {}
         self.verdicts: dict[str, Judged] = {}
         self.rounds: list[dict[Contender, float]] = []
-        self.samples: dict[Contender, list[Samples]] = {}
+        self.samples: dict[Contender, list[RoundSamples]] = {}
         self.beyond: dict[Contender, list[float]] = {}
         """Durations in ms of measurements that are no round's."""
         self.in_time: set[Contender] = set()
@@ -161,7 +161,7 @@ class Race:
         return self.layout.find_fastest(passing) if passing else None
 
     @property
-    def layout(self) -> Layout[Contender]:
+    def layout(self) -> TwoWayFit[Contender]:
         """The times of all rounds, taken apart."""
         return fit_layout(self.rounds)
 

@@ -17,9 +17,9 @@ from seatrial.store.files import locked
 from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.bench import prepare_pixels
 from seatrial.workflow.choose.candidates import FOLDER, Candidates, list_unjudged
-from seatrial.workflow.choose.conclude import Conclusion, conclude
+from seatrial.workflow.choose.conclude import SearchResult, conclude
 from seatrial.workflow.choose.measuring import Measuring, list_contenders
-from seatrial.workflow.choose.race import Contender, Judged, Race, Samples
+from seatrial.workflow.choose.race import Contender, Judged, Race, RoundSamples
 from seatrial.workflow.choose.spec import ChooseSpec, Subject, list_candidates, open_subject
 
 CHOOSE = CachedStage("choose", "choose/1", "chosen")
@@ -106,7 +106,7 @@ def _choose_key(spec: ChooseSpec, subject: Subject, texts: tuple[str, ...]) -> s
     )
 
 
-def choose_smallest(candidates: Candidates, watch: Watch) -> Conclusion:
+def choose_smallest(candidates: Candidates, watch: Watch) -> SearchResult:
     """Evaluate the candidates from the smallest files on, until one keeps the accuracy and all larger ones are left."""
     verdicts: dict[str, Judged] = {}
     sizes = {name: candidates.measure_size(name) for name in candidates.by_name}
@@ -115,7 +115,7 @@ def choose_smallest(candidates: Candidates, watch: Watch) -> Conclusion:
     while todo and not watch.is_over():
         size, name = todo.pop(0)
         if best is not None and size > best:
-            return Conclusion(verdicts=verdicts)
+            return SearchResult(verdicts=verdicts)
         with watch.time("evaluate"):
             verdicts[name] = candidates.judge(name)
         if verdicts[name].outcome == "PASS":
@@ -125,10 +125,10 @@ def choose_smallest(candidates: Candidates, watch: Watch) -> Conclusion:
         mixed_size = None if mixed is None else candidates.measure_size(mixed.name)
         if mixed is not None and mixed_size is not None:
             todo = sorted([*todo, (mixed_size, mixed.name)])
-    return Conclusion(verdicts=verdicts, complete=not todo)
+    return SearchResult(verdicts=verdicts, complete=not todo)
 
 
-def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Watch, progress: Progress) -> Conclusion:
+def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Watch, progress: Progress) -> SearchResult:
     pipeline = read_pipeline(subject.graph.manifest)
     own = subject.folder / FOLDER
     own.mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Wat
             track.confirm(best)
         if not race.verdicts and race.complete and race.dropped:
             _refuse_unrunnable(race)
-        return Conclusion(race.verdicts, race, best, race.complete, measuring.reused, measuring.done)
+        return SearchResult(race.verdicts, race, best, race.complete, measuring.reused, measuring.done)
 
 
 def _refuse_unrunnable(race: Race) -> None:
@@ -173,7 +173,7 @@ class _Track:
         device = candidate.build.device
         return list_contenders(name, device, self.subject.batch_sizes, count_cores())
 
-    def measure(self, contender: Contender, number: int, least: int) -> Samples:
+    def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
         """As `race.Track.measure`."""
         file = self.candidates.by_name[contender.candidate].file
         assert file is not None

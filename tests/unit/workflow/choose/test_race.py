@@ -20,7 +20,7 @@ from seatrial.workflow.choose.race import (
     Judged,
     LatencyLimit,
     Race,
-    Samples,
+    RoundSamples,
 )
 
 PASS, FAIL, OPEN = Judged("PASS", "kept"), Judged("FAIL", "lost"), Judged("INCONCLUSIVE", "few images")
@@ -43,7 +43,7 @@ class MadeUpTrack:
     measured: list[tuple[Contender, int]] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
 
-    def measure(self, contender: Contender, number: int, least: int) -> Samples:
+    def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
         if contender in self.broken:
             raise EngineError("no memory for it")
         self.measured.append((contender, number))
@@ -51,7 +51,7 @@ class MadeUpTrack:
         rng = np.random.default_rng([self.seed, number, zlib.crc32(str(contender).encode())])
         scale = np.exp(machine + rng.normal(0, self.noise))
         batch_ms = self.image_ms[contender] * contender.batch_size * contender.streams * scale
-        return Samples(tuple((batch_ms * self.tail(rng, max(5, least))).tolist()), self.quiet)
+        return RoundSamples(tuple((batch_ms * self.tail(rng, max(5, least))).tolist()), self.quiet)
 
     def judge(self, candidate: str) -> Judged:
         self.judged.append(candidate)
