@@ -9,6 +9,10 @@ import seatrial
 
 SOURCES = Path(seatrial.__file__).parent
 USED = {
+    (
+        "cli/completion.py",
+        "typer._completion_shared",
+    ),  # Its scripts for shells; without it they stay typer's.
     ("engines/torch/session.py", "torch._inductor"),  # Its setting `freezing` has no public switch.
     ("engines/torch/session.py", "torch._C._dynamo.eval_frame"),  # Frees what was compiled for one session.
 }
