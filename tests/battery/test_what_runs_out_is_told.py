@@ -81,7 +81,8 @@ def draw_limits(case: Case, count: int, rng: random.Random) -> Iterator[Case]:
     for place in range(count):
         kind = LIMITS[place % len(LIMITS)]
         if kind == "file size":
-            yield replace(case, limit=(resource.RLIMIT_FSIZE, rng.randrange(largest)))
+            # What the command says goes into a file too, which this leaves room for.
+            yield replace(case, limit=(resource.RLIMIT_FSIZE, 1000 + rng.randrange(largest)))
         elif kind == "addresses":
             yield replace(case, limit=(resource.RLIMIT_AS, int(2 ** rng.uniform(23, 32))))
         else:
