@@ -36,7 +36,8 @@ def test_samples_are_drawn_as_asked(statistics: ModuleType) -> None:
 def test_it_prints_a_line_for_each_machine(statistics: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     statistics.main(["--runs", "4", "--resamples", "20"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + len(statistics.MACHINES) + 1
+    # Two tables, each with two lines above and a summary, and a blank line between.
+    assert len(lines) == 3 + len(statistics.MACHINES) + 1 + 3 + len(statistics.SHARED_NOISE)
     assert lines[2].split()[:4] == ["5", "0.0%", "5.0%", "0.00"]
 
 

@@ -41,7 +41,7 @@ def test_the_page_has_a_row_and_a_command_for_each_format() -> None:
     assert asked == set(FORMS)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.md")))
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs" / "examples").glob("*.zh.md")))
 def test_an_example_of_a_guide_has_the_sections_of_today_full_tables_and_no_error(name: str) -> None:
     text = read_page(f"docs/examples/{name}")
     assert set(re.findall(r'^(#+) (.*)<a name="', text, re.MULTILINE)) <= {("#" * n, title) for n, title in HEADINGS}

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.api.results import ChoiceResult
-from seatrial.api.trial import make_run_spec
+from seatrial.api.trial import make_run_spec, run
 from seatrial.api.values import Names, Place, Sizes, check_numbers, find_path, list_names, read_sizes
 from seatrial.errors import UsageError
 from seatrial.extras import naming_extras
@@ -95,6 +96,5 @@ def _begin(options: Mapping[str, Any]) -> "RunSpec | None":
             problem = f"{target} is no run folder, and of a model reference --{name} is missing"
             raise UsageError(problem, f"give --{name}, or the folder of a run")
     of_run = {name: options[name] for name in (*_OF_A_RUN, "strip_prefix", "no_labels", "fetch")}
-    defaults = {"bench_duration": 10.0, "bench_samples": 50, "evaluate_batch_size": 16, "opset": None}
-    others = {"engines": None, "batch_size": None, "calibration": None, "measure_again": False, "gate": None}
-    return make_run_spec({"recipe": options["target"], "time_budget": None, **defaults, **others, **of_run})
+    defaults = {name: option.default for name, option in signature(run).parameters.items()}
+    return make_run_spec({**defaults, "recipe": options["target"], **of_run})

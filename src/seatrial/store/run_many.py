@@ -23,6 +23,7 @@ class CellOptions(Strict):
     engines: tuple[Text, ...] = ()
     batch_size: tuple[Positive, ...] = ()
     bench_duration: Annotated[float, Field(gt=0)] | None = None
+    bench_precision: Annotated[float, Field(ge=0, le=100)] | None = None
     bench_samples: Positive | None = None
     evaluate_batch_size: Positive | None = None
     opset: Positive | None = None

@@ -26,7 +26,8 @@ def library() -> Iterator[FakeLibrary]:
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """The number of a process that is no relative of this one's."""
-    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL).pid)"
+    # Nothing of ours is left open in it: its parent's output would end when it does.
+    script = "from subprocess import DEVNULL, Popen; print(Popen(['sleep', '60'], stdout=DEVNULL, stderr=DEVNULL).pid)"
     number = int(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
     yield number
     os.kill(number, 9)

@@ -79,7 +79,7 @@ def test_a_missing_library_is_named_with_what_brings_it(
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
     monkeypatch.setattr("seatrial.models.build.import_module", fail)
-    with pytest.raises(EngineError, match=rf"need {missing}, .*pip install 'seatrial\[torch\]'"):
+    with pytest.raises(EngineError, match=rf"^{missing}, which .* need, .*pip install 'seatrial\[torch\]'"):
         build_network(network)
 
 
