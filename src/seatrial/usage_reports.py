@@ -7,6 +7,8 @@ OFF = {
     "ORT_DISABLE_TELEMETRY": "1",
     "NNCF_CI": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's data library besides, with the process that would collect them.
+    "RAY_DATA_USAGE_DISABLED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }

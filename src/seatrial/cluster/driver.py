@@ -46,8 +46,6 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     """
     start_process()
     _redirect_output(log)
-    # No usage statistics, and no process that would collect them.
-    os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
     try:
         with _connected(address):
             nodes = tuple(_survey(sorted(_list_nodes(resource), key=lambda node: node.id)))

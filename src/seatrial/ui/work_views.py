@@ -107,9 +107,7 @@ def write_duration(seconds: float) -> str:
 def _describe_evaluation(title: str, state: str, is_running: bool, found: EvaluationProgress) -> WorkView:
     facts = []
     if found.hits and found.predicted:
-        low, high = wilson_interval(found.hits[0], found.predicted)
-        share = write_percent(found.hits[0] / found.predicted)
-        facts.append(("Top-1 so far, %", f"{share} ({write_percent(low)} to {write_percent(high)})"))
+        facts.append(("Top-1 so far, %", _write_share(found.hits[0] / found.predicted, found.predicted)))
         facts.append((f"Top-{len(found.hits)} so far, %", write_percent(found.hits[-1] / found.predicted)))
     if found.images_per_s:
         facts.append(("Images/s", write_figures(found.images_per_s)))
@@ -125,23 +123,26 @@ def _describe_training(title: str, state: str, is_running: bool, found: Training
     last = {} if found.last is None else found.last
     figures = {name: value for name, value in last.items() if isinstance(value, int | float)}
     facts = [(words, _write(figures[name])) for name, words in STEP_FIGURES if name in figures]
-    tops = [(epoch, 100 * top1) for epoch, top1 in _find_pairs(found.epochs, "epoch", "val_top1")]
+    tops = _find_pairs(found.epochs, "epoch", "val_top1")
     if tops:
-        counts = dict(_find_pairs(found.epochs, "epoch", "val_images"))
-        facts.append(("Validation top-1, %", _write_validation(*tops[-1], int(counts.get(tops[-1][0], 0)))))
+        epoch, top1 = tops[-1]
+        images = dict(_find_pairs(found.epochs, "epoch", "val_images")).get(epoch, 0)
+        facts.append(("Validation top-1, %", f"{_write_share(top1, int(images))} after epoch {epoch:g}"))
     losses = _find_pairs(found.curve, "step", "loss")
-    charts = (*_draw("Loss by step", losses), *_draw("Validation top-1 by epoch, %", tops))
+    charts = (
+        *_draw("Loss by step", losses),
+        *_draw("Validation top-1 by epoch, %", [(epoch, 100 * top1) for epoch, top1 in tops]),
+    )
     done, total = int(figures.get("step", 0)), int(figures.get("steps", 0))
     return WorkView(title, state, is_running, done, total, "steps", tuple(facts), charts=charts)
 
 
-def _write_validation(epoch: float, top1_percent: float, images: int) -> str:
-    """An epoch's accuracy, with its interval where the images are known (0: they are not)."""
-    share = write_percent(top1_percent / 100)
-    if images > 0:
-        low, high = wilson_interval(round(top1_percent / 100 * images), images)
-        share = f"{share} ({write_percent(low)} to {write_percent(high)})"
-    return f"{share} after epoch {epoch:g}"
+def _write_share(share: float, images: int) -> str:
+    """An accuracy in percent, with its interval where the images are known (0: they are not)."""
+    if images <= 0:
+        return write_percent(share)
+    low, high = wilson_interval(round(share * images), images)
+    return f"{write_percent(share)} ({write_percent(low)} to {write_percent(high)})"
 
 
 def _write(figure: float) -> str:

@@ -51,9 +51,9 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
     spec = plan.spec
     if spec.time_budget_s is None:
         return spec
-    stored = _find_choice(spec)
+    stored, is_same = _find_choice(spec)
     measured = _find_measured(plan, stored)
-    if stored is not None and _is_for_the_same(spec, stored):
+    if stored is not None and is_same:
         return replace(stored, measured_as=_keep(measured, _Choice.of(stored)))
     estimates = read_estimates(spec.output, plan.checked.recipe.network.name)
     rest = [stage for stage in plan.stages if stage.stage != "bench"]
@@ -82,24 +82,21 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
     return replace(_apply(spec, chosen), measured_as=kept)
 
 
-def _find_choice(spec: RunSpec) -> RunSpec | None:
-    """What a run in this folder chose from the same batch sizes and times, for whichever budget and engines."""
+def _find_choice(spec: RunSpec) -> tuple[RunSpec | None, bool]:
+    """What a run in this folder chose from the same batch sizes and times, and whether for this budget and engines."""
     with suppress(SeatrialError):
         stored = RunManifest.load(spec.output / "run.json").spec
-        if stored.get("time_budget", [])[1:] == describe_budget(spec)[1:]:
-            return replace(
+        before, now = stored.get("time_budget", []), describe_budget(spec)
+        if before[1:] == now[1:]:
+            chosen = replace(
                 spec,
                 before_budget=spec,
                 batch_sizes=tuple(stored["batch_sizes"]),
                 bench_duration_s=stored["bench_duration_s"],
                 bench_min_samples=stored["bench_min_samples"],
             )
-    return None
-
-
-def _is_for_the_same(spec: RunSpec, stored: RunSpec) -> bool:
-    manifest = RunManifest.load(spec.output / "run.json").spec
-    return bool(manifest["time_budget"] == describe_budget(spec) and manifest["engines"] == list(spec.engines))
+            return chosen, before == now and stored["engines"] == list(spec.engines)
+    return None, False
 
 
 def _find_measured(plan: RunPlan, stored: RunSpec | None) -> dict[str, RunSpec]:
