@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+import seatrial.ui
 from seatrial.cli import run_cli
 from seatrial.cli import ui as verb
 from seatrial.machine.isolated_process import PYTHON
@@ -100,6 +101,8 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.C
 def test_without_the_extra_it_is_named(
     tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # The package that is imported anew becomes an attribute of seatrial; the old one comes back with its modules.
+    monkeypatch.setattr(seatrial, "ui", seatrial.ui)
     for name in [name for name in sys.modules if name.startswith(("seatrial.ui", module))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)

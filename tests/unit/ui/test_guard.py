@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from page_client import HOST, PORT, open_client
 from run_folder import Trial, build_run
 from seatrial.ui.guard import PageAccess
+from seatrial.ui.run_index import RunIndex
 from seatrial.ui.server import make_app
 from seatrial.ui.site import open_site
 
@@ -128,7 +129,7 @@ def test_every_answer_forbids_what_is_not_of_this_page(root: Path, page: str, ho
 
 
 def test_an_error_of_ours_has_the_headers_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seatrial.ui.site.RunIndex.find", lambda index: 1 / 0)
+    monkeypatch.setattr(RunIndex, "find", lambda index: 1 / 0)
     session = PageAccess()
     app = make_app(open_site(root), session, PORT)
     client = TestClient(app, base_url=HOST, raise_server_exceptions=False)
