@@ -161,12 +161,14 @@ def compile(
     recipe: Place | None = None,
     aipp: Place | None = None,
     tune: bool = False,
+    speed_check: bool = True,
     progress: Progress | None = None,
 ) -> EngineResult:
     """Compile a graph for an engine; `manifest.executed` says what was read back from the build.
 
     Args:
         option: options of the engine, as a mapping or as texts NAME=VALUE.
+        speed_check: note where an int8 engine is certainly slower than a float one, timed beside it; not with `tune`.
 
     Raises:
         UsageError: there is no such engine or option, or the graph has no manifest.
@@ -189,5 +191,7 @@ def compile(
     if aipp is not None:
         source = insert_aipp(source, load_aipp(Path(aipp)), notify)
     spec = replace(choose_engine(source, engine, precision, device), batch_sizes=sizes, options=options)
-    build = tune_graph if tune else compile_graph
-    return EngineResult(Path(output), build(source, spec, Path(output), notify).manifest)
+    if tune:
+        return EngineResult(Path(output), tune_graph(source, spec, Path(output), notify).manifest)
+    built = compile_graph(source, spec, Path(output), notify, speed_check=speed_check)
+    return EngineResult(Path(output), built.manifest)

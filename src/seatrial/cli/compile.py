@@ -43,6 +43,9 @@ def compile(
     tune: Annotated[
         bool, typer.Option("--tune", help="Find and keep the fastest batch size, streams and threads.")
     ] = False,
+    speed_check: Annotated[
+        bool, typer.Option(help="Time an int8 engine beside a float one and warn where it is slower.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Compile a graph for an engine and read back what was built."""
@@ -58,6 +61,7 @@ def compile(
             recipe=recipe,
             aipp=aipp,
             tune=tune,
+            speed_check=speed_check,
             progress=progress,
         ).manifest
     if as_json:

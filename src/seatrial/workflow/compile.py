@@ -31,6 +31,7 @@ from seatrial.store.records import GraphManifest
 from seatrial.store.stage_cache import CachedStage
 from seatrial.strict import check_name
 from seatrial.workflow.export import PARITY_IMAGES, draw_inputs, find_graph, load_inputs
+from seatrial.workflow.int8_speed import check_int8_speed
 
 COMPILE = CachedStage("compile", "compile/2", "compiled")
 
@@ -154,11 +155,19 @@ def _probe_engine(name: str) -> Capabilities:
 
 
 def compile_graph(
-    graph: Path | GraphFile, spec: BuildSpec, output: Path, progress: Progress = silent, proof: Sequence[Path] = ()
+    graph: Path | GraphFile,
+    spec: BuildSpec,
+    output: Path,
+    progress: Progress = silent,
+    proof: Sequence[Path] = (),
+    speed_check: bool = False,
 ) -> EngineFile:
     """Compile into the folder `output`, or find it done.
 
     Where the engine wants its precision in the graph, a graph is derived beside it and compared with it on `proof`.
+
+    Args:
+        speed_check: time an int8 engine that was built beside a float one, and note where it is slower.
 
     Raises:
         UsageError: no such graph, one in another precision, or an option that the engine does not have.
@@ -178,6 +187,8 @@ def compile_graph(
     progress(Update("compile", note=f"{output.name}: {version}{', ' + executed if executed else ''}"))
     for note in built.manifest.notes:
         progress(Update("compile", note=f"{output.name}: {note}"))
+    if speed_check:
+        check_int8_speed(graph, spec, built, progress)
     return built
 
 
