@@ -58,7 +58,7 @@ def test_what_is_not_there_is_named(
     ("engines", "code", "words"),
     [
         ("onnxruntim", 2, "there is no engine 'onnxruntim'; did you mean 'onnxruntime'?"),
-        ("onnxruntime:int3", 2, "there is no precision 'int3'; did you mean 'int8'?"),
+        ("onnxruntime:int3", 2, "there is no precision 'int3' (fp32, tf32, bf16, fp16, int8); did you mean 'int8'?"),
         ("openvino,openvino:fp32", 2, "--engines names 'openvino' twice"),
         ("openvino:", 2, "names no precision after the colon"),
         (",", 2, "--engines names no engine"),

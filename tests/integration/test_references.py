@@ -61,7 +61,7 @@ def test_published_weights_are_taken_from_where_they_are(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert run(tiny_trial, tmp_path / "run", REFERENCE) == 2
     told = capsys.readouterr().err
-    assert "the weights" in told and "are not on this machine" in told and "--fetch downloads https://" in told
+    assert "the weights" in told and "are not on this machine" in told and "add --fetch to download https://" in told
     assert not (tmp_path / "run").exists()
     recipe = resolve_recipe(REFERENCE)
     assert recipe.weights is not None

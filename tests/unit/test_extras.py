@@ -21,8 +21,8 @@ from tiny_trial import TinyTrial
 PROJECT: dict[str, Any] = tomllib.loads(
     (Path(seatrial.__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
 )["project"]
-BARE = """
-import contextlib, importlib.metadata, io, json, sys
+HIDE = """
+import contextlib, importlib.metadata, io, json, runpy, sys
 gone, commands = json.loads(sys.argv[1])
 known = importlib.metadata.version
 def find(name):
@@ -31,6 +31,9 @@ def find(name):
     return known(name)
 importlib.metadata.version = find
 sys.modules.update(dict.fromkeys(gone))
+"""
+"""Hides what is not installed."""
+BARE = f"""{HIDE}
 from seatrial.cli import run_cli
 done = []
 for words in commands:
@@ -135,6 +138,16 @@ def test_every_other_verb_names_the_extra_in_one_line(tiny_run: Path, tiny_trial
     # An engine is only opened under the lock of the folder that its results go to.
     assert list((tmp_path / "out").rglob("*")) == []
     assert before == {path: path.stat().st_mtime_ns for path in tiny_run.rglob("*")}
+
+
+@pytest.mark.parametrize(("gone", "extra"), [(GONE, "cpu"), ({"onnx": "onnx"}, "trial")])
+def test_the_checks_of_an_engine_name_the_extra_in_one_line(gone: dict[str, str], extra: str) -> None:
+    script = f"{HIDE}\nsys.argv[1:] = commands\nrunpy.run_module('seatrial.testing', run_name='__main__')"
+    words = [sys.executable, "-c", script, json.dumps([gone, ["onnxruntime"]])]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.startswith("seatrial: ") and done.stderr.count("\n") == 1
+    assert f"pip install 'seatrial[{extra}]'" in done.stderr
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -124,6 +124,8 @@ def _fail_for_usage(error: Any) -> int:
 
 def _write_usage(error: Any) -> str:
     """The message of wrong usage; of options that are near the one that is not there only the nearest."""
+    if type(error).__name__ == "MissingParameter" and error.ctx is not None:
+        return _write_missing(error.ctx)
     possible = getattr(error, "possibilities", None)
     if not possible:
         return str(error.format_message())
@@ -131,6 +133,15 @@ def _write_usage(error: Any) -> str:
 
     nearest = get_close_matches(error.option_name, possible, n=1, cutoff=0)[0]
     return f"{error.message}; did you mean '{nearest}'?"
+
+
+def _write_missing(context: Any) -> str:
+    """All that a command needs and was not given, each with its help: what is given is parsed before what is not."""
+    parameters = context.command.get_params(context)
+    missing = [each for each in parameters if each.required and context.params.get(each.name) is None]
+    needs = ", ".join(f"{each.opts[0]} ({str(each.help).rstrip('.')})" for each in missing)
+    command = context.command_path
+    return f"{command.partition(' ')[2] or command} needs {needs}; `{command} --help` has examples"
 
 
 def _fail_for_storage(error: OSError) -> int:

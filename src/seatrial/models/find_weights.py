@@ -36,11 +36,11 @@ def find_weights(recipe: Recipe, given: Path | None, fetch: bool = False, progre
     if fetch:
         return fetch_weights(recipe, weights_folder(), progress)
     stated = weights.sha256 or weights.sha256_prefix
-    hash_words = f", whose sha256 {'is' if weights.sha256 else 'begins with'} {stated}" if stated else ""
+    hash_words = f" (sha256 {stated}{'' if weights.sha256 else '…'})" if stated else ""
     raise UsageError(
-        f"the weights {weights.file} are not on this machine{hash_words}",
+        f"the weights {weights.file}{hash_words} are not on this machine",
         (f"{weights.note}; or " if weights.note and not weights.url else "")
-        + (f"--fetch downloads {weights.url}; or " if weights.url else "")
+        + (f"add --fetch to download {weights.url}; or " if weights.url else "")
         + f"put the file into {weights_folder()}, or give --checkpoint FILE",
     )
 

@@ -123,7 +123,8 @@ class Predictions:
             predictions = _from_table(table)
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             reason = str(error).partition("\n")[0][:120]
-            raise RefusedFile(f"{path} is no file of predictions ({reason})", "evaluate again") from None
+            fix = "evaluate again" if path.suffix == ".parquet" else "give the .parquet file of `seatrial evaluate`"
+            raise RefusedFile(f"{path} is no file of predictions ({reason})", fix) from None
         width = schema.field("logits").type.list_size if "logits" in schema.names else None
         _check_predictions(predictions, path, classes or width)
         return predictions

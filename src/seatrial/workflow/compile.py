@@ -107,7 +107,7 @@ def check_engine(spec: BuildSpec, options: bool = True) -> None:
         UsageError: no engine has such a precision.
         EngineError: lists what there is.
     """
-    check_name(spec.precision, PRECISIONS, f"there is no precision '{spec.precision}'")
+    check_name(spec.precision, PRECISIONS, f"there is no precision '{spec.precision}' ({', '.join(PRECISIONS)})")
     has = spec.capabilities or get_engine(spec.engine).probe()
     check_device(spec.device, has, "--device " if options else f"{spec.engine}@")
     check_precision(spec.precision, has, "--precision " if options else f"{spec.engine}:")

@@ -63,7 +63,7 @@ def check_engine_here(text: str) -> Iterator[Check]:
     name, precision, device = split_engine(text)
     engine = get_engine(name)
     if precision:
-        check_name(precision, PRECISIONS, f"there is no precision '{precision}'")
+        check_name(precision, PRECISIONS, f"there is no precision '{precision}' ({', '.join(PRECISIONS)})")
     has = engine.probe()
     if has.version is None or has.missing is not None:
         yield _fail("installation", has.missing or f"{name} is not installed", has.install_hint)

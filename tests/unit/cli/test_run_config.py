@@ -145,4 +145,4 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
 def test_what_the_file_leaves_out_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     Path("run.toml").write_text("recipe = 'x'\nimages = 'val'")
     assert run_cli(["run", "--config", "run.toml"]) == 2
-    assert "Missing option '--output'" in capsys.readouterr().err
+    assert "run needs --output (Path of the result)" in capsys.readouterr().err

@@ -21,8 +21,8 @@ def test_in_our_own_folder_and_in_that_of_torch_hub(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         find_weights(recipe, None)
     assert str(raised.value) == (
-        "the weights resnet18-f37072fd.pth are not on this machine, whose sha256 begins with f37072fd; --fetch "
-        f"downloads https://download.pytorch.org/models/resnet18-f37072fd.pth; or put the file into "
+        "the weights resnet18-f37072fd.pth (sha256 f37072fd…) are not on this machine; add --fetch "
+        f"to download https://download.pytorch.org/models/resnet18-f37072fd.pth; or put the file into "
         f"{weights_folder()}, or give --checkpoint FILE"
     )
     for folder in (tmp_path / "TORCH_HOME" / "hub" / "checkpoints", weights_folder()):

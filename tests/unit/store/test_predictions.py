@@ -156,8 +156,14 @@ LISTS = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, 4], pa.int32()), 2)
 )
 def test_a_table_of_something_else_is_refused(table: dict[str, object], tmp_path: Path) -> None:
     pq.write_table(pa.table(table), tmp_path / "other.parquet")
-    with pytest.raises(RefusedFile, match=r"other\.parquet is no file of predictions"):
+    with pytest.raises(RefusedFile, match=r"other\.parquet is no file of predictions .*; evaluate again"):
         Predictions.load(tmp_path / "other.parquet")
+
+
+def test_a_record_in_the_place_of_predictions_is_answered_with_the_file_to_give(tmp_path: Path) -> None:
+    (tmp_path / "torch.json").write_text("{}")
+    with pytest.raises(RefusedFile, match=r"torch\.json is no file of predictions .*; give the \.parquet file of"):
+        Predictions.load(tmp_path / "torch.json")
 
 
 def spoil(**changes: object) -> dict[str, pa.Array]:

@@ -172,9 +172,12 @@ def _check_images(draft: Draft, image: "TensorSpec", reference: str) -> None:
     card, fixed = recipe.input_size, find_image_size(image)
     if any(have not in (None, want) for have, want in zip(fixed, card, strict=True)):
         size = " × ".join("N" if axis is None else str(axis) for axis in fixed)
+        # A library's reference takes any size of square images; a card states its own.
+        resizable = fixed[0] == fixed[1] and ":" in reference
+        resize = f"add --image-size {fixed[0]}, or give" if resizable else "give"
         raise UsageError(
             f"{draft.reference} takes images of {size}, and {reference} prepares them at {join_size(card)}",
-            "give --image-size where that is a library's reference, else another --like",
+            f"{resize} another --like",
         )
 
 

@@ -89,8 +89,10 @@ def test_what_a_graph_normalises_is_not_done_twice(
 
 def test_a_fixed_size_must_be_that_of_the_preprocessing(tmp_path: Path, card: str) -> None:
     path = write_linear(tmp_path / "net.onnx", shape=(1, 3, 8, 8))
-    with pytest.raises(UsageError, match=r"takes images of 8 × 8, and .*mine.toml prepares them at 4 × 6"):
+    with pytest.raises(UsageError, match=r"takes images of 8 × 8, and .*toml prepares them at 4 × 6; give another"):
         resolve_recipe(str(path), like=card)
+    with pytest.raises(UsageError, match=r"prepares them at 224 × 224; add --image-size 8, or give another --like"):
+        resolve_recipe(str(path), like="torchvision:resnet18")
 
 
 def test_a_card_names_the_output_and_the_classes(tmp_path: Path, card: str) -> None:
