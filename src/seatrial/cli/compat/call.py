@@ -77,7 +77,8 @@ class Call:
             UsageError: it is not.
         """
         if name not in self.values:
-            raise UsageError(f"{self.name} needs --{name}", f"its form: {self.name} {self.tool.usage}")
+            dashes = "--" if len(name) > 1 else "-"
+            raise UsageError(f"{self.name} needs {dashes}{name}", f"its form: {self.name} {self.tool.usage}")
         return self.values[name]
 
     def is_true(self, name: str) -> bool:
@@ -123,6 +124,8 @@ class Tool:
     """The numbers of words, other than flags, that it may have."""
     recipe: str | None = None
     """The card of the network that it belongs to; None where its name leaves that open."""
+    abbreviates: bool = False
+    """It takes the beginning of a flag for the flag, as Python's argparse does, where only one begins so."""
 
 
 def find_tool(name: str, tools: Sequence[Tool]) -> Tool:
@@ -158,7 +161,7 @@ def read_call(tool: Tool, command: Path, words: Sequence[str]) -> Call:
         if not word.startswith("-") or word == "-":
             arguments.append(word)
             continue
-        flag = _find_flag(name, word, flags)
+        flag = _find_flag(name, word, flags, tool.abbreviates)
         value = _read_value(name, flag, word, queue)
         if flag.names[0] in values:
             raise UsageError(f"{name}: {word} is given twice", "give it once")
@@ -177,8 +180,25 @@ def read_call(tool: Tool, command: Path, words: Sequence[str]) -> Call:
     return Call(tool, name, command.parent, tuple(words), tuple(arguments), values, tuple(handed_on), tuple(notes))
 
 
-def _find_flag(name: str, word: str, flags: Mapping[str, Flag]) -> Flag:
+def read_places(call: Call, names: Sequence[str], arguments: Sequence[str]) -> tuple[str, ...]:
+    """Values that are given by flags of these names or, if none of them is, by words.
+
+    Raises:
+        UsageError: both are, or a flag is missing.
+    """
+    if not any(name in call.values for name in names):
+        return tuple(arguments)
+    if arguments:
+        flags = " and ".join(f"--{name}" if len(name) > 1 else f"-{name}" for name in names)
+        raise UsageError(f"{call.name} takes {flags} or words, not both", f"its form: {call.tool.usage}")
+    return tuple(call.need(name) for name in names)
+
+
+def _find_flag(name: str, word: str, flags: Mapping[str, Flag], abbreviates: bool) -> Flag:
     spelled = word.lstrip("-").partition("=")[0].replace("-", "_")
+    begun = {id(flag): flag for each, flag in flags.items() if each.startswith(spelled)} if abbreviates else {}
+    if spelled not in flags and spelled and len(begun) == 1:
+        return next(iter(begun.values()))
     if spelled not in flags:
         known = [f"--{each}" if len(each) > 1 else f"-{each}" for each in flags]
         fix = suggest(f"--{spelled}", known) if known else "it takes no flags"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from seatrial.cli.compat.call import Call, Flag, Plan, Tool
+from seatrial.cli.compat.call import Call, Flag, Plan, Tool, read_places
 from seatrial.cli.compat.recipes import find_recipe
 from seatrial.errors import UsageError
 
@@ -22,14 +22,11 @@ def plan_export(call: Call) -> Plan:
     Raises:
         UsageError: the form is another one, or nothing says which network it is.
     """
-    words = call.arguments
-    if call.values:
-        if words:
-            raise UsageError(f"{call.name} takes --pth and --onnx or words, not both", f"its form: {call.tool.usage}")
-        words = (call.need("pth"), call.need("onnx"))
-    if len(words) != 2:
+    words = read_places(call, ("pth", "onnx"), [word for word in call.arguments if not word.endswith(CONFIGURATIONS)])
+    batch = ("--batch-size", words[2]) if len(words) == 3 and words[2].isdecimal() else ()
+    if len(words) != (3 if batch else 2):
         raise UsageError(f"{call.name} needs a checkpoint and an ONNX file", f"its form: {call.tool.usage}")
-    return _export(call, *words)
+    return _export(call, *words[:2], *batch, *call.handed_on)
 
 
 def plan_fixed(call: Call) -> Plan:
@@ -38,7 +35,7 @@ def plan_fixed(call: Call) -> Plan:
     Raises:
         UsageError: nothing says which network it is, or it is another one and no ONNX file is named.
     """
-    if call.values or len(call.arguments) != 1:
+    if "pth" in call.values or len(call.arguments) != 1:
         return plan_export(call)
     recipe, _ = find_recipe(call, checkpoint=Path(call.arguments[0]))
     if recipe != "resnet50":
@@ -70,6 +67,28 @@ def _export(call: Call, checkpoint: str, graph: str, *options: str) -> Plan:
 CHECKPOINT = Flag(("pth",), means="`--checkpoint PTH`")
 GRAPH = Flag(("onnx",), means="`--output ONNX`")
 ENDS = "--pth PTH --onnx ONNX"
+OTHERS = (
+    Flag(
+        (
+            *("pth", "pth_path", "ckpt", "checkpoint", "checkpoint_path", "model_path", "weight", "weights", "source"),
+            *("src", "input", "input_path", "input_file", "pretrained", "pretrain_path", "resume", "c", "m", "i"),
+        ),
+        means="`--checkpoint PTH`",
+    ),
+    Flag(
+        (
+            *("onnx", "onnx_path", "out", "out_path", "output", "output_path", "output_file", "save_path", "save_dir"),
+            *("target", "des", "o"),
+        ),
+        means="`--output ONNX`",
+    ),
+    Flag(("batch_size", "batchsize", "bs", "batch"), "--batch-size"),
+    Flag(("opset_version", "opset"), "--opset"),
+    Flag(("cfg", "config", "model_name", "arch"), dropped="the recipe says which network it is"),
+)
+"""How other guides' scripts call them."""
+CONFIGURATIONS = (".yaml", ".yml")
+"""Of files that say which network it is, between the words: the recipe does here."""
 OURS = f"export {' '.join(PLAIN)}"
 PASSES = "its passes cannot be chosen: leave it out"
 TOOLS = (
@@ -82,16 +101,24 @@ TOOLS = (
         "PTH (ResNet50), or PTH ONNX",
         f"{OURS}; of PTH alone --batch-size {FIXED_BATCH}",
         plan_fixed,
-        (CHECKPOINT, GRAPH),
-        (0, 1, 2),
+        OTHERS,
+        (0, 1, 2, 3),
+        abbreviates=True,
     ),
     Tool(
-        ("pthtar2onnx.py", "*_pth2onnx.py", "*2onnx.py"),
-        f"PTH ONNX or {ENDS}",
+        ("opt_*.py", "modify*.py", "*_modify.py", "onnx_optimize.py", "auto_optimizer"),
+        "",
+        "it rewrites nodes of the graph for an NPU: leave it out, and give the next command the graph from before",
+        None,
+    ),
+    Tool(
+        ("pthtar2onnx.py", "*_pth2onnx.py", "*2onnx.py", "*_onnx.py"),
+        f"PTH [CFG] ONNX [BATCH] or {ENDS}",
         OURS,
         plan_export,
-        (CHECKPOINT, GRAPH),
-        (0, 2),
+        OTHERS,
+        (0, 2, 3, 4),
+        abbreviates=True,
     ),
     Tool(
         ("onnxsim", "onnx-simplifier", "onnx_simplifier"),

@@ -238,6 +238,7 @@ TOOLS = (
         "infer",
         plan_ais_bench,
         AIS_BENCH,
+        abbreviates=True,
     ),
     Tool(("msit", "ait"), "benchmark -om OM …", "infer", plan_ais_bench, AIS_BENCH, (1,)),
     Tool(

@@ -4,7 +4,12 @@ from seatrial.cli.compat.call import Tool
 
 NOT_NEEDED = "it prepares the guide's own environment, which nothing here needs: leave it out"
 TOOLS = (
-    Tool(("source", "pip", "pip3", "pip3.7", "git", "wget", "conda", "chmod", "mkdir", "cd"), "", NOT_NEEDED, None),
+    Tool(
+        ("source", "pip", "pip3", "pip3.7", "git", "wget", "conda", "chmod", "mkdir", "cd", "setup.py"),
+        "",
+        NOT_NEEDED,
+        None,
+    ),
     Tool(("*.sh",), "", "a script of several commands: give each of them to `seatrial compat`", None),
     Tool(
         ("parse.py",),

@@ -1,6 +1,7 @@
 """The words of a guide's command, sorted into flags and arguments by its row."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_flags_are_read_in_every_spelling() -> None:
         call = read(line)
         assert call.values == {"output_dirname": "a", "loop": "3"}
         assert call.handed_on == ("--output-dirname", "a", "--loop", "3")
+
+
+def test_the_beginning_of_a_flag_is_the_flag_where_the_tool_reads_it_so() -> None:
+    abbreviating = replace(TOOL, abbreviates=True)
+    assert read_call(abbreviating, Path("tool.py"), ("--output_dir", "a")).values == {"output_dirname": "a"}
+    for tool, flag in ((abbreviating, "--o"), (abbreviating, "--"), (TOOL, "--output_dir")):
+        with pytest.raises(UsageError, match="there is no flag"):
+            read_call(tool, Path("tool.py"), (flag, "a"))
 
 
 def test_arguments_may_stand_between_flags() -> None:

@@ -78,6 +78,30 @@ def test_every_command_of_the_guides_has_its_own(line: str, ours: str) -> None:
     assert plan(line) == ours
 
 
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("inceptionv4_pth2onnx.py --ckpt a.pth --onnx b.onnx", ""),
+        ("resnet101_pth2onnx.py --checkpoint a.pth --save_dir b.onnx", ""),
+        ("vgg16_pth2onnx.py --pth_path=a.pth --out=b.onnx", ""),
+        ("resnest_pth2onnx.py --source=a.pth --target=b.onnx", ""),
+        ("pth2onnx.py -m a.pth -o b.onnx --opset_version 11", "--opset 11"),
+        ("swin_pth2onnx.py --resume=a.pth --cfg=c.yaml --output b.onnx --batch-size=16", "--batch-size 16"),
+        ("RegNetX_onnx.py a.pth b.onnx", ""),
+        ("Efficient-B1_pth2onnx.py a.pth pycls/b1.yaml b.onnx", ""),
+        ("shufflenetv2_pth2onnx.py a.pth b.onnx 4", "--batch-size 4"),
+    ],
+)
+def test_scripts_of_other_guides_take_their_own_words(line: str, more: str) -> None:
+    ours = "export timm:dpn131 --checkpoint a.pth --no-fuse-preprocess --no-simplify --output b.onnx"
+    assert plan(line, "timm:dpn131") == f"{ours} {more}".strip()
+
+
+def test_what_rewrites_nodes_for_an_npu_is_left_out() -> None:
+    with pytest.raises(UsageError, match="rewrites nodes of the graph for an NPU: leave it out"):
+        plan("opt_onnx.py -i a.onnx -o b.onnx")
+
+
 @pytest.mark.parametrize("script", ["pth2onnx.py", "pthtar2onnx.py"])
 def test_the_recipe_is_the_one_that_the_weights_fit(script: str) -> None:
     save_weights("spnasnet_100", "model_best.pth.tar")

@@ -27,12 +27,31 @@ RESULT = (
         ),
         ("python3 sknet_postprocess.py result val_label.txt out a.json", "result val_label.txt out a.json"),
         ("Se_Resnext101_postprocess.py result val_label.txt out/result.json", "result val_label.txt out result.json"),
+        ("imagenet_acc_eval.py result val_label.txt ./ result.json", "result val_label.txt ./ result.json"),
+        ("postprocess.py --output_dir=result --label_path=a.txt", "result a.txt . result.json"),
+        ("vgg16_postprocess.py --infer_results r/ --anno_file a.txt --metrics_json m.json", "r/ a.txt . m.json"),
+        (
+            "MAE_postprocess.py --folder-davinci-target r --annotation-file-path a.txt --result-json-path out "
+            "--json-file-name b.json --batch-size 8",
+            "r a.txt out b.json",
+        ),
         ("spnasnet_100_postprocess.py result val_label.txt result.json", "result val_label.txt . result.json"),
     ],
 )
 def test_every_form_is_score(line: str, ours: str) -> None:
     (words,) = plan_words(shlex.split(line), TOOLS)[1].commands
     assert shlex.join(words) == f"score {ours} --allow-partial"
+
+
+def test_a_summary_stands_for_the_folder_that_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out/result").mkdir(parents=True)
+    Path("out/result_summary.json").write_text("{}")
+    Path("out/result/sumary.json").write_text("{}")
+    for summary in ("out/result_summary.json", "out/result/sumary.json"):
+        line = f"resnest_postprocess.py --result_path={summary} --gt_path=val_label.txt"
+        (words,) = plan_words(shlex.split(line), TOOLS)[1].commands
+        assert words[1:3] == ("out/result", "val_label.txt")
 
 
 @pytest.mark.parametrize("script", ["vision_metric_ImageNet.py", "Se_Resnext101_postprocess.py"])

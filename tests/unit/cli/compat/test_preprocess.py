@@ -55,6 +55,33 @@ def test_a_script_of_another_guide_takes_every_form(form: str) -> None:
         plan(f"resnet101_preprocess.py {form}")
 
 
+@pytest.mark.parametrize(
+    ("line", "recipe"),
+    [
+        ("imagenet_torch_preprocess.py val prep", "timm:dpn131"),
+        ("imagenet_torch_preprocess.py efficientnetB3 val prep", "timm:tf_efficientnet_b3.ns_jft_in1k"),
+        ("imagenet_torch_preprocess.py dpn131 val prep", "timm:dpn131"),
+        ("imagenet_torch_preprocess.py --data_path val --save_dir prep", "torchvision:resnet101"),
+        ("inceptionv3_preprocess.py --src_path val --save_path prep", "torchvision:inception_v3"),
+        ("swin_preprocess.py --cfg=a.yaml --data-path=val --bin_path=prep", "timm:swin_tiny_patch4_window7_224"),
+        ("Vit_preprocess.py --data_path val --store_path prep --image_size 224", "timm:vit_base_patch16_224"),
+        ("beit_preprocess.py --image_path=val --prep_image=prep --batch_size=8", "timm:beit_base_patch16_224"),
+    ],
+)
+def test_scripts_of_other_guides_take_their_own_words(line: str, recipe: str) -> None:
+    assert plan(line, recipe) == f"preprocess {recipe} val prep"
+
+
+def test_a_script_without_a_mode_is_not_resnet50s() -> None:
+    with pytest.raises(UsageError, match=r"imagenet_torch_preprocess.py does not say of which network it is"):
+        plan("imagenet_torch_preprocess.py val prep")
+
+
+def test_another_size_is_another_recipe() -> None:
+    with pytest.raises(UsageError, match=r"--image_size 384 is not the 224×224 .*--image-size 384 --output card.toml"):
+        plan("Vit_preprocess.py --data_path val --store_path prep --image_size 384", "timm:vit_base_patch16_224")
+
+
 def test_a_recipe_in_front_goes_before_the_scripts_own() -> None:
     assert plan("sknet_preprocess.py -s a -d b", "resnet50") == "preprocess resnet50 a b"
     assert plan("imagenet_torch_preprocess.py resnet a b", "spnasnet_100") == "preprocess spnasnet_100 a b"
@@ -64,7 +91,7 @@ def test_a_recipe_in_front_goes_before_the_scripts_own() -> None:
     ("line", "words"),
     [
         ("imagenet_torch_preprocess.py resnext a b", "has no mode 'resnext'.*did you mean 'resnet'"),
-        ("sknet_preprocess.py -s a", "needs --d"),
+        ("sknet_preprocess.py -s a", "needs -d"),
         ("sknet_preprocess.py a b", "takes -s SRC -d DST, not 2 words"),
         ("preprocess_resnext50_pth.py a", "takes SRC DST, not 1 words"),
         ("get_info.py bin prep x.info", "not 'bin prep x.info'"),
