@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seatrial.bench.pair import CERTAIN, PAIR_S, PairJob, PairTimes, run_pair
+from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec, build_engine, read_graph
 from seatrial.errors import SeatrialError
@@ -16,6 +17,8 @@ from seatrial.store.records import EngineManifest, GraphManifest
 
 CHECKED = ("onnxruntime", "openvino", "tensorrt")
 """The engines that take int8 from the graph, and float beside it."""
+FLOATS = ("fp16", "bf16", "tf32", "fp32")
+"""The fastest first."""
 ONLY_INT8 = ("float",)
 """Options that an engine has for int8 graphs alone."""
 
@@ -27,7 +30,7 @@ def check_int8_speed(
     progress: Progress = silent,
     time_both: Callable[[PairJob], PairTimes] = run_pair,
 ) -> None:
-    """Note where the int8 engine `built` of `graph` is certainly slower than a float one, which is built for it.
+    """Note where the int8 engine `built` of `graph` is certainly slower than the fastest float one, built for it.
 
     Nothing is noted where it is not, or where the float graph is not beside the int8 one.
     """
@@ -40,7 +43,7 @@ def check_int8_speed(
     size = min(model.batch_size or 1 for model in manifest.files)
     sizes = (size,) if manifest.files[0].batch_size else ()
     options = {name: value for name, value in spec.options.items() if name not in ONLY_INT8}
-    float_spec = replace(spec, precision="fp32", batch_sizes=sizes, options=options, tuning=None)
+    float_spec = replace(spec, precision=find_float(built), batch_sizes=sizes, options=options, tuning=None)
     try:
         with tempfile.TemporaryDirectory(prefix="seatrial-speed-") as folder:
             other = build_engine(plain, float_spec, Path(folder) / "float")
@@ -49,7 +52,7 @@ def check_int8_speed(
         progress(Update("compile", note=f"whether int8 is faster than float was not measured: {error.problem}"))
         return
     if times.ratio[0] > CERTAIN:
-        progress(Update("compile", note=describe_slow(manifest, times, size)))
+        progress(Update("compile", note=describe_slow(manifest, float_spec.precision, times, size)))
 
 
 def find_float_graph(graph: GraphFile) -> GraphFile | None:
@@ -67,7 +70,13 @@ def find_float_graph(graph: GraphFile) -> GraphFile | None:
     return None
 
 
-def describe_slow(manifest: EngineManifest, times: PairTimes, batch_size: int) -> str:
+def find_float(built: EngineFile) -> str:
+    """The fastest float precision that the engine makes of an fp32 graph on this machine: what int8 has to beat."""
+    has = built.capabilities or get_engine(built.manifest.engine).probe()
+    return next((name for name in FLOATS if name in has.precisions and name not in has.in_graph), "fp32")
+
+
+def describe_slow(manifest: EngineManifest, precision: str, times: PairTimes, batch_size: int) -> str:
     """The warning, with both rates."""
     int8, plain = (
         Latency.of([ms for turn in turns for ms in turn], batch_size).images_per_s
@@ -75,6 +84,7 @@ def describe_slow(manifest: EngineManifest, times: PairTimes, batch_size: int) -
     )
     low, high = times.ratio
     return (
-        f"warning: {manifest.engine} is slower in int8 than in float here: {int8:,.1f} images/s at batch {batch_size}, "
-        f"fp32 {plain:,.1f} (a batch takes {low:.2f} to {high:.2f} times as long): int8 gains nothing there"
+        f"warning: {manifest.engine} is slower in int8 than in {precision} here: "
+        f"{int8:,.1f} images/s at batch {batch_size}, {precision} {plain:,.1f} "
+        f"(a batch takes {low:.2f} to {high:.2f} times as long): int8 gains nothing there"
     )

@@ -1,18 +1,19 @@
 """When `compile` says that int8 is slower, with times that are given."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from seatrial.bench.pair import PairJob, PairTimes, run_pair
-from seatrial.engines.base import EngineFile, GraphFile
+from seatrial.engines.base import Capabilities, EngineFile, GraphFile
 from seatrial.engines.engine_folder import BuildSpec, read_graph
 from seatrial.errors import StorageError
 from seatrial.metrics.rate import BLOCKS
 from seatrial.progress import Update
 from seatrial.store.files import manifest_path
 from seatrial.workflow.compile import compile_graph
-from seatrial.workflow.int8_speed import check_int8_speed, find_float_graph
+from seatrial.workflow.int8_speed import check_int8_speed, find_float, find_float_graph
 from uneven_network import make_network, write_graph
 
 SPEC = BuildSpec("onnxruntime", batch_sizes=(4,))
@@ -58,7 +59,7 @@ def list_notes(graph: GraphFile, built: EngineFile, int8_ms: float, float_ms: fl
 def test_it_warns_with_both_rates(int8: GraphFile, built: EngineFile) -> None:
     (note,) = list_notes(int8, built, 20.0, 10.0)
     assert note == (
-        "warning: onnxruntime is slower in int8 than in float here: 200.0 images/s at batch 4, fp32 400.0 "
+        "warning: onnxruntime is slower in int8 than in fp32 here: 200.0 images/s at batch 4, fp32 400.0 "
         "(a batch takes 2.00 to 2.00 times as long): int8 gains nothing there"
     )
 
@@ -102,3 +103,19 @@ def test_the_float_graph_is_the_one_that_the_record_names(
     updates: list[Update] = []
     check_int8_speed(read_graph(alone), SPEC, built, updates.append)
     assert not updates
+
+
+@pytest.mark.parametrize(
+    ("precisions", "in_graph", "expected"),
+    [
+        (("fp32", "bf16", "int8"), ("int8",), "bf16"),
+        (("fp32", "tf32", "fp16", "int8"), ("int8",), "fp16"),
+        (("fp32", "tf32", "fp16", "int8"), ("fp16", "int8"), "tf32"),
+        (("fp32", "int8"), ("int8",), "fp32"),
+    ],
+)
+def test_int8_has_to_beat_the_fastest_float(
+    precisions: tuple[str, ...], in_graph: tuple[str, ...], expected: str, built: EngineFile
+) -> None:
+    has = Capabilities("onnxruntime", "1", precisions=precisions, in_graph=in_graph)
+    assert find_float(replace(built, capabilities=has)) == expected
