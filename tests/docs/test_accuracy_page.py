@@ -9,7 +9,9 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
+from seatrial.evaluation.exact_drop import drop_interval
 from seatrial.evaluation.sequential import plan_looks
+from seatrial.evaluation.statistics import Paired
 from seatrial.store.predictions import Predictions
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +72,18 @@ def test_the_table_is_the_one_that_was_printed() -> None:
     lines = table.splitlines()
     assert len(lines) > 10
     assert set(lines) <= set(RESULTS.splitlines())
+
+
+def test_as_many_images_as_the_page_names_pass_and_one_fewer_does_not() -> None:
+    table = PAGE.partition("| gate, points |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [[float(cell.replace(",", "")) for cell in line.strip("| ").split("|")] for line in table]
+    assert [row[0] for row in rows] == [1, 0.5, 0.1]
+    for gate, *counts in rows:
+        for flips, count in zip((0, 1, 5, 10), map(int, counts), strict=True):
+            enough, fewer = (
+                drop_interval(Paired(n - 2 * flips, flips, flips, 0))[1] < gate / 100 for n in (count, count - 1)
+            )
+            assert (enough, fewer) == (True, False)
 
 
 def test_the_looks_are_those_that_are_planned() -> None:
