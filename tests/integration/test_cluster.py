@@ -64,7 +64,7 @@ class TwoNodes:
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[TwoNodes]:
-    pytest.importorskip("ray.data")
+    pytest.importorskip("ray")
     found = TwoNodes()
     yield found
     assert found.end() == []

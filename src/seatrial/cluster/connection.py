@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Reply
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Placement, Reply, Wish
 from seatrial.cluster.placement import (
     LANES,
     MOST_WORKERS,
     describe_placement,
     find_resource,
-    plan_placement,
     split_chunks,
 )
 from seatrial.cluster.versions import find_common
@@ -81,18 +80,20 @@ class RayExecutor(Closing):
     ) -> None:
         if find_version("ray") is None:
             raise explain_missing("ray")
-        self._address, self._resource = address, find_resource(device)
+        self._address = address
         try:
-            self._connect()
-            self._placement = plan_placement(self._nodes, actors, cpus_per_actor)
+            self._connect(Wish(find_resource(device), actors, cpus_per_actor))
             self.environment = find_common(self._nodes, read_environment())
         except BaseException:
             self.close()
             raise
 
-    def _connect(self) -> None:
-        self._link = _Link(self._address, self._resource)
-        self._nodes: tuple[Node, ...] = self._link.receive()
+    def _connect(self, wish: Wish) -> None:
+        self._wish = wish
+        self._link = _Link(self._address, wish)
+        nodes, placement = self._link.receive()
+        self._nodes: tuple[Node, ...] = nodes
+        self._placement: Placement = placement
 
     @property
     def cores(self) -> int:
@@ -139,7 +140,7 @@ class RayExecutor(Closing):
         barren = 0
         while left:
             before = len(left)
-            job = ClusterJob(self._make_brief(evaluation), self.sessions, self._resource, left)
+            job = ClusterJob(self._make_brief(evaluation), left)
             for message in self._run(evaluation.name, job, progress):
                 if isinstance(message, Lost):
                     self._replace_link(message, evaluation.name, progress)
@@ -168,9 +169,8 @@ class RayExecutor(Closing):
         gone = ", ".join(lost.addresses)
         progress(Update("evaluate", note=f"{name}: {gone} of the cluster went away; its images are run again"))
         self.close()
-        self._connect()
-        room = plan_placement(self._nodes, None, self._placement.cpus)
-        self._placement = replace(room, actors=min(room.actors, self._placement.actors))
+        before = self._placement
+        self._connect(Wish(self._wish.resource, None, before.cpus, before.actors))
 
     def _make_brief(self, evaluation: Evaluation) -> Brief:
         plan, folder = evaluation.plan, evaluation.file.folder.absolute()
@@ -216,11 +216,11 @@ class _Link:
 
     _ended = False
 
-    def __init__(self, address: str, resource: str | None) -> None:
+    def __init__(self, address: str, wish: Wish) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="seatrial-ray-", suffix=".log")  # noqa: SIM115 (see close)
         spawn = multiprocessing.get_context("spawn")
         self._channel, theirs = spawn.Pipe()
-        arguments = (address, resource, theirs, Path(self._log.name))
+        arguments = (address, wish, theirs, Path(self._log.name))
         self._process: BaseProcess = spawn.Process(target=serve, args=arguments, name="ray", daemon=True)
         self._process.start()
         theirs.close()

@@ -1,4 +1,4 @@
-"""The process that talks to Ray: it lists the machines, has chunks mapped by Ray Data, and sends their outcomes.
+"""The process that talks to Ray: it lists the machines, has actors run chunks, and sends their outcomes.
 
 It is a process of its own because Ray prints what happens on its nodes to stdout, takes over signals, may end its
 process when a node goes away, and starts anew most reliably in a new one.
@@ -6,11 +6,10 @@ process when a node goes away, and starts anew most reliably in a new one.
 
 import logging
 import os
-import queue
 import socket
-import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.cluster.engine_folder import pack_engine
-from seatrial.cluster.evaluator import ChunkMapper
-from seatrial.cluster.messages import ClusterJob, Lost, Node, Reply
-from seatrial.cluster.placement import LANES
+from seatrial.cluster.evaluator import EvaluatorActor
+from seatrial.cluster.messages import ClusterJob, Lost, Node, Placement, Reply, Wish
+from seatrial.cluster.placement import LANES, place_actors
 from seatrial.data.loading.worker_process import start_process
 from seatrial.engines.base import read_engine
 from seatrial.errors import EngineError, SeatrialError, shorten
@@ -38,8 +37,9 @@ RETRIES = 8
 """Of a chunk in one execution. Calls to a dying machine count too, so that it must be more than a few."""
 
 
-def serve(address: str, resource: str | None, channel: Connection, log: Path) -> None:
-    """Connect to the cluster at `address`, send its nodes, wait for a `ClusterJob` and send its replies; None ends it.
+def serve(address: str, wish: Wish, channel: Connection, log: Path) -> None:
+    """Connect to the cluster at `address`, send its nodes and the placement of actors on them, wait for a `ClusterJob`,
+    and send its replies; None ends it.
 
     Args:
         log: the file for Ray's own output.
@@ -48,9 +48,13 @@ def serve(address: str, resource: str | None, channel: Connection, log: Path) ->
     _redirect_output(log)
     try:
         with _connected(address):
-            nodes = tuple(_survey(sorted(_list_nodes(resource), key=lambda node: node.id)))
-            channel.send(nodes)
-            for reply in _map_chunks(channel.recv(), nodes):
+            machines = sorted(_list_nodes(wish.resource), key=lambda node: node.id)
+            placement = place_actors(machines, wish)
+            # They start while the machines are surveyed and the evaluation is prepared.
+            pool = _Pool(placement, wish.resource)
+            nodes = tuple(_survey(machines))
+            channel.send((nodes, placement))
+            for reply in _map_chunks(channel.recv(), pool, nodes):
                 channel.send(reply)
             channel.send(None)
     except SeatrialError as error:
@@ -115,9 +119,6 @@ def _survey(nodes: Sequence[Node]) -> Iterator[Node]:
     survey = ray.remote(num_cpus=0, max_retries=1)(read_environment)
     there = [NodeAffinitySchedulingStrategy(node.id, soft=False) for node in nodes]
     surveyed = [survey.options(scheduling_strategy=place).remote() for place in there]
-    # Takes seconds, while the machines describe themselves.
-    import ray.data
-
     for node, reference in zip(nodes, surveyed, strict=True):
         try:
             yield replace(node, environment=ray.get(reference, timeout=SURVEY_S))
@@ -127,25 +128,19 @@ def _survey(nodes: Sequence[Node]) -> Iterator[Node]:
             raise EngineError(f"{node.address} of the cluster cannot run seatrial ({reason})", fix) from None
 
 
-def _map_chunks(job: ClusterJob, nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
+def _map_chunks(job: ClusterJob, pool: "_Pool", nodes: tuple[Node, ...]) -> Iterator[Reply | Lost]:
     """The replies to the chunks, in any order; ends early with `Lost` where a machine went away."""
-    import ray
+    from ray.exceptions import RayError
 
-    replies: queue.Queue[Reply | BaseException | None] = queue.Queue(maxsize=64)
-    packed = ray.put(pack_engine(read_engine(job.brief.folder)))
-    threading.Thread(target=_listen, args=(job, packed, replies), daemon=True).start()
+    pool.start(job)
     checked = time.monotonic()
-    while True:
+    while pool.is_busy:
         try:
-            reply = replies.get(timeout=WATCH_S)
-            if reply is None:
-                return
-            if isinstance(reply, BaseException):
-                yield _explain(reply, nodes)
-                return
-            yield reply
-        except queue.Empty:
-            pass  # Machines are counted also while there are no replies.
+            # Machines are counted also while there are no replies.
+            yield from pool.wait(WATCH_S)
+        except RayError as error:
+            yield _explain(error, nodes)
+            return
         if time.monotonic() - checked >= WATCH_S:
             checked = time.monotonic()
             lost = _find_lost(nodes)
@@ -154,46 +149,70 @@ def _map_chunks(job: ClusterJob, nodes: tuple[Node, ...]) -> Iterator[Reply | Lo
                 return
 
 
-def _listen(job: ClusterJob, packed: Any, replies: "queue.Queue[Reply | BaseException | None]") -> None:
-    try:
-        for rows in _make_dataset(job, packed).iter_batches(batch_size=None, batch_format="pyarrow"):
-            for row in rows.to_pylist():
-                replies.put(Reply(row["number"], row["content"]))
-        replies.put(None)
-    except BaseException as error:
-        replies.put(error)
+class _Pool:
+    """Actors that begin before their job is known, and get chunks as soon as they live.
 
+    Plain actors instead of Ray Data: its import and its own actors took as long as all else before the first image.
+    """
 
-def _make_dataset(job: ClusterJob, packed: Any) -> Any:
-    """A block for each chunk, mapped by a pool of actors."""
-    import ray.data
+    def __init__(self, placement: Placement, resource: str | None) -> None:
+        import ray
 
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    # Waiting for busy CPUs shows a note and is no error.
-    context.execution_no_progress_timeout_s = -1
-    rows = [{"number": number, "content": content} for number, content in job.chunks.items()]
-    pool = ray.data.ActorPoolStrategy(
-        size=min(job.actors, len(rows)),
-        max_concurrent_calls_per_actor=LANES,
-        enable_true_multi_threading=True,
-        # One more waits at the actor, so that no lane is ever idle.
-        max_tasks_in_flight_per_actor=LANES + 1,
-    )
-    needs: dict[str, Any] = {}
-    if job.resource is not None:
-        needs = {"num_gpus": 1} if job.resource == "GPU" else {"resources": {job.resource: 1}}
-    return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        ChunkMapper,
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=pool,
-        fn_constructor_args=(job.brief, packed),
-        num_cpus=job.brief.cpus,
-        max_restarts=-1,
-        max_task_retries=RETRIES,
-        **needs,
-    )
+        needs: dict[str, Any] = {}
+        if resource is not None:
+            needs = {"num_gpus": 1} if resource == "GPU" else {"resources": {resource: 1}}
+        begin = ray.remote(EvaluatorActor).options(
+            num_cpus=placement.cpus,
+            max_concurrency=LANES,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+            scheduling_strategy="SPREAD",
+            **needs,
+        )
+        actors = [begin.remote() for _ in range(placement.actors)]
+        self._starting = {actor.wait_until_alive.remote(): actor for actor in actors}
+        self._running: dict[Any, tuple[Any, int]] = {}
+        self._left: deque[tuple[int, bytes]] = deque()
+        self._brief: Any = None
+
+    def start(self, job: ClusterJob) -> None:
+        """Take a job's chunks; `wait` gives them out."""
+        import ray
+
+        self._brief = ray.put((job.brief, ray.put(pack_engine(read_engine(job.brief.folder)))))
+        self._left = deque(job.chunks.items())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a chunk has no reply yet."""
+        return bool(self._left or self._running)
+
+    def wait(self, timeout_s: float) -> Iterator[Reply]:
+        """The replies that are there, or come first within a time.
+
+        Raises:
+            RayError: an actor died more often than it is begun anew.
+        """
+        import ray
+
+        done, _ = ray.wait([*self._starting, *self._running], timeout=timeout_s)
+        for reference in done:
+            content = ray.get(reference)
+            if reference in self._starting:
+                actor = self._starting.pop(reference)
+                # One more waits at the actor, so that no lane is ever idle.
+                for _ in range(LANES + 1):
+                    self._give_chunk(actor)
+            else:
+                actor, number = self._running.pop(reference)
+                self._give_chunk(actor)
+                yield Reply(number, content)
+
+    def _give_chunk(self, actor: Any) -> None:
+        if self._left:
+            number, chunk = self._left.popleft()
+            # In a list, as the actor fetches it once and not with each chunk.
+            self._running[actor.predict.remote([self._brief], chunk)] = (actor, number)
 
 
 def _find_lost(nodes: tuple[Node, ...]) -> Lost | None:
@@ -204,15 +223,16 @@ def _find_lost(nodes: tuple[Node, ...]) -> Lost | None:
     return Lost(gone) if gone else None
 
 
-def _explain(error: BaseException, nodes: tuple[Node, ...]) -> Lost:
+def _explain(error: Exception, nodes: tuple[Node, ...]) -> Lost:
     """The loss of a machine that an error of Ray's is a sign of.
 
     Raises:
         EngineError: no machine was lost.
+        RayTaskError: it is a bug of ours, with the actor's traceback.
     """
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayTaskError
 
-    if not isinstance(error, RayError) or isinstance(error, RayTaskError):
+    if isinstance(error, RayTaskError):
         raise error
     until = time.monotonic() + DEATH_S
     while time.monotonic() < until:

@@ -2,12 +2,12 @@
 
 import pickle
 import platform
+import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import pyarrow as pa
 
 from seatrial.cluster.engine_folder import PackedEngine, find_engine
 from seatrial.cluster.messages import Brief, Chunk, Outcome
@@ -86,30 +86,47 @@ def _open_engine(file: EngineFile, brief: Brief) -> Session:
     return engine.open(file, seen, brief.plan.batch_size, LANES * brief.plan.streams)
 
 
-class ChunkMapper:
-    """An `Evaluator` as Ray Data wants it: tables of one row in and out, and errors that are values.
+class EvaluatorActor:
+    """An `Evaluator` as an actor of Ray's: it begins before there is a job, and its errors are values.
 
-    An exception would have the chunk tried again, and arrive as Ray's.
+    An exception would arrive as Ray's, and begun anew the actor gets no word but the next chunk.
     """
 
-    def __init__(self, brief: Brief, packed: Any) -> None:
-        import ray
+    def __init__(self) -> None:
+        self._evaluator: Evaluator | SeatrialError | None = None
+        self._opening = threading.Lock()
 
-        self._evaluator: Evaluator | SeatrialError
-        try:
-            self._evaluator = Evaluator(brief, lambda: ray.get(packed))
-        except SeatrialError as error:
-            self._evaluator = error
+    def wait_until_alive(self) -> None:
+        """Return as soon as there is a process."""
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        """Run the chunk in the row's `content`."""
-        reply = self._predict(pickle.loads(rows["content"][0].as_py()))
-        return pa.table({"number": rows["number"], "content": [pickle.dumps(reply)]})
+    def predict(self, work: list[Any], chunk: bytes) -> bytes:
+        """Run a pickled `Chunk`; the first opens the engine.
 
-    def _predict(self, chunk: Chunk) -> Outcome | SeatrialError:
-        if isinstance(self._evaluator, SeatrialError):
-            return self._evaluator
-        try:
-            return self._evaluator.predict(chunk)
-        except SeatrialError as error:
-            return error
+        Args:
+            work: one reference to the `Brief` and a reference to the `PackedEngine`.
+
+        Returns:
+            The pickled `Outcome` or `SeatrialError`.
+        """
+        with self._opening:
+            self._evaluator = self._evaluator or _begin(work)
+        return pickle.dumps(_predict(self._evaluator, pickle.loads(chunk)))
+
+
+def _begin(work: list[Any]) -> Evaluator | SeatrialError:
+    import ray
+
+    brief, packed = ray.get(work[0])
+    try:
+        return Evaluator(brief, lambda: cast(PackedEngine, ray.get(packed)))
+    except SeatrialError as error:
+        return error
+
+
+def _predict(evaluator: Evaluator | SeatrialError, chunk: Chunk) -> Outcome | SeatrialError:
+    if isinstance(evaluator, SeatrialError):
+        return evaluator
+    try:
+        return evaluator.predict(chunk)
+    except SeatrialError as error:
+        return error

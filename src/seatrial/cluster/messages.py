@@ -26,6 +26,20 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What the evaluating process would have of a cluster."""
+
+    resource: str | None
+    """Ray's name of the device that each actor needs one of; None is the CPU."""
+    actors: int | None = None
+    """None is as many as there is room for."""
+    cpus_per_actor: int | None = None
+    """None is as many as an actor can make use of."""
+    most_actors: int | None = None
+    """Where there is room for more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """How many actors there are, and what each of them takes."""
 
@@ -67,9 +81,6 @@ class ClusterJob:
     """The chunks that the process that talks to Ray spreads over actors."""
 
     brief: Brief
-    actors: int
-    resource: str | None
-    """Ray's name of the device that each actor needs one of; None is the CPU."""
     chunks: dict[int, bytes]
     """Pickled `Chunk` by number."""
 

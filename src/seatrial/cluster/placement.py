@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seatrial.cluster.messages import Node, Placement
+from seatrial.cluster.messages import Node, Placement, Wish
 from seatrial.data.loading.decode_pool import MOST_THREADS
 from seatrial.errors import EngineError
 from seatrial.report.numbers import count_of
@@ -35,19 +35,20 @@ def find_resource(device: str) -> str | None:
     return DEVICES.get(kind)
 
 
-def plan_placement(nodes: Sequence[Node], actors: int | None, cpus: int | None) -> Placement:
+def place_actors(nodes: Sequence[Node], wish: Wish) -> Placement:
     """As many actors as requested, else as there is room for; each with the CPUs requested, else as many as it can use.
 
     Raises:
         EngineError: there is no room for them.
     """
+    actors, cpus = wish.actors, wish.cpus_per_actor
     shares = [node.cpus // max(1, node.devices or 1) for node in nodes if node.devices != 0]
     most = max(1, min(MOST_WORKERS, *shares)) if shares else 1
     sizes = range(most, 0, -1) if cpus is None else (cpus,)
     for size in sizes:
         room = sum(count_room(node, size) for node in nodes)
         if room >= (actors or 1):
-            return Placement(actors or room, size)
+            return Placement(actors or min(room, wish.most_actors or room), size)
     has = "; ".join(_describe(node) for node in nodes) or "no machine with a CPU to give"
     fix = f"give --actors {room} or less, or fewer --cpus-per-actor" if room else "add machines with `ray start`"
     raise EngineError(f"the cluster has no room for {describe_placement(Placement(actors or 1, size))} ({has})", fix)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from seatrial.cluster.messages import Node, Placement
-from seatrial.cluster.placement import CHUNK, LANES, MOST_WORKERS, TURNS, find_resource, plan_placement, split_chunks
+from seatrial.cluster.messages import Node, Placement, Wish
+from seatrial.cluster.placement import CHUNK, LANES, MOST_WORKERS, TURNS, find_resource, place_actors, split_chunks
 from seatrial.errors import EngineError
 
 
@@ -27,17 +27,22 @@ def make_nodes(*cpus: int, devices: int | None = None) -> tuple[Node, ...]:
 def test_actors_fill_the_machines(
     cpus: tuple[int, ...], actors: int | None, each: int | None, expected: Placement
 ) -> None:
-    assert plan_placement(make_nodes(*cpus), actors, each) == expected
+    assert place_actors(make_nodes(*cpus), Wish(None, actors, each)) == expected
+
+
+def test_there_are_no_more_actors_than_before_a_loss() -> None:
+    assert place_actors(make_nodes(4, 4), Wish(None, cpus_per_actor=1, most_actors=3)) == Placement(3, 1)
+    assert place_actors(make_nodes(2), Wish(None, cpus_per_actor=1, most_actors=3)) == Placement(2, 1)
 
 
 def test_each_actor_has_a_device() -> None:
-    assert plan_placement(make_nodes(32, 32, devices=4), None, None) == Placement(8, 8)
-    assert plan_placement(make_nodes(4, devices=4), None, None) == Placement(4, 1)
-    assert plan_placement(make_nodes(64, devices=2), None, 4) == Placement(2, 4)
+    assert place_actors(make_nodes(32, 32, devices=4), Wish(None, None, None)) == Placement(8, 8)
+    assert place_actors(make_nodes(4, devices=4), Wish(None, None, None)) == Placement(4, 1)
+    assert place_actors(make_nodes(64, devices=2), Wish(None, None, 4)) == Placement(2, 4)
     with pytest.raises(
         EngineError, match=r"no room for 3 actors .*\(10\.0\.0\.0: 64 CPUs, 2 devices\); give --actors 2"
     ):
-        plan_placement(make_nodes(64, devices=2), 3, 4)
+        place_actors(make_nodes(64, devices=2), Wish(None, 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,7 @@ def test_each_actor_has_a_device() -> None:
 )
 def test_what_finds_no_room_is_refused(cpus: tuple[int, ...], actors: int | None, each: int | None, told: str) -> None:
     with pytest.raises(EngineError, match=told):
-        plan_placement(make_nodes(*cpus), actors, each)
+        place_actors(make_nodes(*cpus), Wish(None, actors, each))
 
 
 def test_devices_are_what_ray_calls_them() -> None:

@@ -19,7 +19,8 @@ from seatrial.cli import run_cli
 from seatrial.cluster import connection
 from seatrial.cluster.connection import RayExecutor, parse_cluster
 from seatrial.cluster.evaluator import Evaluator
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply
+from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply, Wish
+from seatrial.cluster.placement import place_actors
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import MANIFEST, EngineFile
@@ -66,9 +67,9 @@ class ScriptedLink:
     scripts: list[tuple[tuple[Node, ...], Script]]
     closed: int
 
-    def __init__(self, address: str, resource: str | None) -> None:
+    def __init__(self, address: str, wish: Wish) -> None:
         self.nodes, self.script = self.scripts.pop(0)
-        self.told: Iterator[Any] = iter([self.nodes])
+        self.told: Iterator[Any] = iter([(self.nodes, place_actors(self.nodes, wish))])
 
     def send(self, work: ClusterJob) -> None:
         self.told = self.script(work, Evaluator(work.brief, lambda: pytest.fail("the engine is here")))
