@@ -1,8 +1,9 @@
-"""The C library's heap while torch computes on a CPU: what one step frees stays for the next.
+"""The C library's heap while torch computes on a CPU or images are decoded: what one step frees stays for the next.
 
 glibc gives large tensors a mapping of their own, and the end of its heap back to the system; the next step then faults
-the same pages in again, one by one and zeroed, which `benchmarks/train_steps.py` measures. Only what the main thread
-allocates is kept so: other threads' heaps are too small for such tensors.
+the same pages in again, one by one and zeroed: for an image of 500×375 that takes as long as decoding it. What it does
+depends on what was freed before. `benchmarks/train_steps.py` and `benchmarks/preprocess.py` measure it. Of tensors only
+what the main thread allocates is kept so: other threads' heaps are too small for them, but not for images.
 """
 
 import ctypes

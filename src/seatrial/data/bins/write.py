@@ -32,6 +32,7 @@ from seatrial.data.preprocessing.steps import normalise
 from seatrial.data.preprocessing.yuv import PixelFormat, hash_pixels, pack_yuv420sp
 from seatrial.errors import DataError, SeatrialError, StorageError, UsageError
 from seatrial.foreign.files import read_bytes
+from seatrial.machine.allocator import kept_heap
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes.schema import Mode
 from seatrial.recipes.steps import dump_steps
@@ -141,7 +142,7 @@ def write_bins(
             progress(Update("preprocess", note=f"already written: {kept} of {len(wanted)} files"))
         done = 0
         # Closed, so that no process writes on when the lock is let go of.
-        with closing(_write_all(todo, target, form, decode_workers)) as counts:
+        with kept_heap(), closing(_write_all(todo, target, form, decode_workers)) as counts:
             for count in counts:
                 done += count
                 rate = done / (time.perf_counter() - start)

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from seatrial.closing import Closing
 from seatrial.data.loading.worker_process import start_process
 from seatrial.errors import DataError, UsageError
+from seatrial.machine.allocator import kept_heap
 
 MOST_THREADS = 4
 """More workers than this are processes: of an image's 2.5 ms about a tenth holds the interpreter lock."""
@@ -73,12 +75,14 @@ class DecodePool(Closing, Generic[Item]):
             UsageError: there is no room for the buffers.
         """
         self._fill_row, self._stopped = fill_row, Event()
+        self._heap = ExitStack()
         self._memory: SharedMemory | None = None
         self._pool: Executor
         layout = (slots, *shape)
         size = math.prod(layout) * np.dtype(dtype).itemsize
         _check_room(slots, shape[0], size, decode_workers > MOST_THREADS)
         if decode_workers <= MOST_THREADS:
+            self._heap.enter_context(kept_heap())
             self.buffers: NDArray[Any] = np.empty(layout, dtype)
             self._pool = ThreadPoolExecutor(decode_workers, thread_name_prefix="decode")
             return
@@ -105,6 +109,7 @@ class DecodePool(Closing, Generic[Item]):
         self._stopped.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.buffers = np.empty(0)
+        self._heap.close()
         if self._memory is not None:
             self._memory.close()
             self._memory.unlink()

@@ -87,8 +87,21 @@ def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     Raises:
         DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
     """
+    decoded = decode_either(data, name, notes)
+    return decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
+
+
+def decode_either(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image | NDArray[np.uint8]:
+    """What `decode_image` gives, as pixels (height, width, 3) where they need no copy into Pillow's own memory.
+
+    Args:
+        notes: as for `decode_image`.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
     pixels = decode_jpeg(data, name, notes)
-    return _decode_other(data, name, notes) if pixels is None else Image.fromarray(pixels)
+    return _decode_other(data, name, notes) if pixels is None else pixels
 
 
 def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -97,8 +110,7 @@ def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         DataError: as `decode_image`.
     """
-    pixels = decode_jpeg(data, name)
-    return np.asarray(_decode_other(data, name)) if pixels is None else pixels
+    return np.asarray(decode_either(data, name))
 
 
 def decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from seatrial.data.preprocessing.aipp import Aipp, hash_aipp
 from seatrial.data.preprocessing.apply_aipp import apply_aipp, fit_aipp, input_shape
-from seatrial.data.preprocessing.decode import decode_image, read_file
+from seatrial.data.preprocessing.decode import decode_either, read_file
 from seatrial.data.preprocessing.steps import apply_pixel_steps, hash_steps, normalise, to_pixels
 from seatrial.data.preprocessing.yuv import PixelFormat, decode_ycbcr, hash_pixels, pack_yuv420sp
 from seatrial.errors import UsageError
@@ -198,8 +198,7 @@ def decode_pixels(
     Raises:
         DataError: they are no image; names `name`.
     """
-    image = decode_ycbcr(data, name, notes) if as_ycbcr else decode_image(data, name, notes)
-    return apply_pixel_steps(image, steps)
+    return apply_pixel_steps(decode_ycbcr(data, name, notes) if as_ycbcr else decode_either(data, name, notes), steps)
 
 
 def _find_steps(recipe: Recipe, source: Size) -> tuple[Step, ...]:

@@ -4,6 +4,7 @@ Resizing is Pillow's, with torchvision's arithmetic around it; `export.fuse_prep
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
@@ -30,6 +31,8 @@ from seatrial.recipes.steps import (
 from seatrial.store.files import hash_value
 
 _BLACK = (0, 0, 0)
+_SUPPORT = {"box": 0.5, "bilinear": 1.0, "hamming": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+"""How far Pillow's filters reach (`Resample.c`), in lines of the smaller of the two images."""
 
 
 def hash_steps(steps: Sequence[Step]) -> str:
@@ -37,8 +40,8 @@ def hash_steps(steps: Sequence[Step]) -> str:
     return hash_value({"decode": POLICY, "steps": dump_steps(steps)})
 
 
-def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.uint8]:
-    """Resize and crop one RGB image as the card says.
+def apply_pixel_steps(image: Image.Image | NDArray[np.uint8], steps: Sequence[Step]) -> NDArray[np.uint8]:
+    """Resize and crop one RGB image, or pixels (height, width, 3), as the card says.
 
     Returns:
         Pixels, (height, width, channels).
@@ -46,10 +49,21 @@ def apply_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> NDArray[np.u
     Raises:
         DataError: the image is larger than a pad step.
     """
-    pixels = pixel_steps(steps)
-    for step, following in itertools.zip_longest(pixels, pixels[1:]):
+    todo = pixel_steps(steps)
+    if not isinstance(image, Image.Image):
+        image, todo = _begin(image, todo)
+    for step, following in itertools.zip_longest(todo, todo[1:]):
         image = _apply(image, step, following)
     return to_pixels(image)
+
+
+def _begin(pixels: NDArray[np.uint8], steps: tuple[AnyPixelStep, ...]) -> tuple[Image.Image, tuple[AnyPixelStep, ...]]:
+    """Pixels as an image, and the steps left; rows of which a first resize needs nothing are not even copied."""
+    if len(steps) < 2 or not isinstance(steps[0], Resize) or not isinstance(steps[1], CenterCrop):
+        return to_image(pixels), steps
+    whole = pixels.shape[1], pixels.shape[0]
+    rows = find_rows(whole, steps[0], steps[1])
+    return resize(to_image(pixels[rows.start : rows.stop]), steps[0], steps[1], (rows.start, whole[1])), steps[1:]
 
 
 def trace_pixel_steps(image: Image.Image, steps: Sequence[Step]) -> Iterator[tuple[AnyPixelStep, Image.Image]]:
@@ -109,14 +123,21 @@ def _apply(image: Image.Image, step: AnyPixelStep, following: AnyPixelStep | Non
             assert_never(step)
 
 
-def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> Image.Image:
+def resize(
+    image: Image.Image, step: Resize, crop: CenterCrop | None = None, part: tuple[int, int] | None = None
+) -> Image.Image:
     """Resize to what `find_target` says; an image of that size is left alone.
 
     Of what the `crop` that follows will cut off, as much is not made at all as leaves every bit of the rest as it is.
+
+    Args:
+        part: the image is rows of another: its first row there, and how many rows that has. It must have those of
+            `find_rows`.
     """
-    width, height = image.size
-    target = find_target(image.size, step)
-    if target == image.size:
+    above, height = part or (0, image.height)
+    width = image.width
+    target = find_target((width, height), step)
+    if target == (width, height):
         return image
     if step.backend == "tensor":
         return to_image(resize_as_tensor(to_pixels(image), target, step.interpolation, step.antialias))
@@ -125,15 +146,25 @@ def resize(image: Image.Image, step: Resize, crop: CenterCrop | None = None) -> 
         return image.resize(target, kind)
     # Rows first, then columns, as Pillow always did; from 13.0 on it would take the cheaper order, and that moves up
     # to a seventh of the values by a level (python-pillow/Pillow#9549).
-    size = target[::-1] if crop is None or crop.size is None else crop.size
-    kept = min(target[0], size[1]), min(target[1], size[0])
-    left, top = (_find_offset(size - part, crop) for size, part in zip(target, kept, strict=True))
-    columns, start, end = _find_span(width, target[0], left, kept[0])
-    image = image.resize((columns, height), kind, box=(start, 0, end, height))
-    if columns != kept[0]:
-        image = image.crop((left, 0, left + kept[0], height))
-    rows, start, end = _find_span(height, target[1], top, kept[1])
-    return image.resize((kept[0], rows), kind, box=(0, start, kept[0], end))
+    left, kept = _find_kept(target[0], crop, 1)
+    columns, start, end = _find_span(width, target[0], left, kept)
+    image = image.resize((columns, image.height), kind, box=(start, 0, end, image.height))
+    if columns != kept:
+        image = image.crop((left, 0, left + kept, image.height))
+    rows, start, end = _find_span(height, target[1], *_find_kept(target[1], crop, 0))
+    return image.resize((kept, rows), kind, box=(0, start - above, kept, end - above))
+
+
+def find_rows(size: tuple[int, int], step: Resize, crop: CenterCrop) -> range:
+    """The rows of an image of `size` (width, height) that `resize` makes of it what the `crop` keeps of."""
+    height, target = size[1], find_target(size, step)
+    if step.backend == "tensor" or step.interpolation == "nearest" or target == size:
+        return range(height)
+    rows, start, end = _find_span(height, target[1], *_find_kept(target[1], crop, 0))
+    scale = (end - start) / rows
+    # From the middle of the outermost rows as far as the filter reaches, and one more to be safe from rounding.
+    reach = _SUPPORT[step.interpolation] * max(1.0, scale) - scale / 2 + 1
+    return range(max(0, math.floor(start - reach)), min(height, math.ceil(end + reach)))
 
 
 def find_target(size: tuple[int, int], step: Resize) -> tuple[int, int]:
@@ -171,6 +202,13 @@ def _find_span(source: int, target: int, offset: int, kept: int) -> tuple[int, f
     return kept, offset * source / target, (offset + kept) * source / target
 
 
+def _find_kept(target: int, crop: CenterCrop | None, axis: int) -> tuple[int, int]:
+    """The first line of `target` that a crop keeps, and how many; axis 0 are rows."""
+    size = target if crop is None or crop.size is None else crop.size[axis]
+    kept = min(target, size)
+    return _find_offset(target - kept, crop), kept
+
+
 def _find_offset(spare: int, crop: CenterCrop | None) -> int:
     """Where the middle begins if `spare` lines are left over."""
     return round(spare / 2) if crop is None or crop.offset == "half_even" else spare // 2
@@ -187,6 +225,8 @@ def center_crop(image: Image.Image, step: CenterCrop) -> Image.Image:
     if any(spare):
         corner = [-(-side // 2) if step.offset == "floor" else side // 2 for side in spare]
         image = _pad(image, spare, (corner[0], corner[1]), step.pad or _BLACK)
+    if image.size == (width, height):
+        return image
     left, top = _find_offset(image.width - width, step), _find_offset(image.height - height, step)
     return image.crop((left, top, left + width, top + height))
 

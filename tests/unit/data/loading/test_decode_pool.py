@@ -1,5 +1,7 @@
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -47,3 +49,22 @@ def test_a_container_without_shared_memory_is_refused(monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match=told):
         DecodePool(fill_number, (5, 101), np.uint8, 2, 5)
     DecodePool(fill_number, (5, 101), np.uint8, 2, 4).close()
+
+
+@pytest.mark.parametrize(("workers", "kept"), [(1, [True]), (5, [])])
+def test_memory_is_kept_from_one_image_for_the_next(
+    workers: int, kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the processes `worker_process.start_process` sees to it."""
+    states: list[bool] = []
+
+    @contextmanager
+    def record() -> Iterator[None]:
+        states.append(True)
+        yield
+        states.append(False)
+
+    monkeypatch.setattr(decode_pool, "kept_heap", record)
+    with DecodePool(fill_number, (1, 1), np.int16, 1, workers):
+        assert states == kept
+    assert states == [*kept, *(not state for state in kept)]
