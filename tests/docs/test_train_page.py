@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pages import read_commands, read_page
+from pages import ROOT, read_commands, read_page
 from seatrial.api.training import PERFORMANCE
 from seatrial.cli import run_cli
 from seatrial.cli.train_aliases import FLAGS, translate
@@ -53,6 +53,17 @@ def test_what_a_training_leaves_is_what_the_page_lists() -> None:
 def test_the_page_shows_the_table_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["compare", "1p.json", "8p.json"]) == 0
     assert capsys.readouterr().out.partition("\nnote:")[0] in PAGE
+
+
+def test_the_figures_beside_other_loops_are_those_that_were_measured() -> None:
+    measured = (ROOT / "benchmarks" / "results" / "train.txt").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+), (\d+), (\w+) \| ([\d.]+) \| ([\d.]+) \((\w+)\) \| ([\d.]+) \|$", PAGE, re.M)
+    assert len(rows) == 8
+    for network, pixels, precision, ours, theirs, peer, ratio in rows:
+        point = rf"^{network} +{pixels} +{precision} +"
+        assert re.search(rf"{point}seatrial +{ours} .*\n +{ratio}× the better peer$", measured, re.M)
+        rates = re.findall(rf"{point}(examples|timm) +([\d.]+)", measured, re.M)
+        assert max(rates, key=lambda row: float(row[1])) == (peer, theirs)
 
 
 def test_every_flag_of_theirs_is_on_the_page() -> None:
