@@ -12,12 +12,16 @@ must raise nothing. `diagnose.py` asks which stage is at fault; this asks whethe
 """
 
 import argparse
+import atexit
 import json
+import multiprocessing
+import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,12 +32,17 @@ from planted_bench import Bench, Fault, Tried, prepare_bench
 from planted_engines import list_engine_faults
 from planted_inputs import list_input_faults
 from planted_stored import list_stored_faults
-from planted_trial import Cli, make_trial
+from planted_trial import Cli, Trial, make_trial
 
 from seatrial.cli.output.progress import print_table
 
 SOURCE = Path(__file__).parents[1] / "src"
 WIDTH = 110
+WORKERS = 2
+
+
+_benches: list[Bench] = []
+"""That of this process, once it has one."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +93,44 @@ def try_fault(fault: Fault, bench: Bench) -> Tried:
         tried = fault.plant(bench)
     except RuntimeError as error:  # a command that had to succeed for the fault to be planted
         tried = Tried(-1, "not planted", str(error), True)
-    place = str(bench.place.parent.parent)
-    return Tried(tried.code, tried.outcome, " ".join(tried.reason.replace(place, "").split()), tried.silent)
+    told = tried.reason.replace(bench.place.name, "fault").replace(str(bench.place.parent.parent), "")
+    return Tried(tried.code, tried.outcome, " ".join(told.split()), tried.silent)
 
 
-def try_all(asked: argparse.Namespace, cli: Cli) -> int:
-    """Try the faults that are asked for and keep what came of each."""
-    folder = asked.folder.resolve()
-    faults = [fault for fault in list_faults() if re.search(asked.only, f"{fault.command}: {fault.name}")]
+def try_named(key: str) -> tuple[Row, float]:
+    """Try the fault of a name on the bench of this process; what came of it, and the seconds it took."""
+    fault = next(fault for fault in list_faults() if f"{fault.command}: {fault.name}" == key)
+    began = time.perf_counter()
+    tried = try_fault(fault, _benches[0])
+    return Row(fault.name, fault.command, fault.sound, tried), time.perf_counter() - began
+
+
+def take_bench(source: Path, trial: Trial, folder: Path) -> None:
+    """Give this process a place of its own to plant faults in; its commands are forked from a server of its own."""
+    cli = Cli(source, fork_all=source == SOURCE)
+    place = folder / f"fault-{os.getpid()}"
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    atexit.register(cli.close)
+    _benches[:] = [Bench(cli, trial, folder / "sound", folder / "floats", place)]
+
+
+def try_all(asked: argparse.Namespace) -> int:
+    """Try the faults that are asked for, two at a time, and keep what came of each."""
+    folder, source = asked.folder.resolve(), asked.source.resolve()
+    keys = [f"{fault.command}: {fault.name}" for fault in list_faults()]
     rows = load_rows(asked.json)
-    for fault in faults if asked.again else ():
-        rows.pop(f"{fault.command}: {fault.name}", None)
-    with closing(Cli(SOURCE)) as trainer:
+    wanted = [key for key in keys if re.search(asked.only, key) and (asked.again or key not in rows)]
+    with closing(Cli(SOURCE, fork_all=True)) as trainer:
         trial = make_trial(folder / "trial", trainer)
-    bench = prepare_bench(cli, trial, folder / asked.json.stem)
-    for fault in faults:
-        if f"{fault.command}: {fault.name}" in rows:
-            continue
-        began = time.perf_counter()
-        row = Row(fault.name, fault.command, fault.sound, try_fault(fault, bench))
-        rows[row.key] = row
-        asked.json.write_text(json.dumps([asdict(row) for row in rows.values()], indent=1) + "\n")
-        print(f"{row.shown:<18}{row.key} ({time.perf_counter() - began:.0f} s): {row.tried.reason}", flush=True)
+    with closing(Cli(source, fork_all=source == SOURCE)) as cli:
+        prepare_bench(cli, trial, folder / asked.json.stem)
+    rows = {key: row for key, row in rows.items() if key not in wanted}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, context, take_bench, (source, trial, folder / asked.json.stem)) as pool:
+        for row, seconds in pool.map(try_named, wanted):
+            rows[row.key] = row
+            asked.json.write_text(json.dumps([asdict(row) for row in rows.values()], indent=1) + "\n")
+            print(f"{row.shown:<18}{row.key} ({seconds:.0f} s): {row.tried.reason}", flush=True)
     return 1 if count_wrong(rows.values()) else 0
 
 
@@ -154,8 +179,7 @@ def main(words: list[str] | None = None) -> int:
 
         with closing(Cli(asked.source.resolve())) as cli:
             return run_networks(asked.folder.resolve(), cli, asked.only)
-    with closing(Cli(asked.source.resolve())) as cli:
-        return try_all(asked, cli)
+    return try_all(asked)
 
 
 if __name__ == "__main__":

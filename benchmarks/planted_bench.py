@@ -122,15 +122,14 @@ class Fault:
     """Nothing is wrong: it must pass."""
 
 
-def prepare_bench(cli: Cli, trial: Trial, folder: Path) -> Bench:
-    """Run the sound trial and build the engines that take floats, or find both done."""
+def prepare_bench(cli: Cli, trial: Trial, folder: Path) -> None:
+    """Run the sound trial and build the engines that take floats, in `sound` and `floats` of a folder."""
     sound, floats = folder / "sound", folder / "floats"
     cli.must(*trial.run_words(sound, "onnxruntime,openvino"))
     graph = floats / "model.onnx"
     cli.must("export", trial.card, "--checkpoint", trial.checkpoint, "--output", graph, "--no-fuse-preprocess")
     for engine in ("torch", "onnxruntime"):
         cli.must("compile", graph, "--engine", engine, "--output", floats / engine)
-    return Bench(cli, trial, sound, floats, folder / "fault")
 
 
 def edit_json(path: Path, change: Callable[[dict[str, Any]], object], seal: bool = False) -> None:

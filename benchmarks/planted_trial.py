@@ -79,13 +79,16 @@ class Cli:
     """The command line of one source tree, each command a process of its own."""
 
     source: Path
-    """The folder that holds the package `seatrial`."""
+    """The folder that holds the package `seatrial`; of this tree if `fork_all`."""
+    fork_all: bool = False
+    """What a command starts is forked too, and nothing is measured in earnest."""
 
     @cached_property
     def _server(self) -> subprocess.Popen[str]:
         """Forks the processes; ends with this one."""
         there = {**os.environ, "PYTHONPATH": str(self.source)}
         command = [sys.executable, str(Path(__file__).with_name("planted_server.py"))]
+        command += ["--fork-all"] if self.fork_all else []
         return subprocess.Popen(command, env=there, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def close(self) -> None:
@@ -96,9 +99,14 @@ class Cli:
             server.wait()
             server.stdout.close()
 
-    def _begin(self, words: Sequence[object], folder: str) -> int:
-        """Start a command that writes to files `stdout` and `stderr` of a folder; its process."""
-        asked = {"words": [str(word) for word in words], **{name: f"{folder}/{name}" for name in ("stdout", "stderr")}}
+    def _begin(self, words: Sequence[object], folder: str, alone: bool = False) -> int:
+        """Start a command that writes to files `stdout` and `stderr` of a folder; its process.
+
+        Args:
+            alone: what it starts is its child and ends with it, as with users.
+        """
+        asked = {"words": [str(word) for word in words], "alone": alone}
+        asked |= {name: f"{folder}/{name}" for name in ("stdout", "stderr")}
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(asked) + "\n")
         self._server.stdin.flush()
@@ -130,7 +138,7 @@ class Cli:
     def kill_at(self, stage: str, *words: object) -> None:
         """Kill a command as soon as it tells of a stage; one that leaves before that is left alone."""
         with TemporaryDirectory() as folder, suppress(ProcessLookupError):
-            process = self._begin(words, folder)
+            process = self._begin(words, folder, alone=True)
             told = Path(folder) / "stderr"
             while not (told.exists() and any(line.split()[:1] == [stage] for line in told.read_text().splitlines())):
                 os.kill(process, 0)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from battery_server import Outcome, run_cases
+from battery_server import Outcome, Workers
 from battery_verbs import VERBS, list_files, run_verb
+from battery_zygote import Zygote
 
 MEMORY = 16 << 30
 SOURCE = Path(__file__).with_name("battery_kill.c")
@@ -74,7 +75,7 @@ def start(case: Case, undisturbed: bool = False, before: Callable[[], object] | 
     """Run the command in a process group of its own, its calls counted; returns its process id.
 
     Args:
-        before: called in that process first.
+        before: called first in that process and in those that it starts.
     """
     state = case.folder / "state"
     target = 0 if undisturbed else case.target
@@ -86,8 +87,10 @@ def start(case: Case, undisturbed: bool = False, before: Callable[[], object] | 
         try:
             os.setpgid(0, 0)
             ctypes.CDLL(None).battery_arm(os.fsencode(state))
-            if before is not None and not undisturbed:
-                before()
+            restrict = None if undisturbed else before
+            Zygote(restrict)
+            if restrict is not None:
+                restrict()
             code = run_verb(case.verb, case.folder)
             sys.stderr.flush()
         except BaseException as error:
@@ -139,10 +142,11 @@ class Attack:
 
     inputs: Path
     folder: Path
-    library: Path
+    workers: Workers
+    """Which have the library."""
 
     def run(self, function: Callable[[Case], object], cases: Sequence[Case]) -> list[Outcome]:
-        return run_cases(function, cases, 600, MEMORY, {"LD_PRELOAD": str(self.library)})
+        return self.workers.run(function, cases, 600, MEMORY)
 
     def number(self, cases: Iterable[Case], kind: str) -> list[Case]:
         """The cases with a folder for each."""

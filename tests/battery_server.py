@@ -78,6 +78,38 @@ class _Function:
         return getattr(_load_module(self.module, self.path), self.name)  # type: ignore[no-any-return]
 
 
+class Workers:
+    """The processes that fork, to be used again and again: what cases import they have then too."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None, preloaded: Sequence[str] = ()) -> None:
+        """None is started yet.
+
+        Args:
+            environment: what their environment has besides; with it they are started afresh, which takes seconds.
+            preloaded: modules that each imports first of all.
+        """
+        self._environment, self._preloaded = environment or {}, tuple(preloaded)
+        self._workers: list[_Worker] = []
+
+    def run(
+        self, function: Callable[[Any], Any], cases: Sequence[Any], time_limit_s: float, memory_limit_bytes: int
+    ) -> list[Outcome]:
+        """As `run_cases`."""
+        file = sys.modules[function.__module__].__file__
+        assert file is not None and "." not in function.__qualname__, f"{function} is not of a module's top level"
+        while len(self._workers) < min(WORKERS, len(cases)):
+            self._workers.append(_Worker(self._environment, self._preloaded))
+        for worker in self._workers:
+            named = _Function(function.__module__, file, function.__qualname__)
+            worker.connection.send((named, _Limits(time_limit_s, memory_limit_bytes)))
+        return _share_out(cases, self._workers)
+
+    def close(self) -> None:
+        """End them, in the middle of a case if need be."""
+        while self._workers:
+            self._workers.pop().stop()
+
+
 def run_cases(
     function: Callable[[Any], Any],
     cases: Sequence[Any],
@@ -91,25 +123,16 @@ def run_cases(
         function: of a module's top level; it and the cases reach the other process by pickle.
         time_limit_s: wall time of a case.
         memory_limit_bytes: of the data of a case's process, what was imported before included.
-        environment: what the processes' environment has besides; with it they are started afresh, which takes seconds.
+        environment: of `Workers`.
     """
-    file = sys.modules[function.__module__].__file__
-    assert file is not None and "." not in function.__qualname__, f"{function} is not of a module's top level"
-    named = _Function(function.__module__, file, function.__qualname__)
-    count = min(WORKERS, len(cases))
-    limits = _Limits(time_limit_s, memory_limit_bytes)
-    workers = [_Worker(named, limits, environment or {}) for _ in range(count)]
-    try:
-        return _share_out(cases, workers)
-    finally:
-        for worker in workers:
-            worker.stop()
+    with contextlib.closing(Workers(environment)) as workers:
+        return workers.run(function, cases, time_limit_s, memory_limit_bytes)
 
 
 class _Worker:
     """The process that forks, seen from the one that has the cases."""
 
-    def __init__(self, function: _Function, limits: _Limits, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], preloaded: Sequence[str]) -> None:
         self.connection, theirs = multiprocessing.Pipe()
         self._child: subprocess.Popen[bytes] | None = None
         if environment:
@@ -120,7 +143,7 @@ class _Worker:
         else:
             self._process = forked_processes.start_fork(_serve, theirs)
         theirs.close()
-        self.connection.send((function, limits))
+        self.connection.send(preloaded)
 
     def stop(self) -> None:
         """End it, in the middle of a case if need be."""
@@ -140,7 +163,7 @@ def _share_out(cases: Sequence[Any], workers: Sequence[_Worker]) -> list[Outcome
 
     def give(connection: Connection) -> None:
         if (place := next(waiting, None)) is not None:
-            connection.send_bytes(pickle.dumps(cases[place]))
+            connection.send(pickle.dumps(cases[place]))
             busy[connection] = place
 
     for worker in workers:
@@ -159,24 +182,34 @@ def _serve_on(descriptor: int) -> None:
 
 def _serve(connection: Connection) -> None:
     """Fork for one case after the other until nobody has any more."""
-    _fork_what_cases_start()
-    named, limits = connection.recv()
-    function = named.load()
-    gc.collect()
-    gc.freeze()
+    fork_what_cases_start()
+    _import(connection.recv())
+    function, limits = None, None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            outcome, loaded = _run_in_fork(function, connection.recv_bytes(), limits)
+            asked = connection.recv()
+            if not isinstance(asked, bytes):
+                named, limits = asked
+                function = named.load()
+                _import([])
+                continue
+            assert function is not None and limits is not None
+            outcome, loaded = _run_in_fork(function, asked, limits)
             connection.send(outcome)
-            for name in loaded:  # So that the next case need not.
-                importlib.import_module(name)
             if loaded:
-                gc.collect()
-                gc.freeze()  # Collecting garbage in a fork would copy all that it shares.
+                _import(loaded)
 
 
-def _fork_what_cases_start() -> None:
-    """Processes that a case starts by `call_child` are forked too, by the server that forked this one."""
+def _import(names: Sequence[str]) -> None:
+    """So that the next case need not."""
+    for name in names:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # Collecting garbage in a fork would copy all that it shares.
+
+
+def fork_what_cases_start() -> None:
+    """Processes that forks of this one start by `call_child` are forked too, by the server that runs already."""
     if forkserver._forkserver._forkserver_address is not None:  # type: ignore[attr-defined]
         # It would start another, as only its own process knows that it runs.
         forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]

@@ -64,7 +64,7 @@ VERBS: Mapping[str, Verb] = {
     "report": Verb(("report", "out/run"), run=True),
     "diagnose": Verb(("diagnose", "out/run"), run=True, children=True),
     "package": Verb(("package", "input/run", "--engine", "onnxruntime", "--output", "out/bundle"), children=True),
-    "board": Verb(("board", "input", "--output", "out/board.html")),
+    "board": Verb(("board", "input/run", "--output", "out/board.html")),
     "train": Verb(
         (
             "train",

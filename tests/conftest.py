@@ -12,16 +12,11 @@ import pytest
 import forked_processes
 from file_budget import read_budget
 from made_once import make_once
-from seatrial.bench.sweep import SweepSpec, sweep
 from seatrial.cli import run_cli
 from seatrial.data.bins import write
 from seatrial.data.loading import decode_pool
-from seatrial.engines.base import EngineFile
 from seatrial.machine import isolated_process
-from seatrial.machine.conditions import read_conditions
-from seatrial.progress import Progress
-from seatrial.store.measurement import Measurement
-from seatrial.workflow import bench
+from short_measurements import measure_briefly
 from tiny_trial import TinyTrial, make_trial
 from unlabelled_run import make_unlabelled
 
@@ -60,24 +55,9 @@ def _forked_processes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _short_warm_up() -> Iterator[None]:
-    """On a busy machine the warm-up of a point lasts up to 10 s; no test judges what a real engine measured."""
-
-    def sweep_briefly(file: EngineFile, spec: SweepSpec, progress: Progress, key: str, saved: Path) -> Measurement:
-        limits = spec.limits.model_copy(update={"warmup_s": 0.02, "warmup_budget_s": 0.2})
-        return sweep(file, spec.model_copy(update={"limits": limits}), progress, key, saved)
-
+def _short_measurements() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "sweep", sweep_briefly)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _short_look() -> Iterator[None]:
-    """Before a measurement the machine is watched for a second, of which nothing is judged here either."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("sweep", "loadgen.run"):
-            patch.setattr(f"seatrial.bench.{module}.read_conditions", lambda: read_conditions(0.01))
+        measure_briefly(patch.setattr)
         yield
 
 

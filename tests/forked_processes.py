@@ -41,9 +41,14 @@ def Popen(command: Sequence[str], env: Mapping[str, str], **pipes: int) -> Any:
 
     Also a process whose threads are limited runs as usual: libraries read their number when they are loaded.
     """
-    ours = len(PYTHON)
-    forks = tuple(command[:ours]) == PYTHON and env.get("OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")
-    return _Forked(command[ours:], env) if forks else subprocess.Popen(command, env=env, **pipes)
+    if is_ours(command, env):
+        return _Forked(command[len(PYTHON) :], env)
+    return subprocess.Popen(command, env=env, **pipes)
+
+
+def is_ours(command: Sequence[str], env: Mapping[str, str]) -> bool:
+    """Whether a command runs a module of ours that a fork can run."""
+    return tuple(command[: len(PYTHON)]) == PYTHON and env.get("OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")
 
 
 def get_context(method: str) -> ForkServerContext:
@@ -100,13 +105,19 @@ def _run(command: list[str], env: dict[str, str], folder: str, pipes: Path, home
     """What `python -m` does with `command`, in this process."""
     for number in range(3):
         os.dup2(os.open(pipes / str(number), os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_APPEND), number)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
     if str(Path(seatrial.__file__).parent) != home:
         raise RuntimeError(f"forked with {seatrial.__file__}, and {home} is tested: set PYTHONPATH")
     os.chdir(folder)
+    _import_from([Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry])
+    run_module(command, env, folder)
+
+
+def run_module(command: list[str], env: Mapping[str, str], folder: str) -> None:
+    """What `python -m` does with `command`, in this process, whose standard streams are the command's."""
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
-    _import_from([Path(entry) for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry])
     # The process that this one was forked from is its parent, and ends with the tests.
     os.environ["SEATRIAL_PARENT"] = str(os.getppid())
     sys.argv = command

@@ -1,12 +1,16 @@
 """What all files of the battery share."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from battery_faults import Attack, build_library
 from battery_figures import note_begin
+from battery_server import Workers
 from battery_verbs import link_inputs, link_trial
+from forked_processes import PRELOADED
 from tiny_trial import TinyTrial
 
 
@@ -23,11 +27,12 @@ def _library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def simple_attack(
     tiny_trial: TinyTrial, _library: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Attack:
+) -> Iterator[Attack]:
     """On verbs that read no more than a trial."""
     inputs = tmp_path_factory.mktemp("inputs")
     link_trial(inputs, tiny_trial)
-    return Attack(inputs, tmp_path, _library)
+    with closing(Workers({"LD_PRELOAD": str(_library)})) as workers:
+        yield Attack(inputs, tmp_path, workers)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +44,14 @@ def _all_inputs(
     return inputs
 
 
+@pytest.fixture(scope="session")
+def _loaded_workers(_library: Path) -> Iterator[Workers]:
+    """What processes of commands import they have already."""
+    with closing(Workers({"LD_PRELOAD": str(_library)}, PRELOADED)) as workers:
+        yield workers
+
+
 @pytest.fixture
-def attack(_all_inputs: Path, _library: Path, tmp_path: Path) -> Attack:
+def attack(_all_inputs: Path, _loaded_workers: Workers, tmp_path: Path) -> Attack:
     """On all verbs."""
-    return Attack(_all_inputs, tmp_path, _library)
+    return Attack(_all_inputs, tmp_path, _loaded_workers)
