@@ -113,7 +113,8 @@ class OutputCheck:
             ParityError: an output is not a number, or is not the one that the engine gives when nothing is timed, or
                 that one differs each time.
         """
-        rows = np.concatenate(list(self._references.values()))
+        # In 64 bits, as squares of large logits are infinite in 32.
+        rows = np.concatenate(list(self._references.values())).astype(np.float64)
         if not np.isfinite(rows).all():
             raise ParityError("the engine gives logits that are not numbers", "`seatrial evaluate` names the images")
         size = float(np.sqrt(np.mean(np.sum(np.square(rows), axis=1)))) or 1.0
@@ -142,7 +143,7 @@ def _differ(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> floa
     """The largest difference of one image's logits."""
     if logits.shape != reference.shape:
         return float("inf")
-    return float(np.sqrt(np.max(np.sum(np.square(logits - reference), axis=1))))
+    return float(np.sqrt(np.max(np.sum(np.square(logits.astype(np.float64) - reference), axis=1))))
 
 
 def time_pairs(

@@ -13,7 +13,7 @@ from seatrial.errors import RefusedFile, SeatrialError, UsageError
 from seatrial.foreign.files import read_bytes
 from seatrial.models.user_code import contain, describe_failure
 from seatrial.recipes.schema import Network
-from seatrial.store.files import hash_file, hash_value
+from seatrial.store.files import expand_home, hash_file, hash_value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ def split_name(name: str) -> tuple[Path, str]:
         UsageError: it is not of this form, or there is no such file.
     """
     file, _, function = name.rpartition(":")
-    path = Path(file).expanduser()
+    path = expand_home(file)
     if not function.isidentifier() or path.suffix != ".py":
         raise UsageError(f"'{name}' is not FILE.py:CALLABLE", "write it like nets/mine.py:make_network")
     if not path.is_file():

@@ -26,6 +26,8 @@ from seatrial.store.unfinished import exchange_folders, make_unfinished
 _HOLDER_BYTES = 1000
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_HOME = Path("/nonexistent")
+"""Where systems put the home of users who have none: nothing can be read or written there."""
 STORAGE_ERRORS = (*NO_SPACE, *NOT_ALLOWED, errno.EFBIG, *NO_DESCRIPTORS)
 """Errors of the operating system when a file cannot be stored."""
 
@@ -45,9 +47,17 @@ def describe_os_error(error: OSError, path: Path) -> StorageError:
     return StorageError(f"{where} cannot be written ({words})", "choose another --output")
 
 
+def expand_home(path: str) -> Path:
+    """A path with the home folder for its `~`; below `NO_HOME` for a user who has none, as in many containers."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return NO_HOME / path.removeprefix("~").lstrip("/")
+
+
 def caches_folder() -> Path:
     """`$XDG_CACHE_HOME`: where programs keep what can be made again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or expand_home("~/.cache"))
 
 
 def cache_folder() -> Path:

@@ -263,3 +263,16 @@ def test_what_is_kept_is_a_copy_and_a_fair_choice() -> None:
             counts[index] += 1
     # Each of 40 is among the 32 with chance 0.8: 160 of 200, with a standard deviation of 5.7.
     assert counts.min() > 135 and counts.max() < 185
+
+
+def test_logits_whose_squares_are_infinite_in_32_bits_are_compared() -> None:
+    rows = np.array([[1e28, 2e28], [3e28, 1e28]], np.float32)
+    check = OutputCheck("fp32", seed=0)
+    check.record_references(lambda index: rows[index : index + 1], 2, 1.0, lambda: 0.0)
+    for index in (0, 1):
+        check.offer(index, rows[index : index + 1])
+    found = check.compare()
+    assert (found.checked, found.error) == (2, 0) and found.spread > 0.1
+    check.offer(0, rows[1:])
+    with pytest.raises(ParityError, match="1 of 3 outputs"):
+        check.compare()

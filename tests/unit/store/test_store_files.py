@@ -335,3 +335,13 @@ def test_room_for_a_file_is_taken_to_know_it(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=r"^10,001 bytes cannot be written to .* \(File too large; [\d,]+ b"):
             check_room(tmp_path, 10_001)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_without_a_home_has_no_cache_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", refuse)
+    assert files.cache_folder() == files.NO_HOME / ".cache" / "seatrial"
+    assert files.expand_home("~someone/nets.py") == files.NO_HOME / "someone" / "nets.py"

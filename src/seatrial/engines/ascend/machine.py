@@ -10,6 +10,7 @@ from pathlib import Path
 from seatrial.engines.base import Capabilities
 from seatrial.errors import EngineError
 from seatrial.machine.ascend import Chip, list_chips
+from seatrial.store.files import expand_home
 
 PRECISIONS = ("fp16", "fp32")
 SET_ENV = (
@@ -68,7 +69,7 @@ def read_cann_version() -> str:
 
 def source_hint() -> str:
     """The command that sets CANN up in a shell: the script that is there, else how to get one."""
-    found = next((path for path in SET_ENV if Path(path).expanduser().is_file()), None)
+    found = next((path for path in SET_ENV if expand_home(path).is_file()), None)
     return f"source {found}" if found else f"install the CANN toolkit (Ascend-cann-toolkit), then source {SET_ENV[0]}"
 
 

@@ -29,6 +29,7 @@ from seatrial.models.sources.library import read_version
 from seatrial.models.sources.listing import Listed
 from seatrial.recipes.class_names import is_imagenet
 from seatrial.recipes.schema import IMAGENET, Network, Preprocessing, Recipe
+from seatrial.store.files import expand_home
 from seatrial.store.record import read_json
 
 if TYPE_CHECKING:
@@ -161,9 +162,7 @@ def make_transform(name: str, recipe: Recipe) -> "Transform":
 def list_references(pattern: str) -> list[Listed]:
     """Folders that fit a shell pattern; what the hub has is not known on this machine."""
     found = []
-    for folder in sorted(
-        path for path in glob(str(Path(pattern).expanduser())) if (Path(path) / "config.json").is_file()
-    ):
+    for folder in sorted(path for path in glob(str(expand_home(pattern))) if (Path(path) / "config.json").is_file()):
         recipe = resolve(folder).read()
         found.append(Listed(f"hf:{folder}", recipe.input_size, recipe.network.classes, None, None, None))
     return found
@@ -200,8 +199,8 @@ def _find_folder(name: str) -> HubFolder:
         UsageError: it is not on this machine.
         EngineError: huggingface_hub is not installed.
     """
-    if Path(name).expanduser().is_dir() and name:
-        return HubFolder(name, Path(name).expanduser())
+    if expand_home(name).is_dir() and name:
+        return HubFolder(name, expand_home(name))
     repository, _, revision = name.partition("@")
     if name.startswith((".", "/", "~")):
         raise UsageError(f"hf:{name}: there is no folder {name}", "give a folder as save_pretrained writes it")
