@@ -49,18 +49,21 @@ class BoardPage:
         """Columns with few values, and these: what rows may be filtered by."""
         found = []
         for place, column in enumerate(self.columns):
-            values = {row[place].text for section in self.sections for row in section.rows}
-            if column.name in FILTERED and 1 < len(values) <= MOST_CHOICES:
+            if column.name in FILTERED and 1 < len(values := self._list_texts(place)) <= MOST_CHOICES:
                 found.append((column.name, tuple(sorted(values))))
         return tuple(found)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Characters that each column needs: a browser lays out only the rows in its window."""
-        rows = [row for section in self.sections for row in section.rows]
         return tuple(
-            max([4, *(_measure(row[place].text, column) for row in rows)]) for place, column in enumerate(self.columns)
+            max([4, *(_measure(text, column) for text in self._list_texts(place))])
+            for place, column in enumerate(self.columns)
         )
+
+    def _list_texts(self, place: int) -> set[str]:
+        """The different texts of a column: of many runs they are few."""
+        return {row[place].text for section in self.sections for row in section.rows}
 
 
 def _measure(text: str, column: Column) -> int:

@@ -1,7 +1,6 @@
 """`seatrial board`: every run under a folder, side by side."""
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from seatrial.data.loading.worker_process import start_process
 from seatrial.errors import SeatrialError, UsageError
 from seatrial.machine.cpu import count_cores
 from seatrial.progress import Progress, Update, silent
+from seatrial.results.find_runs import RunFinder
 from seatrial.results.run_folder import read_records
 from seatrial.results.summarise import summarise
-from seatrial.store.records import Verdict
 from seatrial.store.summary import RunSummary
 
 SEVERAL = 400
@@ -70,7 +69,7 @@ def read_board(folder: Path, since: Path | None = None, progress: Progress = sil
 def _read_rows(folder: Path, progress: Progress) -> list[BoardRow]:
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", "give a folder with run folders in it")
-    found = sorted(find_runs(folder))
+    found = sorted((run.path, run.reason) for run in RunFinder(folder, links=True).find()[0])
     if not found:
         raise UsageError(f"{folder} has no run folder in it (none has a run.json)", "`seatrial run` makes one")
     rows: list[BoardRow] = []
@@ -101,20 +100,6 @@ def _open_pool(jobs: int) -> Iterator[Callable[..., Iterator[list[BoardRow]]]]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count_cores(), context, initializer=start_process) as pool:
         yield partial(pool.map, chunksize=CHUNK)
-
-
-def find_runs(folder: Path) -> Iterator[tuple[str, str]]:
-    """Paths of run folders, seen from `folder`, and why one cannot be looked into; links are not followed."""
-    failed: list[OSError] = []
-    for place, folders, files in os.walk(folder, onerror=failed.append):
-        path = os.path.relpath(place, folder)
-        if "run.json" in files or ("verdict.json" in files and Verdict.stands_at(Path(place) / "verdict.json")):
-            yield path, ""
-            folders.clear()
-        else:
-            folders[:] = [name for name in folders if not name.startswith(".")]
-    for error in failed:
-        yield os.path.relpath(error.filename, folder), f"it cannot be read ({error.strerror})"
 
 
 def read_rows(job: tuple[Path, str, str]) -> list[BoardRow]:

@@ -35,6 +35,7 @@ def test_json_that_is_refused_says_where(text: str | bytes) -> None:
     [
         {"a": [1, 2.5, -3, None, True, "x"]},
         2**64 - 1,
+        [10**19 - 1, -(10**18)],
         1e300,
         "[" * 500,
         ['"' + "{" * 300, "\\", "[[[[" * 50],

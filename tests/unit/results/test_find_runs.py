@@ -34,6 +34,15 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "root" / "a" / "run.json").symlink_to(tmp_path / "elsewhere" / "run.json")
     assert list_found(RunFinder(tmp_path / "root")) == ([], [])
+    # A run kept by a tool that puts links in the place of large or old files is one all the same, where that is wanted.
+    assert list_found(RunFinder(tmp_path / "root", links=True)) == (["a"], [])
+
+
+def test_many_are_found_as_few_are(tmp_path: Path) -> None:
+    """More folders in one level than a thread takes at a time."""
+    names = [f"g{index % 2}/r{index:03d}" for index in range(3 * find_runs.PART)]
+    make(tmp_path, *(f"{name}/run.json" for name in names))
+    assert list_found(RunFinder(tmp_path)) == (sorted(names), [])
 
 
 def test_a_verdict_of_ours_without_a_run_is_found(tmp_path: Path) -> None:
