@@ -1,12 +1,14 @@
 """`seatrial choose` beside an exhaustive search: does it find the same, and in what share of the time?
 
     python benchmarks/choose.py --folder WORK [--networks …] [--trials 2] [--batch-size 1,4,8,16] [--engines …]
-                                [--image-size 224] [--duration 10] [--load 0] [--seconds 3000]
+                                [--image-size 224] [--load 0] [--seconds 3000]
 
-The exhaustive search evaluates every candidate on all images and measures every setting as `seatrial run` does, by
-default for 10 s and 50 samples. It is done once for each network and serves both goals: throughput, and a latency that
-about half of its settings keep. Each trial of `choose` begins with the same compiled engines and with nothing measured
-or evaluated but the reference. Compiling is in neither time.
+The exhaustive search evaluates every candidate on all images and measures every setting as `seatrial run` measures by
+default: until its rate is known within 2.5 %, for 10 s at most. It is done once for each network and serves both goals:
+throughput, and a latency that about half of its settings keep (in the widest gap there, so that it can be decided).
+Each trial of `choose` begins with the same compiled engines and with nothing measured or evaluated but the reference.
+Compiling is in neither time. Trials of throughput take turns with the engines of the exhaustive search, so that other
+work on the machine falls on both; seconds of processor time are given beside those of the clock.
 
 A trial agrees when it chooses the exhaustive search's best (same), lists it as one that it cannot tell from its own
 (listed), or chooses one whose interval in the exhaustive search touches the best's (touches); else it missed it. The
@@ -25,13 +27,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from networks import draw_weights, make_pictures
 from safetensors.torch import save_file
 
-from seatrial.bench.sweep import SweepSpec, sweep
+from seatrial.bench.sweep import sweep
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile
 from seatrial.evaluation.executor import EvaluateSpec
 from seatrial.machine.cpu import count_cores
@@ -41,12 +45,13 @@ from seatrial.progress import silent
 from seatrial.results.speed import Speed, measure_speeds
 from seatrial.store.choice import Choice
 from seatrial.store.measurement import Measurement
+from seatrial.workflow.bench import prepare_pixels
 from seatrial.workflow.choose.candidates import Candidates
 from seatrial.workflow.choose.measuring import list_contenders
 from seatrial.workflow.choose.search import choose_deployment
 from seatrial.workflow.choose.spec import ChooseSpec, Subject, list_candidates, open_subject, parse_goal
 from seatrial.workflow.evaluate import evaluate_engine
-from seatrial.workflow.run_jobs import LEAST_WARMUP_S
+from seatrial.workflow.run_jobs import make_sweep
 from seatrial.workflow.run_spec import RunSpec
 
 NETWORKS = ("resnet18", "mobilenetv3_small_100", "spnasnet_100", "regnety_004", "efficientnet_b0")
@@ -57,13 +62,34 @@ Place = tuple[str, int, int]
 """Candidate, batch size and streams."""
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What something took."""
+
+    seconds: float
+    processor_s: float
+    """Of this process and all that it waited for."""
+
+    @staticmethod
+    def now() -> "Spent":
+        """Until now."""
+        return Spent(time.perf_counter(), sum(os.times()[:4]))
+
+    def since(self, before: "Spent") -> "Spent":
+        """From then on."""
+        return Spent(self.seconds - before.seconds, self.processor_s - before.processor_s)
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds + other.seconds, self.processor_s + other.processor_s)
+
+
 @dataclass
 class Exhaustive:
     """What an exhaustive search found."""
 
     speeds: dict[Place, Speed]
     """Of the candidates that keep the accuracy."""
-    seconds: float
+    spent: Spent
     settings: int
 
     def find_best(self, limit_ms: float | None) -> Place | None:
@@ -72,9 +98,21 @@ class Exhaustive:
         return max(within, key=lambda place: self.speeds[place].images_per_s, default=None)
 
     def find_limit(self) -> float:
-        """A latency in ms that half of the settings keep."""
+        """A latency in ms that about half of the settings keep, in the widest gap of the middle half."""
         found = sorted(speed.latency.p99_ms for speed in self.speeds.values())
-        return float(f"{found[len(found) // 2]:.3g}")
+        first, last = len(found) // 4, max(len(found) // 4 + 2, len(found) - len(found) // 4)
+        low, high = max(pairwise(found[first:last]), key=lambda gap: gap[1] / gap[0])
+        return float(f"{(low * high) ** 0.5:.3g}")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice."""
+
+    goal: str
+    spent: Spent
+    load: float
+    choice: Choice
 
 
 @dataclass
@@ -84,18 +122,7 @@ class Total:
     trials: int = 0
     missed: int = 0
     share: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One choice beside the exhaustive search."""
-
-    name: str
-    outcome: str
-    share: float
-    """Of the exhaustive search's time."""
-    load: float
-    choice: Choice
+    processor_share: list[float] = field(default_factory=list)
 
 
 def judge_trial(choice: Choice, found: Exhaustive, best: Place | None) -> str:
@@ -120,7 +147,7 @@ def read_exhaustive(folder: Path) -> Exhaustive | None:
     stored = json.loads(done.read_text(encoding="utf-8"))
     speeds = {name: read_speeds(Measurement.load(folder / f"{name}.json"), name) for name in stored["candidates"]}
     passing = {place: speed for name in stored["passing"] for place, speed in speeds[name].items()}
-    return Exhaustive(passing, stored["seconds"], sum(map(len, speeds.values())))
+    return Exhaustive(passing, Spent(**stored["spent"]), sum(map(len, speeds.values())))
 
 
 def read_speeds(measured: Measurement, name: str) -> dict[Place, Speed]:
@@ -128,41 +155,33 @@ def read_speeds(measured: Measurement, name: str) -> dict[Place, Speed]:
     return {(name, s.latency.batch_size, s.streams): s for s in measure_speeds(measured)}
 
 
-def search_exhaustively(subject: Subject, candidates: Candidates, folder: Path, duration_s: float) -> Exhaustive:
-    """Evaluate and measure everything."""
-    began = time.perf_counter()
-    passing = []
-    for name, candidate in candidates.by_name.items():
-        if candidate.file is None:
-            print(f"  {name}: {candidate.problem}", flush=True)
-            continue
-        if not candidate.reference:
-            job = EvaluateSpec(subject.images, subject.evaluate_batch_size)
-            evaluate_engine(candidate.file, job, folder / "evaluation", silent)
-        judged = candidates.judge(name)
-        print(f"  {name}: {judged.outcome}: {judged.reason}", flush=True)
-        if judged.outcome == "PASS":
-            passing.append(candidate.file)
+def search_exhaustively(subject: Subject, candidates: Candidates, folder: Path) -> Iterator[None]:
+    """Evaluate and measure everything; yields after each engine, whose time until the next is not counted."""
+    spent, passing = Spent(0, 0), []
     files = [each.file for each in candidates.by_name.values() if each.file is not None]
     for file in files:
-        measure_all(subject, file, folder, duration_s)
-    seconds = time.perf_counter() - began
-    names, kept = ([file.folder.name for file in some] for some in (files, passing))
-    stored = {"seconds": seconds, "candidates": names, "passing": kept}
+        name, began = file.folder.name, Spent.now()
+        if not candidates.by_name[name].reference:
+            job = EvaluateSpec(subject.images, subject.evaluate_batch_size)
+            evaluate_engine(file, job, folder / "evaluation", silent)
+        judged = candidates.judge(name)
+        measure_all(subject, file, folder)
+        spent += Spent.now().since(began)
+        print(f"  {name}: {judged.outcome}: {judged.reason}", flush=True)
+        passing += [name] if judged.outcome == "PASS" else []
+        yield
+    names = [file.folder.name for file in files]
+    stored = {"spent": asdict(spent), "candidates": names, "passing": passing}
     (folder / "exhaustive.json").write_text(json.dumps(stored), encoding="utf-8")
-    found = read_exhaustive(folder)
-    assert found is not None
-    return found
 
 
-def measure_all(subject: Subject, file: EngineFile, folder: Path, duration_s: float) -> None:
+def measure_all(subject: Subject, file: EngineFile, folder: Path) -> None:
     """Every setting of an engine, as `seatrial run` measures."""
     own = list_contenders(file.folder.name, file.manifest.device, subject.batch_sizes, count_cores())
-    spec = SweepSpec(batch_sizes=subject.batch_sizes, streams=tuple(dict.fromkeys(each.streams for each in own)))
-    limits = spec.limits.model_copy(
-        update={"duration_s": duration_s, "warmup_budget_s": max(LEAST_WARMUP_S, duration_s)}
-    )
-    measured = sweep(file, spec.model_copy(update={"limits": limits}), silent)
+    begin = RunSpec("", None, folder, None, (), folder, batch_sizes=subject.batch_sizes)
+    paths, pipeline = [image.path for image in subject.images], read_pipeline(subject.graph.manifest)
+    spec = make_sweep(begin, prepare_pixels(paths, pipeline, folder / "images.npy"))
+    measured = sweep(file, spec.model_copy(update={"streams": tuple(dict.fromkeys(each.streams for each in own))}))
     measured.save(folder / f"{file.folder.name}.json")
 
 
@@ -217,34 +236,45 @@ def prepare(name: str, asked: argparse.Namespace) -> tuple[Path, ChooseSpec]:
 def run_network(name: str, asked: argparse.Namespace, total: Total, over: float) -> None:
     """The exhaustive search of a network, then the trials of both goals."""
     prepared, spec = prepare(name, asked)
-    subject = open_subject(spec, silent)
-    scratch = asked.folder / f"{name}-exhaustive"
-    load, found = os.getloadavg()[0], read_exhaustive(scratch)
-    if found is None:
+    scratch, trials = asked.folder / f"{name}-exhaustive", []
+    if read_exhaustive(scratch) is None:
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(prepared, scratch)
-        candidates = Candidates(open_subject(move(spec, scratch), silent), silent)
+        subject = open_subject(move(spec, scratch), silent)
+        candidates = Candidates(subject, silent)
         candidates.compile(list_candidates(spec.engines, False, False, silent))
-        load, found = os.getloadavg()[0], search_exhaustively(subject, candidates, scratch, asked.duration)
-    print(f"{name}: exhaustive {found.seconds:.0f} s, {found.settings} settings, load {load:.1f}", flush=True)
+        for _ in search_exhaustively(subject, candidates, scratch):
+            if len(trials) < asked.trials:
+                trials.append(try_once(asked.folder / f"{name}-trial", prepared, spec, "throughput"))
+    found = read_exhaustive(scratch)
+    assert found is not None
+    spent = f"{found.spent.seconds:.0f} s, {found.spent.processor_s:.0f} s of processor time"
+    print(f"{name}: exhaustive {spent}, {found.settings} settings", flush=True)
     limit_ms = found.find_limit()
     for goal, limit in (("throughput", None), (f"latency={limit_ms:g}ms@p99", limit_ms)):
-        best = found.find_best(limit)
-        for trial in range(asked.trials):
-            if time.perf_counter() > over:
-                print("the time is up", flush=True)
-                return
-            work = asked.folder / f"{name}-trial"
-            shutil.rmtree(work, ignore_errors=True)
-            shutil.copytree(prepared, work)
-            load, began = os.getloadavg()[0], time.perf_counter()
-            choice, _ = choose_deployment(move(spec, work, goal), silent)
-            seconds = time.perf_counter() - began
-            outcome = judge_trial(choice, found, best)
-            total.trials, total.missed = total.trials + 1, total.missed + (outcome == "missed")
-            total.share.append(seconds / found.seconds)
-            done = Trial(f"{goal} {trial + 1}", outcome, seconds / found.seconds, load, choice)
-            print(describe(done, found, best), flush=True)
+        while sum(each.goal == goal for each in trials) < asked.trials and time.perf_counter() < over:
+            trials.append(try_once(asked.folder / f"{name}-trial", prepared, spec, goal))
+        for trial in trials:
+            if trial.goal == goal:
+                count(trial, found, found.find_best(limit), total)
+
+
+def try_once(work: Path, prepared: Path, spec: ChooseSpec, goal: str) -> Trial:
+    """One choice from the beginning."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(prepared, work)
+    load, began = os.getloadavg()[0], Spent.now()
+    choice, _ = choose_deployment(move(spec, work, goal), silent)
+    return Trial(goal, Spent.now().since(began), load, choice)
+
+
+def count(trial: Trial, found: Exhaustive, best: Place | None, total: Total) -> None:
+    """Hold a trial against the exhaustive search, and print a line for it."""
+    outcome = judge_trial(trial.choice, found, best)
+    total.trials, total.missed = total.trials + 1, total.missed + (outcome == "missed")
+    total.share.append(trial.spent.seconds / found.spent.seconds)
+    total.processor_share.append(trial.spent.processor_s / found.spent.processor_s)
+    print(f"  {describe(trial, outcome, found, best)}", flush=True)
 
 
 def move(spec: ChooseSpec, folder: Path, goal: str = "throughput") -> ChooseSpec:
@@ -252,17 +282,21 @@ def move(spec: ChooseSpec, folder: Path, goal: str = "throughput") -> ChooseSpec
     return ChooseSpec(str(folder), parse_goal(goal), spec.max_drop_pp, spec.engines, spec.batch_sizes)
 
 
-def describe(trial: Trial, found: Exhaustive, best: Place | None) -> str:
+def describe(trial: Trial, outcome: str, found: Exhaustive, best: Place | None) -> str:
     """A line for a trial."""
-    chosen, times = trial.choice.chosen, trial.choice.times
-    place = None if chosen is None else (chosen.candidate, chosen.batch_size, chosen.streams)
+    choice, spent = trial.choice, trial.spent
+    place = (
+        None if choice.chosen is None else (choice.chosen.candidate, choice.chosen.batch_size, choice.chosen.streams)
+    )
     rate = ""
     if place in found.speeds and best is not None:
         rate = f", {found.speeds[place].images_per_s / found.speeds[best].images_per_s:.2f} of the best's rate there"
+    shares = spent.seconds / found.spent.seconds, spent.processor_s / found.spent.processor_s
     return (
-        f"  {trial.name}: {trial.outcome:<8} {trial.share:4.0%} of the time, load {trial.load:.1f}: {write(place)}, "
-        f"as fast: {len(trial.choice.as_fast)}, best: {write(best)}{rate}; {trial.choice.rounds} rounds, "
-        f"measured {times.measure_s:.0f} s, evaluated {times.evaluate_s:.0f} s"
+        f"{trial.goal}: {outcome:<7} {shares[0]:4.0%} of the time, {shares[1]:4.0%} of the processor time, "
+        f"load {trial.load:.1f}: {write(place)}, as fast: {len(choice.as_fast)}, best: {write(best)}{rate}; "
+        f"{choice.screenings}+{choice.rounds} rounds, {choice.processes} processes, "
+        f"measured {choice.times.measure_s:.0f} s, evaluated {choice.times.evaluate_s:.0f} s"
     )
 
 
@@ -280,7 +314,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", default="1,4,8,16")
     parser.add_argument("--engines", default="onnxruntime,openvino")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--duration", type=float, default=10.0)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="Begin no trial after so long.")
     asked = parser.parse_args(arguments)
@@ -298,8 +331,9 @@ def conclude(total: Total) -> int:
     if not total.trials:
         print("no trial was run")
         return 1
-    share = sum(total.share) / len(total.share)
-    print(f"{total.trials - total.missed} of {total.trials} agree, in {share:.0%} of the time on average")
+    share, processor = (sum(some) / len(some) for some in (total.share, total.processor_share))
+    agree = f"{total.trials - total.missed} of {total.trials} agree"
+    print(f"{agree}, in {share:.0%} of the time and {processor:.0%} of the processor time on average")
     return int(total.missed > MOST_MISSED * total.trials or share > MOST_TIME)
 
 

@@ -103,25 +103,33 @@ def run_job(job: Job, engine: Engine, clock: Clock = time.perf_counter) -> Point
         RefusedFile: the engine is not the one that was compiled.
     """
     file = job.file
-    pipeline = read_pipeline(file.manifest.graph)
     use_before = read_device_use(job.device)
     gpu = find_gpu(job.device)
     used_before = gpu.used_bytes() if gpu else None
     began = clock()
     with engine.open(file, job.device, job.batch_size, job.streams) as session:
-        load_s = clock() - began
-        run_batch = make_run_batch(session, file.manifest.engine, job.scope == "device")
-        bench = _Bench(job, session, pipeline, run_batch, clock)
-        with contextlib.ExitStack() as closing:
-            point = bench.run(bench.make_work(closing), load_s, file.manifest.precision)
-            used_after = gpu.used_bytes() if gpu else None
-            # Now, so that the first inference was the first, and no memory counts that a batch of one takes besides.
-            check_self_test(session, file, job.batch_size)
+        point = measure_session(job, session, clock() - began, clock)
+        used_after = gpu.used_bytes() if gpu else None
+        # Now, so that the first inference was the first, and no memory counts that a batch of one takes besides.
+        check_self_test(session, file, job.batch_size)
     memory = None if used_before is None or used_after is None else max(0, used_after - used_before)
     use_after = read_device_use(job.device)
     return point.model_copy(
         update={"device_memory_bytes": memory, "device_before": use_before, "device_after": use_after}
     )
+
+
+def measure_session(job: Job, session: Session, load_s: float, clock: Clock = time.perf_counter) -> Point:
+    """Warm up and time a session that is open, which took `load_s`.
+
+    Raises:
+        SeatrialError: as `run_job`, but for the engine's file.
+    """
+    manifest = job.file.manifest
+    run_batch = make_run_batch(session, manifest.engine, job.scope == "device")
+    bench = _Bench(job, session, read_pipeline(manifest.graph), run_batch, clock)
+    with contextlib.ExitStack() as closing:
+        return bench.run(bench.make_work(closing), load_s, manifest.precision)
 
 
 class _Bench:

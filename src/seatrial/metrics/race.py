@@ -113,18 +113,25 @@ def share_error(settings: int, looks: int, alpha: float = ALPHA) -> float:
     return alpha / (max(1, settings - 1) * looks)
 
 
-def judge_percentile(durations_ms: Sequence[float], percent: float, limit_ms: float, level: float) -> bool | None:
+def spend_error(place: int, alpha: float = ALPHA) -> float:
+    """The level of the `place`-th test, from 1 on, of which nobody knows how many there will be: all err in `alpha`."""
+    return alpha / (place * (place + 1))
+
+
+def judge_share(longer: int, count: int, percent: float, level: float) -> bool | None:
     """Whether a percentile of durations is certainly within a limit (True) or beyond (False); None is neither.
 
     It is where no more than 100 - `percent` % of all durations are longer: an exact bound of that share, each at
     `1 - level` (Clopper and Pearson 1934), that takes samples for independent.
+
+    Args:
+        longer: so many of `count` durations are longer than the limit.
     """
-    longer = sum(duration > limit_ms for duration in durations_ms)
     allowed = 1 - percent / 100
-    low, high = exact_bounds(longer, len(durations_ms), 1 - level) if durations_ms else (0.0, 1.0)
+    low, high = exact_bounds(longer, count, 1 - level) if count else (0.0, 1.0)
     return True if high < allowed else False if low > allowed else None
 
 
 def count_needed(percent: float, level: float) -> int:
-    """The fewest durations, none above a limit, of which `judge_percentile` is certain."""
+    """The fewest durations, none above a limit, of which `judge_share` is certain."""
     return math.floor(math.log(level) / math.log(percent / 100)) + 1

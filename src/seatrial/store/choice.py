@@ -52,8 +52,11 @@ class SettingResult(Setting):
     state: SettingState
     reason: str = ""
     rounds: int = 0
-    """Processes that measured it, one a round."""
+    """Fresh processes that measured it, one a round."""
+    screened: int = 0
+    """Rounds of the screening that measured it, in a process that stays open."""
     images_per_s: float | None = None
+    """Of the fresh processes; where there were none, of the screening."""
     low: float | None = None
     high: float | None = None
     """Of the 95 % interval of its rate; None where fewer than two processes measured it."""
@@ -93,6 +96,11 @@ class Choice(Record):
     command: tuple[str, ...] = ()
     """Command lines that build what was chosen."""
     rounds: int = 0
+    """In fresh processes."""
+    screenings: int = 0
+    """Rounds of the screening before them."""
+    processes: int = 0
+    """That the last attempt started to measure."""
     error_rate: float
     """The chance that the fastest was dropped, that what was chosen does not keep the accuracy, and that it does not
     keep the latency: each no more than this."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from seatrial.metrics.race import ALPHA, count_needed, fit_layout, judge_percentile, share_error
+from seatrial.metrics.race import ALPHA, count_needed, fit_layout, judge_share, share_error, spend_error
 
 
 def test_what_all_rounds_have_in_common_is_no_noise() -> None:
@@ -86,11 +86,16 @@ def test_the_fastest_is_dropped_in_no_more_than_five_of_a_hundred_races(unequal:
     [(0, 300, True), (0, 298, None), (1, 300, None), (30, 30, False), (2, 300, None)],
 )
 def test_a_percentile_is_certain_by_the_share_of_what_is_longer(long: int, short: int, certain: bool | None) -> None:
-    assert judge_percentile([11.0] * long + [9.0] * short, 99, 10.0, 0.05) is certain
+    assert judge_share(long, long + short, 99, 0.05) is certain
 
 
 def test_the_fewest_durations_that_make_a_percentile_certain() -> None:
     assert count_needed(99, 0.05) == 299  # ln 0.05 / ln 0.99 = 298.1
-    assert judge_percentile([1.0] * count_needed(99, 1e-4), 99, 2.0, 1e-4) is True
-    assert judge_percentile([1.0] * (count_needed(99, 1e-4) - 1), 99, 2.0, 1e-4) is None
-    assert judge_percentile([], 99, 2.0, 0.05) is None
+    needed = count_needed(99, 1e-4)
+    assert judge_share(0, needed, 99, 1e-4) is True and judge_share(0, needed - 1, 99, 1e-4) is None
+    assert judge_share(0, 0, 99, 0.05) is None
+
+
+def test_however_many_tests_there_are_all_err_in_no_more_than_alpha() -> None:
+    assert spend_error(1) == ALPHA / 2
+    assert sum(map(spend_error, range(1, 10_000))) == pytest.approx(ALPHA, rel=1e-3)

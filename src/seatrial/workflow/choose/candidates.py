@@ -22,7 +22,7 @@ from seatrial.recipes.schema import Gates
 from seatrial.results.run import ENGINE
 from seatrial.results.summarise import measure_size
 from seatrial.store.records import WORST_FIRST, AccuracyRecord, Comparison, EngineManifest
-from seatrial.workflow.choose.race import Judged
+from seatrial.workflow.choose.contenders import Judged
 from seatrial.workflow.choose.spec import Subject
 from seatrial.workflow.compile import compile_graph, label_engine, parse_engine
 from seatrial.workflow.evaluate import evaluate_engine, prepare_evaluation

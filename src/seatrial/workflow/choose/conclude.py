@@ -11,7 +11,9 @@ from seatrial.metrics.rate import find_interval
 from seatrial.store.choice import CandidateResult, Choice, ChoiceTimes, SettingResult, SettingState
 from seatrial.store.command_line import join_words, write_words
 from seatrial.workflow.choose.candidates import Candidate, Candidates
-from seatrial.workflow.choose.race import Contender, Judged, Race
+from seatrial.workflow.choose.contenders import Contender, Judged
+from seatrial.workflow.choose.measuring import MeasurementCount
+from seatrial.workflow.choose.race import Race
 from seatrial.workflow.choose.spec import ChooseSpec, Subject
 
 BUSY_SHARE = 0.5
@@ -27,10 +29,7 @@ class SearchResult:
     """None of goal *size*."""
     best: Contender | None = None
     complete: bool = True
-    reused: int = 0
-    """Measurements of earlier attempts."""
-    measured: int = 0
-    """Those of this one."""
+    count: MeasurementCount = field(default_factory=MeasurementCount)
 
 
 def conclude(
@@ -58,7 +57,9 @@ def conclude(
         candidates=results,
         settings=settings,
         command=() if chosen is None else tuple(write_commands(subject, candidates.by_name[chosen.candidate], chosen)),
-        rounds=0 if conclusion.race is None else len(conclusion.race.rounds),
+        rounds=0 if conclusion.race is None else len(conclusion.race.finals.rounds),
+        screenings=0 if conclusion.race is None else len(conclusion.race.screening.rounds),
+        processes=conclusion.count.processes,
         error_rate=ALPHA,
         times=ChoiceTimes(**{f"{part}_s": round(seconds, 3) for part, seconds in spent_s.items()}),
         doubts=tuple(_find_doubts(conclusion)),
@@ -83,21 +84,23 @@ def _list_settings(conclusion: SearchResult) -> Iterator[SettingResult]:
 
 def _describe_setting(race: Race, contender: Contender, best: Contender | None) -> SettingResult:
     drop = race.dropped.get(contender)
-    measured = [samples.durations_ms for samples in race.samples.get(contender, ())]
+    rounds, screened = (stage.samples.get(contender, []) for stage in (race.finals, race.screening))
+    measured = [samples.durations_ms for samples in rounds or screened]
     durations = race.list_durations(contender)
-    facts: dict[str, object] = {"rounds": len(measured), "samples": len(durations)}
+    facts: dict[str, object] = {"rounds": len(rounds), "screened": len(screened), "samples": len(durations)}
     if measured:
         batch_size, streams = contender.batch_size, contender.streams
         in_rounds = [ms for samples in measured for ms in samples]
         facts["images_per_s"] = Latency.of(in_rounds, batch_size, streams).images_per_s
         facts["p99_ms"] = Latency.of(durations, batch_size, streams).p99_ms
-        interval = find_interval(measured, batch_size, streams) if len(measured) > 1 else None
+        # What one process measured again and again says nothing of another.
+        interval = find_interval(measured, batch_size, streams) if len(rounds) > 1 else None
         facts["low"], facts["high"] = interval or (None, None)
-    if best is not None and measured and contender != best:
-        low, high = race.layout.compare(contender, best, race.level)
+    bounds = None if best is None or contender == best else race.compare(contender, best)
+    if bounds is not None:
         # Nothing is certain of one that was hardly measured: no bound then.
-        facts["times_low"] = low if low > 0 else None
-        facts["times_high"] = high if high < float("inf") else None
+        facts["times_low"] = bounds[0] if bounds[0] > 0 else None
+        facts["times_high"] = bounds[1] if bounds[1] < float("inf") else None
     state: SettingState = "chosen" if contender == best else "not measured" if not measured else "as fast"
     reason = ""
     if drop is not None:
@@ -175,11 +178,13 @@ def _find_doubts(conclusion: SearchResult) -> Iterator[str]:
     race = conclusion.race
     if race is None:
         return
-    total = conclusion.reused + conclusion.measured
-    if conclusion.reused:
-        before = f"{conclusion.reused} of {total} measurements are of an earlier attempt"
+    count = conclusion.count
+    if count.reused:
+        before = f"{count.reused} of {count.reused + count.measured} measurements are of an earlier attempt"
         yield f"{before}: the machine may have changed since"
-    samples = [each for some in race.samples.values() for each in some]
+    if conclusion.best is not None and conclusion.best not in race.finals.samples:
+        yield "the time was up before a fresh process measured what was chosen: its rate is that of the screening"
+    samples = [each for some in race.finals.samples.values() for each in some]
     busy = sum(not each.quiet for each in samples)
     if samples and busy > BUSY_SHARE * len(samples):
         yield (

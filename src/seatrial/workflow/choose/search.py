@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
+from seatrial.engines.base import EngineFile
 from seatrial.errors import EngineError
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import machine_hash, read_environment
@@ -18,8 +19,9 @@ from seatrial.store.stage_cache import CachedStage
 from seatrial.workflow.bench import prepare_pixels
 from seatrial.workflow.choose.candidates import FOLDER, Candidates, list_unjudged
 from seatrial.workflow.choose.conclude import SearchResult, conclude
+from seatrial.workflow.choose.contenders import Contender, Judged, RoundSamples
 from seatrial.workflow.choose.measuring import Measuring, list_contenders
-from seatrial.workflow.choose.race import Contender, Judged, Race, RoundSamples
+from seatrial.workflow.choose.race import Race
 from seatrial.workflow.choose.spec import ChooseSpec, Subject, list_candidates, open_subject
 
 CHOOSE = CachedStage("choose", "choose/1", "chosen")
@@ -133,7 +135,7 @@ def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Wat
     own = subject.folder / FOLDER
     own.mkdir(exist_ok=True)
     pixels = prepare_pixels([image.path for image in subject.images], pipeline, own / "images.npy")
-    with Measuring(own / "points", pixels) as measuring:
+    with Measuring(own / "points", pixels, len(candidates.by_name)) as measuring:
         track = _Track(subject, candidates, measuring, watch)
         settings = [track.enter(name) for name in candidates.by_name]
         late = candidates.can_mix * max(map(len, settings))
@@ -143,7 +145,7 @@ def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Wat
             track.confirm(best)
         if not race.verdicts and race.complete and race.dropped:
             _refuse_unrunnable(race)
-        return SearchResult(race.verdicts, race, best, race.complete, measuring.reused, measuring.done)
+        return SearchResult(race.verdicts, race, best, race.complete, measuring.count())
 
 
 def _refuse_unrunnable(race: Race) -> None:
@@ -173,31 +175,37 @@ class _Track:
         device = candidate.build.device
         return list_contenders(name, device, self.subject.batch_sizes, count_cores())
 
-    def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
-        """As `race.Track.measure`."""
-        file = self.candidates.by_name[contender.candidate].file
-        assert file is not None
+    def screen(self, contender: Contender, number: int) -> RoundSamples:
+        """As `contenders.Track.screen`."""
         with self.watch.time("measure"):
-            return self.measuring.measure(contender, file, number, least)
+            return self.measuring.screen(contender, self._find_file(contender), number)
+
+    def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
+        """As `contenders.Track.measure`."""
+        with self.watch.time("measure"):
+            return self.measuring.measure(contender, self._find_file(contender), number, least)
 
     def judge(self, candidate: str) -> Judged:
-        """As `race.Track.judge`."""
+        """As `contenders.Track.judge`."""
         with self.watch.time("evaluate"):
             return self.candidates.judge(candidate)
 
     def replace(self, candidate: str) -> list[Contender]:
-        """As `race.Track.replace`."""
+        """As `contenders.Track.replace`."""
         with self.watch.time("compile"):
             mixed = self.candidates.mix(candidate)
         return [] if mixed is None else self.enter(mixed.name)
 
     def confirm(self, contender: Contender) -> None:
         """Check the timed outputs of what was chosen."""
+        with self.watch.time("measure"):
+            self.measuring.confirm(contender, self._find_file(contender))
+
+    def _find_file(self, contender: Contender) -> EngineFile:
         file = self.candidates.by_name[contender.candidate].file
         assert file is not None
-        with self.watch.time("measure"):
-            self.measuring.confirm(contender, file)
+        return file
 
     def is_over(self) -> bool:
-        """As `race.Track.is_over`."""
+        """As `contenders.Track.is_over`."""
         return self.watch.is_over()

@@ -18,7 +18,7 @@ from seatrial.models.sources import resolve_card
 from seatrial.progress import Progress, Update
 from seatrial.recipes import Recipe
 from seatrial.store.records import RunManifest
-from seatrial.workflow.choose.race import LatencyLimit
+from seatrial.workflow.choose.contenders import LatencyLimit
 from seatrial.workflow.compile import parse_engine, split_engine
 from seatrial.workflow.run import begin_run
 from seatrial.workflow.run_jobs import GRAPH

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
+from seatrial.bench.measure import Limits
 from seatrial.bench.worker import Job
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import RunInUse
+from seatrial.errors import DataError, RunInUse
 from seatrial.store.measurement import Point
 from seatrial.workflow.choose import measuring
-from seatrial.workflow.choose.measuring import Measuring, list_contenders
-from seatrial.workflow.choose.race import Contender
+from seatrial.workflow.choose.contenders import Contender
+from seatrial.workflow.choose.measuring import MeasurementCount, Measuring, OpenProcesses, list_contenders
 
 
 def test_streams_share_the_cores() -> None:
@@ -57,14 +61,42 @@ def test_every_measurement_is_done_once(file: EngineFile, asked: list[Job], tmp_
     with Measuring(tmp_path / "points", tmp_path / "images.npy") as first:
         found = [first.measure(each, file, number) for each in settings for number in range(2)]
         longer = first.measure(settings[0], file, 0, least=500)
-        assert (first.done, first.reused) == (7, 0)
+        assert first.count() == MeasurementCount(reused=0, measured=7, processes=7)
     assert [job.file.manifest.options.get("threads") for job in asked[:6]] == [None, None, "1", "1", None, None]
     assert asked[-1].limits.min_samples == 500 and longer.durations_ms == (7.0, 2.0)
     assert [samples.quiet for samples in found] == [True, True, False, False, False, False]
     with Measuring(tmp_path / "points", tmp_path / "images.npy") as second:
         assert [second.measure(each, file, number) for each in settings for number in range(2)] == found
-        assert (second.done, second.reused) == (0, 6)
+        assert second.count() == MeasurementCount(reused=6, measured=0, processes=0)
     assert len(asked) == 7
+
+
+def test_a_candidate_is_looked_at_in_one_process_as_often_as_it_takes(file: EngineFile, tmp_path: Path) -> None:
+    settings = [Contender("a", 2, 1), Contender("a", 1, 2), Contender("a", 2, 1, 1)]
+    pixels = np.zeros((4, *read_pipeline(file.manifest.graph).shape), np.uint8)
+    np.save(tmp_path / "images.npy", pixels)
+    with Measuring(tmp_path / "points", tmp_path / "images.npy") as first:
+        found = [first.screen(each, file, number) for number in range(2) for each in settings]
+        assert first.count() == MeasurementCount(reused=0, measured=6, processes=1)
+    assert all(len(samples.durations_ms) >= measuring.LEAST_SAMPLES for samples in found)
+    with Measuring(tmp_path / "points", tmp_path / "images.npy") as second:
+        assert [second.screen(each, file, number) for number in range(2) for each in settings] == found
+        assert second.count() == MeasurementCount(reused=6, measured=0, processes=0)
+
+
+def test_a_process_that_died_is_started_again_and_one_that_cannot_run_is_an_error(
+    file: EngineFile, tmp_path: Path
+) -> None:
+    job = Job(file=file, device="cpu", batch_size=1, limits=Limits(duration_s=0.01, min_samples=2))
+    with OpenProcesses(1) as processes:
+        first = processes.measure("a", job)
+        psutil.Process().children()[-1].kill()
+        again = processes.measure("a", job)
+        assert first.batch_size == again.batch_size == 1 and processes.started == 2
+        with pytest.raises(DataError):
+            processes.measure("a", job.model_copy(update={"images": tmp_path / "none.npy"}))
+        processes.measure("a", job)
+        assert processes.started == 2
 
 
 def test_another_build_is_measured_anew(file: EngineFile, asked: list[Job], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from seatrial.errors import ExitCode
 from seatrial.store.choice import Choice
 from seatrial.workflow.choose import measuring, race
 from seatrial.workflow.choose.candidates import Candidates
-from seatrial.workflow.choose.race import Judged
+from seatrial.workflow.choose.contenders import Judged
 from seatrial.workflow.choose.search import Watch, choose_smallest
 from tiny_trial import TinyTrial
 

@@ -8,7 +8,7 @@ from seatrial.engines.base import Capabilities
 from seatrial.errors import EngineError, UsageError
 from seatrial.progress import Update, silent
 from seatrial.workflow.choose import spec
-from seatrial.workflow.choose.race import LatencyLimit
+from seatrial.workflow.choose.contenders import LatencyLimit
 from seatrial.workflow.choose.spec import ChooseSpec, Goal, list_candidates, open_subject, parse_goal
 
 
