@@ -43,9 +43,9 @@ def test_a_trial_agrees_with_the_best_one_listed_or_one_that_touches_it(choose: 
         ("b", 1, 1): make_speed(1.1, 870, 960),
         ("c", 1, 1): make_speed(4, 240, 260),
     }
-    found = choose.Exhaustive(speeds, 100.0, 3)
+    found = choose.Exhaustive(speeds, choose.Spent(100.0, 150.0), 3)
     best = found.find_best(None)
-    assert best == ("a", 1, 1) and found.find_limit() == 1.1
+    assert best == ("a", 1, 1) and found.find_limit() == 2.1  # √(1.1 · 4), the widest gap
     assert choose.judge_trial(make_choice("a"), found, best) == "same"
     assert choose.judge_trial(make_choice("c", "a"), found, best) == "listed"
     assert choose.judge_trial(make_choice("b"), found, best) == "touches"
@@ -54,9 +54,18 @@ def test_a_trial_agrees_with_the_best_one_listed_or_one_that_touches_it(choose: 
     assert found.find_best(0.5) is None and choose.judge_trial(make_choice("a"), found, None) == "missed"
 
 
+def test_what_a_trial_takes_is_the_difference_of_two_readings(choose: ModuleType) -> None:
+    began = choose.Spent(10.0, 3.0)
+    assert choose.Spent(15.0, 10.0).since(began) == choose.Spent(5.0, 7.0)
+    assert began + began == choose.Spent(20.0, 6.0)
+
+
 def test_missing_often_or_taking_long_fails(choose: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    assert choose.conclude(choose.Total(20, 1, [0.2] * 20)) == 0
-    assert choose.conclude(choose.Total(20, 2, [0.2] * 20)) == 1
-    assert choose.conclude(choose.Total(20, 0, [0.3] * 20)) == 1
+    assert choose.conclude(choose.Total(20, 1, [0.2] * 20, [0.1] * 20)) == 0
+    assert choose.conclude(choose.Total(20, 2, [0.2] * 20, [0.1] * 20)) == 1
+    assert choose.conclude(choose.Total(20, 0, [0.3] * 20, [0.1] * 20)) == 1
     assert choose.conclude(choose.Total()) == 1
-    assert capsys.readouterr().out.splitlines()[1] == "18 of 20 agree, in 20% of the time on average"
+    assert (
+        capsys.readouterr().out.splitlines()[1]
+        == "18 of 20 agree, in 20% of the time and 10% of the processor time on average"
+    )

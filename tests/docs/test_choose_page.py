@@ -8,11 +8,22 @@ import pytest
 
 from pages import read_commands, read_page
 from seatrial.cli import run_cli
-from seatrial.metrics.race import ALPHA
+from seatrial.metrics.race import ALPHA, count_needed, spend_error
 from seatrial.store.choice import Choice
 from seatrial.workflow.choose import measuring, race
 from seatrial.workflow.choose.candidates import MIXED_LIMIT, MIXED_SHARE
-from seatrial.workflow.choose.race import LEAST_ROUNDS, MOST_ROUNDS, NEAR, ROUNDS
+from seatrial.workflow.choose.latency import LOOKS
+from seatrial.workflow.choose.measuring import HELD_SHARE, MOST_HELD, SHORT_LOOKS
+from seatrial.workflow.choose.race import (
+    FINALISTS,
+    LEAST_FINALISTS,
+    LEAST_PROCESSES,
+    LEAST_ROUNDS,
+    MARGIN,
+    MOST_ROUNDS,
+    ROUNDS,
+)
+from seatrial.workflow.choose.stage import NEAR, TOLERANCE
 from seatrial.workflow.run_spec import BATCH_SIZES
 from tiny_trial import TinyTrial
 
@@ -31,7 +42,8 @@ def place(tiny_trial: TinyTrial, tiny_run: Path, tmp_path_factory: pytest.TempPa
         patch.chdir(folder)
         patch.setattr(measuring, "DURATION_S", 0.01)
         patch.setattr(measuring, "CONFIRM_S", 0.01)
-        for name in ("ROUNDS", "LEAST_ROUNDS"):
+        patch.setattr(measuring, "SCREEN_S", 0.01)
+        for name in ("ROUNDS", "LEAST_ROUNDS", "LEAST_PROCESSES"):
             patch.setattr(race, name, 2)
         yield folder
 
@@ -48,7 +60,13 @@ def test_the_commands_of_the_page_run(place: Path) -> None:
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     page = " ".join(read_page(PAGE).split())
-    assert (ROUNDS, MOST_ROUNDS, LEAST_ROUNDS, NEAR, ALPHA) == (6, 9, 3, 1.5, 0.05)
+    assert (ROUNDS, 2 * MOST_ROUNDS, LEAST_ROUNDS, NEAR, ALPHA) == (6, 18, 3, 1.5, 0.05)
+    assert (FINALISTS, LEAST_FINALISTS, LEAST_PROCESSES, MARGIN, TOLERANCE) == (6, 3, 3, 1.2, 1.03)
+    assert (HELD_SHARE, MOST_HELD, SHORT_LOOKS) == (0.25, 4 * 2**30, 2)
+    assert count_needed(99, spend_error(1) / len(LOOKS)) == 477 and LOOKS[-1] == 4
     assert (MIXED_SHARE, MIXED_LIMIT, BATCH_SIZES) == (0.25, 0.5, (1, 4, 8, 16))
-    for words in ("after 6 rounds", "9 rounds", "third round", "within 1.5 times", "0.3 s", "no more than 5 %"):
+    for words in (
+        "after 6 rounds", "18 rounds", "within 1.5 times", "0.3 s", "0.1 s", "no more than 5 %", "1.2 times as long",
+        "6 of them at most and 3 at least", "1.03 times", "3 processes at least", "477 batches",
+    ):  # fmt: skip
         assert words in page

@@ -1,5 +1,6 @@
 """`seatrial choose`."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from seatrial.cli.output.progress import print_json, print_text, show_progress, 
 
 @shows_progress
 def choose(
+    context: typer.Context,
     target: Annotated[
         str,
         typer.Argument(
@@ -79,28 +81,8 @@ def choose(
     """
     from seatrial.report.choice import describe_choice
 
+    values = {name: context.params[name] for name in signature(api.choose).parameters if name in context.params}
     with show_progress() as progress:
-        done = api.choose(
-            target,
-            goal=goal,
-            max_drop_pp=max_drop_pp,
-            engines=engines,
-            batch_size=batch_size,
-            calibration=calibration,
-            time_budget=time_budget,
-            images=images,
-            labels=labels,
-            no_labels=no_labels,
-            checkpoint=checkpoint,
-            output=output,
-            image_size=image_size,
-            classes=classes,
-            like=like,
-            fetch=fetch,
-            weights=weights,
-            checkpoint_key=checkpoint_key,
-            strip_prefix=strip_prefix,
-            progress=progress,
-        )
+        done = api.choose(**values, progress=progress)
     print_json(done.record) if as_json else print_text(describe_choice(done.record, done.path))
     return done.record.exit_code

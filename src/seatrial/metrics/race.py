@@ -9,7 +9,8 @@ enough to drop what is far behind after one; a setting whose own noise is larger
 Looking at many settings after each round are many chances to drop the fastest. A race of K settings in R rounds takes
 (K - 1) · R bounds of the fastest setting against another, each at alpha / ((K - 1) · R): by the union bound the
 fastest is dropped in no more than alpha of all races, whatever is measured next. `tests/unit/metrics/test_race.py`
-simulates it, on settings of equal and of unequal noise.
+simulates it, on settings of equal and of unequal noise; `tests/unit/workflow/choose/test_race.py` does with a first
+stage in one process.
 """
 
 import math

@@ -19,6 +19,8 @@ _BY_OUTCOME = {"PASS": "as small", "FAIL": "accuracy lost", "INCONCLUSIVE": "acc
 """What comes of a candidate where nothing is measured."""
 MOST_LISTED = 8
 """Settings that are listed as fast as the one chosen; all are in the record."""
+MOST_TIMES = 10
+"""A bound beyond so many times as long an image says nothing."""
 _NONE_CHOSEN = {
     ExitCode.ACCURACY: "nothing to deploy: no candidate keeps the accuracy",
     ExitCode.SPEED: "nothing to deploy: no setting that keeps the accuracy keeps the latency",
@@ -116,6 +118,14 @@ def describe_setting(setting: SettingResult) -> str:
     return f"{setting.candidate} at batch {setting.batch_size}, {streams}{threads}"
 
 
+def _compare(setting: SettingResult) -> str:
+    """How many times as long an image takes, as far as that is known, and where it is known from."""
+    low, high = setting.times_low or 0, setting.times_high
+    known = high is not None and high <= MOST_TIMES
+    times = f": {low:.2f} to {high:.2f} times as long an image" if known else ""
+    return times if setting.rounds else f"{times}, by the screening"
+
+
 def conclude(choice: Choice) -> Iterator[str]:
     """What to deploy, or why nothing, and what cannot be told from it."""
     chosen = choice.chosen
@@ -129,11 +139,8 @@ def conclude(choice: Choice) -> Iterator[str]:
         yield f"deploy {describe_setting(chosen)}: {chosen.images_per_s:,.1f} images/s{within}"
     as_fast = choice.as_fast
     if chosen is not None and as_fast:
-        yield f"cannot be told from it after {choice.rounds} rounds:"
-        for setting in as_fast[:MOST_LISTED]:
-            low, high = setting.times_low or 0, setting.times_high
-            upper = "" if high is None else f" to {high:.2f}"
-            yield f"  {describe_setting(setting)}: {low:.2f}{upper} times as long an image"
+        yield "cannot be told from it:"
+        yield from (f"  {describe_setting(setting)}{_compare(setting)}" for setting in as_fast[:MOST_LISTED])
         if len(as_fast) > MOST_LISTED:
             yield f"  and {len(as_fast) - MOST_LISTED} more, in choice.json"
     if not choice.complete:

@@ -28,12 +28,18 @@ def test_the_choice_is_said_with_what_cannot_be_told_from_it() -> None:
     choice = make_choice(SETTINGS, CANDIDATES)
     assert [*conclude(choice)] == [
         "deploy fast at batch 8, 2 streams: 1,000.0 images/s (980.0 to 1,020.0)",
-        "cannot be told from it after 6 rounds:",
+        "cannot be told from it:",
         "  fast at batch 16, 2 streams: 0.98 to 1.04 times as long an image",
     ]
     text = describe_choice(choice, Path("trial/choice.json"))
     assert "doubt: it was hot" in text and "  seatrial compile model.onnx" in text
     assert "deploy fast" in show_choice(choice) and "<td" in show_choice(choice)
+
+
+def test_a_bound_that_says_nothing_is_left_out_and_a_look_is_called_one() -> None:
+    facts = {"times_low": 0.5, "times_high": 1e6}
+    settings = (*SETTINGS[1:2], make_setting("fast", "as fast", 995.0, 16, **facts, rounds=0))
+    assert [*conclude(make_choice(settings, CANDIDATES))][-1] == "  fast at batch 16, 2 streams, by the screening"
 
 
 def test_of_many_that_are_as_fast_some_are_named_and_the_rest_counted() -> None:

@@ -138,8 +138,7 @@ class Candidates:
     def _alpha(self) -> float:
         """The chance that the verdict of one candidate may be wrong, so that all together keep to `ALPHA`."""
         plain = sum(not each.mixed for each in self.by_name.values())
-        mixable = sum(each.build.precision == "int8" and not each.mixed for each in self.by_name.values())
-        return ALPHA / (plain + mixable)
+        return ALPHA / (plain + self.can_mix)
 
     def _is_mixable(self, candidate: Candidate) -> bool:
         subject = self._subject

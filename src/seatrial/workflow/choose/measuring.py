@@ -28,6 +28,8 @@ DURATION_S = 0.3
 """Least time of timing of a fresh process: what processes differ by is seen in many of them, not in long ones."""
 SCREEN_S = 0.1
 """Of a look at a setting in a process that stays open."""
+SHORT_LOOKS = 2
+"""After so many, each is longer: few settings are left, and they are harder to tell apart."""
 OPEN_SESSIONS = (*PYTHON, "seatrial.bench.open_sessions")
 HELD_SHARE, MOST_HELD = 0.25, 4 * 2**30
 """All processes that stay open together may have so much of the free memory, and no more bytes than that."""
@@ -144,8 +146,9 @@ class Measuring(Closing):
         Raises:
             SeatrialError: as `OpenProcesses.measure`.
         """
+        duration_s = SCREEN_S * (1 + number // SHORT_LOOKS)
         limits = Limits(
-            warmup_runs=2, warmup_s=0, warmup_budget_s=SCREEN_S, duration_s=SCREEN_S, min_samples=LEAST_SAMPLES
+            warmup_runs=2, warmup_s=0, warmup_budget_s=SCREEN_S, duration_s=duration_s, min_samples=LEAST_SAMPLES
         )
         job = self._make_job(contender, file, limits)
         run = partial(self._open_processes.measure, contender.candidate)

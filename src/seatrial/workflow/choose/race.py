@@ -1,12 +1,14 @@
 """A race of settings: measured round by round, dropped when certainly slower, judged only where they may win.
 
 Most settings are far behind, which a short look in a process that stays open shows: the screening. A process makes
-engines faster or slower than another one does, so it drops only by a wide margin; what is left is measured in fresh
-processes. A round measures each setting that is still in the race, in a random order, so that a change of the
-machine's speed falls on all alike. Accuracy is looked at last and only of those in front: what a passing setting
-certainly beats is never evaluated. `metrics.race` has the bounds and their error rate.
+engines faster or slower than another one does, so it drops only by a wide margin. Those in front of what is left are
+measured in fresh processes: the finals; the others stay as what could not be told from them. A round measures each
+setting that is still in its stage, in a random order, so that a change of the machine's speed falls on all alike.
+Accuracy is looked at last and only of those in front: what a passing setting certainly beats is never evaluated.
+`metrics.race` has the bounds and their error rate.
 """
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -20,12 +22,15 @@ from seatrial.workflow.choose.stage import Stage
 ROUNDS, MOST_ROUNDS = 6, 9
 """Rounds of a stage, and the most where settings join it late."""
 LEAST_ROUNDS = 3
-"""Of a setting that stays in the race, that of the screening included."""
+"""Of the screening; and of a finalist, with what the screening found as one."""
 LEAST_PROCESSES = 3
 """Fresh ones of the setting that is chosen, as its rate is shown with an interval."""
+FINALISTS, LEAST_FINALISTS = 6, 3
+"""So many settings at most are measured by fresh processes, unless others join, and at least, where they are left: a
+process takes some ten times as long as a look."""
 MARGIN = 1.2
 """What takes so many times as long in the screening is dropped there: some four times as much as two processes differ
-by, where a process changes the speed by 3 %."""
+by, where a process changes the speed by 3 %. Finalists are no further behind, or the first `LEAST_FINALISTS`."""
 
 
 class Race:
@@ -49,9 +54,11 @@ class Race:
         self.racing: list[Contender] = list(contenders)
         self.dropped: dict[Contender, Drop] = {}
         self.verdicts: dict[str, Judged] = {}
+        self.finalists: list[Contender] = []
         self.complete = True
         """The time was not up before the end."""
         self._track, self._progress = track, progress
+        self._seen: set[Contender] = set()
         most, looks = len(contenders) + late, 2 * MOST_ROUNDS
         self.level = share_error(most, looks)
         self.screening = Stage(ROUNDS, self.level, MARGIN)
@@ -61,13 +68,19 @@ class Race:
     def run(self) -> Contender | None:
         """Race to the end, or until the time is up; returns the fastest that passes, if there is one."""
         while self._goes_on():
-            stage = self.screening if self._is_screening() else self.finals
-            self._measure_round(stage)
+            if self._is_screening():
+                self._measure_round(self.screening, self.screening.choose_round(self.racing))
+                stage = self.screening
+            else:
+                self._judge_all()
+                if not self.racing or self._is_screening():
+                    continue  # Others joined.
+                self._admit()
+                self._measure_round(self.finals, self._list_left(self.finals))
+                stage = self.finals
             self._drop_late()
             if len(stage.rounds) > 1 or stage.before or len(self.racing) == 1:
                 self._settle(stage)
-            if stage is self.finals and len(stage.rounds) > 1:
-                self._judge_all()
         return self._measure_rate(self._find_best())
 
     def compare(self, contender: Contender, best: Contender) -> tuple[float, float] | None:
@@ -111,35 +124,36 @@ class Race:
         if is_new or self.finals.rounds or alone or len(screening.rounds) >= ROUNDS:
             return is_new
         front = screening.find_front(self.racing)
-        return front is None or len(screening.rounds) < 2 or not screening.is_settled(front, self.racing)
+        return front is None or len(screening.rounds) < LEAST_ROUNDS or not screening.is_settled(front, self.racing)
 
     def _goes_on(self) -> bool:
         if not self.racing or not self._has_time():
             return False
         if self._is_screening():
             return True
-        finals, (first, *others) = self.finals, self.racing
-        if not others and self._passes(first):
+        finals, left = self.finals, self._list_left(self.finals) if self.finals.rounds else self.racing
+        if len(left) == 1 and self._passes(left[0]):
             return False
-        short = any(finals.count(each) < LEAST_ROUNDS for each in self.racing)
-        front = finals.find_front(self.racing)
-        if not short and front is not None and finals.is_settled(front, self.racing):
+        short = any(finals.count(each) < LEAST_ROUNDS for each in left)
+        front = finals.find_front(left)
+        if not short and front is not None and finals.is_settled(front, left):
             return False
         return len(finals.rounds) < ROUNDS or (short and len(finals.rounds) < MOST_ROUNDS)
 
-    def _measure_round(self, stage: Stage, only: Sequence[Contender] = ()) -> None:
+    def _list_left(self, stage: Stage) -> list[Contender]:
+        """Those that are in a stage."""
+        return [each for each in self.racing if stage is self.screening or each in self.finalists]
+
+    def _measure_round(self, stage: Stage, chosen: list[Contender]) -> None:
         number = len(stage.rounds)
-        chosen = list(only) or stage.choose_round(self.racing)
         # Another order each time, the same in every attempt: what is measured early is not always the same.
         random.Random(number).shuffle(chosen)
-        if stage is self.finals:
-            self._take_screened()
         stage.rounds.append({})
         for place, contender in enumerate(chosen):
             if not self._has_time():
                 break
             name = "screening" if stage is self.screening else "round"
-            facts = {name: str(number + 1), "left": str(len(self.racing))}
+            facts = {name: str(number + 1), "left": str(len(self._list_left(stage)))}
             self._progress(Update("choose", place, len(chosen), "settings", facts))
             try:
                 stage.note(contender, self._measure(stage, contender, number))
@@ -151,12 +165,23 @@ class Race:
             return self._track.screen(contender, number)
         return self._track.measure(contender, number, 0)
 
-    def _take_screened(self) -> None:
-        """Let what the screening found of those that are left count as a round: it is that of one process each."""
-        if self.screening.rounds and not self.finals.before:
-            layout = self.screening.layout
-            effects = dict(zip(layout.keys, layout.effects.tolist(), strict=True))
-            self.finals.before = {each: effects[each] for each in self.racing if each in effects}
+    def _admit(self) -> None:
+        """Let the front of the screening into the finals: of all where nobody is in them, later of those that joined.
+
+        What the screening found of them counts as a round: it is that of one process each.
+        """
+        if not self.screening.rounds:
+            self.finalists = list(self.racing)
+            return
+        layout = self.screening.layout
+        effects = dict(zip(layout.keys, layout.effects.tolist(), strict=True))
+        ranked = sorted((each for each in self.racing if each in effects), key=effects.__getitem__)
+        first = not self._list_left(self.finals)
+        new = [each for each in ranked if first or each not in self._seen]
+        near = sum(effects[each] - effects[ranked[0]] < math.log(MARGIN) for each in new)
+        self.finalists += new[: max(LEAST_FINALISTS if first else 0, min(FINALISTS, near))]
+        self._seen.update(ranked)
+        self.finals.before = {each: effects[each] for each in self.finalists}
 
     def _settle(self, stage: Stage) -> None:
         """Find the fastest that passes, dropping those before it that do not, and drop what it certainly beats."""

@@ -45,9 +45,9 @@ class Stage:
         return [each for each in racing if each in self.samples]
 
     def choose_round(self, racing: Sequence[Contender]) -> list[Contender]:
-        """What the next round measures: the second one only those near the front, where nothing is known before it."""
+        """What the next round measures: the second one only those near the front."""
         measured = self.list_measured(racing)
-        if len(self.rounds) != 1 or not measured or self.before:
+        if len(self.rounds) != 1 or not measured:
             return list(racing)
         times = self.rounds[0]
         ranked = sorted(measured, key=times.__getitem__)

@@ -1,18 +1,33 @@
 """How a candidate is judged, and which images choose the layers of a mixed one."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from run_folder import INT8, ORT, TORCH, Trial, build_run
 from seatrial.data.images import LabelledImage
+from seatrial.engines.base import GraphFile
 from seatrial.evaluation.exact_drop import drop_interval
+from seatrial.evaluation.sequential import ALPHA
 from seatrial.evaluation.statistics import Paired
 from seatrial.metrics.inequality import list_terms
+from seatrial.progress import silent
 from seatrial.results.run import Run
 from seatrial.results.run_folder import read_records
 from seatrial.store.records import EarlyStopping
-from seatrial.workflow.choose.candidates import MOST_TO_MIX, judge_candidate, list_unjudged, may_mend, split_images
+from seatrial.workflow.choose.candidates import (
+    MOST_TO_MIX,
+    Candidate,
+    Candidates,
+    judge_candidate,
+    list_unjudged,
+    may_mend,
+    split_images,
+)
+from seatrial.workflow.choose.spec import Subject
+from seatrial.workflow.compile import parse_engine
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +72,16 @@ def test_what_is_not_judged_is_named(run: Run) -> None:
     gates = run.recipe.gates.model_copy(update=changes)
     assert list_terms("best(openvino) >= 10")
     assert list_unjudged(gates) == ("best >= 3", "best(openvino) >= 10", "same_at_batches (1, 2)")
+
+
+@pytest.mark.parametrize(("label", "verdicts"), [(1, 3), (-1, 2)])
+def test_verdicts_share_the_error_among_candidates_and_what_may_come_in_their_places(label: int, verdicts: int) -> None:
+    image = LabelledImage("a.jpg", Path("a.jpg"), label)
+    subject = SimpleNamespace(images=(image,), folder=Path("run"), calibration=Path("calibration"))
+    candidates = Candidates(cast(Subject, subject), silent)
+    for name in ("onnxruntime:int8", "onnxruntime:fp32"):
+        candidates.by_name[name] = Candidate(parse_engine(name, {}), cast(GraphFile, None))
+    assert candidates._alpha == ALPHA / verdicts
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(24, 6), (100, 25), (20_000, MOST_TO_MIX)])

@@ -13,7 +13,7 @@ from seatrial.metrics.race import ALPHA
 from seatrial.progress import silent
 from seatrial.workflow.choose.contenders import Contender, Judged, LatencyLimit, RoundSamples
 from seatrial.workflow.choose.latency import FIRST_NUMBER
-from seatrial.workflow.choose.race import LEAST_PROCESSES, LEAST_ROUNDS, MARGIN, ROUNDS, Race
+from seatrial.workflow.choose.race import FINALISTS, LEAST_PROCESSES, LEAST_ROUNDS, MARGIN, ROUNDS, Race
 from seatrial.workflow.choose.stage import LEAST_REPEATED
 
 PASS, FAIL, UNSURE = Judged("PASS", "kept"), Judged("FAIL", "lost"), Judged("INCONCLUSIVE", "few images")
@@ -144,6 +144,23 @@ def test_the_race_ends_where_what_is_left_is_certainly_about_as_fast() -> None:
     assert best == "a" and len(race.finals.rounds) == LEAST_PROCESSES and len(race.racing) > 1
 
 
+def test_of_many_that_are_as_fast_a_few_get_processes_of_their_own_and_all_stay() -> None:
+    track = MadeUpTrack(enter(**{f"s{i}": 1 + i / 1000 for i in range(12)}), noise=0.01)
+    race, best = run(track)
+    measured = {contender for contender, _ in track.measured}
+    assert len(measured) == FINALISTS and measured == {*race.finalists}
+    assert best in {each.candidate for each in measured} and len(race.racing) > FINALISTS
+    assert len(track.judged) == len(race.racing)
+
+
+def test_where_no_finalist_keeps_the_accuracy_the_next_in_front_take_their_places() -> None:
+    lossy = [Contender("lossy", size, 1) for size in range(1, FINALISTS + 1)]
+    track = MadeUpTrack({each: 1.0 for each in lossy} | enter(a=1.01, b=9), {"lossy": FAIL}, noise=1e-3)
+    race, best = run(track)
+    assert best == "a" and len(race.finals.samples[Contender("a", 1, 1)]) >= LEAST_PROCESSES
+    assert {race.dropped[each].kind for each in lossy} == {"accuracy"}
+
+
 def test_a_single_setting_is_not_screened() -> None:
     track = MadeUpTrack(enter(a=1))
     assert run(track)[1] == "a" and not track.screened and len(track.measured) == LEAST_PROCESSES
@@ -174,11 +191,11 @@ def test_a_setting_that_cannot_be_run_is_dropped_with_the_reason() -> None:
 def test_as_the_time_is_up_the_fastest_that_passed_is_chosen_if_there_is_one() -> None:
     early, nobody = run(MadeUpTrack(enter(a=1, b=2, c=3), most=2))
     assert nobody is None and not early.complete and len(early.racing) == 3
-    # After two rounds of the screening one process: of another than the best, which counts by the screening.
-    screened, best = run(MadeUpTrack(enter(a=1.1, b=1, c=1.1), most=7, noise=0.001))
+    # After three rounds of the screening one process: of another than the best, which counts by the screening.
+    screened, best = run(MadeUpTrack(enter(a=1.1, b=1, c=1.1), most=10, noise=0.001))
     assert best == "b" and not screened.complete
     assert screened.finals.samples and Contender("b", 1, 1) not in screened.finals.samples
-    race, best = run(MadeUpTrack(enter(a=1, b=1, c=1), most=10, noise=0.05))
+    race, best = run(MadeUpTrack(enter(a=1, b=1, c=1), most=14, noise=0.05))
     assert best in {"a", "b", "c"} and not race.complete and race.finals.rounds
 
 

@@ -71,7 +71,8 @@ def test_nothing_is_evaluated_once_the_time_is_up() -> None:
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "DURATION_S", 0.01)
     monkeypatch.setattr(measuring, "CONFIRM_S", 0.01)
-    for name in ("ROUNDS", "LEAST_ROUNDS"):
+    monkeypatch.setattr(measuring, "SCREEN_S", 0.01)
+    for name in ("ROUNDS", "LEAST_ROUNDS", "LEAST_PROCESSES"):
         monkeypatch.setattr(race, name, 2)
 
 
