@@ -93,7 +93,9 @@ def export(
 def simplify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Any classifier's ONNX file.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
-    input_shape: Annotated[str | None, typer.Option(help="Pin the input, such as 16,3,224,224.")] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="Pin the input, such as 16,3,224,224; -1 leaves the batch.")
+    ] = None,
     output_name: Annotated[str | None, typer.Option(help="The output to keep, where there are several.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -102,8 +104,10 @@ def simplify(
 
     # onnxsim's own spelling has the input's name in front, which a graph with one input does not need.
     sizes = input_shape.rpartition(":")[2].split(",") if input_shape else []
-    if not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
-        raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", "write it like 16,3,224,224")
+    pinned = sizes[1:] if sizes[:1] == ["-1"] else sizes
+    if not all(size.strip().isdigit() and int(size) > 0 for size in pinned):
+        fix = "write it like 16,3,224,224, or -1,3,224,224 to leave the batch as it is"
+        raise UsageError(f"--input-shape {input_shape} is not whole numbers above 0", fix)
     done = simplify_apart(source, target, tuple(int(size) for size in sizes) or None, output_name)
     facts, parity = done.facts, done.parity
     shape = "x".join("N" if size is None else str(size) for size in facts.input.shape)

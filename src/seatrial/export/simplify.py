@@ -16,13 +16,15 @@ from seatrial.evaluation.parity import check_logits, check_parity, measure_parit
 from seatrial.export.derived_graph import DerivedGraphJob, store_derived_graph
 from seatrial.export.graph import run_graph
 from seatrial.machine.isolated_process import PYTHON, ProcessLimits, call_child, serve_job
-from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
+from seatrial.models.onnx_file import GraphFacts, has_single_axes, load_graph, read_facts
 from seatrial.store.files import hash_value, manifest_path, refuse_other_kind, replacing
 from seatrial.store.json_text import write_json
 from seatrial.store.records import GraphManifest, StepParity
 from seatrial.strict import Strict
 
 CHECK_IMAGES = 64
+FREE = -1
+"""A batch size in a shape that leaves the graph's own as it is."""
 LIMITS = ProcessLimits(processor_s=180, memory_bytes=16 << 30)
 """A classifier of ordinary size takes seconds and a few times its size."""
 
@@ -124,9 +126,20 @@ def _load_classifier(source: Path, shape: tuple[int, ...] | None, output_name: s
         raise UsageError(f"{source} has no output '{output_name}'", f"it has '{ends.output.name}'")
     if len(model.graph.output) > 1:
         model = onnx.utils.Extractor(model).extract_model([ends.input.name], [ends.output.name])
+    if has_single_axes(ends.output):
+        _flatten_output(model)
     if shape is not None:
         pin_input(model, shape)
     return model
+
+
+def _flatten_output(model: onnx.ModelProto) -> None:
+    """Put a Flatten behind the one output (n, classes, 1, 1), in place; it gets a name of its own."""
+    output = model.graph.output[0]
+    before, after = output.name, f"{output.name}_flat"
+    model.graph.node.append(onnx.helper.make_node("Flatten", [before], [after], axis=1))
+    output.name = after
+    del output.type.tensor_type.shape.dim[2:]
 
 
 def _refuse_described(output: Path, own: GraphManifest | None) -> None:
@@ -140,6 +153,8 @@ def _refuse_described(output: Path, own: GraphManifest | None) -> None:
 
 def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
     """Fix the input's shape in place; sizes that the graph already fixes, other than the batch, must agree.
+
+    A batch of `FREE` stays as it is.
 
     Raises:
         UsageError: the input has another number of axes, or another size on one.
@@ -156,9 +171,12 @@ def pin_input(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
             "give every axis, batch first; only free ones may change",
         )
     ends = {value.name: value.type.tensor_type.shape.dim for value in (*model.graph.input, *model.graph.output)}
-    for dim, size in zip(ends[facts.input.name], shape, strict=True):
+    batch, *sizes = shape
+    for dim, size in zip(ends[facts.input.name][1:], sizes, strict=True):
         dim.dim_value = size
-    ends[facts.output.name][0].dim_value = shape[0]
+    if batch != FREE:
+        for end in (facts.input.name, facts.output.name):
+            ends[end][0].dim_value = batch
     # Shapes were inferred for other sizes.
     del model.graph.value_info[:]
 

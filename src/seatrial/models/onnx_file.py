@@ -204,7 +204,14 @@ def check_classifier(facts: GraphFacts) -> None:
     for spec, axes, what in ((facts.input, 4, "a batch of images"), (facts.output, 2, "logits (n, classes)")):
         if len(spec.shape) != axes:
             shape = "×".join("N" if size is None else str(size) for size in spec.shape)
-            raise RefusedFile(f"'{spec.name}' is {shape}, not {what}", "export the classifier alone")
+            flat = axes == 2 and has_single_axes(spec)
+            fix = "`seatrial simplify FILE OUT` flattens it" if flat else "export the classifier alone"
+            raise RefusedFile(f"'{spec.name}' is {shape}, not {what}", fix)
+
+
+def has_single_axes(output: TensorSpec) -> bool:
+    """Whether it is (n, classes, 1, 1), as a convolution or a pooling at the end leaves it."""
+    return len(output.shape) == 4 and output.shape[2:] == (1, 1)
 
 
 def check_inference(model: onnx.ModelProto, name: str) -> None:

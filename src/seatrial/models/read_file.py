@@ -131,6 +131,9 @@ def _check_archive(path: Path, file: BinaryIO) -> None:
         names = {record.filename.rpartition("/")[2] for record in records}
         if "constants.pkl" in names:
             raise RefusedFile(f"{path} is a TorchScript program, not weights", SAVE_STATE)
+        if names and all(name.endswith(".npy") for name in names):
+            fix = "where it is JAX's, take the library's own conversion, such as the model's .safetensors"
+            raise RefusedFile(f"{path} is a NumPy archive (.npz), not one of torch.save's", fix)
         if "data.pkl" not in names:
             raise RefusedFile(f"{path} is a zip archive, but not one of torch.save's", "unpack it first")
         stored = sum(record.file_size for record in records)

@@ -20,7 +20,7 @@ from seatrial.export.graph import check_facts, run_graph
 from seatrial.export.simplify import pin_input, simplify_file
 from seatrial.export.spec import ExportSpec
 from seatrial.models.build import build_network
-from seatrial.models.onnx_file import GraphFacts, load_graph, read_facts
+from seatrial.models.onnx_file import GraphFacts, check_classifier, load_graph, read_facts
 from seatrial.models.sources import resolve_recipe
 from seatrial.recipes import Recipe, load_recipe
 from seatrial.store.files import hash_file
@@ -110,6 +110,24 @@ def test_simplify_file_pins_the_input(tmp_path: Path) -> None:
     facts, _ = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx", (16, 3, 4, 4))
     assert facts.input.shape == (16, 3, 4, 4)
     assert read_facts(load_graph(tmp_path / "out.onnx")).output.shape == (16, 3)
+    facts, _ = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx", (-1, 3, 4, 4))
+    assert facts.input.shape == (None, 3, 4, 4)
+
+
+def test_simplify_file_flattens_what_a_pooling_leaves(tmp_path: Path) -> None:
+    model = make_mean_graph()
+    del model.graph.node[2]
+    model.graph.node[1].output[0] = "class"
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("class", TensorProto.FLOAT, ["batch", 3, 1, 1]))
+    onnx.save(model, tmp_path / "in.onnx")
+    with pytest.raises(RefusedFile, match=r"'class' is N×3×1×1, not logits .*; `seatrial simplify FILE OUT` flattens"):
+        check_classifier(read_facts(model))
+    facts, parity = simplify_file(tmp_path / "in.onnx", tmp_path / "out.onnx")
+    check_classifier(facts)
+    assert facts.output.shape == (None, 3) and parity.relative_error == 0
+    pixels = np.random.default_rng(0).random((2, 3, 4, 4), np.float32)
+    logits = run_graph(load_graph(tmp_path / "out.onnx"), pixels, None)
+    np.testing.assert_allclose(logits, pixels.mean(axis=(2, 3)), rtol=1e-6)
 
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -111,6 +112,11 @@ def whole_module(path: Path) -> None:
     torch.save({"model": torch.nn.Linear(2, 2)}, path)
 
 
+def numpy_archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, kernel=np.zeros(3))
+
+
 def another_archive(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("resnet50.pth", b"weights")
@@ -151,6 +157,7 @@ WRONG = [
     (missing_layer, 8, "15 missing (layer3.5.conv1.weight, layer3.5.bn1.weight, layer3.5.bn1.bias and 12 more)"),
     (sparse, 8, "'fc.weight' is sparse_coo float32 on cpu"),
     (whole_module, 8, "would run 'torch.nn.modules.linear.Linear' from the file"),
+    (numpy_archive, 8, "is a NumPy archive (.npz), not one of torch.save's"),
     (another_archive, 8, "is a zip archive, but not one of torch.save's"),
     (quantised, 8, "'fc.weight' is int8, not float32"),
     (unknown, 8, "is no checkpoint (it begins with 00 00 00 00 00 00 00 00)"),
