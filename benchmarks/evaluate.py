@@ -1,12 +1,15 @@
 """From JPEG files to a judged top-1: our evaluation beside timm's loop, the guides' three steps, and its own bound.
 
-    python benchmarks/evaluate.py [table memory] --folder WORK [--networks resnet50,spnasnet_100] [--images 1024]
+    python benchmarks/evaluate.py [prepare table memory] --folder WORK [--networks resnet50,…] [--seconds 700]
 
+- prepare: make graphs, images and engines in WORK, and measure nothing; what is there is found by the others;
 - table: whole-set images per second of `seatrial evaluate`, its share of 1 / (1/engine_rate +
-  preprocess_seconds_per_image/cores) with both measured in the same round, peak memory, and the two peers;
+  preprocess_seconds_per_image/cores), peak memory, seconds before and after the streaming, and the peers: timm's loop,
+  OpenVINO's benchmark_app and, with --guides, the guides' steps. All take turns in every round, a few seconds each; a
+  round whose share is above 1 is void and repeated, as long as --seconds for all networks together allow;
 - memory: the peak of a run over ten times as many images, and the time from start to the first answer.
 
-Graphs and images are made in WORK at the first run and found there later. Stop everything else on the machine first.
+Stop everything else on the machine first.
 """
 
 import argparse
@@ -16,12 +19,12 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from engines import rate
+from engines import rate, run_benchmark_app
 from networks import HELD_OUT, OPSET, make_checkpoint, make_graphs, make_pictures
 from preprocess import make_jpegs, write_as_the_guide
 
@@ -33,6 +36,7 @@ from seatrial.data.preprocessing.input_pipeline import make_pipeline, read_pipel
 from seatrial.engines.base import EngineFile
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.export.spec import ExportSpec
+from seatrial.machine.allocator import kept_heap
 from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.progress import silent
@@ -123,8 +127,20 @@ def make_labels(bench: Bench) -> None:
     bench.labels.write_text("".join(lines))
 
 
-def run_ours(bench: Bench, file: EngineFile, *more: str) -> tuple[AccuracyRecord, Throughput, float]:
-    """One evaluation in a fresh process; the last figure is seconds from its start to the first answer."""
+@dataclass(frozen=True)
+class Ours:
+    """One evaluation in a process of its own."""
+
+    record: AccuracyRecord
+    pace: Throughput
+    first_s: float
+    """From the start of the process to the first prediction."""
+    around_s: float
+    """From its start to its end without what `pace` counts: everything but the streaming."""
+
+
+def run_ours(bench: Bench, file: EngineFile, *more: str) -> Ours:
+    """Evaluate as a user would."""
     out = bench.folder / "ours"
     shutil.rmtree(out, ignore_errors=True)
     words = [sys.executable, "-m", "seatrial", "evaluate", str(file.folder), "--images", str(bench.images)]
@@ -135,17 +151,26 @@ def run_ours(bench: Bench, file: EngineFile, *more: str) -> tuple[AccuracyRecord
         assert process.stderr is not None
         for line in process.stderr:
             opened = opened or ("decode" in line) * (time.perf_counter() - start)
+    took = time.perf_counter() - start
     name = file.folder.name
     pace = Throughput.load(out / f"{name}.throughput.json")
-    return AccuracyRecord.load(out / f"{name}.json"), pace, opened + pace.first_prediction_s
+    record = AccuracyRecord.load(out / f"{name}.json")
+    return Ours(record, pace, opened + pace.first_prediction_s, took - pace.wall_s)
 
 
-def measure_preprocess(file: EngineFile, paths: list[Path]) -> float:
-    """Seconds of one core for an image: read, decoded, resized, cropped."""
+def measure_preprocess(file: EngineFile, paths: list[Path], seconds: float) -> float:
+    """Seconds of one core for an image: read, decoded, resized, cropped, into a batch that is used again."""
     pipeline = read_pipeline(file.manifest.graph)
-    rows = np.empty((len(paths), *pipeline.shape), np.uint8)
+    rows = np.empty((BATCH, *pipeline.shape), np.uint8)
     images = [LabelledImage(path.name, path, 0) for path in paths]
-    return fill_rows(rows, images, partial(fill_row, pipeline=pipeline)).seconds / len(paths)
+    fill = partial(fill_row, pipeline=pipeline)
+    count, begun = 0, time.perf_counter()
+    with kept_heap():
+        while (took := time.perf_counter() - begun) < seconds:
+            at = count % (len(images) - BATCH + 1)
+            fill_rows(rows, images[at : at + BATCH], fill)
+            count += BATCH
+    return took / count
 
 
 def run_timm(bench: Bench, count: int) -> tuple[float, float]:
@@ -210,64 +235,117 @@ def run_guides(bench: Bench, file: EngineFile, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def print_table(bench: Bench, paths: list[Path]) -> None:
-    """One network: ours in bf16 and int8 beside its bound and the peers, medians over the rounds."""
+@dataclass(frozen=True)
+class Round:
+    """What one round measured of one engine, images per second but for `around_s`."""
+
+    engine: float
+    preprocess: float
+    """Of one core."""
+    app: float
+    """OpenVINO's own tool."""
+    timm: float
+    ours: float
+    around_s: float
+    peak_mib: float
+
+    @property
+    def bound(self) -> float:
+        """The engine's work and the decoding, one after the other on the same cores."""
+        return 1 / (1 / self.engine + 1 / (self.preprocess * count_cores()))
+
+    @property
+    def share(self) -> float:
+        """Of the bound. Above 1 the machine changed its pace within the round, which is void."""
+        return self.ours / self.bound
+
+
+def measure_round(bench: Bench, file: EngineFile, paths: list[Path], timm: float) -> Round:
+    """Engine, preprocessing, OpenVINO's tool and the streaming, each about as long, one right after the other."""
+    seconds = bench.asked.slice
+    engine = rate(file, BATCH, STREAMS, seconds)
+    preprocess = 1 / measure_preprocess(file, paths, seconds / 2)
+    app = run_benchmark_app(file.pick(BATCH)[0], "bf16", seconds)
+    alone = Round(engine, preprocess, app, timm, 0, 0, 0)
+    ours = run_ours(bench, file, "--fake-images", str(max(100, round(alone.bound * seconds))))
+    peak = ours.pace.peak_rss_bytes / 2**20
+    return replace(alone, ours=ours.pace.images_per_s, around_s=ours.around_s, peak_mib=peak)
+
+
+def print_table(bench: Bench, paths: list[Path], until: float) -> None:
+    """One network: ours in bf16 and int8 beside its bound and the peers, medians over the rounds that are not void.
+
+    Args:
+        until: no round is begun that would hardly end by then, by `time.monotonic`.
+    """
     asked = bench.asked
     files = {label: build(bench, label) for label in ("openvino bf16", "openvino int8")}
-    floats = build(bench, "openvino bf16", fused=False)
-    rows: dict[str, list[dict[str, float]]] = {label: [] for label in files}
-    timm, guides, tops = [], [], {}
-    for _ in range(asked.repeats):
-        found = run_timm(bench, asked.peer_images)
-        timm.append(found[0])
-        tops["timm"] = found[1]
-        guides.append(run_guides(bench, floats, asked.peer_images))
+    floats = build(bench, "openvino bf16", fused=False) if asked.guides else None
+    rows: dict[str, list[Round]] = {label: [] for label in files}
+    timm, guides, longest = [], [], 0.0
+    tops = {label: run_ours(bench, file).record.accuracy() for label, file in files.items()}
+    while time.monotonic() + longest < until and min(map(count_valid, rows.values())) < asked.repeats:
+        begun = time.monotonic()
+        timm.append(run_timm(bench, asked.peer_images))
+        if floats is not None:
+            guides.append(run_guides(bench, floats, asked.peer_images))
         for label, file in files.items():
-            engine = rate(file, BATCH, STREAMS, asked.seconds)
-            seconds = measure_preprocess(file, paths[:256])
-            record, pace, _ = run_ours(bench, file)
-            bound = 1 / (1 / engine + seconds / count_cores())
-            tops[label] = record.accuracy()
-            rows[label].append({
-                "engine": engine, "preprocess": 1 / seconds, "bound": bound, "ours": pace.images_per_s,
-                "efficiency": pace.images_per_s / bound, "over timm": pace.images_per_s / timm[-1],
-                "over guides": pace.images_per_s / guides[-1], "peak": pace.peak_rss_bytes / 2**20,
-            })  # fmt: skip
-    print(f"{bench.name}: {len(paths)} images, medians of {asked.repeats} rounds")
-    print(f"  timm's loop, bf16, channels_last: {statistics.median(timm):.1f} images/s, top-1 {tops['timm']:.2%}")
-    print(f"  the guides' three steps, openvino bf16: {statistics.median(guides):.1f} images/s")
+            if count_valid(rows[label]) < asked.repeats:
+                rows[label].append(measure_round(bench, file, paths, timm[-1][0]))
+        longest = max(longest, time.monotonic() - begun)
+    theirs = statistics.median(found[0] for found in timm)
+    print(f"{bench.name}: medians of the rounds that are not void")
+    print(f"  timm's loop, bf16, channels_last: {theirs:.1f} images/s, top-1 {timm[-1][1]:.2%}")
+    if guides:
+        print(f"  the guides' three steps, openvino bf16: {statistics.median(guides):.1f} images/s")
     for label, rounds in rows.items():
-        m = {key: statistics.median(row[key] for row in rounds) for key in rounds[0]}
-        shares = " ".join(f"{row['efficiency']:.2f}" for row in rounds)
-        print(
-            f"  {label}: {m['ours']:.1f} images/s ({m['over timm']:.1f} x timm, {m['over guides']:.1f} x guides), "
-            f"top-1 {tops[label]:.2%}; engine alone {m['engine']:.1f}, preprocessing {m['preprocess']:.0f} a core, "
-            f"bound {m['bound']:.1f}: efficiency {m['efficiency']:.2f} ({shares}); peak {m['peak']:.0f} MiB",
-            flush=True,
-        )
+        print(f"  {label}, top-1 {tops[label]:.2%}: {describe_rounds(rounds)}", flush=True)
+
+
+def count_valid(rounds: list[Round]) -> int:
+    """Rounds within which the machine kept its pace."""
+    return sum(each.share <= 1 for each in rounds)
+
+
+def describe_rounds(rounds: list[Round]) -> str:
+    """The medians of an engine's rounds."""
+    shares = " ".join(f"{each.share:.2f}" for each in rounds)
+    valid = [each for each in rounds if each.share <= 1]
+    if not valid:
+        return f"all {len(rounds)} rounds are void ({shares})"
+    m = {key: statistics.median(getattr(each, key) for each in valid) for key in (*vars(valid[0]), "bound", "share")}
+    app, timm = (statistics.median(each.ours / getattr(each, peer) for each in valid) for peer in ("app", "timm"))
+    return (
+        f"{m['ours']:.1f} images/s, {timm:.1f} x timm; engine alone {m['engine']:.1f}, preprocessing "
+        f"{m['preprocess']:.0f} a core, bound {m['bound']:.1f}: efficiency {m['share']:.2f} ({shares}; "
+        f"{len(rounds) - len(valid)} void); benchmark_app {m['app']:.1f}: {app:.2f} of it; "
+        f"start and end {m['around_s']:.1f} s; peak {m['peak_mib']:.0f} MiB"
+    )
 
 
 def print_memory(bench: Bench) -> None:
     """Peak memory of a short run and one of ten times as many images, and the time to the first answer."""
     file = build(bench, "openvino int8")
     for count in (bench.asked.memory_images // 10, bench.asked.memory_images):
-        _, pace, first_s = run_ours(bench, file, "--fake-images", str(count))
+        ours = run_ours(bench, file, "--fake-images", str(count))
         print(
-            f"  {bench.name} {count} images: peak {pace.peak_rss_bytes / 2**20:.0f} MiB, "
-            f"{pace.images_per_s:.1f} images/s, first answer {first_s:.2f} s after the start", flush=True
+            f"  {bench.name} {count} images: peak {ours.pace.peak_rss_bytes / 2**20:.0f} MiB, "
+            f"{ours.pace.images_per_s:.1f} images/s, first answer {ours.first_s:.2f} s after the start", flush=True
         )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["table", "memory", "timm", []], default=[])
+    parser.add_argument("what", nargs="*", choices=["prepare", "table", "memory", "timm", []], default=[])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default="resnet50,spnasnet_100")
     parser.add_argument("--images", type=int, default=1024)
-    parser.add_argument("--peer-images", type=int, default=256)
+    parser.add_argument("--peer-images", type=int, default=160)
     parser.add_argument("--memory-images", type=int, default=50_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--repeats", type=int, default=5, help="rounds that are not void")
+    parser.add_argument("--slice", type=float, default=4, help="seconds of each measurement of a round")
+    parser.add_argument("--seconds", type=float, default=700, help="that the tables may take")
+    parser.add_argument("--guides", action="store_true")
     asked = parser.parse_args()
     asked.what = asked.what or ["table", "memory"]
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -278,17 +356,25 @@ def main() -> None:
         return
     if not images.exists():
         make_jpegs(images, asked.images)
-    paths = list_images(images)
     environment = read_environment()
     print(f"{environment.cpu}, {environment.cores} cores, {', '.join(environment.cpu_flags)}", flush=True)
-    for name in names:
-        bench = Bench(asked, images, name)
-        centre_weights(name, asked.folder)
-        make_labels(bench)
+    benches = [Bench(asked, images, name) for name in names]
+    for bench in benches:
+        prepare(bench)
+    begun = time.monotonic()
+    for index, bench in enumerate(benches, start=1):
         if "table" in asked.what:
-            print_table(bench, paths)
+            print_table(bench, list_images(images), begun + asked.seconds * index / len(benches))
         if "memory" in asked.what:
             print_memory(bench)
+
+
+def prepare(bench: Bench) -> None:
+    """Make what is measured, or find it made."""
+    centre_weights(bench.name, bench.folder)
+    make_labels(bench)
+    for label in ("openvino bf16", "openvino int8"):
+        build(bench, label)
 
 
 if __name__ == "__main__":
