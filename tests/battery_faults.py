@@ -6,12 +6,14 @@ The calls are counted by a library that is loaded before libc (`battery_kill.c`)
 import contextlib
 import ctypes
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 from battery_server import Outcome, Workers
@@ -77,7 +79,7 @@ def start(case: Case, undisturbed: bool = False, before: Callable[[], object] | 
     Args:
         before: called first in that process and in those that it starts.
     """
-    state = case.folder / "state"
+    state = find_state(case, undisturbed)
     target = 0 if undisturbed else case.target
     state.write_bytes(STATE.pack(0, target, case.error, str(case.folder / "out").encode()))
     os.environ["BATTERY_KILL"] = str(state)  # For the processes that it starts.
@@ -102,6 +104,11 @@ def start(case: Case, undisturbed: bool = False, before: Callable[[], object] | 
     return pid
 
 
+def find_state(case: Case, undisturbed: bool) -> Path:
+    """The file in which a command's calls are counted; two may run at a time."""
+    return case.folder / ("state-undisturbed" if undisturbed else "state")
+
+
 def await_end(pid: int) -> int:
     """The exit code of a process, or the signal of which it died, below 0."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -113,7 +120,7 @@ def run_clean(case: Case) -> Clean:
     began = time.perf_counter()
     code = await_end(start(case, undisturbed=True))
     seconds = time.perf_counter() - began
-    calls = STATE.unpack((case.folder / "state").read_bytes())[0]
+    calls = STATE.unpack(find_state(case, undisturbed=True).read_bytes())[0]
     return Clean(code, normalise(case), calls, seconds)
 
 
@@ -144,24 +151,28 @@ class Attack:
     folder: Path
     workers: Workers
     """Which have the library."""
+    _clean: dict[str, Clean] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def run(self, function: Callable[[Case], object], cases: Sequence[Case]) -> list[Outcome]:
-        return self.workers.run(function, cases, 600, MEMORY)
+        """What became of cases; their folders are gone then."""
+        outcomes = self.workers.run(function, cases, 600, MEMORY)
+        for case in cases:
+            shutil.rmtree(case.folder, ignore_errors=True)
+        return outcomes
 
-    def number(self, cases: Iterable[Case], kind: str) -> list[Case]:
+    def number(self, cases: Iterable[Case]) -> list[Case]:
         """The cases with a folder for each."""
-        return [replace(case, folder=self.folder / f"{kind}{number:06d}") for number, case in enumerate(cases)]
+        return [replace(case, folder=self.folder / f"c{next(self._numbers):07d}") for case in cases]
 
-    def find_clean(self, verbs: Sequence[str]) -> list[Case]:
-        """A case for each verb that knows what it does undisturbed, by two runs."""
-        cases = self.number((Case(verb, self.folder, self.inputs) for verb in verbs for _ in range(2)), "c")
-        outcomes = self.run(run_clean, cases)
-        problems = [f"{case.verb}: {o.problem}" for case, o in zip(cases, outcomes, strict=True) if o.problem]
-        assert not problems, problems
-        found = []
-        for case, first, second in zip(cases[::2], outcomes[::2], outcomes[1::2], strict=True):
-            a, b = first.value, second.value
-            assert a.code in (0, 3, 4, 7) and a.calls > 2, (case.verb, a.code, a.calls, first.said)
+    def find_clean(self, verb: str) -> Case:
+        """A case of a verb that knows what it does undisturbed, by two runs."""
+        case = Case(verb, self.folder, self.inputs)
+        if verb not in self._clean:
+            outcomes = self.run(run_clean, self.number([case, case]))
+            assert not any(outcome.problem for outcome in outcomes), (verb, [outcome.problem for outcome in outcomes])
+            a, b = (outcome.value for outcome in outcomes)
+            assert a.code in (0, 3, 4, 7) and a.calls > 2, (verb, a.code, a.calls, outcomes[0].said)
             volatile = frozenset(name for name in {*a.files, *b.files} if a.files.get(name) != b.files.get(name))
-            found.append(replace(case, clean=replace(a, volatile=volatile)))
-        return found
+            self._clean[verb] = replace(a, volatile=volatile)
+        return replace(case, clean=self._clean[verb])

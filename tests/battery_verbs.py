@@ -15,7 +15,10 @@ from tiny_trial import TinyTrial
 
 _IMAGES = ("--images", "input/val")
 _LABELED = (*_IMAGES, "--labels", "input/val_label.txt")
+_BRIEF = ("--amp", "off", "--checkpoint-every", "1", "--workers", "1")
+_SPEED = ("--output", "out/speed.json")
 _SHORT = ("--batch-size", "1", "--bench-duration", "0.01", "--bench-samples", "2")
+_TRIAL = (*_LABELED, "--engines", "onnxruntime", *_SHORT, "--output")
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,6 @@ class Verb:
     words: tuple[str, ...]
     run: bool = False
     """It works in a run folder, of which it gets a copy as `out/run`."""
-    children: bool = False
-    """It starts processes of its own, which takes seconds."""
-
     quiet: bool = True
     """It has the option `-q`."""
 
@@ -51,9 +51,7 @@ VERBS: Mapping[str, Verb] = {
     "quantize": Verb(
         ("quantize", "input/model.onnx", "--calibration", "input/calibration", "--output", "out/int8.onnx")
     ),
-    "compile": Verb(
-        ("compile", "input/model.onnx", "--engine", "onnxruntime", "--output", "out/engine"), children=True
-    ),
+    "compile": Verb(("compile", "input/model.onnx", "--engine", "onnxruntime", "--output", "out/engine")),
     "infer": Verb(("infer", "input/engine", "--input", "input/val", "--output", "out", "--output-dirname", "logits")),
     "evaluate": Verb(("evaluate", "input/engine", *_LABELED, "--output", "out/accuracy")),
     "score": Verb(("score", "input/logits", "input/val_label.txt", "out", "result.json")),
@@ -62,41 +60,16 @@ VERBS: Mapping[str, Verb] = {
     "import-log": Verb(("import-log", "trtexec", "input/trtexec.log", "--device", "T4", "--output", "out/T4.json")),
     "junit": Verb(("report", "input/run", "--format", "junit", "--output", "out/junit.xml")),
     "report": Verb(("report", "out/run"), run=True),
-    "diagnose": Verb(("diagnose", "out/run"), run=True, children=True),
-    "package": Verb(("package", "input/run", "--engine", "onnxruntime", "--output", "out/bundle"), children=True),
+    "diagnose": Verb(("diagnose", "out/run"), run=True),
+    "package": Verb(("package", "input/run", "--engine", "onnxruntime", "--output", "out/bundle")),
     "board": Verb(("board", "input/run", "--output", "out/board.html")),
-    "train": Verb(
-        (
-            "train",
-            "input/tiny.toml",
-            "--data",
-            "input/data",
-            "--output",
-            "out/trained",
-            "--amp",
-            "off",
-            "--checkpoint-every",
-            "1",
-            "--workers",
-            "1",
-        ),
-        children=True,
+    "train": Verb(("train", "input/tiny.toml", "--data", "input/data", *_BRIEF, "--output", "out/trained")),
+    "choose": Verb(("choose", "out/run", "--goal", "size", "--engines", "onnxruntime"), run=True),
+    "bench": Verb(
+        ("bench", "input/engine", "--batch-size", "1", "--duration", "0.01", "--min-samples", "2", *_SPEED),
     ),
-    "run": Verb(
-        (
-            "run",
-            "input/tiny.toml",
-            "--checkpoint",
-            "input/tiny.pth",
-            *_LABELED,
-            "--engines",
-            "onnxruntime",
-            *_SHORT,
-            "--output",
-            "out/trial",
-        ),
-        children=True,
-    ),
+    "import": Verb(("run", "input/model.onnx", "--like", "input/tiny.toml", *_TRIAL, "out/imported")),
+    "run": Verb(("run", "input/tiny.toml", "--checkpoint", "input/tiny.pth", *_TRIAL, "out/trial")),
 }
 
 

@@ -45,13 +45,7 @@ def _all_inputs(
 
 
 @pytest.fixture(scope="session")
-def _loaded_workers(_library: Path) -> Iterator[Workers]:
-    """What processes of commands import they have already."""
+def attack(_all_inputs: Path, _library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
+    """On all verbs; what the processes of commands import its workers have already."""
     with closing(Workers({"LD_PRELOAD": str(_library)}, PRELOADED)) as workers:
-        yield workers
-
-
-@pytest.fixture
-def attack(_all_inputs: Path, _loaded_workers: Workers, tmp_path: Path) -> Attack:
-    """On all verbs."""
-    return Attack(_all_inputs, tmp_path, _loaded_workers)
+        yield Attack(_all_inputs, tmp_path_factory.mktemp("attack"), workers)

@@ -8,18 +8,20 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from seatrial.errors import ExitCode, SeatrialError, cut, describe
+from seatrial.machine.out_of_memory import is_out_of_memory
 
 GRACE_S = 4
 """Seconds for a stopped command to clean up; finished work is on disk before."""
 NO_PATH = (errno.ENAMETOOLONG, errno.ELOOP)
 """Errors of the operating system about a path that no file can have."""
 STOPPED = "stopped; the same command resumes"
+NO_MEMORY = "seatrial: this process may not have the memory that it takes to begin; give it more (`ulimit -v`)\n"
 WITHOUT_RESULT = {"ui": "stopped; the page is closed"}
 """What is said instead of verbs that leave nothing to resume."""
 COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
@@ -35,6 +37,25 @@ def run_cli(arguments: Sequence[str], announcing: bool = False) -> int:
     Args:
         announcing: say at once that a verb has begun which shows its progress.
     """
+    try:
+        return _run(arguments, announcing)
+    except Exception as error:
+        if not any(is_out_of_memory(each) for each in _list_causes(error)):
+            raise
+        # There was none to import what runs a command, or what tells an error: nothing more may be imported.
+        os.write(2, NO_MEMORY.encode())
+        return ExitCode.STORAGE
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those in whose handling it arose."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__context__
+
+
+def _run(arguments: Sequence[str], announcing: bool) -> int:
     from seatrial.cli.app import make_app
     from seatrial.cli.check_output import guard
     from seatrial.cli.completion import prepare_completion

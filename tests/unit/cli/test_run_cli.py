@@ -201,3 +201,20 @@ def test_help_loads_nothing_heavy() -> None:
     assert ran.stderr == "0 []\n"
     for verb in ("recipes", "data", "train", "export", "compile", "evaluate", "bench", "report", "run", "demo"):
         assert f"\n  {verb} " in ran.stdout
+
+
+@pytest.mark.parametrize("mebibytes", [1, 12])
+def test_no_memory_to_begin_is_a_line(mebibytes: int) -> None:
+    """With so little room Python cannot even import what tells an error, or a library cannot be loaded."""
+    script = (
+        "import resource, sys\n"
+        "from seatrial.cli import run_cli\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        f"limit = pages * resource.getpagesize() + {mebibytes << 20}\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "sys.exit(run_cli(['score', 'logits', 'labels.txt', 'out', 'result.json']))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ran.returncode == StorageError.exit_code, ran.stderr
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("seatrial: this ") and "ulimit -v" in line
