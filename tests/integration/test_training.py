@@ -210,9 +210,12 @@ def test_a_finished_training_is_not_done_again(
     tiny_trial: TinyTrial, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (trained / "checkpoint.safetensors").stat().st_mtime_ns
+    for name in ("snapshot.pt", "snapshot.previous.pt"):  # As if killed before they were removed.
+        (trained / name).touch()
     words = ["train", str(tiny_trial.card), "--data", str(tiny_trial.folder), "--output", str(trained)]
     assert run_cli(words) == 0
     assert (trained / "checkpoint.safetensors").stat().st_mtime_ns == before
+    assert not list(trained.glob("snapshot*"))
     shown = capsys.readouterr()
     assert "already trained" in shown.err
     assert shown.out.splitlines()[0].split() == ["epoch", "loss", "train", "top-1", "held-out", "top-1", "images/s"]

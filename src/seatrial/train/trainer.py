@@ -14,7 +14,8 @@ from seatrial.progress import Progress, Update
 from seatrial.recipes.schema import Recipe
 from seatrial.store.files import write_text
 from seatrial.store.training import Validation
-from seatrial.train.checkpoint.snapshot import SNAPSHOT, Snapshot, save_snapshot
+from seatrial.train.checkpoint.snapshot import Snapshot, save_snapshot
+from seatrial.train.checkpoint.snapshot_files import SNAPSHOT
 from seatrial.train.checkpoint.train_state import EpochSums, TrainState
 from seatrial.train.device_copies import Readback
 from seatrial.train.distributed.process_group import ProcessGroup

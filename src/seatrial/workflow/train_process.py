@@ -21,15 +21,8 @@ from seatrial.store.training import TrainingRecord, Validation
 from seatrial.train.amp import name_precision, resolve_amp
 from seatrial.train.checkpoint.pytorch_examples import GuideCheckpointHook
 from seatrial.train.checkpoint.resume import begin_epoch_anew, read_start
-from seatrial.train.checkpoint.snapshot import (
-    ELSEWHERE,
-    PREVIOUS,
-    SNAPSHOT,
-    Snapshot,
-    clear_leftovers,
-    delete_snapshots,
-    find_snapshot,
-)
+from seatrial.train.checkpoint.snapshot import ELSEWHERE, Snapshot, find_snapshot
+from seatrial.train.checkpoint.snapshot_files import PREVIOUS, SNAPSHOT, clear_leftovers, delete_snapshots
 from seatrial.train.checkpoint.train_state import TrainState
 from seatrial.train.distributed.process_group import ProcessGroup, count_decoders, join_process_group
 from seatrial.train.input.augment import Augment

@@ -19,6 +19,7 @@ from seatrial.recipes import Recipe
 from seatrial.recipes.training import Train
 from seatrial.store.files import hash_file, hash_value, locked
 from seatrial.store.training import TrainingRecord
+from seatrial.train.checkpoint.snapshot_files import PREVIOUS, SNAPSHOT, delete_snapshots
 from seatrial.train.distributed.rank import read_rank
 
 CHECKPOINT, RECORD = "checkpoint.safetensors", "train.json"
@@ -108,13 +109,22 @@ def identify_training(recipe: Recipe, precision: str, images: Iterable[LabelledI
 
 
 def find_done(output: Path, key: str) -> TrainingRecord | None:
-    """The record of this training if it is done and its checkpoint is whole."""
+    """The record of this training if it is done and its checkpoint is whole.
+
+    Then snapshots are what a process left that was killed before it had removed them, and go.
+
+    Raises:
+        StorageError: they may not be removed.
+    """
+    record = None
     with contextlib.suppress(SeatrialError):
-        record = TrainingRecord.load(output / RECORD)
-        weights = output / record.checkpoint
-        if record.key == key and weights.is_file() and hash_file(weights) == record.checkpoint_sha256:
-            return record
-    return None
+        found = TrainingRecord.load(output / RECORD)
+        weights = output / found.checkpoint
+        if found.key == key and weights.is_file() and hash_file(weights) == found.checkpoint_sha256:
+            record = found
+    if record is not None:
+        delete_snapshots(output)
+    return record
 
 
 def find_trained(spec: TrainSpec, recipe: Recipe, progress: Progress = silent) -> TrainingRecord | None:
@@ -163,7 +173,7 @@ def choose_key(output: Path, keys: Sequence[str]) -> str:
 def _read_snapshot_key(output: Path) -> list[str]:
     """The key of the newest whole snapshot; empty without one."""
     # Imported late, so that what needs no torch starts without it.
-    from seatrial.train.checkpoint.snapshot import PREVIOUS, SNAPSHOT, read_snapshot
+    from seatrial.train.checkpoint.snapshot import read_snapshot
 
     for path in (output / SNAPSHOT, output / PREVIOUS):
         with contextlib.suppress(SeatrialError):

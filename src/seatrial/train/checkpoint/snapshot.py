@@ -1,7 +1,6 @@
 """What a stopped training needs to resume as if it had never stopped, in two files: the newest and the one before."""
 
 import io
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import torch
 from seatrial.errors import RefusedFile, UsageError
 from seatrial.models.read_file import read_content
 from seatrial.store.files import link_or_copy, replacing
+from seatrial.train.checkpoint.snapshot_files import DAMAGED, PREVIOUS, SNAPSHOT
 from seatrial.train.checkpoint.train_state import TrainState
 
-SNAPSHOT, PREVIOUS, DAMAGED = "snapshot.pt", "snapshot.previous.pt", "snapshot.damaged.pt"
 FORMAT = "seatrial/snapshot/2"
 START_AGAIN = "delete it to train from the start"
 ELSEWHERE = "give another --output (and --resume FILE to start from it), or replace it with --force"
@@ -142,16 +141,3 @@ def parse_snapshot(state: dict[str, Any], path: Path) -> Snapshot:
         )
     except (KeyError, TypeError, ValueError, UsageError):
         raise RefusedFile(f"{path} is not a whole snapshot of a training", START_AGAIN) from None
-
-
-def delete_snapshots(folder: Path) -> None:
-    """Remove the snapshots of a training that is done or starts again."""
-    for name in (SNAPSHOT, PREVIOUS, DAMAGED):
-        (folder / name).unlink(missing_ok=True)
-    clear_leftovers(folder)
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed while writing a snapshot left behind."""
-    for path in folder.glob(f".{SNAPSHOT}.*"):
-        shutil.rmtree(path, ignore_errors=True)

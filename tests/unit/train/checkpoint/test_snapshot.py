@@ -8,14 +8,8 @@ from full_disk import limited_files
 from seatrial.errors import RefusedFile, StorageError, UsageError
 from seatrial.recipes.training import Train
 from seatrial.store.training import Epoch
-from seatrial.train.checkpoint.snapshot import (
-    Snapshot,
-    clear_leftovers,
-    delete_snapshots,
-    find_snapshot,
-    read_snapshot,
-    save_snapshot,
-)
+from seatrial.train.checkpoint.snapshot import Snapshot, find_snapshot, read_snapshot, save_snapshot
+from seatrial.train.checkpoint.snapshot_files import clear_leftovers, delete_snapshots
 from seatrial.train.checkpoint.train_state import EpochSums, SpeedSums, TrainState
 from seatrial.train.optim import load_optimizer, make_optimizer
 
