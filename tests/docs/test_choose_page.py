@@ -22,6 +22,7 @@ from seatrial.workflow.choose.race import (
     MARGIN,
     MOST_ROUNDS,
     ROUNDS,
+    SCREENINGS,
 )
 from seatrial.workflow.choose.stage import NEAR, TOLERANCE
 from seatrial.workflow.run_spec import BATCH_SIZES
@@ -60,13 +61,13 @@ def test_the_commands_of_the_page_run(place: Path) -> None:
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     page = " ".join(read_page(PAGE).split())
-    assert (ROUNDS, 2 * MOST_ROUNDS, LEAST_ROUNDS, NEAR, ALPHA) == (6, 18, 3, 1.5, 0.05)
+    assert (SCREENINGS, ROUNDS, 2 * MOST_ROUNDS, LEAST_ROUNDS, NEAR, ALPHA) == (4, 6, 18, 3, 1.5, 0.05)
     assert (FINALISTS, LEAST_FINALISTS, LEAST_PROCESSES, MARGIN, TOLERANCE) == (6, 3, 3, 1.2, 1.03)
     assert (HELD_SHARE, MOST_HELD, SHORT_LOOKS) == (0.25, 4 * 2**30, 2)
     assert count_needed(99, spend_error(1) / len(LOOKS)) == 477 and LOOKS[-1] == 4
     assert (MIXED_SHARE, MIXED_LIMIT, BATCH_SIZES) == (0.25, 0.5, (1, 4, 8, 16))
     for words in (
         "after 6 rounds", "18 rounds", "within 1.5 times", "0.3 s", "0.1 s", "no more than 5 %", "1.2 times as long",
-        "6 of them at most and 3 at least", "1.03 times", "3 processes at least", "477 batches",
+        "6 of them at most, and 3 at least", "1.03 times", "3 processes at least", "477 batches", "after 3 or 4 rounds",
     ):  # fmt: skip
         assert words in page

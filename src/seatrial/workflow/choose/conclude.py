@@ -182,8 +182,6 @@ def _find_doubts(conclusion: SearchResult) -> Iterator[str]:
     if count.reused:
         before = f"{count.reused} of {count.reused + count.measured} measurements are of an earlier attempt"
         yield f"{before}: the machine may have changed since"
-    if conclusion.best is not None and conclusion.best not in race.finals.samples:
-        yield "the time was up before a fresh process measured what was chosen: its rate is that of the screening"
     samples = [each for some in race.finals.samples.values() for each in some]
     busy = sum(not each.quiet for each in samples)
     if samples and busy > BUSY_SHARE * len(samples):

@@ -84,6 +84,14 @@ class Track(Protocol):
             EngineError: it cannot be run so.
         """
 
+    def confirm(self, contender: Contender) -> RoundSamples:
+        """Measure a setting in a fresh process that compares its timed outputs with untimed ones.
+
+        Raises:
+            ParityError: they are others.
+            EngineError: it cannot be run so.
+        """
+
     def judge(self, candidate: str) -> Judged:
         """Evaluate a candidate until its verdict is certain."""
 

@@ -28,6 +28,8 @@ DURATION_S = 0.3
 """Least time of timing of a fresh process: what processes differ by is seen in many of them, not in long ones."""
 SCREEN_S = 0.1
 """Of a look at a setting in a process that stays open."""
+SCREEN_WARMUP_S = 0.03
+"""Of a look: what is open was warm before, but for its first."""
 SHORT_LOOKS = 2
 """After so many, each is longer: few settings are left, and they are harder to tell apart."""
 OPEN_SESSIONS = (*PYTHON, "seatrial.bench.open_sessions")
@@ -148,7 +150,7 @@ class Measuring(Closing):
         """
         duration_s = SCREEN_S * (1 + number // SHORT_LOOKS)
         limits = Limits(
-            warmup_runs=2, warmup_s=0, warmup_budget_s=SCREEN_S, duration_s=duration_s, min_samples=LEAST_SAMPLES
+            warmup_runs=2, warmup_s=0, warmup_budget_s=SCREEN_WARMUP_S, duration_s=duration_s, min_samples=LEAST_SAMPLES
         )
         job = self._make_job(contender, file, limits)
         run = partial(self._open_processes.measure, contender.candidate)
@@ -173,7 +175,7 @@ class Measuring(Closing):
         )
         return _take(self._find_or_run(contender, self._make_job(contender, file, limits), number, self._run_fresh))
 
-    def confirm(self, contender: Contender, file: EngineFile) -> None:
+    def confirm(self, contender: Contender, file: EngineFile) -> RoundSamples:
         """Measure a setting once more, its timed outputs compared with untimed ones.
 
         Raises:
@@ -182,7 +184,7 @@ class Measuring(Closing):
         """
         limits = Limits(warmup_runs=2, warmup_budget_s=CONFIRM_S, duration_s=CONFIRM_S, min_samples=LEAST_SAMPLES)
         job = self._make_job(contender, file, limits).model_copy(update={"check": True})
-        self._find_or_run(contender, job, CONFIRM_NUMBER, self._run_fresh)
+        return _take(self._find_or_run(contender, job, CONFIRM_NUMBER, self._run_fresh))
 
     def _make_job(self, contender: Contender, file: EngineFile, limits: Limits) -> Job:
         return Job(

@@ -19,12 +19,12 @@ from seatrial.workflow.choose.contenders import Contender, Drop, DropKind, Judge
 from seatrial.workflow.choose.latency import LatencyProof
 from seatrial.workflow.choose.stage import Stage
 
-ROUNDS, MOST_ROUNDS = 6, 9
-"""Rounds of a stage, and the most where settings join it late."""
+SCREENINGS, ROUNDS, MOST_ROUNDS = 4, 6, 9
+"""Rounds of the screening and of the finals, and the most of a stage where settings join it late."""
 LEAST_ROUNDS = 3
 """Of the screening; and of a finalist, with what the screening found as one."""
 LEAST_PROCESSES = 3
-"""Fresh ones of the setting that is chosen, as its rate is shown with an interval."""
+"""Fresh ones of the setting that is chosen, as its rate is shown with an interval; the last checks its outputs, too."""
 FINALISTS, LEAST_FINALISTS = 6, 3
 """So many settings at most are measured by fresh processes, unless others join, and at least, where they are left: a
 process takes some ten times as long as a look."""
@@ -61,7 +61,7 @@ class Race:
         self._seen: set[Contender] = set()
         most, looks = len(contenders) + late, 2 * MOST_ROUNDS
         self.level = share_error(most, looks)
-        self.screening = Stage(ROUNDS, self.level, MARGIN)
+        self.screening = Stage(SCREENINGS, self.level, MARGIN)
         self.finals = Stage(ROUNDS, self.level)
         self.latency = None if limit is None else LatencyProof(limit, ALPHA / (most * looks))
 
@@ -101,11 +101,18 @@ class Race:
         return self.finals.find_front(passing) or self.screening.find_front(passing)
 
     def _measure_rate(self, best: Contender | None) -> Contender | None:
-        """Measure the best in as many fresh processes as an interval of its rate takes."""
-        while best is not None and len(self.finals.samples.get(best, ())) < LEAST_PROCESSES and self._has_time():
+        """Measure the best in as many fresh processes as an interval of its rate takes, and check its outputs.
+
+        Raises:
+            ParityError: timed outputs are not those of an untimed run.
+        """
+        while best is not None and len(self.finals.samples.get(best, ())) < LEAST_PROCESSES - 1 and self._has_time():
             self._measure_round(self.finals, [best])
             if best in self.dropped:
                 return None
+        if best is not None:
+            self.finals.rounds.append({})
+            self.finals.note(best, self._track.confirm(best))
         return best
 
     def _passes(self, contender: Contender) -> bool:
@@ -121,9 +128,11 @@ class Race:
         """Whether the next round is one of the screening, which ends when it would drop no other."""
         screening, alone = self.screening, len(self.racing) == 1
         is_new = not alone and any(each not in screening.samples for each in self.racing)
-        if is_new or self.finals.rounds or alone or len(screening.rounds) >= ROUNDS:
+        if is_new or self.finals.rounds or alone or len(screening.rounds) >= SCREENINGS:
             return is_new
         front = screening.find_front(self.racing)
+        if len(screening.rounds) > 1 and len(self.racing) <= LEAST_FINALISTS:
+            return False
         return front is None or len(screening.rounds) < LEAST_ROUNDS or not screening.is_settled(front, self.racing)
 
     def _goes_on(self) -> bool:

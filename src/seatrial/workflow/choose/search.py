@@ -141,8 +141,6 @@ def _race(spec: ChooseSpec, subject: Subject, candidates: Candidates, watch: Wat
         late = candidates.can_mix * max(map(len, settings))
         race = Race([each for some in settings for each in some], track, progress, spec.goal.limit, late)
         best = race.run()
-        if best is not None:
-            track.confirm(best)
         if not race.verdicts and race.complete and race.dropped:
             _refuse_unrunnable(race)
         return SearchResult(race.verdicts, race, best, race.complete, measuring.count())
@@ -196,10 +194,10 @@ class _Track:
             mixed = self.candidates.mix(candidate)
         return [] if mixed is None else self.enter(mixed.name)
 
-    def confirm(self, contender: Contender) -> None:
-        """Check the timed outputs of what was chosen."""
+    def confirm(self, contender: Contender) -> RoundSamples:
+        """As `contenders.Track.confirm`."""
         with self.watch.time("measure"):
-            self.measuring.confirm(contender, self._find_file(contender))
+            return self.measuring.confirm(contender, self._find_file(contender))
 
     def _find_file(self, contender: Contender) -> EngineFile:
         file = self.candidates.by_name[contender.candidate].file

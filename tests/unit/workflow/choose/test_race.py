@@ -17,8 +17,8 @@ from seatrial.workflow.choose.race import FINALISTS, LEAST_PROCESSES, LEAST_ROUN
 from seatrial.workflow.choose.stage import LEAST_REPEATED
 
 PASS, FAIL, UNSURE = Judged("PASS", "kept"), Judged("FAIL", "lost"), Judged("INCONCLUSIVE", "few images")
-OPEN = 99
-"""The number of a process that stays open."""
+CONFIRMED, OPEN = 90, 99
+"""The numbers of the process that checks outputs, and of the one that stays open."""
 
 
 @dataclass
@@ -43,6 +43,9 @@ class MadeUpTrack:
     def measure(self, contender: Contender, number: int, least: int) -> RoundSamples:
         self.measured.append((contender, number))
         return self._look(contender, number, least, self._draw(number, contender).normal(0, self.noise))
+
+    def confirm(self, contender: Contender) -> RoundSamples:
+        return self.measure(contender, CONFIRMED, 0)
 
     def screen(self, contender: Contender, number: int) -> RoundSamples:
         """The same process each time: what it does to candidate and setting stays, and a look has its own noise."""
@@ -191,11 +194,11 @@ def test_a_setting_that_cannot_be_run_is_dropped_with_the_reason() -> None:
 def test_as_the_time_is_up_the_fastest_that_passed_is_chosen_if_there_is_one() -> None:
     early, nobody = run(MadeUpTrack(enter(a=1, b=2, c=3), most=2))
     assert nobody is None and not early.complete and len(early.racing) == 3
-    # After three rounds of the screening one process: of another than the best, which counts by the screening.
-    screened, best = run(MadeUpTrack(enter(a=1.1, b=1, c=1.1), most=10, noise=0.001))
+    # After two rounds of the screening one process: of another than the best, which counts by the screening.
+    screened, best = run(MadeUpTrack(enter(a=1.1, b=1, c=1.1), most=7, noise=0.001))
     assert best == "b" and not screened.complete
-    assert screened.finals.samples and Contender("b", 1, 1) not in screened.finals.samples
-    race, best = run(MadeUpTrack(enter(a=1, b=1, c=1), most=14, noise=0.05))
+    assert len(screened.finals.samples) == 2 and len(screened.finals.samples[Contender("b", 1, 1)]) == 1
+    race, best = run(MadeUpTrack(enter(a=1, b=1, c=1), most=10, noise=0.05))
     assert best in {"a", "b", "c"} and not race.complete and race.finals.rounds
 
 
