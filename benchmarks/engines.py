@@ -35,7 +35,8 @@ from seatrial.machine.cpu import count_cores
 from seatrial.machine.environment import read_environment
 from seatrial.metrics.latency import Latency
 from seatrial.progress import silent
-from seatrial.store.records import GraphManifest, Setting, Trial
+from seatrial.store.records import GraphManifest
+from seatrial.store.tuning import Setting, Trial
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.tune import Tuner, describe_trial, list_series
 

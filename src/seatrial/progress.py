@@ -29,6 +29,21 @@ def silent(update: Update) -> None:
     """Show nothing."""
 
 
-def write_length(seconds: float) -> str:
-    """How long something takes that nobody knows to the second: 12 s, 1.3 min."""
-    return f"{seconds:.0f} s" if seconds < 59.5 else f"{seconds / 60:.1f} min"
+def write_duration(seconds: float) -> str:
+    """A duration for people, in its two largest units: 8 s, 2 min 5 s, 12 min, 3 h 20 min, 5 days.
+
+    What a command takes is `store.command_line.write_duration_option`.
+    """
+    left = round(seconds) if seconds < _ROUNDED_S else 60 * round(seconds / 60)
+    parts = []
+    for unit, size in _UNITS.items():
+        if unit == "days" and left < 2 * size:
+            continue
+        count, left = divmod(left, size)
+        parts += [f"{count} {unit}"] if count else []
+    return " ".join(parts[:2]) or "0 s"
+
+
+_UNITS = {"days": 86400, "h": 3600, "min": 60, "s": 1}
+_ROUNDED_S = 600
+"""From here on seconds are left out."""

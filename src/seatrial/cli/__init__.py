@@ -84,16 +84,21 @@ def _run(arguments: Sequence[str], announcing: bool) -> int:
     except KeyboardInterrupt:
         return _fail(_write_stopped(), ExitCode.STOPPED)
     except (BrokenPipeError, SystemExit) as error:
-        if COMPLETION_OPTIONS & {*arguments} and isinstance(error, SystemExit):
-            return error.code if isinstance(error.code, int) else 0
-        # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
-        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
-            return _fail("code that was run leaves with sys.exit before the work is done", ExitCode.BUG)
-        # Whoever read our stdout has seen enough; nothing may be written at exit.
-        sys.stdout = None
-        return 0
+        return _end_early(error, arguments)
     except Exception as error:
         return _fail_for_system(error)
+
+
+def _end_early(error: BrokenPipeError | SystemExit, arguments: Sequence[str]) -> int:
+    """The exit code where nobody reads on, or where something leaves with `sys.exit`."""
+    if COMPLETION_OPTIONS & {*arguments} and isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 0
+    # typer itself exits where it notices; else somebody's code did, whose work is not known to be done.
+    if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+        return _fail("code that was run leaves with sys.exit before the work is done", ExitCode.BUG)
+    # Whoever read our stdout has seen enough; nothing may be written at exit.
+    sys.stdout = None
+    return 0
 
 
 def _fail(message: str, code: int) -> int:

@@ -9,6 +9,7 @@ from seatrial.compare.quantities import Evidence
 from seatrial.compare.speed_column import Kind, SpeedColumn, SpeedFigure, Unit
 from seatrial.compare.verdict import reach_verdict
 from seatrial.errors import UsageError
+from seatrial.metrics.inequality import Inequality
 from seatrial.results.speed import Rate, divide
 from seatrial.store.measurement import Scope
 from seatrial.store.records import GateResult, Verdict
@@ -103,31 +104,15 @@ def make_table(
         UsageError: a baseline is no column, or a gate cannot be read.
     """
     names = [column.name for column in columns]
-    for name in baselines:
-        check_name(name, names, f"--baseline {name} is none of the records")
-    if baselines and set(names) <= set(baselines):
-        raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
-    reference = (*baselines, *names)[0] if len(names) > 1 else ""
-    known = {size for column in columns for figures in column.figures.values() for size in figures}
-    of_gates = GateScope(
-        tuple(names),
-        reference,
-        () if None in known else tuple(sorted(size for size in known if size is not None)),
-        kinds=("speed", "resources"),
-        measured_by="the records have",
-    )
+    _check_baselines(baselines, names)
+    of_gates = _find_scope(columns, baselines)
     checked = check_gates(gates, of_gates)
     bases = choose_basis(columns, scope, per)
     unlike = find_unlike(columns, bases)
     refuse_unlike(unlike, allowed)
     shown = tuple(show_column(column, basis) for column, basis in zip(columns, bases, strict=True))
     sizes = sorted({size for s in shown for size in s.figures}, key=lambda size: (size is None, size or 0))
-    evidence = {s.column.name: Evidence(s.column.name, figures=s.figures) for s in shown}
-    judged = tuple(
-        JudgedGate(judge_bound(bound, evidence, engine), find_exceptions(bound, evidence))
-        for gate in checked
-        for engine, bound in spread_gate(gate, of_gates)
-    )
+    judged = _judge(checked, of_gates, shown)
     return SpeedTable(
         columns=shown,
         sizes=tuple(sizes),
@@ -136,6 +121,35 @@ def make_table(
         verdict=reach_verdict(names[0], [gate.result for gate in judged]) if judged else None,
         unlike=unlike,
         notes=tuple(_write_notes(shown, unlike)),
+    )
+
+
+def _check_baselines(baselines: Sequence[str], names: Sequence[str]) -> None:
+    for name in baselines:
+        check_name(name, names, f"--baseline {name} is none of the records")
+    if baselines and set(names) <= set(baselines):
+        raise UsageError("--baseline names every record, which leaves none to divide by it", "leave one out")
+
+
+def _find_scope(columns: Sequence[SpeedColumn], baselines: Sequence[str]) -> GateScope:
+    """What gates may name: the columns, and the batch sizes where all are known."""
+    names = tuple(column.name for column in columns)
+    known = {size for column in columns for figures in column.figures.values() for size in figures}
+    return GateScope(
+        names,
+        (*baselines, *names)[0] if len(names) > 1 else "",
+        () if None in known else tuple(sorted(size for size in known if size is not None)),
+        kinds=("speed", "resources"),
+        measured_by="the records have",
+    )
+
+
+def _judge(gates: Sequence[Inequality], scope: GateScope, shown: Sequence[ShownColumn]) -> tuple[JudgedGate, ...]:
+    evidence = {s.column.name: Evidence(s.column.name, figures=s.figures) for s in shown}
+    return tuple(
+        JudgedGate(judge_bound(bound, evidence, engine), find_exceptions(bound, evidence))
+        for gate in gates
+        for engine, bound in spread_gate(gate, scope)
     )
 
 

@@ -1,6 +1,5 @@
 """The seam that every engine fits: probe, compile to a folder, open for running."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.engines.rebuild import write_rebuild
 from seatrial.errors import EngineError, RefusedFile, UsageError
-from seatrial.store.command_line import write_words
 from seatrial.store.files import Verified, hash_file
 from seatrial.store.records import EngineManifest, EngineModel, GraphManifest, LayerPrecision, TensorSpec
 
@@ -344,23 +343,6 @@ def check_place(file: EngineFile, device: str, has: Capabilities) -> None:
             f"{file.folder} was built with {manifest.engine} {built}, this machine has {here}",
             f"build it again: `{write_rebuild(manifest, file.folder, device)}`",
         )
-
-
-def write_rebuild(manifest: EngineManifest, folder: Path, device: str, graph: str = "GRAPH.onnx") -> str:
-    """The command that compiles the same engine again; most engines do not know the path of the graph."""
-    sizes = ",".join(str(m.batch_size) for m in manifest.files if m.batch_size is not None) or "dynamic"
-    options = [f"{name}={value}" for name, value in manifest.options.items() if name not in manifest.chosen]
-    words = write_words(
-        "compile",
-        graph,
-        engine=manifest.engine,
-        precision=manifest.precision,
-        batch_size=sizes,
-        device=device,
-        option=options,
-        output=folder,
-    )
-    return shlex.join(words)
 
 
 def read_engine(folder: Path | EngineFile, capabilities: Capabilities | None = None) -> EngineFile:

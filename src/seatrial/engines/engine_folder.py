@@ -20,8 +20,9 @@ from seatrial.errors import RefusedFile, UsageError
 from seatrial.progress import Progress
 from seatrial.recipes.schema import is_same_card
 from seatrial.store.files import hash_graph, manifest_path, replacing
-from seatrial.store.records import FOREIGN, EngineManifest, GraphManifest, Tuning
+from seatrial.store.records import FOREIGN, EngineManifest, GraphManifest
 from seatrial.store.stage_cache import CachedStage
+from seatrial.store.tuning import Tuning
 
 Compile = Callable[[str, CompileJob], EngineManifest]
 """What compiles a job for the engine of that name, and describes what came of it."""

@@ -60,7 +60,24 @@ def quantize_within(
     if best.drop_pp <= max_drop_pp:
         return best
     ranked = rank_layers(model, best.model, images, preset, progress)
-    spare = count_spare(model, ranked)
+    return _find_fewest(attempt, best, ranked, count_spare(model, ranked), max_drop_pp)
+
+
+def _find_fewest(
+    attempt: Callable[[Sequence[str]], WithinBudget],
+    best: WithinBudget,
+    ranked: Sequence[str],
+    spare: int,
+    max_drop_pp: float,
+) -> WithinBudget:
+    """The attempt with the fewest of the ranked layers in float that is within the drop.
+
+    Twice as many each time until it is, then the middle of what is too few and what is enough.
+
+    Args:
+        best: the attempt with none in float, which is not.
+        spare: the most that may be in float.
+    """
     too_few, enough = 0, 0
     while best.drop_pp > max_drop_pp:
         if enough == spare:

@@ -146,30 +146,8 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
     Raises:
         EngineError: the exporter fails, or writes something else than was requested.
     """
-    example = torch.zeros(spec.batch_size or 2, recipe.channels, *recipe.input_size)
-    names = (recipe.graph.input, recipe.graph.output)
-    free = spec.batch_size is None
     try:
-        # On failure the exporter prints the whole graph, and stdout is for results.
-        with warnings.catch_warnings(), torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):
-            # The exporter announces its own retirement, and an opset beyond its table; the file is read back below.
-            warnings.simplefilter("ignore")
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-            torch.onnx.export(
-                network.eval(),
-                (example,),
-                str(path),
-                dynamo=spec.exporter == "dynamo",
-                opset_version=spec.opset,
-                input_names=[names[0]],
-                output_names=[names[1]],
-                external_data=False,
-                verbose=False,
-                dynamic_axes={name: {0: "batch"} for name in names}
-                if free and spec.exporter == "torchscript"
-                else None,
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and spec.exporter == "dynamo" else None,
-            )
+        _run_exporter(network, recipe, spec, path)
     except Exception as error:  # Of torch, of what it imports, and of the network's own code
         raise EngineError(
             f"exporter {spec.exporter} failed at opset {spec.opset} ({first_line(error)})",
@@ -181,8 +159,32 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
             f"exporter {spec.exporter} wrote a graph that does not depend on its images",
             "compute with torch alone in the network's forward, without NumPy, .item() and .tolist()",
         )
-    check_facts(read_facts(model), spec.opset, names, spec.batch_size)
+    check_facts(read_facts(model), spec.opset, (recipe.graph.input, recipe.graph.output), spec.batch_size)
     return model
+
+
+def _run_exporter(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Path) -> None:
+    example = torch.zeros(spec.batch_size or 2, recipe.channels, *recipe.input_size)
+    names = (recipe.graph.input, recipe.graph.output)
+    dynamo, free = spec.exporter == "dynamo", spec.batch_size is None
+    # On failure the exporter prints the whole graph, and stdout is for results.
+    with warnings.catch_warnings(), torch.inference_mode(), contextlib.redirect_stdout(io.StringIO()):
+        # The exporter announces its own retirement, and an opset beyond its table; the file is read back later.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            str(path),
+            dynamo=dynamo,
+            opset_version=spec.opset,
+            input_names=[names[0]],
+            output_names=[names[1]],
+            external_data=False,
+            verbose=False,
+            dynamic_axes={name: {0: "batch"} for name in names} if free and not dynamo else None,
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) if free and dynamo else None,
+        )
 
 
 def _check_alone(

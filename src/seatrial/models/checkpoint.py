@@ -46,23 +46,14 @@ def load_checkpoint(
         EngineError: torch or timm is not installed.
     """
     sketch = sketch_network(recipe.network)
-    from seatrial.models.account import check_fit, find_difference, to_float32
-    from seatrial.models.adapt import adapt_state
-    from seatrial.models.fit_names import fit_names
-    from seatrial.models.layouts import find_state
+    from seatrial.models.account import check_fit, to_float32
     from seatrial.models.read_file import read_content
 
     wanted = sketch.state_dict()
     content = read_content(path)
     known = known or check_known(path, recipe)
-    found, layout = find_state(content, path, reading)
-    state, names = fit_names(found, wanted, path, reading)
-    adapted = adapt_state(state, recipe.network, sketch) if find_difference(state, wanted) else None
-    if adapted is not None:
-        state = adapted.state
-        names.append(adapted.how)
-    layout = ", ".join([layout, *names])
-    check_fit(state, wanted, recipe.network, path)
+    fitted = _fit_state(content, path, recipe.network, sketch, reading)
+    check_fit(fitted.state, wanted, recipe.network, path)
     manifest = CheckpointManifest(
         recipe=recipe.name,
         network=recipe.network.name,
@@ -70,13 +61,39 @@ def load_checkpoint(
         source_sha256=known.sha256,
         sha256="",
         parameters=count_parameters(sketch),
-        layout=layout,
-        converted={} if adapted is None else adapted.changed,
-        filled=tuple(key for key in wanted if key not in state),
+        layout=fitted.layout,
+        converted=fitted.converted,
+        filled=tuple(key for key in wanted if key not in fitted.state),
         published=known.published,
         reading=describe_reading(recipe, reading),
     )
-    return LoadedCheckpoint(to_float32(state, wanted, path), manifest)
+    return LoadedCheckpoint(to_float32(fitted.state, wanted, path), manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedState:
+    """A file's weights in the network's names, as far as these are known, and how they came to be."""
+
+    state: "Mapping[str, Tensor]"
+    layout: str
+    converted: dict[str, tuple[str, ...]]
+
+
+def _fit_state(
+    content: Any, path: Path, network: Network, sketch: "nn.Module", reading: CheckpointReading
+) -> _FittedState:
+    from seatrial.models.account import find_difference
+    from seatrial.models.adapt import adapt_state
+    from seatrial.models.fit_names import fit_names
+    from seatrial.models.layouts import find_state
+
+    wanted = sketch.state_dict()
+    found, layout = find_state(content, path, reading)
+    state, names = fit_names(found, wanted, path, reading)
+    adapted = adapt_state(state, network, sketch) if find_difference(state, wanted) else None
+    if adapted is None:
+        return _FittedState(state, ", ".join([layout, *names]), {})
+    return _FittedState(adapted.state, ", ".join([layout, *names, adapted.how]), adapted.changed)
 
 
 def describe_reading(recipe: Recipe, reading: CheckpointReading) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pydantic import Field
 from seatrial.errors import ExitCode
 from seatrial.store.measurement import Environment
 from seatrial.store.record import Record
-from seatrial.store.records import Outcome, Setting
+from seatrial.store.records import Outcome
+from seatrial.store.tuning import Setting
 from seatrial.strict import Strict
 
 SettingState = Literal[

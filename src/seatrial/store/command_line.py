@@ -56,7 +56,7 @@ def read_duration(text: str) -> float:
     return seconds
 
 
-def write_duration(seconds: float) -> str:
+def write_duration_option(seconds: float) -> str:
     """A duration as `read_duration` reads it."""
     hours, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)

@@ -19,6 +19,7 @@ from seatrial.store.comparison import Suspicion as Suspicion
 from seatrial.store.files import hash_value, is_inside
 from seatrial.store.measurement import EngineRecord, Environment
 from seatrial.store.record import Record
+from seatrial.store.tuning import Tuning
 from seatrial.strict import Strict
 
 GraphPrecision = Literal["int4", "fp8", "int8", "fp16", "bf16", "fp32", "fp64", "unknown"]
@@ -166,30 +167,6 @@ class EngineModel(Strict):
     """None: the file runs any batch size."""
     logits: str | None = None
     """For the self-test's pictures, when it was compiled: see `engines.self_test`."""
-
-
-class Setting(Strict):
-    """How an engine may be run."""
-
-    batch_size: int
-    streams: int
-    threads: int | None
-    """The engine's option of that name; None is its default."""
-
-
-class Trial(Setting):
-    """One setting, measured while tuning."""
-
-    duration_s: float
-    """Least time of timing that was requested."""
-    images_per_s: float
-
-
-class Tuning(Strict):
-    """What `compile --tune` tried and took."""
-
-    best: Trial
-    trials: tuple[Trial, ...]
 
 
 class LayerPrecision(Strict):

@@ -7,6 +7,7 @@ from typing import Any
 from seatrial.bench.follow import FollowedPoint
 from seatrial.evaluation.follow import EvaluationProgress
 from seatrial.metrics.intervals import wilson_interval
+from seatrial.progress import write_duration
 from seatrial.report.numbers import write_count, write_figures, write_percent
 from seatrial.report.tables import NOTHING
 from seatrial.store.records import NO_LABELS
@@ -94,14 +95,6 @@ def _describe_state(followed: FollowedWork) -> str:
     if followed.quiet_s < QUIET_S:
         return f"written {quiet} ago"
     return f"stopped, or waiting: nothing was written for {quiet}; the same command goes on from here"
-
-
-def write_duration(seconds: float) -> str:
-    """A time in the unit that suits it: 12 s, 3 min, 2 h, 5 days."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _describe_evaluation(title: str, state: str, is_running: bool, found: EvaluationProgress) -> WorkView:

@@ -17,12 +17,12 @@ from seatrial.errors import ParityError, SeatrialError
 from seatrial.evaluation.reference import ReferencePredictions
 from seatrial.machine.environment import machine_hash, read_environment
 from seatrial.models.sources.onnx import describe_inside
-from seatrial.progress import Progress, Update, silent, write_length
+from seatrial.progress import Progress, Update, silent, write_duration
 from seatrial.recipes import Recipe
 from seatrial.results.run import ACCURACY, CHOICE, PREPROCESSING, SPEED, VERDICT, Run, describe_reference
 from seatrial.results.speed import find_timed_s
 from seatrial.results.summarise import measure_size, summarise
-from seatrial.store.command_line import write_duration
+from seatrial.store.command_line import write_duration_option
 from seatrial.store.files import hash_file, hash_value, locked, remove_file, write_text
 from seatrial.store.measurement import Measurement
 from seatrial.store.preprocessing_proof import PreprocessingProof
@@ -91,7 +91,7 @@ def run_pipeline(spec: RunSpec, progress: Progress = silent) -> Run:
         written = write_report(run, progress, anew=False)[2]
     taken_s = time.perf_counter() - began
     if spec.time_budget_s is not None and taken_s > spec.time_budget_s:
-        length = f"{write_length(taken_s)}, longer than --time-budget {write_duration(spec.time_budget_s)}"
+        length = f"{write_duration(taken_s)}, longer than --time-budget {write_duration_option(spec.time_budget_s)}"
         progress(Update("budget", note=f"the run took {length}; the next one knows how long its stages take"))
     return written
 

@@ -21,7 +21,7 @@ from seatrial.models.sources import ResolvedCard, resolve_card
 from seatrial.progress import Progress
 from seatrial.recipes import Recipe
 from seatrial.recipes.load import read_card
-from seatrial.store.command_line import join_words, write_duration, write_words
+from seatrial.store.command_line import join_words, write_duration_option, write_words
 from seatrial.store.records import GraphManifest
 from seatrial.workflow.class_names import name_by_set, name_trained
 from seatrial.workflow.compile import check_engine, check_foreign, label_engine, parse_engine
@@ -144,7 +144,7 @@ def describe_command(spec: RunSpec) -> str:
         checkpoint_key=spec.reading.key,
         strip_prefix=spec.reading.prefix,
         gate=list(spec.gates),
-        time_budget=None if spec.time_budget_s is None else write_duration(spec.time_budget_s),
+        time_budget=None if spec.time_budget_s is None else write_duration_option(spec.time_budget_s),
         output=spec.output,
     )
     return join_words(words)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from seatrial.errors import SeatrialError, UsageError
-from seatrial.progress import Progress, Update, write_length
-from seatrial.store.command_line import write_duration
+from seatrial.progress import Progress, Update, write_duration
+from seatrial.store.command_line import write_duration_option
 from seatrial.store.records import RunManifest
 from seatrial.workflow.run_jobs import limit_warmup
 from seatrial.workflow.run_plan import Estimates, RunPlan, plan_checked, read_estimates
@@ -65,21 +65,25 @@ def fit_budget(plan: RunPlan, progress: Progress) -> RunSpec:
     costs_s = [_measure_cost(choice, plan, estimates, measured) for choice in choices]
     chosen = next((c for c, cost_s in zip(choices, costs_s, strict=True) if cost_s <= available_s), None)
     if chosen is None:
-        shortest_s = min(costs_s)
-        least_s = known_s + (shortest_s / (1 - UNKNOWN_SHARE) if unknown else shortest_s)
-        rest_words = _describe_rest(known_s, unknown)
-        raise UsageError(
-            f"--time-budget {write_duration(spec.time_budget_s)} is not enough: {rest_words}, and the shortest "
-            f"measurement makes it {write_length(least_s)}",
-            f"give --time-budget {write_duration(60 * -(-least_s // 60))} or more",
-        )
+        raise _refuse(spec.time_budget_s, known_s, unknown, min(costs_s))
     kept = _keep(measured, chosen)
     if len(kept) < len(plan.checked.engines):
         for note in _describe(spec, chosen, known_s, unknown, len(plan.checked.images)):
             progress(Update("budget", note=note))
     else:
-        progress(Update("budget", note=f"{write_duration(spec.time_budget_s)}: all that it allows is measured already"))
+        budget = write_duration_option(spec.time_budget_s)
+        progress(Update("budget", note=f"{budget}: all that it allows is measured already"))
     return replace(_apply(spec, chosen), measured_as=kept)
+
+
+def _refuse(budget_s: float, known_s: float, unknown: Sequence[str], shortest_s: float) -> UsageError:
+    least_s = known_s + (shortest_s / (1 - UNKNOWN_SHARE) if unknown else shortest_s)
+    budget = write_duration_option(budget_s)
+    return UsageError(
+        f"--time-budget {budget} is not enough: {_describe_rest(known_s, unknown)}, and the shortest "
+        f"measurement makes it {write_duration(least_s)}",
+        f"give --time-budget {write_duration_option(60 * -(-least_s // 60))} or more",
+    )
 
 
 def _find_choice(spec: RunSpec) -> tuple[RunSpec | None, bool]:
@@ -164,7 +168,7 @@ def _describe(spec: RunSpec, chosen: _Choice, known_s: float, unknown: Sequence[
     left_out = [size for size in spec.batch_sizes if size not in chosen.batch_sizes]
     shorter = "" if chosen.duration_s == spec.bench_duration_s else f" instead of {spec.bench_duration_s:g}"
     measured = f"batch {', '.join(map(str, chosen.batch_sizes))} for {chosen.duration_s:g} s each{shorter}"
-    budget = write_duration(spec.time_budget_s or 0.0)
+    budget = write_duration_option(spec.time_budget_s or 0.0)
     yield f"{budget}: measures {measured}; {_describe_rest(known_s, unknown)}"
     if left_out:
         yield f"left out: batch {', '.join(map(str, left_out))}"
@@ -172,7 +176,7 @@ def _describe(spec: RunSpec, chosen: _Choice, known_s: float, unknown: Sequence[
 
 
 def _describe_rest(known_s: float, unknown: Sequence[str]) -> str:
-    known = f"what else is left takes {write_length(known_s)}"
+    known = f"what else is left takes {write_duration(known_s)}"
     if not unknown:
         return known
     return f"{known} and, as nothing on this machine says how long, {', '.join(unknown)}"

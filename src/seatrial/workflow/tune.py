@@ -23,8 +23,8 @@ from seatrial.metrics.latency import Latency
 from seatrial.progress import Progress, Update, silent
 from seatrial.store.files import write_text
 from seatrial.store.json_text import write_adapted
-from seatrial.store.records import Setting, Trial, Tuning
 from seatrial.store.stage_cache import CachedStage
+from seatrial.store.tuning import Setting, Trial, Tuning
 from seatrial.workflow.compile import choose_graph, compile_graph, compile_key
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)

@@ -9,7 +9,7 @@ from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
 from seatrial.cli.output.progress import print_error, print_json, print_lines, print_table, show_progress
-from seatrial.cli.output.receivers import PlainLines, write_duration, write_facts
+from seatrial.cli.output.receivers import PlainLines, write_facts
 from seatrial.progress import Update
 
 
@@ -101,22 +101,6 @@ def test_what_goes_on_without_news_is_told(capsys: pytest.CaptureFixture[str]) -
     assert pass_time(10) == ["   compile  openvino: 16 layers", "     bench  1/4 points, batch 8: 10 s so far"]
     show(Update("bench", 4, 4, "points"))
     assert pass_time(30) == [], "what is done does not go on"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "written"),
-    [
-        (0, "0 s"),
-        (8.4, "8 s"),
-        (89, "1 min 29 s"),
-        (91, "2 min"),
-        (3599, "1 h"),
-        (12_000, "3 h 20 min"),
-        (90_000, "25 h"),
-    ],
-)
-def test_durations_have_two_units_at_most(seconds: float, written: str) -> None:
-    assert write_duration(seconds) == written
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from bordered_network import write_bordered
 from seatrial.bench.worker import Job
 from seatrial.engines import get_engine
-from seatrial.engines.base import read_engine, write_rebuild
+from seatrial.engines.base import read_engine
 from seatrial.engines.engine_folder import BuildSpec
 from seatrial.engines.onnxruntime import OnnxRuntimeSession, choose_level
+from seatrial.engines.rebuild import write_rebuild
 from seatrial.errors import EngineError, RefusedFile, UsageError
 from seatrial.export.spec import ExportSpec
 from seatrial.models import build

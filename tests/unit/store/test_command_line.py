@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import UsageError
-from seatrial.store.command_line import join_words, read_duration, write_duration, write_words
+from seatrial.store.command_line import join_words, read_duration, write_duration_option, write_words
 
 
 def test_options_are_written_as_their_values_are() -> None:
@@ -27,7 +27,7 @@ def test_a_zero_is_a_value() -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     assert read_duration(text) == seconds
-    assert read_duration(write_duration(seconds)) == seconds
+    assert read_duration(write_duration_option(seconds)) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "10", "m", "10x", "-5m", "5m1h", "0s", "1e3s"])

@@ -20,7 +20,6 @@ from seatrial.store.files import locked
 from seatrial.ui import work_page
 from seatrial.ui.site import open_site
 from seatrial.ui.work import find_work
-from seatrial.ui.work_views import write_duration
 
 
 @contextmanager
@@ -164,14 +163,6 @@ def test_nothing_in_a_folder_becomes_markup(tmp_path: Path) -> None:
         for page in ("/work", "/"):
             answer = open_client(tmp_path).get(page, params={"folder": evil})
             assert answer.status_code == 200 and "<img" not in answer.text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (172800, "2 days")],
-)
-def test_times_are_written_in_the_unit_that_suits_them(seconds: float, words: str) -> None:
-    assert write_duration(seconds) == words
 
 
 def test_a_copy_of_a_run_is_not_running(tmp_path: Path) -> None:

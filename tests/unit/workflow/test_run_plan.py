@@ -126,7 +126,7 @@ def test_a_dry_run_prints_the_plan(spec: RunSpec, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].split() == ["stage", "engine", "state", "time", "what"]
     assert shown[3].split() == ["compile", "openvino", "to", "do", "10", "s"]
-    assert shown[-1] == f"1.1 min, as long as they took on this machine in {tmp_path / 'trial'}"
+    assert shown[-1] == f"1 min 4 s, as long as they took on this machine in {tmp_path / 'trial'}"
     write_times(spec.output, machine="another")
     assert run_cli([*words, "--output", str(tmp_path / "new"), "--dry-run"]) == 0
     assert "unknown, as no run on this machine took their time: copy, compile onnxruntime" in capsys.readouterr().out

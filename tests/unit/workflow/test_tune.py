@@ -10,7 +10,8 @@ from seatrial.engines.engine_folder import BuildSpec
 from seatrial.errors import UsageError
 from seatrial.progress import Update, silent
 from seatrial.store.measurement import Point
-from seatrial.store.records import EngineManifest, Setting
+from seatrial.store.records import EngineManifest
+from seatrial.store.tuning import Setting
 from seatrial.workflow import tune
 from seatrial.workflow.compile import compile_graph
 from seatrial.workflow.tune import DURATION_S, ROUNDS, Tuner, list_series, tune_graph

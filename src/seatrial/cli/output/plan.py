@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from seatrial.progress import write_length
+from seatrial.progress import write_duration
 from seatrial.report.formats import Grid, write_columns
 from seatrial.workflow.run_plan import PlannedStage, RunPlan
 
@@ -21,7 +21,7 @@ def write_plan(plan: RunPlan) -> str:
 def _write_time(stage: PlannedStage) -> str:
     if stage.done:
         return "–"
-    return "unknown" if stage.seconds is None else write_length(stage.seconds)
+    return "unknown" if stage.seconds is None else write_duration(stage.seconds)
 
 
 def _sum_up(plan: RunPlan) -> list[str]:
@@ -31,7 +31,7 @@ def _sum_up(plan: RunPlan) -> list[str]:
     sources = dict.fromkeys(stage.source for stage in left if stage.source)
     lines = [f"{len(left)} of {len(plan.stages)} stages are to do"]
     if sources:
-        lines.append(f"{write_length(plan.seconds)}, as long as they took on this machine in {', '.join(sources)}")
+        lines.append(f"{write_duration(plan.seconds)}, as long as they took on this machine in {', '.join(sources)}")
     if plan.unknown:
         names = ", ".join(f"{stage.stage} {stage.engine}".strip() for stage in plan.unknown)
         lines.append(f"unknown, as no run on this machine took their time: {names}")

@@ -2,24 +2,23 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seatrial.cli.output.lines import print_line
 from seatrial.printable import make_printable
-from seatrial.progress import Progress, Update
+from seatrial.progress import Progress, Update, write_duration
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 PLAIN_EVERY_S = 10.0
 TICK_S = 1.0
 
 
-@contextmanager
-def show_bars() -> Iterator[Progress]:
-    """A bar for the counted work of the moment, with its rate and the time left; notes stay above it."""
-    from rich.console import Console
+def _make_columns() -> "Iterator[ProgressColumn]":
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
     from rich.text import Text
 
     class Counts(ProgressColumn):
@@ -31,15 +30,18 @@ def show_bars() -> Iterator[Progress]:
             counted = task.total is not None and task.time_remaining is not None and not task.finished
             return Text(f"{write_duration(task.time_remaining)} left" if counted else "")
 
-    columns = (
-        TextColumn("{task.description:>10}"),
-        BarColumn(bar_width=24),
-        Counts(),
-        TextColumn("{task.fields[text]}", markup=False),
-        TimeElapsedColumn(),
-        Left(),
-    )
-    with Bars(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=PLAIN_EVERY_S) as bars:
+    yield from (TextColumn("{task.description:>10}"), BarColumn(bar_width=24), Counts())
+    yield from (TextColumn("{task.fields[text]}", markup=False), TimeElapsedColumn(), Left())
+
+
+@contextmanager
+def show_bars() -> Iterator[Progress]:
+    """A bar for the counted work of the moment, with its rate and the time left; notes stay above it."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    with Bars(*_make_columns(), console=console, transient=True, speed_estimate_period=PLAIN_EVERY_S) as bars:
         task = bars.add_task("", visible=False, text="")
         stage, done = "", 0
 
@@ -150,16 +152,3 @@ def _write_rate(rate: float, unit: str) -> str:
     if rate < 1:
         return f"{write_duration(1 / rate)} each"
     return f"{rate:,.{0 if rate >= 10 else 1}f} {unit.partition(' ')[0]}/s"
-
-
-_UNITS: Mapping[str, int] = {"h": 3600, "min": 60, "s": 1}
-
-
-def write_duration(seconds: float) -> str:
-    """A duration in its two largest units: 8 s, 12 min, 3 h 20 min."""
-    left = round(seconds) if seconds < 90 else 60 * round(seconds / 60)
-    parts = []
-    for unit, size in _UNITS.items():
-        count, left = divmod(left, size)
-        parts += [f"{count} {unit}"] if count else []
-    return " ".join(parts[:2]) or "0 s"

@@ -18,8 +18,8 @@ from seatrial.engines.base import (
     check_executed,
     check_one_output,
     fix_ends,
-    write_rebuild,
 )
+from seatrial.engines.rebuild import write_rebuild
 from seatrial.errors import EngineError
 from seatrial.store.atc_build import BUILD, AtcBuild
 from seatrial.store.records import GraphManifest

@@ -13,8 +13,8 @@ from seatrial.engines.base import (
     check_executed,
     check_one_output,
     fix_ends,
-    write_rebuild,
 )
+from seatrial.engines.rebuild import write_rebuild
 from seatrial.engines.tensorrt.build import FIRST_TYPED, PlanJob, build_plan, read_numbers
 from seatrial.engines.tensorrt.cuda import CudaDevice, list_cuda_devices
 from seatrial.engines.tensorrt.layers import count_layers

@@ -86,13 +86,8 @@ def compare_files(
         NotComparable: their images or labels differ.
         RefusedFile: a file is damaged, or no classifier can have given its predictions.
     """
-    if not 1 <= len(files) <= 2:
-        raise UsageError(f"compare takes one or two files of predictions, not {len(files)}", "compare them in pairs")
-    if gate_pp is not None and len(files) < 2:
-        raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
-    stored = [ReferencePredictions.load(path) for path in files]
-    if labels is not None:
-        stored = _relabel(files, stored, labels, progress)
+    _check_files(files, gate_pp)
+    stored = _load(files, labels, progress)
     names = names or name_files(files)
     accuracies = tuple(count_right(file.predictions, name) for file, name in zip(stored, names, strict=True))
     believed = [file.believe(labels is None) for file in stored]
@@ -100,9 +95,8 @@ def compare_files(
     if len(stored) < 2:
         return PredictionsComparison(accuracies, None, None, suspected)
     differences = compare_predictions(stored[0].predictions, stored[1].predictions, (names[0], names[1]))
-    record = stored[1].record
-    if record is not None:
-        differences = _name_differences(differences, stored[0], record)
+    if stored[1].record is not None:
+        differences = _name_differences(differences, stored[0], stored[1].record)
     compared = differences.versus or differences.agreement
     gate = None if gate_pp is None else judge_drop(names[1], compared, gate_pp)
     unchecked = any(belief.unchecked for belief in believed)
@@ -111,10 +105,22 @@ def compare_files(
     return PredictionsComparison(accuracies, differences, gate, suspected, class_names)
 
 
+def _check_files(files: Sequence[Path], gate_pp: float | None) -> None:
+    if not 1 <= len(files) <= 2:
+        raise UsageError(f"compare takes one or two files of predictions, not {len(files)}", "compare them in pairs")
+    if gate_pp is not None and len(files) < 2:
+        raise UsageError("a gate judges a drop against a reference", "give the reference's predictions first")
+
+
 def _name_differences(found: Differences, reference: ReferencePredictions, record: AccuracyRecord) -> Differences:
     """Comparisons with what else than the engine differs."""
     versus = found.versus and name_differences(found.versus, reference, record)
     return replace(found, versus=versus, agreement=name_differences(found.agreement, reference, record))
+
+
+def _load(files: Sequence[Path], labels: Path | None, progress: Progress) -> list[ReferencePredictions]:
+    stored = [ReferencePredictions.load(path) for path in files]
+    return stored if labels is None else _relabel(files, stored, labels, progress)
 
 
 def _relabel(

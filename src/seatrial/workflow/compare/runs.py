@@ -52,10 +52,7 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         NotComparable: they have no engine in common, or are of different networks.
         RefusedFile: a record or a file of predictions is damaged, or does not belong to its record.
     """
-    if len(folders) != 2:
-        raise UsageError(f"compare takes two runs, not {len(folders)}", "give the earlier first")
-    if folders[0].resolve() == folders[1].resolve():
-        raise UsageError(f"{folders[0]} and {folders[1]} are the same run", "give the earlier first")
+    _check_pair(folders)
     before, after = (read_run(folder) for folder in folders)
     names = name_files(folders)
     _check_same_task(before, after, names, spec)
@@ -79,13 +76,18 @@ def compare_runs(folders: Sequence[Path], spec: ChangeSpec) -> Changes:
         engines.append(EngineChange(name, accuracy, speed, own))
     gates += judge_run(after, required)
     only = {
-        label: tuple(name for name in run.engines if name not in common)
+        label: others
         for label, run in zip(names, (before, after), strict=True)
+        if (others := tuple(name for name in run.engines if name not in common))
     }
-    verdict = reach_verdict(after.recipe.name, gates)
-    return Changes(
-        names[0], names[1], tuple(engines), {label: who for label, who in only.items() if who}, changed, verdict
-    )
+    return Changes(names[0], names[1], tuple(engines), only, changed, reach_verdict(after.recipe.name, gates))
+
+
+def _check_pair(folders: Sequence[Path]) -> None:
+    if len(folders) != 2:
+        raise UsageError(f"compare takes two runs, not {len(folders)}", "give the earlier first")
+    if folders[0].resolve() == folders[1].resolve():
+        raise UsageError(f"{folders[0]} and {folders[1]} are the same run", "give the earlier first")
 
 
 def find_scope(run: Run, name: str) -> GateScope:

@@ -13,8 +13,9 @@ from seatrial.report.language import SAID, read_groups
 from seatrial.results.run_folder import Run, read_run
 from seatrial.store.atc_build import AtcBuild
 from seatrial.store.diagnosis import Diagnosis, StageDiagnosis
-from seatrial.store.records import EngineManifest, RunManifest, Tuning
-from seatrial.store.records import Trial as TunedTrial
+from seatrial.store.records import EngineManifest, RunManifest
+from seatrial.store.tuning import Trial as TunedTrial
+from seatrial.store.tuning import Tuning
 
 EVIL = "<img src=x> | `a` **b** [x](y)"
 
