@@ -65,8 +65,13 @@ def read_frame(data: bytes) -> JpegFrame | None:
     return None
 
 
-def decode_strictly(data: bytes, frame: JpegFrame) -> tuple[NDArray[np.uint8] | None, str | None, str | None]:
+def decode_strictly(
+    data: bytes, frame: JpegFrame, padded: bool = False
+) -> tuple[NDArray[np.uint8] | None, str | None, str | None]:
     """Decode a JPEG, unless it is damaged.
+
+    Args:
+        padded: RGB with a fourth byte that means nothing.
 
     Returns:
         Pixels (height, width, 3 or 4), which are Pillow's own, or None where simplejpeg cannot read the file; the
@@ -76,7 +81,8 @@ def decode_strictly(data: bytes, frame: JpegFrame) -> tuple[NDArray[np.uint8] | 
     damage, note = None, None
     try:
         # Pillow's defaults: exact IDCT and smooth chroma upsampling.
-        pixels = simplejpeg.decode_jpeg(data, frame.colorspace, fastdct=False, fastupsample=False)
+        colorspace = "RGBX" if padded and frame.colorspace == "RGB" else frame.colorspace
+        pixels = simplejpeg.decode_jpeg(data, colorspace, fastdct=False, fastupsample=False)
     except ValueError as error:
         damage, note = _judge(data, frame, str(error))
     if damage is None and not frame.complete:

@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -87,12 +88,14 @@ def decode_image(data: bytes, name: str, notes: list[str] | None = None) -> Imag
     Raises:
         DataError: the bytes are no image, a cut off or damaged one, or of a depth that has no rule; names `name`.
     """
-    decoded = decode_either(data, name, notes)
-    return decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
+    pixels = decode_jpeg(data, name, notes)
+    return _decode_other(data, name, notes) if pixels is None else Image.fromarray(pixels)
 
 
 def decode_either(data: bytes, name: str, notes: list[str] | None = None) -> Image.Image | NDArray[np.uint8]:
-    """What `decode_image` gives, as pixels (height, width, 3) where they need no copy into Pillow's own memory.
+    """What `decode_image` gives, as pixels where they need no copy into Pillow's own memory.
+
+    These are (height, width, 4), the last byte without a meaning, where `wrap_pixels` takes them, else (…, 3).
 
     Args:
         notes: as for `decode_image`.
@@ -100,8 +103,22 @@ def decode_either(data: bytes, name: str, notes: list[str] | None = None) -> Ima
     Raises:
         DataError: as `decode_image`.
     """
-    pixels = decode_jpeg(data, name, notes)
+    pixels = decode_jpeg(data, name, notes, can_wrap())
     return _decode_other(data, name, notes) if pixels is None else pixels
+
+
+def can_wrap() -> bool:
+    """Whether `wrap_pixels` costs nothing here: pyarrow takes longer to load than it saves of a thousand images."""
+    return "pyarrow" in sys.modules
+
+
+def wrap_pixels(pixels: NDArray[np.uint8]) -> Image.Image:
+    """The RGB image of contiguous pixels (height, width, 4) in their own memory, which must not change meanwhile."""
+    import pyarrow
+
+    height, width, _ = pixels.shape
+    words = pyarrow.Array.from_buffers(pyarrow.uint32(), height * width, [None, pyarrow.py_buffer(pixels.data)])
+    return Image.fromarrow(words, "RGB", (width, height))
 
 
 def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -110,11 +127,18 @@ def decode_array(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         DataError: as `decode_image`.
     """
-    return np.asarray(decode_either(data, name))
+    pixels = decode_jpeg(data, name)
+    return np.asarray(_decode_other(data, name)) if pixels is None else pixels
 
 
-def decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArray[np.uint8] | None:
+def decode_jpeg(
+    data: bytes, name: str, notes: list[str] | None = None, padded: bool = False
+) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG, (height, width, 3); None if it is none, or one that only Pillow turns into RGB.
+
+    Args:
+        notes: as for `decode_image`.
+        padded: (height, width, 4), as of `decode_strictly`.
 
     Raises:
         DataError: it is damaged; names `name`.
@@ -124,7 +148,7 @@ def decode_jpeg(data: bytes, name: str, notes: list[str] | None = None) -> NDArr
         if data.startswith(JPEG) and notes is not None:
             notes.append(UNCHECKED)
         return None
-    pixels, damage, note = decode_strictly(data, frame)
+    pixels, damage, note = decode_strictly(data, frame, padded)
     if damage is not None:
         raise DataError(f"image {name} is damaged ({damage})", MEND)
     if note is not None and notes is not None:

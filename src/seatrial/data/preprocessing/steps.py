@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from seatrial.data.preprocessing.decode import POLICY
+from seatrial.data.preprocessing.decode import POLICY, wrap_pixels
 from seatrial.data.preprocessing.tensor_resize import make_grey_as_tensor, resize_as_tensor
 from seatrial.errors import DataError
 from seatrial.recipes.schema import Preprocessing
@@ -41,7 +41,7 @@ def hash_steps(steps: Sequence[Step]) -> str:
 
 
 def apply_pixel_steps(image: Image.Image | NDArray[np.uint8], steps: Sequence[Step]) -> NDArray[np.uint8]:
-    """Resize and crop one RGB image, or pixels (height, width, 3), as the card says.
+    """Resize and crop one RGB image, or pixels as of `data.preprocessing.decode.decode_either`, as the card says.
 
     Returns:
         Pixels, (height, width, channels).
@@ -86,7 +86,9 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def to_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """The image of pixels (height, width, channels)."""
+    """The image of pixels (height, width, channels); of four, the last has no meaning (`decode.wrap_pixels`)."""
+    if pixels.shape[2] == 4:
+        return wrap_pixels(pixels)
     return Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
 
 

@@ -1,13 +1,17 @@
+import io
+import sys
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from fake_engine import STEPS, make_recipe
 from seatrial.data.preprocessing.aipp import Aipp, load_aipp
+from seatrial.data.preprocessing.decode import decode_either
 from seatrial.data.preprocessing.input_pipeline import InputPipeline, decode_pixels, make_pipeline, to_input
 from seatrial.data.preprocessing.steps import hash_steps, normalise
 from seatrial.errors import UsageError
@@ -21,6 +25,21 @@ CROP = {"src_image_size_h": 8, "src_image_size_w": 8, "crop": True, "load_start_
 
 def configure(kind: str = "RGB888_U8", **fields: object) -> Aipp:
     return Aipp.model_validate({"aipp_mode": "static", "input_format": kind, **CROP, **fields})
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_pixels_are_the_same_where_pillow_reads_them_in_place(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = io.BytesIO()
+    Image.fromarray(load_sample_images().images[0][:301, :403]).convert(mode).save(stored, "JPEG", quality=83)
+    steps = load_recipe("resnet50").preprocess
+    monkeypatch.setitem(sys.modules, "pyarrow", pyarrow)
+    in_place = decode_either(stored.getvalue(), "an image")
+    assert isinstance(in_place, Image.Image) if mode == "CMYK" else in_place.shape == (301, 403, 4)
+    found = decode_pixels(stored.getvalue(), "an image", steps)
+    monkeypatch.delitem(sys.modules, "pyarrow")
+    copied = decode_either(stored.getvalue(), "an image")
+    assert isinstance(copied, Image.Image) if mode == "CMYK" else copied.shape == (301, 403, 3)
+    np.testing.assert_array_equal(found, decode_pixels(stored.getvalue(), "an image", steps))
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ def test_what_is_kept_has_the_same_pixels(
     whole = np.asarray(center_crop(resize(image, steps[0]), steps[1]))
     assert np.array_equal(apply_pixel_steps(image, steps), whole)
     assert np.array_equal(apply_pixel_steps(np.asarray(image), steps), whole)
+    padded = np.dstack([np.asarray(image), np.full(size[::-1], 7, np.uint8)])
+    assert np.array_equal(apply_pixel_steps(padded, steps), whole)
 
 
 @pytest.mark.parametrize(
