@@ -137,7 +137,7 @@ def conclude(choice: Choice) -> Iterator[str]:
     else:
         within = "" if chosen.low is None else f" ({chosen.low:,.1f} to {chosen.high:,.1f})"
         yield f"deploy {describe_setting(chosen)}: {chosen.images_per_s:,.1f} images/s{within}"
-    as_fast = choice.as_fast
+    as_fast = sorted(choice.as_fast, key=lambda setting: setting.images_per_s or 0, reverse=True)
     if chosen is not None and as_fast:
         yield "cannot be told from it:"
         yield from (f"  {describe_setting(setting)}{_compare(setting)}" for setting in as_fast[:MOST_LISTED])

@@ -43,8 +43,10 @@ def test_a_bound_that_says_nothing_is_left_out_and_a_look_is_called_one() -> Non
 
 
 def test_of_many_that_are_as_fast_some_are_named_and_the_rest_counted() -> None:
-    many = tuple(make_setting("fast", "as fast", 990.0, size) for size in range(2, 2 + MOST_LISTED + 3))
-    assert [*conclude(make_choice((*SETTINGS[1:2], *many), CANDIDATES))][-1] == "  and 3 more, in choice.json"
+    many = tuple(make_setting("fast", "as fast", 900.0 + size, size) for size in range(2, 2 + MOST_LISTED + 3))
+    lines = [*conclude(make_choice((*SETTINGS[1:2], *many), CANDIDATES))]
+    assert lines[-1] == "  and 3 more, in choice.json"
+    assert lines[2].startswith(f"  fast at batch {MOST_LISTED + 4},")  # The fastest goes first.
 
 
 @pytest.mark.parametrize(
