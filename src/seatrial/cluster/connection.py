@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from seatrial.closing import Closing
 from seatrial.cluster.driver import serve
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Outcome, Placement, Reply, Wish
+from seatrial.cluster.engine_folder import list_parts
+from seatrial.cluster.messages import ClusterJob, Lost, Node, Placement, Reply, Wish
 from seatrial.cluster.placement import (
     LANES,
     MOST_WORKERS,
@@ -27,12 +28,13 @@ from seatrial.cluster.placement import (
     split_chunks,
 )
 from seatrial.cluster.versions import find_common
+from seatrial.cluster.work import Brief, Chunk, Outcome
 from seatrial.data.images import LabelledImage
 from seatrial.engines.base import MANIFEST
 from seatrial.errors import EngineError, SeatrialError, UsageError
 from seatrial.evaluation.executor import Evaluation, Observations
 from seatrial.evaluation.pipeline import PredictionSource
-from seatrial.evaluation.stream import PredictionBatch
+from seatrial.evaluation.stream import PredictionBatch, StreamPlan
 from seatrial.extras import explain_missing
 from seatrial.machine.environment import find_version, read_environment
 from seatrial.progress import Progress, Update
@@ -140,8 +142,8 @@ class RayExecutor(Closing):
         barren = 0
         while left:
             before = len(left)
-            job = ClusterJob(self._make_brief(evaluation), left)
-            for message in self._run(evaluation.name, job, progress):
+            job = ClusterJob(pickle.dumps(self._make_brief(evaluation)), list_parts(evaluation.file), left)
+            for message in self._run(evaluation, job, progress):
                 if isinstance(message, Lost):
                     self._replace_link(message, evaluation.name, progress)
                     break
@@ -151,12 +153,13 @@ class RayExecutor(Closing):
             if barren == BARREN:
                 raise EngineError("machines of the cluster go away before they finish a chunk", "see `ray status`")
 
-    def _run(self, name: str, job: ClusterJob, progress: Progress) -> Iterator[Reply | Lost]:
+    def _run(self, evaluation: Evaluation, job: ClusterJob, progress: Progress) -> Iterator[Reply | Lost]:
         assert self._link is not None
-        plan = job.brief.plan
+        plan = _make_lane(evaluation.plan)
         there = f"{describe_placement(self._placement)} on {count_of(len(self._nodes), 'machine')}"
         lanes = f"{LANES * plan.decode_workers} decode workers, {LANES * plan.streams} streams"
-        progress(Update("evaluate", note=f"{name}: {there}, each with {lanes}; batches of {plan.batch_size}"))
+        each = f"each with {lanes}; batches of {plan.batch_size}"
+        progress(Update("evaluate", note=f"{evaluation.name}: {there}, {each}"))
         self._link.send(job)
         while True:
             message = self._link.receive(lambda: progress(Update("evaluate", note=QUIET)))
@@ -173,22 +176,24 @@ class RayExecutor(Closing):
         self._connect(Wish(self._wish.resource, None, before.cpus, before.actors))
 
     def _make_brief(self, evaluation: Evaluation) -> Brief:
-        plan, folder = evaluation.plan, evaluation.file.folder.absolute()
-        lane = replace(
-            plan, decode_workers=math.ceil(plan.decode_workers / LANES), streams=math.ceil(plan.streams / LANES)
-        )
+        folder = evaluation.file.folder.absolute()
         chosen = evaluation.choose_probe()
         # Actors work in other folders.
         probe = replace(chosen, batch=_make_absolute(chosen.batch), others=_make_absolute(chosen.others))
         return Brief(
             folder=folder,
             sha256=hash_file(folder / MANIFEST),
-            plan=lane,
+            plan=_make_lane(evaluation.plan),
             cpus=self._placement.cpus,
             versions=self.environment.versions,
             probe=probe,
             probe_bytes=probe.batch[0].measure()[0],
         )
+
+
+def _make_lane(plan: StreamPlan) -> StreamPlan:
+    """The settings of one of an actor's lanes."""
+    return replace(plan, decode_workers=math.ceil(plan.decode_workers / LANES), streams=math.ceil(plan.streams / LANES))
 
 
 def _pack_chunks(evaluation: Evaluation, todo: NDArray[np.int64], actors: int) -> dict[int, bytes]:

@@ -10,20 +10,18 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from seatrial.cluster.engine_folder import pack_engine
-from seatrial.cluster.evaluator import EvaluatorActor
+from seatrial.cluster.actor import EvaluatorActor
 from seatrial.cluster.messages import ClusterJob, Lost, Node, Placement, Reply, Wish
 from seatrial.cluster.placement import LANES, place_actors
 from seatrial.data.loading.worker_process import start_process
-from seatrial.engines.base import read_engine
-from seatrial.errors import EngineError, SeatrialError, shorten
+from seatrial.errors import EngineError, RefusedFile, SeatrialError, shorten
 from seatrial.extras import write_install
 from seatrial.machine.environment import read_environment
 
@@ -179,7 +177,7 @@ class _Pool:
         """Take a job's chunks; `wait` gives them out."""
         import ray
 
-        self._brief = ray.put((job.brief, ray.put(pack_engine(read_engine(job.brief.folder)))))
+        self._brief = ray.put((job.brief, ray.put(pack_engine(job.engine))))
         self._left = deque(job.chunks.items())
 
     @property
@@ -213,6 +211,18 @@ class _Pool:
             number, chunk = self._left.popleft()
             # In a list, as the actor fetches it once and not with each chunk.
             self._running[actor.predict.remote([self._brief], chunk)] = (actor, number)
+
+
+def pack_engine(parts: Mapping[str, Path]) -> dict[str, bytes]:
+    """The content of an engine folder's files; whoever unpacks them checks that they are the engine's.
+
+    Raises:
+        RefusedFile: one cannot be read.
+    """
+    try:
+        return {name: path.read_bytes() for name, path in parts.items()}
+    except OSError as error:
+        raise RefusedFile(f"{error.filename} cannot be read ({error.strerror})", "compile it again") from None
 
 
 def _find_lost(nodes: tuple[Node, ...]) -> Lost | None:

@@ -12,10 +12,10 @@ PackedEngine = dict[str, bytes]
 """The files of an engine folder by their names in it; the sha256 of its manifest is that of all."""
 
 
-def pack_engine(file: EngineFile) -> PackedEngine:
-    """Read everything that belongs to an engine folder, and nothing else that lies there."""
+def list_parts(file: EngineFile) -> dict[str, Path]:
+    """Everything that belongs to an engine folder, and nothing else that lies there, by its name in it."""
     names = (MANIFEST, *(model.path for model in file.manifest.files), *file.manifest.companions)
-    return {name: (file.folder / name).read_bytes() for name in names}
+    return {name: file.folder.absolute() / name for name in names}
 
 
 def find_engine(folder: Path, sha256: str, fetch: Callable[[], PackedEngine], cache: Path | None = None) -> EngineFile:

@@ -2,18 +2,16 @@
 
 import pickle
 import platform
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 
 from seatrial.cluster.engine_folder import PackedEngine, find_engine
-from seatrial.cluster.messages import Brief, Chunk, Outcome
 from seatrial.cluster.pin_cores import take_cores
 from seatrial.cluster.placement import LANES, find_resource
 from seatrial.cluster.versions import check_versions
+from seatrial.cluster.work import Brief, Chunk, Outcome
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import get_engine
 from seatrial.engines.base import EngineFile, Session
@@ -86,47 +84,19 @@ def _open_engine(file: EngineFile, brief: Brief) -> Session:
     return engine.open(file, seen, brief.plan.batch_size, LANES * brief.plan.streams)
 
 
-class EvaluatorActor:
-    """An `Evaluator` as an actor of Ray's: it begins before there is a job, and its errors are values.
-
-    An exception would arrive as Ray's, and begun anew the actor gets no word but the next chunk.
-    """
-
-    def __init__(self) -> None:
-        self._evaluator: Evaluator | SeatrialError | None = None
-        self._opening = threading.Lock()
-
-    def wait_until_alive(self) -> None:
-        """Return as soon as there is a process."""
-
-    def predict(self, work: list[Any], chunk: bytes) -> bytes:
-        """Run a pickled `Chunk`; the first opens the engine.
-
-        Args:
-            work: one reference to the `Brief` and a reference to the `PackedEngine`.
-
-        Returns:
-            The pickled `Outcome` or `SeatrialError`.
-        """
-        with self._opening:
-            self._evaluator = self._evaluator or _begin(work)
-        return pickle.dumps(_predict(self._evaluator, pickle.loads(chunk)))
-
-
-def _begin(work: list[Any]) -> Evaluator | SeatrialError:
-    import ray
-
-    brief, packed = ray.get(work[0])
+def open_evaluator(brief: bytes, fetch: Callable[[], PackedEngine]) -> Evaluator | SeatrialError:
+    """The `Evaluator` of a pickled `Brief`, or the error that it raised."""
     try:
-        return Evaluator(brief, lambda: cast(PackedEngine, ray.get(packed)))
+        return Evaluator(pickle.loads(brief), fetch)
     except SeatrialError as error:
         return error
 
 
-def _predict(evaluator: Evaluator | SeatrialError, chunk: Chunk) -> Outcome | SeatrialError:
-    if isinstance(evaluator, SeatrialError):
-        return evaluator
+def run_chunk(evaluator: Evaluator | SeatrialError, chunk: bytes) -> bytes:
+    """Run a pickled `Chunk`; the pickled `Outcome`, or the error that was met."""
+    outcome: Outcome | SeatrialError
     try:
-        return evaluator.predict(chunk)
+        outcome = evaluator if isinstance(evaluator, SeatrialError) else evaluator.predict(pickle.loads(chunk))
     except SeatrialError as error:
-        return error
+        outcome = error
+    return pickle.dumps(outcome)

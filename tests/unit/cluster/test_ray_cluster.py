@@ -3,6 +3,8 @@
 import importlib.metadata
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +21,9 @@ from seatrial.cli import run_cli
 from seatrial.cluster import connection
 from seatrial.cluster.connection import RayExecutor, parse_cluster
 from seatrial.cluster.evaluator import Evaluator
-from seatrial.cluster.messages import Brief, Chunk, ClusterJob, Lost, Node, Reply, Wish
+from seatrial.cluster.messages import ClusterJob, Lost, Node, Reply, Wish
 from seatrial.cluster.placement import place_actors
+from seatrial.cluster.work import Brief, Chunk
 from seatrial.data.images import LabelledImage
 from seatrial.data.preprocessing.input_pipeline import make_pipeline
 from seatrial.engines.base import MANIFEST, EngineFile
@@ -72,7 +75,7 @@ class ScriptedLink:
         self.told: Iterator[Any] = iter([(self.nodes, place_actors(self.nodes, wish))])
 
     def send(self, work: ClusterJob) -> None:
-        self.told = self.script(work, Evaluator(work.brief, lambda: pytest.fail("the engine is here")))
+        self.told = self.script(work, Evaluator(pickle.loads(work.brief), lambda: pytest.fail("the engine is here")))
 
     def receive(self, quiet: Callable[[], None] = lambda: None) -> Any:
         told = next(self.told)
@@ -358,3 +361,11 @@ def test_options_of_a_cluster_need_one(engine: EngineFile, capsys: pytest.Captur
     for option in ("--actors", "--cpus-per-actor"):
         assert run_cli([*words, "--output", str(tmp_path / "out"), option, "2"]) == 2
         assert capsys.readouterr().err.endswith("need a cluster; give --cluster ray\n")
+
+
+def test_the_process_that_talks_to_ray_imports_nothing_that_evaluates() -> None:
+    """It would take longer than Ray itself to begin, while the evaluating process waits."""
+    words = "import sys, seatrial.cluster.driver; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
+    assert "'seatrial.cluster.actor'" in loaded
+    assert not [name for name in ("pyarrow", "seatrial.evaluation", "seatrial.engines") if f"'{name}'" in loaded]
