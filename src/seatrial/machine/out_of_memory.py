@@ -20,6 +20,8 @@ CODES = re.compile(
     r"|can't start new thread|[Tt]hread creation failed|pthread_create failed"
 )
 """What libraries write that raise a class of their own for everything."""
+LIMITED = re.compile(r"could not create a primitive|error return without exception set")
+"""What oneDNN and Python say of many things; in a process with a limit on its addresses it is this one."""
 CRASHED = re.compile(r"illegal memory access|illegal address|misaligned address|device-side assert", re.IGNORECASE)
 """After these a device fails every call with an error, which may name any of the above."""
 
@@ -31,12 +33,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     named = any(kind.__name__ in TYPES for kind in type(error).__mro__)
-    return named or CODES.search(str(error)) is not None
+    return named or _names_it(str(error))
 
 
 def says_out_of_memory(text: str) -> bool:
     """Whether the last words of a process that died say so."""
-    return CRASHED.search(text) is None and (CODES.search(text) is not None or "MemoryError" in text)
+    return CRASHED.search(text) is None and ("MemoryError" in text or _names_it(text))
+
+
+def _names_it(text: str) -> bool:
+    if CODES.search(text) is not None:
+        return True
+    return LIMITED.search(text) is not None and resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def describe_limit() -> str:

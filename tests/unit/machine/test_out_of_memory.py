@@ -54,6 +54,15 @@ def test_a_process_that_died_of_it_does_not_fit(code: int, words: str) -> None:
     assert isinstance(read_error("it", code, b"", "another end"), LostProcess)
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError("could not create a primitive"), SystemError("error return without exception set")], ids=repr
+)
+@pytest.mark.parametrize("limit", [2**31, resource.RLIM_INFINITY])
+def test_some_errors_mean_it_only_under_a_limit(error: Exception, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out_of_memory.resource, "getrlimit", lambda kind: (limit, limit))
+    assert is_out_of_memory(error) is (limit == 2**31)
+
+
 def test_a_limit_is_described_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_memory.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, 0))
     assert describe_limit() == ""
