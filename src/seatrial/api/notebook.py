@@ -1,4 +1,4 @@
-"""Results as small tables for a notebook: escaped HTML without script or style of ours."""
+"""Results as small tables: text for `print`, and for a notebook escaped HTML without script or style of ours."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.printable import make_printable
-from seatrial.report.formats import Grid
+from seatrial.report.formats import Grid, write_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +25,24 @@ if TYPE_CHECKING:
     Compared = PredictionsComparison | Changes | SpeedTable | TrainingTable
 
 Block = str | Grid
+Blocks = tuple[Block, ...]
 
 
 def write_html(*blocks: Block) -> str:
     """Paragraphs and tables; empty ones are left out."""
-    return "\n".join(_write_block(block) for block in blocks if (block if isinstance(block, str) else block.rows))
+    return "\n".join(map(_write_block, filter(_has_content, blocks)))
+
+
+def write_text(*blocks: Block) -> str:
+    """The same in lines, an empty one between two blocks."""
+    shown = [
+        make_printable(each) if isinstance(each, str) else write_columns(each) for each in blocks if _has_content(each)
+    ]
+    return "\n\n".join(shown)
+
+
+def _has_content(block: Block) -> bool:
+    return bool(block if isinstance(block, str) else block.rows)
 
 
 def _write_block(block: Block) -> str:
@@ -51,19 +64,19 @@ def _escape(text: str) -> str:
     return html.escape(make_printable(text))
 
 
-def show_choice(choice: "Choice") -> str:
+def show_choice(choice: "Choice") -> Blocks:
     """What to deploy, and what became of every candidate."""
     from seatrial.report.choice import conclude, tabulate
 
-    return write_html(" ".join(conclude(choice)), tabulate(choice))
+    return (" ".join(conclude(choice)), tabulate(choice))
 
 
-def show_run(run: "Run") -> str:
+def show_run(run: "Run") -> Blocks:
     """The verdict, and every engine's accuracy and speed."""
     from seatrial.report.headline import write_verdict
     from seatrial.report.tables import make_summary
 
-    return write_html(write_verdict(run), replace(make_summary(run).grid, left=(0,)))
+    return (write_verdict(run), replace(make_summary(run).grid, left=(0,)))
 
 
 def show_verdict(verdict: "Verdict | None", gates: "Sequence[GateResult]") -> Iterator[Block]:
@@ -75,17 +88,17 @@ def show_verdict(verdict: "Verdict | None", gates: "Sequence[GateResult]") -> It
         yield tabulate_gates(gates)
 
 
-def show_accuracy(record: "AccuracyRecord", verdict: "Verdict | None", gates: "Sequence[GateResult]") -> str:
+def show_accuracy(record: "AccuracyRecord", verdict: "Verdict | None", gates: "Sequence[GateResult]") -> Blocks:
     """What was measured, what was judged, and the doubts."""
     from seatrial.api.tables import tabulate_accuracy
 
     if record.fake:
-        return write_html(f"{record.name}: {record.images} images, many of them the same under several names")
+        return (f"{record.name}: {record.images} images, many of them the same under several names",)
     doubts = [f"doubt: {doubt}" for doubt in record.doubts]
-    return write_html(tabulate_accuracy(record), *show_verdict(verdict, gates), *doubts)
+    return (tabulate_accuracy(record), *show_verdict(verdict, gates), *doubts)
 
 
-def show_speed(record: "Measurement", scopes: "Sequence[Scope]") -> str:
+def show_speed(record: "Measurement", scopes: "Sequence[Scope]") -> Blocks:
     """A table for each scope, and the doubts."""
     from seatrial.api.tables import tabulate_speeds
     from seatrial.report.doubts import merge_doubts
@@ -94,12 +107,12 @@ def show_speed(record: "Measurement", scopes: "Sequence[Scope]") -> str:
     blocks: list[Block] = []
     for scope in scopes:
         blocks += [f"scope {scope}", tabulate_speeds(measure_speeds(record, scope))]
-    return write_html(*blocks, *(f"doubt: {doubt}" for doubt in merge_doubts(record.doubts)))
+    return (*blocks, *(f"doubt: {doubt}" for doubt in merge_doubts(record.doubts)))
 
 
-def show_comparison(found: "Compared", verdict: "Verdict | None") -> str:
+def show_comparison(found: "Compared", verdict: "Verdict | None") -> Blocks:
     """What was compared, and what was judged."""
-    return write_html(*_list_compared(found), *show_verdict(verdict, verdict.gates if verdict else ()))
+    return (*_list_compared(found), *show_verdict(verdict, verdict.gates if verdict else ()))
 
 
 def _list_compared(found: "Compared") -> Iterator[Block]:
@@ -122,29 +135,29 @@ def _list_compared(found: "Compared") -> Iterator[Block]:
         yield tabulate_accuracies(found.accuracies)
 
 
-def show_graph(path: "Path", manifest: "GraphManifest") -> str:
+def show_graph(path: "Path", manifest: "GraphManifest") -> Blocks:
     """Where it is, what it takes, and how far each step moved its outputs."""
     from seatrial.api.tables import tabulate_parity
 
     shape = "×".join("N" if size is None else str(size) for size in manifest.input.shape)
     title = f"{path}: opset {manifest.opset}, {manifest.precision}, '{manifest.input.name}' "
-    return write_html(f"{title}{manifest.input.dtype} {shape}", tabulate_parity(manifest, synthetic=False))
+    return (f"{title}{manifest.input.dtype} {shape}", tabulate_parity(manifest, synthetic=False))
 
 
-def show_engine(folder: "Path", built: "EngineManifest") -> str:
+def show_engine(folder: "Path", built: "EngineManifest") -> Blocks:
     """What was built, and the layers by the precision that was read back."""
     layers = Grid(["layers in", "number"], [[name, str(count)] for name, count in sorted(built.executed.items())])
-    return write_html(f"{folder}: {built.engine} {built.sdk_version} {built.precision} on {built.device}", layers)
+    return (f"{folder}: {built.engine} {built.sdk_version} {built.precision} on {built.device}", layers)
 
 
-def show_training(folder: "Path", record: "TrainingRecord") -> str:
+def show_training(folder: "Path", record: "TrainingRecord") -> Blocks:
     """A row for each epoch."""
     from seatrial.api.tables import tabulate_epochs
 
-    return write_html(str(folder), tabulate_epochs(record.epochs))
+    return (str(folder), tabulate_epochs(record.epochs))
 
 
-def show_prediction(image: str, engine: str, best: "Sequence[ClassShare]") -> str:
+def show_prediction(image: str, engine: str, best: "Sequence[ClassShare]") -> Blocks:
     """The best classes and their confidences."""
     rows = [[each.shown, f"{each.share:.1%}"] for each in best]
-    return write_html(f"{image}, by {engine}", Grid(["class", "confidence"], rows))
+    return (f"{image}, by {engine}", Grid(["class", "confidence"], rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seatrial.api.notebook import Blocks
     from seatrial.compare.regression import Changes
     from seatrial.compare.speed_table import SpeedTable
     from seatrial.compare.training_table import TrainingTable
@@ -18,8 +19,27 @@ if TYPE_CHECKING:
     from seatrial.workflow.predict import ClassShare
 
 
+class Shown:
+    """Shows itself by its tables: as lines to `print`, as HTML to a notebook."""
+
+    __slots__ = ()
+
+    def _list_blocks(self) -> "Blocks":
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        from seatrial.api.notebook import write_text
+
+        return write_text(*self._list_blocks())
+
+    def _repr_html_(self) -> str:
+        from seatrial.api.notebook import write_html
+
+        return write_html(*self._list_blocks())
+
+
 @dataclass(frozen=True, slots=True)
-class TrainResult:
+class TrainResult(Shown):
     """A trained checkpoint."""
 
     folder: Path
@@ -32,40 +52,40 @@ class TrainResult:
         """The weights; of `performance=True` there are none."""
         return self.folder / self.record.checkpoint
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_training
 
         return show_training(self.folder, self.record)
 
 
 @dataclass(frozen=True, slots=True)
-class GraphResult:
+class GraphResult(Shown):
     """An ONNX file."""
 
     path: Path
     manifest: "GraphManifest"
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_graph
 
         return show_graph(self.path, self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
-class EngineResult:
+class EngineResult(Shown):
     """An engine folder."""
 
     folder: Path
     manifest: "EngineManifest"
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_engine
 
         return show_engine(self.folder, self.manifest)
 
 
 @dataclass(frozen=True, slots=True)
-class AccuracyResult:
+class AccuracyResult(Shown):
     """An engine's accuracy."""
 
     path: Path
@@ -80,14 +100,14 @@ class AccuracyResult:
         """The predictions, a Parquet file."""
         return self.path.parent / self.record.predictions
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_accuracy
 
         return show_accuracy(self.record, self.verdict, self.gates)
 
 
 @dataclass(frozen=True, slots=True)
-class SpeedResult:
+class SpeedResult(Shown):
     """An engine's speed."""
 
     path: Path
@@ -97,14 +117,14 @@ class SpeedResult:
     guide_lines: tuple[str, ...] = ()
     """Of `loop`: what the guides' tools print."""
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_speed
 
         return show_speed(self.record, self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonResult:
+class ComparisonResult(Shown):
     """What `compare` found."""
 
     kind: "Comparable"
@@ -113,14 +133,14 @@ class ComparisonResult:
     verdict: "Verdict | None"
     """None where nothing was to be judged."""
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_comparison
 
         return show_comparison(self.found, self.verdict)
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Shown):
     """A run folder and all of its records."""
 
     run: "Run"
@@ -135,21 +155,21 @@ class RunResult:
         """None of a run that was not judged."""
         return self.run.verdict
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_run
 
         return show_run(self.run)
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceResult:
+class ChoiceResult(Shown):
     """What to deploy."""
 
     path: Path
     """The record."""
     record: "Choice"
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_choice
 
         return show_choice(self.record)
@@ -166,7 +186,7 @@ class ReportResult(RunResult):
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Shown):
     """What an engine makes of an image."""
 
     image: str
@@ -174,7 +194,7 @@ class Prediction:
     best: "tuple[ClassShare, ...]"
     """The five best classes, the best first."""
 
-    def _repr_html_(self) -> str:
+    def _list_blocks(self) -> "Blocks":
         from seatrial.api.notebook import show_prediction
 
         return show_prediction(self.image, self.engine, self.best)

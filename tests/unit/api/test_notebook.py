@@ -40,6 +40,16 @@ def read_rows(shown: str) -> list[list[str]]:
     return [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
 
 
+def test_printed_results_have_the_same_tables(tiny_run: Path, run: Run) -> None:
+    result = RunResult(run)
+    cells = {cell for row in read_rows(result._repr_html_()) for cell in row}
+    assert len(cells) > 8 and all(cell in str(result) for cell in cells)
+    assert str(report(tiny_run, format="md")) == str(result)
+    share = ClassShare(number=3, shown="cat", share=0.25)
+    text = str(Prediction("a\x1b.jpg", "torch", (share,)))
+    assert text.splitlines()[1:] == ["", "class  confidence", "cat         25.0%"] and "\x1b" not in text
+
+
 def test_cells_are_escaped_and_empty_tables_left_out() -> None:
     shown = write_html("<b>", "", Grid(["a", "b"], [["<script>", "\x1b[31m&"]]), Grid(["none"], []))
     assert shown.count("<table>") == 1 and "<script>" not in shown and "\x1b" not in shown
