@@ -29,7 +29,8 @@ def guard(command: Any) -> Any:
             check_values(context.params)
             check_output(context.params)
             sweep_output(context.params)
-            return run(context)
+            with _leaving_no_empty_folder(context.params):
+                return run(context)
 
         command.invoke = check_and_run
     return command
@@ -88,6 +89,21 @@ def sweep_output(parameters: Mapping[str, Any]) -> None:
     for folder in () if output is None else (Path(output), Path(output).parent):
         with contextlib.suppress(OSError):  # It is not there, or no folder.
             sweep(folder)
+
+
+@contextlib.contextmanager
+def _leaving_no_empty_folder(parameters: Mapping[str, Any]) -> Iterator[None]:
+    """Where the block fails, remove the folders that it made for its output and put nothing into."""
+    output = _find_output(parameters)
+    places = () if output is None else (Path(output), *Path(output).parents)
+    made = [place for place in places if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        for place in made:
+            with contextlib.suppress(OSError):  # It was not made, or has something in it.
+                place.rmdir()
+        raise
 
 
 def _find_output(parameters: Mapping[str, Any]) -> str | Path | None:

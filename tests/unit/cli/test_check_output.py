@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
 
 from onnx_graphs import write_linear
 from seatrial.cli import run_cli
-from seatrial.cli.check_output import sweep_output
+from seatrial.cli.check_output import guard, sweep_output
+from seatrial.errors import StorageError
 from seatrial.store.unfinished import SUFFIX
 
 
@@ -71,3 +74,22 @@ def test_what_a_killed_command_left_goes_where_the_work_is_done_too(place: Path)
     assert not list(place.rglob(f"*{SUFFIX}"))
     sweep_output({"output": place / "new" / "model.onnx"})
     assert not (place / "new").exists()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_verb_that_fails_leaves_no_empty_folder(kept: bool, place: Path) -> None:
+    made = typer.Typer()
+
+    @made.command()
+    def fail(output: Path) -> None:
+        output.mkdir(parents=True)
+        if kept:
+            (output.parent / "found").touch()
+        raise StorageError("the engine is missing", "install it")
+
+    (place / "there").mkdir()
+    with pytest.raises(StorageError):
+        guard(get_command(made))(args=["there/new/out"], standalone_mode=False)
+    assert [str(path.relative_to(place)) for path in sorted((place / "there").rglob("*"))] == (
+        ["there/new", "there/new/found"] if kept else []
+    )
