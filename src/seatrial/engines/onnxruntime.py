@@ -33,6 +33,7 @@ from seatrial.extras import write_install
 from seatrial.machine.cpu import count_threads, read_threads
 from seatrial.machine.environment import find_version
 from seatrial.machine.nvidia import count_gpus
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.store.files import link_or_copy, make_folder
 from seatrial.store.records import FOREIGN, LayerPrecision, TensorSpec
 
@@ -173,6 +174,7 @@ class OnnxRuntimeSession(Closing):
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), settings, providers=placed)
         except Exception as error:  # onnxruntime's exceptions share no base but this
+            pass_on(error)
             raise RefusedFile(
                 f"onnxruntime does not load {path} ({shorten(str(error))})", "export and compile it again"
             ) from None

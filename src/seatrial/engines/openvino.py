@@ -27,6 +27,7 @@ from seatrial.errors import RefusedFile, UsageError, shorten
 from seatrial.extras import write_install
 from seatrial.machine.cpu import count_threads, has_fast_bf16, read_flags, read_threads
 from seatrial.machine.environment import find_version
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.store.files import hash_value
 from seatrial.store.records import LayerPrecision, TensorSpec
 
@@ -132,6 +133,7 @@ class OpenVinoSession(Closing):
             else:
                 self._model = core.compile_model(path, target, kept)
         except RuntimeError as error:
+            pass_on(error)
             reason = shorten(str(error).strip().splitlines()[-1], str(error))
             raise RefusedFile(
                 f"openvino does not load {path} ({reason})", "compile it again with `seatrial compile`"

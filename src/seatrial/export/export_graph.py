@@ -27,6 +27,7 @@ from seatrial.export.fuse_preprocess import fuse_preprocess
 from seatrial.export.graph import CHUNK, check_facts, open_graph
 from seatrial.export.simplify import simplify
 from seatrial.export.spec import OPSETS, Exporter, ExportSpec
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.checkpoint import load_network
 from seatrial.models.forward import Float32Only, check_function, check_weights, refuse_images
@@ -149,6 +150,7 @@ def to_onnx(network: torch.nn.Module, recipe: Recipe, spec: ExportSpec, path: Pa
     try:
         _run_exporter(network, recipe, spec, path)
     except Exception as error:  # Of torch, of what it imports, and of the network's own code
+        pass_on(error)
         raise EngineError(
             f"exporter {spec.exporter} failed at opset {spec.opset} ({first_line(error)})",
             "try another --opset or --exporter",

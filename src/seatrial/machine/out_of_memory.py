@@ -36,6 +36,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return named or _names_it(str(error))
 
 
+def pass_on(error: Exception) -> None:
+    """Raise an error again that says so, as it is then about no file, graph or network."""
+    if is_out_of_memory(error):
+        raise error
+
+
 def says_out_of_memory(text: str) -> bool:
     """Whether the last words of a process that died say so."""
     return CRASHED.search(text) is None and ("MemoryError" in text or _names_it(text))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from seatrial.errors import SeatrialError, UsageError, first_line
+from seatrial.machine.out_of_memory import pass_on
 from seatrial.metrics.noise_floor import SAME_FLOORS
 from seatrial.models.user_code import contain, describe_failure
 
@@ -36,6 +37,7 @@ def refuse_images(name: str, shape: Sequence[int], fix: str) -> Iterator[None]:
     except SystemExit as error:
         raise UsageError(f"'{name}' does not run ({describe_failure(error)})", "mend its forward") from None
     except Exception as error:
+        pass_on(error)
         images = f"{'an image' if count == 1 else f'{count} images'} of {height} × {width}"
         grey = ", 1 channel," if channels == 1 else ""
         raise UsageError(f"'{name}' does not run on {images}{grey} ({first_line(error)})", fix) from None

@@ -1,6 +1,8 @@
 """Charts as SVG, drawn offline; an engine has the same colour and shape in each."""
 
+import errno
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +11,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from seatrial.errors import too_many_open
 from seatrial.report.numbers import join_words, write_points
 from seatrial.report.palette import COLOURS, PALETTE, follow_page
 from seatrial.report.speed import all_speeds, find_common_batch
@@ -255,5 +258,10 @@ def _to_svg(chart: Any) -> str:
     )
     # What `save` does, without holding each chart against the schema of its library, which takes as long as drawing it.
     version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False), vl_version=version)
+    try:
+        svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False), vl_version=version)
+    except BaseException as error:  # A panic of Rust's is no Exception.
+        if os.strerror(errno.EMFILE) not in str(error):
+            raise
+        raise too_many_open() from None
     return follow_page(svg)

@@ -6,10 +6,11 @@ import resource
 import pytest
 
 from seatrial.cli import run_cli
-from seatrial.errors import LostProcess, StorageError
+from seatrial.errors import LostProcess, StorageError, UsageError
 from seatrial.machine import out_of_memory
 from seatrial.machine.isolated_process import read_error
 from seatrial.machine.out_of_memory import describe_limit, is_out_of_memory
+from seatrial.models.forward import refuse_images
 
 MAPPING = "libtorch_cpu.so: failed to map segment from shared object"
 SHORT = [
@@ -66,3 +67,11 @@ def test_some_errors_mean_it_only_under_a_limit(error: Exception, limit: int, mo
 def test_a_limit_is_described_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_memory.resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, 0))
     assert describe_limit() == ""
+
+
+def test_a_network_that_finds_no_memory_is_not_blamed() -> None:
+    lacking = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 663552 bytes")
+    with pytest.raises(RuntimeError, match="can't allocate memory"), refuse_images("net", (1, 3, 8, 8), "give another"):
+        raise lacking
+    with pytest.raises(UsageError, match="does not run"), refuse_images("net", (1, 3, 8, 8), "give another"):
+        raise RuntimeError("wrong shape")

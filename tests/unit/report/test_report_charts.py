@@ -4,7 +4,12 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+import vl_convert
+
 from run_folder import BF16, INT8, ORT, TORCH, Ship, Trial, build_run
+from seatrial.errors import StorageError
+from seatrial.report import charts
 from seatrial.report.charts import (
     COLOURS,
     draw_charts,
@@ -63,3 +68,15 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     run = read_run(build_run(tmp_path, Trial(ships=(Ship("torch", "torch"),))))
     every = (draw_tradeoff, draw_drop, draw_speed, draw_latency, draw_training)
     assert [draw(run) for draw in every] == [None] * 5
+
+
+def test_a_panic_for_want_of_descriptors_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_: object, **__: object) -> str:
+        raise PanicException('Os { code: 24, kind: Uncategorized, message: "Too many open files" }')
+
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", panic)
+    with pytest.raises(StorageError, match="too many files are open"):
+        charts._to_svg(charts._line_at(1.0, "red", [1, 1]))
