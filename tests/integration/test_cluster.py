@@ -160,7 +160,7 @@ def test_seven_actors_run_each_of_many_images_once(nodes: TwoNodes, engine: Engi
     images = list_noise(tmp_path / "noise", 50_003)
     with RayExecutor("cpu", nodes.address, actors=7) as cluster:
         assert (cluster.sessions, cluster.cores) == (7, 1)
-        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, answering=cluster)
+        record = evaluate_engine(engine.folder, EvaluateSpec(images), tmp_path, executor=cluster)
     assert record.images == 50_003
     ids = pq.read_table(tmp_path / "colours.parquet", columns=["id"])["id"].to_pylist()
     assert ids == sorted(image.id for image in images)
