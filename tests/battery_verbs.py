@@ -31,6 +31,9 @@ class Verb:
     quiet: bool = True
     """It has the option `-q`."""
 
+    inconclusive: bool = False
+    """What cannot be done for want of room it leaves out and says so, and is inconclusive."""
+
     def prepare(self, folder: Path, inputs: Path) -> None:
         """Make the folder that the command runs in."""
         folder.mkdir(parents=True)
@@ -60,7 +63,7 @@ VERBS: Mapping[str, Verb] = {
     "import-log": Verb(("import-log", "trtexec", "input/trtexec.log", "--device", "T4", "--output", "out/T4.json")),
     "junit": Verb(("report", "input/run", "--format", "junit", "--output", "out/junit.xml")),
     "report": Verb(("report", "out/run"), run=True),
-    "diagnose": Verb(("diagnose", "out/run"), run=True),
+    "diagnose": Verb(("diagnose", "out/run"), run=True, inconclusive=True),
     "package": Verb(("package", "input/run", "--engine", "onnxruntime", "--output", "out/bundle")),
     "board": Verb(("board", "input/run", "--output", "out/board.html")),
     "train": Verb(("train", "input/tiny.toml", "--data", "input/data", *_BRIEF, "--output", "out/trained")),

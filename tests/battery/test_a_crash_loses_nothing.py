@@ -59,7 +59,7 @@ def run_twice(case: Case) -> str:
 def judge_pair(outcome: Outcome) -> str:
     """What is wrong, also with what the process says that did not wait."""
     lines = [line for line in outcome.said.splitlines() if line.startswith(("seatrial: ", "Traceback", "battery: "))]
-    refused = [line for line in lines if "process" not in line]
+    refused = [line for line in lines if "another process" not in line and "is there already" not in line]
     return outcome.problem or outcome.value or (f"says {refused[0]}" if refused else "")
 
 

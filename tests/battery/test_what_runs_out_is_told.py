@@ -53,7 +53,8 @@ def judge_one(case: Case, outcome: Outcome) -> str:
     code, wrong = outcome.value
     # The second command, which nothing disturbs, says what it says without an error too.
     lines = [line for line in outcome.said.splitlines() if line.startswith(("seatrial: ", "Traceback", "battery: "))]
-    if code not in (ExitCode.STORAGE, case.clean.code):
+    partly = (ExitCode.INCONCLUSIVE,) if VERBS[case.verb].inconclusive else ()
+    if code not in (ExitCode.STORAGE, case.clean.code, *partly):
         return f"exit code {code}: {' / '.join(lines)[:400] or outcome.said[:400]}"
     if code == ExitCode.STORAGE and (len(lines) != 1 or not lines[0].startswith("seatrial: ")):
         return f"{len(lines)} lines: {outcome.said[-400:]}"

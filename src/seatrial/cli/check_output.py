@@ -84,11 +84,19 @@ def check_output(parameters: Mapping[str, Any]) -> None:
 
 
 def sweep_output(parameters: Mapping[str, Any]) -> None:
-    """Remove what killed commands left beside the output and in it, also where nothing is written."""
+    """Remove what killed commands left beside the output, in it and in its folders, also where nothing is written."""
     output = _find_output(parameters)
-    for folder in () if output is None else (Path(output), Path(output).parent):
+    if output is None:
+        return
+    for folder in (Path(output), Path(output).parent, *_list_folders(Path(output))):
         with contextlib.suppress(OSError):  # It is not there, or no folder.
             sweep(folder)
+
+
+def _list_folders(place: Path) -> list[Path]:
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
 
 
 @contextlib.contextmanager

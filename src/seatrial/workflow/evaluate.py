@@ -1,5 +1,6 @@
 """`seatrial evaluate`: an engine's accuracy on a set of images, a part of it, or some of it many times."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from seatrial.data.preprocessing.check_prepared import check_prepared, describe_
 from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.data.sources import read_images, read_unlabelled
 from seatrial.engines.base import EngineFile, read_engine
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, RunInUse, UsageError
 from seatrial.evaluation.early_stopping import check_early_stopping, stop_early
 from seatrial.evaluation.executor import EvaluateSpec as EvaluateSpec
 from seatrial.evaluation.executor import Evaluation, Executor, LocalExecutor, Observations
@@ -124,6 +125,8 @@ def evaluate_engine(
     )
     reused = stored is not None and is_current(evaluation, *stored, progress)
     record, predictions = stored if stored is not None and reused else _evaluate(evaluation, output, progress)
+    if reused:
+        _remove_ledger(evaluation, output)
     record = record.model_copy(update={"versus": None, "agreement": None})
     if reference is not None:
         record = compare_with(reference, predictions, record)
@@ -216,12 +219,23 @@ def _evaluate(evaluation: Evaluation, output: Path, progress: Progress) -> tuple
     return record, predictions
 
 
+def _remove_ledger(evaluation: Evaluation, output: Path) -> None:
+    """Of an evaluation that is done: a process that was killed may have left it."""
+    if _ledger_path(evaluation, output).exists():
+        with suppress(RunInUse), _open_ledger(evaluation, output) as ledger:
+            ledger.remove()
+
+
+def _ledger_path(evaluation: Evaluation, output: Path) -> Path:
+    return output / f".{evaluation.name}.ledger"
+
+
 def _open_ledger(evaluation: Evaluation, output: Path) -> PredictionLedger:
     images, spec = evaluation.spec.images, evaluation.spec
     labels = None
     if are_labelled(images) and not spec.fake:
         labels = np.array([image.label for image in images], dtype=np.int32)
-    return PredictionLedger(output / f".{evaluation.name}.ledger", evaluation.key, len(images), spec.resume, labels)
+    return PredictionLedger(_ledger_path(evaluation, output), evaluation.key, len(images), spec.resume, labels)
 
 
 def _predict(

@@ -65,7 +65,7 @@ def test_values_that_nothing_bears_are_wrong_usage(
 
 def test_what_a_killed_command_left_goes_where_the_work_is_done_too(place: Path) -> None:
     kept = place / "kept"
-    for folder in (place, kept):
+    for folder in (place, kept, kept / "engines"):
         left = folder / f".model.onnx.killed{SUFFIX}"
         left.mkdir(parents=True)
         (left / "in-use.lock").touch()

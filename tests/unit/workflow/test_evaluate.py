@@ -439,3 +439,13 @@ def test_an_edited_record_is_evaluated_again_and_that_is_said(
     again = evaluate_engine(engine, EvaluateSpec(images), tmp_path, lambda update: told.append(update.note))
     assert again.hits == record.hits
     assert any("ort.json was edited or damaged: its hits are (24, (24, 24, 24, 24))" in note for note in told)
+
+
+def test_an_evaluation_that_is_done_removes_the_ledger_that_a_killed_one_left(
+    engine: Path, images: tuple[LabelledImage, ...], tmp_path: Path
+) -> None:
+    evaluate_engine(engine, EvaluateSpec(images[:4]), tmp_path)
+    done = sorted(tmp_path.iterdir())
+    (tmp_path / f".{engine.name}.ledger").touch()
+    evaluate_engine(engine, EvaluateSpec(images[:4]), tmp_path)
+    assert sorted(tmp_path.iterdir()) == done
