@@ -244,7 +244,8 @@ def choose_level(
 
 
 def _differ(logits: NDArray[np.float32], plain: NDArray[np.float32]) -> float:
-    return float(np.linalg.norm(logits - plain) / (np.linalg.norm(plain) or 1))
+    before = plain.astype(np.float64)
+    return float(np.linalg.norm(logits - before) / (np.linalg.norm(before) or 1))
 
 
 def _list_devices() -> tuple[str, ...]:

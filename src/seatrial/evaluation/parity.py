@@ -22,11 +22,13 @@ def measure_parity(step: str, reference: NDArray[np.floating], logits: NDArray[n
     """
     if not np.isfinite(logits).all():
         raise ParityError(f"after '{step}' the graph gives NaN or infinity", "the graph is broken: export it again")
-    difference = logits.astype(np.float64) - reference.astype(np.float64)
+    # In 64 bits, as the squares of large logits are infinite in 32, and every error a share of infinity.
+    before = reference.astype(np.float64)
+    difference = logits.astype(np.float64) - before
     return StepParity(
         step=step,
         images=len(reference),
-        relative_error=float(np.linalg.norm(difference) / (np.linalg.norm(reference) or 1)),
+        relative_error=float(np.linalg.norm(difference) / (np.linalg.norm(before) or 1)),
         largest_error=float(np.abs(difference).max()),
         top1_disagreements=int((reference.argmax(1) != logits.argmax(1)).sum()),
     )

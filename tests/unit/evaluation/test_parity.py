@@ -16,6 +16,12 @@ def test_parity_is_measured_in_closed_form() -> None:
     assert found.relative_error == pytest.approx(math.sqrt(0.25 + 20.25) / 5)
 
 
+def test_logits_whose_squares_are_infinite_in_32_bits_have_a_distance() -> None:
+    reference = np.array([[2e28, 1e28]], np.float32)
+    found = measure_parity("export", reference, (0.5 * reference).astype(np.float32))
+    assert found.relative_error == pytest.approx(0.5)
+
+
 def test_equal_logits_do_not_differ() -> None:
     logits = np.random.default_rng(0).standard_normal((5, 9))
     found = measure_parity("simplify", logits, logits.copy())
