@@ -27,6 +27,7 @@ from seatrial.data.preprocessing.decode import decode_image, read_file
 from seatrial.errors import DataError
 from seatrial.progress import Progress, Update, silent
 from seatrial.recipes import Recipe
+from seatrial.store.files import hash_bytes
 
 SHOWN = 5
 """Examples kept with a finding."""
@@ -72,12 +73,15 @@ def check_data(
     label_file = label_file or find_annotations(images, progress)
     if label_file is None:
         paths, labels, findings = _read_folders(images, known, progress)
+        by_path = dict(zip(paths, labels, strict=True))
     else:
-        paths, labels, findings = _read_flat(images, label_file, known)
+        paths, by_name, findings = _read_flat(images, label_file, known)
+        labels = list(by_name.values())
+        by_path = {path: by_name[name] for name, path in name_images(images, paths).items() if name in by_name}
     findings += _check_left_out(paths, images)
     findings += _check_counts(paths, images, classes, expected)
     findings += _check_labels(labels, known)
-    findings += _check_pixels(paths, decode_workers, progress)
+    findings += _check_pixels(paths, by_path, decode_workers, progress)
     return tuple(sorted(findings, key=lambda finding: finding.level != "error"))
 
 
@@ -109,7 +113,7 @@ def _read_folders(root: Path, classes: Classes, progress: Progress) -> tuple[lis
     return paths, labels, findings
 
 
-def _read_flat(images: Path, label_file: Path, classes: Classes) -> tuple[list[Path], list[int], list[Finding]]:
+def _read_flat(images: Path, label_file: Path, classes: Classes) -> tuple[list[Path], dict[str, int], list[Finding]]:
     """Images, the labels of the label file and how the two do not fit."""
     paths = list_images(images, notify=lambda line: None)
     names = name_images(images, paths).keys()
@@ -124,7 +128,7 @@ def _read_flat(images: Path, label_file: Path, classes: Classes) -> tuple[list[P
     foreign = sorted(p.name for p in images.iterdir() if p.name not in expected and not p.name.startswith("."))
     if foreign:
         findings.append(_warn(f"{len(foreign)} other files or folders lie among the images", foreign))
-    return paths, list(by_name.values()), [*findings, *_check_names(paths)]
+    return paths, by_name, [*findings, *_check_names(paths)]
 
 
 def _read_label_file(path: Path, names: Collection[str], classes: Classes) -> tuple[dict[str, int], list[Finding]]:
@@ -217,26 +221,48 @@ def _check_balance(counts: Mapping[int, int], network: Classes) -> Iterator[Find
         yield _warn(f"{len(few)} classes are nearly empty (the median class has {usual:g} images)", few)
 
 
-def _check_pixels(paths: Sequence[Path], decode_workers: int, progress: Progress) -> Iterator[Finding]:
+def _check_pixels(
+    paths: Sequence[Path], labels: Mapping[Path, int], decode_workers: int, progress: Progress
+) -> Iterator[Finding]:
     broken: list[str] = []
+    by_content: defaultdict[str, list[Path]] = defaultdict(list)
     noted: defaultdict[str, list[str]] = defaultdict(list)
     with closing(load_ahead(paths, _read, decode_workers, 8 * decode_workers)) as results:
-        for done, (path, (problem, notes)) in enumerate(zip(paths, results, strict=True), start=1):
+        for done, (path, (problem, notes, content)) in enumerate(zip(paths, results, strict=True), start=1):
             broken += [problem] if problem else []
+            by_content[content].append(path)
             for note in notes:
                 noted[note].append(path.name)
             if done % UPDATE_EVERY == 0 or done == len(paths):
                 progress(Update("check", done, len(paths), "images"))
     yield from (_warn(f"{len(names)} of {len(paths)} files have {note}", names) for note, names in noted.items())
+    yield from _check_copies([copies for copies in by_content.values() if len(copies) > 1], labels)
     if broken:
         yield _error(f"{len(broken)} of {len(paths)} files cannot be decoded", broken)
 
 
-def _read(path: Path) -> tuple[str | None, list[str]]:
-    """Why a file cannot be decoded; else what was noted of it."""
+def _check_copies(groups: Sequence[Sequence[Path]], labels: Mapping[Path, int]) -> Iterator[Finding]:
+    """Images that are there more than once, which count more than once; at most one of two classes of them is right."""
+    differ = [group for group in groups if len({labels[path] for path in group if path in labels}) > 1]
+    alike = [group for group in groups if group not in differ]
+    if differ:
+        named = (" and ".join(f"{path.name} (class {labels.get(path, '?')})" for path in group) for group in differ)
+        yield _warn(f"{len(differ)} images are there several times, with other classes", named)
+    if alike:
+        named = (" and ".join(path.name for path in group) for group in alike)
+        yield _warn(f"{len(alike)} images are there several times, with one class", named)
+
+
+def _read(path: Path) -> tuple[str | None, list[str], str]:
+    """Why a file cannot be decoded; else what was noted of it; the hash of its bytes, its path where it has none."""
     notes: list[str] = []
     try:
-        decode_image(read_file(path), str(path), notes)
+        data = read_file(path)
     except DataError as error:
-        return error.problem, []
-    return None, notes
+        return error.problem, [], str(path)
+    content = hash_bytes(data)
+    try:
+        decode_image(data, str(path), notes)
+    except DataError as error:
+        return error.problem, [], content
+    return None, notes, content

@@ -198,11 +198,15 @@ def prepare_folder(engine: Path | EngineFile, images: Path, output: Path, most: 
 def prepare_pixels(images: Sequence[Path], pipeline: InputPipeline, output: Path, most: int | None = None) -> Path:
     """Store images as a graph takes them, uint8 (n, *pipeline.shape), for measuring processes to read.
 
+    A single image is followed by itself, moved down by half its height, as inputs have to differ from run to run.
+
     Args:
         most: number of images to keep at most; None keeps what fits in `PIXELS_BYTES`.
     """
     most = most or min(MOST_IMAGES, max(1, PIXELS_BYTES // math.prod(pipeline.shape)))
     pixels = load_batch(images[:most], pipeline)
+    if len(pixels) == 1:
+        pixels = np.concatenate([pixels, np.roll(pixels, pipeline.shape[0] // 2, axis=1)])
     with replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, pixels)
     return output

@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.toml").write_text(CARD)
     (tmp_path / "val").mkdir()
     for index in range(30):
-        Image.new("RGB", (9, 9), "white").save(tmp_path / "val" / f"a{index:02d}.JPEG")
+        Image.new("RGB", (9, 9), "white").save(tmp_path / "val" / f"a{index:02d}.JPEG", comment=f"{index}")
     (tmp_path / "labels.txt").write_text("".join(f"a{index:02d}.JPEG {index % 3}\n" for index in range(30)))
     return tmp_path
 

@@ -9,13 +9,18 @@ from seatrial.errors import DataError
 from seatrial.progress import Update
 
 
+def draw(path: Path) -> None:
+    """A tiny image, whose bytes no other one has."""
+    Image.new("RGB", (2, 2)).save(path, "JPEG", comment=str(path))
+
+
 def make_set(folder: Path, labels: list[int], name: str = "val_{:04d}.JPEG") -> tuple[Path, Path]:
     """A flat folder of tiny images and its label file."""
     images = folder / "images"
     images.mkdir()
     lines = []
     for index, label in enumerate(labels):
-        Image.new("RGB", (2, 2)).save(images / name.format(index), "JPEG")
+        draw(images / name.format(index))
         lines.append(f"{name.format(index)} {label}\n")
     (folder / "labels.txt").write_text("".join(lines))
     return images, folder / "labels.txt"
@@ -36,7 +41,7 @@ def test_everything_wrong_with_names_is_reported_at_once(tmp_path: Path) -> None
     made = make_set(tmp_path, [0, 1, 0, 1])
     with made[1].open("a") as file:
         file.write("gone.JPEG 1\nval_0000.JPEG 0\nval_0001.JPEG 0\nno label\n\nval_0003.JPEG -1\n")
-    Image.new("RGB", (2, 2)).save(made[0] / "new.JPEG")
+    draw(made[0] / "new.JPEG")
     (made[0] / "notes.txt").touch()
     assert check_set(made, 2) == [
         Finding(
@@ -133,7 +138,7 @@ def test_all_of_imagenet_has_fifty_images_a_class(tmp_path: Path, monkeypatch: p
 
 def test_names_that_become_one_are_reported(tmp_path: Path) -> None:
     made = make_set(tmp_path, [0, 1])
-    Image.new("RGB", (2, 2)).save(made[0] / "val_0001.png")
+    draw(made[0] / "val_0001.png")
     with made[1].open("a") as file:
         file.write("val_0001.png 1\n")
     (found,) = check_set(made, 2)
@@ -144,7 +149,7 @@ def test_class_folders_are_checked_too(tmp_path: Path) -> None:
     for name in ("n01", "n02", "n03"):
         (tmp_path / name).mkdir()
         if name != "n02":
-            Image.new("RGB", (2, 2)).save(tmp_path / name / "a.JPEG")
+            draw(tmp_path / name / "a.JPEG")
     (tmp_path / "list.txt").touch()
     assert check_set((tmp_path, None), 3) == [
         Finding("warning", "1 files lie beside the class folders", ("list.txt",)),
@@ -188,8 +193,20 @@ def test_numbered_folders_are_checked_by_their_numbers(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / str(number)).mkdir()
         if number != 10:
-            Image.new("RGB", (2, 2)).save(tmp_path / str(number) / "a.JPEG")
+            draw(tmp_path / str(number) / "a.JPEG")
     notes: list[str] = []
     found = check_data(tmp_path, None, 12, progress=lambda update: notes.append(update.note))
     assert found == (Finding("warning", "1 of 12 classes have no image", ("class 10",)),)
     assert any("'10' is class 10" in note for note in notes)
+
+
+def test_copies_of_an_image_are_reported_and_those_of_two_classes_first(tmp_path: Path) -> None:
+    images, labels = make_set(tmp_path, [0, 1] * 3)
+    for copy, original in ((3, 0), (4, 2)):
+        (images / f"val_{copy:04d}.JPEG").write_bytes((images / f"val_{original:04d}.JPEG").read_bytes())
+    differ, alike = check_set((images, labels), 2)
+    assert differ.level == alike.level == "warning"
+    assert differ.text == "1 images are there several times, with other classes"
+    assert differ.examples == ("val_0000.JPEG (class 0) and val_0003.JPEG (class 1)",)
+    assert alike.text == "1 images are there several times, with one class"
+    assert alike.examples == ("val_0002.JPEG and val_0004.JPEG",)

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fake_engine import make_graph
 from run_folder import MACHINE, make_point
 from seatrial.bench.sweep import SweepSpec
+from seatrial.data.preprocessing.input_pipeline import read_pipeline
 from seatrial.engines import ENGINES
+from seatrial.engines.base import read_engine
 from seatrial.engines.compile_process import compile_here
 from seatrial.engines.engine_folder import BuildSpec, build_engine
 from seatrial.results.speed import find_best, measure_speeds
 from seatrial.store.measurement import Measurement
 from seatrial.workflow import bench
-from seatrial.workflow.bench import PROCESSES, bench_engine, find_prepared, write_guide_summaries
+from seatrial.workflow.bench import PROCESSES, bench_engine, find_prepared, prepare_pixels, write_guide_summaries
 
 SPEC = SweepSpec(processes=PROCESSES)
 
@@ -127,6 +130,15 @@ def test_the_images_of_the_run_are_found_where_they_fit(
     if shape is not None:
         np.save(pixels, np.zeros(shape, dtype=np.uint8))
     assert find_prepared(engine) == (pixels if found else None)
+
+
+def test_one_image_is_followed_by_itself_moved_down(engine: Path, tmp_path: Path) -> None:
+    pipeline = read_pipeline(read_engine(engine).manifest.graph)
+    Image.effect_noise((64, 64), 90).convert("RGB").save(tmp_path / "a.png")
+    pixels = np.load(prepare_pixels([tmp_path / "a.png"], pipeline, tmp_path / "images.npy"))
+    assert pixels.shape == (2, *pipeline.shape)
+    np.testing.assert_array_equal(pixels[1], np.roll(pixels[0], pipeline.shape[0] // 2, axis=0))
+    assert (pixels[0] != pixels[1]).any()
 
 
 def test_the_best_is_the_fastest_that_keeps_the_budget() -> None:
